@@ -1,7 +1,7 @@
 import { parse, View, type Spec } from 'vega';
 import { compile, type Config, type TopLevelSpec } from 'vega-lite';
 
-/** Colors by what they stand for in our charts. Okabe and Ito chose them so that color-blind readers can tell them apart. */
+/** Colors of the charts by role, from the palette of Okabe and Ito, which color-blind readers can tell apart. */
 export const COLORS = {
   readapt: '#0072B2',
   other: '#A3A3A3',

@@ -5,16 +5,16 @@ import { FAMILY } from '../../cli/demo/fleet.ts';
 import { startLocalStack } from '../../cli/stack/local-stack.ts';
 import { loadConfig } from '../../src/config/config.ts';
 
-/** A whole service with one worker, which may read the demo's models. */
+/** Running service with one worker, which may read the demo's models. */
 export interface DemoStack {
   /** The API's origin, `http://host:port`. */
   readonly origin: string;
   readonly operatorKey: string;
-  /** Writes a line about what goes on to stderr. */
+  /** Writes a line of progress to stderr. */
   log(line: string): void;
 }
 
-/** Starts a service in a folder of its own for a benchmark, and removes both when that has ended. */
+/** Starts a service in a temporary folder, runs a benchmark on it, stops it and removes the folder. */
 export async function withDemoStack<T>(name: string, run: (stack: DemoStack) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(path.join(os.tmpdir(), `readapt-bench-${name}-`));
   const config = loadConfig({

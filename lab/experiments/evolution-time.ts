@@ -1,14 +1,14 @@
 import { isFor } from './plan/tenant-spec.ts';
 import type { CellRecord, EvolutionRecord, ResultRecord, TenantName } from './records.ts';
 
-/** Which job it is about: that of a tenant, for an evolution. */
+/** Job of a tenant for an evolution. */
 export type EvolvedJob = TenantName & Pick<CellRecord, 'evolution' | 'carriedFrom'>;
 
 /**
- * The share of its evolution's computing time that a job bears, in milliseconds: all of it for a single adapter, a twentieth
- * in a fleet of 20. Whether a strategy needs the evolution at all is for the caller to know.
- * @param adapters how many adapters share the evolution
- * @throws Error if the records do not have the evolution that the job needed
+ * Share of the computing time of its evolution that a job bears, in milliseconds: all of it for a single adapter, a
+ * twentieth in a fleet of 20. Only call it for strategies that need the evolution.
+ * @param adapters number of adapters that share the evolution
+ * @throws Error if the records lack the evolution that the job needed
  */
 export function evolutionMs(
   records: readonly ResultRecord[],

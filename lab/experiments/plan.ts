@@ -18,10 +18,11 @@ export type { CellItem, Item } from './plan/items.ts';
 export type { TenantSpec } from './plan/tenant-spec.ts';
 
 /**
- * Lists everything that an experiment measures, in the order in which it is run. Seeds come one after the other, so that a
- * run that is stopped early leaves a whole table of fewer seeds. Within a seed, evolutions come one after the other, so that only
- * two bases are loaded at a time; where tenants are measured apart, tenants do, each with all of its evolutions. All strategies of a
- * tenant follow each other, so that other load on the machine meets all of them.
+ * Lists the items of an experiment in the order in which they are measured. Seeds come one after the other, so that a
+ * run that is stopped early leaves a whole table of fewer seeds. Within a seed, evolutions come one after the other, so
+ * that only two bases are loaded at a time. With `tenants_apart`, tenants come one after the other instead, each with
+ * all its evolutions. The strategies of a tenant follow each other, so that other load on the machine meets all of
+ * them.
  */
 export function planExperiment(experiment: Experiment): Item[] {
   const { seeds, evolutions, tenants_apart: apart = false } = experiment;
@@ -32,7 +33,7 @@ export function planExperiment(experiment: Experiment): Item[] {
     .filter(isFirst());
 }
 
-/** @param tenants those of one seed, or one of them where tenants are measured apart */
+/** Lists the items of one evolution. @param tenants all tenants of a seed, or one of them with `tenants_apart` */
 function itemsOf(experiment: Experiment, tenants: readonly TenantSpec[], evolution: EvolutionConfig): Item[] {
   const here = tenants.filter(({ task }) => includes(evolution.tasks, task.name));
   return [
@@ -58,7 +59,7 @@ function evolutionsOf(
   return tenants.map((tenant) => evolutionItem({ evolution, origins, tenant }));
 }
 
-/** The evolutions before this one in its chain, the latest first. */
+/** Lists the evolutions before this one in its chain, the latest first. */
 function ancestorsOf(experiment: Experiment, evolution: EvolutionConfig): EvolutionConfig[] {
   const parent = parentOf(experiment, evolution);
   return parent ? [parent, ...ancestorsOf(experiment, parent)] : [];
@@ -70,7 +71,7 @@ function parentOf({ evolutions }: Experiment, { parent }: EvolutionConfig): Evol
 
 function tenantsOf(experiment: Experiment, seed: number): TenantSpec[] {
   const { base, tasks, adapters, draws } = experiment;
-  // What draws are made from is all validation rows.
+  // Draws are samples of all validation rows.
   const validationRows = draws === undefined ? experiment.validation_rows : undefined;
   const sizes = { validationRows, testRows: experiment.test_rows };
   return tasks
@@ -80,7 +81,7 @@ function tenantsOf(experiment: Experiment, seed: number): TenantSpec[] {
     .map(({ task, recipe }) => ({ base, task, recipe, seed, ...sizes }));
 }
 
-/** The place of a job in the table, without its strategy. */
+/** Job without its strategy. */
 type Place = Pick<CellItem, 'tenant' | 'evolution' | 'rows' | 'draw'>;
 
 function cellsOf(experiment: Experiment, { tenant, evolution }: Pick<Place, 'tenant' | 'evolution'>): CellItem[] {
@@ -95,8 +96,8 @@ function cellsOf(experiment: Experiment, { tenant, evolution }: Pick<Place, 'ten
 }
 
 /**
- * The strategies in the order of the file. Where the experiment is blind, each seed begins with another one, so that none is always
- * measured first or last.
+ * Lists the strategies in the order of the file. In a blind experiment each seed begins with another one, so that none
+ * is always measured first or last.
  */
 function inTurn({ blind, strategies }: Experiment, { seed }: TenantSpec): readonly StrategyConfig[] {
   if (blind !== true) return strategies;
@@ -129,7 +130,7 @@ function cellOf(experiment: Experiment, strategy: StrategyConfig, place: Place):
   });
 }
 
-/** The strategy with the options that it has for this number of rows, so that equal options give equal keys. */
+/** Returns the strategy with its options for this number of rows, so that equal options give equal keys. */
 function atSize(strategy: StrategyConfig, { rows }: Place): StrategyConfig {
   return { ...strategy, options: { ...strategy.options, ...strategy.options_by_rows?.[rows] } };
 }

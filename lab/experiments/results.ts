@@ -2,7 +2,7 @@ import { mkdir, open, readFile, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import type { ResultRecord } from './records.ts';
 
-/** Raw results, in the order in which they were measured. */
+/** Raw results in the order in which they were measured. */
 export class Results {
   protected readonly lines: ResultRecord[];
   protected readonly last: Map<string, ResultRecord>;
@@ -13,8 +13,8 @@ export class Results {
   }
 
   /**
-   * Reads the whole lines of a file and changes nothing. An incomplete last line may still be being written. Without the file, there
-   * are no results.
+   * Reads the whole lines of a file without changing it. It skips an incomplete last line, which a run may be writing.
+   * A missing file has no results.
    * @throws Error naming the line that is not JSON
    */
   static async read(name: string): Promise<Results> {
@@ -25,36 +25,36 @@ export class Results {
     return new Results(wholeLines(bytes, name));
   }
 
-  /** The records in the order of the file. Of several records with the same key, the last counts. */
+  /** Last record of each key. */
   get records(): readonly ResultRecord[] {
     return [...this.last.values()];
   }
 
-  /** All records in the order of the file, those that were replaced by a later one included. */
+  /** All records in the order of the file, including those that a later one replaces. */
   get all(): readonly ResultRecord[] {
     return this.lines;
   }
 
-  /** The last record of this key; undefined if there is none. */
+  /** Last record of this key, or undefined. */
   recordOf(key: string): ResultRecord | undefined {
     return this.last.get(key);
   }
 
-  /** Whether a line of this key was written after the last one of the other key, or without one. */
+  /** Whether the last record of `key` comes after the last one of `other`. A missing one counts as earlier. */
   isAfter(key: string, other: string): boolean {
     const last = (one: string): number => this.lines.findLastIndex((record) => record.key === one);
     return last(key) > last(other);
   }
 
-  /** Milliseconds that all records of these keys took, those that were replaced by a later one included. */
+  /** Total milliseconds of all records of these keys, including those that a later one replaces. */
   timeOf(keys: ReadonlySet<string>): number {
     return this.lines.reduce((sum, { key, ms }) => (keys.has(key) ? sum + ms : sum), 0);
   }
 }
 
 /**
- * The file of raw results, one JSON document a line. Each line is appended whole and synced. An incomplete last line, which
- * a killed run may leave, is cut off when the file is opened again.
+ * File of raw results, one JSON document a line. Each line is appended whole and synced. Opening the file cuts off an
+ * incomplete last line, which a killed run may leave.
  */
 export class ResultsFile extends Results {
   readonly #file: FileHandle;
@@ -105,7 +105,8 @@ function wholeLines(bytes: Buffer, name: string): ResultRecord[] {
         return JSON.parse(line) as ResultRecord;
       } catch (cause) {
         throw new Error(
-          `${name} line ${i + 1} is not JSON, so the file was changed by something else. Move it away to start anew`,
+          `${name} line ${i + 1} is not JSON, so the file was changed by something else. ` +
+            'Move it away to start anew',
           {
             cause,
           },

@@ -15,7 +15,7 @@ const options = new Command('bench:base-fetch')
   )
   .option('--shards <n>', 'Number of files.', positive, 12)
   .option('--size <MiB>', 'Size of each file.', positive, 64)
-  .option('--speed <MiB>', 'What a connection carries in a second.', positive, 32)
+  .option('--speed <MiB>', 'Speed of one connection, per second.', positive, 32)
   .option('--rounds <n>', 'Number of rounds, of which the median is shown.', positive, 3)
   .helpOption('-h, --help', 'Show this help.')
   .parse()
@@ -33,7 +33,7 @@ const key = keyOf({ source, files });
 const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-bench-fetch-'));
 const logger = createLogger({ level: 'silent', pretty: false });
 
-/** @returns seconds */
+/** Fetches the base into an empty cache. @returns seconds */
 async function timed(streams: number): Promise<number> {
   const cache = new BaseCache({ folder, maxBytes: Number.MAX_SAFE_INTEGER, loaded: () => [], logger });
   const begun = performance.now();
@@ -53,7 +53,7 @@ try {
     for (const [streams, times] of fetched) {
       times.push(await timed(streams));
       const whole = path.join(folder, key);
-      // What an earlier attempt has left is read for its hash, as everything was once after it was fetched.
+      // A fetch that finds all files of an interrupted attempt only reads and hashes them.
       if (streams === STREAMS[0]) {
         await rename(whole, `${whole}.partial`);
         read.push(await timed(1));

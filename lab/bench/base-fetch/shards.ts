@@ -9,13 +9,13 @@ const CHUNK = 256 * 1024;
 
 interface ShardOptions {
   readonly shards: number;
-  /** Size of each. */
+  /** Size of each shard. */
   readonly bytes: number;
-  /** What one connection may carry. */
+  /** Speed limit of one connection. */
   readonly bytesPerSecond: number;
 }
 
-/** Files of a base on a server that limits each connection, as those of hubs and buckets do. */
+/** Starts a local server with the files of a base, which limits the speed of each connection as hubs and buckets do. */
 export async function startShards({ shards, bytes, bytesPerSecond }: ShardOptions) {
   const content = shardOf(bytes);
   const server = createServer((request, response) => {
@@ -50,7 +50,7 @@ export async function startShards({ shards, bytes, bytesPerSecond }: ShardOption
   return { sources, files, sha256: createHash('sha256').update(content).digest('hex') };
 }
 
-/** A safetensors file with one tensor of so many bytes in all. */
+/** Makes a safetensors file of the given size, with one tensor. */
 function shardOf(bytes: number): Buffer {
   const content = Buffer.alloc(bytes, 7);
   const headerBytes = 256;

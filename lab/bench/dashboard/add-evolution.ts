@@ -1,12 +1,12 @@
 import type { Database } from '../../../src/lib/database.ts';
 import { newId } from '../../../src/lib/ids.ts';
 
-/** As a model of 7 billion parameters has them. */
+/** Shape of a model of 7 billion parameters. */
 const LAYERS = 32;
 const PROJECTIONS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
 const RANK = 16;
 
-/** Inserts what an analysis would have stored of the change to the rollout's version. @returns that version's identifier */
+/** Inserts the evolution that an analysis of the rollout would have stored. @returns the id of the rollout's version */
 export async function addEvolution(db: Database, rolloutId: string): Promise<string> {
   const { baseModelVersionId } = await db.rollout.findUniqueOrThrow({ where: { id: rolloutId } });
   const { baseModelId } = await db.baseModelVersion.findUniqueOrThrow({ where: { id: baseModelVersionId } });

@@ -16,16 +16,16 @@ import { measureTable, type TableFigures } from './measure-table.ts';
 interface DashboardBenchOptions {
   /** Number of jobs of the rollout, and of adapters. */
   readonly jobs: number;
-  /** How often each page is opened. */
+  /** Times that each page is opened. */
   readonly rounds: number;
   /** File to write all figures to. */
   readonly json?: string;
 }
 
-/** Each page has to show its content within this time, in milliseconds. */
+/** Time within which each page has to show its content, in milliseconds. */
 const GOAL_MS = 1000;
 const CHROMIUM = process.env.READAPT_CHROMIUM ?? '/usr/bin/chromium';
-/** Milliseconds for building the dashboard, and for the start of the service. */
+/** Time limits in milliseconds: for building the dashboard, and for the start of the service. */
 const LIMITS = { build: 120_000, start: 60_000 };
 
 const options = new Command('bench:dashboard')
@@ -83,7 +83,7 @@ try {
   await stack.close();
 }
 
-/** @throws Error that says what has not happened */
+/** Waits for `work` at most `ms` milliseconds. @throws Error with the text `what` if it takes longer */
 async function within<T>(ms: number, what: string, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

@@ -13,13 +13,13 @@ interface Measured {
   /** An operator's key. */
   readonly key: string;
   readonly rolloutId: string;
-  /** The version that the rollout goes to, which has an evolution. */
+  /** Base version that the rollout moves to. Its evolution is stored. */
   readonly versionId: string;
 }
 
-/** Opens each page several times by its address, each time in a browser that has stored nothing. */
+/** Opens each page several times by its address, each time in a browser with an empty cache. */
 export async function measurePages(browser: Browser, pages: readonly Opened[], rounds: number): Promise<PageFigures[]> {
-  // The first page of all starts processes of the browser and compiles the programs of the service.
+  // The first page is opened once unmeasured: it starts processes of the browser and warms up the service.
   await timeOf(browser, pages[0]!);
   const figures: PageFigures[] = [];
   for (const page of pages) {

@@ -1,11 +1,11 @@
 import type { Browser, Page } from 'playwright-core';
 import { openPage, type Opened } from './open-page.ts';
 
-/** A frame that takes longer than this is felt, in milliseconds. */
+/** Duration from which a user notices a frame, in milliseconds. */
 const LONG_FRAME_MS = 50;
-/** For how long the wheel is turned, and how far each time, in pixels. */
+/** Duration of the scrolling in milliseconds, and pixels of each turn of the wheel. */
 const WHEEL = { ms: 5000, step: 400 } as const;
-/** After so long, rows at the place of a jump count as not coming, in milliseconds. */
+/** Time limit for rows to appear after a jump, in milliseconds. */
 const JUMP_LIMIT_MS = 30_000;
 
 export interface TableFigures {
@@ -13,14 +13,14 @@ export interface TableFigures {
   /** Share of the frames that took longer than 50 ms. */
   readonly longShare: number;
   readonly longestMs: number;
-  /** How many rows the wheel has come down. */
+  /** Number of rows scrolled down by the wheel. */
   readonly rows: number;
-  /** From a jump to the middle of all rows, and to the end, until the rows there are shown, in milliseconds. */
+  /** Milliseconds from a jump to the middle of the table, or to its end, until the rows there are shown. */
   readonly toMiddleMs: number;
   readonly toEndMs: number;
 }
 
-/** Scrolls the table of a rollout's jobs with the wheel, and jumps in it, each in a browser that has stored nothing. */
+/** Scrolls the table of a rollout's jobs with the wheel, and jumps in it, each in a browser with an empty cache. */
 export async function measureTable(browser: Browser, rollout: Opened): Promise<TableFigures> {
   const scrolled = await inTable(browser, rollout, turnWheel);
   const toMiddleMs = await inTable(browser, rollout, (page) => jump(page, 0.5));
@@ -40,17 +40,22 @@ async function inTable<T>(browser: Browser, rollout: Opened, measure: (page: Pag
   }
 }
 
-/** Collects the times between frames in the page. */
+/** Script that records the times between frames in the page. */
 const COLLECT_FRAMES = `(() => {
   const frames = [];
   let before = performance.now();
-  const next = (now) => { frames.push(now - before); before = now; globalThis.frames.handle = requestAnimationFrame(next); };
+  const next = (now) => {
+    frames.push(now - before);
+    before = now;
+    globalThis.frames.handle = requestAnimationFrame(next);
+  };
   globalThis.frames = { times: frames, handle: requestAnimationFrame(next) };
 })()`;
 const COLLECTED = `(() => {
   cancelAnimationFrame(globalThis.frames.handle);
   const table = document.querySelector('[role=region][aria-label="Jobs of the rollout"]');
-  return { times: globalThis.frames.times, rows: Math.round(table.scrollTop / table.querySelector('tbody tr:not([aria-hidden])').offsetHeight) };
+  const rowHeight = table.querySelector('tbody tr:not([aria-hidden])').offsetHeight;
+  return { times: globalThis.frames.times, rows: Math.round(table.scrollTop / rowHeight) };
 })()`;
 
 async function turnWheel(page: Page) {
@@ -62,7 +67,7 @@ async function turnWheel(page: Page) {
   return { frames: times.length, longShare: long / times.length, longestMs: Math.max(...times), rows };
 }
 
-/** @param share of the height of all rows */
+/** Jumps down the table. @param share of the height of all rows @returns milliseconds until the rows there are shown */
 async function jump(page: Page, share: number): Promise<number> {
   return page.evaluate<number>(`new Promise((resolve, reject) => {
     const table = document.querySelector('[role=region][aria-label="Jobs of the rollout"]');
@@ -70,11 +75,15 @@ async function jump(page: Page, share: number): Promise<number> {
     table.scrollTop = (table.scrollHeight - table.clientHeight) * ${share};
     const { top, bottom } = table.getBoundingClientRect();
     const isSeen = (row) => row.getBoundingClientRect().bottom > top && row.getBoundingClientRect().top < bottom;
+    const isLoading = (row) => row.ariaBusy === 'true' || row.ariaHidden === 'true';
+    const count = Number(table.querySelector('table').getAttribute('aria-rowcount'));
+    const place = 'the rows at ${share * 100} % of the table';
+    const late = place + ' were not shown within ${JUMP_LIMIT_MS / 1000} s of a jump there';
     const look = () => {
       const seen = [...table.querySelectorAll('tbody tr')].filter(isSeen);
-      const place = Number(seen.at(-1)?.getAttribute('aria-rowindex') ?? 0) / Number(table.querySelector('table').getAttribute('aria-rowcount'));
-      if (place > ${share} * 0.95 && !seen.some((row) => row.ariaBusy === 'true' || row.ariaHidden === 'true')) resolve(performance.now() - began);
-      else if (performance.now() - began > ${JUMP_LIMIT_MS}) reject(new Error('the rows at ${share * 100} % of the table were not shown within ${JUMP_LIMIT_MS / 1000} s of a jump there'));
+      const reached = Number(seen.at(-1)?.getAttribute('aria-rowindex') ?? 0) / count;
+      if (reached > ${share} * 0.95 && !seen.some(isLoading)) resolve(performance.now() - began);
+      else if (performance.now() - began > ${JUMP_LIMIT_MS}) reject(new Error(late));
       else requestAnimationFrame(look);
     };
     requestAnimationFrame(look);

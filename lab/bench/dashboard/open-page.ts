@@ -1,30 +1,33 @@
 import type { Browser, Page } from 'playwright-core';
 
-/** A page that shows nothing for so long has failed, in milliseconds. */
+/** Time limit for a page to show its content, in milliseconds. */
 const LIMIT_MS = 30_000;
 
 export interface Opened {
-  /** What people call the page. */
+  /** Name of the page in the table of results. */
   readonly name: string;
-  /** With the key behind `#`. */
+  /** Address of the page, with the API key behind `#`. */
   readonly address: string;
 }
 
-/** Runs in the page, until the heading is there and no part of the page says any more that it is loading. */
+/** Script that waits in the page until its heading is there and no part of it is marked as loading. */
 const UNTIL_CONTENT = `new Promise((resolve, reject) => {
   const look = () => {
     const main = document.querySelector('main');
     const busy = main?.querySelectorAll('[aria-busy=true]');
     if (main?.querySelector('h1') && busy.length === 0) resolve(performance.now());
-    else if (performance.now() > ${LIMIT_MS}) reject(new Error([...(busy ?? [])].map((part) => part.textContent).join(', ') || document.body.innerText));
+    else if (performance.now() > ${LIMIT_MS}) {
+      const loading = [...(busy ?? [])].map((part) => part.textContent).join(', ');
+      reject(new Error(loading || document.body.innerText));
+    }
     else requestAnimationFrame(look);
   };
   look();
 })`;
 
 /**
- * Opens a page by its address, in a browser that has stored nothing, and waits for its content.
- * @returns with it, milliseconds from the beginning of the navigation until the page shows what it is about
+ * Opens a page by its address, in a browser with an empty cache, and waits for its content.
+ * @returns the page, and the milliseconds from the start of the navigation until its content is shown
  * @throws Error that names the page, if it shows no content within 30 s
  */
 export async function openPage(

@@ -18,18 +18,18 @@ interface Options {
   readonly rounds: number;
 }
 
-/** What a round of downloads has taken, in milliseconds for each. */
+/** Mean cost of one download in a round: processor time of the API, and time that passed. */
 interface Cost {
   readonly cpuMs: number;
   readonly wallMs: number;
 }
 
-/** Puts an adapter of this size into the bucket, and gives the path of its version. */
+/** Puts an adapter of this size into the bucket. @returns the path of its version in the API */
 async function addVersion(stack: BenchStack, bytes: number): Promise<string> {
   const folder = path.join(stack.folder, 'adapter');
   await mkdir(folder);
   await writeFile(path.join(folder, 'adapter_config.json'), '{}');
-  // Bytes that repeat nowhere, and are the same each time.
+  // Incompressible bytes that are the same in each run.
   const weights = createCipheriv('aes-128-ctr', Buffer.alloc(16), Buffer.alloc(16)).update(Buffer.alloc(bytes));
   await writeFile(path.join(folder, 'adapter_model.safetensors'), weights);
   const { db } = stack;
@@ -58,12 +58,30 @@ async function costOf(api: BenchProcess, downloads: number, download: () => Prom
   return { cpuMs: each((await api.cpuMs()) - before), wallMs: each(performance.now() - started) };
 }
 
-/** Gives the run a prefix of its own: a store belongs to the database that has begun it, and each run has a new one. */
+/** Gives the run its own prefix: a store belongs to the database that created it, and each run has a new database. */
 function beginPrefix(): void {
   const { READAPT_ARTIFACTS: place } = process.env;
   if (place === undefined) throw new Error('READAPT_ARTIFACTS is not set, expected a bucket such as s3://models/bench');
   const run = new Date().toISOString().replaceAll(/[:.]/g, '-');
   process.env.READAPT_ARTIFACTS = `${place.replace(/\/+$/, '')}/downloads-${run}`;
+}
+
+type Way = readonly [name: string, download: () => Promise<void>];
+
+function waysToDownload(origin: string, version: string, headers: Record<string, string>): readonly Way[] {
+  const archive = async () => void (await drain(`${origin}${version}/download`, headers));
+  const files = async () => {
+    const answer = await fetch(`${origin}${version}/files`, { headers });
+    const { files } = (await answer.json()) as { files: { url: string; expires_at: string | null }[] };
+    for (const file of files) {
+      if (file.expires_at === null) throw new Error('the store is no bucket: set READAPT_ARTIFACTS');
+      await drain(file.url);
+    }
+  };
+  return [
+    ['archive through the API', archive],
+    ['files from the bucket', files],
+  ];
 }
 
 async function measure({ megabytes, downloads, rounds }: Options): Promise<void> {
@@ -73,22 +91,11 @@ async function measure({ megabytes, downloads, rounds }: Options): Promise<void>
   const api = startProcess('processes/api-process.ts', apiEnvironment(stack, null));
   try {
     const { url, key } = await api.next<{ url: string; key: string }>();
-    const headers = { authorization: `Bearer ${key}` };
-    const ways: Record<string, () => Promise<void>> = {
-      'archive through the API': async () => void (await drain(`${url}${version}/download`, headers)),
-      'files from the bucket': async () => {
-        const answer = await fetch(`${url}${version}/files`, { headers });
-        const { files } = (await answer.json()) as { files: { url: string; expires_at: string | null }[] };
-        for (const file of files) {
-          if (file.expires_at === null) throw new Error('the store is no bucket: set READAPT_ARTIFACTS');
-          await drain(file.url);
-        }
-      },
-    };
-    for (const download of Object.values(ways)) await download();
-    const costs = new Map<string, Cost[]>(Object.keys(ways).map((way) => [way, []]));
+    const ways = waysToDownload(url, version, { authorization: `Bearer ${key}` });
+    for (const [, download] of ways) await download();
+    const costs = new Map<string, Cost[]>(ways.map(([way]) => [way, []]));
     for (let round = 0; round < rounds; round++) {
-      for (const [way, download] of Object.entries(ways)) costs.get(way)!.push(await costOf(api, downloads, download));
+      for (const [way, download] of ways) costs.get(way)!.push(await costOf(api, downloads, download));
     }
     console.log(`| ${megabytes} MB | the API's processor, ms | whole download, ms |\n| --- | --- | --- |`);
     for (const [way, found] of costs) {
@@ -102,7 +109,7 @@ async function measure({ megabytes, downloads, rounds }: Options): Promise<void>
   }
 }
 
-/** The median, with the least and the most. */
+/** Formats the median, with the least and the most in brackets. */
 function range(values: readonly number[]): string {
   const sorted = [...values].sort((a, b) => a - b).map((value) => value.toFixed(1));
   return `${sorted[sorted.length >> 1]} (${sorted[0]}–${sorted.at(-1)})`;
@@ -110,8 +117,9 @@ function range(values: readonly number[]): string {
 
 await new Command('bench:downloads')
   .description(
-    'Compares what a download costs the API as an archive that it makes, and as files that come from the bucket. READAPT_ARTIFACTS, ' +
-      'READAPT_S3_ENDPOINT and the variables of AWS name the bucket, in which each run has a prefix of its own, and leaves it there.',
+    'Compare the cost of a download to the API: as an archive that it makes, and as files that come from the bucket. ' +
+      'READAPT_ARTIFACTS, READAPT_S3_ENDPOINT and the variables of AWS name the bucket. Each run writes below ' +
+      'a prefix of its own there and does not delete it.',
   )
   .option('--megabytes <n>', 'Size of the adapter.', positive, 50)
   .option('--downloads <n>', 'Downloads of a round, one after the other.', positive, 10)

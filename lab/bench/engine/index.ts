@@ -71,17 +71,17 @@ const SIZES: Readonly<Record<RowKind, { readonly batchSize: number; readonly ste
   chat: { batchSize: 4, steps: 2 },
 };
 
-/** The adapter that all sides start from. */
+/** Adapter that all sides train, with B = 0. */
 function freshAdapter(base: ModelConfig) {
   return createAdapter({ base, rank: RANK, alpha: 2 * RANK, targetModules: TARGET_MODULES, seed: 0 });
 }
 
-/** Standard deviation of B, with which the adapter changes a layer's outputs by some percent. */
+/** Standard deviation of B. With this one the adapter changes a layer's outputs by some percent. */
 const CHANGE = 0.02;
 
 /**
- * The adapter that all sides generate with. It is apart from the one that they train, which has seen other batches on each
- * side, and its B is random rather than zero, so that texts differ where a side applies it wrongly.
+ * Adapter that all sides generate with. It is not the one that they train, because each side trains on other batches.
+ * Its B is random rather than zero, so that texts differ if a side applies it wrongly.
  */
 function changingAdapter(base: ModelConfig): Adapter {
   const { config, modules } = freshAdapter(base);
@@ -97,7 +97,7 @@ interface Prepared {
   /** Folder of the adapter that is trained. */
   readonly adapter: string;
   readonly generationAdapter: string;
-  /** Path of the Python interpreter; null measures Readapt alone. */
+  /** Path of the Python interpreter, or null to measure Readapt alone. */
   readonly python: string | null;
 }
 
@@ -143,7 +143,6 @@ function parameters({ weights }: BaseModel): number {
   return [...weights.values()].reduce((total, { data }) => total + data.length, 0);
 }
 
-/** The load average of the last minute. */
 function loadAverage(): number {
   return os.loadavg()[0] ?? 0;
 }
@@ -174,7 +173,8 @@ async function updateDocs(document: BenchDocument): Promise<void> {
   const image = `images/engine-${name}.svg`;
   await mkdir(path.join(DOCS, 'images'), { recursive: true });
   await writeFile(path.join(DOCS, image), await renderSvg(engineChart(document)));
-  const section = `${toMarkdown(document)}\n\n![Speed of training, evaluation and generation, and peak memory on ${name}](${image})`;
+  const caption = `Speed of training, evaluation and generation, and peak memory on ${name}`;
+  const section = `${toMarkdown(document)}\n\n![${caption}](${image})`;
   await writeFile(
     file,
     await format(withSection(page, name, section), { ...(await resolveConfig(file)), filepath: file }),

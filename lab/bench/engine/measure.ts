@@ -8,11 +8,11 @@ import type { Batching, Figure, PromptBatch, WorkBatch, Workload } from './workl
 
 export interface MeasureOptions {
   readonly sides: readonly SideName[];
-  /** Path of the Python interpreter; null measures Readapt alone. */
+  /** Path of the Python interpreter, or null to measure Readapt alone. */
   readonly python: string | null;
   /** Folder of the base model. */
   readonly base: string;
-  /** Folder of the adapter that every side starts from. */
+  /** Folder of the adapter that every side trains. */
   readonly adapter: string;
   /** Folder of the adapter that every side generates with. */
   readonly generationAdapter: string;
@@ -22,11 +22,11 @@ export interface MeasureOptions {
   readonly log: (line: string) => void;
 }
 
-/** What one process of a side took, from its start through the first pass over the batches. Seconds and bytes. */
+/** Figures of one process from its start through the first pass over the batches, in seconds and bytes. */
 export interface StartFigures {
   /** Time from the start of the process to the end of its first training step, loading and compilation included. */
   readonly firstStep: number;
-  /** The steps of the first pass through the training batches, compilation included. */
+  /** Steps of the first pass through the training batches, compilation included. */
   readonly training: readonly Timed[];
   readonly evaluation: readonly Timed[];
   readonly generation: readonly Pick<Generated, 'seconds' | 'tokens'>[];
@@ -37,18 +37,20 @@ export interface StartFigures {
 /** Seconds of each batch, by round. */
 export type Rounds = Readonly<Record<Figure, readonly (readonly number[])[]>>;
 
-/** The measurements of one side on one workload. Seconds and bytes. */
+/** Measurements of one side on one workload, in seconds and bytes. */
 export interface SideMeasurement {
   readonly name: SideName;
-  /** The precision that the side computes the frozen base in, as the side reports it. */
+  /** Precision of the frozen base, as the side reports it. */
   readonly precision: string;
-  /** Figures of Readapt's first process, which finds an empty graph cache; null for PyTorch, which has none. */
+  /**
+   * Figures of Readapt's first process, which starts with an empty graph cache. Null for PyTorch, which has no cache.
+   */
   readonly cold: StartFigures | null;
-  /** Figures of the process that stays for the rounds. Readapt's finds what the first one cached. */
+  /** Figures of the process that stays for the rounds. Readapt's uses the graphs that the first process cached. */
   readonly cached: StartFigures;
-  /** Rounds in which PyTorch gets batches of rows of similar length, and Readapt the rows as they were drawn. */
+  /** Rounds in which PyTorch gets batches of rows of similar length, and Readapt rows in random order. */
   readonly grouped: Rounds;
-  /** Rounds in which all sides get the rows as they were drawn. */
+  /** Rounds in which all sides get rows in random order. */
   readonly unsorted: Rounds;
   /** Share of the tokens generated in the first pass that equal those of PyTorch in f32; null without PyTorch. */
   readonly equalTokens: number | null;
@@ -57,7 +59,7 @@ export interface SideMeasurement {
   readonly profile: StepProfile | null;
 }
 
-/** A process that has gone through the training batches once. */
+/** Process that has gone through the training batches once. */
 interface StartedSide {
   readonly side: Side;
   readonly precision: string;
@@ -65,12 +67,12 @@ interface StartedSide {
   readonly warmUp: readonly Timed[];
 }
 
-/** A process that stays for the rounds. */
+/** Process that stays for the rounds, with the figures of its cold start. */
 interface Contestant extends StartedSide {
   readonly cold: StartFigures | null;
 }
 
-/** The figures of a start, and the token ids of each text that was generated in the first pass. */
+/** Figures of a start, and the token ids of each text generated in the first pass. */
 interface FirstPass {
   readonly figures: StartFigures;
   readonly texts: readonly (readonly number[])[];
@@ -83,9 +85,9 @@ const PROFILED_STEPS = 3;
 const METHODS = { training: 'step', evaluation: 'evaluate' } as const;
 
 /**
- * Measures all sides on one workload, each in a process of its own. Readapt is started twice: once for the cold figures,
- * and once to stay. The processes that stay go through every batch alone first; then they take turns, round by round, so
- * that other load on the machine meets all of them.
+ * Measures all sides on one workload, each in a process of its own. Readapt is started twice: once for the cold
+ * figures, and once to stay. The processes that stay go through every batch alone first; then they take turns, round by
+ * round, so that other load on the machine meets all of them.
  */
 export async function measureSides(options: MeasureOptions): Promise<SideMeasurement[]> {
   const graphs = await mkdtemp(path.join(tmpdir(), 'readapt-graphs-'));
@@ -114,9 +116,7 @@ async function measureCold(name: SideName, graphCache: string, options: MeasureO
   }
 }
 
-/**
- * Reads the peak of memory, and then evaluates and generates for the first time. All sides get the same batches here.
- */
+/** Reads the peak of memory, and then evaluates and generates for the first time, on the same batches for all sides. */
 async function firstPass(
   { side, firstStep, warmUp }: Pick<StartedSide, 'side' | 'firstStep' | 'warmUp'>,
   workload: Workload,
@@ -131,7 +131,7 @@ async function firstPass(
   };
 }
 
-/** Starts a process and sends every training batch through it once. All sides get the same batches here. */
+/** Starts a process and trains on each batch once. All sides get the same batches here. */
 async function start(name: SideName, graphCache: string, options: MeasureOptions): Promise<StartedSide> {
   const { python, base, adapter, generationAdapter: generation_adapter, threads, workload } = options;
   const side = new Side(name, { python, graphCache });
@@ -180,11 +180,11 @@ async function takeTurns(contestants: readonly Contestant[], options: MeasureOpt
 interface Play {
   readonly figure: Figure;
   readonly batching: Batching;
-  /** Where the times of each contestant go. */
+  /** Destination of the times, by contestant. */
   readonly results: readonly MutableRounds[];
 }
 
-/** Lets the sides take turns. Readapt does not pad, and gets the rows as they were drawn in any case. */
+/** Lets the sides take turns. Readapt does not pad, so it always gets rows in random order. */
 async function playRounds(
   contestants: readonly Contestant[],
   { figure, batching, results }: Play,
@@ -214,7 +214,7 @@ async function pass(
   return all;
 }
 
-/** @throws Error if the side counts other tokens than it was given, for its speed could then be compared with nothing */
+/** @throws Error if the side counts another number of tokens than it was given: its speed would not be comparable */
 async function timedBatch(side: Side, figure: keyof typeof METHODS, { examples, tokens }: WorkBatch): Promise<Timed> {
   const timed = await side.call(METHODS[figure], { examples });
   requireTokens(side, figure, timed.tokens, tokens);

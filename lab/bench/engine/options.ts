@@ -22,7 +22,7 @@ export interface BenchOptions {
   readonly newTokens: number;
   /** File to write all figures to. */
   readonly json?: string;
-  /** The `--json` files of earlier runs on one model, to be reported again as one instead of measuring. */
+  /** The `--json` files of earlier runs on one model, to report again as one run instead of measuring. */
   readonly from?: readonly string[];
   /** Whether PyTorch is measured, too. */
   readonly python: boolean;
@@ -46,11 +46,12 @@ measured alone.
 A run prints its section of lab/docs/performance.md. If that page has a section for the model, the run replaces it
 and the chart lab/docs/images/engine-MODEL.svg. The figures are meaningful only on a machine that does nothing else.`;
 
-/** Makes the command, which ends the process on `--help` and on mistakes unless it is configured otherwise. */
+/** Makes the command. Unless configured otherwise, it ends the process on `--help` and on wrong usage. */
 export function benchCommand(): Command {
   return new Command('bench:engine')
     .description(
-      'Measure speed, memory and start-up of LoRA training, evaluation and greedy generation: Readapt against transformers + PEFT on PyTorch, in turns within one run.',
+      'Measure speed, memory and start-up of LoRA training, evaluation and greedy generation: Readapt against ' +
+        'transformers + PEFT on PyTorch, in turns within one run.',
     )
     .option('--model <demo|DIR>', 'Hugging Face folder of the base model; demo is examples/demo-family/v1.', 'demo')
     .addOption(
@@ -71,7 +72,8 @@ export function benchCommand(): Command {
     )
     .option(
       '--batch <n>',
-      'Rows of a training step; evaluation and generation take twice as many at a time (default: 16 of sst2, 8 of agnews, 4 of chat).',
+      'Rows of a training step; evaluation and generation take twice as many at a time ' +
+        '(default: 16 of sst2, 8 of agnews, 4 of chat).',
       positive,
     )
     .option('--rounds <n>', 'Number of rounds in which the sides take turns.', positive, 5)

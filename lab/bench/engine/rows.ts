@@ -6,7 +6,7 @@ import { Random } from '../../../core/statistics/random.ts';
 
 const DATA = path.join(import.meta.dirname, '../../../examples/demo-family/data');
 
-/** What the rows are: reviews of a line, news of some lines, or conversations of 200 to 500 tokens. */
+/** Kinds of rows: reviews of one line, news of some lines, or conversations of 200 to 500 tokens. */
 export const ROW_KINDS = ['sst2', 'agnews', 'chat'] as const;
 
 export type RowKind = (typeof ROW_KINDS)[number];
@@ -14,7 +14,7 @@ export type RowKind = (typeof ROW_KINDS)[number];
 /** Lengths of conversations in tokens. */
 const CHAT_TOKENS = { least: 200, most: 500 } as const;
 
-/** Where AG News rows begin and end, around the story. */
+/** Matches the prompt of an AG News row. */
 const STORY = /^News: (?<story>.*)\nTopic:$/s;
 
 export interface RowSets {
@@ -32,8 +32,8 @@ export async function loadRows(kind: RowKind, options: TokenizeOptions): Promise
 }
 
 /**
- * Makes conversations of news: the user begins a story and the assistant ends it, until a conversation has as many tokens
- * as were drawn for it. All answers are labels.
+ * Makes conversations of news stories: in each turn the user begins a story and the assistant ends it. Turns are added
+ * until the conversation has a length drawn at random. All answers are labels.
  */
 function conversations(rows: readonly ExampleRow[], options: TokenizeOptions): TokenizedExample[] {
   const random = Random.fromSeed(0);

@@ -9,7 +9,7 @@ import type { TokenIds } from './sides/side-protocol.ts';
 /** Examples that go through the model together. */
 export interface WorkBatch {
   readonly examples: readonly TokenIds[];
-  /** Number of input tokens from which a token is predicted: all tokens of a row but its last. */
+  /** Number of input tokens with a next token: all tokens of a row but its last. */
   readonly tokens: number;
   /** Number of those tokens in the longest row, to which PyTorch pads every row. */
   readonly longest: number;
@@ -28,15 +28,15 @@ export interface PromptBatch {
   readonly longest: number;
 }
 
-/** Rows of similar length together, which saves padding, or rows as they were drawn. */
+/** Order of the rows: `grouped` puts rows of similar length together, which saves padding; `unsorted` is random. */
 export type Batching = 'grouped' | 'unsorted';
 
-/** What is timed. */
+/** Work that is timed. */
 export const FIGURES = ['training', 'evaluation', 'generation'] as const;
 
 export type Figure = (typeof FIGURES)[number];
 
-/** The same rows twice, put into batches of equally many rows in two ways. */
+/** The same rows in batches of equal size, once for each order of the rows. */
 type Batched<Batch> = Readonly<Record<Batching, readonly Batch[]>>;
 
 export interface Workload {
@@ -57,10 +57,10 @@ export interface WorkloadOptions {
   readonly newTokens: number;
 }
 
-/** Batches of which rows are sorted by length at a time, as transformers does with `group_by_length`. */
+/** Number of batches whose rows are sorted by length together, as in `group_by_length` of transformers. */
 const GROUPED_BATCHES = 50;
 
-/** Batches of evaluation and of generation in a round. */
+/** Number of batches of evaluation, and of generation, in a round. */
 const HELD_BATCHES = 2;
 
 /** Tokenizes rows for the model, without any change to their lengths, and makes the batches of one round. */
@@ -78,8 +78,8 @@ export async function prepareWorkload(options: WorkloadOptions): Promise<Workloa
 }
 
 /**
- * Draws batches as transformers does with `group_by_length`: sorts many rows by length, cuts them into batches, and takes
- * some of these at random. The unsorted batches hold the same rows in random order.
+ * Draws batches as transformers does with `group_by_length`: sorts many rows by length, cuts them into batches, and
+ * takes some of these at random. The unsorted batches hold the same rows in random order.
  */
 function drawBatches<Row>(
   all: readonly Row[],
@@ -94,7 +94,7 @@ function drawBatches<Row>(
   return { grouped, unsorted: cut(random.shuffle(grouped.flat()), batchSize) };
 }
 
-/** Cuts rows into batches of equal size; what is left over is dropped. */
+/** Cuts rows into batches of equal size and drops the rest. */
 function cut<Row>(rows: readonly Row[], size: number): Row[][] {
   return Array.from({ length: Math.floor(rows.length / size) }, (_, i) => rows.slice(i * size, (i + 1) * size));
 }

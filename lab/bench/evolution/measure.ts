@@ -12,7 +12,7 @@ import type { BaseModel } from '../../../core/models/base-model.ts';
 import { Random } from '../../../core/statistics/random.ts';
 import type { EvolutionBenchOptions } from './options.ts';
 
-/** What is measured. A point is an adapter fused with coefficients, after what all points share was prepared. */
+/** Tasks to time. A fused point is an adapter fused with one pair of coefficients, after the shared preparation. */
 export const TASKS = ['evolution_from_folders', 'evolution_in_memory', 'fusion_prepared', 'fused_point'] as const;
 export type TaskName = (typeof TASKS)[number];
 
@@ -36,16 +36,16 @@ export interface EvolutionBenchDocument {
   readonly rank: number;
   readonly rounds: number;
   readonly machine: { readonly cpu: string; readonly threads: number; readonly memory: number };
-  /** Load average of the last minute, before and after. */
+  /** One-minute load average before and after the run. */
   readonly load: readonly [number, number];
   readonly modules: number;
   readonly capturedEnergy: number;
-  /** Most that the process held at once, in bytes. */
+  /** Highest resident set of the process, in bytes. */
   readonly peakMemory: number;
   readonly timings: readonly Timing[];
 }
 
-/** Measures everything that the options ask for. */
+/** Measures all tasks on all sides, in turns within each round. */
 export async function measureEvolution(
   options: EvolutionBenchOptions,
   log: (line: string) => void,
@@ -106,7 +106,7 @@ function timer(of: Pick<Timing, 'round' | 'side'>, timings: Timing[], log: (line
   };
 }
 
-/** Prepares an adapter and fuses a few points, of which each is timed. */
+/** Prepares an adapter and fuses three points, each of them timed. */
 async function measureFusion(time: Timer, evolution: Evolution, rank: number, products: MatrixProducts): Promise<void> {
   const adapter = randomAdapter(evolution, rank);
   const fusion = await time('fusion_prepared', () => Fusion.prepare(adapter, evolution, { products }));
@@ -115,7 +115,7 @@ async function measureFusion(time: Timer, evolution: Evolution, rank: number, pr
   }
 }
 
-/** An adapter of every module whose update is about as large as the base's change. */
+/** Makes a random adapter of every module, whose update is about as large as the change of the base. */
 function randomAdapter({ modules }: Evolution, rank: number): Adapter {
   const random = Random.fromSeed(0);
   const factors = [...modules].map(([name, { outFeatures, inFeatures, deltaNorm }]) => {

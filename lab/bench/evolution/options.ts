@@ -14,7 +14,7 @@ export interface EvolutionBenchOptions {
   readonly rounds: number;
   /** Whether the reference in JavaScript is measured, too. */
   readonly reference: boolean;
-  /** Whether both bases are also loaded, and the evolution computed between them in memory. */
+  /** Whether to load both bases, too, and compute the evolution between them in memory. */
   readonly memory: boolean;
   /** File to write all figures to. */
   readonly json?: string;
@@ -27,14 +27,15 @@ Examples:
   npm run bench:evolution -- --base OLD --against NEW --no-reference --no-memory --rounds 1
                                                                 measures models that are too large for the rest
 
-The sides take turns within each round, and a round's figures are compared with each other: load by other processes meets
-all of them. The CPU time beside each time tells how much of it was spent on waiting for a busy machine.`;
+The sides take turns within each round, and a round's figures are compared with each other, so that load by other
+processes meets all of them. The CPU time beside each time shows how much of it was a wait for a busy machine.`;
 
-/** Makes the command, which ends the process on `--help` and on mistakes unless it is configured otherwise. */
+/** Makes the command. Unless configured otherwise, it ends the process on `--help` and on wrong usage. */
 export function benchCommand(): Command {
   return new Command('bench:evolution')
     .description(
-      'Measure the evolution between two versions of a base model, and the fusion of an adapter with it: products by ONNX Runtime against products in JavaScript, in turns within one run.',
+      'Measure the evolution between two versions of a base model, and the fusion of an adapter with it: ' +
+        'products by ONNX Runtime against products in JavaScript, in turns within one run.',
     )
     .option('--base <dir>', 'Hugging Face folder of the old base.', path.join(DEMO, 'v1'))
     .option('--against <dir>', 'Hugging Face folder of the new base.', path.join(DEMO, 'v2'))

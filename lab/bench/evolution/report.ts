@@ -7,7 +7,7 @@ const NAMES: Readonly<Record<TaskName, string>> = {
   fused_point: 'a fused point',
 };
 
-/** The medians of a run as a Markdown table. */
+/** Writes the medians of a run as a Markdown table. */
 export function toMarkdown(document: EvolutionBenchDocument): string {
   const rows = TASKS.filter((task) => valuesOf(document, task, 'onnxruntime').length > 0).map((task) => {
     const [fast, plain] = [medianOf(document, task, 'onnxruntime'), medianOf(document, task, 'javascript')];
@@ -17,7 +17,12 @@ export function toMarkdown(document: EvolutionBenchDocument): string {
   });
   const { modules, capturedEnergy, peakMemory, machine, load, rounds } = document;
   return [
-    `${modules} modules, ${(100 * capturedEnergy).toFixed(0)} % of the change captured; ${rounds} rounds with ${machine.threads} threads on ${machine.cpu}; load average ${load[0].toFixed(1)} before and ${load[1].toFixed(1)} after; peak memory ${(peakMemory / 2 ** 20).toFixed(0)} MiB.`,
+    [
+      `${modules} modules, ${(100 * capturedEnergy).toFixed(0)} % of the change captured`,
+      `${rounds} rounds with ${machine.threads} threads on ${machine.cpu}`,
+      `load average ${load[0].toFixed(1)} before and ${load[1].toFixed(1)} after`,
+      `peak memory ${(peakMemory / 2 ** 20).toFixed(0)} MiB.`,
+    ].join('; '),
     '',
     '| medians | ONNX Runtime | its CPU time | JavaScript | faster |',
     '| --- | --- | --- | --- | --- |',
@@ -25,7 +30,7 @@ export function toMarkdown(document: EvolutionBenchDocument): string {
   ].join('\n');
 }
 
-/** The median over the rounds of how much faster ONNX Runtime was within the round. */
+/** Median over the rounds of JavaScript's time over that of ONNX Runtime within the round. */
 function ratioOf(document: EvolutionBenchDocument, task: TaskName): number {
   const rounds = [...new Set(document.timings.map(({ round }) => round))];
   return median(

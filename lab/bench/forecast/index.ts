@@ -6,7 +6,8 @@ import { toMarkdown } from './report.ts';
 
 const options = new Command('bench:forecast')
   .description(
-    'Roll out the demo fleet several times with the real engine, ask for a forecast before each rollout, and compare it with what the rollout has taken.',
+    'Roll out the demo fleet several times with the real engine, ask for a forecast before each rollout, and compare ' +
+      'the forecast with the actual times.',
   )
   .option('--json <file>', 'Write all figures to this file.')
   .helpOption('-h, --help', 'Show this help.')

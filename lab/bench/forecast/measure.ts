@@ -12,7 +12,7 @@ import { untilMeasured } from '../../../cli/demo/measured-fleet.ts';
 import { registerFleet, type RegisteredFleet } from '../../../cli/demo/register-fleet.ts';
 import type { DemoStack } from '../demo-stack.ts';
 
-/** A predicted figure beside what was found. */
+/** Predicted figure beside the actual one. */
 interface Figure {
   readonly predicted: number | null;
   readonly low: number | null;
@@ -21,7 +21,7 @@ interface Figure {
   readonly ratio: number | null;
 }
 
-/** A forecast as the API answers it, as far as it is reported here. */
+/** Forecast in an answer of the API: the fields that are reported here. */
 interface Forecast {
   readonly id: string;
   readonly state: string;
@@ -31,7 +31,7 @@ interface Forecast {
   readonly figures: Readonly<Record<'device_seconds' | 'ttr_p50_ms' | 'ttr_p90_ms' | 'makespan_ms', Figure>>;
 }
 
-/** One rollout, which was forecast before it began. */
+/** Rollout with the forecast that was made before it began. */
 export interface MeasuredPrediction extends Pick<Forecast, 'basis' | 'reason' | 'figures'> {
   readonly rollout: string;
   readonly adapters: number;
@@ -40,8 +40,8 @@ export interface MeasuredPrediction extends Pick<Forecast, 'basis' | 'reason' | 
 const POLL_MS = 500;
 
 /**
- * Rolls out the demo's adapters between its two versions, there and back again. Each rollout is forecast by what the ones before it have
- * measured: nothing, other adapters, other updates of the same base model, and last another base model.
+ * Rolls the demo's adapters out to its second version, back and again. Each forecast rests on the measurements of the
+ * rollouts before it: none, then other adapters, other updates of the same base model, and last another base model.
  */
 export async function measurePredictions(options: DemoStack): Promise<MeasuredPrediction[]> {
   const found: MeasuredPrediction[] = [];
@@ -63,12 +63,12 @@ export async function measurePredictions(options: DemoStack): Promise<MeasuredPr
   return found;
 }
 
-/** The identifiers of the adapters at these places of the demo's fleet. */
+/** Ids of the adapters at the places `from` to `to` (exclusive) of the demo's fleet. */
 function partOf(fleet: RegisteredFleet, from: number, to: number): string[] {
   return [...fleet.adapters.keys()].slice(from, to);
 }
 
-/** Registers the demo's adapters, of tenants with this suffix, and waits until they are measured. */
+/** Registers the demo's adapters for tenants whose names end with `suffix`, and waits until they are measured. */
 async function registered(options: DemoStack, baseModel: string, suffix: string): Promise<RegisteredFleet> {
   const entries = FLEET.map((entry) => ({ ...entry, tenant: `${entry.tenant}${suffix}` }));
   const fleet = await registerFleet({ ...options, fleet: entries, baseModel });

@@ -7,7 +7,7 @@ const FIGURES = [
   ['makespan_ms', 'end', 1000],
 ] as const;
 
-/** A table of predicted and actual figures, in seconds, with one row for each figure of a rollout. */
+/** Writes predicted and actual figures in seconds as a table, with one row for each figure of a rollout. */
 export function toMarkdown(measured: readonly MeasuredPrediction[]): string {
   const rows = measured.flatMap(({ rollout, basis, figures }) =>
     FIGURES.map(([name, title, unit], index) => {

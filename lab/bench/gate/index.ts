@@ -7,7 +7,8 @@ import { modelsOfErrors, modelsOfPower, simulate, type Simulated } from './simul
 
 const options = new Command('bench:gate')
   .description(
-    'Simulate whole jobs on the real ladder, with rows that are drawn at random: how often a job publishes an adapter that is worse by the whole margin, and how often it certifies one that is as good as the old version.',
+    'Simulate whole jobs on the real ladder, with rows that are drawn at random: how often a job publishes an ' +
+      'adapter that is worse by the whole margin, and how often it certifies one that is as good as the old version.',
   )
   .option(
     '--jobs <n>',
@@ -20,21 +21,21 @@ const options = new Command('bench:gate')
   .parse()
   .opts<{ jobs: number; json?: string }>();
 
-/** Verdicts by number of rows and margin. */
+/** Caches of verdicts, by number of rows and margin. */
 const kept = new Map<string, KeptVerdicts>();
 
 const errors: Simulated[] = [];
-for (const model of modelsOfErrors()) errors.push(await told(model, options.jobs));
+for (const model of modelsOfErrors()) errors.push(await simulateAndLog(model, options.jobs));
 const power: Simulated[] = [];
 const patient: Simulated[] = [];
 const jobsOfCell = Math.ceil(options.jobs / 4);
-for (const model of modelsOfPower()) power.push(await told(model, jobsOfCell));
-for (const model of modelsOfPower(0)) patient.push(await told(model, jobsOfCell));
+for (const model of modelsOfPower()) power.push(await simulateAndLog(model, jobsOfCell));
+for (const model of modelsOfPower(0)) patient.push(await simulateAndLog(model, jobsOfCell));
 const document = { errors, power, patient };
 if (options.json) await writeFile(options.json, `${JSON.stringify(document, null, 2)}\n`);
 process.stdout.write(`${toMarkdown(document)}\n`);
 
-async function told(model: JobModel, jobs: number): Promise<Simulated> {
+async function simulateAndLog(model: JobModel, jobs: number): Promise<Simulated> {
   const { strategy, rows, margin, flips, persistence } = model;
   const key = `${rows} ${margin}`;
   const verdicts = kept.get(key) ?? new Map();

@@ -3,7 +3,7 @@ import { intervalOf, type Simulated } from './simulate.ts';
 export interface GateSimulation {
   readonly errors: readonly Simulated[];
   readonly power: readonly Simulated[];
-  /** The same with a `least_power` of 0. */
+  /** Same jobs as in `power`, with a `least_power` of 0. */
   readonly patient: readonly Simulated[];
 }
 
@@ -18,16 +18,18 @@ function errorTable(errors: readonly Simulated[]): string[] {
     const published = `${percent(one.certified / one.jobs)} (${low} to ${high})`;
     const reached = percent(one.reached / one.jobs);
     const looks = `${one.looks.toFixed(1)} (${one.most})`;
-    return `| \`${one.strategy}\` | ${percent(one.flips)} | ${one.persistence * 100} % | ${looks} | ${published} | ${reached} |`;
+    const model = `\`${one.strategy}\` | ${percent(one.flips)} | ${one.persistence * 100} %`;
+    return `| ${model} | ${looks} | ${published} | ${reached} |`;
   });
   return [
-    '| strategy | rows flipped | flips that stay | looks, mean (most) | published, % (95 % interval) | by value alone, % |',
+    '| strategy | rows flipped | flips that stay | looks, mean (most) ' +
+      '| published, % (95 % interval) | by value alone, % |',
     '| --- | --- | --- | --- | --- | --- |',
     ...rows,
   ];
 }
 
-/** Cells have two numbers where a job that always goes on certifies more. */
+/** Writes the shares of certified jobs. A second number is that of jobs with a `least_power` of 0, if it differs. */
 function powerTable(power: readonly Simulated[], patient: readonly Simulated[]): string[] {
   const margins = [...new Set(power.map(({ margin }) => margin))];
   const lines = new Map<string, string[]>();
@@ -36,8 +38,9 @@ function powerTable(power: readonly Simulated[], patient: readonly Simulated[]):
     const [share, most] = [one, patient[i]!].map(({ certified, jobs }) => ((100 * certified) / jobs).toFixed(0));
     lines.set(head, [...(lines.get(head) ?? []), share === most ? share! : `${share} (${most})`]);
   }
+  const heads = margins.map((margin) => `${Number((margin * 100).toFixed(2))} points`);
   return [
-    `| rows flipped, % | gate rows | ${margins.map((margin) => `${Number((margin * 100).toFixed(2))} points`).join(' | ')} |`,
+    `| rows flipped, % | gate rows | ${heads.join(' | ')} |`,
     `| --- | --- | ${margins.map(() => '---').join(' | ')} |`,
     ...[...lines].map(([head, cells]) => `${head} ${cells.join(' | ')} |`),
   ];

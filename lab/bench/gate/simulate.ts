@@ -3,18 +3,20 @@ import { STRATEGIES } from '../../../core/options/job-options.ts';
 import { DEFAULT_JOB_OPTIONS } from '../../../core/options/job-settings.ts';
 import { simulateJob, type JobModel, type KeptVerdicts } from './simulated-job.ts';
 
-/** How many of a model's simulated jobs ended in which way. */
+/** Counts of the outcomes of simulated jobs. */
 export interface Simulated extends JobModel {
   readonly jobs: number;
   /** Jobs that published a candidate with a certificate. */
   readonly certified: number;
-  /** Jobs with a candidate whose value on the gate rows was good enough: what a gate without certificates publishes. */
+  /** Jobs with a candidate that is good enough by its value alone, which a gate without certificates would publish. */
   readonly reached: number;
+  /** Mean number of looks of a job. */
   readonly looks: number;
+  /** Largest number of looks of a job. */
   readonly most: number;
 }
 
-/** Candidates that are worse by just the margin, which is where errors are most frequent. */
+/** Models of jobs whose candidates are worse by just the margin, where errors are most frequent. */
 export function modelsOfErrors(rows = 400, margin = 0.02): JobModel[] {
   return STRATEGIES.flatMap((strategy) =>
     [0.03, 0.1].flatMap((flips) =>
@@ -31,7 +33,7 @@ export function modelsOfErrors(rows = 400, margin = 0.02): JobModel[] {
   );
 }
 
-/** Candidates that are as good as the old version. */
+/** Models of jobs whose candidates are as good as the old version. */
 export function modelsOfPower(leastPower = DEFAULT_JOB_OPTIONS.least_power): JobModel[] {
   return [0.02, 0.04, 0.08].flatMap((flips) =>
     [200, 400, 800, 1600].flatMap((rows) =>
@@ -42,7 +44,7 @@ export function modelsOfPower(leastPower = DEFAULT_JOB_OPTIONS.least_power): Job
   );
 }
 
-/** @param kept verdicts on as many rows with the same margin */
+/** Simulates jobs with the seeds 1 to `jobs`. @param kept cache of verdicts on as many rows with the same margin */
 export async function simulate(model: JobModel, jobs: number, kept: KeptVerdicts = new Map()): Promise<Simulated> {
   let [certified, reached, looks, most] = [0, 0, 0, 0];
   for (let seed = 1; seed <= jobs; seed++) {
@@ -55,7 +57,7 @@ export async function simulate(model: JobModel, jobs: number, kept: KeptVerdicts
   return { ...model, jobs, certified, reached, looks: looks / jobs, most };
 }
 
-/** The two-sided 95 % interval of a share (Wilson, JASA 22, 1927). */
+/** Two-sided 95 % interval of a share (Wilson, JASA 22, 1927). */
 export function intervalOf(count: number, jobs: number): [number, number] {
   const z = normalQuantile(0.975);
   const share = count / jobs;

@@ -9,16 +9,16 @@ import type { Strategy } from '../../../core/options/job-options.ts';
 import { countFlips } from '../../../core/statistics/paired-statistics.ts';
 import { Random } from '../../../core/statistics/random.ts';
 
-/** What a simulated job is like. */
+/** Model of a simulated job. */
 export interface JobModel {
   readonly strategy: Strategy;
   readonly rows: number;
   readonly margin: number;
-  /** By how much every candidate is worse than the old version in truth. */
+  /** True loss of every candidate against the old version, as a share of rows. */
   readonly deficit: number;
   /** Share of rows on which a candidate and the old version differ. */
   readonly flips: number;
-  /** Share of rows on which a candidate does as the one before would, as far as it is up to chance. */
+  /** Share of rows that keep their random number from one candidate to the next, so that they flip alike. */
   readonly persistence: number;
   /** The job's `least_power`. */
   readonly leastPower: number;
@@ -32,12 +32,12 @@ const ACCURACY = 0.85;
 const SEARCH_ROWS = 64;
 const MODULE = 'layer';
 
-/** What the simulated jobs of one model share: verdicts, which depend on the flips and the look alone. */
+/** Cache of verdicts for the jobs of one model. A verdict depends on the flips and the look alone. */
 export type KeptVerdicts = Map<string, ReturnType<typeof judge>>;
 
 /**
- * Runs a strategy's whole ladder on candidates whose rows are drawn at random: the real choice of candidates, looks and budget, with no
- * model behind it. The search rows and the gate rows are drawn alike and independently of each other.
+ * Runs a strategy's whole ladder with the real choice of candidates, looks and budget. There is no language model:
+ * which rows a candidate has right is drawn at random, independently for search rows and gate rows.
  */
 export function simulateJob(model: JobModel, seed: number, kept: KeptVerdicts): Promise<LadderOutcome> {
   const gate: Gate = { metric: 'accuracy', kind: 'relative', margin: model.margin, confidence: CONFIDENCE };
@@ -91,7 +91,7 @@ interface Measured {
   readonly loss: number;
 }
 
-/** The rows of a job, and what each adapter does on them. Adapters that are asked for one after the other do much alike. */
+/** Rows of a job with the results of each adapter on them. Consecutive adapters have similar results. */
 class SimulatedRows {
   readonly old: GateMeasurement;
   readonly #model: JobModel;
@@ -121,7 +121,9 @@ class SimulatedRows {
   }
 }
 
-/** Rows that the old version has right or wrong, and a number for each that decides whether a candidate flips it. */
+/**
+ * Rows that the old version has right or wrong, each with a random number that decides whether a candidate flips it.
+ */
 class PairedRows {
   readonly before: number[];
   readonly #random: Random;
@@ -133,7 +135,7 @@ class PairedRows {
     this.#chance = Float64Array.from({ length: rows }, () => random.uniform());
   }
 
-  /** What the next candidate has right. */
+  /** Draws the rows that the next candidate has right (1) or wrong (0). */
   next({ deficit, flips, persistence }: JobModel): number[] {
     const lost = (flips + deficit) / 2 / ACCURACY;
     const gained = (flips - deficit) / 2 / (1 - ACCURACY);
@@ -153,7 +155,7 @@ function measurementOf(values: readonly number[]): GateMeasurement {
 
 const ONE = Float32Array.of(1);
 
-/** The smallest adapter that there is: what is measured of it is simulated. */
+/** Smallest possible adapter. Its measurements are simulated. */
 const ADAPTER: Adapter = {
   config: { rank: 1, alpha: 1, useRslora: false, targetModules: [MODULE], rankPattern: {}, alphaPattern: {} },
   modules: new Map([[MODULE, { rank: 1, inFeatures: 1, outFeatures: 1, scaling: 1, a: ONE, b: ONE }]]),

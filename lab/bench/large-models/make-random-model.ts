@@ -1,9 +1,9 @@
 /**
- * Writes a model of random weights in the shape of a real one, in bf16 and in shards. Memory holds one shard at a time.
+ * Writes a model of random weights in the shape of a real one, in bf16 and in shards. It holds one shard in memory.
  *
  *   node --import tsx lab/bench/large-models/make-random-model.ts tinyllama-1.1b OUT [--change 0.05] [--seed 1]
  *
- * `--change` makes a later version: the weights of the same seed, and noise of that relative size.
+ * `--change` makes a later version: the weights of the same seed plus noise of that relative size.
  */
 import { copyFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -15,10 +15,10 @@ import { expectedWeights, type WeightSpec } from '../../../core/models/architect
 import { randomWeights, type WeightsOptions } from './random-weights.ts';
 import { SHAPES } from './shapes.ts';
 
-/** Its vocabulary of 4,096 tokens is a part of every shape's. */
+/** Folder with the tokenizer of the demo. Its 4,096 tokens are a part of the vocabulary of every shape. */
 const TOKENIZER = path.join(import.meta.dirname, '../../../examples/demo-family/v1');
 
-/** Largest number of weights in a shard, unless a single tensor has more. */
+/** Largest number of weights in a shard. A larger tensor gets a shard of its own. */
 const SHARD_WEIGHTS = 128e6;
 
 const sizeOf = ({ shape }: WeightSpec): number => shape.reduce((product, length) => product * length, 1);

@@ -1,16 +1,16 @@
 import { createHash } from 'node:crypto';
 
-/** Which weights to draw. */
+/** Seed and version of the weights to draw. */
 export interface WeightsOptions {
   readonly seed: number;
-  /** Size of what a later version adds to the weights of version 1, relative to them; 0 is version 1 itself. */
+  /** Size of the noise that a later version adds to version 1, relative to its weights. 0 is version 1 itself. */
   readonly change: number;
 }
 
-/** Standard deviation of a matrix, as models are initialized with. */
+/** Standard deviation of a matrix, as is usual for initialization. */
 const DEVIATION = 0.02;
 
-/** A uniform number of this width has variance 1. */
+/** Width of a uniform distribution with variance 1. */
 const UNIFORM_WIDTH = Math.sqrt(12);
 
 /**

@@ -1,4 +1,4 @@
-/** config.json of models that many tenants adapt, as far as it decides the tensors and what is computed. */
+/** Fields of config.json that decide the tensors and the computation, for models that many tenants adapt. */
 export const SHAPES: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'smollm2-135m': {
     model_type: 'llama',

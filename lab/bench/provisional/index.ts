@@ -5,7 +5,8 @@ import { measureProvisional } from './measure.ts';
 
 const { adapters } = new Command('bench:provisional')
   .description(
-    'Give a fleet of copies of the demo adapters provisional versions, by one worker with the real engine, and say how long an adapter takes.',
+    'Give a fleet of copies of the demo adapters provisional versions, by one worker with the real engine, and print ' +
+      'the time of an adapter.',
   )
   .option('--adapters <number>', 'Number of adapters.', positive, 120)
   .helpOption('-h, --help', 'Show this help.')

@@ -14,7 +14,7 @@ import type { DemoStack } from '../demo-stack.ts';
 
 const BASE_MODEL = 'demo-llama';
 
-/** Nobody judges these adapters, but each has a gate. */
+/** Metric and gate of each adapter. The API requires them; nothing here is judged. */
 const JUDGED = { metric: 'exact_match', gate: { kind: 'absolute', target: 1 } } as const;
 
 interface MeasureOptions extends DemoStack {
@@ -23,13 +23,13 @@ interface MeasureOptions extends DemoStack {
 
 export interface MeasuredProvision {
   readonly provisional: 'revert' | 'reuse';
-  /** From the end of the planning to that of the rollout. */
+  /** Seconds from the end of the planning to the end of the rollout. */
   readonly seconds: number;
 }
 
 /**
- * Measures how long it takes until each adapter has a provisional version: by `revert` for the second version of the demo's base model, and
- * by `reuse` for a third one. The adapters have no dataset any more, so nothing else happens in these rollouts.
+ * Measures the time until each adapter has a provisional version: by `revert` for the second version of the demo's base
+ * model, and by `reuse` for a third one. The datasets are taken away first, so that these rollouts do nothing else.
  */
 export async function measureProvisional(options: MeasureOptions): Promise<MeasuredProvision[]> {
   const { origin, operatorKey, adapters, log } = options;

@@ -7,7 +7,7 @@ import { residentBytes, startProcess, transactions, type BenchProcess, type Benc
 import type { ReplicaBenchOptions } from './options.ts';
 import type { EnginesRequest } from '../replicas/processes/engines-process.ts';
 
-/** What some time of a reconciler has cost. */
+/** Cost of a reconciler over some time: seconds, and processor time in milliseconds. */
 export interface CostFigures {
   readonly seconds: number;
   readonly reconcilerCpuMs: number;
@@ -17,18 +17,18 @@ export interface CostFigures {
 export interface ReplicaBenchFigures {
   readonly replicas: number;
   readonly adapters: number;
-  /** From empty engines: how many adapters were loaded, by name and alias, and checked. */
+  /** Filling of empty engines, with the number of adapters that were loaded by name and alias, and checked. */
   readonly filling: CostFigures & { readonly loaded: number };
-  /** From the start of a process until all replicas, which have everything, are in sync. */
+  /** Start of a reconciler until all replicas, which have all adapters already, are in sync. */
   readonly comparing: CostFigures;
   readonly idle: CostFigures & { readonly transactions: number; readonly residentBytes: number };
-  /** From the commit of a new version until its alias has moved in all replicas. */
+  /** Milliseconds from the commit of a new version until its alias has moved in all replicas. */
   readonly changeMs: number;
 }
 
 const SERVING_NAME = 'bench';
 const PREFIX = '/adapters';
-/** PostgreSQL counts what a connection has done within ten seconds after it. */
+/** Wait until PostgreSQL has counted all transactions, which it does within ten seconds, in milliseconds. */
 const COUNTED_MS = 11_000;
 const ROW = { prompt: 'Which of these is a plural?', completion: 'cities', split: 'gate' };
 
@@ -54,7 +54,7 @@ export async function measureReplicas(
     await first.stop();
     const loaded = await countLoaded(stack);
     await fillDirectly(stack, engines);
-    say('comparing them, with everything there');
+    say('comparing them, with all adapters loaded');
     const second = start();
     started.push(second);
     await second.next();
@@ -99,7 +99,7 @@ async function measure(stack: BenchStack, process: BenchProcess, work: () => Pro
   };
 }
 
-/** Waits until all replicas are in sync, or for some seconds. */
+/** Waits until all replicas are in sync, at most for the given seconds. */
 async function allInSync({ db }: BenchStack, seconds: number): Promise<void> {
   const end = performance.now() + seconds * 1000;
   while (performance.now() < end && (await db.replica.count({ where: { state: { not: 'in_sync' } } })) > 0)
@@ -108,7 +108,7 @@ async function allInSync({ db }: BenchStack, seconds: number): Promise<void> {
 
 const countLoaded = ({ db }: BenchStack): Promise<number> => db.replicaAdapter.count({ where: { state: 'loaded' } });
 
-/** Lets all engines have everything, and the rows of the replicas say so. */
+/** Puts all adapters into all engines, and marks them as loaded in the database. */
 async function fillDirectly({ db }: BenchStack, engines: BenchProcess): Promise<void> {
   const rows = await db.$queryRaw<{ alias: string }[]>`
     SELECT t.name || '.' || a.name AS alias FROM adapters a JOIN tenants t ON t.id = a.tenant_id ORDER BY a.id`;
@@ -119,8 +119,10 @@ async function fillDirectly({ db }: BenchStack, engines: BenchProcess): Promise<
   });
   await db.replicaAdapter.deleteMany();
   await db.$executeRaw`
-    INSERT INTO replica_adapters (id, replica_id, tenant_id, adapter_id, adapter_version_id, loaded_version_id, engine_name, state, checked_at)
-    SELECT 'rpa_' || gen_random_uuid(), r.id, a.tenant_id, a.id, v.id, v.id, t.name || '.' || a.name || '@1', 'loaded', now()
+    INSERT INTO replica_adapters
+      (id, replica_id, tenant_id, adapter_id, adapter_version_id, loaded_version_id, engine_name, state, checked_at)
+    SELECT 'rpa_' || gen_random_uuid(), r.id, a.tenant_id, a.id, v.id, v.id,
+      t.name || '.' || a.name || '@1', 'loaded', now()
     FROM replicas r, adapters a JOIN tenants t ON t.id = a.tenant_id JOIN adapter_versions v ON v.adapter_id = a.id`;
   await db.replica.updateMany({ data: { state: 'syncing', nextTurnAt: new Date(0), resyncAt: new Date(0) } });
   await db.$executeRaw`ANALYZE`;
@@ -136,17 +138,20 @@ async function measureIdle(stack: BenchStack, reconciler: BenchProcess, seconds:
   await sleep(COUNTED_MS);
   const before = await transactions(stack);
   const cost = await measure(stack, reconciler, () => sleep(seconds * 1000));
-  // What is counted late happens as often as what was counted late before.
+  // PostgreSQL counts late at the start and at the end alike, so that the difference is right.
   const counted = (await transactions(stack)) - before;
   return { ...cost, transactions: counted, residentBytes: await residentBytes(reconciler.pid) };
 }
 
 async function measureChange({ db }: BenchStack, engines: BenchProcess): Promise<number> {
   const [row] = await db.$queryRaw<[{ alias: string }]>`
-    INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_model_version_id, number, origin, artifact_digest, rank, lora_alpha)
+    INSERT INTO adapter_versions
+      (id, tenant_id, adapter_id, base_model_version_id, number, origin, artifact_digest, rank, lora_alpha)
     SELECT 'adv_' || gen_random_uuid(), v.tenant_id, v.adapter_id, v.base_model_version_id, 2, 'imported', 'none', 8, 16
     FROM adapter_versions v ORDER BY v.id LIMIT 1
-    RETURNING (SELECT t.name || '.' || a.name FROM adapters a JOIN tenants t ON t.id = a.tenant_id WHERE a.id = adapter_id) AS alias`;
+    RETURNING (
+      SELECT t.name || '.' || a.name FROM adapters a JOIN tenants t ON t.id = a.tenant_id WHERE a.id = adapter_id
+    ) AS alias`;
   const began = performance.now();
   for (;;) {
     const paths = await tell<(string | null)[]>(engines, { pathOf: row.alias });

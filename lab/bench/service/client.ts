@@ -8,7 +8,7 @@ interface Answer {
 
 export type Client = ReturnType<typeof createClient>;
 
-/** An HTTP client that costs little beside the service. */
+/** Creates an HTTP client that takes little processor time beside the service. */
 export function createClient(url: string, key: string, agent = new http.Agent({ keepAlive: true, maxSockets: 64 })) {
   const { hostname, port } = new URL(url);
   return {

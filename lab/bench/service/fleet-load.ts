@@ -7,13 +7,13 @@ import { createClient } from './client.ts';
 import { apiEnvironment } from './plan.ts';
 import { startProcess, type BenchStack } from './stack.ts';
 
-/** Times in milliseconds, in order, by what was done. */
+/** Times in milliseconds by operation, sorted. */
 export interface FleetFigures {
   adapters: number;
   times: Record<string, number[]>;
 }
 
-/** How often each thing is done that is fast. */
+/** Number of times that a fast operation is timed. */
 const ROUNDS = 40;
 const PROGRESS: JobProgress = {
   step: 1,
@@ -27,7 +27,7 @@ const PROGRESS: JobProgress = {
 
 type Client = ReturnType<typeof createClient>;
 
-/** Times what is done with a planned rollout beside its planning and its jobs: reading, sweeping, the end of a job, cancelling. */
+/** Times operations on a planned rollout: sweeps, claims, ends of jobs, reads and the cancellation. */
 export async function measureFleet(
   stack: BenchStack,
   redisUrl: string | null,
@@ -59,7 +59,7 @@ async function sweeps(stack: BenchStack, redisUrl: string | null): Promise<numbe
   const sources = [rolloutRecoverySource(stack.db), jobRecoverySource(stack.db)];
   const sweeper = createSweeper({ db: stack.db, producer, sources, logger });
   try {
-    // The first sweep finds the rollouts of the POSTs and of the planning, which no worker takes from the queue.
+    // The first sweep enqueues the rollouts of the POSTs and of the planning, which no worker has taken.
     await sweeper.sweep();
     return await repeated(ROUNDS, () => sweeper.sweep());
   } finally {
@@ -67,7 +67,7 @@ async function sweeps(stack: BenchStack, redisUrl: string | null): Promise<numbe
   }
 }
 
-/** What a worker does to the row of a job, and what an API answers about the rollout right after the job's end. */
+/** Times a worker's updates of a job, and a read of the rollout right after the job's end. */
 async function jobSteps(stack: BenchStack, rolloutId: string, client: Client): Promise<Record<string, number[]>> {
   const lifecycle = createJobLifecycle({ db: stack.db });
   const jobs = await stack.db.job.findMany({ where: { rolloutId }, take: ROUNDS, select: { id: true } });

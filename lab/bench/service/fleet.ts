@@ -9,7 +9,7 @@ import {
   type StoredOptions,
 } from '../../../src/modules/rollouts/index.ts';
 
-/** Adapters of one tenant. */
+/** Number of adapters of one tenant. */
 const EACH = 10;
 
 export interface BenchFleet {
@@ -17,7 +17,7 @@ export interface BenchFleet {
   newVersionId: string;
 }
 
-/** Inserts a base model with two versions, and so many adapters on the first one. No files belong to them. */
+/** Inserts a base model with two versions, and adapters on the first one. They have no files. */
 export async function createFleet(db: Database, adapters: number): Promise<BenchFleet> {
   const baseModelId = newId('baseModel');
   const [oldVersionId, newVersionId] = [newId('baseModelVersion'), newId('baseModelVersion')];
@@ -29,7 +29,7 @@ export async function createFleet(db: Database, adapters: number): Promise<Bench
       { ...version, id: newVersionId, version: 'v2' },
     ],
   });
-  // The first four groups of the base model's identifier: a fleet of another millisecond has others.
+  // The first four groups of the base model's id, which differ between fleets made in different milliseconds.
   const groups = baseModelId.slice('bm_'.length, -12);
   const id = (prefix: string, n: string) => `'${prefix}_${groups}' || lpad(to_hex(${n}), 12, '0')`;
   const tenants = Math.ceil(adapters / EACH);
@@ -39,9 +39,10 @@ export async function createFleet(db: Database, adapters: number): Promise<Bench
     `INSERT INTO datasets (id, tenant_id, name, artifact_digest, rows, bytes, splits)
      SELECT ${id('dst', 'n')}, ${id('ten', 'n')}, 'rows', 'none', 1, 1, '{}' FROM generate_series(1, ${tenants}) n`,
     `INSERT INTO adapters (id, tenant_id, base_model_id, dataset_id, name, metric, gate)
-     SELECT ${id('adp', 'n')}, ${tenant}, '${baseModelId}', ${id('dst', `(n - 1) / ${EACH} + 1`)}, 'adapter-' || n, 'accuracy',
-       '{"kind": "absolute", "target": 0.8}' FROM generate_series(1, ${adapters}) n`,
-    `INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_model_version_id, number, origin, artifact_digest, rank, lora_alpha)
+     SELECT ${id('adp', 'n')}, ${tenant}, '${baseModelId}', ${id('dst', `(n - 1) / ${EACH} + 1`)}, 'adapter-' || n,
+       'accuracy', '{"kind": "absolute", "target": 0.8}' FROM generate_series(1, ${adapters}) n`,
+    `INSERT INTO adapter_versions
+       (id, tenant_id, adapter_id, base_model_version_id, number, origin, artifact_digest, rank, lora_alpha)
      SELECT ${id('adv', 'n')}, ${tenant}, ${id('adp', 'n')}, '${oldVersionId}', 1, 'imported', 'none', 8, 16
      FROM generate_series(1, ${adapters}) n`,
     'ANALYZE',
@@ -50,7 +51,7 @@ export async function createFleet(db: Database, adapters: number): Promise<Bench
   return { oldVersionId, newVersionId };
 }
 
-/** A rollout whose analysis has ended, which is ready to be planned. */
+/** Creates a rollout whose analysis has ended, so that it can be planned. */
 export async function createAnalyzed(db: Database, newVersionId: string, options: RolloutOptions = {}) {
   const { rollout } = await withTransaction(db, (tx) =>
     createRollout(tx, { baseModelVersionId: newVersionId, options }),

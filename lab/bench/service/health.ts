@@ -4,17 +4,17 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 
-/** What an attack did to the service. */
+/** Effect of one attack on the service. */
 export interface HealthFigures {
   attack: string;
   grownBytes: number;
-  /** Longest time that `/healthz` took while it lasted. */
+  /** Longest time of `/healthz` during the attack. */
   longestHealthMs: number;
 }
 
 const ROOT = path.join(import.meta.dirname, '../../..');
 
-/** Runs all attacks of test/attack, one file after the other, and takes the figures that they leave. */
+/** Runs all attacks of test/attack, one file after the other, and reads the figures that they write. */
 export async function measureHealth(): Promise<HealthFigures[]> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-bench-'));
   const file = path.join(folder, 'figures');

@@ -16,11 +16,11 @@ export interface ServiceBenchOptions {
   readonly polledJobs: number;
   /** Polls a second. */
   readonly rate: number;
-  /** How long they are sent, and how long streams are measured. */
+  /** Duration of the polling, and of each measurement of streams. */
   readonly seconds: number;
   /** Number of streams of events. */
   readonly streams: number;
-  /** URL of the Redis that holds the queue; without one, PostgreSQL does. */
+  /** URL of the Redis that holds the queue. Default: PostgreSQL holds it. */
   readonly redis?: string;
   /** File to write all figures to. */
   readonly json?: string;
@@ -31,17 +31,18 @@ Examples:
   npm run bench:service                                    everything, the queue in PostgreSQL
   npm run bench:service -- --redis redis://localhost:6379  the queue in a Redis that holds nothing else
   npm run bench:service -- --parts plan --adapters 10000   only accepting and planning one fleet
-  npm run bench:service -- --parts plan,fleet          also reading, sweeping and cancelling it
-  npm run bench:service -- --parts waves,reports       what is computed of jobs that have ended
+  npm run bench:service -- --parts plan,fleet              also reading, sweeping and cancelling it
+  npm run bench:service -- --parts waves,reports           the ends of jobs in a wave, and reports on them
   npm run bench:service -- --parts poll                    500 polls a second beside a training on one thread
 
 Each part has a PostgreSQL of its own, in a temporary folder, which writes as durably as in production.`;
 
-/** Makes the command, which ends the process on `--help` and on mistakes unless it is configured otherwise. */
+/** Makes the command. Unless configured otherwise, it ends the process on `--help` and on wrong usage. */
 export function benchCommand(): Command {
   return new Command('bench:service')
     .description(
-      'Measure the service without any training: accepting, planning and cancelling rollouts, the queue, polling, streams of events, /healthz under attack, the end of jobs in a wave, and reports.',
+      'Measure the service without any training: accepting, planning and cancelling rollouts, the queue, polling, ' +
+        'streams of events, /healthz under attack, the end of jobs in a wave, and reports.',
     )
     .option('--parts <list>', `What to measure: ${PARTS.join(', ')}.`, parts, [...PARTS])
     .option(
@@ -54,7 +55,7 @@ export function benchCommand(): Command {
     .option('--workers <n>', 'Number of worker processes for them.', positive, 4)
     .option('--polled-jobs <n>', 'Number of jobs that are polled.', positive, 10_000)
     .option('--rate <n>', 'Polls a second.', positive, 500)
-    .option('--seconds <n>', 'How long they are sent, and how long streams are measured.', positive, 30)
+    .option('--seconds <n>', 'Duration of the polling, and of each measurement of streams.', positive, 30)
     .option('--streams <n>', 'Number of streams of events that are open.', positive, 1000)
     .option('--redis <url>', 'URL of the Redis that holds the queue (default: PostgreSQL holds it).')
     .option('--json <file>', 'Write all figures to this file.')

@@ -4,16 +4,17 @@ import { startProcess, type BenchStack } from './stack.ts';
 
 export interface PlanFigures {
   adapters: number;
-  /** Times of the POSTs, in milliseconds, in order. */
+  /** Times of the POSTs, in milliseconds, sorted. */
   acceptedMs: number[];
-  /** Time in which the jobs were inserted, with their events, and given to the queue. */
+  /** Milliseconds in which the jobs were inserted with their events, and enqueued. */
   plannedMs: number;
-  /** Processor time of PostgreSQL meanwhile, with that of the queue if it is there. */
+  /** Processor time of PostgreSQL meanwhile, including the queue if PostgreSQL holds it. */
   databaseCpuMs: number;
-  /** Processor time of the process that plans. */
+  /** Processor time of the planning process. */
   plannerCpuMs: number;
-  /** Peak memory of that process, and by how much it was higher than before the planning. */
+  /** Peak memory of the planning process. */
   peakMiB: number;
+  /** Growth of its peak memory during the planning. */
   grownMiB: number;
 }
 
@@ -26,11 +27,11 @@ interface Planned {
   peakMiB: number;
 }
 
-/** Number of POSTs that are timed. The first ones, which compile programs, are left out. */
+/** Number of POSTs. The first `WARM_UP` of them are not counted. */
 const POSTS = 40;
 const WARM_UP = 5;
 
-/** Accepts rollouts of a fleet, and plans one, whose jobs are in the queue then. */
+/** Accepts rollouts of a fleet, and plans one of them, whose jobs it enqueues. */
 export async function measurePlan(
   stack: BenchStack,
   redisUrl: string | null,
@@ -74,7 +75,7 @@ async function acceptRollouts(stack: BenchStack, redisUrl: string | null, versio
   }
 }
 
-/** The settings of an API beside a stack. */
+/** Settings of an API on the database of a stack. */
 export function apiEnvironment(stack: BenchStack, redisUrl: string | null): Record<string, string> {
   return {
     READAPT_HOST: '127.0.0.1',

@@ -14,10 +14,10 @@ export interface QueueFigures {
   workersCpuMs: number;
 }
 
-/** Without any progress for so long, what is left counts as lost. */
+/** Time without progress after which the remaining jobs count as lost, in milliseconds. */
 const PATIENCE_MS = 15_000;
 
-/** Lets worker processes run jobs that do nothing, and looks for lost and repeated ones. */
+/** Lets worker processes run jobs that do nothing, and counts lost and repeated ones. */
 export async function measureQueue(
   stack: BenchStack,
   redisUrl: string | null,
@@ -42,7 +42,7 @@ export async function measureQueue(
   const cpu = await Promise.all(processes.map((one) => one.cpuMs()));
   const databaseCpuMs = (await stack.databaseCpuMs()) - databaseBefore;
   await Promise.all(processes.map((one) => one.stop()));
-  // A repetition may come after the last job.
+  // A job may be repeated after the last one has run.
   ran = (await Promise.all(files.map(readLines))).flat();
   const distinct = new Set(ran);
   return {

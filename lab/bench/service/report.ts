@@ -11,7 +11,7 @@ export interface ServiceBenchDocument {
   queue: 'PostgreSQL' | 'Redis';
   cpu: string;
   cores: number;
-  /** Load averages of the last minute, before and after. */
+  /** One-minute load average before and after the run. */
   load: [number, number];
   plan: PlanFigures[];
   fleets: FleetFigures[];
@@ -23,10 +23,11 @@ export interface ServiceBenchDocument {
   reports: ReportsFigures[];
 }
 
-/** The figures of a run as Markdown tables. */
+/** Writes the figures of a run as Markdown tables. */
 export function toMarkdown(document: ServiceBenchDocument): string {
   const { queue, cpu, cores, load, plan, fleets, jobs } = document;
-  const head = `${cores} cores of ${cpu}, queue in ${queue}; load average ${load[0].toFixed(1)} before and ${load[1].toFixed(1)} after.`;
+  const [before, after] = load.map((one) => one.toFixed(1));
+  const head = `${cores} cores of ${cpu}, queue in ${queue}; load average ${before} before and ${after} after.`;
   const tables = [
     ...(plan.length > 0 ? [planTable(plan)] : []),
     ...(fleets.length > 0 ? [fleetTable(fleets)] : []),
@@ -109,7 +110,7 @@ function queueTable({
   );
 }
 
-/** The attacks, the worst first. */
+/** Writes the attacks as a table, the worst first. */
 export function healthTable(figures: readonly HealthFigures[]): string {
   const slowestFirst = [...figures].sort((a, b) => b.longestHealthMs - a.longestHealthMs);
   return table(
@@ -141,8 +142,8 @@ export function streamsTable(figures: StreamFigures): string {
       ['streams', 'events a second', 'queries a second', 'CPU of the API', 'of PostgreSQL'],
       [row('none', without), row(open, idle), row(open, busy)],
     ),
-    `A stream takes ${(bytesEach / 1024).toFixed(0)} KiB of the API's memory. From the commit of an event to its arrival: ${median} at the ` +
-      `median and ${slow} at 99 %, of ${latenciesMs.length.toLocaleString('en')} arrivals.`,
+    `A stream takes ${(bytesEach / 1024).toFixed(0)} KiB of the API's memory. From the commit of an event to its ` +
+      `arrival: ${median} at the median and ${slow} at 99 %, of ${latenciesMs.length.toLocaleString('en')} arrivals.`,
   ].join('\n\n');
 }
 
@@ -151,7 +152,7 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
-/** @param sorted values in order */
+/** Quantile of sorted values, NaN if there are none. */
 export function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
 }

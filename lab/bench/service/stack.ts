@@ -9,7 +9,7 @@ import { createQueueBackend, QUEUES } from '../../../src/jobs/index.ts';
 import { createDatabase, type Database } from '../../../src/lib/database.ts';
 import { cpuMs, familyCpuMs } from '../../../test/processor-time.ts';
 
-/** A PostgreSQL in a temporary folder, with Readapt's tables. */
+/** PostgreSQL in a temporary folder, with Readapt's tables. */
 export interface BenchStack {
   folder: string;
   databaseUrl: string;
@@ -38,7 +38,7 @@ export async function startStack(): Promise<BenchStack> {
   };
 }
 
-/** A process of the bench, which answers messages. */
+/** Child process of the benchmark, which answers messages. */
 export interface BenchProcess {
   readonly pid: number;
   /** Waits for the next message. */
@@ -48,7 +48,7 @@ export interface BenchProcess {
   stop(): Promise<void>;
 }
 
-/** Starts a file of this folder as a process. `log` is a file descriptor that takes its standard error. */
+/** Starts a module as a process. @param file path relative to this folder @param log file descriptor for its stderr */
 export function startProcess(
   file: string,
   env: Record<string, string>,
@@ -87,20 +87,20 @@ export function startProcess(
   };
 }
 
-/** Transactions of the database so far. Each query of the API is one here. */
+/** Number of transactions of the database so far. Each query of the API is one. */
 export async function transactions({ db }: BenchStack): Promise<number> {
   const [row] = await db.$queryRaw<{ count: number }[]>`
     SELECT (xact_commit + xact_rollback)::float8 AS count FROM pg_stat_database WHERE datname = current_database()`;
   return row!.count;
 }
 
-/** Resident memory of a process. */
+/** Resident memory of a process, in bytes. */
 export async function residentBytes(pid: number): Promise<number> {
   const [, kib] = /^VmRSS:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8')) ?? [];
   return Number(kib) * 1024;
 }
 
-/** @throws Error if a queue in the Redis holds jobs, which would be run among those of the bench */
+/** @throws Error if a queue in the Redis holds jobs: they would run among those of the benchmark */
 export async function requireEmptyQueues(redisUrl: string): Promise<void> {
   await withQueues(redisUrl, async (queue) => {
     const count = Object.values(await queue.getJobCounts()).reduce((sum, one) => sum + one, 0);
@@ -111,7 +111,7 @@ export async function requireEmptyQueues(redisUrl: string): Promise<void> {
   });
 }
 
-/** Deletes all jobs, which a further part of the bench would run. */
+/** Deletes all jobs, so that the next part of the benchmark does not run them. */
 export function emptyQueues(redisUrl: string): Promise<void> {
   return withQueues(redisUrl, (queue) => queue.obliterate({ force: true }));
 }

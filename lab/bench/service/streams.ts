@@ -11,13 +11,15 @@ import { residentBytes, startProcess, transactions, type BenchStack } from './st
 export interface StreamFigures {
   readonly streams: number;
   readonly tenants: number;
-  /** Resident memory of the API for each stream. */
+  /** Resident memory of the API for each stream, in bytes. */
   readonly bytesEach: number;
-  /** What passes before any stream is open, while streams wait, and while events happen. */
+  /** Load before any stream is open. */
   readonly without: LoadFigures;
+  /** Load while streams wait. */
   readonly idle: LoadFigures;
+  /** Load while events happen. */
   readonly busy: LoadFigures;
-  /** Times from the commit of an event to its arrival at a stream, in order. */
+  /** Milliseconds from the commit of an event to its arrival at a stream, sorted. */
   readonly latenciesMs: readonly number[];
 }
 
@@ -31,7 +33,7 @@ export interface LoadFigures {
 
 const TENANTS = 40;
 const LIMIT = '100000';
-/** PostgreSQL counts what a connection has done within ten seconds after it. */
+/** Wait until PostgreSQL has counted all transactions, which it does within ten seconds, in milliseconds. */
 const COUNTED_MS = 11_000;
 
 interface Reader {
@@ -39,7 +41,7 @@ interface Reader {
   close(): void;
 }
 
-/** Opens streams of events of several tenants, and measures what they cost while nothing happens and while events do. */
+/** Opens streams of events of several tenants, and measures their cost without events and with some. */
 export async function measureStreams(
   stack: BenchStack,
   { streams, seconds }: { streams: number; seconds: number },
@@ -84,7 +86,7 @@ async function createTenant(client: Client, n: number): Promise<{ id: string; ke
   return { id, key };
 }
 
-/** Opens a stream and notes how long each event took, whose data has the time of its commit. */
+/** Opens a stream and records the latency of each event, whose name is the time of its commit. */
 async function openStream(
   url: string,
   { id: tenantId, key }: { id: string; key: string },
@@ -129,7 +131,7 @@ async function measureLoad(
   return {
     seconds: (performance.now() - began) / 1000,
     events,
-    // An event that happens is a transaction, too.
+    // Recording an event is a transaction, too.
     queries: after.queries - before.queries - events,
     apiCpuMs: after.api - before.api,
     databaseCpuMs: after.database - before.database,

@@ -2,8 +2,9 @@ import type { EvolutionConfig } from './experiment.schema.ts';
 import type { Experiment, StrategyConfig } from './experiment.ts';
 
 /**
- * Finds what a chain of evolutions lacks: a parent that is measured before, and with everything that is carried over from it.
- * @param experiment one whose names are known to be right
+ * Finds problems of chains: an evolution's parent must stand before it and be measured with the same tasks, rows and
+ * strategies.
+ * @param experiment one without problems of names
  */
 export function chainProblems({ evolutions, strategies, surfaces = [] }: Experiment): string[] {
   const problems = evolutions.flatMap((evolution, i) => {
@@ -29,7 +30,7 @@ function unknownParent({ parent }: EvolutionConfig, before: readonly EvolutionCo
   return `evolutions[${i}].parent is ${parent}, expected an evolution that stands before it: ${names}`;
 }
 
-/** What a version is measured with and its parent is not. */
+/** Lists the tasks, or rows, with which an evolution is measured and its parent is not. */
 function beside(next: EvolutionConfig, parent: EvolutionConfig, key: 'tasks' | 'rows'): readonly (string | number)[] {
   const known: readonly (string | number)[] | undefined = parent[key];
   if (known === undefined) return [];

@@ -7,14 +7,14 @@ import { METRICS } from '../../../core/options/metrics.ts';
 import { PRECISION_SETTINGS } from '../../../core/options/precisions.ts';
 
 const strict = { additionalProperties: false };
-/** A name is used in keys, folder names and tables. */
+/** Name for keys, folder names and tables. */
 const Name = Type.String({ pattern: '^[a-z0-9][a-z0-9._-]*$', maxLength: 40 });
-/** A path relative to the YAML file. `${NAME}` and `${NAME:-default}` are replaced from the environment. */
+/** Path relative to the YAML file. `${NAME}` and `${NAME:-default}` are replaced from the environment. */
 const Path = Type.String({ minLength: 1 });
 const Count = Type.Integer({ minimum: 1 });
 const listOf = <T extends TSchema>(item: T) => Type.Array(item, { minItems: 1 });
 
-/** Options that jobs no longer have. Finished experiments have them, and so have the keys of their results. */
+/** Options that jobs no longer have. They stay for the files of finished experiments and the keys of their results. */
 export const RETIRED_OPTIONS = {
   search_start: Type.Optional(Type.String()),
   search_spacing: Type.Optional(Type.Number()),
@@ -22,7 +22,7 @@ export const RETIRED_OPTIONS = {
   distill_weight: Type.Optional(Type.Number()),
 };
 
-/** The product's job options. The strategy is not among them: it is what an experiment compares. */
+/** Schema of the product's job options, without the strategy, which an experiment compares. */
 function experimentOptions(table: Type.TObject) {
   const { strategy: _, ...options } = optionalJobOptions(table).properties;
   return Type.Object({ ...options, ...RETIRED_OPTIONS }, strict);
@@ -32,11 +32,11 @@ const Evolution = Type.Object(
   {
     name: Name,
     base: Path,
-    /** Evolution before this one in a chain: jobs carry over what they have published for it. Default: the experiment's base. */
+    /** Previous evolution in a chain, whose published adapters jobs carry over. Default: the experiment's base. */
     parent: Type.Optional(Name),
-    /** Default: all of them. */
+    /** Default: all tasks. */
     tasks: Type.Optional(listOf(Name)),
-    /** Default: all of them. */
+    /** Default: all numbers of rows. */
     rows: Type.Optional(listOf(Count)),
   },
   strict,
@@ -46,21 +46,27 @@ const Task = Type.Object(
   {
     name: Name,
     metric: Type.Enum(METRICS),
-    /** File of training rows: old adapters are trained on them, and each job gets as many as its number of rows says. */
+    /**
+     * File of training rows. Old adapters are trained on them, and a job with n rows gets the first n of the tenant's.
+     */
     train: Type.Optional(Path),
     /** Validation file, which the product divides into search rows and gate rows. */
     validation: Type.Optional(Path),
-    /** File of test rows, which nothing but the report sees. */
+    /** File of test rows. No job sees them. */
     test: Type.Optional(Path),
-    /** In place of the three: files whose rows are divided into test rows, the same for all seeds, and each seed's others. */
+    /**
+     * Files to draw all rows from, in place of the three: test rows, the same for all seeds, and other rows by seed.
+     */
     pool: Type.Optional(listOf(Path)),
-    /** Whether adapters learn to end their answers by the end of the text, which chat templates do themselves. Default: no. */
+    /**
+     * Whether adapters learn to end answers with the end-of-text token, as chat templates do themselves. Default: no.
+     */
     append_eos: Type.Optional(Type.Boolean()),
   },
   strict,
 );
 
-/** How the adapters for the old base are trained. */
+/** Recipe by which adapters for the old base are trained. */
 const AdapterRecipe = Type.Object(
   {
     name: Name,
@@ -69,7 +75,7 @@ const AdapterRecipe = Type.Object(
     dora: Type.Optional(Type.Boolean()),
     rslora: Type.Optional(Type.Boolean()),
     targets: Type.Optional(Type.Union([Type.String(), listOf(Type.String())])),
-    /** Number of training rows; all rows of the task by default. */
+    /** Number of training rows. Default: all rows of the task. */
     rows: Type.Optional(Count),
     steps: Count,
     batch_size: Count,
@@ -79,7 +85,7 @@ const AdapterRecipe = Type.Object(
   strict,
 );
 
-/** A grid of α and β on which the loss is measured, as the background of a chart of one search. */
+/** Grid of α and β on which the loss is measured, as the background of a chart of one search. */
 const Surface = Type.Object(
   {
     task: Name,
@@ -87,26 +93,26 @@ const Surface = Type.Object(
     /** First value, last value, and number of values. */
     alpha: Type.Tuple([Type.Number(), Type.Number(), Type.Integer({ minimum: 2 })]),
     beta: Type.Tuple([Type.Number(), Type.Number(), Type.Integer({ minimum: 2 })]),
-    /** Name of the strategy whose search is drawn. */
+    /** Name of the strategy whose search the chart shows. */
     strategy: Name,
   },
   strict,
 );
 
-/** Tables of the report beside those that every report has. */
+/** Tables that a report has in addition to the usual ones. */
 const FurtherReport = Type.Object(
   {
-    /** Whether the registered hypotheses are judged, with the tables that the page of experiments opens with. */
+    /** Whether the registered hypotheses are judged, with the tables of docs/experiments.md. */
     hypotheses: Type.Optional(Type.Boolean()),
     /** Whether the strategies are settings of a sweep, of which one wins. */
     winner: Type.Optional(Type.Boolean()),
-    /** A planned experiment whose power follows from what the comparisons measured. */
+    /** Planned experiment whose power is computed from the deviations of the comparisons. */
     power: Type.Optional(Type.Object({ tasks: Count, rows: Count, tenants: listOf(Count) }, strict)),
   },
   strict,
 );
 
-/** The settings of an experiment file. @param table the job options, which an experiment's own are derived from */
+/** Schema of an experiment file. @param table the job options, from which the experiment's options are derived */
 export function experimentSchema(table: Type.TObject = JobOptions) {
   return Type.Object(
     {
@@ -118,9 +124,11 @@ export function experimentSchema(table: Type.TObject = JobOptions) {
       adapters: listOf(AdapterRecipe),
       rows: listOf(Count),
       seeds: listOf(Type.Integer({ minimum: 0 })),
-      /** Added to a tenant's seed for the random numbers of its jobs, so that they are not those of its old adapter. Default: 0. */
+      /**
+       * Added to a tenant's seed for its jobs, so that they use other random numbers than its old adapter. Default: 0.
+       */
       job_seed: Type.Optional(Type.Integer({ minimum: 0 })),
-      /** Numbers of random draws: each job of a tenant is run with each of these samples of its validation rows. */
+      /** Numbers of random samples of the validation rows. Each job of a tenant is run with each of them. */
       draws: Type.Optional(listOf(Count)),
       validation_rows: Type.Optional(Count),
       test_rows: Type.Optional(Count),
@@ -134,16 +142,17 @@ export function experimentSchema(table: Type.TObject = JobOptions) {
       surfaces: Type.Optional(Type.Array(Surface)),
       report: Type.Optional(FurtherReport),
       /**
-       * Whether nothing shows what was measured on test rows before everything is measured or the hours are spent. All parts of its run
-       * have to have one commit and one machine.
+       * Whether results on test rows stay hidden until all items are measured or the hours are spent. All runs of a
+       * blind experiment need the same commit and machine.
        */
       blind: Type.Optional(Type.Boolean()),
       /**
-       * Whether each tenant may be measured on another machine, with evolutions that were made again. Their differences are then computed
-       * for each tenant, and a seed's tenants are measured one after the other, each with all of its evolutions.
+       * Whether each tenant may be measured on another machine, with evolutions that were made again. Differences of
+       * bases are then computed for each tenant, and tenants are measured one after the other, each with all its
+       * evolutions.
        */
       tenants_apart: Type.Optional(Type.Boolean()),
-      /** No item begins once the items have taken so many hours together. Default: no limit. */
+      /** Total hours of all items after which no item begins. Default: no limit. */
       hours: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
       device: Type.Optional(Type.Unsafe<DeviceChoice>(Type.String({ pattern: DEVICE_CHOICE_PATTERN }))),
       precision: Type.Optional(Type.Enum(PRECISION_SETTINGS)),
@@ -153,20 +162,25 @@ export function experimentSchema(table: Type.TObject = JobOptions) {
   );
 }
 
-/** One way to adapt, and where it is run; it is run everywhere unless something narrows it. */
+/**
+ * Schema of a strategy. It is run for all tasks, evolutions, adapters, rows, seeds and draws unless they are listed.
+ */
 function strategyEntry(table: Type.TObject) {
   return Type.Object(
     {
       name: Name,
-      /** Default: the strategy that the entry's name is. */
+      /** Default: the strategy with the name of the entry. */
       strategy: Type.Optional(JobOptions.properties.strategy),
       options: Type.Optional(experimentOptions(table)),
-      /** Options of the jobs with a number of training rows, which come before `options`. */
+      /** Options by number of training rows. They override `options`. */
       options_by_rows: Type.Optional(Type.Record(Type.String({ pattern: '^[1-9][0-9]*$' }), experimentOptions(table))),
       gate: Type.Optional(GateRule),
-      /** Only of finished experiments: their jobs were given the searches of earlier ones, as no job is any more. Keys have it. */
+      /**
+       * Whether jobs got the searches of earlier jobs. Only finished experiments have it, and the keys of their
+       * results.
+       */
       fleet: Type.Optional(Type.Boolean()),
-      /** Whether a job knows how the old version did on the gate rows, as in every rollout but the first. */
+      /** Whether a job knows the old version's results on the gate rows, as in every rollout but the first. */
       known_old: Type.Optional(Type.Boolean()),
       tasks: Type.Optional(listOf(Name)),
       evolutions: Type.Optional(listOf(Name)),
@@ -182,17 +196,17 @@ function strategyEntry(table: Type.TObject) {
 export type ExperimentFile = Static<ReturnType<typeof experimentSchema>>;
 export type StrategyEntry = ExperimentFile['strategies'][number];
 export type AdapterRecipe = Static<typeof AdapterRecipe>;
-/** A task's name and metric, and where its rows are. */
+/** Task with its metric and the files of its rows. */
 export type TaskConfig = Omit<Static<typeof Task>, keyof RowFiles | 'pool'> & (RowFiles | RowPool);
 
-/** Files of rows that are divided already. */
+/** Files of training, validation and test rows. */
 export interface RowFiles {
   readonly train: string;
   readonly validation: string;
   readonly test: string;
 }
 
-/** Files of rows that are drawn from. */
+/** Files from which all rows of a task are drawn. */
 export interface RowPool {
   readonly pool: readonly string[];
 }

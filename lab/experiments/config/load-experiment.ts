@@ -19,7 +19,7 @@ interface Source {
 }
 
 /**
- * Reads and checks an experiment. A file may extend another one of the same folder, whose settings it then inherits.
+ * Reads and checks an experiment. A file may extend another file of the same folder and inherits its settings.
  * @throws UsageError with a line for each problem, naming the setting, the value found and what was expected
  */
 export async function loadExperiment(file: string, environment: NodeJS.ProcessEnv = process.env): Promise<Experiment> {
@@ -37,7 +37,7 @@ export async function loadExperiment(file: string, environment: NodeJS.ProcessEn
   return checkExperiment({ ...inherited, ...own }, { file, environment });
 }
 
-/** Checks the text of a file that extends no other, as {@link loadExperiment} does. */
+/** Parses and checks the text of a file without `extends`. @throws UsageError like {@link loadExperiment} */
 export function parseExperiment(text: string, source: Source): Experiment {
   return checkExperiment(parseYaml(text, source.file), source);
 }
@@ -79,7 +79,7 @@ function parseYaml(text: string, file: string): unknown {
   return document.toJS() as unknown;
 }
 
-/** Replaces a strategy that is only a name by an entry of that name. */
+/** Replaces each strategy given as a name by an entry with that name. */
 function withEntries(raw: unknown): unknown {
   if (typeof raw !== 'object' || raw === null || !('strategies' in raw) || !Array.isArray(raw.strategies)) return raw;
   return {

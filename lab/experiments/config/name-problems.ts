@@ -29,7 +29,7 @@ function repeatedNames(names: Names): string[] {
   );
 }
 
-/** Looks at what says where an evolution, a recipe or a strategy is used. */
+/** Finds unknown names in the `tasks`, `evolutions` and `adapters` of evolutions, recipes and strategies. */
 function narrowingProblems({ evolutions, adapters, strategies }: Experiment, names: Names): string[] {
   const users: [string, Record<string, unknown>][] = [
     ...evolutions.map((one, i): [string, Record<string, unknown>] => [`evolutions[${i}]`, one]),

@@ -16,8 +16,8 @@ export function expandPath(text: string, environment: NodeJS.ProcessEnv): string
 }
 
 /**
- * Finds models of a blind experiment that lie outside of the checkout. The keys of results have their paths, so that these results could not
- * be reported anywhere else. A link within the checkout has the same path everywhere.
+ * Finds models of a blind experiment outside of the checkout. Keys of results contain these paths, so the results could
+ * not be reported in another checkout. A link within the checkout has the same path everywhere.
  */
 export function placeProblems({ blind, base, evolutions }: Experiment): string[] {
   if (blind !== true) return [];

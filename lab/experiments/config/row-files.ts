@@ -3,7 +3,7 @@ import type { ExperimentFile, TaskConfig } from './experiment.schema.ts';
 
 const DIVIDED = ['train', 'validation', 'test'] as const;
 
-/** Finds tasks that say neither or both of the ways to name rows, and what drawing from a pool needs and the file lacks. */
+/** Finds tasks with both or neither of files and a pool, and missing settings that drawing from a pool needs. */
 export function rowProblems(file: ExperimentFile): string[] {
   const problems = file.tasks.flatMap((task, i) => {
     if (task.append_eos === true && !isGenerated(task.metric))
@@ -21,12 +21,12 @@ export function rowProblems(file: ExperimentFile): string[] {
   return [...problems, ...[...sizes, ...recipes].map((key) => `${key} is missing, which drawing from a pool needs`)];
 }
 
-/** Resolves the paths of a task that {@link rowProblems} has nothing to say about. */
+/** Resolves the paths of a task without {@link rowProblems}. */
 export function resolveTask(
   { name, metric, train, validation, test, pool, append_eos: appendsEos }: ExperimentFile['tasks'][number],
   resolve: (key: string, value: string) => string,
 ): TaskConfig {
-  // A task without the setting has the same keys as before there was one.
+  // The setting is left out where it is off, so that keys of results from before it stay the same.
   const task = { name, metric, ...(appendsEos === true && { append_eos: true }) };
   if (pool !== undefined) return { ...task, pool: pool.map((file, i) => resolve(`pool[${i}]`, file)) };
   return {

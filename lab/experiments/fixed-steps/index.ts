@@ -21,7 +21,8 @@ interface Options {
 
 const { reportOnly, ...options } = new Command('experiment:fixed-steps')
   .description(
-    'Train the adapters of an experiment for the same number of steps, without a gate, on prompts alone: on what the old version answers, and on its soft targets. Compare how far they agree with it on test prompts.',
+    'Train the adapters of an experiment for the same number of steps, without a gate, on prompts alone: on the ' +
+      'answers of the old version, and on its soft targets. Compare how far they agree with it on test prompts.',
   )
   .option('--config <file>', 'YAML file of the experiment.', 'lab/experiments/fixed-steps.yaml')
   .option('--starts <names...>', 'Adapters that trainings start from: copy, revert.', Object.keys(STARTS))
@@ -40,13 +41,13 @@ try {
   process.exitCode = exitCodeOf(error);
 }
 
-/** Goes on from the records of a run that was interrupted: what is among them is not measured again. */
+/** Resumes an interrupted run: it measures the adapters that have no record yet. */
 async function measureAll({ config, starts, threads, out }: Options): Promise<FixedStepsRecord[]> {
   const experiment = await loadExperiment(config);
   const file = path.join(out, 'records.jsonl');
   await mkdir(out, { recursive: true });
   const found = existsSync(file) ? await readJsonLines<FixedStepsRecord>(file) : [];
-  // A line that was cut off is none of them.
+  // Write the whole lines again, because the last one may be cut off.
   await writeFile(file, toLines(found));
   const bases = new BaseCache({ precision: experiment.precision, threads: threads ?? null });
   try {

@@ -18,28 +18,28 @@ import { train } from '../../../core/training/trainer.ts';
 import type { Experiment } from '../config/load-experiment.ts';
 import { ensureTenant, loadTenantData, type Tenant, type TenantData } from '../measurement/tenant.ts';
 
-/** What each training learns: the answers that the old version has written as completions, or its soft targets for them. */
+/** Targets of the trainings: the old version's answers as completions, or its soft targets for these answers. */
 const TARGETS = ['completions', 'soft targets'] as const;
 export const STARTS = { copy: COPY, revert: REVERT } as const;
 export type Start = keyof typeof STARTS;
 type Targets = (typeof TARGETS)[number];
 
-/** Which adapter a record is of. Records of the first run, which had 64 rows, do not say their number. */
+/** Adapter that a record is about. Records of the first run have no number of rows; it was 64. */
 interface Subject {
   readonly task: string;
   readonly seed: number;
   readonly rows?: number;
   readonly start: Start;
-  /** Null for the start itself. Kept records have others, too, which can no longer be learned. */
+  /** Targets of the training, or null for the untrained start. Kept records also have targets that no longer exist. */
   readonly targets: string | null;
 }
 
-/** An adapter on the test rows, compared with the old version on the old base. */
+/** Scores of an adapter on the test rows, beside those of the old version on the old base. */
 export interface FixedStepsRecord extends Subject {
-  /** Mean of the scores of the test rows: the share that is right, or ROUGE-L. */
+  /** Mean score of the test rows: the share that is right, or ROUGE-L. */
   readonly right: number;
   readonly oldRight: number;
-  /** Share of the test rows; null where rows are not right or wrong. */
+  /** Negative flips as a share of the test rows. Null if the metric does not judge rows right or wrong. */
   readonly flips: number | null;
 }
 
@@ -49,7 +49,7 @@ export interface FixedStepsOptions {
   readonly starts: readonly Start[];
   /** Folder for the tenants and their labels. */
   readonly out: string;
-  /** Whether something is left out, because its record is known. */
+  /** Whether an adapter is skipped, because its record is known. */
   readonly isKnown: (subject: Subject) => boolean;
 }
 
@@ -58,7 +58,7 @@ export function isSame(one: Subject, other: Subject): boolean {
   return (['task', 'seed', 'rows', 'start', 'targets'] as const).every((key) => one[key] === other[key]);
 }
 
-/** A tenant and what its trainings have in common. */
+/** Tenant with its old adapter, rows and bases, which all of its trainings share. */
 interface Trained {
   readonly experiment: Experiment;
   readonly tenant: Tenant;
@@ -68,8 +68,9 @@ interface Trained {
 }
 
 /**
- * Trains the tenants' adapters for the experiment's `max_steps` from each start, once on each of {@link TARGETS}, without a gate, and
- * counts the test rows on which each agrees with the old version. The experiment's first evolution, adapter and strategy count.
+ * Trains the tenants' adapters for the experiment's `max_steps` from each start, once on each of {@link TARGETS},
+ * without a gate, and counts the test rows on which each agrees with the old version. It uses the first evolution,
+ * adapter and strategy of the experiment.
  */
 export async function* measureFixedSteps(
   experiment: Experiment,
@@ -100,7 +101,7 @@ export async function* measureFixedSteps(
   }
 }
 
-/** What is to be measured of a tenant. A start is measured once, with the first number of rows, though it learns from none. */
+/** Lists a tenant's adapters without a record. An untrained start is measured once, with the first number of rows. */
 function openSubjects(
   { rows: sizes }: Experiment,
   tenant: Pick<Subject, 'task' | 'seed'>,
@@ -156,7 +157,7 @@ async function trainedOn(trained: Trained, { initial, targets, rows, out }: Trai
   return adapter;
 }
 
-/** The tenant's first training rows, as a job with these settings learns them. */
+/** Prepares the tenant's first training rows with the targets that a job with these settings learns. */
 async function rowsFor(
   { tenant, data, bases, old }: Trained,
   {
@@ -181,7 +182,9 @@ async function rowsFor(
   return (await distillation.rowsAfter(settings.maxSteps - 1)).examples;
 }
 
-/** The tenant as it would be with prompts alone: the old version answers its training rows and its test rows. */
+/**
+ * Replaces the completions of training and test rows by the old version's answers, as for a tenant with prompts alone.
+ */
 async function answered(trained: Trained, rows: number): Promise<Trained> {
   const { tenant, data, bases, old } = trained;
   const answer = async (examples: readonly TokenizedExample[]): Promise<TokenizedExample[]> => {

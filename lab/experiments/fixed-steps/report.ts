@@ -1,7 +1,9 @@
 import { mean, meanInterval } from '../report/statistics.ts';
 import type { FixedStepsRecord } from './measure.ts';
 
-/** A table for each number of rows, and one for all of them together, with paired differences to training on the completions. */
+/**
+ * Writes a table for each number of rows and one for all, with paired differences from training on the completions.
+ */
 export function toMarkdown(records: readonly FixedStepsRecord[]): string {
   const sizes = [...new Set(records.map(({ rows }) => rows))];
   const tables = sizes.map((rows) => {
@@ -13,7 +15,7 @@ export function toMarkdown(records: readonly FixedStepsRecord[]): string {
   return tables.join('\n\n');
 }
 
-/** Each adapter with its means over all numbers of rows. One that was not trained with each of them is left out. */
+/** Averages each adapter over all numbers of rows. It leaves out adapters that were not trained with each of them. */
 function meansOver(sizes: number, records: readonly FixedStepsRecord[]): FixedStepsRecord[] {
   const groups = new Map<string, FixedStepsRecord[]>();
   for (const record of records) {
@@ -30,7 +32,7 @@ function meansOver(sizes: number, records: readonly FixedStepsRecord[]): FixedSt
     }));
 }
 
-/** The trainings by what they start from and learn. Where the old version agrees with itself, what counts is agreement with it. */
+/** Writes a table of starts and targets. If the old version is right on all rows, being right is agreement with it. */
 function tableOf(records: readonly FixedStepsRecord[], whose: string): string {
   const starts = [...new Set(records.map(({ start }) => start))];
   const learned = [...new Set(records.map(({ targets }) => targets))];
@@ -67,7 +69,7 @@ function line(own: readonly FixedStepsRecord[], all: readonly FixedStepsRecord[]
   return `| ${[start, targets ?? 'nothing', ...cells].join(' | ')} |`;
 }
 
-/** In points, of the same tenant and start. */
+/** Computes differences from training on completions in points, paired by tenant and start. */
 function differences(
   own: readonly FixedStepsRecord[],
   all: readonly FixedStepsRecord[],
@@ -82,7 +84,7 @@ function differences(
   });
 }
 
-/** The mean and its interval over tenants; the mean alone for a single one. */
+/** Writes the mean with its interval over tenants, or the mean alone for a single tenant. */
 function interval(values: readonly number[]): string {
   const { mean: center, low, high } = meanInterval(values);
   return values.length === 1 ? signed(center) : `${signed(center)} (${signed(low)} to ${signed(high)})`;

@@ -1,26 +1,26 @@
 import type { TenantName, TestScore } from '../records.ts';
 
-/** What making an adapter took, its parts included. */
+/** Cost of making an adapter, including its parts. */
 interface Cost {
   readonly ms: number;
-  /** Rows that went through the new base forward. */
+  /** Number of forward passes of a row through the new base. */
   readonly forward: number;
-  /** Rows that went through it forward and backward. */
+  /** Number of forward and backward passes of a row through the new base. */
   readonly backward: number;
 }
 
-/** An untrained adapter on the test rows. */
+/** Scores of an untrained adapter on the test rows. */
 export interface InitialRecord extends TenantName, TestScore {
-  /** What was measured and with which settings, but for the start. */
+  /** Key of the tenant, evolution and settings, without the start. */
   readonly key: string;
   readonly evolution: string;
-  /** Name of the start; `old version` for the old adapter on the old base. */
+  /** Name of the start, or `old version` for the old adapter on the old base. */
   readonly start: string;
   /** Mean over the completion tokens of the test rows, in nats. */
   readonly loss: number;
-  /** Nothing for the old version. */
+  /** Cost of the start. All zeros for the old version. */
   readonly cost: Cost;
-  /** Of the search. */
+  /** Coefficients that the search chose. */
   readonly coefficients?: { readonly alpha: number; readonly beta: number };
 }
 

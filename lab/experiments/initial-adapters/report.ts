@@ -4,15 +4,15 @@ import { mean } from '../report/statistics.ts';
 import { OLD_VERSION, type InitialRecord } from './records.ts';
 import { STARTS } from './starts.ts';
 
-/** A number for each test row, or one for all of them. */
+/** Computes a number for each test row, or one for all of them. */
 type Measure = (record: InitialRecord, old: InitialRecord) => readonly number[];
 
 const MEASURES = {
-  /** The metric, in points. */
+  /** Metric in points. */
   value: ({ right, scores }) => (scores ?? [...(right ?? '')].map(Number)).map((score) => 100 * score),
-  /** Rows that the old version had right and the start has wrong, in points; none where rows are neither right nor wrong. */
+  /** Negative flips in points. Empty if the metric does not judge rows right or wrong. */
   flips: ({ right }, old) => [...(right ?? '')].map((now, row) => (old.right?.[row] === '1' && now === '0' ? 100 : 0)),
-  /** In nats for a completion token. */
+  /** Loss in nats a completion token. */
   loss: ({ loss }) => [loss],
 } satisfies Record<string, Measure>;
 
@@ -27,7 +27,7 @@ const HEADER = [
   'loss, against revert',
 ];
 
-/** Tables for each evolution, and for all of them together if there are several, and one of what the starts take. */
+/** Writes tables for each evolution, for all together if there are several, and one of the costs of the starts. */
 export function toMarkdown(records: readonly InitialRecord[]): string {
   const evolutions = [...new Set(records.map(({ evolution }) => evolution))];
   const groups = [...(evolutions.length > 1 ? [null] : []), ...evolutions];
@@ -40,7 +40,7 @@ export function toMarkdown(records: readonly InitialRecord[]): string {
   return [...sections, '## What they take', '', ...costs(records)].join('\n');
 }
 
-/** A table of what some starts do to each task, and how long they took. Times depend on what else the machine did. */
+/** Writes the scores and times of some starts by task. Times depend on other load of the machine. */
 export function taskTable(records: readonly InitialRecord[], starts: readonly string[]): string {
   const old = oldVersions(records);
   const lines = groupBy(records, ({ task }) => task).flatMap((all) =>
@@ -56,7 +56,7 @@ export function taskTable(records: readonly InitialRecord[], starts: readonly st
   return table(['task', 'start', 'right, %', 'flips, %', 'loss, nats', 'seconds'], lines).join('\n');
 }
 
-/** By the key of the place. */
+/** Maps keys of places to the records of the old version. */
 function oldVersions(records: readonly InitialRecord[]): ReadonlyMap<string, InitialRecord> {
   return new Map(records.filter(({ start }) => start === OLD_VERSION).map((record) => [record.key, record]));
 }
@@ -94,7 +94,7 @@ function results(records: readonly InitialRecord[]): string[] {
   );
 }
 
-/** The rows' numbers of each tenant, by task: the mean over its evolutions. */
+/** Computes for each task and tenant the number of each row, as the mean over evolutions. */
 function tasksOf(
   records: readonly InitialRecord[],
   measure: (record: InitialRecord) => readonly number[],
@@ -117,7 +117,7 @@ function interval(tasks: readonly TaskDifferences[], digits: number): string {
   return ends === null ? signed(center) : `${signed(center)} (${ends.map(signed).join(' to ')})`;
 }
 
-/** Means over tenants and evolutions. Times are not among them, because they depend on what else a machine does. */
+/** Writes the mean costs over tenants and evolutions. Times are left out, because they depend on other load. */
 function costs(records: readonly InitialRecord[]): string[] {
   const lines = STARTS.flatMap((start) => {
     const own = records.filter((record) => record.start === start).map(({ cost }) => cost);

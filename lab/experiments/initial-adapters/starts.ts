@@ -1,4 +1,4 @@
-/** The untrained adapters that were compared, by the names that the records have, in the order of the tables. */
+/** Names of the compared untrained adapters in the records, in the order of the tables. */
 export const STARTS: readonly string[] = [
   'copy',
   'revert',

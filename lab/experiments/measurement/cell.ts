@@ -13,10 +13,10 @@ import { scoreOnTest } from './test-score.ts';
 import { warmUp } from './warm-up.ts';
 
 /**
- * Runs one adaptation job as a warm training process would, then scores what it published on the test rows. A job that
- * was killed starts again from its beginning: the sum of two attempts' times would not be the time of a job.
- * @returns its record, also of a job that failed by an error
- * @throws Error where the machine is at fault, so that nothing can be said of the job
+ * Runs one adaptation job as a warm training process would, then scores its published versions on the test rows. A job
+ * that was killed starts again from its beginning: the sum of two attempts' times would not be the time of a job.
+ * @returns its record, also for a job that failed by an error
+ * @throws Error if the machine is at fault
  */
 export async function measureCell(laboratory: Laboratory, item: CellItem): Promise<Measured<CellRecord>> {
   const watch = new JobWatch();
@@ -39,13 +39,13 @@ export async function measureCell(laboratory: Laboratory, item: CellItem): Promi
   }
 }
 
-/** The record of a job whose process was killed by every attempt, so that nothing is known of it, not even its time. */
+/** Makes the record of a job whose attempts all killed the process. Nothing is known of it, not even its time. */
 export function killedJob(laboratory: Laboratory, item: CellItem): Measured<CellRecord> {
   const error = new Error('the process was killed while it ran this job, each time that it was run');
   return { ...placeOf(item, parentOf(laboratory, item)), ...failedJob(new JobWatch(), error) };
 }
 
-/** How a job ended. */
+/** Result of a job, without its place. */
 type Ended = Omit<Measured<CellRecord>, keyof ReturnType<typeof placeOf>>;
 
 interface Prepared {
@@ -64,7 +64,7 @@ async function runJob(
   const { bases, signal, versions } = laboratory.options;
   const { spec, oldMs } = await jobSpec(laboratory, item, { tenant, workDir });
   const outcome = await watch.time(() => runAdaptation(bases, spec, watch.onEvent, signal));
-  // A cancelled job ends without an error in the product; here it ends the run.
+  // In the product a cancelled job ends without an error. Here the cancellation ends the run.
   signal.throwIfAborted();
   const { target, baselines, best, ladder, steps, phases, readyMs, tokens, problem } = outcome;
   const [first = null] = watch.published;
@@ -76,7 +76,7 @@ async function runJob(
     ...timesOf(watch),
     warmUpMs,
     ...(oldMs !== null && { oldMs }),
-    // Without a publication, the best candidate is what the job ends with.
+    // Without a publication, the job ends with its best candidate.
     ...(await scoreVersions(laboratory, item, { data, first, last: published ?? outcome.candidateFolder })),
   };
 }
@@ -107,9 +107,9 @@ function timesOf({ elapsedMs, candidates, search }: JobWatch) {
 
 interface Versions {
   readonly data: TenantData;
-  /** Folder of the version that was published first; null where none was. */
+  /** Folder of the version that was published first, or null. */
   readonly first: string | null;
-  /** Folder of what the job ended with; null where it has no candidate. */
+  /** Folder of the version or candidate at the end of the job, or null. */
   readonly last: string | null;
 }
 

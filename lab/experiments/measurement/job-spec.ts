@@ -8,7 +8,7 @@ import type { Laboratory } from './laboratory.ts';
 import { firstRows, toJsonl, type Tenant } from './tenant.ts';
 import { drawRows } from './tenant-rows.ts';
 
-/** The latest job before this one in its chain that was ready, whose published adapter it carries over; null if none was. */
+/** Finds the latest earlier job in the chain that was ready. This job carries its published adapter over. */
 export function parentOf(laboratory: Laboratory, item: CellItem): CellItem | null {
   for (let job = item.parent; job !== undefined; job = job.parent) {
     const record = laboratory.cellRecord(job);
@@ -18,14 +18,14 @@ export function parentOf(laboratory: Laboratory, item: CellItem): CellItem | nul
   return null;
 }
 
-/** What a job is run with. */
+/** Job with its specification. */
 interface JobToRun {
   readonly spec: JobSpec;
-  /** Milliseconds in which the old version was measured beforehand; null unless its results are known to the job. */
+  /** Milliseconds of measuring the old version beforehand. Null if the job does not know its results. */
   readonly oldMs: number | null;
 }
 
-/** Puts together what a job is run with, as a rollout would do, and writes its rows to its folder. */
+/** Makes the specification of a job as a rollout would, and writes its rows to its folder. */
 export async function jobSpec(
   laboratory: Laboratory,
   item: CellItem,
@@ -55,12 +55,12 @@ export async function jobSpec(
   const [outcomes, oldMs] = [old?.outcomes ?? null, old?.ms ?? null];
   if (parent === null) return { spec: { ...spec, oldOutcomes: outcomes }, oldMs };
   const carried = { adapter: versions.folderOf(parent.key), oldBase: parent.evolution.base };
-  // Margins count from what the tenant has imported, as in every rollout after the first.
+  // Margins count from the imported adapter, as in every rollout after the first.
   const source = { adapter: tenant.adapter, base };
   return { spec: { ...spec, ...carried, anchor: { number: 1, oldNumber: 2, outcomes, source } }, oldMs };
 }
 
-/** File of the rows that the job divides into search rows and gate rows. */
+/** Returns the file of validation rows, which the job divides into search rows and gate rows. */
 async function validationFile(
   { draw }: CellItem,
   { tenant, workDir }: { readonly tenant: Tenant; readonly workDir: string },
@@ -71,7 +71,7 @@ async function validationFile(
   return file;
 }
 
-/** Measures what the service keeps of the imported version, by the cheapest job that needs it. */
+/** Measures the old version's results on the gate rows by the cheapest job that needs them (`reuse`). */
 async function measureOldVersion({ options }: Laboratory, spec: JobSpec): Promise<MeasuredOld | null> {
   const watch = new JobWatch();
   const job: JobSpec = { ...spec, options: { strategy: 'reuse' }, workDir: path.join(spec.workDir, 'old') };

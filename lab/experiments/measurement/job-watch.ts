@@ -9,21 +9,22 @@ export interface MeasuredOld {
 }
 
 /**
- * Times one job and records what it reports; times are milliseconds from the start of the job. Its clock stops with the ladder: what a job
- * measures afterwards, such as all gate rows of a best candidate that was certain to fail after a part of them, is for its report alone.
+ * Times one job and records its events. Times are milliseconds from the start of the job. The clock stops with the
+ * ladder: later measurements are for the job's report alone, such as all gate rows of a candidate that was certain to
+ * fail after a part of them.
  */
 export class JobWatch {
   readonly candidates: JudgedCandidate[] = [];
   readonly search: SearchPoint[] = [];
   /** PEFT folders of the published versions, in order. */
   readonly published: string[] = [];
-  /** The old version on the old base, known so many milliseconds after the start of the job; null unless the job measured it. */
+  /** Results of the old version, with the time until they were known. Null unless the job measured them. */
   old: MeasuredOld | null = null;
   elapsedMs = 0;
   #begun = performance.now();
-  /** When the ladder took its last step so far. */
+  /** Time of the ladder's last step so far. */
   #climbedMs: number | null = null;
-  /** Milliseconds of what was measured after that. */
+  /** Milliseconds of the measurements after the last step. */
   #reportMs = 0;
 
   async time(job: () => Promise<JobOutcome>): Promise<JobOutcome> {
@@ -38,7 +39,7 @@ export class JobWatch {
     }
   }
 
-  /** Those of a ready job end with its readiness already. */
+  /** Takes the measurements for the report off the phases. The phases of a ready job already end with its readiness. */
   #withoutReport(phases: JobOutcome['phases']): JobOutcome['phases'] {
     return { ...phases, evaluate: Math.max(0, phases.evaluate - this.#reportMs) };
   }
@@ -60,7 +61,7 @@ export class JobWatch {
       case 'old_measured':
         this.old = { outcomes: event.outcomes, ms: at };
         return;
-      // The ladder tells each of its steps, and a training that diverges warns; after that, only the end is told.
+      // The ladder reports each of its steps, and a diverging training warns. The only later event is the end.
       case 'warning':
         this.#climbedMs = at;
         return;

@@ -6,15 +6,15 @@ import type { EvolutionConfig } from '../config/experiment.schema.ts';
 import { folderName } from '../plan/keys.ts';
 
 /**
- * The folder of the difference between a base and a version, which is computed once, as in a rollout.
+ * Folder of the difference between two bases, which is computed once, as in a rollout.
  * @param out folder of the experiment's results
- * @param from name of an evolution before it in a chain; null for the experiment's base
+ * @param from name of an earlier evolution of the chain, or null for the experiment's base
  */
 export function evolutionFolder(out: string, { name }: EvolutionConfig, from: string | null): string {
   return path.resolve(out, 'evolutions', from === null ? name : `${name}@${from}`);
 }
 
-/** The published adapters that jobs for the next version of a chain carry over, in the folder of the results. */
+/** Published adapters that the next jobs of a chain carry over. They are kept in the folder of results. */
 export class KeptVersions {
   readonly #folder: string;
 
@@ -23,7 +23,7 @@ export class KeptVersions {
     this.#folder = path.resolve(out, 'versions');
   }
 
-  /** The PEFT folder of what a job has published. @param key of the job's item */
+  /** PEFT folder of the adapter that a job has published. @param key key of the job's item */
   folderOf(key: string): string {
     return path.join(this.#folder, folderName(key));
   }
@@ -32,7 +32,7 @@ export class KeptVersions {
     return existsSync(this.folderOf(key));
   }
 
-  /** Copies a PEFT folder, in place of what an earlier run of the same job has left; whatever happens, the copy is whole. */
+  /** Copies a PEFT folder atomically. It replaces the copy of an earlier run of the same job. */
   async keep(key: string, published: string): Promise<void> {
     const copy = async (temporary: string): Promise<void> => {
       for (const name of await readdir(published))

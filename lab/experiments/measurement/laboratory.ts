@@ -15,15 +15,15 @@ export interface LaboratoryOptions {
   readonly bases: BaseCache;
   /** Folder of the old base. */
   readonly base: string;
-  /** Folder of the experiment's results, which also holds the tenants and the work in progress. */
+  /** Folder of results, tenants and the work in progress. */
   readonly out: string;
   readonly signal: AbortSignal;
   readonly versions: KeptVersions;
-  /** Returns the last record of an item; undefined as long as there is none. */
+  /** Returns the last record of an item, or undefined. */
   recordOf(key: string): ResultRecord | undefined;
 }
 
-/** What the items of one experiment share: loaded bases, the tenants' files, paths, and what was measured before. */
+/** Shared state of an experiment's items: loaded bases, files of tenants, paths, and earlier measurements. */
 export class Laboratory {
   readonly options: LaboratoryOptions;
   readonly #old = new Map<string, MeasuredOld | null>();
@@ -41,7 +41,7 @@ export class Laboratory {
     return this.options.bases.load(base);
   }
 
-  /** Returns the tenant's files, after making them if they do not exist. */
+  /** Returns the tenant's files, and makes them first if they do not exist. */
   async tenant(spec: TenantSpec): Promise<Tenant> {
     const folder = path.join(this.options.out, 'tenants', tenantKey(spec));
     return ensureTenant(folder, spec, await this.oldBase, this.options.signal);
@@ -51,25 +51,24 @@ export class Laboratory {
     return loadTenantData(tenant, await this.oldBase);
   }
 
-  /** As the function of that name. */
   evolutionFolder(evolution: EvolutionConfig, from: string | null): string {
     return evolutionFolder(this.options.out, evolution, from);
   }
 
-  /** Removes what an earlier job left and returns the folder for the next job, which does not exist yet. */
+  /** Removes the folder of the previous job. @returns the folder for the next job, which does not exist yet */
   async workDir(): Promise<string> {
     const folder = path.resolve(this.options.out, 'work');
     await rm(folder, { recursive: true, force: true });
     return folder;
   }
 
-  /** What is known of a job; undefined as long as it was not run. */
+  /** Returns the record of a job, or undefined if it was not run. */
   cellRecord({ key }: CellItem): CellRecord | undefined {
     const record = this.options.recordOf(key);
     return record?.type === 'cell' ? record : undefined;
   }
 
-  /** How the tenant's own adapter does on the gate rows; `measure` is called once for each tenant and sample of rows. */
+  /** Caches results of a tenant's own adapter on the gate rows, by tenant and sample of rows. */
   async oldOutcomes(
     { tenant, draw }: CellItem,
     measure: () => Promise<MeasuredOld | null>,
@@ -77,7 +76,7 @@ export class Laboratory {
     return remember(this.#old, `${tenantKey(tenant)} ${draw?.number ?? ''}`, measure);
   }
 
-  /** How a version does on the test rows; `measure` is called once for versions of a tenant that are the same to the last bit. */
+  /** Caches scores on the test rows by tenant, evolution and the exact bits of the adapter. */
   async testScore(
     { tenant, evolution, adapter }: Pick<CellItem, 'tenant' | 'evolution'> & { readonly adapter: Adapter },
     measure: () => Promise<TestScore>,

@@ -20,7 +20,7 @@ import type { Laboratory } from './laboratory.ts';
 import { measureSurface } from './surface.ts';
 import { scoreOnTest } from './test-score.ts';
 
-/** Measures one item with the product's own code. @returns its record, without key and times */
+/** Measures one item with the product's own code. @returns the record without key and times */
 export function measureItem(laboratory: Laboratory, item: Item): Promise<Measured> {
   switch (item.type) {
     case 'evolution':
@@ -36,7 +36,7 @@ export function measureItem(laboratory: Laboratory, item: Item): Promise<Measure
   }
 }
 
-/** Computes what changed between the version before and the new base, and in a chain between those further back and it, too. */
+/** Computes the difference of the previous base and the new one, and in a chain also those of earlier bases. */
 async function measureEvolution(
   laboratory: Laboratory,
   { evolution, origins: [before, ...further], tenant }: EvolutionItem,
@@ -59,8 +59,8 @@ async function measureEvolution(
 
 /**
  * Measures the old adapter on the old base.
- * @returns its record, also of a tenant whose adapter cannot be trained
- * @throws Error where the base, the experiment's file or the machine is at fault
+ * @returns its record, also for a tenant whose adapter cannot be trained
+ * @throws Error if the base, the experiment's file or the machine is at fault
  */
 async function measureTenant(
   laboratory: Laboratory,
@@ -90,8 +90,8 @@ async function measureOld(
 }
 
 /**
- * Measures the new base without an adapter and with the unchanged old adapter. Without one, a generated answer may be as long as the
- * longest right one.
+ * Measures the new base without an adapter and with the unchanged old adapter. Without an adapter, a generated answer
+ * may be as long as the longest right one.
  */
 async function measureReference(
   laboratory: Laboratory,
@@ -102,7 +102,7 @@ async function measureReference(
   const base = await laboratory.newBase(evolution);
   const data = await laboratory.data(tenant);
   const options = { metric: spec.task.metric, signal };
-  // Without an adapter, hardly an answer ends by itself.
+  // Without an adapter, hardly any answer ends by itself.
   const maxNewTokens = Math.max(...data.test.map((example) => answerOf(example).labelIds.length));
   const none = await scoreOnTest(base, null, data, { ...options, maxNewTokens });
   const copy = await scoreOnTest(base, await loadAdapter(tenant.adapter, base.model.config), data, options);

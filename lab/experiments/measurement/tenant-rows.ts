@@ -7,7 +7,7 @@ import type { RowPool } from '../config/experiment.schema.ts';
 import type { CellItem } from '../plan/items.ts';
 import type { TenantSpec } from '../plan/tenant-spec.ts';
 
-/** The three sets of rows of a tenant, which have no row in common. */
+/** Rows of a tenant in three disjoint sets. */
 export interface TenantRows {
   readonly train: readonly ExampleRow[];
   readonly validation: readonly ExampleRow[];
@@ -16,7 +16,7 @@ export interface TenantRows {
 
 type Draw = NonNullable<CellItem['draw']>;
 
-/** Test rows of a pool are drawn with this seed, so that they are the same for all tenants and none of them trains on them. */
+/** Seed for the test rows of a pool, so that they are the same for all tenants and no tenant trains on them. */
 const TEST_SEED = 0;
 
 /** Chooses a tenant's rows by its seed. @throws UsageError if there are fewer than the experiment asks for */
@@ -35,8 +35,8 @@ export async function tenantRows(spec: TenantSpec): Promise<TenantRows> {
 }
 
 /**
- * Draws test rows, which no tenant has among its others, and from what is left the training and validation rows by the seed.
- * Rows with the same prompt count once, or else one of them could be a gate row and another one a test row.
+ * Draws the test rows, and from the others the training and validation rows by the tenant's seed. Of rows with the same
+ * prompt it keeps one, so that none is a gate row while another one is a test row.
  */
 async function drawnRows({ task, recipe, seed, validationRows, testRows = 0 }: TenantSpec, { pool }: RowPool) {
   const all = (await Promise.all(pool.map((file) => loadDataset(file)))).flat();
@@ -52,7 +52,7 @@ async function drawnRows({ task, recipe, seed, validationRows, testRows = 0 }: T
   };
 }
 
-/** One random sample of a tenant's validation rows. @throws UsageError if there are too few */
+/** Draws a random sample of a tenant's validation rows. @throws UsageError if there are too few */
 export async function drawRows(
   file: string,
   { seed, task }: TenantSpec,

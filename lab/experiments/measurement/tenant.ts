@@ -14,19 +14,19 @@ import { train } from '../../../core/training/trainer.ts';
 import type { TenantSpec } from '../plan/tenant-spec.ts';
 import { tenantRows } from './tenant-rows.ts';
 
-/** The files of one tenant. */
+/** Files of one tenant. */
 export interface Tenant {
   readonly spec: TenantSpec;
   /** PEFT folder of the adapter for the old base. */
   readonly adapter: string;
-  /** File of the rows that the product divides into search rows and gate rows. */
+  /** File of the validation rows, which the product divides into search rows and gate rows. */
   readonly validation: string;
   readonly test: string;
   /** File of all training rows, shuffled by the seed. A job with n rows gets the first n. */
   readonly train: string;
 }
 
-/** The rows that the harness itself trains and measures with. */
+/** Tokenized rows with which the harness itself trains and measures. */
 export interface TenantData {
   readonly train: readonly TokenizedExample[];
   readonly test: readonly TokenizedExample[];
@@ -45,8 +45,8 @@ function tenantAt(folder: string, spec: TenantSpec): Tenant {
 }
 
 /**
- * Makes the tenant's folder, with its rows and an adapter trained on the old base, unless it exists. The folder appears as
- * a whole, and equal specifications and seeds give equal bytes.
+ * Makes the tenant's folder atomically, with its rows and an adapter trained on the old base, unless it exists. Equal
+ * specifications and seeds give equal bytes.
  */
 export async function ensureTenant(
   folder: string,
@@ -66,7 +66,7 @@ export async function ensureTenant(
   return tenantAt(folder, spec);
 }
 
-/** Loads and tokenizes the rows, and finds the choices of training, validation and test rows together. */
+/** Loads and tokenizes the rows. The choices come from training, validation and test rows together. */
 export async function loadTenantData(tenant: Tenant, base: LoadedBase): Promise<TenantData> {
   const [rows, held, test] = await Promise.all(
     [tenant.train, tenant.validation, tenant.test].map((file) => loadDataset(file)),
@@ -114,7 +114,7 @@ async function trainOldAdapter(tenant: Tenant, base: LoadedBase, signal: AbortSi
   await saveAdapter(tenant.adapter, adapter, {
     manifest: {
       ...{ baseFingerprint: fingerprint, strategy: 'train', metrics: { steps } },
-      // Jobs make their rows into tokens as the adapter says that it was trained.
+      // Jobs tokenize their rows as the adapter's manifest says.
       ...(task.append_eos && { appendEos: true }),
     },
   });

@@ -18,7 +18,7 @@ export async function scoreOnTest(
   return { value, standardError, right, ...(keepsScores && { scores: Array.from(perExample, toFourPlaces) }) };
 }
 
-/** Kept results are read by people, too, and no test row is worth more places. */
+/** Rounds a score for the results, which people read, too. More places than four mean nothing for a single row. */
 function toFourPlaces(value: number): number {
   return Math.round(value * 1e4) / 1e4;
 }

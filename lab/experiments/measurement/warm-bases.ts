@@ -1,10 +1,10 @@
 import type { LoadedBase } from '../../../core/engine/base-cache.ts';
 
-/** Remembers what every loaded base has done already. One that was released and loaded again has done nothing. */
+/** Set of the work that each loaded base has already done. A base that was released and loaded again is cold. */
 export class WarmBases {
   readonly #done = new WeakMap<LoadedBase, Set<string>>();
 
-  /** Whether this base is asked about this text for the first time. */
+  /** Whether the base has not done this work before. The call marks it as done. */
   isCold(base: LoadedBase, what: string): boolean {
     const done = this.#done.get(base) ?? new Set();
     this.#done.set(base, done);

@@ -12,7 +12,7 @@ import type { Laboratory } from './laboratory.ts';
 import type { Tenant, TenantData } from './tenant.ts';
 import { WarmBases } from './warm-bases.ts';
 
-/** Number of rows that a warm-up evaluates, and of rows in the gradient that it computes. */
+/** Number of rows of the evaluation and of the gradient in a warm-up. */
 const WARM_UP_ROWS = 16;
 
 const warm = new WarmBases();
@@ -23,9 +23,10 @@ interface Prepared {
 }
 
 /**
- * Loads the bases of a job and compiles their programs, once for each loaded base, task and adapter recipe, and compares int8 with float32
- * on the job's rows. The service's training process is warm in the same way, and so no strategy pays for being the first.
- * @returns the milliseconds that it took
+ * Loads the bases of a job, compiles their programs once for each loaded base, task and adapter recipe, and compares
+ * int8 with float32 on the job's rows. So no strategy pays for being the first. The service's training process is as
+ * warm.
+ * @returns its duration in milliseconds
  */
 export async function warmUp(laboratory: Laboratory, item: CellItem, prepared: Prepared): Promise<number> {
   const begun = performance.now();
@@ -39,7 +40,7 @@ export async function warmUp(laboratory: Laboratory, item: CellItem, prepared: P
   return performance.now() - begun;
 }
 
-/** A base is used as soon as it is loaded, because the next one may take its place in memory. */
+/** Evaluates a few rows. Call it right after loading the base, because loading the next one may release it. */
 async function compilePasses(
   base: LoadedBase,
   { tenant: { task, recipe } }: CellItem,
@@ -62,7 +63,7 @@ async function compileGradients(
   await accumulateGradients(base.runtime, adapter, data.train.slice(0, WARM_UP_ROWS));
 }
 
-/** Compares int8 with float32 on the tenant's search rows, as its first job would, which then finds the results. */
+/** Compares int8 with float32 on the tenant's search rows. Its first job then finds the cached results. */
 async function comparePrecisions(laboratory: Laboratory, base: LoadedBase, { tenant }: Prepared): Promise<void> {
   if (base.precision.precision !== 'int8' || !warm.isCold(base, `precision ${tenantKey(tenant.spec)}`)) return;
   const { config, weights } = base.model;

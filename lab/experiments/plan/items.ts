@@ -4,43 +4,43 @@ import { keyOf } from './keys.ts';
 import { tenantFacts, tenantName, type TenantSpec } from './tenant-spec.ts';
 
 interface Planned {
-  /** Readable text that differs whenever anything differs that decides the result. */
+  /** Readable key. Items whose settings differ in anything that decides the result have different keys. */
   readonly key: string;
-  /** Groups of items that take about as long, from the most similar items to all. */
+  /** Groups of items for estimates of time, from the most similar items to all. */
   readonly groups: readonly string[];
 }
 
-/** A base that adapters are carried over from. */
+/** Base from which adapters are carried over. */
 export interface Origin {
-  /** Name of the evolution that led to it; null for the experiment's base. */
+  /** Name of the evolution that led to the base, or null for the experiment's base. */
   readonly name: string | null;
   readonly base: string;
 }
 
-/** Computes the difference of two bases. */
+/** Computation of the difference of two bases. */
 export interface EvolutionItem extends Planned {
   readonly type: 'evolution';
   readonly evolution: EvolutionConfig;
-  /** Where adapters come from, the version before first. The experiment's base is the last, or the only one without a chain. */
+  /** Bases of the adapters, the latest first. The experiment's base is the last, and without a chain the only one. */
   readonly origins: readonly [Origin, ...Origin[]];
-  /** The tenant that it is for, where tenants are measured apart; undefined where it is for all. */
+  /** Tenant whose jobs use it, with `tenants_apart`. Undefined if all tenants do. */
   readonly tenant?: TenantSpec;
 }
 
-/** Trains the old adapter and measures it on the old base. */
+/** Training of an old adapter, and its measurement on the old base. */
 export interface TenantItem extends Planned {
   readonly type: 'tenant';
   readonly tenant: TenantSpec;
 }
 
-/** Measures the new base without an adapter and with the unchanged old adapter. */
+/** Measurement of the new base, without an adapter and with the unchanged old adapter. */
 export interface ReferenceItem extends Planned {
   readonly type: 'reference';
   readonly evolution: EvolutionConfig;
   readonly tenant: TenantSpec;
 }
 
-/** Runs one adaptation job: one cell of the table of tenants, evolutions, strategies and numbers of rows. */
+/** Adaptation job: one cell of the table of tenants, evolutions, strategies and numbers of rows. */
 export interface CellItem extends Planned {
   readonly type: 'cell';
   readonly evolution: EvolutionConfig;
@@ -48,22 +48,22 @@ export interface CellItem extends Planned {
   readonly rows: number;
   readonly strategy: StrategyConfig;
   readonly gate: Experiment['gate'];
-  /** The sample of the tenant's validation rows that the job gets; undefined where it gets all of them. */
+  /** Sample of the tenant's validation rows for the job. Undefined if it gets all of them. */
   readonly draw?: { readonly number: number; readonly rows: number };
-  /** What the job's seed is above its tenant's; undefined where they are the same. */
+  /** Added to the tenant's seed for the job. Undefined for 0. */
   readonly jobSeed?: number;
-  /** In a chain, the same job for the version before, whose published adapter this one carries over. */
+  /** In a chain, the same job for the previous evolution, whose published adapter this job carries over. */
   readonly parent?: CellItem;
-  /** Whether a later job carries over what this one publishes. */
+  /** Whether a later job carries over the adapter that this job publishes. */
   readonly isParent: boolean;
 }
 
-/** Measures the loss over a grid of α and β. */
+/** Measurement of the loss over a grid of α and β. */
 export interface SurfaceItem extends Planned {
   readonly type: 'surface';
   readonly evolution: EvolutionConfig;
   readonly tenant: TenantSpec;
-  /** Name of the strategy whose search is drawn on the surface. */
+  /** Name of the strategy whose search the chart shows on the surface. */
   readonly strategy: string;
   readonly grid: Pick<SurfaceConfig, 'alpha' | 'beta'>;
   /** The `search_rows` option of that strategy. */
@@ -72,7 +72,7 @@ export interface SurfaceItem extends Planned {
 
 export type Item = EvolutionItem | TenantItem | ReferenceItem | CellItem | SurfaceItem;
 
-/** What an item is about, without what follows from it. */
+/** Fields of an item without its type, key and groups. */
 type Subject<T extends Item> = Omit<T, 'type' | keyof Planned>;
 
 export function evolutionItem({ evolution, origins, tenant }: Subject<EvolutionItem>): EvolutionItem {

@@ -2,24 +2,24 @@ import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { packagePath } from '../../../core/installation/package-path.ts';
 
-/** Readable text that differs whenever anything differs that decides the result of an item. */
+/** Makes a readable key with a hash of all facts that decide the result of an item. */
 export function keyOf(name: string, facts: object): string {
   return `${name} #${createHash('sha256').update(canonical(facts)).digest('hex').slice(0, 10)}`;
 }
 
-/** The key as the name of a folder. */
+/** Makes the name of a folder from a key. */
 export function folderName(key: string): string {
   return key.replaceAll(' ', '-').replace('#', '-');
 }
 
-/** Plain JSON with the paths within the checkout relative to it, so that it does not depend on where the checkout lies. */
+/** Copies a JSON value and makes paths within the checkout relative, so that it is the same in each checkout. */
 export function withoutCheckout(value: object): object {
   return JSON.parse(JSON.stringify(value, (_, one: unknown) => relativePath(one))) as object;
 }
 
 /**
- * Folders that paths in keys are relative to. The kept results were measured when the folders of the lab lay in the root of
- * the checkout, and keep their keys.
+ * Folders that paths in keys are relative to. The kept results were measured when the folders of the lab lay in the
+ * root of the checkout, and keep their keys.
  */
 const ROOTS = ['lab', ''].map((folder) => packagePath(folder));
 
@@ -29,7 +29,7 @@ function relativePath(one: unknown): unknown {
   return root === undefined ? one : path.relative(root, one);
 }
 
-/** Writes JSON that depends neither on the order of keys nor on where the checkout lies. */
+/** Writes JSON with sorted keys and relative paths, so that it is the same in each checkout. */
 function canonical(value: unknown): string {
   return JSON.stringify(value, (_, found: unknown) => {
     const one = relativePath(found);

@@ -4,12 +4,12 @@ import { writtenName } from '../plan/tenant-spec.ts';
 import type { FailedTenantRecord, ItemRecord, ResultRecord, RunRecord } from '../records.ts';
 import { unmeasuredOf, withoutExcluded } from '../run/standing.ts';
 
-/** Which records a report counts, and why not the others. */
+/** Records that a report counts, and the reasons for leaving others out. */
 export interface Counted {
-  /** What belongs to the plan, without tenants that are excluded. */
+  /** Items of the plan, without those of excluded tenants. */
   readonly items: readonly Item[];
   readonly measured: readonly ResultRecord[];
-  /** Of these, what the tables and judgements are made from. */
+  /** Those of the measured records that tables and judgements use. */
   readonly counted: readonly ResultRecord[];
   readonly seeds: SeedCount;
   /** Tenants whose old adapter could not be trained. All of their items are left out. */
@@ -17,26 +17,26 @@ export interface Counted {
   readonly busy: BusyCount;
 }
 
-/** Seeds of an experiment. */
+/** Seeds of an experiment, by whether all of their items are measured. */
 export interface SeedCount {
   readonly whole: readonly number[];
-  /** Those with items that are not measured. A blind experiment counts nothing of them. */
+  /** Seeds with open items. A blind experiment leaves all of their results out. */
   readonly open: readonly number[];
 }
 
-/** Items that ran beside other load. */
+/** Number of items that ran beside other load. */
 export interface BusyCount {
-  /** Load average above which there was other load: half a processor more than the threads of the last run. */
+  /** Load average that counts as other load: half a processor above the threads of the last run. */
   readonly limit: number;
   readonly above: number;
-  /** Number of items whose load is known. */
+  /** Number of items with a known load. */
   readonly known: number;
 }
 
 /**
- * Chooses the records of a report. A blind experiment that was ended by its hours counts whole seeds alone, because what was measured
- * of the others depends on the order of the plan.
- * @param records the last one of each key
+ * Chooses the records of a report. A blind experiment that was ended by its hours counts whole seeds alone: which items
+ * of the others were measured depends on the order of the plan.
+ * @param records last record of each key
  */
 export function countedRecords(
   experiment: Experiment,
@@ -81,7 +81,7 @@ function busyOf(measured: readonly ResultRecord[], run: RunRecord | undefined): 
   return { limit, above: loads.filter((load) => load > limit).length, known: loads.length };
 }
 
-/** Paragraphs on what a report does not count, and on how quiet the machine was; nothing where all of it is as planned. */
+/** Writes paragraphs on left-out seeds and tenants and on other load. Empty if all went as planned. */
 export function countedLines(
   { blind = false }: Experiment,
   { seeds, excluded, busy }: Pick<Counted, 'seeds' | 'excluded' | 'busy'>,
@@ -91,15 +91,17 @@ export function countedLines(
   return [
     ...(partly
       ? [
-          `Tables and judgements count whole seeds alone, which are ${seeds.whole.length} of ${seeds.whole.length + seeds.open.length} ` +
-            `(${named(seeds.whole)}), and nothing of those with items that are not measured (${named(seeds.open)}).`,
+          `Tables and judgements count whole seeds alone, which are ${seeds.whole.length} of ` +
+            `${seeds.whole.length + seeds.open.length} (${named(seeds.whole)}), and nothing of those with items that ` +
+            `are not measured (${named(seeds.open)}).`,
           '',
         ]
       : []),
     ...(busy.known > 0 ? [`${busy.above} of ${busy.known} items ran under a load above ${busy.limit}.`] : []),
     ...excluded.map(
       (tenant) =>
-        `- The tenant ${writtenName(tenant)} is excluded from all strategies, because its old adapter could not be trained: ${tenant.error}`,
+        `- The tenant ${writtenName(tenant)} is excluded from all strategies, because its old adapter could not be ` +
+        `trained: ${tenant.error}`,
     ),
   ];
 }

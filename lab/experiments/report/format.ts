@@ -1,7 +1,7 @@
 import type { Ratio } from './ratio.ts';
 import type { Spread } from './statistics.ts';
 
-/** Writes values of a metric: in percent, or in nats for a loss. */
+/** Format of a metric's values: percent, or nats for a loss. */
 export interface MetricFormat {
   value(value: Spread | null): string;
   /** Writes a difference with its sign. */
@@ -49,7 +49,10 @@ export function seconds(ms: number | null): string {
   return ms === null ? NONE : (ms / 1000).toFixed(ms < 100_000 ? 1 : 0);
 }
 
-/** @param align of all columns but the first: figures stand at the right, and texts at the left */
+/**
+ * Writes a Markdown table.
+ * @param align alignment of all columns but the first: `right` for figures, `left` for text
+ */
 export function table(
   header: readonly string[],
   rows: readonly (readonly string[])[],
@@ -64,10 +67,10 @@ function line(cells: readonly string[]): string {
 }
 
 /**
- * A table between two marks. A page that shows it has the marks, too, and a test compares what stands between them with what the kept
- * results of the experiment give (lab/test/experiments/kept-results.test.ts).
- * @param of the experiment's name
- * @param name tells the tables of one report apart
+ * Puts marks around a table. Pages copy the table with its marks, and lab/test/experiments/kept-results.test.ts
+ * compares each copy with the table made from the kept results of the experiment.
+ * @param of name of the experiment
+ * @param name name of the table, unique within its report
  */
 export function marked(
   { of, name }: { readonly of: string; readonly name: string },

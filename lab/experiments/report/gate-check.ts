@@ -4,9 +4,9 @@ import type { CellRecord, TestScore } from '../records.ts';
 import { intervalOfShare } from './share-interval.ts';
 import { mean } from './statistics.ts';
 
-/** What is asked of a version: on test rows, it may be worse than the old one on its own base by the margin. */
+/** Comparison of a version with the old version on its own base, on the test rows. It may be worse by the margin. */
 interface Judged {
-  /** On the test rows, in units of the metric; negative if it is worse. */
+  /** Difference on the test rows, in units of the metric. Negative if the version is worse. */
   readonly difference: number;
   /** Whether it is worse by more than the margin on the test rows. */
   readonly isBelow: boolean;
@@ -14,20 +14,20 @@ interface Judged {
   readonly isClearlyBelow: boolean;
 }
 
-/** What the gate has decided of one job, beside what the test rows say. */
+/** Decision of the gate on one job, with the comparison on test rows. */
 export interface CheckedJob {
   readonly strategy: string;
   readonly task: string;
   readonly margin: number;
-  /** Whether the gate publishes only what is certified. */
+  /** Whether the gate publishes only certified versions. */
   readonly holds: boolean;
-  /** The version that was published first; null if none was. */
+  /** Version that was published first, or null if none was. */
   readonly published: Judged | null;
-  /** The best candidate of a job that published none; null if there is none. */
+  /** Best candidate of a job that published none, or null. */
   readonly held: Judged | null;
 }
 
-/** Checked jobs of one kind together. */
+/** Totals of checked jobs of one kind. */
 export interface GateCheck {
   readonly name: string;
   readonly margin: number | null;
@@ -36,15 +36,15 @@ export interface GateCheck {
   readonly published: number;
   readonly below: number;
   readonly clearlyBelow: number;
-  /** Two-sided 95 % interval of the share of jobs that publish what is below the margin on the test rows. */
+  /** Two-sided 95 % interval of the share of jobs that publish a version below the margin on the test rows. */
   readonly interval: readonly [number, number];
-  /** Mean difference of the published versions; null if there are none. */
+  /** Mean difference of the published versions, or null if there are none. */
   readonly difference: number | null;
   readonly held: number;
   readonly heldBelow: number;
 }
 
-/** Compares what a job has decided with the test rows. @returns null unless its gate has a margin and judges single rows */
+/** Compares a job's decision with the test rows. @returns null unless its gate has a margin and judges single rows */
 export function checkJob(experiment: Experiment, cell: CellRecord, old: string | null): CheckedJob | null {
   const gate = experiment.strategies.find(({ name }) => name === cell.strategy)?.gate ?? experiment.gate;
   if (gate.kind === 'absolute' || old === null) return null;
@@ -70,7 +70,7 @@ function upperBound({ gains, losses, rows }: Flips): number {
   return -lowerBoundOfDifference({ gains: losses, losses: gains, rows }, 0.975);
 }
 
-/** One line for each strategy, each task and all jobs, apart for gates that hold and for those that publish by the value. */
+/** Computes totals by strategy, by task and over all jobs. The latter two separate gates that hold from others. */
 export function gateChecks(jobs: readonly CheckedJob[]): GateCheck[] {
   const names = (key: 'strategy' | 'task') => [...new Set(jobs.map((job) => job[key]))];
   const policies = [true, false].map((holds) => jobs.filter((job) => job.holds === holds));

@@ -16,7 +16,7 @@ export interface Chart {
   /** File name within the report's folder. */
   readonly file: string;
   readonly title: string;
-  /** The paragraph above the chart. */
+  /** Paragraph above the chart. */
   readonly text: string;
 }
 
@@ -62,7 +62,8 @@ export function toMarkdown(
     '## Evolutions',
     '',
     experiment.tenants_apart
-      ? 'The difference of two bases is computed for each tenant, who may each be measured elsewhere, and is not part of any TTR.'
+      ? 'The difference of two bases is computed for each tenant, who may each be measured elsewhere, ' +
+        'and is not part of any TTR.'
       : 'The difference of two bases is computed once for all tenants, as in a rollout, and is not part of any TTR.',
     '',
     ...table(
@@ -71,30 +72,31 @@ export function toMarkdown(
     ),
     '',
     ...summary.groups.flatMap((group) => [...groupSection(group, summary.baselines), '']),
-    ...charts.flatMap(({ file, title: heading, text }) => [
-      `## ${heading}`,
-      '',
-      text,
-      '',
-      `![${heading}](${file})`,
-      '',
-    ]),
+    ...charts.flatMap(chartSection),
   ].join('\n');
+}
+
+function chartSection({ file, title, text }: Chart): string[] {
+  return [`## ${title}`, '', text, '', `![${title}](${file})`, ''];
 }
 
 const LEGEND = [
   '- *ready*: number of jobs that passed the gate within their budget.',
-  '- *TTR*: time to readiness in seconds, from the start of the job to its first published version, on a process that has the',
-  '  bases loaded and their programs compiled. Search, training and gate are included. The value is the time by which half of',
-  '  all jobs were ready, with the jobs that spent their budget in vain among them; – if fewer than half were ready.',
-  "- *× shorter*: the median over tenants of the baseline's TTR divided by the strategy's. A job that was not ready counts as 0.",
-  '  If the baseline was not ready, its whole budget counts as its TTR, and ≥ marks the median as a lower bound.',
-  '- *search*: mean time of the evaluations of α and β, fusion included, of the jobs that made any. The gradients for groups of',
-  '  modules are not included. *all*: mean time of the whole job, with the time after readiness.',
-  '- *first*, *final*: the metric on test rows, which neither search nor gate has seen, of the version that was published first',
-  '  and of the best candidate (by the gate) when the budget was spent. Mean ± standard deviation over seeds.',
-  '- *flips*: negative flips, the share of test rows that the old version has right on the old base and the final version has',
-  '  wrong; in brackets, the negative flips of the unchanged copy.',
+  '- *TTR*: time to readiness in seconds, from the start of the job to its first published version, on a',
+  '  process that has the bases loaded and their programs compiled. Search, training and gate are included. The',
+  '  value is the time by which half of all jobs were ready, with the jobs that spent their budget in vain',
+  '  among them; – if fewer than half were ready.',
+  "- *× shorter*: the median over tenants of the baseline's TTR divided by the strategy's. A job that was not",
+  '  ready counts as 0. If the baseline was not ready, its whole budget counts as its TTR, and ≥ marks the',
+  '  median as a lower bound.',
+  '- *search*: mean time of the evaluations of α and β, fusion included, of the jobs that made any. The',
+  '  gradients for groups of modules are not included. *all*: mean time of the whole job, with the time after',
+  '  readiness.',
+  '- *first*, *final*: the metric on test rows, which neither search nor gate has seen, of the version that was',
+  '  published first and of the best candidate (by the gate) when the budget was spent. Mean ± standard',
+  '  deviation over seeds.',
+  '- *flips*: negative flips, the share of test rows that the old version has right on the old base and the',
+  '  final version has wrong; in brackets, the negative flips of the unchanged copy.',
 ];
 
 function conditions({ seeds, gate, validation_rows, test_rows }: Experiment, { runs }: Summary): string[] {
@@ -102,11 +104,15 @@ function conditions({ seeds, gate, validation_rows, test_rows }: Experiment, { r
   const rows = (count: number | undefined, what: string): string => `${count ?? 'all'} ${what} rows`;
   const target = gateText(gate);
   const machine = run
-    ? `${run.machine}; device ${run.device}, ${run.precision}, ${run.threads} threads; commit ${run.commit ?? 'unknown'}; ${run.at.slice(0, 10)}`
+    ? `${run.machine}; device ${run.device}, ${run.precision}, ${run.threads} threads; ` +
+      `commit ${run.commit ?? 'unknown'}; ${run.at.slice(0, 10)}`
     : 'Nothing has been run yet';
+  const lastOf =
+    runs.length > 1 ? `; these are the conditions of the last of ${runs.length} runs${otherMachines(runs)}` : '';
   return [
-    `${seeds.length} seeds (${seeds.join(', ')}); gate: ${target}; ${rows(validation_rows, 'validation')}, divided into search rows and gate rows; ${rows(test_rows, 'test')}.`,
-    `${machine}${runs.length > 1 ? `; these are the conditions of the last of ${runs.length} runs${otherMachines(runs)}` : ''}.`,
+    `${seeds.length} seeds (${seeds.join(', ')}); gate: ${target}; ${rows(validation_rows, 'validation')}, ` +
+      `divided into search rows and gate rows; ${rows(test_rows, 'test')}.`,
+    `${machine}${lastOf}.`,
   ];
 }
 
@@ -150,16 +156,17 @@ function overallTable({ overall, baselines }: Summary): string[] {
   );
 }
 
-/** What gates with a margin let through; nothing where no gate has one. */
+/** Writes the section on versions that gates with a margin published. Empty if no gate has one. */
 function gateSection({ gates }: Summary): string[] {
   if (gates.length === 0) return [];
   const header = ['jobs of', 'gate', 'margin', 'jobs', 'published', 'below the margin', 'clearly', '% of jobs (95 %)'];
   return [
     '## What the gate let through',
     '',
-    'A version is *below the margin* if it is worse than the old one on its own base by more than the margin on the test rows, which',
-    'no job has seen, and *clearly* so if the 95 % interval of the difference (Tango) is below it, too. The share of all jobs that',
-    'published one has the interval of Clopper and Pearson. *Kept back*: the best candidate of a job that published none.',
+    'A version is *below the margin* if it is worse than the old one on its own base by more than the margin on',
+    'the test rows, which no job has seen, and *clearly* so if the 95 % interval of the difference (Tango) is',
+    'below it, too. The share of all jobs that published one has the interval of Clopper and Pearson. *Kept',
+    'back*: the best candidate of a job that published none.',
     '',
     ...table([...header, 'mean difference', 'kept back', 'below the margin'], gates.map(gateRow)),
     '',
@@ -180,7 +187,7 @@ function gateRow(gate: GateCheck): string[] {
   ];
 }
 
-/** A table with a line for each evolution, task, adapter recipe and number of rows. */
+/** Writes a table with a line for each evolution, task, adapter recipe and number of rows. */
 function glanceTable({ strategies }: Experiment, { groups }: Summary): string[] {
   const names = strategies.map(({ name }) => name);
   return table(
@@ -218,7 +225,8 @@ function groupSection(
   return [
     `### ${task} (${metricTitle(metric as MetricName)}, ${unit}), ${evolution}, ${adapter}`,
     '',
-    `The old version on the old base has ${value(old)}. The new base has ${value(none)} without an adapter and ${value(copy)} with the unchanged copy, whose negative flips are ${share(copyFlips)} %.`,
+    `The old version on the old base has ${value(old)}. The new base has ${value(none)} without an adapter and ` +
+      `${value(copy)} with the unchanged copy, whose negative flips are ${share(copyFlips)} %.`,
     '',
     ...table(
       header,
@@ -253,7 +261,7 @@ function evolutionRow({ evolution, computeMs, summary }: EvolutionRecord): strin
   return [evolution, shown(overall, 2), shown(adaptable, 2), shown(energy, 0), (computeMs / 1000).toFixed(1)];
 }
 
-/** The lines that a terminal shows at the end of a run. */
+/** Writes the labels and values that the terminal shows at the end of a run. */
 export function toLines({ overall, baselines }: Summary): [string, string][] {
   return overall.map((one) => {
     const ratios = baselines

@@ -1,7 +1,7 @@
 import type { Duration } from './readiness.ts';
 import { mean } from './statistics.ts';
 
-/** How many times as long as a strategy its baseline took. */
+/** Time of the baseline over that of the strategy. */
 export interface Ratio {
   readonly value: number;
   /** Whether the value is a lower bound, because the baseline never became ready. */
@@ -9,8 +9,8 @@ export interface Ratio {
 }
 
 /**
- * Divides the baseline's time to readiness by the strategy's. No pair is dropped: if the baseline was not ready, its whole
- * budget counts as its time, which makes the ratio a lower bound; if the strategy was not ready, the ratio is 0.
+ * Divides the baseline's time to readiness by the strategy's. No pair is dropped: if the baseline was not ready, its
+ * whole budget counts as its time, which makes the ratio a lower bound; if the strategy was not ready, the ratio is 0.
  */
 export function ttrRatio(strategy: Duration, baseline: Duration): Ratio {
   if (!strategy.happened) return { value: 0, bound: false };
@@ -18,8 +18,8 @@ export function ttrRatio(strategy: Duration, baseline: Duration): Ratio {
 }
 
 /**
- * The median of ratios. It is itself a lower bound if one of the ratios up to the median is, since that ratio's true value
- * may be larger.
+ * Computes the median of ratios. It is a lower bound if one of the ratios up to the median is, since that ratio's true
+ * value may be larger.
  * @returns null if there are no ratios
  */
 export function medianRatio(ratios: readonly Ratio[]): Ratio | null {

@@ -1,6 +1,6 @@
 import type { CellRecord } from '../records.ts';
 
-/** How long a job took to become ready, or how long it ran without becoming ready. */
+/** Time until a job became ready, or until it ended without. */
 export interface Duration {
   readonly ms: number;
   /** Whether the job became ready; if not, its budget was spent by then. */
@@ -16,11 +16,11 @@ export interface ReadinessStep {
 }
 
 /**
- * Computes the share of all jobs that are ready by each time. This is the cumulative incidence, in which giving up competes
- * with readiness (Aalen and Johansen 1978); it is a plain share because every job is watched to its end. Kaplan and Meier's
- * estimate would be wrong here. It assumes that a job that was given up would have gone on like the others, but these jobs
- * end because their strategy has nothing more to try: if one of six reverts became ready after the other five had ended,
- * that estimate would count all six as ready.
+ * Computes the share of all jobs that are ready by each time. This is the cumulative incidence, in which giving up
+ * competes with readiness (Aalen and Johansen 1978); it is a plain share because every job is watched to its end.
+ * Kaplan and Meier's estimate would be wrong here. It assumes that a job that was given up would have gone on like the
+ * others, but these jobs end because their strategy has nothing more to try: if one of six reverts became ready after
+ * the other five had ended, that estimate would count all six as ready.
  * @returns a step at time 0 and one for each distinct time, in order
  */
 export function readinessCurve(durations: readonly Duration[]): ReadinessStep[] {
@@ -34,14 +34,14 @@ export function readinessCurve(durations: readonly Duration[]): ReadinessStep[] 
   return [{ ms: 0, share: 0, gaveUp: 0 }, ...steps];
 }
 
-/** The smallest time by which half of all jobs are ready; null if they never are. */
+/** Smallest time by which half of all jobs are ready, or null if fewer become ready. */
 export function medianTime(durations: readonly Duration[]): number | null {
   return readinessCurve(durations).find(({ share }) => share >= 0.5)?.ms ?? null;
 }
 
 /**
- * A lower bound of the median time to readiness if no job had a budget: the median over all jobs of the time at which they were ready
- * or ended.
+ * Lower bound of the median time to readiness without budgets: the median over all jobs of the time at which they were
+ * ready or ended.
  */
 export function medianOfEnds(durations: readonly Duration[]): number | null {
   return durations.map(({ ms }) => ms).toSorted((a, b) => a - b)[(durations.length - 1) >> 1] ?? null;

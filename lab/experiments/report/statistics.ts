@@ -4,7 +4,7 @@ import { countFlips } from '../../../core/statistics/paired-statistics.ts';
 /** Mean and standard deviation of one value over several jobs. */
 export interface Spread {
   readonly mean: number;
-  /** Sample standard deviation (n − 1); null for a single value. */
+  /** Sample standard deviation (n − 1), or null for a single value. */
   readonly deviation: number | null;
   readonly count: number;
 }
@@ -19,7 +19,7 @@ export function spread(values: readonly number[]): Spread | null {
 }
 
 /**
- * The mean of independent values and the ends of its 95 % interval, by Student's t. A single value has no ends.
+ * Computes the mean of independent values and its 95 % interval by Student's t. A single value has infinite ends.
  * @param values at least one
  */
 export function meanInterval(values: readonly number[]): { mean: number; low: number; high: number } {

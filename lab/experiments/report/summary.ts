@@ -21,31 +21,31 @@ import { medianRatio, ttrRatio, type Ratio } from './ratio.ts';
 import { negativeFlips, spread, type Spread } from './statistics.ts';
 import { durationOf, medianTime, type Duration } from './readiness.ts';
 
-/** One job, compared with the old version and with the baselines. */
+/** Job compared with the old version and with the baselines. */
 export interface Job {
   readonly cell: CellRecord;
   readonly ttr: Duration;
-  /** Negative flips of the final version, as a share of the test rows; null if the metric does not judge single rows. */
+  /** Negative flips of the final version as a share of the test rows. Null if the metric does not judge single rows. */
   readonly flips: number | null;
   /** Negative flips of the unchanged copy. */
   readonly copyFlips: number | null;
-  /** How many times as long each baseline took. */
+  /** Time of each baseline over that of the job. */
   readonly ratios: Readonly<Record<string, Ratio>>;
-  /** Final value minus each baseline's, in units of the metric; positive if the job is better. */
+  /** Final value minus that of each baseline, in units of the metric. Positive if the job is better. */
   readonly gains: Readonly<Record<string, number>>;
-  /** Whether what it published is as good on the test rows as its gate asks for. */
+  /** Comparison of the gate's decision with the test rows. */
   readonly checked: CheckedJob | null;
 }
 
-/** Sums up jobs of one strategy: those of one group and number of rows, or all of them. */
+/** Summary of jobs of one strategy: those of one group and number of rows, or all of them. */
 export interface StrategySummary {
   readonly strategy: string;
   readonly jobs: number;
   readonly ready: number;
-  /** Milliseconds by which half of the jobs were ready; null if fewer were. */
+  /** Milliseconds by which half of the jobs were ready, or null if fewer were. */
   readonly medianTtr: number | null;
   readonly ratios: Readonly<Record<string, Ratio | null>>;
-  /** Milliseconds of the whole job, with the time after readiness. */
+  /** Milliseconds of the whole job, including the time after readiness. */
   readonly elapsedMs: Spread | null;
   /** Milliseconds of the evaluations of α and β, fusion included, over the jobs that made any. */
   readonly searchMs: Spread | null;
@@ -56,17 +56,17 @@ export interface StrategySummary {
   readonly copyFlips: Spread | null;
 }
 
-/** The jobs of one evolution, task and adapter recipe. */
+/** Jobs of one evolution, task and adapter recipe. */
 export interface GroupSummary {
   readonly evolution: string;
   readonly task: string;
   readonly adapter: string;
   readonly metric: string;
-  /** The old version on the old base. */
+  /** Value of the old version on the old base. */
   readonly old: Spread | null;
-  /** The new base without an adapter. */
+  /** Value of the new base without an adapter. */
   readonly none: Spread | null;
-  /** The unchanged old adapter on the new base. */
+  /** Value of the unchanged old adapter on the new base. */
   readonly copy: Spread | null;
   readonly copyFlips: Spread | null;
   readonly rows: readonly { readonly rows: number; readonly strategies: readonly StrategySummary[] }[];
@@ -76,26 +76,26 @@ export interface Summary extends Pick<Counted, 'seeds' | 'excluded' | 'busy'> {
   readonly runs: readonly RunRecord[];
   readonly evolutions: readonly EvolutionRecord[];
   readonly surfaces: readonly SurfaceRecord[];
-  /** Names of the strategies that others are compared with. */
+  /** Names of the strategies with which the others are compared. */
   readonly baselines: readonly string[];
   readonly jobs: readonly Job[];
   readonly groups: readonly GroupSummary[];
-  /** All jobs of each strategy together. */
+  /** Summaries of all jobs of each strategy. */
   readonly overall: readonly StrategySummary[];
-  /** Pairs of strategies with intervals. */
+  /** Comparisons of pairs of strategies. */
   readonly comparisons: readonly Comparison[];
   readonly times: readonly StrategyTimes[];
   readonly further: FurtherTables;
-  /** What gates with a margin let through, on the test rows. */
+  /** Versions published by gates with a margin, compared on the test rows. */
   readonly gates: readonly GateCheck[];
   readonly failed: readonly CellRecord[];
-  /** Number of items of the plan, without those of tenants that are excluded. */
+  /** Number of items of the plan, without those of excluded tenants. */
   readonly planned: number;
   /** Number of items that have a result, without failed jobs. */
   readonly measured: number;
 }
 
-/** Computes everything that the report says from the records that belong to the plan. */
+/** Computes all figures of the report from the records that belong to the plan. */
 export function summarize(experiment: Experiment, items: readonly Item[], records: readonly ResultRecord[]): Summary {
   const { counted: wanted, measured, seeds, excluded, busy, ...plan } = countedRecords(experiment, items, records);
   const failed = measured.filter((record) => record.type === 'cell' && record.state === 'failed') as CellRecord[];
@@ -129,7 +129,7 @@ export function summarize(experiment: Experiment, items: readonly Item[], record
   };
 }
 
-/** Where each tenant has its own differences, names say whose they are. */
+/** Adds the tenant to the name of an evolution that was computed for one tenant. */
 function named(record: EvolutionRecord): EvolutionRecord {
   const { evolution, task, adapter, seed } = record;
   if (task === undefined || adapter === undefined || seed === undefined) return record;
@@ -249,7 +249,7 @@ function summarizeStrategy(strategy: string, jobs: readonly Job[], baselines: re
   };
 }
 
-/** Removes gains in nats from an overall summary, where they cannot be averaged with gains in percent. */
+/** Removes gains in nats, which cannot be averaged with gains in percent. */
 function withoutLoss(experiment: Experiment, job: Job): Job {
   return metricOf(experiment, job.cell.task) === 'loss' ? { ...job, gains: {} } : job;
 }

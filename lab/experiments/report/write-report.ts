@@ -17,15 +17,15 @@ export interface ReportInput {
   readonly experiment: Experiment;
   readonly items: readonly Item[];
   readonly records: readonly ResultRecord[];
-  /** Folder that the report is written to. */
+  /** Folder for the report. */
   readonly out: string;
-  /** The experiment's file as it was named on the command line. */
+  /** File of the experiment as named on the command line. */
   readonly config: string;
 }
 
 export interface WrittenReport {
   readonly file: string;
-  /** The figures without those of single jobs. */
+  /** Figures without those of single jobs. */
   readonly document: Omit<Summary, 'jobs' | 'surfaces' | 'failed'> & {
     readonly experiment: string;
     readonly failed: number;
@@ -84,11 +84,15 @@ function drawings({ strategies }: Experiment, summary: Summary): Drawing[] {
 }
 
 const QUALITY =
-  'The best value on the gate rows so far, as the mean over seeds. Curves begin when all seeds have a candidate, and a job that has ended keeps its last value. Dashed lines are the targets.';
+  'The best value on the gate rows so far, as the mean over seeds. Curves begin when all seeds have a candidate, ' +
+  'and a job that has ended keeps its last value. Dashed lines are the targets.';
 const READINESS =
-  'The share of all jobs that were ready by each time. A tick marks a job that spent its budget in vain; it still counts among all jobs.';
+  'The share of all jobs that were ready by each time. A tick marks a job that spent its budget in vain; it still ' +
+  'counts among all jobs.';
 const SURFACE = 'The mean loss on the search rows over a grid of α and β, with the points that the search evaluated.';
 const DIFFERENCES =
-  'How many points on test rows `auto` is above each other strategy, with 95 % intervals: all jobs together (diamond), and those of each evolution and number of training rows. The dashed line is one point below.';
+  'How many points on test rows `auto` is above each other strategy, with 95 % intervals: all jobs together ' +
+  '(diamond), and those of each evolution and number of training rows. The dashed line is one point below.';
 const DRIFT =
-  '‖W_new − W_old‖ / ‖W_old‖ of every adaptable module. What is the same for several tenants is drawn once, under the name of the first.';
+  '‖W_new − W_old‖ / ‖W_old‖ of every adaptable module. What is the same for several tenants is drawn once, ' +
+  'under the name of the first.';

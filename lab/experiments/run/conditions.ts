@@ -5,13 +5,13 @@ import type { Item } from '../plan/items.ts';
 import { tenantName, writtenName } from '../plan/tenant-spec.ts';
 import type { BaseFingerprint, ResultRecord, RunRecord } from '../records.ts';
 
-/** What all parts of a blind experiment have to have in common. */
+/** Fields that must be the same in all runs of a blind experiment. */
 const SAME = ['commit', 'device', 'precision', 'threads'] as const;
 
 /**
- * Refuses to measure jobs as only finished experiments have them: with the searches of earlier jobs (`fleet`), or with options that
- * jobs no longer have.
- * @throws UsageError naming a strategy of such jobs, and what it has
+ * Refuses to measure jobs with `fleet` or a retired option. Files of finished experiments keep these, but jobs no
+ * longer have them.
+ * @throws UsageError naming the strategy and the option
  */
 export function requireMeasurable({ name }: Experiment, open: readonly Item[]): void {
   for (const item of open) {
@@ -20,31 +20,31 @@ export function requireMeasurable({ name }: Experiment, open: readonly Item[]): 
     const retired = fleet ? 'fleet' : Object.keys(RETIRED_OPTIONS).find((option) => option in options);
     if (retired === undefined) continue;
     throw new UsageError(
-      `${name} cannot be measured: its strategy ${item.strategy.name} has ${retired}, which only finished experiments have, ` +
-        'because jobs no longer have it',
+      `${name} cannot be measured: its strategy ${item.strategy.name} has ${retired}, which only finished ` +
+        'experiments have, because jobs no longer have it',
     );
   }
 }
 
-/** How far the results are when a run begins. */
+/** Results and open items at the start of a run. */
 export interface Begun {
-  /** All lines of the results, in their order. */
+  /** All records, in the order of the file. */
   readonly lines: readonly ResultRecord[];
-  /** What the run is to measure. */
+  /** Items without a result. */
   readonly open: readonly Item[];
 }
 
 /**
- * Refuses a run whose results would not belong to those before it in the same folder: other weights under the same name, and in
- * a blind experiment another commit, machine or engine, or a checkout with local changes. Where tenants are measured apart, only a
- * tenant that has begun needs the same weights and machine.
- * @throws UsageError naming what differs
+ * Refuses a run under other conditions than the earlier runs in the same folder: other weights under the same name, and
+ * in a blind experiment also another commit, machine or engine, or a checkout with local changes. With `tenants_apart`,
+ * only tenants that have begun need the same weights and machine.
+ * @throws UsageError naming the differences
  */
 export function requireSameConditions(experiment: Experiment, run: RunRecord, { lines, open }: Begun): void {
   const { name, blind = false, tenants_apart: apart = false } = experiment;
   const runs = lines.filter((record) => record.type === 'run');
   const first = runs.find(({ config }) => nameIn(config) === nameIn(run.config));
-  // What decides about times, beside the engine.
+  // The machine decides the times, beside the engine.
   const place = blind ? (['machine'] as const) : [];
   const problems = [
     ...(blind ? [...localChanges(run), ...differing(run, first, SAME)] : []),
@@ -57,22 +57,22 @@ export function requireSameConditions(experiment: Experiment, run: RunRecord, { 
 }
 
 interface BegunTenant {
-  /** As in the keys of items. */
+  /** Name of the tenant as in the keys of items. */
   readonly tenant: string;
-  /** The runs that have measured something of it. */
+  /** Runs that have measured an item of the tenant. */
   readonly runs: readonly RunRecord[];
   readonly place: readonly (keyof RunRecord & string)[];
 }
 
-/** What is other than in the runs of a tenant that has begun, and how to begin it anew. */
+/** Lists differences from the runs of a tenant that has begun, with advice on how to begin it anew. */
 function elsewhere(run: RunRecord, { tenant, runs, place }: BegunTenant): string[] {
   const problems = runs.flatMap((one) => [...differing(run, one, place), ...otherWeights(run, [one])]);
   if (problems.length === 0) return [];
-  const advice = `remove all lines with " ${tenant} " from results.jsonl, which have it in their keys, the spaces included`;
-  return [...new Set(problems), `${tenant} has begun under these other conditions; to begin it anew, ${advice}`];
+  const lines = `all lines with " ${tenant} " from results.jsonl, which have it in their keys, the spaces included`;
+  return [...new Set(problems), `${tenant} has begun under these other conditions; to begin it anew, remove ${lines}`];
 }
 
-/** Tenants of which something is measured and something is not. */
+/** Lists tenants with measured and with open items. */
 function begunTenants(lines: readonly ResultRecord[], open: readonly Item[]): string[] {
   const isOpen = new Set(open.flatMap((item) => (item.tenant ? [tenantName(item.tenant)] : [])));
   return [...new Set(lines.flatMap((line) => tenantIn(line) ?? []))].filter((tenant) => isOpen.has(tenant));
@@ -114,7 +114,7 @@ function localChanges({ commit }: RunRecord): string[] {
     : [];
 }
 
-/** @param first the run that decides; undefined where there is none yet */
+/** Lists the fields that differ from the first run. @param first undefined if there is none yet */
 function differing(
   run: RunRecord,
   first: RunRecord | undefined,
@@ -124,7 +124,8 @@ function differing(
     .filter((what) => first !== undefined && first[what] !== run[what])
     .map(
       (what) =>
-        `${what} is ${String(run[what])}, expected ${String(first![what])}, as in the runs before, because the experiment is blind`,
+        `${what} is ${String(run[what])}, expected ${String(first![what])}, as in the runs before, ` +
+        'because the experiment is blind',
     );
 }
 

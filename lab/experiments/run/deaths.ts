@@ -5,14 +5,15 @@ import { MOST_ATTEMPTS } from './standing.ts';
 interface Ways {
   /** Makes the attempt. */
   take(): Promise<ItemRecord>;
-  /** Records that the attempts have failed. */
+  /** Makes the record of a job whose attempts have all failed. */
   giveUp(): Promise<ItemRecord>;
 }
 
 /**
- * Makes an attempt, with a line before it, so that a process that the kernel has killed is noticed afterwards. An attempt that has taken
- * its process with it twice is not made a third time. One that ends by an error or an interruption has not.
- * @param results which get the record of an attempt that ends before the next one begins
+ * Makes an attempt at a job and counts deaths of the process, for example when the kernel kills it for its memory. It
+ * writes a line before the attempt, which shows a death afterwards. After two deaths it gives up. Errors and
+ * interruptions are not deaths.
+ * @param results get the line before the attempt; the caller appends the returned record
  */
 export async function countingDeaths(
   { key }: { readonly key: string },
@@ -27,7 +28,7 @@ export async function countingDeaths(
   try {
     return await take();
   } catch (error) {
-    // The first error counts, also where the disk is so full that there is no room for the line.
+    // Keep the first error even if the disk is too full for the line.
     await note(deaths).catch(() => undefined);
     throw error;
   }

@@ -1,14 +1,14 @@
-/** An item that has been measured or will be. */
+/** Item with the groups by which its time is estimated. */
 export interface Grouped {
-  /** Groups of items that take about as long, from the most similar items to all. */
+  /** Groups of items that take about the same time, from the most similar items to all. */
   readonly groups: readonly string[];
 }
 
-/** Estimates the remaining time from what similar items took before. */
+/** Estimates the remaining time from the times of similar items. */
 export class Estimate {
   readonly #times = new Map<string, { total: number; count: number }>();
 
-  /** @param ms milliseconds that the item took */
+  /** Adds a measured item. @param ms its time in milliseconds */
   note({ groups }: Grouped, ms: number): void {
     for (const group of groups) {
       const { total, count } = this.#times.get(group) ?? { total: 0, count: 0 };
@@ -17,9 +17,9 @@ export class Estimate {
   }
 
   /**
-   * Adds up the expected milliseconds of these items. An item is expected to take the mean of its most similar group that
-   * has been measured.
-   * @returns null as long as there is an item without any measured group
+   * Adds up the expected milliseconds of these items. The expected time of an item is the mean of its most similar
+   * measured group.
+   * @returns null if an item has no measured group
    */
   left(items: readonly Grouped[]): number | null {
     let sum = 0;

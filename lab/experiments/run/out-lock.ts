@@ -4,8 +4,9 @@ import { UsageError } from '../../../cli/errors.ts';
 import { createLockFile, dropLockFile } from '../../../core/formats/lock-file.ts';
 
 /**
- * Runs `work` while this process alone measures in the folder of results. The lock of a process that is dead is taken over.
- * @throws UsageError naming the process that has it
+ * Runs `work` with a lock on the folder of results, so that one process at a time measures there. It takes over the
+ * lock of a dead process.
+ * @throws UsageError naming the process that holds the lock
  */
 export async function withOutLock<T>(out: string, work: () => Promise<T>): Promise<T> {
   const file = path.join(out, 'run.lock');
@@ -24,8 +25,8 @@ export async function withOutLock<T>(out: string, work: () => Promise<T>): Promi
 
 function heldText(out: string, file: string, owner: string | null): string {
   return (
-    `process ${owner ?? 'unknown'} is measuring in ${out}; wait for its end or take another --out. If that process is something ` +
-    `else, remove ${file}`
+    `process ${owner ?? 'unknown'} is measuring in ${out}; wait for its end or take another --out. ` +
+    `If that process is something else, remove ${file}`
   );
 }
 
@@ -39,13 +40,13 @@ function ownerOf(file: string): Promise<string | null> {
   return readFile(file, 'utf8').catch(() => null);
 }
 
-/** This process has no lock yet: where it is the owner, an earlier one had the same number, as in a container that was started again. */
+/** Whether another process with this id runs. A lock with our own id is stale: restarted containers reuse ids. */
 function isAlive(pid: number): boolean {
   if (pid === process.pid) return false;
   try {
     return process.kill(pid, 0);
   } catch (error) {
-    // A process of another user may not be sent a signal, but it is there.
+    // We may not signal the process of another user, but it exists.
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

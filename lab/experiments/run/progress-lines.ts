@@ -4,19 +4,20 @@ import type { Item } from '../plan/items.ts';
 import type { ItemRecord } from '../records.ts';
 import { isOver, type Standing } from './standing.ts';
 
-/** What a run says of an item that it has measured. In a blind experiment, that is nothing that was measured. */
+/** Writes the line of progress for a measured item. In a blind experiment it shows no results, but failures. */
 export function itemLine(item: Item, record: ItemRecord, { blind = false }: Pick<Experiment, 'blind'>): string {
-  return `${described(item)}: ${[...(blind && !isFailed(record) ? [] : [found(record)]), duration(record.ms)].join(', ')}`;
+  const results = blind && !isFailed(record) ? [] : [found(record)];
+  return `${described(item)}: ${[...results, duration(record.ms)].join(', ')}`;
 }
 
-/** How much is left of an experiment. */
+/** Writes the remaining time of an experiment, and the hours spent if they are limited. */
 export function outlook(standing: Standing, hours: number | undefined): string {
   const { open, spentMs, leftMs } = standing;
   const left = open.length === 0 || leftMs === null ? '' : `; about ${duration(leftMs)} left`;
   return hours === undefined ? left : `${left}; ${duration(spentMs)} of ${hours} hours spent`;
 }
 
-/** Labels and values of how far an experiment is, without anything that was measured but times. */
+/** Writes the progress of an experiment as labels and values. It shows counts and times, and no results. */
 export function standingLines(standing: Standing, hours: number | undefined): [string, string][] {
   const { done, open, spentMs, leftMs } = standing;
   const left = leftMs === null ? 'unknown before an item of each kind is measured' : `about ${duration(leftMs)}`;

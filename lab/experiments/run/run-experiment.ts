@@ -14,11 +14,11 @@ import { checkedOutCommit } from './run-record.ts';
 import { hasEnded, standingOf, type Standing } from './standing.ts';
 
 /**
- * Does what the command asks for: measures what is open, and writes the report; or one of the two; or says how far the
- * experiment is. A blind experiment has no report before its end.
- * @param commit as in the records of runs
- * @throws UsageError for a mistake in the file, and for a report of a blind experiment before its end; UnsuccessfulResult if
- *   jobs of a run failed
+ * Runs the command: measures the open items and writes the report, or only writes the report, or prints the progress. A
+ * blind experiment has no report before its end.
+ * @param commit for the records of runs
+ * @throws UsageError for a mistake in the file, and for a report of a blind experiment before its end;
+ *   UnsuccessfulResult if jobs of a run failed
  */
 export async function runExperiment(
   options: ExperimentOptions,
@@ -39,11 +39,11 @@ export async function runExperiment(
   if (options.estimate || isHidden)
     return output.result(documentOf(experiment, standing), standingLines(standing, hours));
   const failed = await report({ experiment, items, records: results.records, out, config: options.config }, output);
-  // A report of what is there is whole, with the jobs that failed.
+  // With --report-only, failed jobs are part of the report and no failure of the command.
   if (isRun && failed > 0) throw new UnsuccessfulResult(failedText(failed, out));
 }
 
-/** Measures what is open. @returns all results, whose file is closed */
+/** Measures the open items. @returns all results; their file is closed */
 async function measure(
   experiment: Experiment,
   items: readonly Item[],
@@ -60,7 +60,7 @@ async function measure(
   });
 }
 
-/** @returns the number of jobs that failed */
+/** Writes the report. @returns the number of failed jobs */
 async function report(input: ReportInput, output: Output): Promise<number> {
   const { file, document, lines, failed } = await writeReport(input);
   output.result(document, [['report', file], ...lines]);
@@ -77,8 +77,8 @@ function failedText(failed: number, out: string): string {
 
 function tooEarly({ name }: Experiment, { open }: Standing): string {
   return (
-    `${name} is blind, and ${open.length} of its items are not measured: its report is written when all of them are, or ` +
-    'when the hours of its file are spent; --estimate says how far it is'
+    `${name} is blind, and ${open.length} of its items are not measured: its report is written when all of them are, ` +
+    'or when the hours of its file are spent; --estimate says how far it is'
   );
 }
 

@@ -20,20 +20,20 @@ export interface RunOptions {
   readonly out: string;
   readonly output: Output;
   readonly signal: AbortSignal;
-  /** No item begins once all items have taken so many hours together. Default: those of the experiment. */
+  /** Total hours of all items after which no item begins. Default: those of the experiment. */
   readonly hours?: number | undefined;
-  /** As in the records of runs. Default: that of the checkout. */
+  /** Commit for the records of runs. Default: that of the checkout. */
   readonly commit?: string | null | undefined;
 }
 
-/** A job of a chain goes by three bases: that of its own adapter, the one before and the new one. */
+/** Number of bases that a job of a chain needs: that of the old adapter, the previous one and the new one. */
 const CHAIN = 3;
 
 /**
- * Measures the items that have no result yet, appends each record as soon as it is measured, and logs the progress. A job
- * that fails is recorded as failed and run again, once.
- * @throws UsageError if the results so far were measured under other conditions, or if what is open cannot be measured any more; Error
- *   where the machine is at fault
+ * Measures the items without a result, appends each record as soon as it is measured, and logs the progress. A job that
+ * fails is recorded as failed and run once more.
+ * @throws UsageError if earlier results were measured under other conditions, or if open items have retired options;
+ *   Error if the machine is at fault
  */
 export async function runItems(experiment: Experiment, items: readonly Item[], options: RunOptions): Promise<void> {
   const { results, out, output, signal, hours = experiment.hours, commit = checkedOutCommit() } = options;

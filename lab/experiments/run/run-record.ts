@@ -7,8 +7,8 @@ import { withoutCheckout } from '../plan/keys.ts';
 import type { BaseFingerprint, RunRecord } from '../records.ts';
 
 /**
- * Describes a start of the harness: when, where, at which commit, with which settings and on which weights. What is kept of it says nothing
- * of where the checkout lies.
+ * Makes the record of a start of the harness: time, machine, commit, settings and weights. Its paths are relative to
+ * the checkout.
  */
 export function runRecord(
   config: Experiment,
@@ -16,11 +16,12 @@ export function runRecord(
 ): RunRecord {
   const at = new Date().toISOString();
   const [cpu] = os.cpus();
-  const machine = `${cpu!.model.trim()}, ${os.cpus().length} cores, ${Math.round(os.totalmem() / 2 ** 30)} GiB, Node ${process.version}`;
+  const memory = Math.round(os.totalmem() / 2 ** 30);
+  const machine = `${cpu!.model.trim()}, ${os.cpus().length} cores, ${memory} GiB, Node ${process.version}`;
   return { type: 'run', key: `run ${at}`, ms: 0, at, machine, ...conditions, config: withoutCheckout(config) };
 }
 
-/** Reads the weights of all bases, unless their files are known to the engine's cache. @throws FormatError */
+/** Computes the fingerprints of all bases. It reads no weights that the engine's cache knows. @throws FormatError */
 export async function fingerprintsOf(
   { base, evolutions }: Experiment,
   bases: BaseCache,
@@ -31,7 +32,7 @@ export async function fingerprintsOf(
   return found;
 }
 
-/** Short hash of the checkout's commit, followed by `+` if files were changed; null outside of a checkout. */
+/** Short hash of the checkout's commit, followed by `+` if files were changed. Null outside of a checkout. */
 export function checkedOutCommit(): string | null {
   const git = (...args: string[]): string =>
     execFileSync('git', args, {
@@ -40,7 +41,8 @@ export function checkedOutCommit(): string | null {
       stdio: ['ignore', 'pipe', 'ignore'],
     }).trim();
   try {
-    return `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain', '--untracked-files=no') === '' ? '' : '+'}`;
+    const changes = git('status', '--porcelain', '--untracked-files=no');
+    return `${git('rev-parse', '--short', 'HEAD')}${changes === '' ? '' : '+'}`;
   } catch {
     return null;
   }

@@ -9,26 +9,27 @@ import { Estimate } from './estimate.ts';
 
 const HOUR_MS = 3_600_000;
 
-/** What fails by an error is run once more, and then counts as failed for good. */
+/** Number of attempts at an item before it counts as failed for good. */
 export const MOST_ATTEMPTS = 2;
 
-/** How far an experiment is. */
+/** Progress of an experiment. */
 export interface Standing {
   readonly done: number;
-  /** What is left to measure, in the order of the plan. */
+  /** Open items, in the order of the plan. */
   readonly open: readonly Item[];
-  /** Milliseconds that the items have taken, over all runs with these results, failed attempts included. */
+  /** Milliseconds spent on the items in all runs, failed attempts included. */
   readonly spentMs: number;
-  /** Estimate of the milliseconds that the open items take; null as long as an item is left that resembles no measured one. */
+  /** Estimated milliseconds of the open items, or null if one of them resembles no measured item. */
   readonly leftMs: number | null;
 }
 
-/** Returns the last record of an item; undefined as long as there is none. */
+/** Returns the last record of an item, or undefined. */
 type RecordOf = (key: string) => ResultRecord | undefined;
 
 /**
- * @param out folder of the experiment's results, whose files open items need; null to go by the results alone, as a report does, for
- *   which nothing is run any more
+ * Determines the progress of an experiment.
+ * @param out folder of the results. A measured item counts as open if its files are gone and an open item needs them.
+ *   Null skips this check, for a report, which runs no items
  */
 export function standingOf(items: readonly Item[], results: Results, out: string | null): Standing {
   const recordOf: RecordOf = (key) => results.recordOf(key);
@@ -42,7 +43,7 @@ export function standingOf(items: readonly Item[], results: Results, out: string
   return { done: items.length - open.length, open, spentMs, leftMs: estimate.left(open) };
 }
 
-/** The items that have no final result. */
+/** Lists the items without a final result. */
 export function unmeasuredOf(items: readonly Item[], recordOf: RecordOf): Item[] {
   return items.filter(({ key }) => {
     const record = recordOf(key);
@@ -50,7 +51,7 @@ export function unmeasuredOf(items: readonly Item[], recordOf: RecordOf): Item[]
   });
 }
 
-/** Leaves out what can never be measured: everything of a tenant whose old adapter could not be trained. */
+/** Leaves out all items of tenants whose old adapter could not be trained. */
 export function withoutExcluded(items: readonly Item[], recordOf: RecordOf): readonly Item[] {
   const isExcluded = ({ key }: Item): boolean => {
     const record = recordOf(key);
@@ -71,7 +72,7 @@ interface Present {
   readonly out: string;
 }
 
-/** The open items, with those among the measured ones whose files an open item needs and which are gone. */
+/** Lists the open items, including measured ones whose files are gone while an open item needs them. */
 function withWhatIsGone(items: readonly Item[], { unmeasured, results, out }: Present): Item[] {
   const versions = new KeptVersions(out);
   const recordOf: RecordOf = (key) => results.recordOf(key);
@@ -82,7 +83,7 @@ function withWhatIsGone(items: readonly Item[], { unmeasured, results, out }: Pr
       ? item.origins.some(({ name }) => !existsSync(evolutionFolder(out, item.evolution, name))) ||
         isReplaced(item, results)
       : !versions.has(item.key);
-  // Whatever needs an item stands after it.
+  // An item stands before those that need it, so that the reversed order sees the latter first.
   const open = items.toReversed().filter((item) => {
     const isOpen = isUnmeasured.has(item) || (needed.has(item.key) && isGone(item));
     if (isOpen) for (const key of needsOf(item, items, recordOf)) needed.add(key);
@@ -91,7 +92,7 @@ function withWhatIsGone(items: readonly Item[], { unmeasured, results, out }: Pr
   return open.reverse();
 }
 
-/** Whether the difference that was computed for a tenant has made room for another tenant's, which may be between other weights. */
+/** Whether a later tenant's evolution has overwritten this one, perhaps with the difference of other weights. */
 function isReplaced({ key, evolution, tenant }: EvolutionItem, { all }: Results): boolean {
   return tenant !== undefined && all.findLast((one) => isOf(one, evolution))?.key !== key;
 }
@@ -100,7 +101,7 @@ function isOf(record: ResultRecord, { name }: EvolutionItem['evolution']): boole
   return record.type === 'evolution' && record.evolution === name;
 }
 
-/** Keys of the measured items whose files an item needs. */
+/** Lists the keys of the items whose files an item needs. */
 function needsOf(item: Item, items: readonly Item[], recordOf: RecordOf): string[] {
   if (item.type !== 'cell' && item.type !== 'surface') return [];
   const { name } = item.evolution;
@@ -111,7 +112,7 @@ function needsOf(item: Item, items: readonly Item[], recordOf: RecordOf): string
   return [...(evolution ? [evolution.key] : []), ...(item.type === 'cell' ? carriedOver(item, recordOf) : [])];
 }
 
-/** The job whose published adapter this one carries over: the latest before it in its chain that was ready. */
+/** Finds the job whose published adapter this one carries over: the latest earlier one in its chain that was ready. */
 function carriedOver({ parent }: CellItem, recordOf: RecordOf): string[] {
   for (let job = parent; job !== undefined; job = job.parent) {
     const record = recordOf(job.key);
@@ -120,22 +121,22 @@ function carriedOver({ parent }: CellItem, recordOf: RecordOf): string[] {
   return [];
 }
 
-/** Whether the hours are spent, so that no item begins any more. @param hours the limit; none if undefined */
+/** Whether the hours are spent, so that no further item begins. @param hours undefined for no limit */
 export function isOver({ spentMs }: Standing, hours: number | undefined): boolean {
   return hours !== undefined && spentMs >= hours * HOUR_MS;
 }
 
-/** What is to be measured next; undefined if everything is measured or the hours are spent. */
+/** Returns the next item to measure, or undefined if all are measured or the hours are spent. */
 export function nextItem(standing: Standing, hours: number | undefined): Item | undefined {
   return isOver(standing, hours) ? undefined : standing.open[0];
 }
 
-/** Whether an experiment has come to the end that its file names. */
+/** Whether all items are measured or the hours of the experiment's file are spent. */
 export function hasEnded({ hours }: Experiment, standing: Standing): boolean {
   return nextItem(standing, hours) === undefined;
 }
 
-/** Which attempt at an item comes after what is known of it; 1 also where it is measured. */
+/** Number of the next attempt at an item after its last record. It is 1 if the item has not failed. */
 export function nextAttempt(record: ResultRecord | undefined): number {
   const isFailed = record?.type === 'failed_tenant' || (record?.type === 'cell' && record.state === 'failed');
   return isFailed ? (record.attempt ?? 1) + 1 : 1;

@@ -11,7 +11,7 @@ export interface Bar extends Summary {
   readonly side: string;
   /** Whether this is a bar of Readapt. */
   readonly ours: boolean;
-  /** The value that Readapt should reach or, for memory, stay below; null if PyTorch was not measured. */
+  /** Value that Readapt should reach or, for memory, stay below. Null if PyTorch was not measured. */
   readonly goal: number | null;
 }
 
@@ -24,13 +24,17 @@ const PANELS: readonly { readonly figure: ChartFigure; readonly title: string; r
   { figure: 'peakMemory', title: 'Peak memory, GiB', goal: `${GOALS.peakMemory} × least PyTorch` },
 ];
 
-/** Draws the speeds of training, evaluation and generation and the peak memory of every side on every kind of rows, with the goals. */
+/** Draws speeds and peak memory of every side on every kind of rows, with the goals. */
 export function engineChart(document: BenchDocument): TopLevelSpec {
   const { model, machine, threads, results } = document;
   return {
     title: {
-      text: `LoRA on ${model.name}, ${(model.parameters / 1e6).toFixed(0)} million parameters: Readapt and transformers + PEFT on PyTorch`,
-      subtitle: `Medians over rounds, lines from least to most; PyTorch with batches grouped by length; ${machine.cpu}, ${threads} threads. Dashed: goals for Readapt.`,
+      text:
+        `LoRA on ${model.name}, ${(model.parameters / 1e6).toFixed(0)} million parameters: ` +
+        'Readapt and transformers + PEFT on PyTorch',
+      subtitle:
+        'Medians over rounds, lines from least to most; PyTorch with batches grouped by length; ' +
+        `${machine.cpu}, ${threads} threads. Dashed: goals for Readapt.`,
     },
     spacing: 28,
     hconcat: PANELS.map(({ figure, title, goal }, i) =>
@@ -66,7 +70,7 @@ function summaryOf({ summary, cached }: SideResult, figure: ChartFigure): Summar
 interface PanelOptions {
   readonly title: string;
   readonly goal: string;
-  /** Whether this is the leftmost panel, the only one with the names of sides and rows. */
+  /** Whether this is the leftmost panel, which alone shows the names of sides and rows. */
   readonly first: boolean;
 }
 
@@ -108,7 +112,7 @@ function panel(values: readonly Bar[], { title, goal, first }: PanelOptions) {
   };
 }
 
-/** The layers of a panel. The medians are drawn twice, first as a halo, so that they stay legible on the goal's line. */
+/** Draws a panel. Medians are drawn twice, first as a halo, so that they stay legible on the line of the goal. */
 function layers(values: readonly Bar[], compared: boolean) {
   const end = Math.max(...values.flatMap(({ most, goal }) => [most, goal ?? 0]));
   const small = end < 100;

@@ -6,7 +6,7 @@ import { median, sum, summarize, summarizeRatios, type Summary } from './statist
 
 /** All figures of one run, as `--json` writes them. Times are in seconds, memory in bytes, rates in tokens a second. */
 export interface BenchDocument {
-  /** The command line that was typed. */
+  /** Command line of the run. */
   readonly command: string;
   /** Start of the run (RFC 3339, UTC). */
   readonly started: string;
@@ -30,11 +30,11 @@ export interface Machine {
   readonly system: string;
 }
 
-/** The figures of one kind of rows in batches of one size. */
+/** Figures of one kind of rows in batches of one size. */
 export interface WorkloadResult extends WorkloadSettings {
   readonly workload: WorkloadSizes;
   readonly sides: readonly SideResult[];
-  /** Each Readapt side against PyTorch; empty if PyTorch was not measured. */
+  /** Comparison of each Readapt side with PyTorch. Empty if PyTorch was not measured. */
   readonly ratios: readonly Ratios[];
 }
 
@@ -63,7 +63,7 @@ type PromptBatchSize = BatchSize & Pick<PromptBatch, 'promptTokens'>;
 export interface SideResult extends SideMeasurement {
   readonly summary: Readonly<Record<Batching, Speeds>> & {
     readonly compile: Readonly<Record<'cold' | 'cached', Compilation | null>>;
-    /** Share of a profiled step that is spent in matrix products; null without a profile. */
+    /** Share of matrix products in a profiled step, or null without a profile. */
     readonly products: number | null;
   };
 }
@@ -71,17 +71,17 @@ export interface SideResult extends SideMeasurement {
 /** Speeds of the rounds in tokens a second. In generation, only new tokens count. */
 type Speeds = Readonly<Record<Figure, Summary>>;
 
-/** Seconds that the first pass through the batches took beyond the median of later passes. */
+/** Seconds of the first pass through the batches beyond the median of later passes. */
 type Compilation = Readonly<Record<Figure, number>>;
 
 type Against = { readonly against: SideName };
 
-/** One Readapt side compared with the PyTorch mode that is best in each figure. */
+/** Comparison of one Readapt side with PyTorch's best mode for each figure. */
 export interface Ratios {
   readonly side: SideName;
   /** Readapt's tokens a second over PyTorch's with batches of rows of similar length. */
   readonly grouped: Readonly<Record<Figure, Summary & Against>>;
-  /** Readapt's tokens a second over PyTorch's with batches of rows as they were drawn. */
+  /** Readapt's tokens a second over PyTorch's with batches of rows in random order. */
   readonly unsorted: Readonly<Record<Figure, Summary & Against>>;
   /** Readapt's peak memory over the least of PyTorch's. */
   readonly peakMemory: number;

@@ -2,8 +2,8 @@ import type { Rounds, SideMeasurement } from '../measure.ts';
 import { summarized, type BenchDocument, type WorkloadResult } from './document.ts';
 
 /**
- * Joins runs on one model. Runs on other rows stand beside each other; of runs on the same batches, the later ones add
- * their rounds to the first one, whose other figures stay.
+ * Joins runs on one model. Runs on different rows stand beside each other. Runs on the same batches add their rounds to
+ * the first of them, whose other figures are kept.
  * @throws Error if models, machines or versions differ, or a run has no figures of generation
  */
 export function joinDocuments([first, ...others]: readonly [BenchDocument, ...BenchDocument[]]): BenchDocument {
@@ -23,12 +23,12 @@ export function joinDocuments([first, ...others]: readonly [BenchDocument, ...Be
   };
 }
 
-/** Refuses runs from before generation was measured. */
+/** Refuses runs by an earlier version of the benchmark, which did not measure generation. */
 function requireGeneration({ command, started, results }: BenchDocument): void {
   if (results.every(({ workload }) => 'generation' in workload)) return;
   throw new Error(
-    `the run "${command}" of ${started.slice(0, 10)} has no figures of generation, which the benchmark did not measure ` +
-      'then; run it again to report it',
+    `the run "${command}" of ${started.slice(0, 10)} has no figures of generation, which the benchmark did not ` +
+      'measure then; run it again to report it',
   );
 }
 

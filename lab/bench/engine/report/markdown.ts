@@ -33,14 +33,15 @@ function conditions({ model, threads, machine, versions, load, started, command 
   ].join(' ');
 }
 
-/** Says how long rows and prompts are and how much padding adds to them. */
+/** Writes the mean length of rows and prompts, and the share that padding adds to them. */
 function workloadLine({ workload, rounds, steps, newTokens, ...settings }: WorkloadResult): string {
   const rows = lengths(workload.training, ({ tokens }) => tokens);
   const prompts = lengths(workload.generation, ({ promptTokens }) => promptTokens);
   return [
     `- ${workloadName(settings)}: ${rounds} ${rounds === 1 ? 'round' : 'rounds'} of ${steps} training steps over`,
-    `${rows.mean} tokens a row. PyTorch's padding adds ${rows.grouped} to grouped batches and ${rows.unsorted} to unsorted`,
-    `ones. Prompts have ${prompts.mean} tokens and get ${newTokens} new ones; padding adds ${prompts.grouped} to grouped`,
+    `${rows.mean} tokens a row. PyTorch's padding adds ${rows.grouped} to grouped batches`,
+    `and ${rows.unsorted} to unsorted ones.`,
+    `Prompts have ${prompts.mean} tokens and get ${newTokens} new ones; padding adds ${prompts.grouped} to grouped`,
     `prompts and ${prompts.unsorted} to unsorted ones.`,
   ].join(' ');
 }
@@ -50,7 +51,7 @@ interface PaddedBatch {
   readonly longest: number;
 }
 
-/** The mean length of rows or prompts, and what padding adds to them. */
+/** Computes the mean length of rows or prompts, and the share that padding adds to them. */
 function lengths<Batch extends PaddedBatch>(
   { grouped, unsorted }: Readonly<Record<Batching, readonly Batch[]>>,
   tokensOf: (batch: Batch) => number,
@@ -81,14 +82,17 @@ function goalRows({ sides, ratios, ...settings }: WorkloadResult): string[] {
   });
 }
 
-/** A goal counts as reached if the figure reaches it as printed, so that the page never contradicts itself. */
+/**
+ * Writes the figures with goals. A goal is reached if the rounded figure reaches it, so that the page agrees with
+ * itself.
+ */
 function goalCells({ cached, summary, equalTokens }: SideResult, ratio: Ratios): string[] {
   const mark = (figure: string, reached: boolean): string => (reached ? `**${figure}**` : figure);
   const speed = (figure: Figure): string => {
     const { grouped, unsorted } = { grouped: ratio.grouped[figure], unsorted: ratio.unsorted[figure] };
     const middle = grouped.median.toFixed(2);
-    const best = `${mark(middle, Number(middle) >= GOALS[figure])} ${range(grouped, 2)} × ${displayName({ name: grouped.against })}`;
-    return `${best}; ${unsorted.median.toFixed(2)} × unsorted`;
+    const best = `${mark(middle, Number(middle) >= GOALS[figure])} ${range(grouped, 2)}`;
+    return `${best} × ${displayName({ name: grouped.against })}; ${unsorted.median.toFixed(2)} × unsorted`;
   };
   const memory = ratio.peakMemory.toFixed(2);
   const firstStep = cached.firstStep.toFixed(1);
@@ -106,7 +110,9 @@ function goalCells({ cached, summary, equalTokens }: SideResult, ratio: Ratios):
 }
 
 const SIDE_HEADER = [
-  '| side | rows | training, tokens/s | evaluation, tokens/s | generation, new tokens/s | unsorted training · evaluation · generation | peak memory | first step, cold · cached | compilation, cold · cached |',
+  '| side | rows | training, tokens/s | evaluation, tokens/s | generation, new tokens/s ' +
+    '| unsorted training · evaluation · generation | peak memory | first step, cold · cached ' +
+    '| compilation, cold · cached |',
   '|---|---|---|---|---|---|---|---|---|',
 ];
 
@@ -141,7 +147,7 @@ function profileLines({ sides, ...settings }: WorkloadResult): string[] {
   );
 }
 
-/** Says what a training step's time is spent on; operators below 1 % are summed up. */
+/** Writes the shares of a training step by operator. Operators below 1 % are summed up. */
 function shares({ operators, products, graph, step }: StepProfile): string {
   const all = Object.entries(operators).sort((a, b) => b[1] - a[1]);
   const large = all.filter(([, time]) => time >= step / 100);

@@ -10,7 +10,7 @@ const NAMES: Readonly<Record<SideName, string>> = {
   'torch-autocast': 'PyTorch, bf16 autocast',
 };
 
-/** The name of a side in tables and charts, with the precision that the engine chose if the choice was its own. */
+/** Name of a side in tables and charts. It includes the precision if the engine chose it. */
 export function displayName({ name, precision }: { readonly name: SideName; readonly precision?: string }): string {
   return name === 'readapt-auto' && precision ? `${NAMES[name]}, auto (${precision})` : NAMES[name];
 }

@@ -20,7 +20,7 @@ export function shareOfEqual(ours: readonly (readonly number[])[], theirs: reado
   return sum(ours.flat().map((id, i) => (id === other[i] ? 1 : 0))) / other.length;
 }
 
-/** The results of several rounds. */
+/** Median and range of a figure over the rounds. */
 export interface Summary {
   readonly median: number;
   readonly least: number;
@@ -34,7 +34,7 @@ export function summarize(values: readonly number[]): Summary {
 }
 
 /**
- * Summarizes the ratios `ours / theirs` of each round. Ratios within a round cancel whatever else the machine did then.
+ * Summarizes the ratios `ours / theirs` of each round. A ratio within a round cancels other load on the machine.
  * @throws RangeError if the numbers of rounds differ
  */
 export function summarizeRatios(ours: readonly number[], theirs: readonly number[]): Summary {

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { sum } from '../report/statistics.ts';
 import type { OperatorSeconds, StepProfile } from './side-protocol.ts';
 
-/** One event of ONNX Runtime's profile. Kernels come before the `model_run` that they are part of. */
+/** Event of ONNX Runtime's profile. The events of kernels come before that of the `model_run` which they belong to. */
 interface ProfileEvent {
   readonly cat: string;
   readonly name: string;
@@ -38,7 +38,7 @@ export async function profileSteps(
 
 /**
  * Averages the kernel times of the last `steps` of `steps + 1` equal steps.
- * @param sessions events of each inference bases; a bases may run several times in a step, or not at all
+ * @param sessions events of each inference session, which may run several times in a step, or not at all
  * @returns seconds in one step
  */
 export function sumRuns(sessions: readonly (readonly ProfileEvent[])[], steps: number): Omit<StepProfile, 'step'> {

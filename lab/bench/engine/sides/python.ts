@@ -7,19 +7,19 @@ const NEEDED = ['torch', 'transformers', 'peft'];
 const PACKAGES = [...NEEDED, 'safetensors', 'tokenizers', 'numpy'];
 const ALONE = 'Readapt is measured alone';
 
-/** What the search for a Python interpreter depends on. */
+/** Dependencies of the search for a Python interpreter. */
 export interface PythonSearch {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly log: (line: string) => void;
-  /** Runs a command to its end with its output visible; resolves to false if it fails or does not exist. */
+  /** Runs a command to its end and shows its output. Resolves to false if it fails or does not exist. */
   readonly run: (command: string, args: readonly string[]) => Promise<boolean>;
 }
 
 /**
- * Finds the interpreter that has PyTorch, transformers and PEFT. `READAPT_INTEROP_PYTHON` is taken as it is; otherwise the
- * virtual environment `READAPT_INTEROP_VENV` (`.venv` of the project by default) is made if it does not exist and filled
- * if it lacks a package.
- * @returns null if there is no interpreter and none can be made; the log says why
+ * Finds a Python interpreter with PyTorch, transformers and PEFT. It takes `READAPT_INTEROP_PYTHON` if that is set.
+ * Otherwise it uses the virtual environment `READAPT_INTEROP_VENV` (default: `.venv` of the checkout), makes it if it
+ * does not exist, and installs missing packages.
+ * @returns the path, or null if there is no interpreter and none can be made; the log says why
  */
 export async function ensurePython({ environment, log, run }: PythonSearch): Promise<string | null> {
   const named = environment.READAPT_INTEROP_PYTHON;
@@ -63,7 +63,7 @@ function hasPackages(python: string, run: PythonSearch['run']): Promise<boolean>
   return run(python, ['-c', `import importlib.util, sys; sys.exit(not (${found}))`]);
 }
 
-/** Runs a command with its output on stderr, because the report has stdout. */
+/** Runs a command with its output on stderr, because the report goes to stdout. */
 export function runVisibly(command: string, args: readonly string[]): Promise<boolean> {
   return new Promise((resolve) => {
     const child = spawn(command, args, { stdio: ['ignore', 2, 2] });

@@ -19,7 +19,7 @@ import { BaseCache, type LoadedBase } from '../../../../core/engine/base-cache.t
 import { profileSteps } from './profile.ts';
 import type { Generated, SideMethods, StepProfile, Timed, TokenIds } from './side-protocol.ts';
 
-/** Does what the trainer's `train`, `meanLoss` and `generateTexts` do, one step at a time. */
+/** Readapt's side of the benchmark: the trainer's steps, evaluation and generation, one batch a request. */
 class ReadaptSide {
   #base!: BaseModel;
   #runtime!: Runtime;
@@ -69,7 +69,7 @@ class ReadaptSide {
     this.#generationAdapter ??= await loadAdapter(this.#generationFolder, this.#base.config);
     const begun = performance.now();
     const requests = prompts.map((promptIds) => ({ promptIds, maxNewTokens: new_tokens }));
-    // No token ends a text, and as many texts grow at a time as `readapt generate` lets grow.
+    // No token ends a text. The batch size of generation is that of `readapt generate`.
     const options = { endIds: new Set<number>() };
     const generated = await generateGreedily(this.#runtime, this.#generationAdapter, requests, options);
     const seconds = (performance.now() - begun) / 1000;

@@ -1,16 +1,16 @@
 import type { TokenizedExample } from '../../../../core/data/example.ts';
 
-/** One example as it is sent to a side. The side makes the batch itself, and that time counts as part of the step. */
+/** Example as it is sent to a side. The side makes the batch itself, and its time is part of the step. */
 export type TokenIds = Pick<TokenizedExample, 'tokenIds' | 'labelSpans'>;
 
-/** The precisions that the engine can be asked to compute the frozen base in; `auto` leaves the choice to the engine. */
+/** Precisions of the frozen base; `auto` leaves the choice to the engine. */
 export const READAPT_PRECISIONS = ['auto', 'f32', 'int8'] as const;
 
 export type ReadaptPrecision = (typeof READAPT_PRECISIONS)[number];
 
 export const TORCH_SIDES = ['torch-f32', 'torch-bf16', 'torch-autocast'] as const;
 
-/** Readapt or PyTorch, each in one of its precisions. */
+/** Name of a side: Readapt or PyTorch, in one of its precisions. */
 export type SideName = `readapt-${ReadaptPrecision}` | (typeof TORCH_SIDES)[number];
 
 /** Whether this side is Readapt rather than PyTorch. */
@@ -19,16 +19,16 @@ export function isReadapt(name: SideName): boolean {
 }
 
 export interface Timed {
-  /** Time from the token ids to the finished step or losses. */
+  /** Seconds from the token ids to the finished step or losses. */
   readonly seconds: number;
   /** Mean loss over the completion tokens, in nats; for a step, the loss before its update. */
   readonly loss: number;
-  /** Number of input tokens from which a token is predicted, as the side counts them, without padding. */
+  /** Number of input tokens with a next token, as the side counts them, without padding. */
   readonly tokens: number;
 }
 
 export interface Generated {
-  /** Time from the token ids of the prompts to those of the last new token. */
+  /** Seconds from the token ids of the prompts to the last new token. */
   readonly seconds: number;
   /** Number of new tokens, as the side counts them. */
   readonly tokens: number;
@@ -39,25 +39,25 @@ export interface Generated {
 /** Seconds of a profiled step by type of operator. */
 export type OperatorSeconds = Readonly<Record<string, number>>;
 
-/** The methods of a side, called with one JSON line each way. `torch_side.py` has all of them but `profile`. */
+/** Methods of a side. Request and answer are one line of JSON each. `torch_side.py` has all of them but `profile`. */
 export interface SideMethods {
   load: {
     params: {
       readonly base: string;
       readonly adapter: string;
-      /** Folder of the adapter that texts are generated with. It is read when it is first needed. */
+      /** Folder of the adapter to generate with. It is read when it is first needed. */
       readonly generation_adapter: string;
       readonly threads: number;
       readonly learning_rate: number;
     };
-    /** The precision that the frozen base is computed in. */
+    /** Precision of the frozen base. */
     result: { readonly precision: string };
   };
   /** Takes one whole training step. */
   step: { params: { readonly examples: readonly TokenIds[] }; result: Timed };
   /** Computes the mean loss of the completions without gradients. */
   evaluate: { params: { readonly examples: readonly TokenIds[] }; result: Timed };
-  /** Continues prompts greedily by a fixed number of tokens, whichever these are. */
+  /** Continues prompts greedily by a fixed number of tokens. No token ends a text. */
   generate: {
     params: { readonly prompts: readonly (readonly number[])[]; readonly new_tokens: number };
     result: Generated;
@@ -68,7 +68,7 @@ export interface SideMethods {
   profile: { params: { readonly examples: readonly TokenIds[]; readonly steps: number }; result: StepProfile };
 }
 
-/** How a training step spends its time, from ONNX Runtime's profile of it. */
+/** Times of a training step, from ONNX Runtime's profile. */
 export interface StepProfile {
   /** Seconds of a step in the kernels of each type of operator. */
   readonly operators: OperatorSeconds;
@@ -76,6 +76,6 @@ export interface StepProfile {
   readonly products: number;
   /** Seconds of a step inside ONNX Runtime. */
   readonly graph: number;
-  /** Seconds of the whole step, with making the batch, copies, clipping and AdamW. */
+  /** Seconds of the whole step, including making the batch, copies, clipping and AdamW. */
   readonly step: number;
 }

@@ -22,13 +22,13 @@ const PYTHON_ENVIRONMENT = {
 };
 
 export interface SideOptions {
-  /** Path of the Python interpreter, which PyTorch's sides need. */
+  /** Path of the Python interpreter. PyTorch's sides need one. */
   readonly python?: string | null;
-  /** Folder where the engine caches its compiled graphs; without one it caches nothing. */
+  /** Folder of the engine's graph cache. Default: no cache. */
   readonly graphCache?: string;
 }
 
-/** One competitor in a process of its own, which idles until it is asked. */
+/** Competitor in a process of its own, which idles until it gets a request. */
 export class Side {
   readonly name: SideName;
   /** `performance.now()` at the start of the process. */
@@ -45,7 +45,7 @@ export class Side {
       stdio: ['pipe', 'pipe', 'inherit'],
       env: { ...process.env, ...environment },
     });
-    // Writing to a process that died fails; `call` then finds the end of its output and says so.
+    // Writing to a dead process fails. `call` finds the end of its output and reports it.
     this.#child.stdin.on('error', () => undefined);
     this.#reader = createInterface({ input: this.#child.stdout });
     this.#lines = this.#reader[Symbol.asyncIterator]();

@@ -1,9 +1,12 @@
-/** Servers that speak vLLM's API, each with adapters of its own, and compute nothing. Arguments: their number, and the name of their base. */
+/**
+ * Process with servers that speak vLLM's API and compute nothing, each with its own adapters. Arguments: number of
+ * servers, and serving name of the base.
+ */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** What the bench asks of the engines. */
+/** Request to all engines: load adapters, or return the path of the adapter with a name. */
 export type EnginesRequest = { fill: [name: string, path: string][] } | { pathOf: string };
 
 const [, , count = '1', servingName = ''] = process.argv;
@@ -25,7 +28,7 @@ class Engine {
     for (const [name, path] of adapters) this.loaded.set(name, path);
   }
 
-  /** As vLLM lists it, with its permissions. */
+  /** Answer to `GET /v1/models` in vLLM's format. */
   list(): string {
     const permission = [{ id: 'modelperm-1', object: 'model_permission', allow_sampling: true, organization: '*' }];
     const card = (id: string, root: string, parent: string | null) => ({
@@ -73,5 +76,5 @@ process.on('message', (message: EnginesRequest) => {
 });
 process.send?.(servers.map((server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`));
 process.once('SIGTERM', () => process.exit(0));
-// It does not outlive the bench.
+// End with the benchmark.
 process.once('disconnect', () => process.exit(1));

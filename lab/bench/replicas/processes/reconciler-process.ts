@@ -1,4 +1,4 @@
-/** What an API does about replicas, and nothing else. Arguments: URL of the database, and folder of the store. */
+/** Process with the API's reconciler of replicas alone. Arguments: URL of the database, and folder of the store. */
 import { Registry } from 'prom-client';
 import { createFilesystemStore } from '../../../../src/artifacts/index.ts';
 import { createDatabase } from '../../../../src/lib/database.ts';
@@ -22,5 +22,5 @@ process.send?.({ started: true });
 process.once('SIGTERM', () => {
   void reconciler.stop().then(() => process.exit(0));
 });
-// It does not outlive the bench.
+// End with the benchmark.
 process.once('disconnect', () => process.exit(1));

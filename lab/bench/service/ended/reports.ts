@@ -3,17 +3,17 @@ import { createClient } from '../client.ts';
 import { startProcess, type BenchStack } from '../stack.ts';
 import { createEndedFleet } from './ended-fleet.ts';
 
-/** What a report of one rollout takes. Times in milliseconds, in order. */
+/** Times of reports on one rollout, in milliseconds, sorted. */
 export interface ReportsFigures {
   readonly adapters: number;
-  /** From the request to the whole answer, by what was asked for. */
+  /** Times from the request to the end of the answer, by path. */
   readonly times: Readonly<Record<string, readonly number[]>>;
-  /** The longest time for which the API's event loop was held, of each report. */
+  /** Longest time for which each report blocked the API's event loop, by path. */
   readonly stalls: Readonly<Record<string, readonly number[]>>;
 }
 
 const ROUNDS = 10;
-// What has not changed since the last request is not computed anew, unless it is exported.
+// The API caches reports until something changes, except for exports.
 const PATHS = ['/rollouts/{id}/report/export', '/reports/ttr?group_by=tenant'];
 
 export async function measureReports(
@@ -39,7 +39,7 @@ export async function measureReports(
         if (status !== 200) throw new Error(`GET ${path} answered ${status}: ${body}`);
         api.send({ watch: false });
         const { longestMs } = await api.next<{ longestMs: number }>();
-        // The first answer compiles the program.
+        // The first answer warms up the service.
         if (round === 0) continue;
         took.push(ms);
         held.push(longestMs);

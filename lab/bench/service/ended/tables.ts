@@ -2,7 +2,7 @@ import { milliseconds, quantile, table } from '../report.ts';
 import type { ReportsFigures } from './reports.ts';
 import type { WavesFigures } from './waves.ts';
 
-/** The tables of what is computed of jobs that have ended. */
+/** Writes the tables on the ends of jobs and on reports. */
 export function endedTables(found: { waves: readonly WavesFigures[]; reports: readonly ReportsFigures[] }): string[] {
   return [
     ...(found.waves.length === 0 ? [] : [wavesTable(found.waves)]),

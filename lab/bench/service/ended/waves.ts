@@ -3,14 +3,14 @@ import { createJobLifecycle } from '../../../../src/modules/jobs/index.ts';
 import type { BenchStack } from '../stack.ts';
 import { createEndedFleet } from './ended-fleet.ts';
 
-/** What the end of a job takes in a wave that is almost over and is judged by all conditions. Times in milliseconds, in order. */
+/** Times of the end of a job in an almost finished wave with all conditions of `pause_if`, in milliseconds, sorted. */
 export interface WavesFigures {
   readonly adapters: number;
   readonly endMs: readonly number[];
 }
 
 const ROUNDS = 40;
-/** The wave may not end, because nothing is judged then. */
+/** Number of jobs left open, so that the wave does not end: a finished wave is not judged. */
 const OPEN = ROUNDS + 1;
 
 export async function measureWaves(stack: BenchStack, adapters: number): Promise<WavesFigures> {

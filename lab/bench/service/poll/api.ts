@@ -6,7 +6,7 @@ import { startProcess, type BenchStack } from '../stack.ts';
 import type { PolledFleet } from './fleet.ts';
 import type { Poller } from './mix.ts';
 
-/** Tenants that poll. */
+/** Number of tenants that poll. */
 const TENANTS = 40;
 
 export interface PolledApi {
@@ -16,12 +16,12 @@ export interface PolledApi {
   stop(): Promise<void>;
 }
 
-/** Starts an API that logs each request into a file, as it does by default, and makes keys of the operator and of tenants. */
+/** Starts an API that logs each request to a file, and creates clients of the operator and of tenants. */
 export async function startPolledApi(stack: BenchStack, fleet: PolledFleet): Promise<PolledApi> {
   const log = await open(path.join(stack.folder, 'api.log'), 'w');
   const api = startProcess('processes/api-process.ts', environment(stack), [], log.fd);
   const { url, key } = await api.next<{ url: string; key: string }>();
-  // All clients together: the kernel refuses many new connections at once.
+  // All clients share an agent, because the kernel refuses many new connections at once.
   const agent = new Agent({ keepAlive: true, maxSockets: 64 });
   const client = createClient(url, key, agent);
   const { position } = await newestEvent(stack);
@@ -68,7 +68,7 @@ async function newestEvent({ db }: BenchStack): Promise<{ position: string }> {
   return newest;
 }
 
-/** The settings of an API beside a stack. */
+/** Settings of an API on the database of a stack, at the default level of logging. */
 function environment(stack: BenchStack): Record<string, string> {
   return {
     READAPT_HOST: '127.0.0.1',

@@ -2,7 +2,7 @@ import type { Database } from '../../../../src/lib/database.ts';
 import { newId } from '../../../../src/lib/ids.ts';
 import { createAnalyzed, createFleet } from '../fleet.ts';
 
-/** What clients poll: a rollout whose jobs are in mixed states. */
+/** Rollout to poll, whose jobs are in mixed states. */
 export interface PolledFleet {
   rolloutId: string;
   jobs: { id: string; tenantId: string }[];
@@ -10,7 +10,7 @@ export interface PolledFleet {
   queued: string[];
 }
 
-/** The state of every hundredth job: 60 of 100 are ready, six have ended otherwise, and 34 wait. */
+/** SQL for the state of the n-th job: of each hundred, 60 are ready, six have ended otherwise, and 34 are queued. */
 const STATE = `(CASE WHEN n % 100 < 60 THEN 'ready' WHEN n % 100 < 63 THEN 'not_ready' WHEN n % 100 < 65 THEN 'failed'
   WHEN n % 100 < 66 THEN 'cancelled' ELSE 'queued' END)::job_state`;
 
@@ -33,7 +33,9 @@ async function endJobs(db: Database, rolloutId: string, versionId: string): Prom
       finished_at = CASE WHEN ${STATE} <> 'queued' THEN now() END,
       ready_at = CASE WHEN ${STATE} = 'ready' THEN now() END, ttr_ms = CASE WHEN ${STATE} = 'ready' THEN 10000 + n END,
       error = CASE WHEN ${STATE} = 'failed' THEN '{"code": "bench", "message": "ended by the bench"}'::jsonb END
-    FROM (SELECT id AS job_id, row_number() OVER (ORDER BY id) AS n FROM jobs WHERE rollout_id = '${rolloutId}') AS numbered
+    FROM (
+      SELECT id AS job_id, row_number() OVER (ORDER BY id) AS n FROM jobs WHERE rollout_id = '${rolloutId}'
+    ) AS numbered
     WHERE id = job_id AND ${STATE} <> 'queued'`);
   const ready = await db.job.findMany({
     where: { rolloutId, state: 'ready' },

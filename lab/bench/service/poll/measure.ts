@@ -18,15 +18,18 @@ export interface PollFigures extends PollOptions {
   /** Requests answered a second. */
   readonly achieved: number;
   readonly kinds: { readonly kind: Kind; readonly latenciesMs: number[]; readonly statuses: Record<string, number> }[];
-  /** Processor time while the load lasted, in milliseconds. */
+  /** Processor time during the load, in milliseconds. */
   readonly cpu: { api: number; database: number; training: number; load: number };
   readonly unchanged: UnchangedCost[];
 }
 
-/** The first requests compile programs, fill pools and caches, and are not counted. */
+/** Duration of the warm-up, whose requests are not counted: they fill pools and caches. */
 const WARM_UP_SECONDS = 5;
 
-/** Polls a fleet at a fixed rate beside a training and what a worker writes, and then compares answers 304 with answers 200. */
+/**
+ * Polls a fleet at a fixed rate beside a training and a worker's writes, and then compares answers 304 with answers
+ * 200.
+ */
 export async function measurePolling(stack: BenchStack, options: PollOptions): Promise<PollFigures> {
   const fleet = await createPolledFleet(stack.db, options.jobs);
   const api = await startPolledApi(stack, fleet);

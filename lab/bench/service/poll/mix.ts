@@ -2,7 +2,7 @@ import { Random } from '../../../../core/statistics/random.ts';
 import type { Client } from '../client.ts';
 import type { PolledFleet } from './fleet.ts';
 
-/** How many of a hundred requests are of each kind. `unchanged` ones send the ETag of the last answer. */
+/** Percentage of requests of each kind. `unchanged` ones send the ETag of the last answer. */
 const SHARES = {
   'rollout, unchanged': 24,
   rollout: 8,
@@ -18,12 +18,12 @@ export type Kind = keyof typeof SHARES;
 export const KINDS = Object.keys(SHARES) as Kind[];
 export const shareOf = (kind: Kind): number => SHARES[kind];
 
-/** Somebody who polls: the operator, or a tenant. */
+/** Client that polls: the operator, or a tenant. */
 export interface Poller {
   client: Client;
-  /** Jobs that it may see. */
+  /** Ids of the jobs that it may see. */
   jobs: readonly string[];
-  /** Position of the last event that it has read. */
+  /** Position of the last event read. */
   position: string;
   etags: Map<string, string>;
 }
@@ -39,7 +39,7 @@ interface Pollers {
   tenants: readonly Poller[];
 }
 
-/** Jobs that one poller watches with ETags. */
+/** Number of jobs that one poller watches with ETags. */
 const WATCHED = 20;
 
 /** Draws polls in the given shares: half of them by the operator, the others by tenants in turn. */
@@ -64,7 +64,7 @@ function pathOf(kind: Kind, rolloutId: string, jobId: string, position: string):
   return kind === '/healthz' ? kind : '/v1/adapters';
 }
 
-/** Sends a poll, and remembers what the next one needs. @returns the status; 0 if the connection was closed without an answer */
+/** Sends a poll, and keeps the ETag or position for the next one. @returns the status, or 0 without an answer */
 export const poll = (sent: Poll): Promise<number> => answerTo(sent).catch(() => 0);
 
 async function answerTo({ kind, poller, path }: Poll): Promise<number> {

@@ -1,22 +1,22 @@
 export interface Sample<T> {
   readonly operation: T;
   readonly status: number;
-  /** From the moment at which the request was due to the end of its answer. */
+  /** Milliseconds from the time at which the request was due to the end of its answer. */
   readonly latencyMs: number;
 }
 
 interface Load<T> {
-  /** Requests a second. They are due at equal distances, whether or not others have been answered. */
+  /** Requests a second. They are due at equal intervals, whether or not others have been answered. */
   readonly rate: number;
   readonly seconds: number;
   readonly next: () => T;
-  /** @returns the status of the answer. A load ends if this fails. */
+  /** Sends the request. @returns the status of the answer; a rejection ends the load */
   readonly send: (operation: T) => Promise<number>;
 }
 
 /**
- * Sends requests at a fixed rate. A time counts from the moment at which its request was due, not from when it was sent: a stall of
- * the service delays all requests that are due meanwhile, and a client that waits for each answer would see only one of them.
+ * Sends requests at a fixed rate, as an open loop. A latency counts from the time at which the request was due: a stall
+ * of the service delays all requests due meanwhile, and a client that waits for each answer would see only one of them.
  */
 export async function sendAtRate<T>({ rate, seconds, next, send }: Load<T>): Promise<Sample<T>[]> {
   const samples: Sample<T>[] = [];

@@ -2,7 +2,7 @@ import { milliseconds, quantile, table } from '../report.ts';
 import type { PollFigures } from './measure.ts';
 import { shareOf } from './mix.ts';
 
-/** The figures of the polling as Markdown. */
+/** Writes the figures of the polling as Markdown tables. */
 export function pollTables(figures: PollFigures): string {
   return [load(figures), kinds(figures), unchanged(figures)].join('\n\n');
 }

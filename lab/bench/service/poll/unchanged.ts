@@ -4,25 +4,27 @@ import type { PolledApi } from './api.ts';
 import type { PolledFleet } from './fleet.ts';
 import type { Poller } from './mix.ts';
 
-/** What answers to a poll of one resource cost, in processor time of the API and of PostgreSQL. */
+/** Cost of answers to polls of one resource: processor time of the API and PostgreSQL. */
 export interface UnchangedCost {
   readonly resource: string;
   readonly caller: 'operator' | 'tenant';
-  /** Means, in milliseconds a request: of an answer 200 that is made, of one that was made before, and of an answer 304. */
+  /** Mean milliseconds of an answer 200 whose body is made for it. */
   readonly madeMs: number;
+  /** Mean milliseconds of an answer 200 whose body the API has kept. */
   readonly keptMs: number;
+  /** Mean milliseconds of an answer 304. */
   readonly unchangedMs: number;
-  /** `unchangedMs / madeMs`, and the 95 % interval of the rounds' mean. */
+  /** Mean over the rounds of `unchangedMs / madeMs`, with its 95 % interval. */
   readonly ratio: { mean: number; low: number; high: number };
 }
 
 const ROUNDS = 8;
-/** Requests of a batch: enough that the kernel's clock of 10 ms is fine beside its cost. */
+/** Number of requests of a batch: enough for the kernel's clock of 10 ms to be fine beside their cost. */
 const BATCH = { made: 150, kept: 600, unchanged: 600 } as const;
-/** Requests at the same time. */
+/** Number of concurrent requests. */
 const PARALLEL = 4;
 
-/** Asks for the same answer as nobody has before, as somebody has, and with its ETag, in batches by turns. */
+/** Compares answers that are made, that the API has kept, and that are unchanged (ETag), in batches by turns. */
 export async function compareUnchanged(
   stack: BenchStack,
   api: PolledApi,
@@ -30,7 +32,7 @@ export async function compareUnchanged(
 ): Promise<UnchangedCost[]> {
   const costs: UnchangedCost[] = [];
   for (const [caller, poller] of [['operator', api.operator] as const, ['tenant', api.tenants[0]!] as const]) {
-    // The API keeps bodies by address, so another address of the same answer has it made.
+    // The API keeps bodies by URL, so another URL of the same resource has its body made.
     const paths: Record<string, [path: string, another: (n: number) => string]> = {
       rollout: [`/v1/rollouts/${fleet.rolloutId}`, (n) => `?n=${n}`],
       'page of jobs': [`/v1/jobs?rollout_id=${fleet.rolloutId}`, (n) => `&cursor=${afterAll(n)}`],
@@ -43,7 +45,7 @@ export async function compareUnchanged(
   return costs;
 }
 
-/** A cursor after which all jobs come, because their identifiers sort before it. */
+/** Makes a cursor before the whole list: lists are in descending order of ids, and `job_z` sorts above all of them. */
 function afterAll(n: number): string {
   return Buffer.from(`job_z${n}`).toString('base64url');
 }
@@ -92,7 +94,7 @@ function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-/** Student's interval of a mean, 95 %. */
+/** Student's 95 % interval of a mean. */
 function interval(values: readonly number[]): UnchangedCost['ratio'] {
   const center = mean(values);
   const variance = values.reduce((sum, value) => sum + (value - center) ** 2, 0) / (values.length - 1);

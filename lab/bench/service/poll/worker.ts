@@ -10,16 +10,16 @@ import type { PolledFleet } from './fleet.ts';
 
 const ROOT = path.join(import.meta.dirname, '../../../..');
 const FAMILY = path.join(ROOT, 'examples/demo-family');
-/** More steps than a bench has time for; about an hour of them. */
+/** Number of training steps: about an hour, more than the benchmark has time for. */
 const STEPS = 20_000;
 
-/** A training of the demo model that computes on one thread until it is stopped. */
+/** Training of the demo model on one thread, which runs until it is stopped. */
 export interface Training {
   cpuMs(): Promise<number>;
   stop(): Promise<void>;
 }
 
-/** Starts a training at the priority that a worker gives its training process, and waits until it computes. */
+/** Starts a training at the priority of a worker's training process, and waits until it computes. */
 export async function startTraining(stack: BenchStack): Promise<Training> {
   const data = path.join(FAMILY, 'data/agnews');
   const args = ['--base', path.join(FAMILY, 'v1'), '--data', path.join(data, 'train.jsonl')];
@@ -41,7 +41,10 @@ export async function startTraining(stack: BenchStack): Promise<Training> {
   };
 }
 
-/** Waits until it says in which precision it computes, which is the last line before the first step. */
+/**
+ * Waits for the line with the precision, the last one before the first step.
+ * @throws Error if the training ends before
+ */
 async function startedComputing(lines: NodeJS.ReadableStream, ended: Promise<unknown[]>): Promise<void> {
   let said = '';
   const computes = new Promise<void>((resolve) => {
@@ -56,12 +59,13 @@ async function startedComputing(lines: NodeJS.ReadableStream, ended: Promise<unk
   await Promise.race([computes, failed]);
 }
 
-/** How often a worker writes the progress of its job, and how many times until the job of this bench ends. */
+/** Milliseconds between two heartbeats of a job. */
 const PROGRESS_MS = 500;
+/** Number of heartbeats of a job. */
 const BEATS = 8;
 
 /**
- * Writes what a worker writes while it runs jobs, with the worker's own statements: claims a job, writes its progress twice a
+ * Makes the writes of a worker that runs jobs, with its own statements: claims a job, writes its progress twice a
  * second, ends it after four seconds, and takes the next one.
  */
 export function writeAsWorker(db: Database, { rolloutId, queued }: PolledFleet): { stop(): Promise<void> } {

@@ -1,11 +1,11 @@
 import { loadConfig } from '../../../../src/config/config.ts';
 import { startServer } from '../../../../src/server.ts';
 
-/** The API as a process. It sends its address and the operator's key, and ends when it is told to. */
+/** Process with an API. It sends its URL and the operator's key, and ends on SIGTERM. */
 const server = await startServer(loadConfig(process.env));
 process.send?.({ url: server.url, key: server.operatorKey });
 process.once('SIGTERM', () => {
   void server.stop().then(() => process.exit(0));
 });
-// It does not outlive the bench.
+// End with the benchmark.
 process.once('disconnect', () => process.exit(1));

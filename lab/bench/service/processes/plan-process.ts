@@ -3,7 +3,7 @@ import { createDatabase } from '../../../../src/lib/database.ts';
 import { createLogger } from '../../../../src/lib/logger.ts';
 import { createAnalyzed } from '../fleet.ts';
 
-/** Plans and enqueues a rollout as a worker does once its analysis has ended, when it is told to, and sends what that took. */
+/** Process that plans and enqueues an analyzed rollout on its first message, and sends the times and memory. */
 const [, , baseModelVersionId = '', databaseUrl = '', redisUrl = ''] = process.argv;
 const db = createDatabase(databaseUrl);
 const backend = createQueueBackend({ databaseUrl, redisUrl: redisUrl === '' ? null : redisUrl });
@@ -23,18 +23,19 @@ async function measure(): Promise<void> {
     jobs,
     ms,
     cpuMs: (userCPUTime + systemCPUTime - before.userCPUTime - before.systemCPUTime) / 1000,
-    // In KiB on Linux.
+    // `maxRSS` is in KiB.
     grownMiB: (maxRSS - before.maxRSS) / 1024,
     peakMiB: maxRSS / 1024,
   });
 }
 
-// The connections stay until then, since the bench adds up the processor time of their processes.
+// The connections stay open until SIGTERM, since the benchmark adds up the processor time of their PostgreSQL
+// processes.
 process.once('SIGTERM', () => {
   void producer
     .close()
     .then(() => db.$disconnect())
     .then(() => process.exit(0));
 });
-// It does not outlive the bench.
+// End with the benchmark.
 process.once('disconnect', () => process.exit(1));

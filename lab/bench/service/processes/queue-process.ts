@@ -2,7 +2,7 @@ import { appendFileSync } from 'node:fs';
 import { combineHandlers, createQueueBackend, startConsumer } from '../../../../src/jobs/index.ts';
 import { createLogger } from '../../../../src/lib/logger.ts';
 
-/** A worker whose jobs do nothing. It writes the identifier of each job that it runs to the file that it is given. */
+/** Process with a worker whose jobs do nothing. It appends the id of each job that it runs to the given file. */
 const [, , file = '', databaseUrl = '', redisUrl = ''] = process.argv;
 const backend = createQueueBackend({ databaseUrl, redisUrl: redisUrl === '' ? null : redisUrl });
 const consumer = await startConsumer({
@@ -27,5 +27,5 @@ process.send?.({ started: true });
 process.once('SIGTERM', () => {
   void consumer.stop().then(() => process.exit(0));
 });
-// It does not outlive the bench.
+// End with the benchmark.
 process.once('disconnect', () => process.exit(1));

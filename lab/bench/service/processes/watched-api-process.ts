@@ -2,8 +2,8 @@ import { setImmediate } from 'node:timers';
 import './api-process.ts';
 
 /**
- * The API as a process that also tells, when it is asked, the longest time between two rounds of its event loop: processor time, because
- * other programs of the machine may keep it waiting as well.
+ * Process with an API that watches its event loop between two messages, and sends the longest time of one turn. It
+ * counts processor time, because other programs of the machine delay turns as well.
  */
 let watching = false;
 let longestMs = 0;

@@ -3,7 +3,7 @@ import { COLORS } from '../../../bench/chart.ts';
 /** Okabe and Ito's colors, ordered so that neighbors differ well. */
 const PALETTE = ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#8C564B', '#000000'];
 
-/** Gives each strategy the same color in every chart; the first baseline is grey. */
+/** Gives each strategy the same color in every chart. The first baseline is grey. */
 export function strategyColors(names: readonly string[], baselines: readonly string[]) {
   const others = names.filter((name) => name !== baselines[0]);
   const colorOf = (name: string): string =>
@@ -17,7 +17,7 @@ export function strategyColors(names: readonly string[], baselines: readonly str
   };
 }
 
-/** A logarithmic axis of seconds. */
+/** Makes a logarithmic axis of seconds. */
 export function secondsAxis(title: string) {
   return {
     field: 'seconds',

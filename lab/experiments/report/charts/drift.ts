@@ -6,7 +6,7 @@ interface Cell {
   readonly evolution: string;
   readonly layer: number;
   readonly projection: string;
-  /** In percent. */
+  /** Drift in percent. */
   readonly drift: number;
 }
 
@@ -38,7 +38,7 @@ function driftCells(evolutions: readonly EvolutionRecord[]): Cell[] {
   );
 }
 
-/** Leaves out what was computed again for another tenant and is the same. */
+/** Leaves out an evolution that was computed again for another tenant with the same result. */
 function different(evolutions: readonly EvolutionRecord[]): EvolutionRecord[] {
   const drawn = evolutions.map(({ drifts }) => JSON.stringify(drifts));
   return evolutions.filter(({ seed }, i) => seed === undefined || drawn.indexOf(drawn[i]!) === i);

@@ -5,14 +5,14 @@ import type { PlacedDifference } from '../tables/differences.ts';
 interface Point {
   readonly other: string;
   readonly place: string;
-  /** In points. */
+  /** Difference in points. */
   readonly difference: number;
   readonly low: number | null;
   readonly high: number | null;
   readonly isOverall: boolean;
 }
 
-/** Draws the differences of a strategy from each other one with their 95 % intervals, a panel for each and a line for each place. */
+/** Draws the differences of a strategy from the others with 95 % intervals: a panel for each, a line for each place. */
 export function forestChart(differences: readonly PlacedDifference[], notWorseBy: number): TopLevelSpec {
   const values = forestPoints(differences);
   const places = [...new Set(values.map(({ place }) => place))];

@@ -15,7 +15,9 @@ interface Point {
   readonly value: number;
 }
 
-/** Draws the best value on the gate rows so far against wall time, in a panel for each task, evolution, recipe and size. */
+/**
+ * Draws the best value on the gate rows so far over wall time, in a panel for each task, evolution, recipe and size.
+ */
 export function qualityChart(
   jobs: readonly Job[],
   { strategies, baselines }: { readonly strategies: readonly string[]; readonly baselines: readonly string[] },
@@ -56,8 +58,8 @@ export function qualityChart(
 }
 
 /**
- * Computes the curves. The mean begins when all seeds have a candidate and changes whenever one of them has a better one; a
- * job that has ended keeps its last value.
+ * Computes the curves. The mean begins when all seeds have a candidate and changes whenever one of them finds a better
+ * one. A job that has ended keeps its last value.
  */
 export function qualityPoints(jobs: readonly Job[]): Point[] {
   const curves = new Map<string, Pick<Point, 'strategy' | 'panel'> & { readonly paths: Improvement[][] }>();
@@ -84,7 +86,7 @@ interface Improvement {
   readonly value: number;
 }
 
-/** The candidates whose value is known: a curtailed look says only what it is at best. */
+/** Lists the candidates with a known value. A curtailed look gives only a bound. */
 function measuredWhole({ cell }: Job): readonly JudgedCandidate[] {
   return cell.candidates.filter(({ curtailed }) => !curtailed);
 }

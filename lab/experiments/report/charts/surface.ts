@@ -3,7 +3,7 @@ import { COLORS } from '../../../bench/chart.ts';
 import type { SurfaceRecord } from '../../records.ts';
 import type { Job } from '../summary.ts';
 
-/** Draws the loss over α and β, with the points that a search evaluated in their order. */
+/** Draws the loss over α and β, with the points of a search in their order. */
 export function surfaceChart(
   { points, task, evolution, strategy }: SurfaceRecord,
   path: readonly { readonly alpha: number; readonly beta: number }[],
@@ -71,7 +71,7 @@ export function surfaceChart(
   };
 }
 
-/** The points that the search of the surface's tenant evaluated, each once; empty if the job has not been run. */
+/** Lists the points that the search of the surface's tenant evaluated, each once. Empty if the job has not been run. */
 export function searchPath({ task, adapter, seed, evolution, strategy }: SurfaceRecord, jobs: readonly Job[]) {
   const own = jobs.find(({ cell }) => {
     const same = cell.task === task && cell.adapter === adapter && cell.seed === seed && cell.evolution === evolution;

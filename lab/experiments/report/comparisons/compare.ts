@@ -5,37 +5,39 @@ import { mean } from '../statistics.ts';
 import { pairedInterval, type PairedInterval, type TaskDifferences } from './paired-interval.ts';
 import { ratioInterval, type RatioInterval } from './ratio-interval.ts';
 
-/** What a strategy achieves against another one on the same tenants, evolutions, rows and draws. */
+/** Comparison of a strategy with another one on the same tenants, evolutions, rows and draws. */
 export interface Comparison {
   readonly strategy: string;
   readonly other: string;
-  /** Number of training rows of the jobs; null for all together. */
+  /** Number of training rows of the jobs, or null for all together. */
   readonly rows: number | null;
   readonly pairs: number;
-  /** Jobs without a counterpart, and pairs of which one ended without any candidate. They are counted and in no difference. */
+  /**
+   * Number of jobs without a counterpart, and of pairs in which one ended without a candidate. No difference has them.
+   */
   readonly unpaired: number;
-  /** How many of these are pairs of which one ended without any candidate. */
+  /** Number of pairs in which one ended without a candidate. */
   readonly withoutCandidate: number;
-  /** Strategy minus other on test rows, positive if the strategy is better; null where no rows can be compared. */
+  /** Strategy minus other on test rows, positive if the strategy is better. Null if no rows can be compared. */
   readonly quality: PairedInterval | null;
   readonly time: RatioInterval | null;
 }
 
-/** A job with its counterpart by the other strategy. */
+/** Job with its counterpart by the other strategy. */
 interface Pair {
   readonly job: CellRecord;
   readonly other: CellRecord;
 }
 
-/** A job with a number for each test row of its task. */
+/** Job with a number for each test row of its task. */
 export interface RowValues {
   readonly job: CellRecord;
   readonly values: readonly number[];
 }
 
 /**
- * Compares two strategies, all numbers of training rows together and each by itself.
- * @param cells jobs, of which none is in the state `failed`
+ * Compares two strategies, for all numbers of training rows together and for each of them.
+ * @param cells jobs, none of them in the state `failed`
  */
 export function compareStrategies(cells: readonly CellRecord[], strategy: string, other: string): Comparison[] {
   const sizes = [...new Set(pairsOf(cells, strategy, other).map(({ job }) => job.rows))].sort((a, b) => a - b);
@@ -89,7 +91,8 @@ function pairsOf(cells: readonly CellRecord[], strategy: string, other: string):
 }
 
 /**
- * The mean over tasks with its interval. A tenant has, for each row, the mean over its jobs: its evolutions, numbers of rows and draws.
+ * Computes the mean over tasks with its interval. For each test row, a tenant has the mean over its jobs: evolutions,
+ * numbers of rows and draws.
  * @returns null without any job
  */
 export function clusteredInterval(list: readonly RowValues[]): PairedInterval | null {
@@ -101,13 +104,13 @@ export function clusteredInterval(list: readonly RowValues[]): PairedInterval | 
   return tasks.length === 0 ? null : pairedInterval(tasks);
 }
 
-/** Row by row, how much better one version is than another; null where one is missing or its metric has no values of rows. */
+/** Differences of two versions row by row. Null if one is missing or the metric has no values of rows. */
 export function differencesOf(now: TestScore | null, before: TestScore | null): number[] | null {
   const [values, others] = [scoresOf(now), scoresOf(before)];
   return values && others ? values.map((value, row) => value - others[row]!) : null;
 }
 
-/** The metric of each test row; null where there is no version, or for a loss. */
+/** Metric of each test row. Null without a version, or for a loss. */
 export function scoresOf(score: TestScore | null): readonly number[] | null {
   return score?.scores ?? (score?.right ? [...score.right].map(Number) : null);
 }

@@ -1,30 +1,30 @@
 import { normalQuantile, studentQuantile } from '../../../../core/statistics/distributions.ts';
 import { mean } from '../statistics.ts';
 
-/** The paired differences of one task: one list for each tenant (seed), of the same test rows in the same order. */
+/** Paired differences of one task: one list for each tenant (seed), with the same test rows in the same order. */
 export type TaskDifferences = readonly (readonly number[])[];
 
-/** What the mean over tasks varies by. Each is the variance of the mean, in squared units of the differences. */
+/** Parts of the variance of the mean over tasks, in squared units of the differences. */
 interface VarianceParts {
-  /** From one tenant to the next of the same task: its training rows, its old adapter and the job's random numbers. */
+  /** Variance between tenants of a task: their training rows, old adapters and random numbers of the jobs. */
   readonly tenants: number;
-  /** From one test row to the next of the same task, which all of its tenants share. */
+  /** Variance between test rows of a task, which all of its tenants share. */
   readonly rows: number;
-  /** What is left, which both of the others contain. */
+  /** Residual variance, which both of the others contain. */
   readonly rest: number;
 }
 
 export interface PairedInterval {
   readonly mean: number;
-  /** Two-sided interval of 95 %; null with fewer than two tenants in every task, or fewer than two rows. */
+  /** Two-sided 95 % interval. Null if every task has fewer than two tenants, or fewer than two rows. */
   readonly interval: readonly [number, number] | null;
   readonly degrees: number;
   readonly parts: VarianceParts;
-  /** Null where tasks differ in their number of tenants or of rows. */
+  /** Size of the experiment. Null if tasks differ in their number of tenants or of rows. */
   readonly design: Design | null;
 }
 
-/** The size of an experiment whose tasks are equally large. */
+/** Size of an experiment with equally large tasks. */
 export interface Design {
   readonly tasks: number;
   /** Number of tenants of each task. */
@@ -36,12 +36,12 @@ export interface Design {
 const LEVEL = 0.975;
 
 /**
- * Mean of paired differences over the tasks, each counting the same, with an interval that is clustered in two ways: rows of one
- * tenant share its adapters, and tenants of one task share its test rows. The variance is V_tenants + V_rows − V_rest (Cameron,
- * Gelbach and Miller, Robust inference with multiway clustering, 2011), which is unbiased under a model with random effects of
- * both, at least as large as either, and has Student's t with Satterthwaite's degrees of freedom (1946), because tenants are few.
- * A bootstrap that draws few tenants again and again has intervals that are too short by √((n − 1) / n), which this has not. The tasks
- * are fixed: the interval is about these tasks and no others.
+ * Mean of paired differences over the tasks, each counting the same, with an interval that is clustered in two ways:
+ * rows of one tenant share its adapters, and tenants of one task share its test rows. The variance is V_tenants +
+ * V_rows − V_rest (Cameron, Gelbach and Miller, Robust inference with multiway clustering, 2011). It is unbiased under
+ * a model with random effects of both, and taken to be at least as large as either. The interval is Student's t with
+ * Satterthwaite's degrees of freedom (1946), because tenants are few. A bootstrap of few tenants would make intervals
+ * too short by √((n − 1) / n). The tasks are fixed: the interval is about these tasks and no others.
  * @throws RangeError if tenants of one task have different numbers of rows
  */
 export function pairedInterval(tasks: readonly TaskDifferences[]): PairedInterval {
@@ -74,7 +74,7 @@ interface TaskParts extends VarianceParts {
   readonly rowDegrees: number;
 }
 
-/** The variances of one task's mean, from the means of tenants, the means of rows and what these leave over. */
+/** Computes the variances of one task's mean from the means of tenants, the means of rows and the residuals. */
 function partsOf(task: TaskDifferences): TaskParts {
   const [{ length: rows } = { length: 0 }] = task;
   if (task.some(({ length }) => length !== rows))

@@ -3,15 +3,15 @@ import type { Design } from './paired-interval.ts';
 
 /** Standard deviations of the paired difference, in units of the metric. */
 export interface Deviations {
-  /** Of a tenant's true mean about that of its task. */
+  /** Standard deviation of a tenant's true mean about that of its task. */
   readonly tenants: number;
-  /** Of a row's true mean about that of its task. */
+  /** Standard deviation of a row's true mean about that of its task. */
   readonly rows: number;
-  /** Of a single difference about what tenant and row explain. */
+  /** Residual standard deviation of a single difference beside tenant and row. */
   readonly rest: number;
 }
 
-/** Half the width that the interval of `pairedInterval` is expected to have. */
+/** Expected half width of the interval of `pairedInterval`. */
 export function expectedHalfWidth(deviations: Deviations, { tasks, tenants, rows }: Design): number {
   return (
     studentQuantile(normalQuantile(0.975), tasks * (tenants - 1)) * standardError(deviations, { tasks, tenants, rows })
@@ -29,7 +29,7 @@ function standardError(deviations: Deviations, { tasks, tenants, rows }: Design)
   return Math.sqrt(ofTask / tasks);
 }
 
-/** The deviations that explain the variances of the means of a balanced design. Never negative. */
+/** Computes the deviations, never negative, from the variances of the means of a balanced design. */
 export function deviationsOf(
   parts: { readonly tenants: number; readonly rows: number; readonly rest: number },
   { tasks, tenants, rows }: Design,

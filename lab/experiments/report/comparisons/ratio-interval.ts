@@ -2,7 +2,7 @@ import { Random } from '../../../../core/statistics/random.ts';
 import { medianRatio, ttrRatio, type Ratio } from '../ratio.ts';
 import type { Duration } from '../readiness.ts';
 
-/** The times of the two jobs of one pair. */
+/** Times of the two jobs of a pair. */
 export interface TimePair {
   readonly strategy: Duration;
   readonly baseline: Duration;
@@ -10,9 +10,9 @@ export interface TimePair {
 
 export interface RatioInterval {
   readonly median: Ratio;
-  /** Two-sided interval of 95 %; an end is a lower bound if the median of its sample is. */
+  /** Two-sided 95 % interval. An end is a lower bound if the median of its sample is. */
   readonly interval: readonly [Ratio, Ratio];
-  /** How many pairs were ready with both, with one alone, and with neither. */
+  /** Numbers of pairs that were ready with both strategies, with one alone, and with neither. */
   readonly ready: {
     readonly both: number;
     readonly strategy: number;
@@ -25,10 +25,11 @@ const SAMPLES = 4000;
 const TAIL = 0.025;
 
 /**
- * Median of the ratios of times to readiness, with the percentile interval of a bootstrap that draws whole tenants, because the jobs
- * of one tenant resemble each other. No pair is dropped: a strategy that was not ready has the ratio 0, and where the baseline was not,
- * its budget stands for its time. So a sample's median is never too large, and neither is an end of the interval.
- * @param tenants the pairs of each tenant
+ * Median of the ratios of times to readiness, with the percentile interval of a bootstrap that draws whole tenants,
+ * because the jobs of one tenant resemble each other. No pair is dropped: a strategy that was not ready has the ratio
+ * 0, and for a baseline that was not ready its budget counts as its time. So a sample's median is never too large, and
+ * neither is an end of the interval.
+ * @param tenants pairs of each tenant
  */
 export function ratioInterval(
   tenants: readonly (readonly TimePair[])[],
@@ -43,8 +44,8 @@ export function ratioInterval(
 }
 
 /**
- * The medians of samples of whole tenants, as `medianRatio` has them. All ratios are sorted once, and a sample says how often each tenant's
- * count. Of equal ratios, bounds come first.
+ * Computes the medians of samples of whole tenants like `medianRatio`. All ratios are sorted once, and a sample only
+ * counts how often each tenant was drawn. Of equal ratios, bounds come first.
  */
 function sampledMedians(
   tenants: readonly (readonly Ratio[])[],

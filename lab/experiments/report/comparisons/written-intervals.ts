@@ -2,10 +2,10 @@ import { ratio } from '../format.ts';
 import type { PairedInterval } from './paired-interval.ts';
 import type { RatioInterval } from './ratio-interval.ts';
 
-/** Heading of {@link readyCounts}. */
+/** Heading of the column of {@link readyCounts}. */
 export const READY = 'ready: both, this, other, neither';
 
-/** How many pairs were ready with both strategies, with one and with neither. */
+/** Writes the numbers of pairs that were ready with both strategies, with one and with neither. */
 export function readyCounts(time: RatioInterval | null): string {
   return time === null
     ? ''
@@ -27,7 +27,7 @@ export function points(value: number): string {
   return `${value < 0 ? '−' : '+'}${Math.abs(100 * value).toFixed(1)}`;
 }
 
-/** Writes the ends of an interval after its estimate, ` (−0.3 to +1.2)`; nothing where there is none. */
+/** Writes the ends of an interval after its estimate, ` (−0.3 to +1.2)`. Empty without an interval. */
 export function ends(interval: readonly string[] | undefined): string {
   return interval === undefined ? '' : ` (${interval.join(' to ')})`;
 }

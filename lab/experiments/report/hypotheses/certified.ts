@@ -8,7 +8,7 @@ import type { Evidence } from './evidence.ts';
 import { judge, together, type Bound, type Finding, type Judgement } from './judgement.ts';
 import { intervalOfShare, shareOverTenants } from '../share-interval.ts';
 
-/** What the test rows say about a version that a gate has certified. */
+/** Certified version, compared with its margin on the test rows. */
 interface CertifiedVersion {
   readonly cell: CellRecord;
   /** Whether the old version's mean on the test rows exceeds the published one's by more than the margin. */
@@ -20,9 +20,10 @@ interface CertifiedVersion {
 const MOST: Bound = { end: 'upper', value: 0.05 };
 
 /**
- * The share of certified publications that are below their margin, over tenants. The share itself decides, because so few tenants cannot
- * prove it: without a single case, the upper end for 15 of them is 21.8 %. By the mean, which counts, a version that is exactly at
- * its margin is below it in half of the cases, for the test rows are a sample as well; by the lower end, hardly ever.
+ * Judges the share of certified publications that are below their margin, over tenants. The share itself decides,
+ * because so few tenants cannot prove it: without a single case, the upper end for 15 tenants is 21.8 %. What counts is
+ * the mean on the test rows, which are a sample as well: a version exactly at its margin is below it in half of the
+ * cases. By the lower end of the difference it hardly ever is.
  */
 export function belowTheirMargin(evidence: Evidence): Judgement {
   const { certifying, certified } = certifiedVersions(evidence);
@@ -82,7 +83,7 @@ function certifiedVersions({ experiment, cells, old }: Evidence) {
   const certified = certifying.flatMap(({ cell, margin }): CertifiedVersion[] => {
     const differences = differencesOf(old(cell), cell.first);
     if (differences === null) return [];
-    // Rows are a sample, the two versions are not.
+    // The interval is over rows, which are a sample, and not over versions.
     const { mean, low } = meanInterval(differences);
     // A difference of exactly the margin is not below it, however the margin is rounded.
     const exceeds = (value: number): boolean => value > margin + 1e-9;
@@ -91,7 +92,7 @@ function certifiedVersions({ experiment, cells, old }: Evidence) {
   return { certifying: certifying.length, certified };
 }
 
-/** The margin of a gate that publishes only what it certifies; null for any other. */
+/** Margin of a gate that publishes only certified versions, or null. */
 function certifiedMargin(experiment: Experiment, strategy: string): number | null {
   const gate = experiment.strategies.find(({ name }) => name === strategy)?.gate ?? experiment.gate;
   return gate.kind === 'absolute' || gate.on_inconclusive === 'publish' ? null : gate.margin;

@@ -4,25 +4,25 @@ import { writtenName } from '../../plan/tenant-spec.ts';
 import type { CellRecord, ResultRecord, TestScore } from '../../records.ts';
 import { groupBy } from '../comparisons/compare.ts';
 
-/** What is judged: the jobs of an experiment, with what their versions are compared with. */
+/** Evidence for the hypotheses: the jobs of an experiment, and the scores to compare their versions with. */
 export interface Evidence {
   readonly experiment: Experiment;
-  /** All jobs. One that failed was not ready at the time that it took, and its tenant is left with the unchanged copy. */
+  /** All jobs. A failed job counts as not ready at its time, and its tenant as left with the unchanged copy. */
   readonly cells: readonly CellRecord[];
-  /** The tenant's own adapter on the experiment's base. Margins count from it in a chain, too. */
+  /** Score of the tenant's own adapter on the experiment's base. Margins count from it, in a chain, too. */
   old(cell: CellRecord): TestScore | null;
-  /** That adapter, unchanged, on the new base. */
+  /** Score of that adapter, unchanged, on the new base. */
   copy(cell: CellRecord): TestScore | null;
-  /** The new base without an adapter. */
+  /** Score of the new base without an adapter. */
   none(cell: CellRecord): TestScore | null;
   /**
-   * Milliseconds that a job bears of its evolution's computation, which so many adapters share.
+   * Job's share of the computing time of its evolution, in milliseconds.
    * @throws Error if that time was not measured
    */
   evolutionMs(job: EvolvedJob, adapters: number): number;
 }
 
-/** @param records those that belong to the experiment's plan */
+/** Collects the evidence from the records that belong to the experiment's plan. */
 export function evidenceOf(experiment: Experiment, records: readonly ResultRecord[]): Evidence {
   const olds = new Map(records.filter((one) => one.type === 'tenant').map((one) => [writtenName(one), one.old]));
   const references = new Map(
@@ -44,14 +44,15 @@ function withoutFailure(cell: CellRecord, copy: TestScore | null): CellRecord {
   return cell.state === 'failed' ? { ...cell, state: 'not_ready', readyMs: null, first: null, final: copy } : cell;
 }
 
-/** The jobs, with the unchanged copy in place of the final version where a job ended without a candidate. */
+/** Puts the unchanged copy in place of the final version of jobs that ended without a candidate. */
 export function withCopies({ cells, copy }: Evidence): CellRecord[] {
   return cells.map((cell) => (cell.final === null ? { ...cell, final: copy(cell) } : cell));
 }
 
 /**
- * The jobs, with what each bears of its evolution's computation added to the times of one strategy. A fleet computes every difference
- * that one of its jobs needs: in a chain, that to the version before and, for tenants without an adapter for it, those further back.
+ * Adds to the times of one strategy's jobs their share of the computation of evolutions. A fleet computes every
+ * difference that one of its jobs needs: in a chain, that to the previous version and, for tenants without an adapter
+ * for it, those to earlier ones.
  */
 export function withEvolution(
   { cells, evolutionMs: bears }: Pick<Evidence, 'cells' | 'evolutionMs'>,
@@ -64,7 +65,7 @@ export function withEvolution(
       ? bears(cell, 1)
       : computed
           .get(fleetOf(cell))!
-          // Where each tenant has its own evolutions, a job bears the times of its tenant's.
+          // With an evolution for each tenant, a job bears the time of its own tenant's.
           .reduce((sum, { carriedFrom }) => sum + bears({ ...cell, carriedFrom }, adapters), 0);
   return cells.map((cell) => (cell.strategy === strategy ? longer(cell, shareOf(cell)) : cell));
 }
@@ -73,17 +74,17 @@ function fleetOf({ evolution, rows }: CellRecord): string {
   return `${evolution} ${rows}`;
 }
 
-/** One job for each version that adapters were carried over from. */
+/** Picks one job for each version from which adapters were carried over. */
 function differentWays(fleet: readonly CellRecord[]): CellRecord[] {
   return groupBy(fleet, ({ carriedFrom = null }) => String(carriedFrom)).map(([first]) => first!);
 }
 
-/** The jobs, with the time of all looks at gate rows taken off: their phase `evaluate`. A job that failed has none. */
+/** Takes the time of looks at gate rows (phase `evaluate`) off the times of all jobs. A failed job has none. */
 export function withoutLooks(cells: readonly CellRecord[]): CellRecord[] {
   return cells.map((cell) => longer(cell, -(cell.phases?.evaluate ?? 0)));
 }
 
-/** The jobs, with the time in which the old version was measured for them beforehand. */
+/** Adds the time of measuring the old version beforehand to the times of all jobs. */
 export function withOldVersion(cells: readonly CellRecord[]): CellRecord[] {
   return cells.map((cell) => longer(cell, cell.oldMs ?? 0));
 }

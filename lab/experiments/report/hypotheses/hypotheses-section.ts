@@ -15,14 +15,14 @@ function goalsTable(judgements: readonly Judgement[]): string[] {
   );
 }
 
-/** The table of goals between marks, with what has to be known beside it. */
+/** Writes the table of goals between marks, with its notes. */
 export function hypothesesSection(judgements: readonly Judgement[], experiment: string): string[] {
   return [
     '## Hypotheses',
     '',
-    '*Cannot be said*: the interval holds values on both sides of the bound, so that it is neither shown nor refuted; the protocol counts it as',
-    'missed. Estimates in brackets stand beside the one that decides. Nothing is adjusted for the number of hypotheses; H1 and H2 are',
-    'the primary ones.',
+    '*Cannot be said*: the interval holds values on both sides of the bound, so that it is neither shown nor',
+    'refuted; the protocol counts it as missed. Estimates in brackets stand beside the one that decides.',
+    'Nothing is adjusted for the number of hypotheses; H1 and H2 are the primary ones.',
     '',
     ...marked({ of: experiment, name: 'goals' }, goalsTable(judgements)),
     '',

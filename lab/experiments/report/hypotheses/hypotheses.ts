@@ -5,12 +5,12 @@ import { fewFlips, keepsGain } from './old-behaviour.ts';
 import { betterWithFewRows, notWorseThanPaper, notWorseWithAllRows } from './quality.ts';
 import { soonerAlone, soonerInFleet, soonerThanPaper } from './times.ts';
 
-/** Below so many whole seeds, the protocol has no confirmatory result. */
+/** Smallest number of whole seeds for a confirmatory result, by the protocol. */
 const FEWEST_SEEDS = 3;
 
 /**
- * Judges the registered hypotheses (lab/docs/protocol.md) by the results alone. That about a fleet takes the jobs with all rows. In
- * a blind experiment, nothing is judged below 3 seeds.
+ * Judges the registered hypotheses (lab/docs/protocol.md) by the results alone. The hypothesis about a fleet uses the
+ * jobs with all rows. In a blind experiment, nothing is judged with fewer than 3 whole seeds.
  */
 export function judgeHypotheses(evidence: Evidence): Judgement[] {
   const { rows } = evidence.experiment;

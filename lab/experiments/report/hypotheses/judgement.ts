@@ -2,36 +2,37 @@ import { pointsBetter, timesSooner } from '../comparisons/written-intervals.ts';
 import type { PairedInterval } from '../comparisons/paired-interval.ts';
 import type { RatioInterval } from '../comparisons/ratio-interval.ts';
 
-/** `cannot be said`: the interval holds values on both sides of the bound, or there is none. So it is not shown, and not refuted. */
+/** Result of a judgement. `cannot be said`: the interval holds values on both sides of the bound, or there is none. */
 export type Result = 'reached' | 'missed' | 'cannot be said';
 
-/** An estimate with its interval, and what follows from it. */
+/** Estimate with its interval and its result. */
 export interface Finding {
-  /** What it is about, where a hypothesis has several. */
+  /** Label, if the hypothesis has several findings. */
   readonly label: string;
-  /** The estimate and the ends of its 95 % interval; null where there are not enough jobs. */
+  /** Estimate, or null if there are too few jobs. */
   readonly value: number | null;
+  /** Two-sided 95 % interval, or null if there are too few jobs. */
   readonly interval: readonly [number, number] | null;
-  /** Both as they are shown. */
+  /** Estimate and interval as text. */
   readonly text: string;
   readonly result: Result;
-  /** Whether the hypothesis depends on it. Others stand beside it. */
+  /** Whether the result of the hypothesis depends on it. */
   readonly decides: boolean;
 }
 
-/** A registered hypothesis and what the results say about it. */
+/** Registered hypothesis with its findings and result. */
 export interface Judgement {
   readonly id: string;
   readonly claim: string;
-  /** What has to hold. */
+  /** Condition under which the hypothesis holds. */
   readonly condition: string;
   readonly findings: readonly Finding[];
-  /** What has to be known beside the findings: numbers of pairs, and how many were ready. */
+  /** Notes on the findings: numbers of pairs, and of those that were ready. */
   readonly notes: readonly string[];
   readonly result: Result;
 }
 
-/** Which end of an interval has to be on which side of a value. */
+/** Bound for an end of an interval: at least the value for the lower end, at most the value for the upper one. */
 export interface Bound {
   readonly end: 'lower' | 'upper';
   readonly value: number;
@@ -39,10 +40,10 @@ export interface Bound {
   readonly strict?: boolean;
 }
 
-/** @param interval null where there are too few jobs for one */
+/** Judges an interval by a bound. @param interval null if there are too few jobs */
 export function judge(interval: readonly [number, number] | null, { end, value, strict = false }: Bound): Result {
   if (interval === null) return 'cannot be said';
-  // Signs are turned so that the bound is always one from below.
+  // For the upper end all signs are turned, so that the bound is always one from below.
   const [near, far, least] = end === 'lower' ? [interval[0], interval[1], value] : [-interval[1], -interval[0], -value];
   const suffices = (one: number): boolean => (strict ? one > least : one >= least);
   if (suffices(near)) return 'reached';
@@ -55,7 +56,7 @@ interface About {
   readonly decides?: boolean;
 }
 
-/** A difference on test rows, in points. */
+/** Makes the finding of a difference on test rows, in points. */
 export function differenceFinding(
   quality: PairedInterval | null,
   { label = '', bound, decides = true }: About,
@@ -65,7 +66,7 @@ export function differenceFinding(
   return { label, value, interval, text, result: judge(interval, bound), decides };
 }
 
-/** A ratio of times. An end that is itself a lower bound refutes nothing. */
+/** Makes the finding of a ratio of times. An upper end that is itself a lower bound refutes nothing. */
 export function ratioFinding(time: RatioInterval | null, { label = '', bound, decides = true }: About): Finding {
   if (time === null) return { label, value: null, interval: null, text: '–', result: 'cannot be said', decides };
   const [low, high] = time.interval;
@@ -79,7 +80,7 @@ export function ratioFinding(time: RatioInterval | null, { label = '', bound, de
   };
 }
 
-/** The worst of what decides: `missed`, then `cannot be said`. */
+/** Sets the result to the worst of the deciding findings: `missed`, then `cannot be said`, then `reached`. */
 export function together(judgement: Omit<Judgement, 'result'>): Judgement {
   const results = judgement.findings.filter(({ decides }) => decides).map(({ result }) => result);
   const worst = (['missed', 'cannot be said'] as const).find((one) => results.includes(one));

@@ -1,10 +1,10 @@
-/** Names of strategies, evolutions and sizes that the registered hypotheses are about (lab/docs/protocol.md). */
+/** Name of the strategy that the registered hypotheses are about (lab/docs/protocol.md). */
 export const AUTO = 'auto';
-/** The same without what other tenants' searches have found. */
+/** Name of `auto` without the searches of other tenants. */
 export const ALONE = 'auto-alone';
 export const PAPER = 'paper';
 export const SCRATCH = 'scratch';
 export const HELPFUL = 'helpful';
 export const SMALL_SIZES = [64, 256] as const;
-/** Number of adapters that share the computation of an evolution, however many of them are measured. */
+/** Number of adapters that share the computation of an evolution, independent of the number measured. */
 export const FLEET = 20;

@@ -5,9 +5,9 @@ import type { Evidence } from './evidence.ts';
 import { differenceFinding, together, type Judgement } from './judgement.ts';
 import { AUTO, HELPFUL, SCRATCH } from './names.ts';
 
-/** Of the copy's negative flips, what may be left. */
+/** Largest share of the copy's negative flips that may be left. */
 const LEFT = 0.25;
-/** Of the gain that the update makes possible, what has to be kept. */
+/** Smallest share of the update's possible gain that must be kept. */
 const KEPT = 0.8;
 
 export function fewFlips({ cells, old, copy }: Evidence): Judgement {
@@ -44,7 +44,7 @@ export function keepsGain(evidence: Evidence): Judgement {
   });
 }
 
-/** For a job's tenant, the version with the larger test value: that of `scratch` with all rows, or the copy. */
+/** Picks the better version of a job's tenant by its test value: that of `scratch` with all rows, or the copy. */
 function bestOf({ experiment, cells, copy }: Evidence, job: CellRecord): TestScore | null {
   const rows = Math.max(...experiment.rows);
   const scratch = cells.find(

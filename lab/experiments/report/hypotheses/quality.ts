@@ -4,7 +4,10 @@ import { withCopies, type Evidence } from './evidence.ts';
 import { differenceFinding, together, type Bound, type Finding, type Judgement } from './judgement.ts';
 import { AUTO, PAPER, SCRATCH, SMALL_SIZES } from './names.ts';
 
-/** With a larger share of pairs of which one ended without a candidate, the copy's value is tried in their place, and the worse counts. */
+/**
+ * Largest share of pairs without a candidate. Above it, the copy is also tried in their place, and the worse result
+ * counts.
+ */
 const MOST_WITHOUT_CANDIDATE = 0.05;
 const ONE_POINT: Bound = { end: 'lower', value: -0.01, strict: true };
 
@@ -42,7 +45,7 @@ export function notWorseWithAllRows(evidence: Evidence): Judgement {
 interface Asked {
   readonly other: string;
   readonly bound: Bound;
-  /** Number of training rows; all together where it is left out. */
+  /** Number of training rows. Default: all together. */
   readonly rows?: number;
   readonly label?: string;
 }

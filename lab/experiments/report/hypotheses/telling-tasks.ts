@@ -5,19 +5,22 @@ import type { Evidence } from './evidence.ts';
 import { judgeHypotheses } from './hypotheses.ts';
 import { together, type Judgement } from './judgement.ts';
 
-/** Old adapters with test values outside of these have nothing to lose that could be seen, or nothing to keep. */
+/**
+ * Range of test values of telling old adapters. Below it there is nothing to keep, above it hardly anything to gain.
+ */
 const TELLING = { least: 0.15, most: 0.97 };
 
-/** A task that tells nothing. */
+/** Task that tells nothing. */
 interface LeftOut {
   readonly task: string;
-  /** Mean over tenants of their old adapters' test values on the old base. */
+  /** Mean test value of the tenants' old adapters on the old base. */
   readonly value: number;
 }
 
 /**
- * Judges the hypotheses on the tasks whose old adapters are neither nearly perfect nor hardly better than nothing. What the others say stands
- * beside it and decides nothing. The old adapters alone decide which these are, so no strategy has a say in it.
+ * Judges the hypotheses on the tasks whose old adapters are neither nearly perfect nor hardly better than nothing.
+ * Findings of the other tasks stand beside them and decide nothing. The choice depends on the old adapters alone, and
+ * on no strategy.
  */
 export function judgeTellingTasks(evidence: Evidence): Judgement[] {
   const leftOut = tasksLeftOut(evidence);

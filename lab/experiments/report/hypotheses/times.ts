@@ -24,7 +24,7 @@ export function soonerThanPaper(evidence: Evidence): Judgement {
   });
 }
 
-/** @param evidence the jobs with all rows; their tenants stand for the whole fleet, of which they are a part */
+/** Judges H3. @param evidence jobs with all rows. Their tenants stand for the whole fleet */
 export function soonerInFleet(evidence: Evidence): Judgement {
   const { findings, notes } = timed(
     withEvolution(evidence, { strategy: AUTO, adapters: FLEET }),
@@ -34,7 +34,9 @@ export function soonerInFleet(evidence: Evidence): Judgement {
   const tenants = new Set(evidence.cells.map(writtenName)).size;
   return together({
     id: 'H3',
-    claim: `\`auto\` is ready ≥ 8.9 times sooner than \`scratch\` in a fleet of ${FLEET} that share the evolution's computation`,
+    claim:
+      `\`auto\` is ready ≥ 8.9 times sooner than \`scratch\` in a fleet of ${FLEET} ` +
+      "that share the evolution's computation",
     condition: 'lower end at least 8.9',
     findings,
     notes: [
@@ -62,7 +64,10 @@ interface Pair {
   readonly other: string;
 }
 
-/** The time with all looks decides; beside it stand the time without them, and that with the measurement of the old version. */
+/**
+ * Compares times. Those with all looks decide. Beside them stand times without looks, and with the old version
+ * measured.
+ */
 function timed(cells: readonly CellRecord[], pair: Pair, bound: Bound): Pick<Judgement, 'findings' | 'notes'> {
   const { time } = compareTogether(cells, pair.strategy, pair.other);
   const beside = [
@@ -80,5 +85,6 @@ function timed(cells: readonly CellRecord[], pair: Pair, bound: Bound): Pick<Jud
 }
 
 function readyText({ both, strategy, baseline, neither }: RatioInterval['ready'], pair: Pair): string {
-  return `pairs ready with both ${both}, with \`${pair.strategy}\` alone ${strategy}, with \`${pair.other}\` alone ${baseline}, with neither ${neither}`;
+  const alone = `with \`${pair.strategy}\` alone ${strategy}, with \`${pair.other}\` alone ${baseline}`;
+  return `pairs ready with both ${both}, ${alone}, with neither ${neither}`;
 }

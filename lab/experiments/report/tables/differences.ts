@@ -1,14 +1,15 @@
 import { compareQuality, type Comparison } from '../comparisons/compare.ts';
 import type { Evidence } from '../hypotheses/evidence.ts';
 
-/** How much better one strategy is than another on the jobs of one evolution and number of rows. */
+/** Difference of two strategies on the jobs of one evolution and number of rows. */
 export interface PlacedDifference extends Omit<Comparison, 'time' | 'rows'> {
-  /** Null for all together. */
+  /** Name of the evolution, or null for all jobs. */
   readonly evolution: string | null;
+  /** Number of training rows, or null for all jobs. */
   readonly rows: number | null;
 }
 
-/** The differences of one strategy from each other one: all jobs together first, then those of each evolution and number of rows. */
+/** Computes the differences of a strategy from the others: over all jobs, then by evolution and number of rows. */
 export function differencesFromOthers({ experiment, cells }: Evidence, strategy: string): PlacedDifference[] {
   const others = experiment.strategies.map(({ name }) => name).filter((name) => name !== strategy);
   const sizes = experiment.rows.toSorted((a, b) => a - b);

@@ -11,7 +11,7 @@ import { powerLines, powerSection, type PowerLine } from './power.ts';
 import { resultLines, resultsSection, type ResultLine } from './results.ts';
 import { sweptSizes, winnerSection, type SweptSize } from './winner.ts';
 
-/** The tables that an experiment's setting `report` asks for; each is null unless it does. */
+/** Tables that the experiment's setting `report` turns on. Others are null. */
 export interface FurtherTables {
   readonly registered: {
     readonly results: readonly ResultLine[];

@@ -7,20 +7,20 @@ import type { Evidence } from '../hypotheses/evidence.ts';
 import { ALONE, AUTO } from '../hypotheses/names.ts';
 import { durationOf } from '../readiness.ts';
 
-/** What a part of `auto` did in the experiment, and whether that is worth its lines by the rule of lab/docs/protocol.md. */
+/** Part of `auto`, with its effect in the experiment and whether it stays by the rule of lab/docs/protocol.md. */
 export interface Part {
   readonly part: string;
   readonly measured: string;
   readonly condition: string;
-  /** Null where nothing can be said, because no job has used it. */
+  /** Whether the part stays. Null if no job has used it. */
   readonly stays: boolean | null;
 }
 
-/** Least share of the published versions that come from a search. */
+/** Smallest share of published versions that must come from a search. */
 const LEAST_PUBLISHED = 0.05;
-/** Least share of all jobs' time that races had to save. */
+/** Smallest share of all jobs' time that races had to save. */
 const LEAST_SAVED = 0.05;
-/** Most that the fleet's searches may cost in quality. */
+/** Largest loss of quality that the fleet's searches may cost, as a share of rows. */
 const MARGIN = 0.01;
 
 export function partsOf({ cells }: Pick<Evidence, 'cells'>): Part[] {
@@ -39,13 +39,13 @@ function searchOf(cells: readonly CellRecord[]): Part {
   };
 }
 
-/** Whether a job has published what its search found, or trained on from it. */
+/** Whether a job has published the point that its search found, or fine-tuned from it. */
 function isFromSearch({ ladder = [], best = null }: CellRecord): boolean {
   const searched = ladder.find(({ rung }) => rung === 'search')?.candidate ?? null;
   return best !== null && searched !== null && best.alpha === searched.alpha && best.beta === searched.beta;
 }
 
-/** Races dropped points after a part of the search rows. They were deleted after the experiment. */
+/** Judges races, which dropped points after a part of the search rows. They were deleted after the experiment. */
 function racesOf(cells: readonly CellRecord[]): Part {
   const searched = cells.filter(({ search }) => search.length > 0);
   const saved = sum(searched.map(savedMs)) / sum(cells.map((cell) => durationOf(cell).ms));
@@ -58,8 +58,8 @@ function racesOf(cells: readonly CellRecord[]): Part {
 }
 
 /**
- * Milliseconds that the rows which races left out would have taken. A row is counted with the search's time for each row that it has
- * measured. That includes fusion, which more rows do not repeat, so the figure is rather too large.
+ * Estimates the time of the rows that races left out, in milliseconds, by the search's mean time of a measured row.
+ * That includes fusion, which more rows would not repeat, so the estimate is rather too large.
  */
 function savedMs({ search }: CellRecord): number {
   const points = groupBy(search, ({ alpha, beta }) => `${alpha} ${beta}`);

@@ -2,30 +2,33 @@ import type { Comparison } from '../comparisons/compare.ts';
 import { deviationsOf, expectedHalfWidth, powerOf, type Deviations } from '../comparisons/power.ts';
 import { table } from '../format.ts';
 
-/** A planned experiment, whose power is asked for. */
+/** Size of a planned experiment. */
 export interface PlannedDesign {
   readonly tasks: number;
-  /** Test rows of each task. */
+  /** Number of test rows of each task. */
   readonly rows: number;
   /** Numbers of tenants of each task. */
   readonly tenants: readonly number[];
 }
 
-/** What a comparison says about the power of the planned experiment. */
+/** Power of the planned experiment, by the deviations of one comparison. */
 export interface PowerLine {
   readonly strategy: string;
   readonly other: string;
   readonly deviations: Deviations;
   /** Degrees of freedom of the deviation of tenants. */
   readonly degrees: number;
-  /** For each planned number of tenants, half the width of the interval and the power. */
+  /** Half width of the interval and power, for each planned number of tenants. */
   readonly planned: readonly { readonly tenants: number; readonly halfWidth: number; readonly power: number }[];
 }
 
-/** That of the registered hypothesis that `auto` is not worse than the published method. */
+/** Margin of H1: `auto` is not worse than the published method by more than this share of rows. */
 const MARGIN = 0.01;
 
-/** A line for each comparison of all sizes together whose tasks have equally many tenants, at least two, and rows. */
+/**
+ * Computes a line for each comparison over all sizes whose tasks have equal numbers of rows and of tenants, at least
+ * two.
+ */
 export function powerLines(comparisons: readonly Comparison[], { tenants, ...rest }: PlannedDesign): PowerLine[] {
   return comparisons.flatMap(({ strategy, other, rows, quality }): PowerLine[] => {
     const measured = quality?.design;
@@ -45,9 +48,11 @@ export function powerSection(lines: readonly PowerLine[], { tasks, rows, tenants
   return [
     '## What the planned rows can show',
     '',
-    `Half the width of the interval, and the power to show "not worse by more than one point" if the strategies are truly equal, for ${tasks} tasks and`,
-    `${rows.toLocaleString('en')} test rows each, from what the comparisons above measured. σ are standard deviations of the paired difference, in points: of a`,
-    "tenant's true mean, of a row's true mean, and of what is left. That of tenants is known no better than its degrees of freedom allow.",
+    'Half the width of the interval, and the power to show "not worse by more than one point" if the strategies',
+    `are truly equal, for ${tasks} tasks and ${rows.toLocaleString('en')} test rows each, from what the`,
+    'comparisons above measured. σ are',
+    "standard deviations of the paired difference, in points: of a tenant's true mean, of a row's true mean,",
+    'and of what is left. That of tenants is known no better than its degrees of freedom allow.',
     '',
     ...table(
       ['strategy', 'against', 'σ tenants (degrees)', 'σ rows', 'σ rest', ...tenants.map((count) => `${count} seeds`)],

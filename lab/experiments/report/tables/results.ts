@@ -5,20 +5,22 @@ import type { Evidence } from '../hypotheses/evidence.ts';
 import { negativeFlips, spread, type Spread } from '../statistics.ts';
 import { strategyTimes, timeText, type StrategyTimes } from './times.ts';
 
-/** What a strategy achieved on the same jobs as the baselines. */
+/** Results of a strategy beside the baselines, on the same jobs. */
 export interface ResultLine {
-  /** Null for all together. */
+  /** Name of the evolution, or null for all jobs. */
   readonly evolution: string | null;
+  /** Number of training rows, or null for all jobs. */
   readonly rows: number | null;
   readonly strategy: string;
   readonly times: StrategyTimes;
   readonly comparisons: readonly Comparison[];
-  /** Negative flips of the final versions, and of the copies of the same jobs. */
+  /** Negative flips of the final versions. */
   readonly flips: Spread | null;
+  /** Negative flips of the copies of the same jobs. */
   readonly copyFlips: Spread | null;
 }
 
-/** A line for each strategy: all jobs together first, then those of each evolution and number of rows. */
+/** Computes a line for each strategy: over all jobs, then by evolution and number of rows. */
 export function resultLines(evidence: Evidence, baselines: readonly string[]): ResultLine[] {
   const { evolutions, rows } = evidence.experiment;
   const sizes = rows.toSorted((a, b) => a - b);
@@ -54,7 +56,7 @@ function linesOf(
   });
 }
 
-/** The two tables that the page of experiments opens with, between marks. */
+/** Writes the tables of results between marks, for docs/experiments.md and lab/docs/registered-run.md. */
 export function resultsSection(
   lines: readonly ResultLine[],
   { experiment, baselines }: { readonly experiment: string; readonly baselines: readonly string[] },

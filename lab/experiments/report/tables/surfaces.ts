@@ -1,7 +1,7 @@
 import type { SurfaceRecord } from '../../records.ts';
 import { marked, table } from '../format.ts';
 
-/** For each value of β the smallest loss over α, which says where the losses of a surface are smallest, and whether at an edge. */
+/** Writes the smallest loss over α for each β, which shows where a surface is lowest, and whether at an edge. */
 export function surfacesSection(surfaces: readonly SurfaceRecord[], experiment: string): string[] {
   if (surfaces.length === 0) return [];
   const found = surfaces.flatMap(({ points }) => points.map(({ beta }) => beta));

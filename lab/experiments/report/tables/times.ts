@@ -6,22 +6,22 @@ import { seconds, table } from '../format.ts';
 import { withoutLooks } from '../hypotheses/evidence.ts';
 import { durationOf, medianOfEnds, medianTime } from '../readiness.ts';
 
-/** A time, or a lower bound of it. */
+/** Time, or a lower bound of it. */
 interface Time {
   readonly ms: number;
   readonly bound: boolean;
 }
 
-/** How long the jobs of one strategy took to be ready. */
+/** Times to readiness of the jobs of one strategy. */
 export interface StrategyTimes {
   readonly strategy: string;
   readonly jobs: number;
   readonly ready: number;
-  /** The time by which half of the jobs were ready; where fewer were, half of them took at least so long. */
+  /** Time by which half of the jobs were ready. If fewer were, a lower bound. */
   readonly median: Time;
-  /** The same without the looks at gate rows. */
+  /** Median without the time of looks at gate rows. */
   readonly withoutLooks: Time;
-  /** Milliseconds after which jobs ended that were not ready, the shortest and the longest; null if all were ready. */
+  /** Shortest and longest milliseconds of jobs that ended without being ready. Null if all were ready. */
   readonly notReady: readonly [number, number] | null;
   readonly against: readonly {
     readonly other: string;
@@ -30,7 +30,10 @@ export interface StrategyTimes {
   }[];
 }
 
-/** Times to readiness with and without looks, of each strategy that has jobs. @param cells none of them failed */
+/**
+ * Computes times to readiness with and without looks, of each strategy with jobs.
+ * @param cells jobs that did not fail
+ */
 export function strategyTimes(
   cells: readonly CellRecord[],
   { strategies, baselines }: { readonly strategies: readonly string[]; readonly baselines: readonly string[] },
@@ -63,7 +66,7 @@ function medianOf(cells: readonly CellRecord[]): Time {
   return median === null ? { ms: medianOfEnds(durations)!, bound: true } : { ms: median, bound: false };
 }
 
-/** Times as Markdown; nothing where there are no jobs. */
+/** Writes the section on times. Empty without jobs. */
 export function timesSection(times: readonly StrategyTimes[]): string[] {
   if (times.length === 0) return [];
   const others = [...new Set(times.flatMap(({ against }) => against.map(({ other }) => other)))];
@@ -71,9 +74,10 @@ export function timesSection(times: readonly StrategyTimes[]): string[] {
   return [
     '## Times with and without looks',
     '',
-    'The time by which half of the jobs were ready, with and without the looks at gate rows (the phase `evaluate`), in seconds. Where fewer than',
-    'half were ready, half of them took at least as long as is shown (≥). No job is left out: those that were not ready ended after the times in',
-    'the column *not ready*, and would have taken at least as long.',
+    'The time by which half of the jobs were ready, with and without the looks at gate rows (the phase',
+    '`evaluate`), in seconds. Where fewer than half were ready, half of them took at least as long as is shown',
+    '(≥). No job is left out: those that were not ready ended after the times in the column *not ready*, and',
+    'would have taken at least as long.',
     '',
     ...table(
       ['strategy', 'jobs', 'ready', 'time', 'without looks', 'not ready', ...header],

@@ -7,35 +7,35 @@ import { withCopies, type Evidence } from '../hypotheses/evidence.ts';
 import { durationOf, medianTime } from '../readiness.ts';
 import { mean } from '../statistics.ts';
 
-/** One setting of a sweep. */
+/** Setting of a sweep, with its results. */
 export interface SweptSetting {
   readonly strategy: string;
   readonly jobs: number;
   readonly ready: number;
   /**
-   * Mean of the final test values, each task counting the same. Where a job ended without a candidate or failed, it is the copy's, and
-   * that of the new base without an adapter where the job was to train from scratch, which begins without the old adapter.
+   * Mean of the final test values, each task counting the same. A job that failed or ended without a candidate has the
+   * value of the copy, or for training from scratch that of the new base without an adapter.
    */
   readonly value: number;
   readonly withoutCandidate: number;
-  /** Milliseconds by which half of the jobs were ready; null if fewer were. */
+  /** Milliseconds by which half of the jobs were ready, or null if fewer were. */
   readonly medianMs: number | null;
   readonly isWinner: boolean;
-  /** The setting minus the winner on the same test rows; null for the winner itself. */
+  /** Setting minus winner on the same test rows. Null for the winner itself. */
   readonly againstWinner: PairedInterval | null;
 }
 
-/** Settings whose means are this near to the largest are as good as it, and the time decides among them. */
+/** Distance from the largest mean within which settings count as equally good, so that the time decides. */
 const NEAR = 0.003;
 
-/** The settings of a sweep on the jobs with one number of training rows, or on all of them. */
+/** Settings of a sweep on the jobs with one number of training rows, or on all jobs. */
 export interface SweptSize {
-  /** Null for all sizes together. */
+  /** Number of training rows, or null for all jobs. */
   readonly rows: number | null;
   readonly settings: readonly SweptSetting[];
 }
 
-/** The settings on all sizes together, and where there are several, on each. */
+/** Computes the settings on all jobs, and on each number of training rows if there are several. */
 export function sweptSizes(evidence: Evidence): SweptSize[] {
   const sizes = [...new Set(evidence.cells.map(({ rows }) => rows))].sort((a, b) => a - b);
   const ofSize = (rows: number): SweptSize => {
@@ -48,8 +48,9 @@ export function sweptSizes(evidence: Evidence): SweptSize[] {
 }
 
 /**
- * The winner of a sweep has the largest mean of final test values; among those within 0.3 points of it, the one whose jobs were ready
- * soonest: the time by which half of them were ready, then the number that were ready, then the mean.
+ * Chooses the winner of a sweep. Among the settings within 0.3 points of the largest mean of final test values, it is
+ * the one with the shortest time by which half of its jobs were ready, then the largest share of ready jobs, then the
+ * largest mean.
  * @returns the settings in the order of the experiment
  */
 export function sweptSettings(evidence: Evidence): SweptSetting[] {
@@ -59,7 +60,7 @@ export function sweptSettings(evidence: Evidence): SweptSetting[] {
     return own.length === 0 ? [] : [settingOf(name, own, evidence)];
   });
   const largest = Math.max(...settings.map(({ value }) => value));
-  // The edge belongs to those that are near, however the means are rounded.
+  // A setting at exactly that distance is near, however the means are rounded.
   const near = settings.filter(({ value }) => value >= largest - NEAR - 1e-9);
   const [winner] = near.toSorted(
     (a, b) => timeOf(a) - timeOf(b) || b.ready / b.jobs - a.ready / a.jobs || b.value - a.value,
@@ -71,7 +72,7 @@ export function sweptSettings(evidence: Evidence): SweptSetting[] {
   }));
 }
 
-/** The jobs, where those that were to train from scratch and failed or have no candidate leave the new base without an adapter. */
+/** Gives jobs from scratch that failed or have no candidate the score of the new base without an adapter. */
 function withoutAdapters({ experiment, cells, none }: Evidence): CellRecord[] {
   const fresh = new Set(experiment.strategies.filter(isScratch).map(({ name }) => name));
   return cells.map((cell) => {
@@ -84,7 +85,7 @@ function isScratch({ options }: Evidence['experiment']['strategies'][number]): b
   return options.strategy === 'scratch';
 }
 
-/** A finite number, so that two settings without a median do not differ by NaN. */
+/** Median time as a finite number, so that two settings without a median do not differ by NaN. */
 function timeOf({ medianMs }: Pick<SweptSetting, 'medianMs'>): number {
   return medianMs ?? Number.MAX_VALUE;
 }
@@ -112,8 +113,9 @@ export function winnerSection(sizes: readonly SweptSize[], experiment: string): 
   return [
     '## Winner of the sweep',
     '',
-    'The largest mean of final test values; among those within 0.3 points of it, the one whose jobs were ready soonest. Where a job failed or ended',
-    'without a candidate, the unchanged copy stands for it, and for training from scratch the new base without an adapter.',
+    'The largest mean of final test values; among those within 0.3 points of it, the one whose jobs were ready',
+    'soonest. Where a job failed or ended without a candidate, the unchanged copy stands for it, and for',
+    'training from scratch the new base without an adapter.',
     '',
     ...marked({ of: experiment, name: 'winner' }, table(HEADER, lines)),
     '',
