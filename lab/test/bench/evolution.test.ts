@@ -27,7 +27,7 @@ describe('bench:evolution', () => {
     const timing = (round: number, side: 'onnxruntime' | 'javascript', ms: number) => {
       return { round, side, task: 'evolution_from_folders', ms, cpuMs: ms } as const;
     };
-    // The second round met a busy machine: 10 and 11 times, where the medians say 10.5.
+    // The machine was busy in the second round: 10 and 11 times within rounds, while the medians give 10.5.
     const timings = [
       timing(1, 'onnxruntime', 100),
       timing(1, 'javascript', 1000),

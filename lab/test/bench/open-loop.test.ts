@@ -12,7 +12,7 @@ test('requests are sent when they are due, whether or not others have been answe
     rate: 1000,
     seconds: total / 1000,
     next: () => sent,
-    // Nothing is answered before the last request was sent: a client that waits for answers would wait for ever.
+    // No request is answered before the last one is sent: a client that waits for answers would wait for ever.
     send: async () => {
       if (++sent === total) answer();
       await answered;
@@ -22,7 +22,7 @@ test('requests are sent when they are due, whether or not others have been answe
   await vi.advanceTimersByTimeAsync(total);
   const samples = await sending;
   expect(samples.map(({ operation }) => operation)).toEqual(Array.from({ length: total }, (_, index) => index));
-  // Each has waited from its own moment on until the last one was sent, so the first one longest.
+  // Each request waits from its due time until the last one is sent, so the first one waits longest.
   const waits = samples.map(({ latencyMs }) => latencyMs);
   expect(waits).toEqual(Array.from({ length: total }, (_, index) => total - 1 - index));
 });

@@ -10,7 +10,7 @@ describe.runIf(unix)("the reference's Python", () => {
   let folder: string;
   let venv: string;
   let log: string[];
-  /** The commands that were run, with `-c` programs written as `checks`. Commands in `failing` fail. */
+  /** Runs the search and records its commands, with `-c` programs written as `checks`. Commands in `failing` fail. */
   let commands: string[];
   let failing: string[];
 
@@ -28,7 +28,7 @@ describe.runIf(unix)("the reference's Python", () => {
         .replaceAll(`${folder}/`, '');
       commands.push(line);
       const fails = failing.includes(line);
-      // A successful installation makes the check of the packages succeed.
+      // After a successful installation the check of the packages succeeds.
       if (line.includes('pip install') && !fails)
         failing = failing.filter((failing) => failing !== 'venv/bin/python checks');
       return !fails;

@@ -21,7 +21,7 @@ const prompts = (promptTokens: number, longest: number): PromptBatch => {
   return { prompts: Array.from({ length: 10 }, () => [1]), newTokens: 4, tokens: 40, promptTokens, longest };
 };
 
-/** Two training steps of 60 and 40 tokens, one evaluation of 100 tokens, and 40 new tokens, all of 10 rows. */
+/** Workload with training steps of 60 and 40 tokens, an evaluation of 100 tokens and 40 new tokens, all of 10 rows. */
 const WORKLOAD: Workload = {
   training: { grouped: [batch(60, 6), batch(40, 5)], unsorted: [batch(50, 7), batch(50, 8)] },
   evaluation: { grouped: [batch(100, 10)], unsorted: [batch(100, 10)] },
@@ -40,8 +40,8 @@ const PROFILE: StepProfile = {
 interface Figures {
   readonly name: SideName;
   /**
-   * Seconds of a training step in each of three rounds; an evaluation takes half as long, and so does the generation of all
-   * texts. PyTorch's unsorted rounds take twice as long.
+   * Seconds of a training step in each of three rounds. An evaluation takes half as long, and so does the generation of
+   * all texts. PyTorch's unsorted rounds take twice as long.
    */
   readonly rounds: readonly [number, number, number];
   readonly mebibytes: number;
@@ -61,8 +61,8 @@ function start(firstStep: number, extra: number, { rounds, mebibytes, losses = [
 }
 
 /**
- * The cold process takes 3 s to its first step and compiles for 2 s in a pass (4 s for generation), the cached one 1.5 s and
- * 0.25 s (0.5 s).
+ * Makes the measurements of a side. The cold process takes 3 s to its first step and compiles for 2 s in a pass (4 s
+ * for generation), the cached one 1.5 s and 0.25 s (0.5 s).
  */
 function measurement(figures: Figures): SideMeasurement {
   const { name, rounds } = figures;
@@ -154,7 +154,9 @@ describe('the figures of a workload', () => {
     });
     expect(workloadResult(SETTINGS, WORKLOAD, MEASURED.slice(0, 2)).ratios).toEqual([]);
   });
+});
 
+describe('the figures of a run', () => {
   it('survive the JSON file, so that a run can be reported again', () => {
     const written = JSON.parse(JSON.stringify(document(MEASURED))) as BenchDocument;
     expect(written).toEqual(document(MEASURED));
@@ -202,15 +204,25 @@ describe('the report', () => {
 
   it.each([
     '| Readapt, f32 | SST-2, 10 rows | 2.00 (1.60–4.00) × PyTorch, bf16 weights; 4.00 × unsorted |',
-    '| Readapt, f32 | SST-2, 10 rows | 50 (40–50) | 200 (160–200) | 80 (64–80) | – | 512 MiB | 3.0 s · 1.5 s | 8.0 s · 1.0 s |',
-    '| PyTorch, bf16 weights | SST-2, 10 rows | 25 (13–25) | 100 (50–100) | 40 (20–40) | 13 · 50 · 20 | 1024 MiB | – · 1.5 s | – · 1.0 s |',
+    '| Readapt, f32 | SST-2, 10 rows | 50 (40–50) | 200 (160–200) | 80 (64–80) | – | 512 MiB ' +
+      '| 3.0 s · 1.5 s | 8.0 s · 1.0 s |',
+    '| PyTorch, bf16 weights | SST-2, 10 rows | 25 (13–25) | 100 (50–100) | 40 (20–40) | 13 · 50 · 20 | 1024 MiB ' +
+      '| – · 1.5 s | – · 1.0 s |',
     'training (goal ≥ 3 ×) | evaluation (goal ≥ 3 ×) | generation (goal ≥ 2 ×) | peak memory (goal ≤ 0.5 ×) |',
-    "- SST-2, 10 rows: 3 rounds of 2 training steps over 5 tokens a row. PyTorch's padding adds 10 % to grouped batches and 50 % to unsorted ones. Prompts have 5 tokens and get 4 new ones; padding adds 20 % to grouped prompts and 60 % to unsorted ones.",
-    'Each side ran with 2 threads on Some CPU, 2 cores, 8 GiB, Linux 6 x64. Versions: node 20.20.2, torch 2.15.0. The measurements (`npm run bench:engine -- --rounds 3 --steps 2`) began on 2026-01-02; the load average was 0.1 before them and 1.9 after them.',
+    "- SST-2, 10 rows: 3 rounds of 2 training steps over 5 tokens a row. PyTorch's padding adds 10 % to grouped " +
+      'batches and 50 % to unsorted ones. Prompts have 5 tokens and get 4 new ones; padding adds 20 % to grouped ' +
+      'prompts and 60 % to unsorted ones.',
+    'Each side ran with 2 threads on Some CPU, 2 cores, 8 GiB, Linux 6 x64. Versions: node 20.20.2, torch 2.15.0. ' +
+      'The measurements (`npm run bench:engine -- --rounds 3 --steps 2`) began on 2026-01-02; the load average was ' +
+      '0.1 before them and 1.9 after them.',
     '| **0.50** × | **1.5 s** (1.00 ×) | 70 % | 3e-1 nats | 98.8 % |',
-    '| Readapt, int8 base | SST-2, 10 rows | **4.00** (4.00–8.00) × PyTorch, bf16 weights; 8.00 × unsorted | **4.00** (4.00–8.00) × PyTorch, bf16 weights; 8.00 × unsorted | **4.00** (4.00–8.00) × PyTorch, bf16 weights; 8.00 × unsorted | **0.25** × |',
+    '| Readapt, int8 base | SST-2, 10 rows ' +
+      '| **4.00** (4.00–8.00) × PyTorch, bf16 weights; 8.00 × unsorted '.repeat(3) +
+      '| **0.25** × |',
     '4.00 × unsorted | **2.00** (1.60–4.00) × PyTorch, bf16 weights; 4.00 × unsorted | **0.50** × |',
-    'matrix products take 70 % of a training step. By operator: Gemm 60 %, Mul 20 %, FusedMatMul 10 %, other operators 0 %, ONNX Runtime between operators 2 %, work outside ONNX Runtime (making the batch, copies, clipping, AdamW) 8 %.',
+    'matrix products take 70 % of a training step. By operator: Gemm 60 %, Mul 20 %, FusedMatMul 10 %, ' +
+      'other operators 0 %, ONNX Runtime between operators 2 %, work outside ONNX Runtime (making the batch, copies, ' +
+      'clipping, AdamW) 8 %.',
   ])('says: %s', (line) => {
     expect(text).toContain(line);
   });

@@ -5,7 +5,7 @@ import { toMarkdown } from '../../bench/gate/report.ts';
 const MODEL = { strategy: 'auto', rows: 400, margin: 0.02, flips: 0.03, persistence: 0.7, leastPower: 0.5 } as const;
 
 describe('simulated jobs', () => {
-  it('publish a version that is worse by the whole margin in no more than 5 of 100, where its value passes in most', async () => {
+  it('publish a version that is worse by the whole margin in at most 5 %, while its value passes in most', async () => {
     const found = await simulate({ ...MODEL, deficit: 0.02 }, 400);
     expect(intervalOf(found.certified, found.jobs)[0]).toBeLessThan(0.05);
     expect(found.certified).toBeGreaterThan(0);
@@ -13,7 +13,7 @@ describe('simulated jobs', () => {
     expect(found.looks).toBeGreaterThan(2);
   });
 
-  it('certify a version that is as good in nearly all, where the rows suffice, and are repeated by their seeds', async () => {
+  it('certify a version that is as good in nearly all, if the rows suffice, and repeat by their seeds', async () => {
     const model = { ...MODEL, margin: 0.05, deficit: 0 };
     const found = await simulate(model, 100);
     expect(found.certified).toBeGreaterThan(97);

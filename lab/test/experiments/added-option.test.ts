@@ -4,7 +4,7 @@ import { JobOptions } from '../../../core/options/job-options.ts';
 import { problemsOf } from '../../../core/options/problems.ts';
 import { experimentSchema } from '../../experiments/config/experiment.schema.ts';
 
-/** The table with an option that does not exist yet. */
+/** Table of job options with an option that does not exist yet. */
 const TABLE = Type.Object(
   { ...JobOptions.properties, warm_up_share: Type.Number({ minimum: 0, maximum: 1, default: 0.06 }) },
   { additionalProperties: false },

@@ -12,7 +12,7 @@ const experiment = tinyExperiment((yaml) =>
     ),
 );
 
-/** Test rows of which the first ones are wrong. */
+/** Makes test rows of which the first ones are wrong. */
 const wrong = (count: number, rows = 400): string => '0'.repeat(count) + '1'.repeat(rows - count);
 
 function cell(strategy: string, { first, final }: { first?: string; final?: string }): CellRecord {
@@ -28,7 +28,8 @@ describe('what a gate lets through', () => {
     const published = (lost: number) => check('scratch', { first: wrong(lost), final: wrong(lost) }).published!;
     expect(published(20)).toEqual({ difference: -0.05, isBelow: false, isClearlyBelow: false });
     expect(published(21)).toMatchObject({ isBelow: true, isClearlyBelow: false });
-    // Of 400 rows without a gain, 33 lost ones have an upper bound of −5.94 % by Tango's interval, and 27 one of −4.68 %.
+    // Of 400 rows without a gain, 33 lost ones have an upper bound of −5.94 % by Tango's interval, and 27 one of −4.68
+    // %.
     expect(published(27)).toMatchObject({ isBelow: true, isClearlyBelow: false });
     expect(published(33)).toMatchObject({ isBelow: true, isClearlyBelow: true });
   });

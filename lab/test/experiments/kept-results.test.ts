@@ -20,17 +20,17 @@ import { markedTables, pageDifferences, rowsOf } from './support/marked-tables.t
 
 const ROOT = path.join(import.meta.dirname, '../../..');
 
-/** The records that are kept in a file. */
+/** Reads the records of a kept file. */
 const kept = <T>(name: string): Promise<T[]> => readJsonLines<T>(path.join(ROOT, 'lab/experiments/results', name));
 
-/** The report that the kept results of an experiment give, without running anything. */
+/** Makes the report of an experiment from its kept results, without running anything. */
 async function keptReport(name: string): Promise<string> {
   const experiment = await loadExperiment(
     path.join(ROOT, `lab/experiments/${name.replace('registered-', 'registered/')}.yaml`),
   );
   const [items, results] = [planExperiment(experiment), new Results(await kept(`${name}.gz`))];
   const summary = summarize(experiment, items, results.records);
-  // The protocol of a blind experiment says what follows from jobs that failed and from an end by its hours.
+  // A blind experiment may have failed jobs, or have been ended by its hours: its protocol covers both.
   if (experiment.blind) expect(hasEnded(experiment, standingOf(items, results, null))).toBe(true);
   else expect([summary.measured, summary.failed]).toEqual([summary.planned, []]);
   return toMarkdown(experiment, summary, { charts: [], command: '' });
@@ -41,7 +41,7 @@ test('docs/method/gate.md has what the kept results of the check of the gate say
   const page = await readFile(path.join(ROOT, 'docs/method/gate.md'), 'utf8');
   const shown = rowsOf(/## On test rows\n([^]*?)\n## /.exec(page)?.[1] ?? '');
   expect(shown.length).toBeGreaterThan(8);
-  // The second line of a table has no figures.
+  // Skip the second line of a table, which has no figures.
   for (const row of shown.filter((line) => !line.includes('--'))) expect(made).toContain(row);
 });
 
@@ -64,7 +64,7 @@ describe('tables between marks', async () => {
   });
 });
 
-test('the page on the ladder has how often revert was certified in the registered run, by its loss beside that of copy', async () => {
+test('the page on the ladder has how often revert was certified in the registered run, by its loss', async () => {
   const cells = (await kept<ResultRecord>('registered-confirm.gz')).filter((record) => record.type === 'cell');
   const found = { near: [0, 0], far: [0, 0] };
   for (const revert of cells.filter(({ strategy }) => strategy === 'revert')) {
@@ -74,7 +74,7 @@ test('the page on the ladder has how often revert was certified in the registere
         strategy === 'auto' && Object.entries(own).every(([key, value]) => other[key as keyof typeof own] === value)
       );
     })!;
-    // Where the search came, all rows were measured, and before it the first ones.
+    // A search measures all rows, the comparison before it only the first ones.
     const lossesAt = (beta: number) => search.filter((point) => point.alpha === 1 && point.beta === beta);
     const rows = Math.min(...[0, -1].map((beta) => lossesAt(beta).at(-1)!.rows));
     const [copy, reverted] = [0, -1].map((beta) => lossesAt(beta).find((point) => point.rows === rows)!.loss);
@@ -85,7 +85,8 @@ test('the page on the ladder has how often revert was certified in the registere
   expect(found).toEqual({ near: [15, 4], far: [0, 29] });
   const page = (await readFile(path.join(ROOT, 'docs/method/ladder.md'), 'utf8')).replaceAll('\n', ' ');
   expect(page).toContain(
-    `of ${15 + 4 + 29} tenants and updates, 19 lie between them by the losses that \`auto\` had measured, mostly on 16 search rows. At 15 of these the strategy \`revert\` was certified`,
+    `of ${15 + 4 + 29} tenants and updates, 19 lie between them by the losses that \`auto\` had measured, ` +
+      'mostly on 16 search rows. At 15 of these the strategy `revert` was certified',
   );
   expect(page).toContain('of the 29 others, at none');
 });

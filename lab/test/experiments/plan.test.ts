@@ -8,7 +8,7 @@ import { tinyExperiment } from './support/tiny-experiment.ts';
 const keysOf = (change?: (yaml: string) => string): string[] =>
   planExperiment(tinyExperiment(change)).map(({ key }) => key);
 const names = (keys: readonly string[]): string[] => keys.map((key) => key.replace(/ #.*/, ''));
-/** Two tasks, evolutions and seeds, and one strategy. */
+/** Experiment with two tasks, evolutions and seeds, and one strategy. */
 const twoByTwo = (yaml: string): string =>
   yaml
     .replace('/v2 }]', '/v2 }, { name: v3, base: /v3 }]')
@@ -66,7 +66,7 @@ describe('the plan of an experiment', () => {
     expect(cells.filter(({ isParent }) => isParent).map(({ evolution }) => evolution.name)).toEqual(
       Array(5).fill('v2'),
     );
-    // What is before it in the chain belongs to the settings of an item.
+    // The earlier jobs of the chain belong to the settings of an item.
     const alone = keysOf((yaml) => chained(yaml).replace(', parent: v2', ''));
     expect(names(items.map(({ key }) => key).filter((key) => !alone.includes(key)))).toEqual(
       names(alone.filter((key) => /^(evolution|cell) v3/.test(key))),
@@ -81,56 +81,58 @@ describe('the plan of an experiment', () => {
       new Set(names(narrowed).flatMap((name) => (name.startsWith(`cell ${evolution}`) ? [name.split(' ')[5]] : [])));
     expect([sizes('v2'), sizes('v3')]).toEqual([new Set(['8', '16']), new Set(['8'])]);
   });
+});
 
-  describe('where tenants are measured apart', () => {
-    const apart = (yaml: string): string => `${twoByTwo(yaml)}\ntenants_apart: true\n`;
+describe('the plan of tenants that are measured apart', () => {
+  const apart = (yaml: string): string => `${twoByTwo(yaml)}\ntenants_apart: true\n`;
 
-    it('has whole tenants after each other, each with evolutions of its own, and whole seeds', () => {
-      const tenant = (name: string): string[] => [
-        `evolution v2 ${name}`,
-        `tenant ${name}`,
-        `reference v2 ${name}`,
-        `cell v2 ${name} 16 copy`,
-        `evolution v3 ${name}`,
-        `reference v3 ${name}`,
-        `cell v3 ${name} 16 copy`,
-      ];
-      expect(names(keysOf(apart))).toEqual(
-        ['past lora4 seed-1', 'plural lora4 seed-1', 'past lora4 seed-2', 'plural lora4 seed-2'].flatMap(tenant),
-      );
-    });
-
-    it('measures a tenant on the evolutions of its task alone', () => {
-      const narrowed = names(keysOf((yaml) => apart(yaml).replace('name: v3,', 'name: v3, tasks: [plural],')));
-      expect(narrowed.filter((name) => name.includes(' v3 past '))).toEqual([]);
-      expect(narrowed.filter((name) => name.startsWith('evolution v3'))).toEqual([
-        'evolution v3 plural lora4 seed-1',
-        'evolution v3 plural lora4 seed-2',
-      ]);
-    });
-
-    it('measures the same with the same keys, but for the evolutions, which name their tenants', () => {
-      const [together, alone] = [keysOf(twoByTwo), keysOf(apart)];
-      const without = (keys: readonly string[]) => keys.filter((key) => !key.startsWith('evolution')).toSorted();
-      expect(without(alone)).toEqual(without(together));
-      expect(new Set(alone.filter((key) => key.startsWith('evolution v2')).map((key) => key.split(' #')[1]))).toEqual(
-        new Set(together.filter((key) => key.startsWith('evolution v2')).map((key) => key.split(' #')[1])),
-      );
-    });
-
-    it('has evolutions before tenants where they are not, and one of each for all seeds', () => {
-      const together = names(keysOf(twoByTwo));
-      expect(together.filter((name) => name.startsWith('evolution'))).toEqual(['evolution v2', 'evolution v3']);
-      expect(together.filter((name) => name.startsWith('cell'))).toEqual(
-        [1, 2].flatMap((seed) =>
-          ['v2', 'v3'].flatMap((evolution) =>
-            ['past', 'plural'].map((task) => `cell ${evolution} ${task} lora4 seed-${seed} 16 copy`),
-          ),
-        ),
-      );
-    });
+  it('has whole tenants after each other, each with evolutions of its own, and whole seeds', () => {
+    const tenant = (name: string): string[] => [
+      `evolution v2 ${name}`,
+      `tenant ${name}`,
+      `reference v2 ${name}`,
+      `cell v2 ${name} 16 copy`,
+      `evolution v3 ${name}`,
+      `reference v3 ${name}`,
+      `cell v3 ${name} 16 copy`,
+    ];
+    expect(names(keysOf(apart))).toEqual(
+      ['past lora4 seed-1', 'plural lora4 seed-1', 'past lora4 seed-2', 'plural lora4 seed-2'].flatMap(tenant),
+    );
   });
 
+  it('measures a tenant on the evolutions of its task alone', () => {
+    const narrowed = names(keysOf((yaml) => apart(yaml).replace('name: v3,', 'name: v3, tasks: [plural],')));
+    expect(narrowed.filter((name) => name.includes(' v3 past '))).toEqual([]);
+    expect(narrowed.filter((name) => name.startsWith('evolution v3'))).toEqual([
+      'evolution v3 plural lora4 seed-1',
+      'evolution v3 plural lora4 seed-2',
+    ]);
+  });
+
+  it('measures the same with the same keys, but for the evolutions, which name their tenants', () => {
+    const [together, alone] = [keysOf(twoByTwo), keysOf(apart)];
+    const without = (keys: readonly string[]) => keys.filter((key) => !key.startsWith('evolution')).toSorted();
+    expect(without(alone)).toEqual(without(together));
+    expect(new Set(alone.filter((key) => key.startsWith('evolution v2')).map((key) => key.split(' #')[1]))).toEqual(
+      new Set(together.filter((key) => key.startsWith('evolution v2')).map((key) => key.split(' #')[1])),
+    );
+  });
+
+  it('has evolutions before tenants where they are not, and one of each for all seeds', () => {
+    const together = names(keysOf(twoByTwo));
+    expect(together.filter((name) => name.startsWith('evolution'))).toEqual(['evolution v2', 'evolution v3']);
+    expect(together.filter((name) => name.startsWith('cell'))).toEqual(
+      [1, 2].flatMap((seed) =>
+        ['v2', 'v3'].flatMap((evolution) =>
+          ['past', 'plural'].map((task) => `cell ${evolution} ${task} lora4 seed-${seed} 16 copy`),
+        ),
+      ),
+    );
+  });
+});
+
+describe('the keys of a plan', () => {
   it('gives a size its own options, and equal options equal keys', () => {
     const bySize = 'options: { max_steps: 3 }, options_by_rows: { 8: { max_steps: 2 } }';
     const two = keysOf((yaml) => yaml.replace('rows: [16]', 'rows: [8, 16]'));
@@ -165,7 +167,7 @@ describe('the plan of an experiment', () => {
 
   it('gives items the same keys wherever the checkout lies', () => {
     const [key] = keysOf();
-    // The hash of the paths relative to the checkout, and of nothing else.
+    // The key is the hash of the paths relative to the checkout.
     expect(key).toBe('evolution v2 #d204333520');
   });
 });

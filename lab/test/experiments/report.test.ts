@@ -15,7 +15,7 @@ const score = (right: string): TestScore => ({
   right,
 });
 
-/** Milliseconds to readiness (negative if the job was given up after that time) and test rows, by strategy and seed. */
+/** Milliseconds to readiness (negative if the job was given up then) and test rows, by strategy and seed. */
 const JOBS: Record<string, [number, string][]> = {
   copy: [
     [-1000, '1000'],
@@ -135,7 +135,9 @@ describe('the report of an experiment', () => {
       /- cell v2 past lora4 seed-2 16 tuned #\w+ failed: Error: no/,
     );
   });
+});
 
+describe('the chart of quality', () => {
   it('draws the best value so far as a mean over seeds, once all of them have a candidate', () => {
     const points = qualityPoints(summary.jobs.filter(({ cell }) => cell.strategy === 'scratch'));
     expect(points.map(({ seconds, value }) => [seconds, value])).toEqual([

@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** Runs the harness, and kills it with SIGKILL as soon as `killAt` appears on stderr. */
+/** Runs the harness and kills it with SIGKILL as soon as `killAt` appears on stderr. */
 async function run(killAt: string | null): Promise<{ code: number | null; signal: string | null; stdout: string }> {
   const args = [
     '--import',

@@ -8,7 +8,7 @@ const FOLDER = path.join(import.meta.dirname, '../../experiments');
 const yamlIn = async (folder: string): Promise<string[]> =>
   (await readdir(path.join(FOLDER, folder))).filter((name) => name.endsWith('.yaml'));
 
-/** Files with the names of their experiments, which are also the names of their results' folders. */
+/** Files with the names of their experiments, which are also the names of the folders of results. */
 const files = [
   ...(await yamlIn('.')).map((name) => [name, name.replace('.yaml', '')] as const),
   ...(await yamlIn('ablations')).map((name) => [`ablations/${name}`, `ablation-${name.replace('.yaml', '')}`] as const),
@@ -43,7 +43,7 @@ describe('the experiments of this repository', () => {
     const items = planExperiment(experiment);
     const tenants = [...new Set(items.map(({ tenant }) => tenant!.seed + tenant!.task.name))];
     expect(tenants).toHaveLength(12);
-    // One after the other, with as many items each.
+    // Tenants come one after the other, with equal numbers of items.
     expect(items.map(({ tenant }) => tenants.indexOf(tenant!.seed + tenant!.task.name))).toEqual(
       tenants.flatMap((_, i) => Array<number>(4 + 1 + 4 + 27).fill(i)),
     );

@@ -8,7 +8,7 @@ import type { TenantSpec } from '../../experiments/plan.ts';
 let folder: string;
 let spec: TenantSpec;
 
-/** Rows with the prompts from first to last. */
+/** Makes rows with the prompts from first to last. */
 const rows = (first: number, last: number): string =>
   Array.from({ length: last - first + 1 }, (_, i) => `{"prompt": "${first + i}", "completion": "x"}\n`).join('');
 
@@ -16,7 +16,7 @@ beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-pool-'));
   const pool = ['a', 'b'].map((name) => path.join(folder, `${name}.jsonl`));
   await writeFile(pool[0]!, rows(1, 60));
-  // Ten of its rows are in the other file, too.
+  // Ten of these rows are also in the other file.
   await writeFile(pool[1]!, rows(51, 100));
   const recipe = { name: 'lora', rows: 20, steps: 1, batch_size: 1, learning_rate: 1 };
   spec = { base: '/base', task: { name: 'pooled', metric: 'accuracy', pool }, recipe, seed: 1, testRows: 30 };

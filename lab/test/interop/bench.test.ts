@@ -12,15 +12,16 @@ import { randomExamples } from '../../../test/interop/support/cases.ts';
 
 const GOLDEN = new URL('../../../test/fixtures/golden/llama-gqa-tied/', import.meta.url).pathname;
 
-/** The benchmark is fair only if both sides do the same work. */
+const batches = [1, 2, 3].map((seed) => {
+  return workBatch(
+    randomExamples(4, 64, seed).map((ids) =>
+      exampleOf(ids.promptIds, ids.completionIds, { prompt: '', completion: '' }),
+    ),
+  );
+});
+
+// The benchmark is fair only if both sides do the same work.
 describe("the benchmark's sides", () => {
-  const batches = [1, 2, 3].map((seed) => {
-    return workBatch(
-      randomExamples(4, 64, seed).map((ids) =>
-        exampleOf(ids.promptIds, ids.completionIds, { prompt: '', completion: '' }),
-      ),
-    );
-  });
   let folder: string;
   let ours: Side;
   let theirs: Side;
@@ -29,7 +30,7 @@ describe("the benchmark's sides", () => {
     folder = await mkdtemp(path.join(tmpdir(), 'readapt-bench-'));
     const base = path.join(folder, 'base');
     await cp(`${GOLDEN}base`, base, { recursive: true });
-    // Every second token ends a text, so that a side which heeds the end generates too few tokens or other ones.
+    // Every second token ends a text, so that a side which heeds the end generates fewer or other tokens.
     const config = JSON.parse(await readFile(path.join(base, 'config.json'), 'utf8')) as { vocab_size: number };
     const ends = Array.from({ length: config.vocab_size / 2 }, (_, i) => 2 * i);
     await writeFile(path.join(base, 'generation_config.json'), JSON.stringify({ eos_token_id: ends }));
@@ -64,7 +65,7 @@ describe("the benchmark's sides", () => {
       const before = await side.call('generate', { prompts, new_tokens: 20 });
       expect(before.tokenIds.map(({ length }) => length)).toEqual(prompts.map(() => 20));
       expect(before.tokens).toBe(6 * 20);
-      // Training goes on where it was, and does not change the other adapter.
+      // Training continues from its own adapter and does not change the one for generation.
       const { loss } = await side.call('evaluate', { examples });
       expect((await side.call('step', { examples })).loss).toBeCloseTo(loss, 5);
       expect((await side.call('evaluate', { examples })).loss).toBeLessThan(loss);

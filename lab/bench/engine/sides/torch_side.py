@@ -1,8 +1,8 @@
 """PyTorch's side of the engine benchmark: LoRA steps with transformers, PEFT and PyTorch.
 
 Each line on stdin is a request, `{"method": "step", "params": {...}}`, and is answered by one line on stdout:
-`{"result": ...}` or `{"error": "traceback"}`. The argument is the precision: f32, bf16 (weights of the base in bfloat16;
-PEFT keeps the factors in float32) or autocast (weights in float32, products in bfloat16).
+`{"result": ...}` or `{"error": "traceback"}`. The argument is the precision: f32, bf16 (weights of the base in
+bfloat16; PEFT keeps the factors in float32) or autocast (weights in float32, products in bfloat16).
 """
 
 import contextlib
@@ -68,7 +68,7 @@ class Side:
 
     @functools.cached_property
     def generator(self) -> torch.nn.Module:
-        """A model of its own with the adapter merged into the weights, which generates faster than with both apart."""
+        """Separate model with the adapter merged into the weights, which generates faster than both apart."""
         base = self.load_base()
         # Nothing of the base's own settings is used: no token ends a text, and none is made less probable.
         base.generation_config = transformers.GenerationConfig(do_sample=False, use_cache=True, pad_token_id=PAD)

@@ -3,7 +3,7 @@ import { Random } from '../../../../core/statistics/random.ts';
 import { pairedInterval, type TaskDifferences } from '../../../experiments/report/comparisons/paired-interval.ts';
 import { deviationsOf, expectedHalfWidth, powerOf } from '../../../experiments/report/comparisons/power.ts';
 
-/** The true mean difference of each simulated task, and how its tenants, its rows and single differences deviate from it. */
+/** True mean difference of each simulated task, with the deviations of tenants, rows and single differences. */
 interface Truth {
   readonly means: readonly number[];
   readonly tenants: number;
@@ -23,7 +23,7 @@ function simulate({ means, tenants, rows, rest }: Truth, [count, length]: readon
   });
 }
 
-/** What the mean of rounded differences tends to, from a very large sample. */
+/** Limit of the mean of rounded differences, from a very large sample. */
 function expected(truth: Truth): number {
   return pairedInterval(simulate(truth, [400, 2000], 99)).mean;
 }
@@ -36,7 +36,7 @@ describe('pairedInterval', () => {
         [0, -1],
       ],
     ]);
-    // Means of tenants ½ and −½, of rows ½ and −½: variance ½ each, of the mean ¼; nothing is left over.
+    // Means of tenants ½ and −½, of rows ½ and −½: variance ½ each, ¼ of the mean; no residuals.
     expect([mean, parts]).toEqual([0, { tenants: 0.25, rows: 0.25, rest: 0 }]);
     expect(degrees).toBeCloseTo(0.5 ** 2 / (0.25 ** 2 + 0.25 ** 2));
     expect(interval![1]).toBeCloseTo(-interval![0]);
@@ -53,7 +53,7 @@ describe('pairedInterval', () => {
       const { interval } = pairedInterval(simulate(truth, size, seed));
       if (interval![0] <= target && target <= interval![1]) held++;
     }
-    // 300 experiments have a standard error of 1.3 points. The sum of both clusters may hold it more often, never less.
+    // 300 experiments have a standard error of 1.3 points. The sum of both clusters may cover the truth more often.
     expect(held / 300).toBeGreaterThan(0.925);
     expect(held / 300).toBeLessThan(0.995);
   });

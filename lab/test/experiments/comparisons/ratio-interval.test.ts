@@ -5,7 +5,7 @@ import { ratioInterval, type TimePair } from '../../../experiments/report/compar
 const ready = (ms: number) => ({ ms, happened: true });
 const givenUp = (ms: number) => ({ ms, happened: false });
 
-/** Tenants of three pairs each whose true median ratio is e; the baseline gives up after `budget` milliseconds. */
+/** Draws tenants of three pairs with a true median ratio of e. The baseline gives up after `budget` milliseconds. */
 function simulate(seed: number, budget = Infinity): TimePair[][] {
   const random = Random.fromSeed(seed);
   return Array.from({ length: 24 }, () => {

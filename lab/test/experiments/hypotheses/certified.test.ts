@@ -23,7 +23,7 @@ describe('the interval of a share', () => {
   });
 });
 
-/** Tenants of 20 jobs each; the share of cases is larger in one of five tenants, and 0.07 on average. */
+/** Draws tenants of 20 jobs. The share of cases is larger in one of five tenants, and 0.07 on average. */
 function unlikeTenants(seed: number): TenantCount[] {
   const random = Random.fromSeed(seed);
   return Array.from({ length: 15 }, () => {
@@ -83,7 +83,7 @@ describe('certified publications', () => {
   const size = { seeds: 4, testRows: 1000, tasks: ['product-reviews', 'pronunciation'], rows: [64, 256] };
   const simulated = (settings = 'baselines: []') => simulateResults(world, { ...size, settings }, 1).evidence;
 
-  /** Publications that are worse than the old version in so many of 1,000 rows, the first job of each tenant alone. */
+  /** Makes publications in which the first job of each tenant loses the given number of 1,000 rows. */
   function losing(rows: number, evidence = simulated()) {
     const cells = evidence.cells.map((cell): CellRecord => {
       if (cell.rows !== 64) return cell;
@@ -105,7 +105,8 @@ describe('certified publications', () => {
   });
 
   it('are below their margin by the mean over test rows, whatever the metric, and clearly so by the lower end', () => {
-    // The margin is 3 points: exactly 30 of 1,000 rows are not below it. The lower end of 41 lost rows is 2.9 points, of 60 it is 4.5.
+    // The margin is 3 points: exactly 30 of 1,000 rows are not below it. The lower end is 2.9 points for 41 lost rows
+    // and 4.5 for 60.
     expect(losing(30).slice(0, 2)).toEqual([0, 0]);
     expect(losing(31).slice(0, 2)).toEqual([0.5, 0]);
     expect(losing(41).slice(0, 2)).toEqual([0.5, 0]);

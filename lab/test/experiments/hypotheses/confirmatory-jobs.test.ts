@@ -23,7 +23,7 @@ const reportOf = (some: typeof records) => {
   return { summary, text: toMarkdown(experiment, summary, { charts: [], command: '' }) };
 };
 
-// A report draws thousands of samples of each ratio.
+// The whole report is made once, because it draws thousands of samples of each ratio.
 describe('the confirmatory part', () => {
   let whole: ReturnType<typeof reportOf>;
   beforeAll(() => {
@@ -36,7 +36,7 @@ describe('the confirmatory part', () => {
     const ready = (count: number, strategy: string, other: string): string =>
       `pairs ready with both ${count}, with \`${strategy}\` alone 0, with \`${other}\` alone 0, with neither 0`;
     expect(notes).toEqual({
-      // For each of 12 tenants, a size of neutral, one of helpful, 2 of harmful and one at the end of the chain.
+      // Each of 12 tenants has one size of neutral, one of helpful, two of harmful and one at the end of the chain.
       H1: ['60 pairs, 0 of them without a candidate'],
       H2: [ready(60, 'auto', 'paper')],
       H3: [
@@ -62,7 +62,9 @@ describe('the confirmatory part', () => {
       expect(places).toContain(one);
     expect(places).not.toContain('neutral 64');
   });
+});
 
+describe('the confirmatory part with missing results', () => {
   it('counts whole seeds alone where it is cut off within one, with the evolutions of their tenants', () => {
     const last = items.findIndex(({ tenant }) => tenant!.seed === 103 && tenant!.task.name === 'home-commands');
     const done = new Set(items.slice(0, last + 1).map(({ key }) => key));

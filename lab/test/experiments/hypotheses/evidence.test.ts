@@ -29,7 +29,7 @@ it('counts a failed job as not ready, and its tenant as left with the copy', () 
     expect(cell).toMatchObject({ state: 'not_ready', readyMs: null, first: null, final: evidence.copy(cell) });
     expect(cell.final).not.toBeNull();
   }
-  // It stands in every comparison: none of its pairs is dropped.
+  // The failed job is part of every comparison: none of its pairs is dropped.
   expect(compareTogether(evidence.cells, 'auto', 'paper')).toMatchObject({
     pairs: 4,
     unpaired: 0,
@@ -61,7 +61,7 @@ it('bears the times of the tenant’s own evolutions where tenants are measured 
   const apart = simulateResults(world, { ...size, tasks, settings: 'baselines: []\ntenants_apart: true' }, 1);
   const secondsOf = ({ task, seed }: { readonly task: string; readonly seed: number }): number =>
     seed - 100 + (task === 'home-commands' ? 10 : 0);
-  // One tenant was ready on the version before, so the fleet needs both differences.
+  // One tenant was ready on the previous version, so the fleet needs both differences.
   const isReady = (record: CellRecord): boolean => record.task === 'product-reviews' && record.seed === 101;
   const changed = apart.records.map((record): ResultRecord => {
     const isNext = 'evolution' in record && record.evolution === 'after-neutral';
@@ -110,7 +110,8 @@ it('compares with the tenant’s own adapter in a chain, too, and adds the time 
     (cell) => cell.seed === 102 && cell.strategy === 'auto' && cell.evolution === 'after-neutral',
   )!;
   expect([neutral!, next!, direct].map((cell) => Math.round(bears(cell)))).toEqual([2000, 300, 450]);
-  // Together, the fleet needs both ways, and each of its jobs bears a twentieth of their sum; a single adapter bears its own.
+  // The fleet needs both differences, and each of its jobs bears a twentieth of their sum. A single adapter bears its
+  // own.
   const all = (adapters: number) =>
     cellsOf('auto', withEvolution(chain, { strategy: 'auto', adapters })).map((cell) => {
       const before = cellsOf('auto', chain.cells).find(

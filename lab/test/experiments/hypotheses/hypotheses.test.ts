@@ -13,7 +13,7 @@ const SIZE: Size = {
   evolutions: ['neutral', 'helpful'],
 };
 
-/** The method keeps what the old version did, gains as much as the published one and is far sooner; the copy is bad. */
+/** World in which `auto` keeps the old behaviour, gains as much as the published method and is far sooner. */
 const GOOD: World = {
   strategies: {
     auto: { loss: 0.01, gain: 0.3, seconds: 5 },
@@ -25,7 +25,7 @@ const GOOD: World = {
   evolutionSeconds: 10,
 };
 
-/** It forgets a third of what the old version did, and takes as long as training from scratch. */
+/** World in which `auto` forgets a third of the old behaviour, and takes as long as training from scratch. */
 const BAD: World = {
   ...GOOD,
   strategies: {
@@ -103,7 +103,7 @@ describe('the registered hypotheses', () => {
   });
 });
 
-it('times with the measurement of the old version stand beside those that decide, where it was made before the jobs', () => {
+it('times with the measurement of the old version stand beside those that decide, if it was made beforehand', () => {
   const { evidence } = simulateResults(GOOD, { ...SIZE, testRows: 2 }, 1);
   const measured = { ...withTimes(evidence, { auto: 5, paper: 20, scratch: 100 }) };
   const cells = measured.cells.map((cell) => ({ ...cell, oldMs: 10_000 }));
@@ -118,7 +118,8 @@ describe('quality', () => {
   it('counts a failed job as the copy, and as not ready at the time that it took', () => {
     const world = { ...GOOD, strategies: { ...GOOD.strategies, auto: { loss: 0, gain: 1, seconds: 5, failed: 1 } } };
     const [found] = one('H1', world).findings;
-    // The copy loses 0.25 · 0.8 and gains 0.05 · 0.2, the other 0.02 · 0.8 and 0.28 · 0.2; of ROUGE-L, a row is worth 0.6 of that.
+    // The copy loses 0.25 · 0.8 and gains 0.05 · 0.2, the other 0.02 · 0.8 and 0.28 · 0.2. A row of ROUGE-L is worth
+    // 0.6.
     expect(found!.value).toBeCloseTo((-0.19 - 0.04) * (2.6 / 3), 1);
     expect(one('H2', world)).toMatchObject({ result: 'missed', findings: [{ value: 0 }, { value: 0 }, { value: 0 }] });
     expect(one('H2', world).notes).toEqual([
@@ -160,7 +161,7 @@ describe('times', () => {
   const { evidence } = simulateResults({ ...GOOD, evolutionSeconds: 20 }, { ...SIZE, testRows: 20 }, 1);
   const timed = withTimes(evidence, { auto: 10, 'auto-alone': 10, paper: 30, scratch: 100 });
 
-  it('have the whole time of the evolution for a single adapter and a twentieth of it in a fleet, with looks and without', () => {
+  it('have the whole time of the evolution for one adapter and a twentieth in a fleet, with looks and without', () => {
     const exactly = (value: number, result: string) => ({
       value: expect.closeTo(value),
       interval: [expect.closeTo(value), expect.closeTo(value)],
@@ -185,7 +186,7 @@ describe('times', () => {
     ]);
   });
 
-  it('of a fleet take the jobs with all rows, and say on how many tenants, who bear a twentieth however few they are', () => {
+  it('of a fleet take the jobs with all rows, and say on how many tenants, each of which bears a twentieth', () => {
     const slower = timed.cells.map((cell) => ({
       ...cell,
       readyMs: cell.readyMs! * (cell.strategy === 'auto' ? 10 : 1),

@@ -21,7 +21,7 @@ it('compares each start row by row with the revert, the search and the old versi
   const lines = toMarkdown(RECORDS).split('\n');
   expect(lines).toContain('## v2');
   expect(lines.some((line) => line.startsWith('| old version | 87.5 | – | 0.500 | +0.0 ('))).toBe(true);
-  // Of the 8 rows, the revert has lost one, and the search three.
+  // Of the 8 rows, revert has lost one and the search three.
   expect(lines.some((line) => line.startsWith('| revert | 87.5 | 12.5 | 0.600 | – | +25.0 ('))).toBe(true);
   const search = lines.find((line) => line.startsWith('| search |'))!;
   expect(search).toMatch(/^\| search \| 62.5 \| 37.5 \| 0.750 \| −25.0 \([^|]* \| – \| \+25.0 \([^|]* \| \+0.150 \(/);

@@ -11,7 +11,7 @@ const told = (ended: boolean): JobEvent => {
   return { type: 'ladder', ladder };
 };
 
-/** A job whose ladder ends after 5 s, and which then measures all gate rows of its best candidate for 3 s and writes it for 1 s. */
+/** Runs a job whose ladder ends after 5 s, and which then measures its best candidate for 3 s and writes it for 1 s. */
 async function run(watch: JobWatch, outcome: Partial<JobOutcome>, last: JobEvent = told(false)): Promise<JobOutcome> {
   return watch.time(async () => {
     await watch.onEvent(told(false));
@@ -31,7 +31,7 @@ it.each([
   const watch = new JobWatch();
   const { phases } = await run(watch, {}, last);
   expect(watch.elapsedMs).toBe(5000);
-  // What is measured for the report alone is in no phase, so that the looks may be taken off.
+  // Measurements for the report alone are in no phase, so that the time of looks can be taken off.
   expect(phases).toEqual({ fine_tune: 3000, evaluate: 2000 });
 });
 

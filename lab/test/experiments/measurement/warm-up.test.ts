@@ -13,13 +13,13 @@ afterEach(async () => {
   await rm(out, { recursive: true, force: true });
 });
 
-/** Nothing passes the gate, so that adapters of both origins are trained. */
+/** Experiment in which no candidate passes the gate, so that adapters of both origins are trained. */
 const inInt8 = (yaml: string): string =>
   `${yaml.replace('seeds: [1, 2]', 'seeds: [2]').replace('gate: { kind: relative, margin: 0 }, known_old: true, ', '')}
 precision: int8
 `;
 
-/** @returns whether a job's clock runs */
+/** Watches the calls of `runAdaptation`. @returns a function that tells whether a job's clock runs */
 function clock(): () => 'before' | 'within' {
   let when: 'before' | 'within' = 'before';
   const { time } = JobWatch.prototype;

@@ -8,8 +8,8 @@ import { cellsIn, runTiny } from '../support/run-tiny.ts';
 import { tinyExperiment } from '../support/tiny-experiment.ts';
 
 /**
- * Losses tell every adapter from another. One strategy publishes the copy and then a trained adapter for the second version, the
- * other one nothing.
+ * Makes a chain of two evolutions. The metric is the loss, by which all adapters differ. One strategy publishes the
+ * copy and then a trained adapter for the second version, the other one publishes nothing.
  */
 const chained = (yaml: string): string =>
   yaml
@@ -33,20 +33,22 @@ const chained = (yaml: string): string =>
 `,
     );
 
-describe('a chain of evolutions', () => {
-  let experiment: Experiment;
-  let out: string;
-  let records: readonly ResultRecord[];
-  const cell = (list: readonly ResultRecord[], evolution: string, strategy: string): CellRecord =>
-    cellsIn(list).find((one) => one.evolution === evolution && one.strategy === strategy)!;
-  beforeAll(async () => {
-    experiment = tinyExperiment(chained);
-    out = await mkdtemp(path.join(tmpdir(), 'readapt-chain-'));
-    records = await runTiny(experiment, out);
-  });
-  afterAll(() => rm(out, { recursive: true, force: true }));
+let experiment: Experiment;
+let out: string;
+let records: readonly ResultRecord[];
+beforeAll(async () => {
+  experiment = tinyExperiment(chained);
+  out = await mkdtemp(path.join(tmpdir(), 'readapt-chain-'));
+  records = await runTiny(experiment, out);
+});
+afterAll(() => rm(out, { recursive: true, force: true }));
 
-  it('carries over what the same strategy has published for the version before, or else the own adapter from the base', () => {
+function cell(list: readonly ResultRecord[], evolution: string, strategy: string): CellRecord {
+  return cellsIn(list).find((one) => one.evolution === evolution && one.strategy === strategy)!;
+}
+
+describe('a chain of evolutions', () => {
+  it('carries over the adapter that the same strategy published before, or else the own adapter from the base', () => {
     expect(
       cellsIn(records).map(({ evolution, strategy, state, carriedFrom }) => [evolution, strategy, state, carriedFrom]),
     ).toEqual([
@@ -73,12 +75,14 @@ describe('a chain of evolutions', () => {
       { evolution: 'second', from: null },
       { evolution: 'third', from: 'second', direct: [{ from: null, computeMs: expect.any(Number) as number }] },
     ]);
-    // The third version is the first one again.
+    // The third version equals the first one.
     expect(found[1]!.drift).toBeGreaterThan(0.001);
     expect(found[1]!.direct![0]!.drift).toBe(0);
   });
+});
 
-  /** What a job found out, without its times. */
+describe('a chain that is run again', () => {
+  /** Result of a job without its times. */
   const resultOf = ({ evolution, strategy, carriedFrom, target, candidates, first, final }: CellRecord) => ({
     ...{ evolution, strategy, carriedFrom, target, first, final },
     candidates: candidates.map(({ id, value }) => [id, value]),
@@ -115,7 +119,7 @@ describe('a chain of evolutions', () => {
     );
     const again = await runTiny(experiment, out);
     expect((await lines()).slice(before.length - 1).map((line) => (JSON.parse(line) as ResultRecord).type)).toEqual(
-      // The jobs of both links, with the differences that they need.
+      // Both jobs of the chain, with the differences that they need.
       ['run', 'evolution', 'begun', 'cell', 'evolution', 'begun', 'cell'],
     );
     expect(cell(again, 'third', 'tuned').carriedFrom).toBe('second');

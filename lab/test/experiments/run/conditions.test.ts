@@ -44,7 +44,7 @@ it('a run is refused where the weights of a base or an evolution are others than
   expect(() =>
     requireSameConditions(open, run(open), { lines: [run(open), run(open, { bases: [] })], open: [] }),
   ).not.toThrow();
-  // An evolution that is new, and results that are older than fingerprints.
+  // A new evolution, and results from before fingerprints.
   const more = run(open, { bases: [...run(open).bases!, { name: 'v3', fingerprint: 'd'.repeat(64) }] });
   const { bases: _, ...old } = run(open);
   expect(() => requireSameConditions(open, more, { lines: [old, run(open)], open: [] })).not.toThrow();
@@ -60,7 +60,7 @@ it('a blind experiment goes on where it began and as it began, and names all tha
     'local changes (abc1234+)',
   );
   expect(() => requireSameConditions(blind, run(blind), { lines: [run(blind)], open: [] })).not.toThrow();
-  // The results of another experiment in the same folder, and an experiment that is not blind.
+  // Results of another experiment in the same folder, and an experiment that is not blind.
   expect(() =>
     requireSameConditions(blind, moved, { lines: [run({ ...blind, name: 'other' })], open: [] }),
   ).not.toThrow();
@@ -69,33 +69,33 @@ it('a blind experiment goes on where it began and as it began, and names all tha
   ).not.toThrow();
 });
 
-describe('where tenants are measured apart', () => {
-  // Names of which one begins or ends another.
-  const apart = tinyExperiment(
-    (yaml) =>
-      `${yaml
-        .replace(/seeds: .*/, 'seeds: [1, 10, 101]')
-        .replace(/tasks:\n([^]*?)adapters:/, (_, task: string) => {
-          return `tasks:\n${task}${task.replace('past', 'long-past')}${task.replace('past', 'past-1')}adapters:`;
-        })
-        .replace(/, seeds: \[2\]/, '')}blind: true\ntenants_apart: true\n`,
-  );
-  const items = planExperiment(apart);
-  const nameIn = (item: Item): string => tenantName(item.tenant!);
-  const of = (...tenants: readonly string[]) => items.filter((item) => tenants.includes(nameIn(item)));
-  const [FIRST, SECOND] = ['past lora4 seed-1', 'long-past lora4 seed-1'];
-  /** What the harness writes for an item: a line before each attempt at a job, and its record. */
-  const linesOf = (item: Item): ResultRecord[] => {
-    const common = { ms: 0, at: '2026-01-01T00:00:01Z' };
-    const begun = { type: 'begun', key: `begun ${item.key}`, unended: 1, ...common };
-    const record = { type: item.type, key: item.key, ...nameOf(item.tenant!), ...common };
-    return [...(item.type === 'cell' ? [begun] : []), record] as unknown as ResultRecord[];
-  };
-  const measured = (tenant: string, count = 1) => of(tenant).slice(0, count).flatMap(linesOf);
-  const elsewhere = run(apart, { machine: 'two', bases: [{ name: 'v2', fingerprint: 'c'.repeat(64) }] });
-  const begin = (next: RunRecord, lines: readonly ResultRecord[], open: readonly Item[]) => () =>
-    requireSameConditions(apart, next, { lines, open });
+// Some of the names are the beginning or the end of others.
+const apart = tinyExperiment(
+  (yaml) =>
+    `${yaml
+      .replace(/seeds: .*/, 'seeds: [1, 10, 101]')
+      .replace(/tasks:\n([^]*?)adapters:/, (_, task: string) => {
+        return `tasks:\n${task}${task.replace('past', 'long-past')}${task.replace('past', 'past-1')}adapters:`;
+      })
+      .replace(/, seeds: \[2\]/, '')}blind: true\ntenants_apart: true\n`,
+);
+const items = planExperiment(apart);
+const nameIn = (item: Item): string => tenantName(item.tenant!);
+const of = (...tenants: readonly string[]) => items.filter((item) => tenants.includes(nameIn(item)));
+const [FIRST, SECOND] = ['past lora4 seed-1', 'long-past lora4 seed-1'];
+/** Makes the lines that the harness writes for an item: one before each attempt at a job, and its record. */
+const linesOf = (item: Item): ResultRecord[] => {
+  const common = { ms: 0, at: '2026-01-01T00:00:01Z' };
+  const begun = { type: 'begun', key: `begun ${item.key}`, unended: 1, ...common };
+  const record = { type: item.type, key: item.key, ...nameOf(item.tenant!), ...common };
+  return [...(item.type === 'cell' ? [begun] : []), record] as unknown as ResultRecord[];
+};
+const measured = (tenant: string, count = 1) => of(tenant).slice(0, count).flatMap(linesOf);
+const elsewhere = run(apart, { machine: 'two', bases: [{ name: 'v2', fingerprint: 'c'.repeat(64) }] });
+const begin = (next: RunRecord, lines: readonly ResultRecord[], open: readonly Item[]) => () =>
+  requireSameConditions(apart, next, { lines, open });
 
+describe('tenants that are measured apart', () => {
   it('a new tenant may begin on another machine and with other weights, of the same seed, too', () => {
     const whole = [run(apart), ...measured(FIRST, 99)];
     expect(begin(elsewhere, whole, of(SECOND, 'past lora4 seed-10'))).not.toThrow();
@@ -128,7 +128,7 @@ describe('where tenants are measured apart', () => {
       const [, text = ''] = /remove all lines with "(.*)" from results\.jsonl/.exec(message)!;
       const found = lines.filter((line) => JSON.stringify(line).includes(text));
       expect(found).toEqual(of(tenant).flatMap(linesOf));
-      // The evolution, the old adapter, the reference, and three jobs of two lines each.
+      // The evolution, the old adapter, the reference, and three jobs with two lines each.
       expect(found).toHaveLength(9);
       const rest = lines.filter((line) => !found.includes(line));
       expect(begin(elsewhere, rest, of(tenant))).not.toThrow();

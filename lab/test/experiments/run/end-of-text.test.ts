@@ -13,7 +13,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(out, { recursive: true, force: true }));
 
-/** One tenant, and a job that publishes the copy. */
+/** Experiment with one tenant and a job that publishes the copy. */
 const short = (yaml: string): string =>
   yaml
     .replace('seeds: [1, 2]', 'seeds: [1]')

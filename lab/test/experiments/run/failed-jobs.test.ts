@@ -6,7 +6,7 @@ import { planExperiment } from '../../../experiments/plan.ts';
 import { cellsIn, runTiny } from '../support/run-tiny.ts';
 import { tinyExperiment } from '../support/tiny-experiment.ts';
 
-/** One job. */
+/** Experiment with one job. */
 const only = (yaml: string): string =>
   yaml.replace('seeds: [1, 2]', 'seeds: [1]').replace(/ {2}- \{ name: (scratch|tuned).*\n/g, '');
 const refused = tinyExperiment((yaml) =>

@@ -20,7 +20,7 @@ const items = planExperiment(experiment);
 const job = items.find((item) => item.type === 'cell')!;
 const tenant = items.find((item) => item.type === 'tenant')!;
 
-/** A laboratory in which no tenant can be had, by this error. */
+/** Makes a laboratory in which preparing a tenant fails with this error. */
 function failing(error: Error): Laboratory {
   const { signal } = new AbortController();
   const refuse = () => Promise.reject(error);
@@ -59,7 +59,7 @@ describe('a tenant whose old adapter cannot be trained', () => {
   it('is tried once more, and then left out of all strategies', () => {
     expect(standingOf(items, new Results([failed(1)]), null).open).toHaveLength(items.length);
     const { open } = standingOf(items, new Results([failed(2)]), null);
-    // Of the first seed: the tenant, its reference and two jobs.
+    // The items of the first seed: the tenant, its reference and two jobs.
     expect(open).toHaveLength(items.length - 4);
     expect(open.every((item) => item.type === 'evolution' || item.tenant.seed === 2)).toBe(true);
   });
@@ -68,7 +68,8 @@ describe('a tenant whose old adapter cannot be trained', () => {
     const summary = summarize(experiment, items, [failed(2)]);
     expect(summary).toMatchObject({ planned: items.length - 4, measured: 0 });
     expect(toMarkdown(experiment, summary, { charts: [], command: '' })).toContain(
-      'The tenant past lora4 seed-1 is excluded from all strategies, because its old adapter could not be trained: Error: no',
+      'The tenant past lora4 seed-1 is excluded from all strategies, because its old adapter could not be trained: ' +
+        'Error: no',
     );
   });
 });
@@ -85,7 +86,7 @@ describe('a job whose process is killed', () => {
     Promise.resolve({ type: 'cell', key: job.key, state, ms: 1 } as unknown as ItemRecord);
   const interrupted = (): Promise<ItemRecord> => Promise.reject(new Error('interrupted'));
 
-  /** Opens the results as another process would, goes on with the job and appends its record. @returns the job's state */
+  /** Opens the results as another process would, resumes the job and appends its record. @returns the job's state */
   async function attempt(take: () => Promise<ItemRecord>): Promise<unknown> {
     const results = await file();
     try {
@@ -96,7 +97,7 @@ describe('a job whose process is killed', () => {
       await results.close();
     }
   }
-  /** What a killed process leaves: a line that says that it has begun, and nothing after it. */
+  /** Writes the line of an attempt without an end, as a killed process leaves it. */
   async function die(): Promise<void> {
     const results = await file();
     await new Promise<void>((resolve) => {
@@ -112,7 +113,7 @@ describe('a job whose process is killed', () => {
   it('twice counts as failed, and once does not', async () => {
     await die();
     expect(await attempt(() => record('ready'))).toBe('ready');
-    // A job that is run again because what it had published is gone.
+    // The job is run again because its published adapter is gone.
     await die();
     expect(await attempt(() => record('ready'))).toBe('ready');
     await die();

@@ -7,9 +7,9 @@ import type { ResultRecord } from '../../../experiments/records.ts';
 import { runExperiment } from '../../../experiments/run/run-experiment.ts';
 import { TINY_YAML } from '../support/tiny-experiment.ts';
 
-/** One tenant and one job. */
+/** Experiment with one tenant and one job. */
 const YAML = TINY_YAML.replace('seeds: [1, 2]', 'seeds: [1]').replace(/ {2}- \{ name: (scratch|tuned).*\n/g, '');
-/** An item of the demo family takes longer than that. */
+/** Hours that are shorter than any item of the demo family. */
 const NEXT_TO_NOTHING = 1e-9;
 
 let out: string;
@@ -18,7 +18,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(out, { recursive: true, force: true }));
 
-/** Runs the command with a file of these settings. @returns what it has printed */
+/** Runs the command with a file of these settings. @returns its output */
 async function command(more: string, options: Partial<ExperimentOptions> = {}, commit = 'abc1234') {
   const config = path.join(out, 'tiny.yaml');
   await writeFile(config, `${YAML}${more}\n`);
@@ -43,7 +43,7 @@ const measured = async (): Promise<string[]> =>
     .filter((type) => type !== 'run' && type !== 'begun');
 
 describe('the hours of an experiment', () => {
-  it('let no item begin after them, all runs together, and are those of the command before those of the file', async () => {
+  it('let no item begin after them, all runs together, and the command overrides the file', async () => {
     await command('hours: 24', { hours: NEXT_TO_NOTHING });
     expect(await measured()).toEqual(['evolution']);
     await command(`hours: ${NEXT_TO_NOTHING}`);
@@ -96,7 +96,7 @@ describe('a blind experiment', () => {
     expect(await readFile(path.join(out, 'report.md'), 'utf8')).toMatch(
       /\d of 4 items ran under a load above \d+\.5\./,
     );
-    // The results alone are enough for a report, also with a job that has failed for good.
+    // A report needs the results alone, also with a job that has failed for good.
     const failed = (await readFile(file(), 'utf8')).replace('"state":"not_ready"', '"state":"failed","attempt":2');
     for (const one of await readdir(out)) await rm(path.join(out, one), { recursive: true });
     await writeFile(file(), failed);

@@ -31,7 +31,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** Makes the evolution again, as another machine does. */
+/** Makes the evolution again with other weights, as another machine does. */
 async function makeEvolution(from: string): Promise<void> {
   await rm(path.join(folder, 'v2'), { recursive: true, force: true });
   await cp(path.join(FAMILY, from), path.join(folder, 'v2'), { recursive: true });
@@ -53,14 +53,14 @@ it('measures each tenant with the evolutions that it began with, and the next on
   const before = await linesOf();
   expect(keysOf(before)).toEqual(planned.slice(0, 10));
 
-  // The base itself, so that nothing has changed.
+  // This evolution equals the base, so that its drift is zero.
   await makeEvolution('v1');
   await runUntil('reference v2 past lora4 seed-2');
   expect(keysOf(await linesOf())).toEqual(planned.slice(0, 13));
   await makeEvolution('v2');
   await expect(runTiny(experiment, out)).rejects.toThrow('past lora4 seed-2 has begun under these other conditions');
 
-  // Begun anew as the message says, it has the weights of now.
+  // After following the advice of the message, the tenant begins anew with the present weights.
   const kept = (await linesOf()).filter((line) => !line.includes(' past lora4 seed-2 '));
   await writeFile(file(), kept.map((line) => `${line}\n`).join(''));
   await runUntil('cell v2 past lora4 seed-2 16 rows, scratch');
@@ -85,14 +85,14 @@ it('measures each tenant with the evolutions that it began with, and the next on
   const text = toMarkdown(experiment, summary, { charts: [], command: '' });
   for (const name of ['past lora4 seed-1', 'plural lora4 seed-2']) expect(text).toContain(`| v2, ${name} `);
   expect(text).not.toContain('computed once for all tenants');
-  // The three that are the same are drawn once.
+  // Three equal evolutions are drawn once.
   const { values } = driftChart(summary.evolutions).data as { values: { evolution: string }[] };
   expect([...new Set(values.map(({ evolution }) => evolution))]).toEqual([
     'v2, past lora4 seed-1',
     'v2, plural lora4 seed-2',
   ]);
 
-  // A job of an earlier tenant that is run again does not take the difference that was computed for a later one.
+  // A repeated job of an earlier tenant does not use the difference that was computed for a later tenant.
   await makeEvolution('v2');
   const again = lines.filter((line) => !line.includes('"key":"cell v2 past lora4 seed-1 16 scratch'));
   await writeFile(file(), again.map((line) => `${line}\n`).join(''));

@@ -1,15 +1,15 @@
-/** A table of a page or of a report, between its marks (`marked` in lab/experiments/report/format.ts). */
+/** Table of a page or report between its marks (`marked` in lab/experiments/report/format.ts). */
 export interface MarkedTable {
   readonly experiment: string;
   readonly name: string;
-  /** Its rows as cells without the spaces around them. The line below the heading, which has no figures, is left out. */
+  /** Rows as cells without surrounding spaces, without the line of dashes below the heading. */
   readonly rows: readonly string[];
 }
 
 const TABLE = /^<!-- (\S+): (.+?) -->\n([^]*?)\n<!-- end of \1: \2 -->$/gm;
 const OPENING = /^<!-- (?!end of )\S+: .+? -->$/gm;
 
-/** @throws Error for a mark without its end */
+/** Finds the marked tables of a text. @throws Error for a mark without its end */
 export function markedTables(text: string): MarkedTable[] {
   const found = [...text.matchAll(TABLE)].map(([, experiment = '', name = '', content = '']) => ({
     experiment,
@@ -24,7 +24,7 @@ export function markedTables(text: string): MarkedTable[] {
   return found;
 }
 
-/** What a page's marked tables of one experiment say that its report does not, one message for each row. */
+/** Lists differences between a page's marked tables of an experiment and its report, one message for each row. */
 export function pageDifferences(page: string, report: string, experiment: string): string[] {
   const made = markedTables(report).filter((table) => table.experiment === experiment);
   return markedTables(page)
@@ -39,7 +39,7 @@ export function pageDifferences(page: string, report: string, experiment: string
     });
 }
 
-/** The rows of a text's tables, as cells without the spaces around them and without the marks of code. */
+/** Lists the rows of a text's tables, as cells without surrounding spaces and backticks. */
 export function rowsOf(text: string): string[] {
   return text
     .split('\n')

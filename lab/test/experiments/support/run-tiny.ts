@@ -7,11 +7,11 @@ import { runItems } from '../../../experiments/run/run-items.ts';
 
 export interface TinyRun {
   readonly hours?: number;
-  /** Called with each line of the progress; what it returns true for is the last item before an interruption. */
+  /** Called with each line of progress. If it returns true, the run is interrupted. */
   onLog?(line: string): boolean | undefined;
 }
 
-/** Runs what is left of an experiment in this process. @returns the lines of its results, also if it was interrupted */
+/** Runs the open items of an experiment in this process. @returns its records, also after an interruption */
 export async function runTiny(experiment: Experiment, out: string, { hours, onLog }: TinyRun = {}) {
   const results = await ResultsFile.open(path.join(out, 'results.jsonl'));
   const controller = new AbortController();

@@ -6,40 +6,40 @@ import { planExperiment, type Item } from '../../../experiments/plan.ts';
 import type { CellRecord, ResultRecord, TestScore } from '../../../experiments/records.ts';
 import { evidenceOf, type Evidence } from '../../../experiments/report/hypotheses/evidence.ts';
 
-/** How a version differs from the old one, row by row. Its true mean difference is −0.8 · loss + 0.2 · gain. */
+/** True difference of a version from the old one. Its mean is −0.8 · loss + 0.2 · gain. */
 export interface TrueChange {
-  /** Probability that a row which the old version has right is wrong. */
+  /** Probability that a row that the old version has right is wrong. */
   readonly loss: number;
-  /** Probability that a row which the old version has wrong is right. */
+  /** Probability that a row that the old version has wrong is right. */
   readonly gain: number;
 }
 
-/** What is true of one strategy. */
+/** True properties of a strategy. */
 export interface TrueStrategy extends TrueChange {
-  /** What it publishes, where that is not what it ends with. */
+  /** Change of the published version, if it is not the final one. */
   readonly published?: TrueChange;
-  /** Median of the seconds until it is ready. */
+  /** Median seconds to readiness. */
   readonly seconds: number;
-  /** Share of its jobs that are ready; the others end after twice the time. */
+  /** Share of jobs that become ready. Others end after twice the time. */
   readonly ready?: number;
-  /** Share of its jobs that end without a candidate. */
+  /** Share of jobs that end without a candidate, among those that are not ready. */
   readonly withoutCandidate?: number;
-  /** Share of its jobs that fail. */
+  /** Share of jobs that fail. */
   readonly failed?: number;
 }
 
 export interface World {
   readonly strategies: Readonly<Record<string, TrueStrategy>>;
-  /** The unchanged copy. */
+  /** Change of the unchanged copy. */
   readonly copy: TrueChange;
   readonly evolutionSeconds?: number;
-  /** Whether tenants differ in how much their versions lose, by up to a half of it. */
+  /** Whether the losses of tenants differ, by up to a half. */
   readonly tenantsDiffer?: boolean;
 }
 
-/** The size of an experiment. */
+/** Size of an experiment. */
 export interface Size {
-  /** Tenants of each task. */
+  /** Number of tenants of each task. */
   readonly seeds: number;
   readonly testRows: number;
   readonly tasks?: readonly string[];
@@ -49,7 +49,7 @@ export interface Size {
   readonly settings?: string;
 }
 
-/** Nothing is there, but blind experiments have to have their models within the checkout. */
+/** Folder within the checkout, as blind experiments require. It does not exist. */
 const MODELS = packagePath('data/models');
 
 /** Probability that the old version has a row right. */
@@ -61,11 +61,14 @@ const METRICS: Record<string, string> = { pronunciation: 'rouge_l', 'home-comman
 
 export function simulatedExperiment(strategies: readonly string[], size: Size): Experiment {
   const { seeds, testRows, tasks = ['product-reviews'], evolutions = ['helpful'], rows = [64, 256, 1500] } = size;
+  const listed = tasks.map(
+    (name) => `{ name: ${name}, metric: ${METRICS[name] ?? 'accuracy'}, pool: [/${name}.jsonl] }`,
+  );
   const yaml = `
 name: simulated
 base: ${MODELS}/base
 evolutions: [${evolutions.map((name) => `{ name: ${name}, base: ${MODELS}/${name} }`).join(', ')}]
-tasks: [${tasks.map((name) => `{ name: ${name}, metric: ${METRICS[name] ?? 'accuracy'}, pool: [/${name}.jsonl] }`).join(', ')}]
+tasks: [${listed.join(', ')}]
 adapters: [{ name: lora8, rank: 8, rows: 1500, steps: 94, batch_size: 16, learning_rate: 5.0e-4 }]
 rows: [${rows.join(', ')}]
 seeds: [${Array.from({ length: seeds }, (_, i) => 101 + i).join(', ')}]
@@ -85,23 +88,23 @@ export interface Simulation {
   readonly evidence: Evidence;
 }
 
-/** Draws the results of a whole experiment in a world of which the truth is known. */
+/** Draws the results of a whole experiment in a world with known truth. */
 export function simulateResults(world: World, size: Size, seed: number): Simulation {
   return simulateExperiment(simulatedExperiment(Object.keys(world.strategies), size), world, size.testRows, seed);
 }
 
-/** As {@link simulateResults}, of an experiment's file. @param world one with all of its strategies */
+/** Draws the results of an experiment file. @param world with the truth of all of its strategies */
 export function simulateExperiment(experiment: Experiment, world: World, testRows: number, seed: number): Simulation {
   const items = planExperiment(experiment);
   const dice = new Dice(world, testRows, seed);
-  // In the order of the file also where the experiment is blind, so that this changes no result.
+  // Always draw in the order of the file, so that `blind` changes no result.
   const records = planExperiment({ ...experiment, blind: false }).map(
     (item) => ({ key: item.key, ms: 1, at: '2026-01-01T00:00:00Z', ...dice.measure(item) }) as ResultRecord,
   );
   return { experiment, items, records, evidence: evidenceOf(experiment, records) };
 }
 
-/** Draws single records. What rows and tenants have in common is drawn once. */
+/** Draws single records. Properties of rows and tenants are drawn once. */
 class Dice {
   readonly #world: World;
   readonly #testRows: number;
@@ -160,7 +163,7 @@ class Dice {
     return { ...nothing, ...times, first: isReady ? first : null, final };
   }
 
-  /** A version that has lost and gained rows; a row that is twice as hard is lost twice as often. */
+  /** Draws a version that has lost and gained rows. Rows that are twice as hard are lost twice as often. */
   #version(name: Named, { loss, gain }: TrueChange): TestScore {
     const { factor, old } = this.#tenant(name);
     const hard = this.#difficulty(name.task);
@@ -168,7 +171,7 @@ class Dice {
     return this.#score(name.task, right);
   }
 
-  /** Of a metric that judges no rows, a row that is right has 1 and another one 0.4. */
+  /** Scores rows. For ROUGE-L, a right row has 1 and a wrong one 0.4. */
   #score(task: string, right: readonly boolean[]): TestScore {
     const scores = right.map((one): number => (one ? 1 : METRICS[task] === 'rouge_l' ? 0.4 : 0));
     const value = scores.reduce((sum, one) => sum + one, 0) / Math.max(1, scores.length);
@@ -203,7 +206,7 @@ interface Named {
   readonly seed: number;
 }
 
-/** How often, of so many simulations, something held. */
+/** Share of `count` simulations in which the condition holds. */
 export function shareOf(count: number, holds: (seed: number) => boolean): number {
   return Array.from({ length: count }, (_, i) => holds(i + 1)).filter(Boolean).length / count;
 }

@@ -24,7 +24,8 @@ options: { batch_size: 8, evaluate_every: 2 }
 strategies:
   - { name: copy, strategy: reuse }
   - { name: scratch, options: { max_steps: 2 } }
-  - { name: tuned, strategy: warm-start, options: { max_steps: 4 }, gate: { kind: relative, margin: 0 }, known_old: true, seeds: [2] }
+  - { name: tuned, strategy: warm-start, options: { max_steps: 4 }, \
+    gate: { kind: relative, margin: 0 }, known_old: true, seeds: [2] }
 `;
 
 export function tinyExperiment(change: (yaml: string) => string = (yaml) => yaml): Experiment {

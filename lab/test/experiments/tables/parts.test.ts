@@ -5,7 +5,7 @@ import { simulateResults, type TrueStrategy } from '../support/simulated-results
 
 const AS_GOOD = { loss: 0.02, gain: 0.3 };
 
-/** The jobs of `auto` and of the same without other tenants' searches, of six tenants of a task. */
+/** Makes jobs of `auto`, with and without other tenants' searches, for six tenants of a task. */
 function cellsOf(auto: Partial<TrueStrategy>, alone: Partial<TrueStrategy>): readonly CellRecord[] {
   const strategies = {
     auto: { ...AS_GOOD, seconds: 10, ...auto },
@@ -15,7 +15,7 @@ function cellsOf(auto: Partial<TrueStrategy>, alone: Partial<TrueStrategy>): rea
   return simulateResults({ strategies, copy: AS_GOOD }, size, 1).evidence.cells;
 }
 
-/** A version with these coefficients, as far as a report of a rung and a job's best candidate have to be. */
+/** Makes a version with these coefficients, for the report of a rung and the best candidate of a job. */
 function candidateOf(alpha: number | null, beta: number | null) {
   return { alpha, beta } as NonNullable<CellRecord['best']>;
 }
@@ -51,7 +51,7 @@ describe('the search', () => {
 
 describe('races', () => {
   const point = (beta: number, rows: number, ms: number): SearchPoint => ({ alpha: 1, beta, rows, ms, loss: 1, at: 0 });
-  // Two points, one of which was dropped after 16 rows: 80 rows took 800 ms, and the 48 that were left out would have taken 480.
+  // One of two points was dropped after 16 rows: 80 rows took 800 ms, and the 48 left-out rows would have taken 480 ms.
   const search = [point(0, 16, 100), point(-1, 16, 100), point(-1, 32, 200), point(-1, 64, 400)];
   const racesIn = (seconds: number) => {
     const cells = [{ ...cellsOf({}, {})[0]!, strategy: 'auto', readyMs: 1000 * seconds, search }];

@@ -47,7 +47,7 @@ describe('the tables of a registered experiment', () => {
       ['paper', '24 of 24'],
       ['scratch', '24 of 24'],
     ]);
-    // Not one is ready, so half of them took at least twice two seconds, and the ratio is 0.
+    // None is ready, so half of them took at least twice two seconds, and the ratio is 0.
     expect(reuse![2]).toMatch(/^≥ [34]\.\d$/);
     expect(reuse![3]).toBe('0.00 (0.00 to 0.00)');
     expect(scratch!.slice(3, 5)).toEqual(['', '']);
@@ -113,7 +113,7 @@ describe('a page with tables between marks', () => {
 });
 
 describe('the chart of differences', () => {
-  it('has a panel for each other strategy, and a line for each evolution and number of rows below that of all jobs', () => {
+  it('has a panel for each other strategy, with a line for all jobs and for each evolution and number of rows', () => {
     const { data } = forestChart(summary.further.registered!.differences, 1) as {
       data: { values: Record<string, unknown>[] };
     };

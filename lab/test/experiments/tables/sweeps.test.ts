@@ -17,7 +17,7 @@ function sweep(strategies: Record<string, TrueStrategy>) {
   return simulateResults(world, { ...SIZE, settings: 'baselines: []\nreport: { winner: true }' }, 1).evidence;
 }
 
-/** Gives all jobs of a setting the test value and the time that it is to have. */
+/** Gives all jobs of a setting the known test value and time. */
 function withValues(
   evidence: ReturnType<typeof sweep>,
   known: Record<string, readonly [number, number]>,
@@ -32,10 +32,10 @@ function withValues(
 const winnerOf = (settings: readonly SweptSetting[]) =>
   settings.filter(({ isWinner }) => isWinner).map(({ strategy }) => strategy);
 
-describe('the winner of a sweep', () => {
-  const even = { loss: 0.05, gain: 0.3, seconds: 10 };
-  const evidence = sweep({ low: even, middle: even, high: even });
+const even = { loss: 0.05, gain: 0.3, seconds: 10 };
+const evidence = sweep({ low: even, middle: even, high: even });
 
+describe('the winner of a sweep', () => {
   it.each([
     ['the largest mean', { low: [0.8, 10], middle: [0.9, 20], high: [0.85, 5] }, 'middle'],
     [
@@ -53,7 +53,7 @@ describe('the winner of a sweep', () => {
     expect(winnerOf(settings)).toEqual(['best']);
     const [low, best, high] = settings.map(({ againstWinner }) => againstWinner);
     expect(best).toBeNull();
-    // Lost rows of 0.25 and of 0.1 more, of the 80 % that the old version has right.
+    // They lose 0.25 and 0.1 more of the 80 % that the old version has right.
     expect(low!.mean).toBeCloseTo(-0.2, 1);
     expect(high!.interval![0]).toBeLessThan(-0.08);
     expect(high!.interval![1]).toBeGreaterThan(-0.08);
@@ -83,7 +83,9 @@ describe('the winner of a sweep', () => {
       [256, 'high'],
     ]);
   });
+});
 
+describe('the table of a sweep', () => {
   it('has the new base without an adapter in place of training from scratch that failed or has no candidate', () => {
     const worlds = [{ failed: 1 }, { ready: 0, withoutCandidate: 1 }].map((fate) =>
       sweep({ one: { ...even, ...fate } }),

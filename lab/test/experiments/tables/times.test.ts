@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { strategyTimes, timesSection } from '../../../experiments/report/tables/times.ts';
 import type { CellRecord } from '../../../experiments/records.ts';
 
-/** Seconds until a job was ready, or, negative, until it ended without; and seconds of its looks. */
+/** Makes jobs from seconds to readiness (negative if the job ended without) and seconds of looks. */
 function jobs(strategy: string, times: readonly (readonly [number, number])[]): CellRecord[] {
   return times.map(([seconds, looks], seed) => {
     const elapsedMs = 1000 * Math.abs(seconds);

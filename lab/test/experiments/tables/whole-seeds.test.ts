@@ -21,7 +21,7 @@ const { experiment, items, records } = simulateResults(
   1,
 );
 
-/** What the report says after the last of some seeds have each missed their last job. */
+/** Makes the report without the last job of each of these seeds. */
 function without(seeds: readonly number[], of: Experiment = experiment) {
   const last = (seed: number): Item => items.findLast((item) => item.type === 'cell' && item.tenant.seed === seed)!;
   const gone = new Set(seeds.map((seed) => last(seed).key));
