@@ -4,6 +4,7 @@ FROM node:22-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 COPY dashboard/package.json ./dashboard/
+COPY lab/package.json ./lab/
 COPY openapi/clients/typescript/package.json ./openapi/clients/typescript/
 RUN npm ci --ignore-scripts
 COPY . .

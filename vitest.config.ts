@@ -3,6 +3,8 @@ import { PATIENCE_MS } from './test/patience.ts';
 
 interface Options {
   readonly globalSetup?: readonly string[];
+  /** Globs of the test files. Default: those in `test/NAME`. */
+  readonly include?: readonly string[];
 }
 
 /**
@@ -12,11 +14,11 @@ interface Options {
 const TIMEOUT_MS = 2.5 * PATIENCE_MS;
 
 /** Makes the project of one kind of test, so that each kind can be run alone (`npm run test:unit`). */
-function project(name: string, { globalSetup = [] }: Options = {}) {
+function project(name: string, { globalSetup = [], include = [`test/${name}/**/*.test.ts`] }: Options = {}) {
   // Its files share the modules of a process: loading and compiling them anew for each took half of the processor time.
   const test = {
     name,
-    include: [`test/${name}/**/*.test.ts`],
+    include: [...include],
     environment: 'node' as const,
     isolate: false,
     expect: { poll: { timeout: PATIENCE_MS, interval: 20 } },
@@ -48,7 +50,8 @@ export default defineConfig({
       project('dashboard', { globalSetup: ['test/dashboard/support/global-setup.ts'] }),
       compiledProject('s3', { globalSetup: ['test/integration/support/global-setup.ts'] }),
       project('devices'),
-      compiledProject('interop'),
+      compiledProject('interop', { include: ['{,lab/}test/interop/**/*.test.ts'] }),
+      compiledProject('lab', { include: ['lab/test/{bench,experiments}/**/*.test.ts'] }),
     ],
     // `npm test` has a third, which computes while others wait for what they have started.
     maxWorkers: 2,

@@ -7,7 +7,7 @@ const { existsSync, readFileSync } = require('node:fs');
 const path = require('node:path');
 
 const LINK = /\]\((?!https?:|mailto:|#)([^)#\s]+)[^)]*\)/g;
-const FOLDERS = 'bench|bin|cli|core|experiments|prisma|scripts|src|test|workers';
+const FOLDERS = 'bin|cli|core|lab|prisma|scripts|src|test|workers';
 const ENDINGS = 'ts|js|cjs|py|sh|sql|prisma|yaml|jsonl';
 const NAMED = new RegExp(String.raw`(?<![\w./@-])((?:${FOLDERS})\/[\w./-]+\.(?:${ENDINGS}))(?![\w*{])`, 'g');
 const CODE = /<!-- code of (\S+) -->\n+```\w*\n([\s\S]*?)\n```/g;

@@ -312,30 +312,27 @@ const FOLDERS = [
   ['openapi/clients/typescript', 'the client of the API, which is a package of its own', []],
   ['cli', 'the command `readapt`; it composes everything', ['core', 'openapi/clients/typescript', 'src', 'workers']],
   [
-    'bench',
-    'the comparison with PyTorch; times of evolution and fusion; load of the service; fetches of bases; simulated jobs of gates; forecasts',
-    ['core', 'openapi/clients/typescript', 'src', 'cli', 'workers/bases'],
-  ],
-  [
     'examples',
     'the chain from a published adapter to the answer of an engine; the models and rows of the demo',
     ['core', 'openapi/clients/typescript', 'src', 'cli'],
   ],
-  ['experiments', 'the harness of the measurements in docs/experiments.md', ['core', 'cli', 'bench']],
   [
     'dashboard',
     'the pages that the API serves at `/`, which know the service by its client alone',
     ['openapi/clients/typescript'],
   ],
   ['scripts', 'checks and installation', ['src']],
+  ['test', 'the tests', ['cli', 'core', 'dashboard', 'openapi/clients/typescript', 'scripts', 'src', 'workers']],
   [
-    'test',
-    'the tests',
-    ['bench', 'cli', 'core', 'dashboard', 'experiments', 'openapi/clients/typescript', 'scripts', 'src', 'workers'],
+    'lab/bench',
+    'benchmarks: PyTorch beside the engine, evolution and fusion, the service under load, simulated gates, forecasts',
+    ['core', 'openapi/clients/typescript', 'src', 'cli', 'workers/bases', 'test'],
   ],
+  ['lab/experiments', 'the harness of the experiments on quality and time to readiness', ['core', 'cli', 'lab/bench']],
+  ['lab/test', 'tests of the lab', ['lab/bench', 'lab/experiments', 'core', 'cli', 'src', 'test']],
 ];
 
-const OURS = '^(bench|cli|core|dashboard|examples|experiments|openapi|scripts|src|test|workers)/';
+const OURS = '^(cli|core|dashboard|examples|lab|openapi|scripts|src|test|workers)/';
 
 /** Files directly in these folders do not count as in their sub-folders, which have rows of their own. */
 const PARENTS = ['core/method', 'src/api'];

@@ -21,7 +21,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-POOLS = ROOT / "experiments" / "tasks"
+POOLS = ROOT / "lab" / "experiments" / "tasks"
 
 Message = dict[str, str]
 Completed = dict[str, str]  # `prompt` and `completion`, plain text

@@ -1,7 +1,7 @@
 """Makes three later versions of SmolLM2-135M by full fine-tuning, to carry adapters over to.
 
 mild and strong read technical prose (the docstrings of Python's standard library), strong at a higher rate and for
-longer. helpful learns sentiment from reviews that no tenant of experiments/main.yaml has, so that undoing it costs what
+longer. helpful learns sentiment from reviews that no tenant of lab/experiments/main.yaml has, so that undoing it costs what
 it brought. The embeddings stay as they are: no adapter could carry a change of theirs. Each version is a Hugging Face
 folder with a model card (README.md) that says how it was made, what it lost and won, and how far it drifted.
 """

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { familyCpuMs } from '../../../bench/service/processor-time.ts';
+import { familyCpuMs } from '../../processor-time.ts';
 import { compiledModule } from '../../compiled/index.ts';
 
 /** Script that polls `/healthz` in its own process. */

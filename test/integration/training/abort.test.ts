@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { cpuMs } from '../../../bench/service/processor-time.ts';
+import { cpuMs } from '../../processor-time.ts';
 import { AbandonedError } from '../../../workers/training/training-errors.ts';
 import type { JobEvent } from '../../../core/adaptation/job-events.ts';
 import {

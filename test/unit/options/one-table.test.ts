@@ -5,7 +5,6 @@ import { HELP } from '../../../cli/main.ts';
 import { addJobOptions, givenJobOptions } from '../../../cli/options/job-options.ts';
 import { JobOptions } from '../../../core/options/job-options.ts';
 import { problemsOf } from '../../../core/options/problems.ts';
-import { experimentSchema } from '../../../experiments/config/experiment.schema.ts';
 import { rolloutOptions } from '../../../src/fleet/rollouts/rollout.schemas.ts';
 import { jobOptionsOf } from '../../../workers/adaptations/build-job-spec.ts';
 
@@ -40,23 +39,6 @@ it('… is a flag of the command line, with its help text, its default and its r
   command.parse(['--warm-up-share', '0.1', '--max-steps', '7'], { from: 'user' });
   expect(givenJobOptions(command.opts(), TABLE)).toEqual({ warm_up_share: 0.1, max_steps: 7 });
   expect(() => command.parse(['--warm-up-share', '2'], { from: 'user' })).toThrow('expected at most 1, found "2"');
-});
-
-it('… is a setting of an experiment', () => {
-  const experiment = {
-    name: 'tiny',
-    base: 'v1',
-    evolutions: [{ name: 'v2', base: 'v2' }],
-    tasks: [{ name: 'past', metric: 'exact_match', train: 'a', validation: 'b', test: 'c' }],
-    adapters: [{ name: 'r4', steps: 4, batch_size: 4, learning_rate: 1e-3 }],
-    rows: [16],
-    seeds: [1],
-    gate: { kind: 'absolute', target: 1 },
-    options: { warm_up_share: 0.1 },
-    strategies: [{ name: 'auto', options: { warm_up_share: 0.2 } }],
-  };
-  expect(problemsOf(experimentSchema(TABLE), experiment)).toEqual([]);
-  expect(problemsOf(experimentSchema(), experiment)).toHaveLength(2);
 });
 
 it('… reaches the job, while the options that plan the fleet do not', () => {

@@ -1,0 +1,31 @@
+import { appendFileSync } from 'node:fs';
+import { combineHandlers, createQueueBackend, startConsumer } from '../../../../src/platform/queue/index.ts';
+import { createLogger } from '../../../../src/lib/logger.ts';
+
+/** Process with a worker whose jobs do nothing. It appends the id of each job that it runs to the given file. */
+const [, , file = '', databaseUrl = '', redisUrl = ''] = process.argv;
+const backend = createQueueBackend({ databaseUrl, redisUrl: redisUrl === '' ? null : redisUrl });
+const consumer = await startConsumer({
+  backend,
+  logger: createLogger({ level: 'warn', pretty: false }),
+  handlers: combineHandlers([
+    {
+      'rollout.plan': () => Promise.resolve(),
+      'rollout.plan_in_waves': () => Promise.resolve(),
+      'baselines.measure': () => Promise.resolve(),
+      'outcomes.measure': () => Promise.resolve(),
+    },
+    {
+      'adaptation.run': ({ jobId }) => {
+        appendFileSync(file, `${jobId}\n`);
+        return Promise.resolve();
+      },
+    },
+  ]),
+});
+process.send?.({ started: true });
+process.once('SIGTERM', () => {
+  void consumer.stop().then(() => process.exit(0));
+});
+// End with the benchmark.
+process.once('disconnect', () => process.exit(1));
