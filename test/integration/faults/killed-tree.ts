@@ -17,7 +17,7 @@ import { createReference } from '../../faults/support/reference.ts';
 import { BASE, createTinyFamily, removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 import { eventually } from '../../eventually.ts';
 import {
-  createFolder,
+  createFolderWithDatabase,
   isAlive,
   killProcess,
   postmasterOf,
@@ -32,7 +32,7 @@ export function useKilledTree() {
   let family: TinyFamily;
   let started: Promise<Awaited<ReturnType<typeof start>>>;
   beforeEach(async () => {
-    folder = await createFolder();
+    folder = await createFolderWithDatabase();
     family = await createTinyFamily();
   });
   afterEach(async () => {

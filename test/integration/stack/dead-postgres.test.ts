@@ -3,14 +3,22 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { bearer } from '../support/index.ts';
 import { eventually } from '../../eventually.ts';
-import { createFolder, killProcess, postmasterOf, printed, removeFolder, serve, type Served } from './readapt.ts';
+import {
+  createFolderWithDatabase,
+  killProcess,
+  postmasterOf,
+  printed,
+  removeFolder,
+  serve,
+  type Served,
+} from './readapt.ts';
 
 const FAMILY = path.resolve('examples/demo-family');
 
 let folder: string;
 
 beforeEach(async () => {
-  folder = await createFolder();
+  folder = await createFolderWithDatabase();
 });
 afterEach(() => removeFolder(folder));
 

@@ -9,7 +9,7 @@ import { PATIENCE_MS } from '../../patience.ts';
 import { GOLDEN, good, rawTar } from '../adapters/support.ts';
 import { eventually } from '../../eventually.ts';
 import { bearer, createTestDatabase, type TestDatabase } from '../support/index.ts';
-import { createFolder, removeFolder, serve, type Served } from './readapt.ts';
+import { addDatabase, createFolder, removeFolder, serve, type Served } from './readapt.ts';
 
 const run = promisify(execFile);
 const SPLITS = ['training', 'search', 'gate'];
@@ -144,6 +144,7 @@ const FULL = {
 describe.skipIf(!canMount)('a full disk (tmpfs)', () => {
   test('of the artifacts: datasets and adapters are answered with 507, and /readyz is not ready until there is space', async () => {
     const artifacts = await mountTmpfs('artifacts', '4M');
+    await addDatabase(folder);
     const { server, dataset, version } = await prepare();
     expect(await readiness(server)).toEqual({ status: 200, failed: [] });
     const filler = await fill(artifacts);

@@ -3,9 +3,11 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { inject } from 'vitest';
 import { compiledCommand, installedFolder, packageFolder } from '../../compiled/index.ts';
 import { processIdentity } from '../../../src/platform/embedded/processes.ts';
 import { eventually } from '../../eventually.ts';
+import { copyDatabaseFolder } from '../support/database-folder.ts';
 
 /** How a process is started: by Node itself, or by npm, which puts a shell in between. */
 const LAUNCHERS = {
@@ -100,6 +102,18 @@ export async function createFolder(): Promise<string> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-stack-'));
   await chmod(folder, 0o755);
   return folder;
+}
+
+/** A folder where `serve` finds a migrated database without keys, as after a first start that was interrupted. */
+export async function createFolderWithDatabase(): Promise<string> {
+  const folder = await createFolder();
+  await addDatabase(folder);
+  return folder;
+}
+
+/** Puts such a database into a folder: `serve` takes seconds to make one. */
+export async function addDatabase(folder: string): Promise<void> {
+  await copyDatabaseFolder(inject('databaseFolder'), path.join(folder, 'data/postgres'));
 }
 
 /** Kills everything that still uses the folder, and removes it. */

@@ -5,12 +5,12 @@ import { FAMILY, FLEET, familyPath } from '../../../cli/demo/fleet.ts';
 import { registerFleet } from '../../../cli/demo/register-fleet.ts';
 import { createBaseModelVersion, isEndOfJob, listJobs } from '../../../openapi/clients/typescript/src/index.ts';
 import { eventually } from '../../eventually.ts';
-import { createFolder, processesOf, removeFolder, serve } from './readapt.ts';
+import { createFolderWithDatabase, processesOf, removeFolder, serve } from './readapt.ts';
 
 let folder: string;
 
 beforeEach(async () => {
-  folder = await createFolder();
+  folder = await createFolderWithDatabase();
 });
 afterEach(() => removeFolder(folder));
 
