@@ -76,7 +76,7 @@ const CASES: readonly Case[] = [
     tokens: 2048,
     labels: 2000,
     rank: 8,
-    vocabSize: 65_536,
+    vocabSize: 32_768,
     recompute: 'scores',
   },
   {
@@ -86,7 +86,7 @@ const CASES: readonly Case[] = [
     tokens: 2048,
     labels: 2000,
     rank: 8,
-    vocabSize: 65_536,
+    vocabSize: 32_768,
     recompute: 'scores',
   },
   {
@@ -96,7 +96,7 @@ const CASES: readonly Case[] = [
     tokens: 1024,
     labels: 1000,
     rank: 8,
-    vocabSize: 65_536,
+    vocabSize: 32_768,
     cap: 30,
     recompute: 'scores',
   },
@@ -114,10 +114,10 @@ const CASES: readonly Case[] = [
   { name: 'losses alone', kind: 'labelLosses', rows: 2, tokens: 512, labels: 256, rank: 8, recompute: 'cheap' },
 ];
 
-/** 94 million weights in layers, which are large beside embeddings and process. */
+/** 47 million weights in layers, which are large beside embeddings and process. */
 const int8Config = {
   ...config,
-  numLayers: 8,
+  numLayers: 4,
   hiddenSize: 1024,
   intermediateSize: 2816,
   numHeads: 16,

@@ -12,7 +12,7 @@ import { createFilesystemStore } from '../../../src/platform/artifacts/index.ts'
 import { startEmbeddedPostgres } from '../../../src/platform/embedded/index.ts';
 import { createDatabase, type Database } from '../../../src/platform/database/database.ts';
 import { problemsOf } from '../../faults/support/checks.ts';
-import { startRollout } from '../../faults/support/fleet.ts';
+import { FEW_ADAPTERS, startRollout } from '../../faults/support/fleet.ts';
 import { createReference } from '../../faults/support/reference.ts';
 import { BASE, createTinyFamily, removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 import { eventually } from '../../eventually.ts';
@@ -49,7 +49,8 @@ export function useKilledTree() {
 
   async function start(name: string) {
     const { url, operatorKey } = await serve(folder, [], { env: env() });
-    const rolloutId = await startRollout({ origin: url, operatorKey: operatorKey!, family }, name);
+    const service = { origin: url, operatorKey: operatorKey!, family };
+    const rolloutId = await startRollout(service, name, undefined, FEW_ADAPTERS);
     return { url, operatorKey: operatorKey!, rolloutId };
   }
 
