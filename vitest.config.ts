@@ -4,7 +4,9 @@ import { selectFiles } from './test/short-run.ts';
 
 interface Options {
   readonly globalSetup?: readonly string[];
-  /** Mode of vitest (`--mode`): `short` for the files of `npm test`, `rest` for what it leaves out. Default: all files. */
+  /**
+   * Mode of vitest (`--mode`): `short` for the files of `npm test`, `rest` for what it leaves out. Default: all files.
+   */
   readonly mode?: string;
 }
 

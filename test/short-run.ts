@@ -1,6 +1,6 @@
 /**
- * The tests of `npm test`: every feature of the README once on the real database, queue, worker and child process, in four minutes on two
- * cores. `npm run test:rest` runs what is left, and `npm run test:all` both.
+ * The tests of `npm test`: every feature of the README once on the real database, queue, worker and child process, in
+ * four minutes on two cores. `npm run test:rest` runs what is left, and `npm run test:all` both.
  */
 import { existsSync } from 'node:fs';
 

@@ -1,4 +1,5 @@
-// Setup file of projects whose tests start processes and threads of the product: they run compiled modules (`./compile.ts`).
+// Setup file of projects whose tests start processes and threads of the product: they run compiled modules
+// (`./compile.ts`).
 import { vi } from 'vitest';
 import { compiledModule } from './index.ts';
 

@@ -13,7 +13,7 @@ interface Manifest {
 /** Folders whose modules run in the processes that tests start. */
 const SOURCES = ['core', 'src', 'workers', 'cli', 'openapi/clients/typescript/src', 'test'];
 
-/** What those processes read beside their modules. */
+/** Files and folders that those processes read beside their modules. */
 const LINKED = ['dashboard', 'examples', 'node_modules', 'package.json', 'prisma', 'scripts'];
 
 /** Packages that have to be where npm has put them: they come with binaries, threads or files of their own. */
@@ -27,10 +27,15 @@ const INSTALLED = [
   'pino-pretty',
 ];
 
-/** Modules that stay files of their own, because one has to run before the other: what is put together may run in another order. */
+/**
+ * Modules that stay files of their own, because one has to run before the other: what is put together may run in
+ * another order.
+ */
 const ORDERED = /\/(disable-telemetry|onnx-runtime)\.ts$/;
 
-/** Lets each module find its place, which is what it would know if it were a file of its own and not a part of others. */
+/**
+ * Lets each module find its place, which is what it would know if it were a file of its own and not a part of others.
+ */
 const ownPlaces = (dist: string): Plugin => ({
   name: 'own-places',
   setup: ({ onLoad, onResolve }) => {
@@ -52,10 +57,10 @@ const ownPlaces = (dist: string): Plugin => ({
 });
 
 /**
- * Makes a folder that is laid out as the package is: a JavaScript module in `dist` for each TypeScript module, and a command that runs
- * them. What the modules have in common, and most of the packages that they import, is put into few files, once and ahead: a process
- * of the service takes 2.4 s of processor time to load its 2,100 files, through tsx even more, and 0.9 s to load these.
- * The command can be run by npx in `installed`. Returns the folder.
+ * Makes a folder that is laid out as the package is: a JavaScript module in `dist` for each TypeScript module, and a
+ * command that runs them. What the modules have in common, and most of the packages that they import, is put into few
+ * files, once and ahead: a process of the service takes 2.4 s of processor time to load its 2,100 files, through tsx
+ * even more, and 0.9 s to load these. The command can be run by npx in `installed`. Returns the folder.
  */
 export async function compileCheckout(): Promise<string> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-compiled-'));

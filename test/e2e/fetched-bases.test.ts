@@ -83,7 +83,7 @@ const cacheOf = (name: string) => path.join(folder, `bases-of-${name}`);
 const basesOf = async (name: string) =>
   (await readdir(cacheOf(name))).filter((entry) => /^[0-9a-f]{40}$/.test(entry)).sort();
 
-test('two workers without a shared folder of bases fetch them from a hub, over a kill in the middle of a fetch', async () => {
+test('two workers without a shared folder fetch bases from a hub, over a kill in the middle of a fetch', async () => {
   const commits = [
     await hub.publishFolder(REPO, family.oldBase, 'hf_secret'),
     await hub.publishFolder(REPO, family.newBase, 'hf_secret'),

@@ -30,7 +30,10 @@ const ADAPTERS = [
 /** Name of an adapter of a round. */
 type AdapterName = (typeof ADAPTERS)[number]['name'];
 
-/** Adapters for a rollout that is about its bases or processes: one trains in vain, one needs the old base, one is refined. */
+/**
+ * Adapters for a rollout that is about its bases or processes: one trains in vain, one needs the old base, one is
+ * refined.
+ */
 export const FEW_ADAPTERS: readonly AdapterName[] = ['never-ready', 'relative', 'refined'];
 
 /** The options of all rollouts of the campaign. */
@@ -45,7 +48,7 @@ export const OPTIONS = {
   seed: 4,
 } as const;
 
-/** Where the files of both versions are. */
+/** Places of the files of both versions. */
 type BasePlaces = readonly [BasePlace, BasePlace];
 type BasePlace = { readonly path: string } | { readonly source: string };
 

@@ -97,7 +97,8 @@ const STATEMENTS = [
      (CASE WHEN n = 1 THEN 'adapting' WHEN n < 5 THEN 'analyzing' WHEN n < 9 THEN 'cancelled' ELSE 'completed' END)::rollout_state,
      '{}', CASE WHEN n < 8 THEN NULL ELSE now() END
    FROM generate_series(1, ${LARGE}) n`,
-  // Rollout 1 has half of the jobs. The first hundred of them are not finished, and the first ten have a lease that has run out.
+  // Rollout 1 has half of the jobs. The first hundred of them are not finished, and the first ten have a lease that has
+  // run out.
   `INSERT INTO jobs (id, tenant_id, rollout_id, adapter_id, source_version_id, kind, state, strategy, metric_name, updated_at,
      finished_at, started_at, ready_at, ttr_ms, baselines_pending, lease_owner, lease_expires_at)
    SELECT ${id('job', 'n')}, ${tenantOf('n')}, ${id('rol', `CASE WHEN n <= ${LARGE} THEN 1 ELSE n - ${LARGE} + 8 END`)},

@@ -7,7 +7,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ModelConfig } from '../../../core/models/config/model-config.ts';
 import { saveRandomBase } from '../../unit/engine/support/saved-base.ts';
 
-/** Run from its source: a process needs 80 to 160 MB more so than one of compiled modules, and the plan has to hold in a checkout as well. */
+/**
+ * Run from its source: a process needs 80 to 160 MB more so than one of compiled modules, and the plan has to hold in a
+ * checkout as well.
+ */
 const CHILD = path.join(import.meta.dirname, 'support/peak-child.ts');
 
 /** Folders of a base and of its cache. */

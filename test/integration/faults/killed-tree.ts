@@ -54,7 +54,7 @@ export function useKilledTree() {
     return { url, operatorKey: operatorKey!, rolloutId };
   }
 
-  /** What an operator asks a running stack for. */
+  /** Requests of an operator to a running stack. */
   function asked(origin: string, operatorKey: string, rolloutId: string) {
     const client = patientClient(origin, operatorKey);
     const request = { client, path: { id: rolloutId } };
@@ -108,7 +108,7 @@ export function useKilledTree() {
       return eventually('a job is trained', freeze);
     },
 
-    /** What a machine does that loses its power, except that its disk keeps what was not synced. */
+    /** Kills every process at once, as a power failure does, except that the disk keeps what was not synced. */
     async killEverything(): Promise<void> {
       const postmaster = await postmasterOf(path.join(folder, 'data'));
       const running = await processesOf(folder);
@@ -123,7 +123,9 @@ export function useKilledTree() {
       );
     },
 
-    /** Checks what the rollout has left as the fault campaign does: rows, artifacts, and the bits of an undisturbed run. */
+    /**
+     * Checks what the rollout has left as the fault campaign does: rows, artifacts, and the bits of an undisturbed run.
+     */
     async expectUndisturbed(origin: string, check: (db: Database, rolloutId: string) => Promise<void>): Promise<void> {
       const { operatorKey, rolloutId } = await started;
       const dataDir = path.join(folder, 'data');

@@ -4,11 +4,11 @@ import { useKilledTree } from './killed-tree.ts';
 
 const tree = useKilledTree();
 
-test('paused in the middle of a training, killed with everything and resumed, a rollout ends with the same bits', async () => {
+test('paused in a training, killed with everything and resumed, a rollout ends with the same bits', async () => {
   const first = await tree.start('paused');
   const training = async () => (await first.jobs()).find(({ state }) => state === 'fine_tuning');
-  // Once it goes on in the same processes, unless the pause takes so long that the worker kills the stopped one, and once it is the next
-  // start that resumes it.
+  // Once it goes on in the same processes, unless the pause takes so long that the worker kills the stopped one, and
+  // once it is the next start that resumes it.
   const { job: interrupted, thaw } = await tree.freezeTraining(training);
   expect(await first.change('pause')).toMatchObject({ state: 'paused' });
   thaw();

@@ -3,7 +3,7 @@ import { useKilledTree } from './killed-tree.ts';
 
 const tree = useKilledTree();
 
-test('kill −9 of API, worker, training process and PostgreSQL at once: the next start ends the rollout as if nothing had happened', async () => {
+test('kill −9 of API, worker, training process and PostgreSQL at once: the next start ends the rollout', async () => {
   const first = await tree.start('killed');
   await tree.freezeTraining(async () => (await first.jobs()).find(({ state }) => state === 'fine_tuning'));
   await tree.killEverything();

@@ -6,9 +6,9 @@ import type { ArtifactStore } from '../../../src/platform/artifacts/artifact-sto
 import { withTransaction, type Database } from '../../../src/platform/database/database.ts';
 import { newId } from '../../../src/platform/contract/ids.ts';
 
-/** What the scripted training process does, as `behavior.json` in the folder of the new base. */
+/** Script of the training process: it reads this as `behavior.json` in the folder of the new base. */
 export interface Behavior {
-  /** How an adaptation ends. */
+  /** End of each adaptation. */
   outcome?: 'ready' | 'not_ready' | 'permanent' | 'transient';
   /** Waits in fine-tuning until the job is cancelled. */
   hang?: boolean;
@@ -18,17 +18,17 @@ export interface Behavior {
   deaf?: boolean;
   /** If this file does not exist, creates it and kills itself in fine-tuning. */
   crashOnce?: string;
-  /** How the making of a provisional version ends: badly, or badly once, until this file exists. Default: well. */
+  /** Failure of a provisional version: `permanent`, or a file that is created as it fails once. Default: none. */
   provisional?: string;
-  /** How the measurement of baselines ends that jobs have left out. Default: well. */
+  /** End of the measurement of baselines that jobs have left out. Default: success. */
   baselines?: 'permanent' | 'hang';
-  /** How the measurement of a version on this base ends. Default: well, when the file of `until` exists. */
+  /** End of the measurement of a version on this base. Default: success, once the file of `until` exists. */
   outcomes?: 'permanent' | 'hang';
   /** File to which each request writes its type and its job. */
   log?: string;
   /** Number of candidates to publish. */
   publications?: number;
-  /** Share of the gate rows that what is published has wrong and its predecessor had right. Default: nobody has compared them. */
+  /** Share of gate rows on which the published version is wrong and its predecessor was right. Default: not compared. */
   negativeFlips?: number;
   /** Hidden size of the base. Bases of different sizes are incompatible. */
   hiddenSize?: number;
@@ -53,7 +53,7 @@ export interface Fleet {
 export interface FleetSize {
   tenants: number;
   adapters: number;
-  /** How many adapters each tenant has, in their order. Default: they are assigned to the tenants in turn. */
+  /** Number of adapters of each tenant, in order. Default: the tenants get them in turn. */
   of?: readonly number[];
 }
 

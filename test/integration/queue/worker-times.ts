@@ -1,4 +1,7 @@
-/** Times of the workers that tests start, in milliseconds. A busy machine may let one wait for a while before it loses what it holds. */
+/**
+ * Times of the workers that tests start, in milliseconds. A busy machine may let one wait for a while before it loses
+ * what it holds.
+ */
 export const WORKER_TIMES = { leaseMs: 15_000, heartbeatMs: 100, lockMs: 15_000, stalledCheckMs: 500, sweepMs: 300 };
 
 /** Those of workers that are killed: what they held is soon taken over. */

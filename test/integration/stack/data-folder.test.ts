@@ -19,7 +19,8 @@ test('a second serve on the same data folder is refused with the process that us
   expect(second.code).toBe(2);
   expect(second.output).toContain(
     `readapt: the data folder ${dataDir} is in use by process ${first.child.pid} (${process.execPath} ` +
-      `${compiledCommand()} serve --no-worker): stop that process, or set READAPT_DATA_DIR (--data-dir) to another folder`,
+      `${compiledCommand()} serve --no-worker): stop that process, ` +
+      'or set READAPT_DATA_DIR (--data-dir) to another folder',
   );
 
   const answer = await fetch(`${first.url}/v1/tenants`, { headers: bearer(first.operatorKey!) });

@@ -38,7 +38,7 @@ async function ask(server: Served, url: string, body?: object): Promise<Answer> 
 const checkOf = ({ body }: Answer, name: string) =>
   (body.checks as { name: string; ok: boolean; reason: string | null }[]).find((check) => check.name === name);
 
-test('after kill −9 of PostgreSQL it is started again, and API and worker go on; meanwhile /readyz says what is wrong', async () => {
+test('after kill −9 of PostgreSQL it is started again, API and worker go on, and /readyz says why it waits', async () => {
   const server = await serve(folder, [], { env: { READAPT_ALLOWED_ROOTS: FAMILY } });
   await printed(server, /worker started/);
   expect((await ask(server, '/v1/tenants', { name: 'before' })).status).toBe(201);

@@ -32,7 +32,7 @@ async function ask<T>(method: 'GET' | 'POST', url: string, body?: object): Promi
   return (await answer.json()) as T;
 }
 
-test('the worker beside a service keeps its process while it waits for its release, and then does what has come', async () => {
+test('a drained worker beside a service keeps its process until its release, and then works on', async () => {
   const worker = await eventually('it is listed', async () => {
     const { data } = await ask<{ data: { id: string; pid: number }[] }>('GET', '/v1/workers');
     return data[0];

@@ -129,7 +129,7 @@ const readiness = async (server: Served) => {
   return { status, failed: checks.filter(({ ok }) => !ok).map(({ name, reason }) => ({ name, reason })) };
 };
 
-/** What /readyz says as soon as it is not ready. */
+/** Waits until /readyz is not ready, and returns its answer. */
 const untilNotReady = (server: Served) =>
   eventually('/readyz is not ready', async () => {
     const found = await readiness(server);
@@ -142,7 +142,7 @@ const FULL = {
 };
 
 describe.skipIf(!canMount)('a full disk (tmpfs)', () => {
-  test('of the artifacts: datasets and adapters are answered with 507, and /readyz is not ready until there is space', async () => {
+  test('of the artifacts: uploads are answered with 507, and /readyz is not ready until there is space', async () => {
     const artifacts = await mountTmpfs('artifacts', '4M');
     await addDatabase(folder);
     const { server, dataset, version } = await prepare();

@@ -44,7 +44,7 @@ describe('the keys of a data folder', () => {
     await rm(file, { recursive: true });
   });
 
-  test('the next start makes it, in a file that only its owner may read, and in no output that a log may keep', async () => {
+  test('the next start writes it to a file that only its owner may read, and to no output', async () => {
     server = await serve(folder, ['--no-worker']);
     expect(server.output()).toContain(`operator key written to ${file}`);
     expect(server.output()).not.toMatch(KEY);
@@ -52,7 +52,7 @@ describe('the keys of a data folder', () => {
     expect(await statusWith(server.url, (await readFile(file, 'utf8')).trim())).toBe(200);
   });
 
-  test('readapt keys create --operator makes one beside a running service, and with a stopped one starts and stops its database', async () => {
+  test('keys create --operator uses the database of a running service, and starts that of a stopped one', async () => {
     const beside = await create(['--operator', '--name', 'night shift', '--json']);
     expect(beside.code).toBe(0);
     const created = JSON.parse(beside.output) as { name: string; key: string; expires_at: null };

@@ -9,7 +9,7 @@ import { processIdentity } from '../../../src/platform/embedded/processes.ts';
 import { eventually } from '../../eventually.ts';
 import { copyDatabaseFolder } from '../support/database-folder.ts';
 
-/** How a process is started: by Node itself, or by npm, which puts a shell in between. */
+/** Ways to start a process: by Node itself, or by npm, which puts a shell in between. */
 const LAUNCHERS = {
   node: () => ({ command: [process.execPath, compiledCommand()], cwd: packageFolder() }),
   'npm run': () => ({ command: ['npm', 'run', '--silent', 'readapt', '--'], cwd: packageFolder() }),

@@ -14,7 +14,10 @@ declare module 'vitest' {
   export interface ProvidedContext {
     /** Connection string of the server's database `postgres`. */
     postgresUrl: string;
-    /** Folder of an embedded PostgreSQL with the migrated database of a service, for data folders (`database-folder.ts`). */
+    /**
+     * Folder of an embedded PostgreSQL with the migrated database of a service, for data folders
+     * (`database-folder.ts`).
+     */
     databaseFolder: string;
   }
 }
@@ -50,7 +53,9 @@ async function createDatabaseFolder(folder: string): Promise<string> {
   return copy;
 }
 
-/** Memory if there is plenty of it, because other programs may keep the disk busy; else the folder for temporary files. */
+/**
+ * Memory if there is plenty of it, because other programs may keep the disk busy; else the folder for temporary files.
+ */
 async function placeOfData(): Promise<string> {
   const memory = '/dev/shm';
   const space = await statfs(memory).catch(() => null);

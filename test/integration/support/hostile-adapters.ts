@@ -6,7 +6,7 @@ export type AdapterFiles = Readonly<Record<string, Buffer>>;
 /** An adapter that is made to cost its reader time or memory. */
 export interface HostileAdapter {
   readonly files: () => AdapterFiles;
-  /** What the refusal says. */
+  /** Text of the refusal. */
   readonly refusal: RegExp;
 }
 

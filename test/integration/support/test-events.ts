@@ -12,7 +12,7 @@ export function unknownEvent(event: {
   return { data: {}, ...event, type: 'test.happened' } as unknown as NewEvent;
 }
 
-/** What the catalog of events does not say of the events in a database. Those of {@link unknownEvent} do not count. */
+/** Lists events in a database that do not match the catalog of events. Those of {@link unknownEvent} do not count. */
 export async function undescribedEvents(url: string): Promise<string[]> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
