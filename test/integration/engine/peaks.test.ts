@@ -117,10 +117,10 @@ const CASES: readonly Case[] = [
   { name: 'losses alone', kind: 'labelLosses', rows: 2, tokens: 512, labels: 256, rank: 8, recompute: 'cheap' },
 ];
 
-/** 47 million weights in layers, which are large beside embeddings and process. */
+/** 94 million weights in layers, which are large beside embeddings and process. */
 const int8Config = {
   ...config,
-  numLayers: 4,
+  numLayers: 8,
   hiddenSize: 1024,
   intermediateSize: 2816,
   numHeads: 16,

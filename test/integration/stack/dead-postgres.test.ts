@@ -13,7 +13,7 @@ import {
   type Served,
 } from './readapt.ts';
 
-const FAMILY = path.resolve('examples/demo-family');
+const BASE = path.resolve('test/fixtures/golden/broken/control/base');
 
 let folder: string;
 
@@ -39,7 +39,7 @@ const checkOf = ({ body }: Answer, name: string) =>
   (body.checks as { name: string; ok: boolean; reason: string | null }[]).find((check) => check.name === name);
 
 test('after kill −9 of PostgreSQL it is started again, API and worker go on, and /readyz says why it waits', async () => {
-  const server = await serve(folder, [], { env: { READAPT_ALLOWED_ROOTS: FAMILY } });
+  const server = await serve(folder, [], { env: { READAPT_ALLOWED_ROOTS: BASE } });
   await printed(server, /worker started/);
   expect((await ask(server, '/v1/tenants', { name: 'before' })).status).toBe(201);
   const dataDir = path.join(folder, 'data');
@@ -80,10 +80,11 @@ test('after kill −9 of PostgreSQL it is started again, API and worker go on, a
   expect(data.map(({ name }) => name).sort()).toEqual(['after-1', 'after-2', 'before']);
   // The worker still takes jobs from the queue.
   await ask(server, '/v1/base-models', { name: 'demo' });
-  const add = (version: string) =>
-    ask(server, '/v1/base-models/demo/versions', { version, path: path.join(FAMILY, `v${version}`), rollout: {} });
-  expect((await ask(server, '/v1/base-models/demo/versions', { version: '1', path: `${FAMILY}/v1` })).status).toBe(201);
-  const { rollout } = (await add('2')).body as { rollout: { id: string } };
+  const versions = '/v1/base-models/demo/versions';
+  expect((await ask(server, versions, { version: '1', path: BASE })).status).toBe(201);
+  const { rollout } = (await ask(server, versions, { version: '2', path: BASE, rollout: {} })).body as {
+    rollout: { id: string };
+  };
   await eventually(
     'the rollout is completed',
     async () => (await ask(server, `/v1/rollouts/${rollout.id}`)).body.state === 'completed',
