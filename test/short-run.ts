@@ -4,10 +4,10 @@
  */
 import { existsSync } from 'node:fs';
 
-/** For each feature, the integration and end-to-end tests that run in `npm test`. */
+/** For each feature, tests that run in `npm test`. */
 const FEATURES: Readonly<Record<string, readonly string[]>> = {
-  'a new version carries a fleet over, and a killed worker resumes': ['test/e2e/rollout.test.ts'],
-  'one adapter without a server': ['test/integration/adaptation/recorded-jobs.test.ts'],
+  'a new version carries a fleet over, and a killed worker resumes from its checkpoint': ['test/e2e/rollout.test.ts'],
+  'one adapter without a server': ['test/unit/cli/rebase.test.ts'],
   'the service, its database and its keys': [
     'test/integration/stack/data-folder.test.ts',
     'test/integration/stack/key-commands.test.ts',
@@ -43,7 +43,6 @@ const FEATURES: Readonly<Record<string, readonly string[]>> = {
     'test/integration/rollouts/provisional/requests.test.ts',
     'test/integration/rollbacks/rollback.test.ts',
   ],
-  'training and its checkpoints': ['test/integration/training/abort.test.ts'],
   'the terminal, and Kubernetes': [
     'test/integration/terminal/watch-rollout.test.ts',
     'test/integration/terminal/export-kubernetes.test.ts',
@@ -73,19 +72,17 @@ const FEATURES: Readonly<Record<string, readonly string[]>> = {
     'test/integration/housekeeping/retention.test.ts',
     'test/integration/housekeeping/doctor.test.ts',
   ],
-  devices: ['test/integration/cli/devices-check.test.ts'],
+  devices: ['test/unit/cli/devices/devices.test.ts'],
 };
 
-/** Unit tests that take 5 s or more of a core each. The others all run in `npm test`. */
+/** Unit tests that take 5 s or more of a core each. All others run in `npm test`. */
 const LONG_UNIT_TESTS: readonly string[] = [
   'test/unit/adaptation/curtailed-looks.test.ts',
   'test/unit/adaptation/distillation/distilled-job.test.ts',
   'test/unit/adaptation/prompts/prompts-alone.test.ts',
   'test/unit/artifacts/stored-files.test.ts',
-  'test/unit/cli/devices/devices.test.ts',
   'test/unit/cli/fixtures.test.ts',
   'test/unit/cli/kubernetes/export-files.test.ts',
-  'test/unit/cli/rebase.test.ts',
   'test/unit/cli/worker-supervisor.test.ts',
   'test/unit/client/ended-requests.test.ts',
   'test/unit/data/dataset.test.ts',
