@@ -75,10 +75,11 @@ const FEATURES: Readonly<Record<string, readonly string[]>> = {
   devices: ['test/unit/cli/devices/devices.test.ts'],
 };
 
-/** Unit tests that take 5 s or more of a core each. All others run in `npm test`. */
+/** Unit tests that take 4 s or more of a core each. All others run in `npm test`. */
 const LONG_UNIT_TESTS: readonly string[] = [
   'test/unit/adaptation/curtailed-looks.test.ts',
   'test/unit/adaptation/distillation/distilled-job.test.ts',
+  'test/unit/adaptation/job-fusion.test.ts',
   'test/unit/adaptation/prompts/prompts-alone.test.ts',
   'test/unit/artifacts/stored-files.test.ts',
   'test/unit/cli/fixtures.test.ts',
@@ -88,13 +89,18 @@ const LONG_UNIT_TESTS: readonly string[] = [
   'test/unit/data/dataset.test.ts',
   'test/unit/engine/cache/graph-cache-program.test.ts',
   'test/unit/engine/decoder/attention-blocks.test.ts',
+  'test/unit/engine/decoder/soft-targets.test.ts',
+  'test/unit/engine/devices/probe/probe.test.ts',
   'test/unit/engine/generation/cached-logits.test.ts',
   'test/unit/engine/golden.test.ts',
+  'test/unit/engine/memory/memory.test.ts',
   'test/unit/engine/runtimes.test.ts',
   'test/unit/formats/hostile-adapters.test.ts',
   'test/unit/formats/peft-versions.test.ts',
   'test/unit/method/evolution/folder-evolution.test.ts',
+  'test/unit/method/gate/readiness-gate.test.ts',
   'test/unit/method/gate/simulated-jobs.test.ts',
+  'test/unit/openapi/document.test.ts',
   'test/unit/statistics/paired-statistics.test.ts',
   'test/unit/training/int8-training.test.ts',
   'test/unit/workers/bases/base-cache.test.ts',
