@@ -1,24 +1,31 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 import { PATIENCE_MS } from './test/patience.ts';
+import { selectFiles } from './test/short-run.ts';
 
 interface Options {
   readonly globalSetup?: readonly string[];
   /** Globs of the test files. Default: those in `test/NAME`. */
   readonly include?: readonly string[];
+  /**
+   * Mode of vitest (`--mode`): `short` for the files of `npm test`, `rest` for what it leaves out. Default: all files.
+   */
+  readonly mode?: string;
 }
 
 /**
- * How long a test or a hook may take, in milliseconds: many times what it takes alone, because a machine may do much else meanwhile, and
- * more than it waits for one thing, so that a failure names that.
+ * Timeout of a test or a hook, in milliseconds: many times what it takes alone, because a machine may do much else
+ * meanwhile, and more than it waits for one thing, so that a failure names that.
  */
 const TIMEOUT_MS = 2.5 * PATIENCE_MS;
 
 /** Makes the project of one kind of test, so that each kind can be run alone (`npm run test:unit`). */
-function project(name: string, { globalSetup = [], include = [`test/${name}/**/*.test.ts`] }: Options = {}) {
+function project(name: string, { globalSetup = [], mode = '', include }: Options = {}) {
+  const selected = selectFiles(name, mode);
   // Its files share the modules of a process: loading and compiling them anew for each took half of the processor time.
   const test = {
     name,
-    include: [...include],
+    include: [...(include ?? selected.include)],
+    exclude: [...configDefaults.exclude, ...selected.exclude],
     environment: 'node' as const,
     isolate: false,
     expect: { poll: { timeout: PATIENCE_MS, interval: 20 } },
@@ -34,12 +41,12 @@ function compiledProject(name: string, { globalSetup = [], ...rest }: Options = 
   return { test: { ...test, setupFiles: ['test/compiled/child-modules.ts'] } };
 }
 
-export default defineConfig({
+export default defineConfig(({ mode }) => ({
   test: {
     projects: [
-      compiledProject('unit'),
-      compiledProject('integration', { globalSetup: ['test/integration/support/global-setup.ts'] }),
-      compiledProject('e2e'),
+      compiledProject('unit', { mode }),
+      compiledProject('integration', { mode, globalSetup: ['test/integration/support/global-setup.ts'] }),
+      compiledProject('e2e', { mode }),
       compiledProject('production'),
       compiledProject('upgrade'),
       compiledProject('attack'),
@@ -56,4 +63,4 @@ export default defineConfig({
     // `npm test` has a third, which computes while others wait for what they have started.
     maxWorkers: 2,
   },
-});
+}));

@@ -1,4 +1,4 @@
-// Setup file of the projects whose tests start processes and threads of the product: these run compiled modules
+// Setup file of projects whose tests start processes and threads of the product: they run compiled modules
 // (`./compile.ts`).
 import { vi } from 'vitest';
 import { compiledModule } from './index.ts';

@@ -13,7 +13,7 @@ interface Manifest {
 /** Folders with the modules that run in the processes started by tests. */
 const SOURCES = ['core', 'src', 'workers', 'cli', 'openapi/clients/typescript/src', 'test'];
 
-/** Files and folders that those processes read besides their modules. */
+/** Files and folders that those processes read beside their modules. */
 const LINKED = ['dashboard', 'examples', 'node_modules', 'package.json', 'prisma', 'scripts'];
 
 /** Packages that must stay where npm installed them, because they come with binaries, threads or files of their own. */
@@ -27,12 +27,14 @@ const INSTALLED = [
   'pino-pretty',
 ];
 
-/** Modules that stay separate files, because bundling could change the order in which they run. */
+/**
+ * Modules that stay files of their own, because one has to run before the other: what is put together may run in
+ * another order.
+ */
 const ORDERED = /\/(disable-telemetry|onnx-runtime)\.ts$/;
 
 /**
- * Plugin that replaces `import.meta.url`, `filename` and `dirname` by those of a separate module, because bundling
- * changes them.
+ * Lets each module find its place, which is what it would know if it were a file of its own and not a part of others.
  */
 const ownPlaces = (dist: string): Plugin => ({
   name: 'own-places',
@@ -55,11 +57,10 @@ const ownPlaces = (dist: string): Plugin => ({
 });
 
 /**
- * Creates a folder laid out like the package: a JavaScript module in `dist` per TypeScript module, and a command that
- * runs them. Shared code and most imported packages are bundled into a few files, once, up front: loading its 2,100
- * files costs a process of the service 2.4 s of processor time, more through tsx, but only 0.9 s this way. npx can run
- * the command in `installed`.
- * @returns the folder
+ * Makes a folder that is laid out as the package is: a JavaScript module in `dist` for each TypeScript module, and a
+ * command that runs them. What the modules have in common, and most of the packages that they import, is put into few
+ * files, once and ahead: a process of the service takes 2.4 s of processor time to load its 2,100 files, through tsx
+ * even more, and 0.9 s to load these. The command can be run by npx in `installed`. Returns the folder.
  */
 export async function compileCheckout(): Promise<string> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-compiled-'));

@@ -27,7 +27,16 @@ const ADAPTERS = [
   { name: 'refined', tenant: 'one', metric: 'loss', gate: { kind: 'absolute', target: 50 } },
 ] as const;
 
-/** Options of all rollouts of the campaign. */
+/** Name of an adapter of a round. */
+type AdapterName = (typeof ADAPTERS)[number]['name'];
+
+/**
+ * Adapters for a rollout that is about its bases or processes: one trains in vain, one needs the old base, one is
+ * refined.
+ */
+export const FEW_ADAPTERS: readonly AdapterName[] = ['never-ready', 'relative', 'refined'];
+
+/** The options of all rollouts of the campaign. */
 export const OPTIONS = {
   strategy: 'auto',
   max_steps: 100,
@@ -39,28 +48,31 @@ export const OPTIONS = {
   seed: 4,
 } as const;
 
-/** Locations of both versions' files. */
+/** Places of the files of both versions. */
 type BasePlaces = readonly [BasePlace, BasePlace];
 type BasePlace = { readonly path: string } | { readonly source: string };
 
 /**
- * Registers a base model, tenants and adapters for a round, and starts a rollout to version 2.
+ * Registers a base model, tenants and adapters of a round's own, and starts a rollout to version 2.
+ * @param names of the adapters; default: all of them
  * @returns its identifier
  */
 export async function startRollout(
   { origin, operatorKey, family }: Pick<FaultStack, 'origin' | 'operatorKey' | 'family'>,
   round: string,
   bases: BasePlaces = [{ path: family.oldBase }, { path: family.newBase }],
+  names: readonly AdapterName[] = ADAPTERS.map(({ name }) => name),
 ): Promise<string> {
+  const adapters = ADAPTERS.filter(({ name }) => names.includes(name));
   const client = retryingClient(origin, operatorKey);
   const { id: model } = await createBaseModel({ client, body: { name: `model-${round}` } });
   const path = { model };
   const first = await createBaseModelVersion({ client, path, body: { version: '1', ...bases[0] } });
   const tenants = new Map<string, string>();
-  for (const name of new Set(ADAPTERS.map(({ tenant }) => tenant))) {
+  for (const name of new Set(adapters.map(({ tenant }) => tenant))) {
     tenants.set(name, (await createTenant({ client, body: { name: `${name}-${round}` } })).id);
   }
-  for (const { name, tenant, metric, gate } of ADAPTERS) {
+  for (const { name, tenant, metric, gate } of adapters) {
     const tenantId = tenants.get(tenant)!;
     const query = { name: `${name}-rows`, tenant_id: tenantId };
     const dataset = await createDataset({ client, query, body: new Blob([toJsonl(tasteDataset())]) });

@@ -100,9 +100,9 @@ const STATEMENTS = [
        ELSE 'completed' END)::rollout_state,
      '{}', CASE WHEN n < 8 THEN NULL ELSE now() END
    FROM generate_series(1, ${LARGE}) n`,
-  // Rollout 1 has half of the jobs. Its first hundred are unfinished, and the first ten have an expired lease.
-  `INSERT INTO jobs (id, tenant_id, rollout_id, adapter_id, source_version_id, kind, state, strategy, metric_name,
-   updated_at,
+  // Rollout 1 has half of the jobs. The first hundred of them are not finished, and the first ten have a lease that has
+  // run out.
+  `INSERT INTO jobs (id, tenant_id, rollout_id, adapter_id, source_version_id, kind, state, strategy, metric_name, updated_at,
      finished_at, started_at, ready_at, ttr_ms, baselines_pending, lease_owner, lease_expires_at)
    SELECT ${id('job', 'n')}, ${tenantOf('n')}, ${id('rol', `CASE WHEN n <= ${LARGE} THEN 1 ELSE n - ${LARGE} + 8 END`)},
      ${id('adp', 'n')}, ${id('adv', 'n')}, (CASE WHEN n % 100 = 0 THEN 'control' ELSE 'adaptation' END)::job_kind,

@@ -8,7 +8,9 @@ beforeAll(async () => {
 });
 afterAll(() => database.close());
 
-/** Runs some work on one connection. @returns the statements that stay prepared, with their number of runs */
+/**
+ * Runs some work on one connection. @returns the statements that are kept prepared there, with how often each has run
+ */
 async function preparedBy(url: string, work: (db: Database) => Promise<unknown>): Promise<[string, number][]> {
   const db = createDatabase(url, { poolSize: 1 });
   try {

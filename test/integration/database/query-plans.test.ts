@@ -48,7 +48,7 @@ afterAll(async () => {
   await service.close();
 });
 
-/** Statements of some work that read more than the bound, with their plans. */
+/** Lists the statements of some work that read or sort more rows than the bound, with their plans. */
 async function excesses(work: () => Promise<unknown>, bound = BOUND): Promise<string[]> {
   const statements = await plans.record(work);
   expect(statements.length).toBeGreaterThan(0);
@@ -210,8 +210,8 @@ async function get(path: string, query: string, key: string): Promise<{ next_cur
     SELECT change_transaction_id || '-' || change_seq AS position FROM jobs ORDER BY change_seq DESC LIMIT 1 OFFSET 20`;
   const [moved] = await service.db.$queryRaw<{ position: string }[]>`
     SELECT change_transaction_id || '-' || change_seq AS position FROM current_versions
-    WHERE base_model_version_id = ${large.baseModelVersion} ORDER BY change_transaction_id DESC,
-      change_seq DESC LIMIT 1 OFFSET 20`;
+    WHERE base_model_version_id = ${large.baseModelVersion}
+    ORDER BY change_transaction_id DESC, change_seq DESC LIMIT 1 OFFSET 20`;
   const filled = query
     .replace('CURRENT_POSITION', moved!.position)
     .replace('DIGEST', `sha256:${'5'.padStart(64, '0')}`)
@@ -298,9 +298,7 @@ describe('what is polled reads little', () => {
     expect(await excesses(() => poll(`/v1/jobs/${large.job}?made`), 100)).toEqual([]);
   });
 
-  const ENGINE_REQUEST =
-    'what an engine asks for takes one statement besides that for the key, and so does an unchanged answer';
-  test(ENGINE_REQUEST, async () => {
+  test('a question of an engine takes one statement besides that for the key, also if nothing has changed', async () => {
     const { name } = await service.db.adapter.findUniqueOrThrow({ where: { id: large.adapter } });
     const owner = await service.db.tenant.findUniqueOrThrow({ where: { id: large.tenant } });
     const base = `base_model_version=${large.baseModelVersion}`;

@@ -8,8 +8,8 @@ import type { ModelConfig } from '../../../core/models/config/model-config.ts';
 import { saveRandomBase } from '../../unit/engine/support/saved-base.ts';
 
 /**
- * Script run from its source: that takes 80 to 160 MB more than compiled modules, and the memory plan must hold in a
- * checkout too.
+ * Run from its source: a process needs 80 to 160 MB more so than one of compiled modules, and the plan has to hold in a
+ * checkout as well.
  */
 const CHILD = path.join(import.meta.dirname, 'support/peak-child.ts');
 
@@ -79,7 +79,7 @@ const CASES: readonly Case[] = [
     tokens: 2048,
     labels: 2000,
     rank: 8,
-    vocabSize: 65_536,
+    vocabSize: 32_768,
     recompute: 'scores',
   },
   {
@@ -89,7 +89,7 @@ const CASES: readonly Case[] = [
     tokens: 2048,
     labels: 2000,
     rank: 8,
-    vocabSize: 65_536,
+    vocabSize: 32_768,
     recompute: 'scores',
   },
   {
@@ -99,7 +99,7 @@ const CASES: readonly Case[] = [
     tokens: 1024,
     labels: 1000,
     rank: 8,
-    vocabSize: 65_536,
+    vocabSize: 32_768,
     cap: 30,
     recompute: 'scores',
   },

@@ -12,12 +12,12 @@ import { createFilesystemStore } from '../../../src/platform/artifacts/index.ts'
 import { startEmbeddedPostgres } from '../../../src/platform/embedded/index.ts';
 import { createDatabase, type Database } from '../../../src/platform/database/database.ts';
 import { problemsOf } from '../../faults/support/checks.ts';
-import { startRollout } from '../../faults/support/fleet.ts';
+import { FEW_ADAPTERS, startRollout } from '../../faults/support/fleet.ts';
 import { createReference } from '../../faults/support/reference.ts';
 import { BASE, createTinyFamily, removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 import { eventually } from '../../eventually.ts';
 import {
-  createFolder,
+  createFolderWithDatabase,
   isAlive,
   killProcess,
   postmasterOf,
@@ -32,7 +32,7 @@ export function useKilledTree() {
   let family: TinyFamily;
   let started: Promise<Awaited<ReturnType<typeof start>>>;
   beforeEach(async () => {
-    folder = await createFolder();
+    folder = await createFolderWithDatabase();
     family = await createTinyFamily();
   });
   afterEach(async () => {
@@ -49,7 +49,8 @@ export function useKilledTree() {
 
   async function start(name: string) {
     const { url, operatorKey } = await serve(folder, [], { env: env() });
-    const rolloutId = await startRollout({ origin: url, operatorKey: operatorKey!, family }, name);
+    const service = { origin: url, operatorKey: operatorKey!, family };
+    const rolloutId = await startRollout(service, name, undefined, FEW_ADAPTERS);
     return { url, operatorKey: operatorKey!, rolloutId };
   }
 
@@ -107,7 +108,7 @@ export function useKilledTree() {
       return eventually('a job is trained', freeze);
     },
 
-    /** Kills all processes, as a power failure would, except that the disk keeps unsynced data. */
+    /** Kills every process at once, as a power failure does, except that the disk keeps what was not synced. */
     async killEverything(): Promise<void> {
       const postmaster = await postmasterOf(path.join(folder, 'data'));
       const running = await processesOf(folder);
@@ -123,8 +124,7 @@ export function useKilledTree() {
     },
 
     /**
-     * Checks the rollout's results like the fault campaign: rows, artifacts, and equality with an undisturbed run to
-     * the bit.
+     * Checks what the rollout has left as the fault campaign does: rows, artifacts, and the bits of an undisturbed run.
      */
     async expectUndisturbed(origin: string, check: (db: Database, rolloutId: string) => Promise<void>): Promise<void> {
       const { operatorKey, rolloutId } = await started;

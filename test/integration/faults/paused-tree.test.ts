@@ -4,13 +4,11 @@ import { useKilledTree } from './killed-tree.ts';
 
 const tree = useKilledTree();
 
-const PAUSED_AND_KILLED =
-  'paused in the middle of a training, killed with everything and resumed, a rollout ends with the same bits';
-test(PAUSED_AND_KILLED, async () => {
+test('paused in a training, killed with everything and resumed, a rollout ends with the same bits', async () => {
   const first = await tree.start('paused');
   const training = async () => (await first.jobs()).find(({ state }) => state === 'fine_tuning');
-  // The rollout is resumed once in the same processes (unless the pause takes so long that the worker kills the stopped
-  // one) and once by the next start.
+  // Once it goes on in the same processes, unless the pause takes so long that the worker kills the stopped one, and
+  // once it is the next start that resumes it.
   const { job: interrupted, thaw } = await tree.freezeTraining(training);
   expect(await first.change('pause')).toMatchObject({ state: 'paused' });
   thaw();

@@ -40,9 +40,7 @@ function startWorker(): WorkerProcess {
   return worker;
 }
 
-const STOPPED_WORKER =
-  'a worker that was stopped for a while and wakes up again does not disturb who has taken its job over';
-test(STOPPED_WORKER, async () => {
+test('a worker that was stopped for a while does not disturb the one that has taken its job over', async () => {
   const { db } = queue.database;
   const rollouts = createRolloutService({ db, producer: queue.producer });
   const jobs = jobServices({ db, producer: queue.producer });

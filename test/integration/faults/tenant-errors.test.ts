@@ -81,9 +81,7 @@ test('a tenant reads a code and a message of the service, and the operator reads
   expect(await tenantReads()).not.toContain(fleet.folder);
 });
 
-const MISSING_BASE_FILE =
-  'a base model version that lacks a file fails its rollout, and only the operator reads where the file should be';
-test(MISSING_BASE_FILE, async () => {
+test('a base model version that lacks a file fails its rollout, and only the operator reads its path', async () => {
   const { db } = api;
   const version = { baseModelId: fleet.baseModelId, servingName: 'served/v3' };
   const id = newId('baseModelVersion');

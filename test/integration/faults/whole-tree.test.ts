@@ -3,10 +3,7 @@ import { useKilledTree } from './killed-tree.ts';
 
 const tree = useKilledTree();
 
-const KILL_OF_EVERYTHING =
-  'kill −9 of API, worker, training process and PostgreSQL at once: ' +
-  'the next start ends the rollout as if nothing had happened';
-test(KILL_OF_EVERYTHING, async () => {
+test('kill −9 of API, worker, training process and PostgreSQL at once: the next start ends the rollout', async () => {
   const first = await tree.start('killed');
   await tree.freezeTraining(async () => (await first.jobs()).find(({ state }) => state === 'fine_tuning'));
   await tree.killEverything();

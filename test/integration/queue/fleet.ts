@@ -6,9 +6,9 @@ import type { ArtifactStore } from '../../../src/platform/artifacts/artifact-sto
 import { withTransaction, type Database } from '../../../src/platform/database/database.ts';
 import { newId } from '../../../src/platform/contract/ids.ts';
 
-/** Behavior of the scripted training process, written to `behavior.json` in the new base's folder. */
+/** Script of the training process: it reads this as `behavior.json` in the folder of the new base. */
 export interface Behavior {
-  /** Outcome of an adaptation. */
+  /** End of each adaptation. */
   outcome?: 'ready' | 'not_ready' | 'permanent' | 'transient';
   /** Waits in fine-tuning until the job is cancelled. */
   hang?: boolean;
@@ -18,17 +18,17 @@ export interface Behavior {
   deaf?: boolean;
   /** File that makes it crash once: if missing, the process creates it and kills itself in fine-tuning. */
   crashOnce?: string;
-  /** Outcome of making a provisional version: an error, or an error once until this file exists (default: success). */
+  /** Failure of a provisional version: `permanent`, or a file that is created as it fails once. Default: none. */
   provisional?: string;
-  /** Outcome of measuring baselines that jobs have left out (default: success). */
+  /** End of the measurement of baselines that jobs have left out. Default: success. */
   baselines?: 'permanent' | 'hang';
-  /** Outcome of measuring a version on this base (default: success, once the file of `until` exists). */
+  /** End of the measurement of a version on this base. Default: success, once the file of `until` exists. */
   outcomes?: 'permanent' | 'hang';
   /** File to which each request appends its type and job. */
   log?: string;
   /** Number of candidates to publish. */
   publications?: number;
-  /** Share of the gate rows that a publication has wrong and its predecessor had right (default: not compared). */
+  /** Share of gate rows on which the published version is wrong and its predecessor was right. Default: not compared. */
   negativeFlips?: number;
   /** Hidden size of the base. Bases of different sizes are incompatible. */
   hiddenSize?: number;
@@ -53,7 +53,7 @@ export interface Fleet {
 export interface FleetSize {
   tenants: number;
   adapters: number;
-  /** Number of adapters per tenant, in order (default: assigned to the tenants in turn). */
+  /** Number of adapters of each tenant, in order. Default: the tenants get them in turn. */
   of?: readonly number[];
 }
 

@@ -18,8 +18,7 @@ afterEach(async () => {
 });
 afterAll(() => queue.close());
 
-const RESTING_WORKER = 'a worker that is told to rest begins no job that waits for the end of another';
-test(`${RESTING_WORKER} (queue on ${queueKind})`, async () => {
+test(`a resting worker begins no job that waits for the end of another (queue on ${queueKind})`, async () => {
   const turns: Promise<unknown>[] = [];
   const backend: QueueBackend = {
     ...queue.backend,

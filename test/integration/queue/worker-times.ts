@@ -1,6 +1,6 @@
 /**
- * Times of workers started by tests, in milliseconds. They are long enough for a busy machine to stall a worker without
- * it losing its leases.
+ * Times of the workers that tests start, in milliseconds. A busy machine may let one wait for a while before it loses
+ * what it holds.
  */
 export const WORKER_TIMES = { leaseMs: 15_000, heartbeatMs: 100, lockMs: 15_000, stalledCheckMs: 500, sweepMs: 300 };
 

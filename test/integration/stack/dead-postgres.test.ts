@@ -3,14 +3,22 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { bearer } from '../support/index.ts';
 import { eventually } from '../../eventually.ts';
-import { createFolder, killProcess, postmasterOf, printed, removeFolder, serve, type Served } from './readapt.ts';
+import {
+  createFolderWithDatabase,
+  killProcess,
+  postmasterOf,
+  printed,
+  removeFolder,
+  serve,
+  type Served,
+} from './readapt.ts';
 
-const FAMILY = path.resolve('examples/demo-family');
+const BASE = path.resolve('test/fixtures/golden/broken/control/base');
 
 let folder: string;
 
 beforeEach(async () => {
-  folder = await createFolder();
+  folder = await createFolderWithDatabase();
 });
 afterEach(() => removeFolder(folder));
 
@@ -30,10 +38,8 @@ async function ask(server: Served, url: string, body?: object): Promise<Answer> 
 const checkOf = ({ body }: Answer, name: string) =>
   (body.checks as { name: string; ok: boolean; reason: string | null }[]).find((check) => check.name === name);
 
-const POSTGRES_KILLED =
-  'after kill −9 of PostgreSQL it is started again, and API and worker go on; meanwhile /readyz says what is wrong';
-test(POSTGRES_KILLED, async () => {
-  const server = await serve(folder, [], { env: { READAPT_ALLOWED_ROOTS: FAMILY } });
+test('after kill −9 of PostgreSQL it is started again, API and worker go on, and /readyz says why it waits', async () => {
+  const server = await serve(folder, [], { env: { READAPT_ALLOWED_ROOTS: BASE } });
   await printed(server, /worker started/);
   expect((await ask(server, '/v1/tenants', { name: 'before' })).status).toBe(201);
   const dataDir = path.join(folder, 'data');
@@ -74,10 +80,11 @@ test(POSTGRES_KILLED, async () => {
   expect(data.map(({ name }) => name).sort()).toEqual(['after-1', 'after-2', 'before']);
   // The worker still takes jobs from the queue.
   await ask(server, '/v1/base-models', { name: 'demo' });
-  const add = (version: string) =>
-    ask(server, '/v1/base-models/demo/versions', { version, path: path.join(FAMILY, `v${version}`), rollout: {} });
-  expect((await ask(server, '/v1/base-models/demo/versions', { version: '1', path: `${FAMILY}/v1` })).status).toBe(201);
-  const { rollout } = (await add('2')).body as { rollout: { id: string } };
+  const versions = '/v1/base-models/demo/versions';
+  expect((await ask(server, versions, { version: '1', path: BASE })).status).toBe(201);
+  const { rollout } = (await ask(server, versions, { version: '2', path: BASE, rollout: {} })).body as {
+    rollout: { id: string };
+  };
   await eventually(
     'the rollout is completed',
     async () => (await ask(server, `/v1/rollouts/${rollout.id}`)).body.state === 'completed',

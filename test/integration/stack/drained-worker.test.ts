@@ -1,68 +1,71 @@
 import path from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually } from '../../eventually.ts';
-import { createFolder, killProcess, printed, processesOf, removeFolder, serve, type Served } from './readapt.ts';
+import {
+  createFolderWithDatabase,
+  killProcess,
+  printed,
+  processesOf,
+  removeFolder,
+  serve,
+  type Served,
+} from './readapt.ts';
+
+const BASES = path.resolve('test/fixtures/golden/broken/control/base');
 
 let folder: string;
+let served: Served;
 
-beforeEach(async () => {
-  folder = await createFolder();
+// The tests drain the same worker, one after the other.
+beforeAll(async () => {
+  folder = await createFolderWithDatabase();
+  served = await serve(folder, [], { env: { READAPT_ALLOWED_ROOTS: BASES } });
+  await printed(served, /worker started/);
 });
-afterEach(() => removeFolder(folder));
+afterAll(() => removeFolder(folder));
 
-/** Sends a request with the operator's key. */
-async function ask<T>(served: Served, method: 'GET' | 'POST', url: string, body?: object): Promise<T> {
+/** A request of the operator. */
+async function ask<T>(method: 'GET' | 'POST', url: string, body?: object): Promise<T> {
   const headers = { authorization: `Bearer ${served.operatorKey}`, 'content-type': 'application/json' };
   const answer = await fetch(`${served.url}${url}`, { method, headers, ...(body && { body: JSON.stringify(body) }) });
   expect(answer.ok, `${url} answered ${answer.status}`).toBe(true);
   return (await answer.json()) as T;
 }
 
-const WORKER_AT_REST =
-  'the worker beside a service keeps its process while it waits for its release, and then does what has come';
-test(WORKER_AT_REST, async () => {
-  const bases = path.resolve('test/fixtures/golden/broken/control/base');
-  const served = await serve(folder, [], { env: { READAPT_ALLOWED_ROOTS: bases } });
-  await printed(served, /worker started/);
+test('a drained worker beside a service keeps its process until its release, and then works on', async () => {
   const worker = await eventually('it is listed', async () => {
-    const { data } = await ask<{ data: { id: string; pid: number }[] }>(served, 'GET', '/v1/workers');
+    const { data } = await ask<{ data: { id: string; pid: number }[] }>('GET', '/v1/workers');
     return data[0];
   });
-  const now = () => ask<{ state: string; pid: number; seen_at: string }>(served, 'GET', `/v1/workers/${worker.id}`);
-  await ask(served, 'POST', `/v1/workers/${worker.id}/drain?stop=false`, {});
+  const now = () => ask<{ state: string; pid: number; seen_at: string }>('GET', `/v1/workers/${worker.id}`);
+  await ask('POST', `/v1/workers/${worker.id}/drain?stop=false`, {});
   await eventually('it is draining', async () => (await now()).state === 'draining');
 
-  await ask(served, 'POST', '/v1/base-models', { name: 'tiny' });
+  await ask('POST', '/v1/base-models', { name: 'tiny' });
   const register = (version: string) =>
-    ask<{ forecast: { id: string } }>(served, 'POST', '/v1/base-models/tiny/versions', {
-      ...{ version, path: bases, dry_run: true },
+    ask<{ forecast: { id: string } }>('POST', '/v1/base-models/tiny/versions', {
+      ...{ version, path: BASES, dry_run: true },
     });
   await register('1');
   const { forecast } = await register('2');
-  const state = async () => (await ask<{ state: string }>(served, 'GET', `/v1/rollout-forecasts/${forecast.id}`)).state;
+  const state = async () => (await ask<{ state: string }>('GET', `/v1/rollout-forecasts/${forecast.id}`)).state;
   const { seen_at: seen } = await now();
   await eventually('the next heartbeat comes', async () => (await now()).seen_at > seen);
   expect([await state(), (await now()).state, (await now()).pid]).toEqual(['queued', 'draining', worker.pid]);
 
-  await ask(served, 'POST', `/v1/workers/${worker.id}/release`, {});
+  await ask('POST', `/v1/workers/${worker.id}/release`, {});
   await eventually('the forecast is computed', async () => (await state()) === 'computed');
   expect(await now()).toMatchObject({ state: 'ready', pid: worker.pid });
 });
 
 test('the worker beside a service that was drained by a signal is not started again', async () => {
-  const served = await serve(folder);
-  await printed(served, /worker started/);
   const worker = await eventually('the worker runs', async () =>
     (await processesOf(folder)).find(({ command }) => /readapt\.js worker/.test(command)),
   );
   killProcess(worker.pid, 'SIGUSR2');
   await printed(served, /worker ended: it was drained/);
-  const authorization = `Bearer ${served.operatorKey}`;
-  const list = async () => {
-    const answer = await fetch(`${served.url}/v1/workers`, { headers: { authorization } });
-    return ((await answer.json()) as { data: { pid: number; state: string }[] }).data;
-  };
-  expect(await list()).toMatchObject([{ pid: worker.pid, state: 'gone' }]);
+  const { data } = await ask<{ data: object[] }>('GET', '/v1/workers');
+  expect(data).toMatchObject([{ pid: worker.pid, state: 'gone' }]);
   expect(served.output()).not.toContain('restarting it');
   expect((await processesOf(folder)).filter(({ command }) => /readapt\.js worker/.test(command))).toEqual([]);
 });

@@ -9,7 +9,7 @@ import { PATIENCE_MS } from '../../patience.ts';
 import { GOLDEN, good, rawTar } from '../adapters/support.ts';
 import { eventually } from '../../eventually.ts';
 import { bearer, createTestDatabase, type TestDatabase } from '../support/index.ts';
-import { createFolder, removeFolder, serve, type Served } from './readapt.ts';
+import { addDatabase, createFolder, removeFolder, serve, type Served } from './readapt.ts';
 
 const run = promisify(execFile);
 const SPLITS = ['training', 'search', 'gate'];
@@ -129,7 +129,7 @@ const readiness = async (server: Served) => {
   return { status, failed: checks.filter(({ ok }) => !ok).map(({ name, reason }) => ({ name, reason })) };
 };
 
-/** Waits until /readyz is not ready. @returns its answer */
+/** Waits until /readyz is not ready, and returns its answer. */
 const untilNotReady = (server: Served) =>
   eventually('/readyz is not ready', async () => {
     const found = await readiness(server);
@@ -142,10 +142,9 @@ const FULL = {
 };
 
 describe.skipIf(!canMount)('a full disk (tmpfs)', () => {
-  const ARTIFACTS_DISK_FULL =
-    'of the artifacts: datasets and adapters are answered with 507, and /readyz is not ready until there is space';
-  test(ARTIFACTS_DISK_FULL, async () => {
+  test('of the artifacts: uploads are answered with 507, and /readyz is not ready until there is space', async () => {
     const artifacts = await mountTmpfs('artifacts', '4M');
+    await addDatabase(folder);
     const { server, dataset, version } = await prepare();
     expect(await readiness(server)).toEqual({ status: 200, failed: [] });
     const filler = await fill(artifacts);

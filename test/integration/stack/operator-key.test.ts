@@ -1,51 +1,58 @@
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { bearer, createTestDatabase, createTestKey, untilReadable } from '../support/index.ts';
-import { createFolder, isAlive, postmasterOf, removeFolder, serve, start } from './readapt.ts';
-
-let folder: string;
-
-beforeEach(async () => {
-  folder = await createFolder();
-});
-afterEach(() => removeFolder(folder));
+import {
+  createFolder,
+  createFolderWithDatabase,
+  isAlive,
+  postmasterOf,
+  removeFolder,
+  serve,
+  start,
+  type Served,
+} from './readapt.ts';
 
 const KEY = /rdp_[0-9a-f]{12}_[\w-]{43}/;
+
+let folder: string;
 
 const statusWith = async (url: string, key: string): Promise<number> =>
   (await fetch(`${url}/v1/tenants`, { headers: bearer(key) })).status;
 
-const OPERATOR_KEY_FILE =
-  'the first operator key goes to a file that only its owner may read, and to no output that a log may keep';
-test(OPERATOR_KEY_FILE, async () => {
-  const server = await serve(folder);
-  const file = path.join(folder, 'data/operator-key');
-  expect(server.output()).toContain(`operator key written to ${file}`);
-  expect(server.output()).not.toMatch(KEY);
-  expect((await stat(file)).mode & 0o777).toBe(0o600);
-  expect(await statusWith(server.url, (await readFile(file, 'utf8')).trim())).toBe(200);
-});
+async function create(args: string[], env: NodeJS.ProcessEnv = {}): Promise<{ code: unknown; output: string }> {
+  return start(folder, ['keys', 'create', ...args], { env }).whole();
+}
 
-test('where that file cannot be written there is no key, and the next start makes one', async () => {
-  const file = path.join(folder, 'data/operator-key');
-  await mkdir(path.join(file, 'occupied'), { recursive: true });
-  const refused = await start(folder, ['serve']).whole();
-  expect(refused.code).not.toBe(0);
-  expect(refused.output).toContain(`READAPT_DATA_DIR is ${folder}/data, which cannot be written (`);
-  expect(refused.output).not.toMatch(KEY);
-  await rm(file, { recursive: true });
-  const server = await serve(folder);
-  expect(await statusWith(server.url, server.operatorKey!)).toBe(200);
-});
+// The tests are one story of one data folder.
+describe('the keys of a data folder', () => {
+  let server: Served;
+  let file: string;
 
-describe('readapt keys create --operator', () => {
-  async function create(args: string[], env: NodeJS.ProcessEnv = {}): Promise<{ code: unknown; output: string }> {
-    return start(folder, ['keys', 'create', ...args], { env }).whole();
-  }
+  beforeAll(async () => {
+    folder = await createFolderWithDatabase();
+    file = path.join(folder, 'data/operator-key');
+  });
+  afterAll(() => removeFolder(folder));
 
-  test('makes a key beside a running service, and with a stopped one starts and stops its database', async () => {
-    const server = await serve(folder);
+  test('where the file of the first one cannot be written there is no key', async () => {
+    await mkdir(path.join(file, 'occupied'), { recursive: true });
+    const refused = await start(folder, ['serve']).whole();
+    expect(refused.code).not.toBe(0);
+    expect(refused.output).toContain(`READAPT_DATA_DIR is ${folder}/data, which cannot be written (`);
+    expect(refused.output).not.toMatch(KEY);
+    await rm(file, { recursive: true });
+  });
+
+  test('the next start writes it to a file that only its owner may read, and to no output', async () => {
+    server = await serve(folder, ['--no-worker']);
+    expect(server.output()).toContain(`operator key written to ${file}`);
+    expect(server.output()).not.toMatch(KEY);
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    expect(await statusWith(server.url, (await readFile(file, 'utf8')).trim())).toBe(200);
+  });
+
+  test('keys create --operator uses the database of a running service, and starts that of a stopped one', async () => {
     const beside = await create(['--operator', '--name', 'night shift', '--json']);
     expect(beside.code).toBe(0);
     const created = JSON.parse(beside.output) as { name: string; key: string; expires_at: null };
@@ -61,10 +68,17 @@ describe('readapt keys create --operator', () => {
     const keys = stopped.output.match(new RegExp(KEY, 'g'));
     expect(keys).toHaveLength(1);
     await expect(postmasterOf(path.join(folder, 'data'))).rejects.toThrow('ENOENT');
-    const again = await serve(folder);
+    const again = await serve(folder, ['--no-worker']);
     expect(again.operatorKey).toBeNull();
     expect(await statusWith(again.url, keys![0])).toBe(200);
   });
+});
+
+describe('readapt keys create --operator', () => {
+  beforeEach(async () => {
+    folder = await createFolder();
+  });
+  afterEach(() => removeFolder(folder));
 
   test('lets the operator in again whose only key has expired, on the database at DATABASE_URL', async () => {
     const database = await createTestDatabase();
@@ -72,7 +86,7 @@ describe('readapt keys create --operator', () => {
       const expired = await createTestKey(database.db);
       await database.db.apiKey.updateMany({ data: { expiresAt: new Date(Date.now() - 1000) } });
       const env = { DATABASE_URL: database.url };
-      const server = await serve(folder, [], { env });
+      const server = await serve(folder, ['--no-worker'], { env });
       expect(server.operatorKey).toBeNull();
       expect(await statusWith(server.url, expired)).toBe(401);
       const expiresAt = '2100-01-31T00:00:00.000Z';

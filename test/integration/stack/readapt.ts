@@ -3,11 +3,13 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { inject } from 'vitest';
 import { compiledCommand, installedFolder, packageFolder } from '../../compiled/index.ts';
 import { processIdentity } from '../../../src/platform/embedded/processes.ts';
 import { eventually } from '../../eventually.ts';
+import { copyDatabaseFolder } from '../support/database-folder.ts';
 
-/** Launchers of a process: Node itself, or npm, which puts a shell in between. */
+/** Ways to start a process: by Node itself, or by npm, which puts a shell in between. */
 const LAUNCHERS = {
   node: () => ({ command: [process.execPath, compiledCommand()], cwd: packageFolder() }),
   'npm run': () => ({ command: ['npm', 'run', '--silent', 'readapt', '--'], cwd: packageFolder() }),
@@ -102,7 +104,19 @@ export async function createFolder(): Promise<string> {
   return folder;
 }
 
-/** Kills all processes that use the folder, and removes it. */
+/** A folder where `serve` finds a migrated database without keys, as after a first start that was interrupted. */
+export async function createFolderWithDatabase(): Promise<string> {
+  const folder = await createFolder();
+  await addDatabase(folder);
+  return folder;
+}
+
+/** Puts such a database into a folder: `serve` takes seconds to make one. */
+export async function addDatabase(folder: string): Promise<void> {
+  await copyDatabaseFolder(inject('databaseFolder'), path.join(folder, 'data/postgres'));
+}
+
+/** Kills everything that still uses the folder, and removes it. */
 export async function removeFolder(folder: string): Promise<void> {
   await eventually('no process uses the folder any more', async () => {
     const left = await processesOf(folder);

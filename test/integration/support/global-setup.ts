@@ -8,11 +8,17 @@ import { startEmbeddedPostgres } from '../../../src/platform/embedded/index.ts';
 import { createJobProducer, createQueueBackend } from '../../../src/platform/queue/index.ts';
 import { createDatabase } from '../../../src/platform/database/database.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
+import { copyDatabaseFolder } from './database-folder.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
     /** URL of the server's database `postgres`. */
     postgresUrl: string;
+    /**
+     * Folder of an embedded PostgreSQL with the migrated database of a service, for data folders
+     * (`database-folder.ts`).
+     */
+    databaseFolder: string;
   }
 }
 
@@ -21,24 +27,34 @@ export const TEMPLATE = 'readapt_template';
 /** Starts one PostgreSQL for the whole run, with a migrated template that test files clone. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await mkdtemp(path.join(await placeOfData(), 'readapt-test-postgres-'));
+  const databaseFolder = await createDatabaseFolder(folder);
   const postgres = await startEmbeddedPostgres(folder, { durable: false, maxConnections: 300 });
   const adminUrl = withDatabase(postgres.url, 'postgres');
   const admin = new pg.Client({ connectionString: adminUrl });
   await admin.connect();
-  await admin.query(`CREATE DATABASE ${TEMPLATE}`);
-  await applyMigrations(withDatabase(postgres.url, TEMPLATE));
-  await prepareQueue(withDatabase(postgres.url, TEMPLATE));
+  await admin.query(`CREATE DATABASE ${TEMPLATE} TEMPLATE readapt`);
   await admin.end();
   project.provide('postgresUrl', adminUrl);
+  project.provide('databaseFolder', databaseFolder);
   return async () => {
     await postgres.stop();
     await rm(folder, { recursive: true, force: true });
   };
 }
 
+/** Migrates the database of a service in `folder`, and copies its files, which are whole only while no server runs. */
+async function createDatabaseFolder(folder: string): Promise<string> {
+  const postgres = await startEmbeddedPostgres(folder, { durable: false });
+  await applyMigrations(postgres.url);
+  await prepareQueue(postgres.url);
+  await postgres.stop();
+  const copy = path.join(folder, 'template');
+  await copyDatabaseFolder(path.join(folder, 'postgres'), copy);
+  return copy;
+}
+
 /**
- * Folder for the server's data: in memory if there is plenty, because other programs may keep the disk busy; else in
- * the folder for temporary files.
+ * Memory if there is plenty of it, because other programs may keep the disk busy; else the folder for temporary files.
  */
 async function placeOfData(): Promise<string> {
   const memory = '/dev/shm';

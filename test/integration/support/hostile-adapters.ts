@@ -6,7 +6,7 @@ export type AdapterFiles = Readonly<Record<string, Buffer>>;
 /** Valid adapter. */
 export interface HostileAdapter {
   readonly files: () => AdapterFiles;
-  /** Expected message of the refusal. */
+  /** Text of the refusal. */
   readonly refusal: RegExp;
 }
 

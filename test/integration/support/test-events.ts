@@ -12,7 +12,7 @@ export function unknownEvent(event: {
   return { data: {}, ...event, type: 'test.happened' } as unknown as NewEvent;
 }
 
-/** Problems of a database's events by the catalog of events. Those of {@link unknownEvent} do not count. */
+/** Lists events in a database that do not match the catalog of events. Those of {@link unknownEvent} do not count. */
 export async function undescribedEvents(url: string): Promise<string[]> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();

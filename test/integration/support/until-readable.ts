@@ -4,10 +4,10 @@ import { readRows } from '../../../src/platform/database/database-reads.ts';
 import { PATIENCE_MS } from '../../patience.ts';
 
 /**
- * Waits until readers of events, audit entries and changes see everything committed so far, and keep seeing it. Readers
- * stop at the first transaction that may still run in their database. A transaction of another test file on the same
- * server counts for a moment while it ends, even if it did not count before. So this waits for the end of all
- * transactions that started earlier, in any database.
+ * Waits until readers of events, audit entries and changes get all that has been committed, and go on getting it. They
+ * go up to the first transaction that may still run in their database. One of another test file, which shares the
+ * server, counts for a moment while it ends, even if it did not count before, so this waits for the end of all that
+ * began earlier, in whichever database.
  */
 export async function untilReadable(db: Database): Promise<void> {
   const [committed] = await readRows<{ next: bigint }>(

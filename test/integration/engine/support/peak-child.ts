@@ -44,7 +44,9 @@ function openFloat32(): Opened {
   return { runtime, adapter: adapterOf(base), close: () => runtime.dispose() };
 }
 
-/** Opens a base in int8. The first load compares it with float32, within the planned memory. */
+/**
+ * Opens a base in int8. On its first load it is compared with float32, for which it gets as much memory as is planned.
+ */
 async function openInt8({ folder, cache, isFirst }: NonNullable<PeakCase['int8']>): Promise<Opened> {
   let limit = Infinity;
   const memory = () => ({ bytes: limit, source: 'a test' });
