@@ -1,3 +1,3 @@
-export { applyMigrations, hideMigrations, pendingMigrations, showMigrations } from './migrations.ts';
+export { applyMigrations, pendingMigrations } from './migrations.ts';
 export { confinementProblem } from './confinement/tenant-role.ts';
 export { hasEmbeddedPostgres, startEmbeddedPostgres, type EmbeddedPostgres } from './postgres.ts';
