@@ -52,11 +52,9 @@ export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
 }
 
 /**
- * Layout of {@link JobState}. A checkpoint of another layout is not resumed from: the job starts again. Candidates of layout 6
- * may have coefficients for each of several groups of modules, with which nothing can be fused any more. Ladders of layout 7 may
- * stand on a rung for what searches of other jobs had found, and those of layout 8 have other rungs in another order.
+ * Layout of {@link JobState}. A checkpoint of another layout is not resumed from: the job starts again.
  */
-const STATE_VERSION = 9;
+const STATE_VERSION = 1;
 
 /** What a job's checkpoint holds besides tensors. Plain JSON. */
 interface JobState {
@@ -68,7 +66,7 @@ interface JobState {
   /** A resumed job keeps it, because other labels would make another training of it. */
   readonly rowFormat: RowFormat;
   /** A resumed job goes by the same answers to prompts alone, or begins again. */
-  readonly answers?: AnswersRecord | null;
+  readonly answers: AnswersRecord | null;
   readonly ladder: LadderState;
   /** Configuration of the best candidate, whose ranks may have grown; null if its adapter is not among the tensors. */
   readonly best: LoraConfig | null;

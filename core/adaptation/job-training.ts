@@ -45,10 +45,10 @@ export interface TrainingState {
   readonly trainer: unknown;
   /** Totals of the trainings on earlier rungs. */
   readonly before: TrainingTotals;
-  /** The last metric points of all trainings. Checkpoints of versions before 0.3 have none. */
-  readonly points?: readonly MetricPoint[];
-  /** λ that was told last, so that a resumed training does not tell it again. */
-  readonly regularization?: number | null;
+  /** The last metric points of all trainings. */
+  readonly points: readonly MetricPoint[];
+  /** λ that was told last, so that a resumed training does not tell it again; null before any. */
+  readonly regularization: number | null;
 }
 
 /** A part of a training: as many steps as its rows are complete for. */
@@ -174,7 +174,7 @@ export class JobTraining {
 
   /** @param names the parameters, in the adapter's order */
   restore(
-    { rung, trainer, before, points = [], regularization = null }: TrainingState,
+    { rung, trainer, before, points, regularization }: TrainingState,
     tensors: Checkpoint['tensors'],
     names: readonly string[],
   ): void {

@@ -2,7 +2,7 @@ import type { JobEntry } from '../../jobs/catalog.ts';
 import type { LiveJob } from './job.repository.ts';
 import { BASELINES_PRIORITY, CONTROL_PRIORITY, priorityOf } from '../../jobs/priorities.ts';
 
-/** The queue entry of a job. The version before gives jobs no start tags: they come first. */
+/** The queue entry of a job. An adaptation without a start tag, whose adapter is ready already, comes first. */
 export function toEntry({ id, kind, start_tag: startTag }: Omit<LiveJob, 'ended'>): JobEntry {
   const priority = kind === 'control' ? CONTROL_PRIORITY : startTag === null ? undefined : priorityOf(startTag);
   return { name: 'adaptation.run', id, payload: { jobId: id }, ...(priority !== undefined && { priority }) };

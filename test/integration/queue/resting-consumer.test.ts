@@ -42,7 +42,6 @@ test(`a worker that is told to rest begins no job that waits for the end of anot
     handlers: combineHandlers([
       {
         'rollout.plan': () => ((isPlanning = true), planned),
-        'rollout.plan_in_waves': others,
         'rollout.forecast': others,
         'baselines.measure': others,
         'outcomes.measure': others,
