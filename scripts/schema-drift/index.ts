@@ -6,9 +6,9 @@ import { describePrismaSchema } from './prisma-schema.ts';
 export { describeDatabase };
 
 export interface Drift {
-  /** What schema.prisma has and the database lacks. */
+  /** Lines of schema.prisma that the database lacks. */
   missing: string[];
-  /** What the database has and schema.prisma lacks. */
+  /** Lines of the database that schema.prisma lacks. */
   unexpected: string[];
 }
 

@@ -33,7 +33,7 @@ export interface EarlierVersion {
   remove(): Promise<void>;
 }
 
-/** Puts the sources of a commit into a folder and generates its database client, so that they run on our dependencies. */
+/** Puts the sources of a commit into a folder and generates its database client. They run on our dependencies. */
 export async function checkOut({ commit }: Release): Promise<EarlierVersion> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-earlier-'));
   const sources = path.join(folder, 'readapt');

@@ -9,8 +9,9 @@ import {
 import { tasteDataset, toJsonl, type TinyFamily } from '../unit/training/support/tiny-task.ts';
 
 /**
- * Registers version 1 of a base model and an adapter of a tenant, which is measured by what its old version reaches and is ready at
- * once on every version. @param operator a client with the operator's key @returns the identifier of the base model
+ * Registers version 1 of a base model and an adapter of a tenant, whose gate every version passes.
+ * @param operator a client with the operator's key
+ * @returns the identifier of the base model
  */
 export async function registerTinyAdapter(operator: ReadaptClient, family: TinyFamily): Promise<string> {
   const client = operator;

@@ -46,7 +46,7 @@ async function addMigration(name: string, sql: string): Promise<void> {
 }
 
 const FIRST = '20261202000000_initial';
-const MIGRATIONS = [FIRST];
+const MIGRATIONS = [FIRST, '20261202010000_partial_lease_index'];
 
 test('they apply once, and a second time nothing changes', async () => {
   expect(await pendingMigrations(database.url)).toEqual(MIGRATIONS);
