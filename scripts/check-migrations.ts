@@ -10,12 +10,12 @@ import { findDrift } from './schema-drift/index.ts';
 const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-check-migrations-'));
 const postgres = await startEmbeddedPostgres(folder, { durable: false });
 try {
-  const applied = await applyMigrations(postgres.url);
+  await applyMigrations(postgres.url);
   const { missing, unexpected } = await findDrift(postgres.url);
   for (const line of missing) console.error(`missing in the migrations: ${line}`);
   for (const line of unexpected) console.error(`not in schema.prisma: ${line}`);
   process.exitCode = missing.length + unexpected.length === 0 ? 0 : 1;
-  if (process.exitCode === 0) console.log(`${applied.length} migrations produce what schema.prisma says`);
+  if (process.exitCode === 0) console.log('the migrations produce what schema.prisma says');
 } finally {
   await postgres.stop();
   await rm(folder, { recursive: true, force: true });

@@ -1,24 +1,14 @@
-import { Option, type Command } from 'commander';
+import type { Command } from 'commander';
 import { UsageError } from '../process/errors.ts';
 import { addJsonOption, type JsonOption } from '../options/common-options.ts';
-
-interface MigrateOptions extends JsonOption {
-  readonly admit?: '0.2.0';
-}
 
 export function register(program: Command): void {
   const command = program
     .command('migrate')
     .description('Apply the pending migrations to the database at DATABASE_URL.')
-    .addOption(
-      new Option('--admit <version>', 'Let this version start on the migrated database, to go back to it.').choices([
-        '0.2.0',
-      ]),
-    )
-    .action(async ({ json, admit }: MigrateOptions) => {
+    .action(async ({ json }: JsonOption) => {
       const { loadConfig } = await import('../../src/platform/config/config.ts');
-      const { applyMigrations, hideMigrations, showMigrations } =
-        await import('../../src/platform/database/migrations.ts');
+      const { applyMigrations } = await import('../../src/platform/database/migrations.ts');
       const { requireDatabase } = await import('../../src/platform/config/reachable.ts');
       const { databaseUrl } = loadConfig(process.env);
       if (databaseUrl === null) {
@@ -27,12 +17,6 @@ export function register(program: Command): void {
         );
       }
       await requireDatabase(databaseUrl);
-      if (admit !== undefined) {
-        const hidden = await hideMigrations(databaseUrl);
-        process.stdout.write(json ? `${JSON.stringify({ hidden })}\n` : `version ${admit} can start on the database\n`);
-        return;
-      }
-      await showMigrations(databaseUrl);
       const applied = await applyMigrations(databaseUrl);
       if (json) process.stdout.write(`${JSON.stringify({ applied })}\n`);
       else

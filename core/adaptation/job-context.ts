@@ -51,11 +51,9 @@ export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
 }
 
 /**
- * Layout version of {@link JobState}. A job starts again rather than resume from another layout. Candidates of layout 6
- * may have coefficients for several groups of modules, which can no longer be fused. Ladders of layout 7 may be on a
- * rung for the results of other jobs' searches, and those of layout 8 have other rungs in another order.
+ * Layout version of {@link JobState}. A job starts again rather than resume from another layout.
  */
-const STATE_VERSION = 9;
+const STATE_VERSION = 1;
 
 /** State of a job in its checkpoint, besides tensors. Plain JSON. */
 interface JobState {
@@ -67,7 +65,7 @@ interface JobState {
   /** Row format. A resumed job keeps it, because other labels would change its training. */
   readonly rowFormat: RowFormat;
   /** Identity of the answers to prompts alone. A resumed job with other answers begins again. */
-  readonly answers?: AnswersRecord | null;
+  readonly answers: AnswersRecord | null;
   readonly ladder: LadderState;
   /** Configuration of the best candidate, whose ranks may have grown; null if its adapter is not among the tensors. */
   readonly best: LoraConfig | null;

@@ -48,10 +48,10 @@ export interface TrainingState {
   readonly trainer: unknown;
   /** Totals of the trainings on earlier rungs. */
   readonly before: TrainingTotals;
-  /** Last metric points of all trainings. Checkpoints of versions before 0.3 have none. */
-  readonly points?: readonly MetricPoint[];
-  /** Last reported λ, so that a resumed training does not report it again. */
-  readonly regularization?: number | null;
+  /** Last metric points of all trainings. */
+  readonly points: readonly MetricPoint[];
+  /** Last reported λ, so that a resumed training does not report it again; null before any. */
+  readonly regularization: number | null;
 }
 
 /** Part of a training: as many steps as its rows are complete for. */
@@ -176,7 +176,7 @@ export class JobTraining {
 
   /** @param names names of the parameters, in the adapter's order */
   restore(
-    { rung, trainer, before, points = [], regularization = null }: TrainingState,
+    { rung, trainer, before, points, regularization }: TrainingState,
     tensors: Checkpoint['tensors'],
     names: readonly string[],
   ): void {

@@ -59,8 +59,7 @@ function describeModel(schema: Schema, model: Model): string[] {
 }
 
 /** Argument of an index: `[fields]`, with an optional condition and name. */
-const INDEX_ARGUMENT =
-  /^\[(\w+(?:\(sort: Desc\))?(?:, \w+(?:\(sort: Desc\))?)*)\](?:, where: raw\("([^"]+)"\))?(?:, map: "(\w+)")?$/;
+const INDEX_ARGUMENT = /^\[(\w+(?:, \w+)*)\](?:, where: raw\("([^"]+)"\))?(?:, map: "(\w+)")?$/;
 
 function describeLine(schema: Schema, model: Model, line: string): string[] {
   const { table } = model;
@@ -69,11 +68,10 @@ function describeLine(schema: Schema, model: Model, line: string): string[] {
     const [, kind, argument = ''] = block;
     if (kind === 'map') return [];
     const [, fields, condition, ownName] = INDEX_ARGUMENT.exec(argument) ?? [];
-    const columns = toColumns(model, fields?.replaceAll('(sort: Desc)', ''), line);
+    const columns = toColumns(model, fields, line);
     if (kind === 'id') return [describePrimaryKey(table, columns)];
-    const isDescending = fields?.split(', ').map((field) => field.endsWith('(sort: Desc)'));
     const where = condition === undefined ? '' : ` where (${condition})`;
-    return [`${describeIndex(kind === 'unique', table, columns, { isDescending, ownName })}${where}`];
+    return [`${describeIndex(kind === 'unique', table, columns, ownName)}${where}`];
   }
   const field = /^(\w+)\s+(\w+)(\?|\[\])?(?:\s+(.*))?$/.exec(line);
   if (field === null) throw new Error(`schema.prisma has a line that the drift check does not know: ${line}`);
@@ -176,16 +174,8 @@ function describePrimaryKey(table: string, columns: string[]): string {
 /** Longest name in PostgreSQL, in bytes. Prisma cuts a longer one before its suffix. */
 const MAX_NAME_BYTES = 63;
 
-interface IndexForm {
-  /** Sort order of each column. */
-  isDescending?: boolean[] | undefined;
-  ownName?: string | undefined;
-}
-
-function describeIndex(unique: boolean, table: string, columns: string[], form: IndexForm = {}): string {
-  const { isDescending = [], ownName } = form;
+function describeIndex(unique: boolean, table: string, columns: string[], ownName?: string): string {
   const suffix = unique ? '_key' : '_idx';
   const name = ownName ?? `${table}_${columns.join('_')}`.slice(0, MAX_NAME_BYTES - suffix.length) + suffix;
-  const keys = columns.map((column, place) => (isDescending[place] === true ? `${column} desc` : column));
-  return `${unique ? 'unique index' : 'index'} ${name} on ${table} (${keys.join(', ')})`;
+  return `${unique ? 'unique index' : 'index'} ${name} on ${table} (${columns.join(', ')})`;
 }

@@ -12,7 +12,7 @@ export interface Release {
   readonly commit: string;
 }
 
-/** Last version in the CHANGELOG that names its commit. */
+/** The last version in the CHANGELOG that names its commit. */
 export async function lastRelease(): Promise<Release> {
   const text = await readFile(path.join(ROOT, 'CHANGELOG.md'), 'utf8');
   const [, version, commit] = /^## (\d\S*)\n+Commit ([0-9a-f]{40})\./m.exec(text) ?? [];
@@ -20,7 +20,7 @@ export async function lastRelease(): Promise<Release> {
   return { version, commit };
 }
 
-/** Whether the commit is available, or can be fetched into a shallow history. */
+/** Whether the commit is at hand, or can be fetched where the history is shallow. */
 export function hasCommit(commit: string): boolean {
   const git = (...args: string[]) => spawnSync('git', args, { cwd: ROOT, stdio: 'ignore' }).status === 0;
   const isThere = () => git('cat-file', '-e', `${commit}^{commit}`);
@@ -28,15 +28,12 @@ export function hasCommit(commit: string): boolean {
 }
 
 export interface EarlierVersion {
-  /** Command `readapt` of that version. */
+  /** The command `readapt` of that version. */
   readonly command: string;
   remove(): Promise<void>;
 }
 
-/**
- * Extracts a commit's sources into a folder and generates its database client, so that they run on the present
- * dependencies.
- */
+/** Puts the sources of a commit into a folder and generates its database client. They run on our dependencies. */
 export async function checkOut({ commit }: Release): Promise<EarlierVersion> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-earlier-'));
   const sources = path.join(folder, 'readapt');

@@ -9,9 +9,8 @@ import {
 import { tasteDataset, toJsonl, type TinyFamily } from '../unit/training/support/tiny-task.ts';
 
 /**
- * Registers version 1 of a base model and a tenant's adapter, whose target is its old version's own value, so that it
- * is ready immediately on every version.
- * @param operator client with the operator's key
+ * Registers version 1 of a base model and an adapter of a tenant, whose gate every version passes.
+ * @param operator a client with the operator's key
  * @returns the identifier of the base model
  */
 export async function registerTinyAdapter(operator: ReadaptClient, family: TinyFamily): Promise<string> {

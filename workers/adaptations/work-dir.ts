@@ -29,8 +29,6 @@ export async function takeOverWorkDir(
     .sort((a, b) => b - a);
   for (const number of earlier) if (await moved(path.join(folder, `attempt-${number}`), own)) return own;
   await mkdir(own, { recursive: true });
-  // Before version 0.3 all attempts shared the job's folder.
-  if (retriedAfter === 0) await moved(path.join(folder, 'checkpoints'), path.join(own, 'checkpoints'));
   return own;
 }
 

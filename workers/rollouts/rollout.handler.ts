@@ -82,7 +82,7 @@ export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
       };
       await availability.run(user, () => work(rolloutId, bases, context));
     });
-  return { 'rollout.plan': plan, 'rollout.plan_in_waves': plan };
+  return { 'rollout.plan': plan };
 }
 
 interface PlanContext extends RolloutDependencies {

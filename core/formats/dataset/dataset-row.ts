@@ -61,8 +61,7 @@ export type AnsweredRow = RowContent & PlacedFields;
 export type DatasetRow = GivenContent & PlacedFields;
 
 /**
- * Other names of the splits that are read but never written. Most datasets use these names, and so do datasets that
- * version 0.1 stored: those files are addressed by their content, so they are never rewritten.
+ * Other names of the splits, as most datasets have them. They are read, but never written.
  */
 const SPLIT_ALIASES: ReadonlyMap<unknown, DatasetSplit> = new Map<unknown, DatasetSplit>([
   ['train', 'training'],

@@ -21,17 +21,14 @@ export interface SurrogateGrid {
 }
 
 /**
- * Fits a model to all points that a search has measured, and predicts it over the whole region of coefficients. The
- * model that proposed the points knew fewer of them. Jobs of earlier versions also measured points on part of the rows;
- * those are ignored in favour of the points on all rows.
+ * Fits the model of a search to all that the search has measured, and predicts it over the whole region of coefficients. The model that
+ * proposed the points knew fewer of them.
  * @returns null for fewer than three points, for more than 64, and if copy was not measured
  */
 export function surrogateGrid(records: readonly SearchRecord[]): SurrogateGrid | null {
-  const rows = Math.max(...records.map((record) => record.rows));
-  const measured = records.filter((record) => record.rows === rows);
-  const copy = measured.findIndex((record) => isSamePoint(record, COPY));
-  if (copy < 0 || measured.length < LEAST_POINTS || measured.length > MOST_POINTS) return null;
-  const observations = observationsOf(measured);
+  const copy = records.findIndex((record) => isSamePoint(record, COPY));
+  if (copy < 0 || records.length < LEAST_POINTS || records.length > MOST_POINTS) return null;
+  const observations = observationsOf(records);
   const space = searchSpace();
   const { process, mean, deviation } = fitSurrogate({ space, observations });
   const steps = Array.from({ length: SIDE }, (_, i) => i / (SIDE - 1));

@@ -10,8 +10,8 @@ export interface CommitPosition {
   readonly sequence: bigint;
 }
 
-/** The pattern of a position in requests. A number alone is the `sequence` of an event from before version 0.3. */
-export const POSITION_PATTERN = '^[0-9]{1,18}(-[0-9]{1,18})?$';
+/** The pattern of a position in requests. `0` stands for the position before everything. */
+export const POSITION_PATTERN = '^(0|[0-9]{1,18}-[0-9]{1,18})$';
 
 export function isPosition(text: string): boolean {
   return new RegExp(POSITION_PATTERN).test(text);
@@ -31,10 +31,8 @@ export function formatPosition({ transaction, sequence }: CommitPosition): strin
 
 /** @param text what matches {@link POSITION_PATTERN} */
 export function parsePosition(text: string): CommitPosition {
-  const [first, second] = text.split('-') as [string, string?];
-  return second === undefined
-    ? { transaction: 0n, sequence: BigInt(first) }
-    : { transaction: BigInt(first), sequence: BigInt(second) };
+  const [transaction, sequence = '0'] = text.split('-') as [string, string?];
+  return { transaction: BigInt(transaction), sequence: BigInt(sequence) };
 }
 
 /** What a reader is told who comes too late: what was pruned, by which setting, and what else there is for him. */

@@ -90,7 +90,7 @@ function positionOf({ transaction_id: transaction, seq: sequence }: EventRow): C
   return { transaction, sequence };
 }
 
-/** Events of versions before this one may have other types and data than the schema says. They are shown as they are. */
+/** Shows an event as it was recorded, also where another version has recorded other types or data than the schema says. */
 export function toEvent(row: EventRow): Event {
   const { id, tenant_id, type, subject_id, data } = row;
   const sequence = formatPosition(positionOf(row));

@@ -1,9 +1,7 @@
-import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import { UPLOAD_LIMIT_VARIABLE } from '../../platform/config/variables.ts';
-import { AppError } from '../../platform/contract/errors.ts';
 import type { UploadLimit } from '../../platform/contract/upload.ts';
 import { PageQuery, pageOf } from '../../platform/contract/pagination.ts';
 import { requireScope, tenantScope } from '../../api/plugins/auth.ts';
@@ -14,18 +12,16 @@ import { operationsOf } from '../../api/plugins/openapi/operation.ts';
 import { acceptUploads, uploadOf } from '../../api/plugins/request-body/upload-body.ts';
 import { ARCHIVE_LIMIT_BYTES } from './adapter-archive.ts';
 import {
+  AdapterFiles,
   AdapterParams,
   AdapterVersion,
   AdapterVersionParams,
   ARCHIVE_TYPE,
   ARCHIVE_TYPES,
-  ImportVersionBody,
-  ImportVersionQuery,
   NegativeFlip,
   UploadVersionBody,
   UploadVersionQuery,
   VersionArchive,
-  type AdapterFiles,
 } from './adapter.schemas.ts';
 import type { AdapterService } from './adapter.service.ts';
 import { toGivenAdapter, type GivenAdapter } from './sources/given-adapter.ts';
@@ -43,15 +39,8 @@ interface VersionRoutesOptions {
   uploadLimitBytes: number;
 }
 
-const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (app, { service, uploadLimitBytes }) => {
-  acceptUploads(app, ARCHIVE_TYPES);
-  const limit = archiveLimit(uploadLimitBytes);
-  const importFrom = (request: FastifyRequest, reply: FastifyReply, source: NamedSource) => {
-    const { id } = request.params as { id: string };
-    return answerOnce<AdapterVersion>(request, reply, headOfVersion, (record) =>
-      service(request).importVersion(id, source.baseModelVersion, source.from, { scope: tenantScope(request), record }),
-    );
-  };
+const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (app, options) => {
+  const { service } = options;
   app.post(
     '/adapters/:id/versions',
     {
@@ -62,46 +51,19 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
         description:
           'Imports the next version of an adapter from a folder that the service can read, or from a hub or a bucket, which it asks within ' +
           'the request. Every tensor is checked against the base model version on which the adapter was trained. If the import is refused, ' +
-          'nothing of it is stored. Archives go to `…/versions/upload`; this path takes them as well (`application/x-tar`, with `base_model_version` in the query), for clients of versions before 0.3.',
+          'nothing of it is stored. Archives go to `…/versions/upload`.',
         params: AdapterParams,
-        querystring: ImportVersionQuery,
-        body: ImportVersionBody,
+        body: AdapterFiles,
         response: { 201: AdapterVersion },
       },
     },
     async (request, reply) => {
-      const isArchive = request.body instanceof Readable;
-      // The body of an archive is a stream; any other body was validated as AdapterFiles.
-      const body = (isArchive ? undefined : request.body) as AdapterFiles | undefined;
-      const baseModelVersion = named(body?.base_model_version, request.query.base_model_version);
-      const from =
-        body === undefined
-          ? { archive: uploadOf(request, ARCHIVE_TYPES, limit) }
-          : toGivenAdapter(body, signalOfClient(reply));
-      return importFrom(request, reply, { baseModelVersion, from });
+      const { base_model_version: baseModelVersion, ...files } = request.body;
+      const from = toGivenAdapter(files, signalOfClient(reply));
+      return importFrom(service, request, reply, { baseModelVersion, from });
     },
   );
-  app.post(
-    '/adapters/:id/versions/upload',
-    {
-      onRequest: requireScope('tenant:write'),
-      config: { problems: [507] },
-      schema: {
-        ...operation('uploadAdapterVersion', 'Import an adapter version from a tar archive'),
-        description:
-          'Imports the next version of an adapter from the archive in the body. Every tensor is checked against the base model version on ' +
-          'which the adapter was trained. If the import is refused, nothing of it is stored.',
-        params: AdapterParams,
-        querystring: UploadVersionQuery,
-        body: UploadVersionBody,
-        response: { 201: AdapterVersion },
-      },
-    },
-    async (request, reply) => {
-      const from = { archive: uploadOf(request, ARCHIVE_TYPES, limit) };
-      return importFrom(request, reply, { baseModelVersion: request.query.base_model_version, from });
-    },
-  );
+  await app.register(uploadRoute, options);
   app.get(
     '/adapters/:id/versions',
     {
@@ -177,6 +139,45 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
 };
 export default versionRoutes;
 
+/** A plugin of its own, because no other route takes a body of an archive's type. */
+const uploadRoute: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (app, { service, uploadLimitBytes }) => {
+  acceptUploads(app, ARCHIVE_TYPES);
+  const limit = archiveLimit(uploadLimitBytes);
+  app.post(
+    '/adapters/:id/versions/upload',
+    {
+      onRequest: requireScope('tenant:write'),
+      config: { problems: [507] },
+      schema: {
+        ...operation('uploadAdapterVersion', 'Import an adapter version from a tar archive'),
+        description:
+          'Imports the next version of an adapter from the archive in the body. Every tensor is checked against the base model version on ' +
+          'which the adapter was trained. If the import is refused, nothing of it is stored.',
+        params: AdapterParams,
+        querystring: UploadVersionQuery,
+        body: UploadVersionBody,
+        response: { 201: AdapterVersion },
+      },
+    },
+    async (request, reply) => {
+      const from = { archive: uploadOf(request, ARCHIVE_TYPES, limit) };
+      return importFrom(service, request, reply, { baseModelVersion: request.query.base_model_version, from });
+    },
+  );
+};
+
+function importFrom(
+  service: VersionRoutesOptions['service'],
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { baseModelVersion, from }: NamedSource,
+) {
+  const { id } = request.params as { id: string };
+  return answerOnce<AdapterVersion>(request, reply, headOfVersion, (record) =>
+    service(request).importVersion(id, baseModelVersion, from, { scope: tenantScope(request), record }),
+  );
+}
+
 /** An archive that is larger than all files of an adapter together is refused even if the setting allows it. */
 function archiveLimit(uploadLimitBytes: number): UploadLimit {
   if (uploadLimitBytes > ARCHIVE_LIMIT_BYTES) return { what: 'archive', maxBytes: ARCHIVE_LIMIT_BYTES };
@@ -186,18 +187,4 @@ function archiveLimit(uploadLimitBytes: number): UploadLimit {
 function headOfVersion(version: AdapterVersion): AnswerHead {
   const { id: subjectId, tenant_id: tenantId } = version;
   return { status: 201, location: `/v1/adapters/${version.adapter_id}/versions/${version.id}`, subjectId, tenantId };
-}
-
-/** The base model version that the body or the query names. @throws AppError 400 `invalid_request` */
-function named(inBody: string | undefined, inQuery: string | undefined): string {
-  if (inBody !== undefined && inQuery !== undefined && inBody !== inQuery) {
-    throw invalid('base_model_version has different values in the body and in the query');
-  }
-  const reference = inBody ?? inQuery;
-  if (reference === undefined) throw invalid('query: base_model_version is missing');
-  return reference;
-}
-
-function invalid(message: string): AppError {
-  return new AppError({ code: 'invalid_request', status: 400, message });
 }

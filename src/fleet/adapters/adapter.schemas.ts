@@ -265,20 +265,6 @@ export const ARCHIVE_TYPE = 'application/x-tar';
 /** The types that an upload of an archive may have. The second one is for clients that know no other. */
 export const ARCHIVE_TYPES = [ARCHIVE_TYPE, 'application/octet-stream'] as const;
 
-export const ImportVersionQuery = Type.Object(
-  {
-    base_model_version: Type.Optional(
-      Type.String({
-        minLength: 1,
-        maxLength: 100,
-        deprecated: true,
-        description: 'Leave it out: it is that of an archive in the body, for which there is `…/versions/upload` now.',
-      }),
-    ),
-  },
-  { additionalProperties: false },
-);
-
 export const UploadVersionQuery = Type.Object(
   { base_model_version: BaseModelVersionReference },
   { additionalProperties: false },
@@ -291,9 +277,6 @@ const Archive = Binary(
 
 /** At run time an archive is a stream, which the service checks. */
 export const UploadVersionBody = { content: contentOf(ARCHIVE_TYPES, Archive) };
-
-/** Archives are taken here, too, as they were before there was an operation for them; then the body is a stream. */
-export const ImportVersionBody = { content: contentOf(['application/json'], AdapterFiles) };
 
 export const ListAdaptersQuery = Type.Object(
   {

@@ -20,9 +20,7 @@ export const Dataset = Type.Object(
     ),
     gate_slices: Nullable(
       Type.Record(Type.String(), Type.Integer(), {
-        description:
-          'Number of gate rows by slice. Null where it is not known: there are more than 1,000 slices, or the dataset was uploaded ' +
-          'before they were counted.',
+        description: 'Number of gate rows by slice. Null where there are more than 1,000 slices.',
       }),
     ),
     prompts_only: Type.Boolean({

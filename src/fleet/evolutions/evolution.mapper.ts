@@ -7,7 +7,7 @@ interface StoredDrift {
   readonly drift: number;
 }
 
-/** What the analysis has stored: see `summarizeAnalysis` of the method. Versions before this one have kept less. */
+/** Summary that the analysis stores: see `summarizeAnalysis` of the method. It is empty until the evolution is ready. */
 interface StoredSummary {
   readonly advice?: unknown;
   readonly changed_settings?: readonly StoredDifference[];

@@ -78,8 +78,7 @@ const forecastRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { c
       onRequest: requireOperator,
       schema: {
         ...operation('getForecastOfRollout', 'Get what a rollout was predicted to take, beside what it has taken'),
-        description:
-          'The rollout makes it before its jobs are planned. Until then, and for rollouts of a version before 0.3, the answer is 404.',
+        description: 'The rollout makes it before its jobs are planned. Until then, the answer is 404.',
         params: RolloutForecastParams,
         response: { 200: Forecast },
       },

@@ -22,7 +22,7 @@ const Drift = Type.Object(
 const DriftOf = (what: string) =>
   Nullable(
     Type.Record(Type.String(), Drift, {
-      description: `Drift of ${what}. Null where the analysis is of a version before 0.3, or has not ended.`,
+      description: `Drift of ${what}. Null until the analysis has ended.`,
     }),
   );
 

@@ -11,7 +11,7 @@ export interface LiveJob {
   ended: boolean;
 }
 
-/** The queue entry of a job. The version before gives jobs no start tags: they come first. */
+/** The queue entry of a job. An adaptation without a start tag, whose adapter is ready already, comes first. */
 export function toEntry({ id, kind, start_tag: startTag }: Omit<LiveJob, 'ended'>): JobEntry {
   const priority = kind === 'control' ? CONTROL_PRIORITY : startTag === null ? undefined : priorityOf(startTag);
   return { name: 'adaptation.run', id, payload: { jobId: id }, ...(priority !== undefined && { priority }) };

@@ -60,8 +60,8 @@ export async function ofDeadOwners(root: string, names: readonly string[]): Prom
   });
 }
 
-/** Returns the owner in the name of a temporary; null for one from before version 0.3. */
-export function ownerOf(name: string): string | null {
+/** Returns the owner in the name of a temporary; null if it names none. */
+function ownerOf(name: string): string | null {
   return name.includes('~') ? name.slice(0, name.indexOf('~')) : null;
 }
 

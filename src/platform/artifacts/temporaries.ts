@@ -1,11 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { lstat, mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setWritable } from './durable-files.ts';
-import { joinOwners, ofDeadOwners, ownerOf } from './scratch.ts';
-
-/** Temporaries from before version 0.3, which name no owner, count as left behind after this time. */
-const STALE_MS = 3_600_000;
+import { joinOwners, ofDeadOwners } from './scratch.ts';
 
 /** The folder of a process's unfinished files. Their names say whose they are, and those of dead processes are removed. */
 export interface Temporaries {
@@ -57,9 +54,4 @@ async function removeStale(root: string): Promise<void> {
   const temporary = join(root, 'tmp');
   const names = await readdir(temporary);
   for (const name of await ofDeadOwners(root, names)) await removeTree(join(temporary, name));
-  for (const name of names.filter((one) => ownerOf(one) === null)) {
-    const path = join(temporary, name);
-    const stats = await stat(path).catch(() => undefined);
-    if (stats !== undefined && Date.now() - stats.mtimeMs > STALE_MS) await removeTree(path);
-  }
 }

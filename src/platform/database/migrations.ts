@@ -23,12 +23,6 @@ CREATE TABLE IF NOT EXISTS "_prisma_migrations" (
   "applied_steps_count" INTEGER NOT NULL DEFAULT 0
 )`;
 
-/** What the ledger says of migrations that are applied and hidden from version 0.2.0. */
-const HIDDEN = 'applied; hidden by readapt migrate --admit 0.2.0';
-
-/** The last migration that version 0.2.0 knows. */
-const LAST_OF_0_2_0 = '20261126000000_vocabulary';
-
 class MigrationError extends Error {
   readonly code = 'migration_failed';
   /** Whether nothing but another version of Readapt helps. */
@@ -66,7 +60,7 @@ interface LedgerRow {
   finished_at: Date | null;
 }
 
-/** What the ledger of a database says to this program. */
+/** The migrations in the ledger of a database. */
 interface Ledger {
   applied: Set<string>;
   /** Names of migrations that this program does not know, though it may use the database. */
@@ -103,8 +97,7 @@ export async function applyMigrations(
 async function readLedger(client: pg.Client, migrations: readonly Migration[]): Promise<Ledger> {
   const { rows } = await client.query<LedgerRow>(
     `SELECT migration_name, checksum, finished_at FROM "_prisma_migrations"
-     WHERE rolled_back_at IS NULL OR logs = $1 ORDER BY migration_name`,
-    [HIDDEN],
+     WHERE rolled_back_at IS NULL ORDER BY migration_name`,
   );
   const known = new Map(migrations.map((migration) => [migration.name, migration]));
   for (const row of rows) {
@@ -172,37 +165,6 @@ export async function pendingMigrations(url: string, dir: string = MIGRATIONS_DI
     if (ledger.rows[0]?.found !== true) return migrations.map((migration) => migration.name);
     const { applied } = await readLedger(client, migrations);
     return migrations.filter((migration) => !applied.has(migration.name)).map((migration) => migration.name);
-  });
-}
-
-/**
- * Lets version 0.2.0 start on the database. It starts on none with a migration that it does not know, so the ledger says of
- * later migrations that they were rolled back, which only 0.2.0 and Prisma's command line believe.
- * @returns the names of the migrations that are hidden now
- * @throws MigrationError if 0.2.0 cannot use the database
- */
-export async function hideMigrations(url: string): Promise<string[]> {
-  return connected(url, async (client) => {
-    await client.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
-    const oldest = await oldestMigration(client);
-    if (oldest === null || oldest > LAST_OF_0_2_0) {
-      const reason = oldest === null ? 'run `readapt migrate` first' : `it would have to know the migration ${oldest}`;
-      throw new MigrationError(`version 0.2.0 cannot use this database: ${reason}`, { badInput: true });
-    }
-    const { rows } = await client.query<{ migration_name: string }>(
-      `UPDATE "_prisma_migrations" SET rolled_back_at = now(), logs = $1
-       WHERE migration_name > $2 AND rolled_back_at IS NULL AND finished_at IS NOT NULL RETURNING migration_name`,
-      [HIDDEN, LAST_OF_0_2_0],
-    );
-    return rows.map((row) => row.migration_name).sort();
-  });
-}
-
-/** Undoes {@link hideMigrations}. */
-export async function showMigrations(url: string): Promise<void> {
-  await connected(url, async (client) => {
-    await client.query(LEDGER_SQL);
-    await client.query('UPDATE "_prisma_migrations" SET rolled_back_at = NULL, logs = NULL WHERE logs = $1', [HIDDEN]);
   });
 }
 

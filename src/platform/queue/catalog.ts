@@ -28,14 +28,6 @@ export const CATALOG = {
     backoff: { type: 'exponential', delay: 1000 },
     timeoutMs: HOUR_MS,
   },
-  /** The same for a rollout with a policy, which workers of version 0.2 do not know. */
-  'rollout.plan_in_waves': {
-    queue: 'rollouts',
-    payload: Type.Object({ rolloutId: Id('rollout') }, { additionalProperties: false }),
-    attempts: 5,
-    backoff: { type: 'exponential', delay: 1000 },
-    timeoutMs: HOUR_MS,
-  },
   /** Computes what a rollout would do, without beginning one. */
   'rollout.forecast': {
     queue: 'rollouts',

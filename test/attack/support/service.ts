@@ -99,7 +99,7 @@ async function prepare(origin: string, operatorKey: string) {
       gate: { kind: 'relative', margin: 0.01 },
     },
   });
-  const versionsPath = `/v1/adapters/${adapter.id}/versions?base_model_version=1`;
+  const versionsPath = `/v1/adapters/${adapter.id}/versions/upload?base_model_version=1`;
   return { tenantId, tenantKey, tenant, adapterId: adapter.id, versionsPath };
 }
 

@@ -44,7 +44,7 @@ const ways: Record<string, (name: string) => Promise<InjectOptions>> = {
   }),
   tar: async (name) => ({
     method: 'POST',
-    url: `/v1/adapters/${adapterId}/versions?base_model_version=${name}`,
+    url: `/v1/adapters/${adapterId}/versions/upload?base_model_version=${name}`,
     payload: await tarOfFolder(world.fixture(name).adapter),
     headers: { 'content-type': 'application/x-tar' },
   }),

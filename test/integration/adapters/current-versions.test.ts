@@ -232,7 +232,7 @@ describe('a version that is deleted', () => {
     ]).toContainEqual(answers.map(({ status }) => status));
   });
 
-  test('by an API of the version before is not current any more, and the collector removes none that is', async () => {
+  test('by a statement of its own is not current any more, and the collector removes none that is', async () => {
     await publish({ base: fleet.newVersionId, parent: first });
     await app.db.$executeRaw`UPDATE adapter_versions SET deleted_at = now() - interval '1 year' WHERE id = ${first}`;
     expect(await get()).toMatchObject({ version_id: null, previous_version_id: null });

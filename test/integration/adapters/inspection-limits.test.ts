@@ -65,7 +65,7 @@ describe('an inspection that needs too much memory', () => {
 
   it('is killed, with a problem that names the limit, and the next one is accepted', async () => {
     const { id } = await world.ensureAdapter('target');
-    const url = `/v1/adapters/${id}/versions?base_model_version=large`;
+    const url = `/v1/adapters/${id}/versions/upload?base_model_version=large`;
     const detail = expect.stringMatching(/more than 134217728 bytes of memory \(READAPT_INSPECTION_MEMORY\)/);
     await world.expectRefusal(() => world.request({ method: 'POST', url, payload: sound(), headers: TAR }), {
       status: 422,

@@ -49,7 +49,7 @@ test.each([true, false])('a start without the store makes nothing in its place (
   await open(begins);
 });
 
-test('a store from before there was a marker is known by what it has', async () => {
+test('a store that has lost its marker is known by what it has', async () => {
   await filled();
   await rm(path.join(root(), 'READAPT_STORE'));
   await open(false);

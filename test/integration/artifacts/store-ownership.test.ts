@@ -71,7 +71,7 @@ test('a worker that comes first takes no store, and its collector waits', async 
   await expect(collect(own.db, store)).rejects.toThrow(/no readapt-installation\.json yet/);
 });
 
-describe('a store from before there were marks', () => {
+describe('a store that has lost its mark', () => {
   let digest: string;
   beforeEach(async () => {
     digest = await stored(await open(own), 'rows', own);
@@ -206,20 +206,6 @@ describe('a copy of the database', () => {
     await examined(other.db, store, { adopt: true });
     expect(await collect(other.db, store)).toMatchObject({ unregistered: 1 });
     expect(await messageOf(await open(own))).toMatch(/another copy of this database/);
-  });
-
-  test('from before there were identifiers counts as a copy where it names most of what is stored', async () => {
-    const digest = await stored(await open(own), 'rows', own);
-    const store = await open(other);
-    await stored(store, 'rows', other);
-    await another(other);
-    const upgraded = await open(other);
-    expect(await upgraded.ownership.problem()).toEqual({
-      message: expect.stringMatching(/names most of what is in it, as a copy does .* upgraded apart/),
-      isForeign: false,
-    });
-    await expect(upgraded.remove(digest)).rejects.toMatchObject({ code: 'storage_away' });
-    await stored(upgraded, 'goes on', other);
   });
 });
 

@@ -107,7 +107,7 @@ test('a base model version that lacks a file fails its rollout, and only the ope
   expect(await tenantReads()).not.toContain(family.folder);
 });
 
-test('what an older version has written about a job is cut for tenants, too', async () => {
+test('a stored message that names something internal is cut for tenants', async () => {
   const { id } = await api.db.job.findFirstOrThrow();
   const old = { code: 'ENOENT', message: "ENOENT: no such file or directory, open '/srv/readapt/checkpoints/x'" };
   await worker.stop();

@@ -142,14 +142,15 @@ test('one cursor serves events and jobs, and a tenant sees its own', async () =>
   expect([...(await readUntil(mine.length, changed, key))].sort()).toEqual([...mine].sort());
 });
 
-const EARLIER_POSITION =
-  'a position of an event from before is a number, and one that the database has not reached is refused';
-test(EARLIER_POSITION, async () => {
-  expect((await get('/v1/events?after=99999&limit=1')).body.data).toHaveLength(1);
+test('0 is the first position, and one that the database has not reached is refused', async () => {
+  expect((await get('/v1/events?after=0&limit=1')).body.data).toHaveLength(1);
   for (const url of ['/v1/events?after=900000000000-1', '/v1/jobs?changed_after=900000000000-1']) {
     expect(await get(url)).toMatchObject({ status: 400, body: { code: 'invalid_cursor' } });
   }
-  expect(await get('/v1/events?after=x')).toMatchObject({ status: 400, body: { code: 'invalid_request' } });
+  for (const after of ['x', '99999']) {
+    const answer = await get(`/v1/events?after=${after}`);
+    expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_request' } });
+  }
   expect(await get('/v1/jobs?changed_after=0&cursor=am9i')).toMatchObject({
     status: 400,
     body: { code: 'invalid_cursor' },

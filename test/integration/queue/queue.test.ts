@@ -66,7 +66,6 @@ async function consume(
     handlers: combineHandlers([
       {
         'rollout.plan': () => Promise.resolve(),
-        'rollout.plan_in_waves': () => Promise.resolve(),
         'baselines.measure': () => Promise.resolve(),
         'outcomes.measure': () => Promise.resolve(),
         'rollout.forecast': () => Promise.resolve(),
@@ -377,7 +376,6 @@ describe('the catalog', () => {
     expect(() => combineHandlers([{ 'rollout.plan': handler }])).toThrow('adaptation.run has 0 handlers');
     const all = {
       'rollout.plan': handler,
-      'rollout.plan_in_waves': handler,
       'adaptation.run': handler,
       'baselines.measure': handler,
       'outcomes.measure': handler,

@@ -42,7 +42,6 @@ test(`a resting worker begins no job that waits for the end of another (queue on
     handlers: combineHandlers([
       {
         'rollout.plan': () => ((isPlanning = true), planned),
-        'rollout.plan_in_waves': others,
         'rollout.forecast': others,
         'baselines.measure': others,
         'outcomes.measure': others,

@@ -189,20 +189,6 @@ test(PASSING_FAULT, async () => {
   expect(Object.fromEntries(engine.loaded)).toEqual(everything());
 });
 
-test('what a process of the version before has loaded is not loaded again', async () => {
-  const { db } = world.app;
-  const engine = await world.engine();
-  const { id } = await world.add(engine);
-  world.reconciler();
-  await world.reaches(id, 'in_sync');
-  await db.replicaAdapter.updateMany({ data: { loadedVersionId: null } });
-  const before = engine.changes.length;
-  await world.send('PATCH', `/v1/replicas/${id}`, { max_adapters: 10 });
-  await expect.poll(() => db.replicaAdapter.count({ where: { loadedVersionId: null } })).toBe(0);
-  await world.reaches(id, 'in_sync');
-  expect(engine.changes.slice(before)).toEqual([]);
-});
-
 test('in the middle of a turn, a replica that has failed is not shown as another', async () => {
   const { db } = world.app;
   const { id } = await world.add(await world.engine());

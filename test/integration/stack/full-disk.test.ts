@@ -115,7 +115,7 @@ async function prepare(env: NodeJS.ProcessEnv = {}): Promise<Prepared> {
     gate: { kind: 'relative', margin: 0.02 },
   });
   expect(adapter).toMatchObject({ status: 201 });
-  const versions = `/v1/adapters/${String(adapter.body.id)}/versions?base_model_version=1`;
+  const versions = `/v1/adapters/${String(adapter.body.id)}/versions/upload?base_model_version=1`;
   return {
     server,
     dataset: () => upload('larger', 400),

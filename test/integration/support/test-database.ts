@@ -23,7 +23,7 @@ export async function createTestDatabase(options: { empty?: boolean } = {}): Pro
     url: url.toString(),
     db,
     close: async () => {
-      // A database without the template's tables may have events of earlier versions.
+      // A database that was created empty need not have a table of events.
       const undescribed = options.empty === true ? [] : await undescribedEvents(url.toString());
       await db.$disconnect();
       await asAdmin((admin) => admin.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));

@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -43,20 +43,6 @@ describeStore(async (at) => {
       await writeFile(path, text);
     },
   };
-});
-
-describe('temporaries', () => {
-  it('of crashed puts are removed at start once they are an hour old', async () => {
-    const old = join(root, 'tmp', 'old');
-    await mkdir(join(old, 'inside'), { recursive: true });
-    await writeFile(join(root, 'tmp', 'old-file'), 'x');
-    await writeFile(join(root, 'tmp', 'running'), 'x');
-    const past = new Date(Date.now() - 3_700_000);
-    await utimes(old, past, past);
-    await utimes(join(root, 'tmp', 'old-file'), past, past);
-    await createFilesystemStore(root);
-    expect(await readdir(join(root, 'tmp'))).toEqual(['running']);
-  });
 });
 
 describe('a disk that cannot take more', () => {

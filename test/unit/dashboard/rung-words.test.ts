@@ -4,8 +4,6 @@ import { candidateName, rungTries } from '../../../dashboard/src/pages/job/ladde
 test.each([
   ['copy', 'Copy'],
   ['fine_tune@40', 'Fine-tune, step 40'],
-  // Rung of jobs from earlier versions.
-  ['prior', "Fleet's best"],
 ])('the candidate %s is %s', (id, name) => {
   expect(candidateName(id)).toBe(name);
   expect(rungTries(id.split('@')[0]!)).toBeTypeOf('string');

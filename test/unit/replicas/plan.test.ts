@@ -24,7 +24,7 @@ const plan = (input: Partial<PlanInput>) =>
   makePlan({ desired: [], listing: loaded(), tracked: [], pathPrefix: PREFIX, aliases: true, checks: true, ...input });
 const NOTHING = {
   ...{ added: [], work: [], retire: [], found: [], unload: [], forget: [], revive: [], serving: [] },
-  ...{ renewed: [], waiting: [], checking: [], known: [] },
+  ...{ renewed: [], waiting: [], checking: [] },
 };
 
 test('nothing is to be done where all is there', () => {
@@ -90,17 +90,6 @@ test('what was loaded before anything was kept of it is loaded anew, because nob
       { unload: ['acme.support', 'acme.support@1'], load: true, alias: 'load' },
     ]);
   }
-});
-
-test('what a process of the version before has loaded, which notes no version, stays and is noted', () => {
-  const listing = loaded('acme.support@1', 'acme.support');
-  const kept = tracked(1, { loadedVersionId: null });
-  expect(plan({ desired: [desired(1)], listing, tracked: [kept] })).toEqual({ ...NOTHING, known: ['acme.support@1'] });
-  // This does not hold if the name was reassigned since.
-  const other = { ...kept, adapterId: 'adp_0', adapterVersionId: 'adv_0' };
-  const found = plan({ desired: [desired(1)], listing, tracked: [other] });
-  expect(found.work).toMatchObject([{ unload: ['acme.support', 'acme.support@1'], load: true, alias: 'load' }]);
-  expect(found.known).toEqual([]);
 });
 
 test('where a name was unloaded and its alias was left with other weights, the alias is loaded anew', () => {

@@ -11,7 +11,6 @@ const consumer = await startConsumer({
   handlers: combineHandlers([
     {
       'rollout.plan': () => Promise.resolve(),
-      'rollout.plan_in_waves': () => Promise.resolve(),
       'baselines.measure': () => Promise.resolve(),
       'outcomes.measure': () => Promise.resolve(),
     },

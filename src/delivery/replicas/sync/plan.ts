@@ -20,7 +20,7 @@ export interface TrackedAdapter {
   readonly adapterVersionId: string | null;
   /**
    * The version whose weights the service last had loaded under the name. A name that was free again may stand for another one by now.
-   * Null where nobody has noted it, as processes of the version before do.
+   * Null until the service has loaded something under it.
    */
   readonly loadedVersionId: string | null;
   readonly state: string;
@@ -78,8 +78,6 @@ export interface Plan {
   readonly waiting: readonly string[];
   /** Names that are loaded and were not checked, and were noted otherwise. */
   readonly checking: readonly string[];
-  /** Names that are loaded with the weights of their version, of which only that is not noted. */
-  readonly known: readonly string[];
 }
 
 /** Compares what a replica has with what it should have. It does nothing itself. */
@@ -111,7 +109,6 @@ export function makePlan(input: PlanInput): Plan {
     checking: works
       .filter(({ work, state }) => !work.load && work.check && (state === 'loaded' || state === 'waiting'))
       .map(nameOf),
-    known: works.filter(({ work }) => !work.load && kept.get(work.adapter.name)?.loadedVersionId === null).map(nameOf),
   };
 }
 
@@ -136,7 +133,7 @@ function workOf(adapter: DesiredAdapter, kept: ReadonlyMap<string, TrackedAdapte
   const [root, aliasRoot] = [name, alias].map((one) => input.listing.adapters.get(one));
   const own = kept.get(name);
   // A path says under which name the files were found, and not which version they were then.
-  const isKnown = own !== undefined && weightsOf(own) === adapterVersionId;
+  const isKnown = own?.loadedVersionId === adapterVersionId;
   const isLoaded = root === path && isKnown;
   const isAliasWrong = input.aliases && (aliasRoot === path ? !isKnown : isOfAnother(adapter, aliasRoot, kept, input));
   const work: AdapterWork = {
@@ -151,14 +148,6 @@ function workOf(adapter: DesiredAdapter, kept: ReadonlyMap<string, TrackedAdapte
   const isDone = isLoaded && !work.check && work.alias === 'keep';
   const isLater = (own?.retryInMs ?? 0) > 0 && !isRenewed(adapter, own);
   return { work, isDone, isLater, state: own?.state ?? 'waiting' };
-}
-
-/**
- * The version whose weights a name was loaded with; null if nobody knows. Who loads it notes that, but for processes of the version before:
- * theirs alone is `loaded` without, and they loaded what the name stood for.
- */
-function weightsOf({ loadedVersionId, adapterVersionId, state }: TrackedAdapter): string | null {
-  return loadedVersionId ?? (state === 'loaded' ? adapterVersionId : null);
 }
 
 function aliasWork(hasAliases: boolean, path: string, aliasRoot: string | undefined): AdapterWork['alias'] {

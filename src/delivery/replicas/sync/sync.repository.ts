@@ -103,9 +103,8 @@ export const syncRepository = {
     withTransaction(db, async (tx) => {
       if (!(await hold(tx, id, lease, Prisma.empty))) return false;
       await add(tx, id, plan.added);
-      const { forget, revive, serving, waiting, checking, known, found, retire } = plan;
+      const { forget, revive, serving, waiting, checking, found, retire } = plan;
       await renew(tx, id, plan.renewed);
-      await setAll(tx, id, known, Prisma.sql`loaded_version_id = adapter_version_id`);
       if (forget.length > 0) {
         await tx.$executeRaw`DELETE FROM replica_adapters WHERE replica_id = ${id} AND engine_name = ANY (${forget})`;
       }

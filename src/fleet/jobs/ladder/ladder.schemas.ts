@@ -2,12 +2,11 @@ import Type, { type Static } from 'typebox';
 import { Nullable, Strategy, Timestamp, used } from '../../../platform/contract/schemas.ts';
 import { Certificate, GateVerdict } from '../job.schemas.ts';
 
-const RungName = Type.Enum(['copy', 'revert', 'prior', 'search', 'fine_tune', 'scratch'] as const, {
+const RungName = Type.Enum(['copy', 'revert', 'search', 'fine_tune', 'scratch'] as const, {
   title: 'RungName',
   description:
     '`copy`: the old adapter, unchanged. `revert`: with the change of the base undone. `search`: with the coefficients that its own ' +
-    'search has found. `fine_tune`: trained from the best of these. `scratch`: trained from the start. `prior`, which only earlier ' +
-    'jobs have: with the coefficients that searches of other adapters favored.',
+    'search has found. `fine_tune`: trained from the best of these. `scratch`: trained from the start.',
 });
 
 const Rung = Type.Object(

@@ -26,7 +26,7 @@ export const admissionRepository = {
     return locked.length > 0;
   },
 
-  /** Rollouts that go on and have room for jobs that wait, because of a version that did not admit any. */
+  /** Rollouts that go on and have room for jobs that wait, because an earlier look skipped jobs that were being changed. */
   withRoom: (db: Queryable) =>
     db.$queryRaw<{ id: string }[]>`
       SELECT r.id FROM rollouts r WHERE r.state IN ('analyzing', 'adapting') AND ${IS_LIMITED}

@@ -12,7 +12,6 @@ import { limitsRepository } from '../limits/limits.repository.ts';
 import { admissionRepository } from '../order/admission.repository.ts';
 import { wavesRepository } from '../waves/waves.repository.ts';
 import { LIVE_ROLLOUT_STATES, UNPLANNED_ROLLOUT_STATES } from '../rollout.states.ts';
-import type { StoredOptions } from '../rollout.schemas.ts';
 import { pausingRepository as repository } from './pausing.repository.ts';
 
 /** Number of jobs that one transaction pauses or resumes. */
@@ -25,10 +24,9 @@ interface PausingDependencies {
   producer: Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
 }
 
-/** The entry of the queue that plans a rollout. Workers of the version before, which know no policy, leave one that has some to others. */
-export function toPlanEntry({ id, options }: { id: string; options: unknown }): JobEntry {
-  const name = (options as StoredOptions).policy === undefined ? 'rollout.plan' : 'rollout.plan_in_waves';
-  return { name, id, payload: { rolloutId: id } };
+/** The queue entry that plans a rollout. */
+export function toPlanEntry({ id }: { id: string }): JobEntry {
+  return { name: 'rollout.plan', id, payload: { rolloutId: id } };
 }
 
 /**
@@ -144,8 +142,8 @@ export async function settleInTurn({ db, producer }: PausingDependencies, id: st
 }
 
 /**
- * Goes on where processes have died that paused or resumed rollouts, where a wave or a job has ended that the version before does not
- * know or whose last job was paused, and where a deadline has passed.
+ * Catches up on rollouts that no process has settled: a wave whose last job was paused, room for jobs that were skipped, a deadline that
+ * has passed, and a pause or resumption whose process has died.
  */
 export async function followInterrupted(deps: PausingDependencies): Promise<void> {
   for (const find of [wavesRepository.stalled, admissionRepository.withRoom, limitsRepository.overdue]) {

@@ -109,9 +109,7 @@ async function compare(
     const problem = await problemOfUnmarked(options);
     return problem?.isForeign === true ? problem : damaged();
   }
-  if (mark.installation !== own.installation) {
-    return (await lookInto(options)).isNamed ? upgradedApart(mark, setting) : another(mark, own, setting);
-  }
+  if (mark.installation !== own.installation) return another(mark, own, setting);
   return mark.database === own.database ? null : copied(setting);
 }
 
@@ -125,14 +123,6 @@ function another(mark: Owner, own: Owner, setting: string): OwnershipProblem {
 const whichGoesOn = (setting: string): string =>
   'if this database has taken the place of that one, run `readapt doctor --adopt`; if it is a copy for something else, give it a ' +
   `store of its own (${setting}), or check DATABASE_URL`;
-
-/** Of a copy from before the migration that gives an installation its identifier: each has got one of its own. */
-function upgradedApart(mark: Owner, setting: string): OwnershipProblem {
-  const message =
-    `the artifact store belongs to installation ${mark.installation}, and this database names most of what is in it, as a copy does that ` +
-    `was upgraded apart, so nothing is removed: ${whichGoesOn(setting)}`;
-  return { message, isForeign: false };
-}
 
 function copied(setting: string): OwnershipProblem {
   const message =

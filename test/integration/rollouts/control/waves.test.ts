@@ -168,7 +168,7 @@ describe(`a rollout in waves, queue on ${queueKind}`, () => {
     await world.ended(id, 'completed');
   });
 
-  test('releases a wave that a worker of the version before has ended without knowing it', async () => {
+  test('releases a wave whose end nobody has settled', async () => {
     const { id } = await start(2, { waves: [{ count: 1 }] }, { hang: true });
     const canary = await world.oneIn(id, 'fine_tuning');
     await world.db.$executeRaw`

@@ -80,7 +80,7 @@ describe(`concurrency, queue on ${queueKind}`, () => {
         { admission: 'waiting', _count: 2 },
       ]),
     );
-    // Ends a job like the previous version.
+    // Nobody settles the rollout at the end of this job.
     await world.db.job.updateMany({
       where: { admission: 'admitted' },
       data: { state: 'cancelled', finishedAt: new Date() },

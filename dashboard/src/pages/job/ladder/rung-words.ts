@@ -1,10 +1,9 @@
 import type { Candidate } from '../job-record.ts';
 
-/** Names and descriptions of the rungs by their names in the API. Only jobs of earlier versions have `prior`. */
+/** Names and descriptions of the rungs by their names in the API. */
 const RUNGS: Readonly<Record<string, { readonly name: string; readonly tries: string }>> = {
   copy: { name: 'Copy', tries: 'the old adapter, unchanged' },
   revert: { name: 'Revert', tries: 'the old adapter, with the change of the base undone' },
-  prior: { name: "Fleet's best", tries: 'the coefficients that searches of other adapters favored' },
   search: { name: 'Search', tries: 'the coefficients that a search of its own finds' },
   fine_tune: { name: 'Fine-tune', tries: 'training from the best so far' },
   scratch: { name: 'From scratch', tries: 'training from the start' },
