@@ -10,15 +10,18 @@ const QUERIES = [
    FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')`,
 
   `SELECT format('column %s.%s %s %s default %s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
-                 CASE WHEN a.attnotnull THEN 'not null' ELSE 'null' END, coalesce(pg_get_expr(d.adbin, d.adrelid), 'none')) AS line
-   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+                 CASE WHEN a.attnotnull THEN 'not null' ELSE 'null' END,
+                 coalesce(pg_get_expr(d.adbin, d.adrelid), 'none')) AS line
+   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+   LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped`,
 
   `SELECT format('%s %s on %s (%s)%s',
                  CASE WHEN i.indisprimary THEN 'primary key' WHEN i.indisunique THEN 'unique index' ELSE 'index' END,
                  x.relname, c.relname,
-                 (SELECT string_agg(pg_get_indexdef(i.indexrelid, n, true) || CASE WHEN i.indoption[n - 1] & 1 = 1 THEN ' desc' ELSE '' END,
-                                    ', ' ORDER BY n) FROM generate_series(1, i.indnkeyatts) n),
+                 (SELECT string_agg(pg_get_indexdef(i.indexrelid, n, true) ||
+                                    CASE WHEN i.indoption[n - 1] & 1 = 1 THEN ' desc' ELSE '' END, ', ' ORDER BY n)
+                  FROM generate_series(1, i.indnkeyatts) n),
                  CASE WHEN i.indpred IS NULL THEN '' ELSE ' where ' || pg_get_expr(i.indpred, i.indrelid) END) AS line
    FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_class x ON x.oid = i.indexrelid
    WHERE c.relnamespace = 'public'::regnamespace`,

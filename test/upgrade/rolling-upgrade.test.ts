@@ -39,6 +39,27 @@ async function requestMeasurement({ db, postgres }: UpgradeWorld): Promise<() =>
   };
 }
 
+/** @returns the migrations that were applied */
+async function migrate(world: UpgradeWorld): Promise<string[]> {
+  const migration = world.start(OURS, 'migrate', '--json');
+  expect(await migration.ended()).toBe(0);
+  return (JSON.parse(migration.output()) as { applied: string[] }).applied;
+}
+
+/** Starts the earlier version on the database that this one has migrated, and lets it carry on. */
+async function goBack(world: UpgradeWorld, { command }: EarlierVersion, added: readonly string[]): Promise<void> {
+  const again = world.startApi(command);
+  // It warns of migrations that it does not know.
+  await again.printed(added.length === 0 ? /readapt serves/ : new RegExp(added.at(-1)!));
+  // A process of the new version that starts meanwhile does not mind.
+  const late = world.startApi(OURS);
+  await late.printed(/readapt serves/);
+  await late.stop();
+  const oldWorker = await world.startWorker(command);
+  await world.roll(again, '5', 'oldBase');
+  await oldWorker.stop();
+}
+
 describe.runIf(isThere)(`version ${release.version} and this one on one database`, () => {
   let world: UpgradeWorld;
   let earlier: EarlierVersion;
@@ -63,9 +84,7 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
   test('its worker runs what the new API has accepted', async () => {
     const oldWorker = await world.startWorker(earlier.command);
     // The migrations are applied while the earlier version runs.
-    const migration = world.start(OURS, 'migrate', '--json');
-    expect(await migration.ended()).toBe(0);
-    added = (JSON.parse(migration.output()) as { applied: string[] }).applied;
+    added = await migrate(world);
     await world.roll(world.startApi(OURS), '2', 'newBase');
     expect(oldWorker.child.exitCode).toBeNull();
     await oldWorker.stop();
@@ -95,18 +114,9 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
 
   test('going back: the earlier version starts again, and its own API and worker carry on', async () => {
     await oldApi.stop();
-    const again = world.startApi(earlier.command);
-    // It warns of migrations that it does not know.
-    await again.printed(added.length === 0 ? /readapt serves/ : new RegExp(added.at(-1)!));
-    // A process of the new version that starts meanwhile does not mind.
-    const late = world.startApi(OURS);
-    await late.printed(/readapt serves/);
-    await late.stop();
-    const oldWorker = await world.startWorker(earlier.command);
-    await world.roll(again, '5', 'oldBase');
-    await oldWorker.stop();
+    await goBack(world, earlier, added);
     // And forward again.
-    expect(await world.start(OURS, 'migrate').ended()).toBe(0);
+    expect(await migrate(world)).toEqual([]);
     await world.startWorker(OURS);
     await world.roll(world.startApi(OURS), '6', 'newBase');
   });

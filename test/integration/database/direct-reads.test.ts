@@ -30,8 +30,10 @@ const pidOf = async (): Promise<number> =>
 
 /** One value of each type that answers are made of, and none. */
 const VALUES = Prisma.sql`
-  SELECT TRUE AS yes, 7::int2 AS small, -5 AS int, 9007199254740993::bigint AS big, 0.1::float8 AS double, 1.5::float4 AS single,
-    'NaN'::float8 AS nan, 'naïve "text"' AS text, 'x'::varchar(4) AS short, 'ready'::job_state AS state, '{"a": [1, null]}'::jsonb AS jsonb,
+  SELECT TRUE AS yes, 7::int2 AS small, -5 AS int, 9007199254740993::bigint AS big, 
+    0.1::float8 AS double, 1.5::float4 AS single,
+    'NaN'::float8 AS nan, 'naïve "text"' AS text, 'x'::varchar(4) AS short, 'ready'::job_state AS state,
+    '{"a": [1, null]}'::jsonb AS jsonb,
     '"é"'::json AS json, ARRAY['a', 'b "c"', NULL] AS texts, '2026-11-27 15:04:05.678+00'::timestamptz AS time,
     '2026-11-27 15:04:05+00'::timestamptz(3) AS second, NULL::jsonb AS none`;
 
@@ -52,7 +54,8 @@ describe('what is read without Prisma', () => {
   test('takes the parameters that Prisma takes', async () => {
     const [time, texts] = [new Date('2026-11-27T15:04:05.678Z'), ['a', 'b "c\\', '', 'NULL', '{d,e}']];
     const echo = Prisma.sql`
-      SELECT ${'é'}::text AS text, ${1.5}::float8 AS number, ${12n}::bigint AS big, ${true}::bool AS yes, ${null}::text AS none,
+      SELECT ${'é'}::text AS text, ${1.5}::float8 AS number, ${12n}::bigint AS big, 
+        ${true}::bool AS yes, ${null}::text AS none,
         ${time}::timestamptz AS time, ${texts}::text[] AS texts`;
     expect(await readRows(db, echo)).toEqual([
       { text: 'é', number: 1.5, big: 12n, yes: true, none: null, time, texts },
@@ -118,7 +121,8 @@ describe('a confined read', () => {
   test('is prepared once, with what confines it', async () => {
     const confined = confineTo(db, tenantId);
     for (let time = 0; time < 3; time++) await readRows(confined, Prisma.sql`SELECT ${time}::int AS asked`);
-    const prepared = Prisma.sql`SELECT statement, (generic_plans + custom_plans)::int AS runs FROM pg_prepared_statements`;
+    const prepared = Prisma.sql`
+      SELECT statement, (generic_plans + custom_plans)::int AS runs FROM pg_prepared_statements`;
     const rows = await db.$queryRaw<{ statement: string; runs: number }[]>(prepared);
     expect(rows.map(({ statement, runs }) => [statement.trim().slice(0, 17), runs])).toEqual([
       ['SELECT set_config', 3],
@@ -130,7 +134,9 @@ describe('a confined read', () => {
 test('a connection that is lost fails the read on it, and the next one gets another', async () => {
   const pid = await pidOf();
   const reading = readRows(db, Prisma.sql`SELECT pg_sleep(20)::text AS slept`).catch((error: unknown) => error);
-  const killed = Prisma.sql`SELECT pg_terminate_backend(${pid}::int) AS done FROM pg_stat_activity WHERE pid = ${pid}::int AND state = 'active'`;
+  const killed = Prisma.sql`
+    SELECT pg_terminate_backend(${pid}::int) AS done FROM pg_stat_activity
+    WHERE pid = ${pid}::int AND state = 'active'`;
   await expect.poll(() => database.db.$queryRaw(killed)).toEqual([{ done: true }]);
   expect(isDatabaseUnavailable(await reading)).toBe(true);
   expect(await pidOf()).not.toBe(pid);

@@ -110,7 +110,7 @@ test('after kill −9 of its process and its watchdog the server is taken over a
   expect(await isAlive(pid)).toBe(false);
 });
 
-test('after kill −9 of process and server it recovers all that was committed, although its pid file is still there', async () => {
+test('after kill −9 of process and server it recovers all that was committed, beside its old pid file', async () => {
   const { child, url } = await startInChild('durable');
   await writeRow(url);
   const pid = await pidOfServer();

@@ -87,30 +87,35 @@ const STATEMENTS = [
      '{"kind": "absolute", "target": 0.5}',
      jsonb_build_object('tier', 'gold', 'customer', 'c' || n) || CASE WHEN n <= 200 THEN '{"region": "eu"}' ELSE '{}' END::jsonb
    FROM generate_series(1, ${2 * LARGE}) n`,
-  `INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_model_version_id, number, origin, artifact_digest, rank, lora_alpha)
+  `INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_model_version_id, number, origin,
+     artifact_digest, rank, lora_alpha)
    SELECT ${id('adv', 'n')}, ${tenantOf('n')}, ${id('adp', 'n')}, ${id('bmv', '1')}, 1, 'imported', 'none', 4, 8
    FROM generate_series(1, ${2 * LARGE}) n`,
   `INSERT INTO outcome_requests (adapter_version_id, tenant_id)
    SELECT ${id('adv', 'n')}, ${tenantOf('n')} FROM generate_series(1, ${LARGE}) n`,
   `INSERT INTO rollouts (id, base_model_version_id, state, options, finished_at)
    SELECT ${id('rol', 'n')}, ${id('bmv', 'n')},
-     (CASE WHEN n = 1 THEN 'adapting' WHEN n < 5 THEN 'analyzing' WHEN n < 9 THEN 'cancelled' ELSE 'completed' END)::rollout_state,
+     (CASE WHEN n = 1 THEN 'adapting' WHEN n < 5 THEN 'analyzing' WHEN n < 9 THEN 'cancelled'
+      ELSE 'completed' END)::rollout_state,
      '{}', CASE WHEN n < 8 THEN NULL ELSE now() END
    FROM generate_series(1, ${LARGE}) n`,
-  // Rollout 1 has half of the jobs. The first hundred of them are not finished, and the first ten have a lease that has run out.
-  `INSERT INTO jobs (id, tenant_id, rollout_id, adapter_id, source_version_id, kind, state, strategy, metric_name, updated_at,
-     finished_at, started_at, ready_at, ttr_ms, baselines_pending, lease_owner, lease_expires_at)
+  // Rollout 1 has half of the jobs. Its first hundred are not finished, and the first ten have an expired lease.
+  `INSERT INTO jobs (id, tenant_id, rollout_id, adapter_id, source_version_id, kind, state, strategy, metric_name,
+     updated_at, finished_at, started_at, ready_at, ttr_ms, baselines_pending, lease_owner, lease_expires_at)
    SELECT ${id('job', 'n')}, ${tenantOf('n')}, ${id('rol', `CASE WHEN n <= ${LARGE} THEN 1 ELSE n - ${LARGE} + 8 END`)},
      ${id('adp', 'n')}, ${id('adv', 'n')}, (CASE WHEN n % 100 = 0 THEN 'control' ELSE 'adaptation' END)::job_kind,
-     (CASE WHEN n <= 10 THEN 'fine_tuning' WHEN n <= 100 THEN 'queued' WHEN n % 1000 = 1 THEN 'failed' ELSE 'ready' END)::job_state,
+     (CASE WHEN n <= 10 THEN 'fine_tuning' WHEN n <= 100 THEN 'queued' WHEN n % 1000 = 1 THEN 'failed'
+      ELSE 'ready' END)::job_state,
      'auto', 'accuracy', now() - interval '1 day' + make_interval(secs => n * 86400.0 / ${2 * LARGE}),
-     CASE WHEN n <= 100 THEN NULL ELSE now() - make_interval(secs => n) END, now(), CASE WHEN n <= 100 THEN NULL ELSE now() END,
+     CASE WHEN n <= 100 THEN NULL ELSE now() - make_interval(secs => n) END, now(),
+     CASE WHEN n <= 100 THEN NULL ELSE now() END,
      CASE WHEN n <= 100 THEN NULL ELSE n END, n BETWEEN 101 AND 110,
      CASE WHEN n <= 10 THEN 'dead' END, CASE WHEN n <= 10 THEN now() - interval '1 minute' END
    FROM generate_series(1, ${2 * LARGE - 8}) n`,
-  `INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_model_version_id, parent_version_id, number, origin, artifact_digest,
-     rank, lora_alpha, job_id)
-   SELECT ${id('adv', `n + ${2 * LARGE}`)}, ${id('ten', '1')}, ${id('adp', '(n - 1) / 200 + 1')}, ${id('bmv', '2')}, ${id('adv', '1')}, n + 1,
+  `INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_model_version_id, parent_version_id, number, origin,
+     artifact_digest, rank, lora_alpha, job_id)
+   SELECT ${id('adv', `n + ${2 * LARGE}`)}, ${id('ten', '1')}, ${id('adp', '(n - 1) / 200 + 1')},
+     ${id('bmv', '2')}, ${id('adv', '1')}, n + 1,
      'adapted', 'none', 4, 8, ${id('job', 'n')}
    FROM generate_series(1, ${LARGE}) n`,
   // A few adapters in the middle, which have one version each, are on another base model version as well.
@@ -135,22 +140,30 @@ const STATEMENTS = [
      'adapter_id', ${id('adp', 'n')}, 'kind', 'adaptation')
    FROM generate_series(1, ${2 * LARGE}) n`,
   `INSERT INTO audit_entries (id, tenant_id, actor, operation, subject_id)
-   SELECT ${id('aud', 'n')}, ${tenantOf('n')}, 'tenant', 'cancelJob', ${id('job', 'n / 10 + 1')} FROM generate_series(1, ${2 * LARGE}) n`,
-  `INSERT INTO replicas (id, name, engine, url, base_model_version_id, path_prefix, max_adapters, aliases, "check", tenant_ids, labels,
+   SELECT ${id('aud', 'n')}, ${tenantOf('n')}, 'tenant', 'cancelJob', ${id('job', 'n / 10 + 1')}
+   FROM generate_series(1, ${2 * LARGE}) n`,
+  `INSERT INTO replicas (id, name, engine, url, base_model_version_id, path_prefix, max_adapters, aliases,
+     "check", tenant_ids, labels,
      unload_after_ms)
-   SELECT ${id('rep', 'n')}, 'replica-' || n, 'vllm', 'http://10.0.0.1:' || n, ${id('bmv', '3')}, '/adapters', 1000, true, 'none', '{}', '{}', 0
+   SELECT ${id('rep', 'n')}, 'replica-' || n, 'vllm', 'http://10.0.0.1:' || n, ${id('bmv', '3')},
+     '/adapters', 1000, true, 'none', '{}', '{}', 0
    FROM generate_series(1, ${LARGE}) n`,
   `INSERT INTO base_model_uploads (id, state, files_digest, bytes, part_bytes)
-   SELECT ${id('bmu', 'n')}, CASE WHEN n % 1000 < 100 THEN 'open' ELSE 'complete' END, 'sha256:' || lpad(n::text, 64, '0'), 1, 1024
+   SELECT ${id('bmu', 'n')}, CASE WHEN n % 1000 < 100 THEN 'open' ELSE 'complete' END, 
+     'sha256:' || lpad(n::text, 64, '0'), 1, 1024
    FROM generate_series(1, ${LARGE}) n`,
   `INSERT INTO replica_adapters (id, replica_id, tenant_id, adapter_id, engine_name, state)
-   SELECT ${id('rpa', 'n')}, ${id('rep', 'CASE WHEN n % 2 = 1 THEN 1 ELSE n / 2 END')}, ${tenantOf('n')}, ${id('adp', 'n')}, 'a.b@' || n,
+   SELECT ${id('rpa', 'n')}, ${id('rep', 'CASE WHEN n % 2 = 1 THEN 1 ELSE n / 2 END')}, ${tenantOf('n')},
+     ${id('adp', 'n')}, 'a.b@' || n,
      CASE WHEN n % 1000 < 100 THEN 'failed' ELSE 'loaded' END
    FROM generate_series(1, ${2 * LARGE}) n`,
   `INSERT INTO webhook_endpoints (id, tenant_id, url, event_types, position_transaction_id, position_seq)
-   SELECT ${id('whe', 'n')}, ${tenantOf('n')}, 'https://hooks.example.com/', '{}', 0, 0 FROM generate_series(1, ${2 * LARGE}) n`,
-  `INSERT INTO webhook_deliveries (id, endpoint_id, tenant_id, event_id, event_type, state, next_attempt_at, last_attempt_at)
-   SELECT ${id('whd', 'n')}, ${id('whe', 'CASE WHEN n % 2 = 1 THEN 1 ELSE n END')}, ${tenantOf('n')}, ${id('evt', 'n')}, 'job.ready',
+   SELECT ${id('whe', 'n')}, ${tenantOf('n')}, 'https://hooks.example.com/', '{}', 0, 0
+   FROM generate_series(1, ${2 * LARGE}) n`,
+  `INSERT INTO webhook_deliveries (id, endpoint_id, tenant_id, event_id, event_type, state,
+     next_attempt_at, last_attempt_at)
+   SELECT ${id('whd', 'n')}, ${id('whe', 'CASE WHEN n % 2 = 1 THEN 1 ELSE n END')}, ${tenantOf('n')},
+     ${id('evt', 'n')}, 'job.ready',
      CASE WHEN n % 1000 < 100 THEN 'pending' WHEN n % 1000 < 200 THEN 'failed' ELSE 'delivered' END,
      CASE WHEN n % 1000 < 100 THEN now() + interval '1 hour' END, now()
    FROM generate_series(1, ${2 * LARGE}) n`,
@@ -163,9 +176,11 @@ const STATEMENTS = [
    SELECT ${id('wrk', 'n')}, 'host-' || n, 1, '0', 'cpu', 'ready' FROM generate_series(1, ${LARGE}) n`,
   // Every second forecast is of the first base model version.
   `INSERT INTO rollout_forecasts (id, base_model_version_id, state, options)
-   SELECT ${id('rfc', 'n')}, ${id('bmv', `CASE WHEN n % 2 = 1 THEN 1 ELSE n END`)}, 'computed', '{}' FROM generate_series(1, ${LARGE}) n`,
+   SELECT ${id('rfc', 'n')}, ${id('bmv', `CASE WHEN n % 2 = 1 THEN 1 ELSE n END`)}, 'computed', '{}'
+   FROM generate_series(1, ${LARGE}) n`,
   `INSERT INTO outbox (queue, job_id, payload, created_at)
-   SELECT 'adaptations', ${id('job', 'n')}, jsonb_build_object('name', 'adaptation.run', 'payload', jsonb_build_object('jobId', n)),
+   SELECT 'adaptations', ${id('job', 'n')},
+     jsonb_build_object('name', 'adaptation.run', 'payload', jsonb_build_object('jobId', n)),
      CASE WHEN n <= 10 THEN now() - interval '1 minute' ELSE now() + interval '1 hour' END
    FROM generate_series(1, ${LARGE}) n`,
 ];

@@ -131,7 +131,7 @@ describe('what goes wrong', () => {
     );
     await applyMigrations(database.url, folder);
     await expect(applyMigrations(database.url)).rejects.toThrow(
-      /20990101000000_next, which this version of Readapt does not know, and may only be used by versions that know 20990101/,
+      /20990101000000_next, which this version .* does not know, and may only be used by versions that know 20990101/,
     );
     await expect(pendingMigrations(database.url)).rejects.toThrow(/does not know/);
   });

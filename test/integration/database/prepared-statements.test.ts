@@ -8,7 +8,7 @@ beforeAll(async () => {
 });
 afterAll(() => database.close());
 
-/** Runs some work on one connection. @returns the statements that are kept prepared there, with how often each has run */
+/** Runs some work on one connection. @returns the statements that are kept prepared there, and how often each ran */
 async function preparedBy(url: string, work: (db: Database) => Promise<unknown>): Promise<[string, number][]> {
   const db = createDatabase(url, { poolSize: 1 });
   try {

@@ -48,7 +48,7 @@ afterAll(async () => {
   await service.close();
 });
 
-/** What the statements of some work read beyond the bound, with their plans. */
+/** Statements of some work that read more than the bound, with their plans. */
 async function excesses(work: () => Promise<unknown>, bound = BOUND): Promise<string[]> {
   const statements = await plans.record(work);
   expect(statements.length).toBeGreaterThan(0);
@@ -207,7 +207,8 @@ async function get(path: string, query: string, key: string): Promise<{ next_cur
     SELECT change_transaction_id || '-' || change_seq AS position FROM jobs ORDER BY change_seq DESC LIMIT 1 OFFSET 20`;
   const [moved] = await service.db.$queryRaw<{ position: string }[]>`
     SELECT change_transaction_id || '-' || change_seq AS position FROM current_versions
-    WHERE base_model_version_id = ${large.baseModelVersion} ORDER BY change_transaction_id DESC, change_seq DESC LIMIT 1 OFFSET 20`;
+    WHERE base_model_version_id = ${large.baseModelVersion}
+    ORDER BY change_transaction_id DESC, change_seq DESC LIMIT 1 OFFSET 20`;
   const filled = query
     .replace('CURRENT_POSITION', moved!.position)
     .replace('DIGEST', `sha256:${'5'.padStart(64, '0')}`)
@@ -294,7 +295,7 @@ describe('what is polled reads little', () => {
     expect(await excesses(() => poll(`/v1/jobs/${large.job}?made`), 100)).toEqual([]);
   });
 
-  test('what an engine asks for takes one statement besides that for the key, and so does an unchanged answer', async () => {
+  test('an answer to an engine takes one statement besides that for the key, also an unchanged one', async () => {
     const { name } = await service.db.adapter.findUniqueOrThrow({ where: { id: large.adapter } });
     const owner = await service.db.tenant.findUniqueOrThrow({ where: { id: large.tenant } });
     const base = `base_model_version=${large.baseModelVersion}`;
@@ -316,7 +317,9 @@ describe('what is polled reads little', () => {
       }
     }
   });
+});
 
+describe('statements that are repeated read little', () => {
   test('lists that stay prepared, also by a plan for any values', async () => {
     const generic = recordPlans(service.database.url, ['plan_cache_mode=force_generic_plan']);
     const other = await buildApp(service.config, { ...service.deps, db: generic.db, metrics: new Registry() });
@@ -355,7 +358,9 @@ describe('what is polled reads little', () => {
       }
     },
   );
+});
 
+describe('work in the background reads little', () => {
   test('a sweep', async () => {
     const enqueued: string[] = [];
     const producer: Pick<JobProducer, 'enqueue' | 'count'> = {
@@ -390,7 +395,9 @@ describe('what is polled reads little', () => {
     expect(await excesses(() => report(service.operatorKey), 3 * LARGE)).toEqual([]);
     expect(await excesses(() => report(tenantKey), 3 * LARGE)).toEqual([]);
   });
+});
 
+describe('a worker reads little to decide', () => {
   test('whether a measurement may go on', async () => {
     const requests = createOutcomeRequests({ db: plans.db });
     expect(await excesses(() => requests.isRolloutWaiting(), 100)).toEqual([]);
