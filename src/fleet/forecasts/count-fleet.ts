@@ -44,7 +44,9 @@ interface FleetToCount {
   readonly running: RunningJobs;
 }
 
-/** Counts which adapters a rollout would carry over and why it would not take the others, as it would be planned now. */
+/**
+ * Counts which adapters a rollout would carry over and why it would not take the others, as it would be planned now.
+ */
 export async function countFleet(
   tx: Transaction,
   { fleet, refusals, running }: FleetToCount,
@@ -104,7 +106,10 @@ interface AbleSource {
   readonly refused: number;
 }
 
-/** How many jobs each tenant that has a limit may have when those of older rollouts have ended. New ones take their places in any case. */
+/**
+ * How many jobs each tenant that has a limit may have when those of older rollouts have ended. New ones take their
+ * places in any case.
+ */
 function roomsAfter(ended: readonly JobsToEnd[], rooms: ReadonlyMap<string, JobRoom>): Map<string, number> {
   const endedOf = new Map(ended.map((each) => [each.tenant_id, each]));
   return new Map(

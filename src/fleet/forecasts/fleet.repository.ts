@@ -5,7 +5,8 @@ export const fleetRepository = {
   /** Time since a rollout was accepted, in milliseconds, by the database's clock. */
   async sinceAcceptance(db: Queryable, rolloutId: string): Promise<number> {
     const [row] = await db.$queryRaw<[{ ms: number }]>`
-      SELECT (EXTRACT(EPOCH FROM clock_timestamp() - accepted_at) * 1000)::float8 AS ms FROM rollouts WHERE id = ${rolloutId}`;
+      SELECT (EXTRACT(EPOCH FROM clock_timestamp() - accepted_at) * 1000)::float8 AS ms FROM rollouts
+        WHERE id = ${rolloutId}`;
     return row.ms;
   },
 

@@ -81,7 +81,10 @@ export function createForecastLifecycle({ db, quotas = NO_QUOTAS }: { db: Databa
 
     fail: (id: string, error: Prisma.InputJsonObject) => end(id, { error }),
 
-    /** Keeps what a rollout is expected to do, before its jobs are planned. An interrupted planning keeps the first forecast. */
+    /**
+     * Keeps what a rollout is expected to do, before its jobs are planned. An interrupted planning keeps the first
+     * forecast.
+     */
     async keepForRollout(
       rolloutId: string,
       { baseModelVersionId, options, refusals }: Pick<AnalyzedFleet, 'baseModelVersionId' | 'options' | 'refusals'>,
@@ -124,13 +127,18 @@ async function predict(
   return { ...shown, waves, workers, jobs_ahead: jobsAhead, analysis_ms: analysisMs, ...predicted };
 }
 
-/** Of so many adapters, the number of those that get a control. Those for which a quota leaves no room are not known. */
+/**
+ * Of so many adapters, the number of those that get a control. Those for which a quota leaves no room are not known.
+ */
 function countControls({ control, control_fraction: fraction }: StoredOptions, controllable: number): number {
   if (control === 'none') return 0;
   return Math.round(controllable * (control === 'all' ? 1 : fraction));
 }
 
-/** Number of adapters of each wave, as a rollout would be planned now. Before there is one, its order is not known, only the sizes are. */
+/**
+ * Number of adapters of each wave, as a rollout would be planned now. Before there is one, its order is not known, only
+ * the sizes are.
+ */
 async function wavesOf(db: Database, fleet: AnalyzedFleet, planned: number): Promise<number[]> {
   const waves = fleet.options.policy?.waves ?? [];
   if (waves.length === 0) return [planned];
@@ -152,8 +160,8 @@ function byDevice(workers: readonly WorkerRow[]): ForecastResult['workers'] {
 }
 
 /**
- * The speed of each worker relative to the average of all, by what workers of its device have measured. Where a device has not measured
- * any yet, it counts as average.
+ * The speed of each worker relative to the average of all, by what workers of its device have measured. Where a device
+ * has not measured any yet, it counts as average.
  */
 function speedsOf(devices: ForecastResult['workers']): number[] {
   const known = devices.filter(({ tokens_per_second: speed }) => speed !== null && speed > 0);

@@ -55,7 +55,8 @@ export function createForecastRepository(db: Queryable) {
     /** Keeps the forecast that a rollout has made of itself. The first one stays. */
     insertOfRollout: (tx: Queryable, { id, ...row }: NewForecast & { rolloutId: string; result: ForecastResult }) =>
       tx.$executeRaw`
-        INSERT INTO rollout_forecasts (id, base_model_version_id, rollout_id, state, options, result, attempt, computed_at)
+        INSERT INTO rollout_forecasts (id, base_model_version_id, rollout_id, state, options, result, attempt,
+          computed_at)
         VALUES (${id}, ${row.baseModelVersionId}, ${row.rolloutId}, 'computed', ${JSON.stringify(row.options)}::jsonb,
           ${JSON.stringify(row.result)}::jsonb, 1, clock_timestamp())
         ON CONFLICT (rollout_id) DO NOTHING`,
@@ -132,7 +133,10 @@ export function createForecastRepository(db: Queryable) {
           summary -> 'projections' AS projections, summary -> 'unadaptable_parts' AS unadaptable
         FROM evolutions WHERE new_base_model_version_id = ${baseModelVersionId} ORDER BY created_at, id`,
 
-    /** The rollout that a forecast was made for: its own, or the first one of the same version and options that came after it. */
+    /**
+     * The rollout that a forecast was made for: its own, or the first one of the same version and options that came
+     * after it.
+     */
     async rolloutOf(row: ForecastRow): Promise<OutcomeRow | null> {
       const which =
         row.rolloutId === null
@@ -144,14 +148,19 @@ export function createForecastRepository(db: Queryable) {
       return found ?? null;
     },
 
-    /** What the jobs of a rollout have taken: its adaptations, unless the name says its controls. Device time that was pruned is not known any more. */
+    /**
+     * What the jobs of a rollout have taken: its adaptations, unless the name says its controls. Device time that was
+     * pruned is not known any more.
+     */
     async truth(rolloutId: string): Promise<TruthRow> {
       const [row] = await db.$queryRaw<[TruthRow]>`
-        SELECT ${deviceSecondsOf('adaptation')} AS device_seconds, ${deviceSecondsOf('control')} AS control_device_seconds,
+        SELECT ${deviceSecondsOf('adaptation')} AS device_seconds, ${deviceSecondsOf('control')} AS
+          control_device_seconds,
           percentile_cont(0.5) WITHIN GROUP (ORDER BY j.ttr_ms) FILTER (WHERE j.kind = 'adaptation') AS ttr_p50_ms,
           percentile_cont(0.9) WITHIN GROUP (ORDER BY j.ttr_ms) FILTER (WHERE j.kind = 'adaptation') AS ttr_p90_ms,
           CASE WHEN count(*) FILTER (WHERE j.kind = 'adaptation' AND j.finished_at IS NULL) = 0 THEN (
-            EXTRACT(EPOCH FROM max(j.finished_at) FILTER (WHERE j.kind = 'adaptation') - min(r.accepted_at)) * 1000)::float8
+            EXTRACT(EPOCH FROM max(j.finished_at) FILTER (WHERE j.kind = 'adaptation') - min(r.accepted_at)) *
+              1000)::float8
             END AS makespan_ms
         FROM rollouts r JOIN jobs j ON j.rollout_id = r.id
         LEFT JOIN LATERAL (
@@ -163,7 +172,10 @@ export function createForecastRepository(db: Queryable) {
   };
 }
 
-/** The sum over the jobs `j` of a kind, of which `use` has the device time. Null where that of one is not known any more. */
+/**
+ * The sum over the jobs `j` of a kind, of which `use` has the device time. Null where that of one is not known any
+ * more.
+ */
 function deviceSecondsOf(kind: 'adaptation' | 'control'): Prisma.Sql {
   const ofKind = Prisma.sql`j.kind = ${kind}::job_kind`;
   return Prisma.sql`

@@ -78,8 +78,10 @@ const Basis = Type.Object(
       Type.Enum([...LIKENESSES], {
         title: 'Likeness',
         description:
-          'What the measured jobs have in common with those that are predicted: `pair`, the same two base model versions; ' +
-          '`base_model`, the same base model; `size`, nothing, so that they are scaled by parameters and rows. Null where none is known.',
+          'What the measured jobs have in common with those that are predicted: `pair`, the same two base model ' +
+          'versions; ' +
+          '`base_model`, the same base model; `size`, nothing, so that they are scaled by parameters and rows. ' +
+          'Null where none is known.',
       }),
     ),
     jobs: Type.Integer({ description: 'Number of measured jobs.' }),
@@ -128,7 +130,8 @@ export const Forecast = Type.Object(
     rollout_id: Nullable(
       Id(
         'rollout',
-        'The rollout whose figures are beside the predicted ones: for a dry run, the first one of the same version and options that ' +
+        'The rollout whose figures are beside the predicted ones: for a dry run, the first one of the same ' +
+          'version and options that ' +
           'was accepted after it.',
       ),
     ),
@@ -162,7 +165,8 @@ export const Forecast = Type.Object(
     jobs_ahead: Nullable(
       Type.Integer({
         description:
-          'Adaptations of other rollouts that wait or run, without those that the rollout would end because it takes their adapters.',
+          'Adaptations of other rollouts that wait or run, without those that the rollout would end because it ' +
+          'takes their adapters.',
       }),
     ),
     figures: Figures,

@@ -7,11 +7,11 @@ export interface LiveJob {
   kind: 'adaptation' | 'control';
   /** Place in the fair order; null for controls. */
   start_tag: number | null;
-  /** Whether only its baselines are left. */
+  /** Whether the job itself has ended and only its baselines are left to measure. */
   ended: boolean;
 }
 
-/** The queue entry of a job. The version before gives jobs no start tags: they come first. */
+/** Queue entry of a job. Rows written by the previous release have no start tag, so they come first. */
 export function toEntry({ id, kind, start_tag: startTag }: Omit<LiveJob, 'ended'>): JobEntry {
   const priority = kind === 'control' ? CONTROL_PRIORITY : startTag === null ? undefined : priorityOf(startTag);
   return { name: 'adaptation.run', id, payload: { jobId: id }, ...(priority !== undefined && { priority }) };

@@ -16,7 +16,8 @@ export async function keepOutcomes(
 ): Promise<void> {
   await tx.$executeRaw`
     INSERT INTO gate_outcomes (adapter_version_id, tenant_id, digest, value, standard_error, values, measured_at)
-    VALUES (${version.id}, ${version.tenantId}, ${digest}, ${value}, ${standardError}, ${[...values]}, clock_timestamp())
+    VALUES (${version.id}, ${version.tenantId}, ${digest}, ${value}, ${standardError}, ${[...values]},
+      clock_timestamp())
     ON CONFLICT (adapter_version_id) DO UPDATE SET digest = EXCLUDED.digest, value = EXCLUDED.value,
       standard_error = EXCLUDED.standard_error, values = EXCLUDED.values, measured_at = EXCLUDED.measured_at`;
 }

@@ -49,8 +49,8 @@ export const outcomeRequestRepository = {
     tx.$executeRaw`DELETE FROM outcome_requests WHERE adapter_version_id = ${versionId}`,
 
   /**
-   * Chooses the requests that the queue is given next, so that it has at most so many: each tenant's first one, then each
-   * one's second, and so on. It reads no more than that of as many tenants, however many requests there are.
+   * Chooses the requests that the queue is given next, so that it has at most so many: each tenant's first one, then
+   * each one's second, and so on. It reads no more than that of as many tenants, however many requests there are.
    */
   queueNext: (db: Queryable, most: number) =>
     db.$queryRaw<{ id: string }[]>`
@@ -127,7 +127,10 @@ export const outcomeRequestRepository = {
     return count === 1;
   },
 
-  /** Whether anything of a rollout waits for a worker, which comes first, unless it is among what that worker leaves to others. */
+  /**
+   * Whether anything of a rollout waits for a worker, which comes first, unless it is among what that worker leaves to
+   * others.
+   */
   async isRolloutWaiting(db: Queryable, { bases, jobs }: LeftToOthers): Promise<boolean> {
     const isLeft = (version: Prisma.Sql) => Prisma.sql`${version} = ANY(${[...bases]}::text[])`;
     const [row] = await db.$queryRaw<{ waits: boolean }[]>`
@@ -135,8 +138,10 @@ export const outcomeRequestRepository = {
           SELECT 1 FROM rollouts r
           WHERE r.state IN ('planning', 'analyzing') AND NOT ${isLeft(Prisma.sql`r.base_model_version_id`)}
         ) OR EXISTS (
-          SELECT 1 FROM jobs j JOIN rollouts r ON r.id = j.rollout_id JOIN adapter_versions v ON v.id = j.source_version_id
-          WHERE j.state = 'queued' AND j.admission IS DISTINCT FROM 'waiting' AND NOT ${isLeft(Prisma.sql`r.base_model_version_id`)}
+          SELECT 1 FROM jobs j JOIN rollouts r ON r.id = j.rollout_id JOIN adapter_versions v
+            ON v.id = j.source_version_id
+          WHERE j.state = 'queued' AND j.admission IS DISTINCT FROM 'waiting'
+            AND NOT ${isLeft(Prisma.sql`r.base_model_version_id`)}
             AND NOT ${isLeft(Prisma.sql`v.base_model_version_id`)} AND j.id <> ALL(${[...jobs]}::text[])
         ) OR EXISTS (
           SELECT 1 FROM rollouts r JOIN rollout_counts c ON c.rollout_id = r.id

@@ -14,8 +14,8 @@ import {
 } from './outcome-request.repository.ts';
 
 /**
- * The queue is given so many requests at a time: a fleet that is imported must not fill it, and each of them comes back to a
- * worker again and again while a rollout waits.
+ * The queue is given so many requests at a time: a fleet that is imported must not fill it, and each of them comes back
+ * to a worker again and again while a rollout waits.
  */
 const MOST_QUEUED = 20;
 
@@ -25,7 +25,10 @@ export interface MeasuredTask {
   readonly datasetId: string | null;
 }
 
-/** Requests that versions of an adapter be measured on its gate rows, if its gate will compare their successors with them. */
+/**
+ * Requests that versions of an adapter be measured on its gate rows, if its gate will compare their successors with
+ * them.
+ */
 export async function requestOutcomes(
   tx: Transaction,
   { gate, datasetId }: MeasuredTask,
@@ -89,7 +92,10 @@ export function createOutcomeRequests({ db, leaseMs = 15_000 }: { db: Database; 
     /** Whether anything of a rollout that this worker could run waits. */
     isRolloutWaiting: (left: LeftToOthers = NOTHING) => repository.isRolloutWaiting(db, left),
 
-    /** Keeps what was measured. False, and nothing is kept, if it was requested again meanwhile: the rows may be others now. */
+    /**
+     * Keeps what was measured. False, and nothing is kept, if it was requested again meanwhile: the rows may be others
+     * now.
+     */
     complete: (
       lease: MeasurementLease,
       claimed: ClaimedRequest,

@@ -13,7 +13,8 @@ const quantiles = {
 const Ttr = Type.Object(quantiles, {
   title: 'TtrQuantiles',
   description:
-    'Time to readiness in whole milliseconds, by the estimate of Kaplan and Meier: jobs that are not ready are censored at their end or ' +
+    'Time to readiness in whole milliseconds, by the estimate of Kaplan and Meier: jobs that are not ready are ' +
+    'censored at their end or ' +
     'now. A quantile is null where it is not reached.',
 });
 
@@ -79,7 +80,8 @@ export const Speedup = Type.Object(
   {
     title: 'SpeedUp',
     description:
-      'How many times the time of an adaptation its control took, which trained the same adapter from scratch: both without the wait in ' +
+      'How many times the time of an adaptation its control took, which trained the same adapter from scratch: ' +
+      'both without the wait in ' +
       'the queue and what was held.',
   },
 );
@@ -147,7 +149,8 @@ export const CSV_TYPE = 'text/csv';
 
 export const CsvReport = {
   description:
-    'One row for the whole, each group and each phase, by RFC 4180 with a header. Columns are only ever added at the end.',
+    'One row for the whole, each group and each phase, by RFC 4180 with a header. Columns are only ever added at ' +
+    'the end.',
   content: { [CSV_TYPE]: { schema: Type.String({ description: 'Comma-separated values.' }) } },
 };
 

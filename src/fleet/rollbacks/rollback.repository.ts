@@ -53,7 +53,8 @@ export const rollbackRepository = {
   async isCurrentSomewhere(tx: Transaction, rolloutId: string): Promise<boolean> {
     const [row] = await tx.$queryRaw<{ found: boolean }[]>`
       SELECT EXISTS (
-        SELECT FROM jobs j JOIN adapter_versions v ON v.job_id = j.id JOIN current_versions c ON c.adapter_version_id = v.id
+        SELECT FROM jobs j JOIN adapter_versions v ON v.job_id = j.id JOIN current_versions c ON c.adapter_version_id =
+          v.id
         WHERE j.rollout_id = ${rolloutId}
       ) AS found`;
     return row?.found === true;
@@ -65,7 +66,10 @@ export const rollbackRepository = {
     return rows.map(({ rolloutId }) => rolloutId);
   },
 
-  /** Locks a rollback that is not finished, so that one process at a time goes on with it. @returns where it goes on; null if nowhere */
+  /**
+   * Locks a rollback that is not finished, so that one process at a time goes on with it. @returns where it goes on;
+   * null if nowhere
+   */
   async lock(tx: Transaction, rolloutId: string): Promise<{ after: string } | null> {
     const [row] = await tx.$queryRaw<{ after: string }[]>`
       SELECT COALESCE(after_adapter_id, '') AS after FROM rollout_rollbacks
@@ -91,8 +95,8 @@ export const rollbackRepository = {
     tx.$queryRaw`SELECT id FROM adapters WHERE id = ANY(${[...ids]}::text[]) ORDER BY id FOR NO KEY UPDATE`,
 
   /**
-   * Makes what was current before the rollout current again, for those of the adapters whose current version is one of the rollout. What was
-   * current before may be deleted by now; then none is.
+   * Makes what was current before the rollout current again, for those of the adapters whose current version is one of
+   * the rollout. What was current before may be deleted by now; then none is.
    */
   move: (tx: Transaction, rolloutId: string, adapterIds: readonly string[]) =>
     tx.$queryRaw<MovedAdapter[]>`
@@ -119,7 +123,8 @@ export const rollbackRepository = {
     batch: { last: string | null; rolledBack: number; leftAlone: number },
   ) =>
     tx.$executeRaw`
-      UPDATE rollout_rollbacks SET rolled_back = rolled_back + ${batch.rolledBack}, left_alone = left_alone + ${batch.leftAlone},
+      UPDATE rollout_rollbacks SET rolled_back = rolled_back + ${batch.rolledBack}, left_alone = left_alone +
+        ${batch.leftAlone},
         after_adapter_id = COALESCE(${batch.last}, after_adapter_id),
         finished_at = CASE WHEN ${batch.last}::text IS NULL THEN clock_timestamp() END
       WHERE rollout_id = ${rolloutId}`,
@@ -129,7 +134,8 @@ export const rollbackRepository = {
     tx.$executeRaw`
       INSERT INTO rollback_counts AS c (rollout_id, tenant_id, rolled_back, left_alone)
       SELECT ${rolloutId}, n."tenantId", n."rolledBack", n."leftAlone"
-      FROM jsonb_to_recordset(${JSON.stringify(counts)}::jsonb) AS n ("tenantId" text, "rolledBack" int, "leftAlone" int)
+      FROM jsonb_to_recordset(${JSON.stringify(counts)}::jsonb) AS n ("tenantId" text, "rolledBack" int,
+        "leftAlone" int)
       ON CONFLICT (rollout_id, tenant_id) DO UPDATE SET
         rolled_back = c.rolled_back + EXCLUDED.rolled_back, left_alone = c.left_alone + EXCLUDED.left_alone`,
 };

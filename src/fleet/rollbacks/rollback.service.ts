@@ -16,7 +16,10 @@ interface RollbackDependencies {
   readonly batch?: number;
 }
 
-/** Takes back what a rollout has published, for all tenants: only the operator does. A tenant reads what it has done to its adapters. */
+/**
+ * Takes back what a rollout has published, for all tenants: only the operator does. A tenant reads what it has done to
+ * its adapters.
+ */
 export function createRollbackService({ db, batch = BATCH }: RollbackDependencies) {
   const get = async (rolloutId: string, scope: string | null = null): Promise<RolloutRollback> => {
     const row = scope === null ? await repository.find(db, rolloutId) : await repository.findOf(db, rolloutId, scope);
@@ -34,8 +37,8 @@ export function createRollbackService({ db, batch = BATCH }: RollbackDependencie
     get,
 
     /**
-     * Rolls a rollout back that has ended. Doing so again changes nothing, except that it goes on where an interrupted one ended, and
-     * begins anew where a version of the rollout has become current since.
+     * Rolls a rollout back that has ended. Doing so again changes nothing, except that it goes on where an interrupted
+     * one ended, and begins anew where a version of the rollout has become current since.
      * @throws AppError 404, 409 `rollout_not_ended`
      */
     async rollBack(rolloutId: string, recordChange: RecordChange = unrecorded): Promise<RolloutRollback> {
@@ -61,8 +64,8 @@ async function request(tx: Transaction, rolloutId: string, recordChange: RecordC
 }
 
 /**
- * Goes through the adapters for which a rollout has published, in batches that each commit with their events. If the process dies in
- * between, the next call goes on after the last batch. Two at once take turns.
+ * Goes through the adapters for which a rollout has published, in batches that each commit with their events. If the
+ * process dies in between, the next call goes on after the last batch. Two at once take turns.
  */
 async function rollBackInBatches({ db, batch }: Required<RollbackDependencies>, rolloutId: string): Promise<void> {
   let goesOn = true;

@@ -18,15 +18,18 @@ interface RolloutLifecycleDependencies {
   readonly pageSize?: number;
 }
 
-/** What a worker does to a rollout's row. Every change is a conditional update with its event, in one transaction. */
+/**
+ * Changes that a worker makes to a rollout's row. Every change is a conditional update with its event, in one
+ * transaction.
+ */
 export function createRolloutLifecycle({ db, quotas = NO_QUOTAS, pageSize }: RolloutLifecycleDependencies) {
   const rollouts = createRolloutRepository(db);
   const jobRooms = createJobRooms({ db, defaults: quotas });
 
   return {
     /**
-     * Begins the analysis, or takes over the one of a worker that has died. Null if the rollout is not to be analyzed,
-     * or no longer.
+     * Begins the analysis, or takes it over from a worker that has died. Null if the rollout is not, or no longer, to
+     * be analyzed.
      */
     beginAnalysis: (id: string): Promise<RolloutRow | null> =>
       withTransaction(db, async (tx) => {
@@ -40,23 +43,25 @@ export function createRolloutLifecycle({ db, quotas = NO_QUOTAS, pageSize }: Rol
       }),
 
     /**
-     * Does not count the running analysis, which ends because the worker stops or its machine fails. `error` says why the
-     * rollout waits; it is null if the worker only stops.
+     * Excludes the running analysis from the count of attempts, because the worker is shutting down or its machine
+     * fails. `error` is the reason why the rollout waits; null for a shutdown.
      */
     excuse: (id: string, error: Prisma.InputJsonObject | null): Promise<number> =>
       withTransaction(db, (tx) => rollouts.excuseAnalysis(tx, id, error)),
 
-    /** The base model versions that adapters come from, also those that they are still being carried over to. */
+    /**
+     * Base model versions that adapters come from, including versions that older rollouts are still carrying them to.
+     */
     oldVersions: async (rollout: Omit<RolloutToPlan, 'id'>): Promise<string[]> => {
       const found = await planningRepository.oldVersions(db, fleetOf(rollout));
       return [...new Set([...found, ...(await successionRepository.versionsOnTheWay(db, rollout.baseModelVersionId))])];
     },
 
-    /** Whether the rollout is still being analyzed. It is not after its cancellation. */
+    /** Whether the rollout is still being analyzed; false after a cancellation. */
     isAnalyzing: async (id: string): Promise<boolean> => (await rollouts.find(id))?.state === 'analyzing',
 
     /**
-     * Fails a rollout before all of its jobs are planned, and cancels those that are. False if it is no longer being
+     * Fails a rollout before all of its jobs are planned, and cancels the planned ones. False if it is no longer being
      * analyzed.
      */
     fail: async (id: string, error: Prisma.InputJsonObject): Promise<boolean> => {
@@ -69,7 +74,7 @@ export function createRolloutLifecycle({ db, quotas = NO_QUOTAS, pageSize }: Rol
       return failed;
     },
 
-    /** Plans the jobs of a rollout that is being analyzed, as {@link planInPages} says. */
+    /** Plans the jobs of a rollout that is being analyzed; see {@link planInPages}. */
     plan: (
       rollout: RolloutToPlan,
       refusals: Refusals,

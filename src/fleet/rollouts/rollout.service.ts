@@ -41,13 +41,13 @@ import { SummaryCache } from './summary-cache.ts';
 interface RolloutServiceDependencies {
   db: Database;
   producer: JobProducer;
-  /** Outlives the service where there is one for each request. */
+  /** Cache of summaries. Pass one that outlives the service where a service is created per request. */
   summaries?: SummaryCache;
 }
 
 /**
- * In all methods `scope` is the tenant to which the caller is confined, or null for the operator. Every tenant sees
- * every rollout, but only its own jobs in it.
+ * Creates the rollout service. In all methods `scope` is the tenant to which the caller is confined, or null for the
+ * operator. Every tenant sees every rollout, but only its own jobs in it.
  */
 export function createRolloutService({ db, producer, summaries = new SummaryCache() }: RolloutServiceDependencies) {
   const rollouts = createRolloutRepository(db);
@@ -69,10 +69,10 @@ export function createRolloutService({ db, producer, summaries = new SummaryCach
   return {
     get,
 
-    /** What the answer of {@link get} depends on, without what it costs; null if the rollout does not exist. */
+    /** Version of the answer of {@link get}, at a fraction of its cost; null if the rollout does not exist. */
     version: (id: string, scope: string | null): Promise<string | null> => rollouts.version(id, scope),
 
-    /** The same for {@link list}. */
+    /** Version of the answer of {@link list}. */
     pageVersion: (query: RolloutQuery, scope: string | null): Promise<string> => rollouts.pageVersion(query, scope),
 
     /** @throws AppError 422 `base_model_version_not_found`, 409 `rollout_exists` */
@@ -101,7 +101,10 @@ export function createRolloutService({ db, producer, summaries = new SummaryCach
       return get(id, null);
     },
 
-    /** Lets a paused rollout go on. @throws AppError 404, 409 `rollout_ended` */
+    /**
+     * Resumes a paused rollout.
+     * @throws AppError 404, 409 `rollout_ended`
+     */
     async resume(id: string, recordChange: RecordChange = unrecorded): Promise<Rollout> {
       await resumeRollout({ db, producer }, id, recordChange);
       return get(id, null);
@@ -114,8 +117,8 @@ export function createRolloutService({ db, producer, summaries = new SummaryCach
     },
 
     /**
-     * Ends a rollout and its jobs, waiting or running. Cancelling it again changes nothing, except that it goes on where an
-     * interrupted one ended.
+     * Ends a rollout and its jobs, waiting or running. Cancelling it again changes nothing, except that it continues an
+     * interrupted cancellation.
      * @throws AppError 404, 409
      */
     async cancel(id: string, recordChange: RecordChange = unrecorded): Promise<Rollout> {
@@ -138,8 +141,8 @@ export function createRolloutService({ db, producer, summaries = new SummaryCach
 }
 
 /**
- * Creates a rollout within the caller's transaction. Its acceptance, by the database's clock, starts every adapter's
- * time to readiness. After the commit the caller passes `entries` to `producer.enqueueAfterCommit`.
+ * Creates a rollout within the caller's transaction. The database time of its acceptance starts every adapter's time to
+ * readiness. After the commit the caller passes `entries` to `producer.enqueueAfterCommit`.
  *
  * @throws AppError 422 `base_model_version_not_found`, 409 `rollout_exists` if a rollout of this version has not ended
  */
@@ -180,7 +183,10 @@ export async function createRollout(
   return { rollout: toRollout(row, { counts: [], summary: undefined, evolutions: [] }, null), entries };
 }
 
-/** The options that a rollout to this base model version stores: with defaults, and with the policy of its base model if it names none. */
+/**
+ * Options that a rollout to this base model version stores: with defaults, and with the policy of its base model if it
+ * names none.
+ */
 export async function optionsOf(
   tx: Transaction,
   baseModelVersionId: string,
@@ -192,13 +198,16 @@ export async function optionsOf(
 
 type FollowingProducer = Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
 
-/** Without a producer, resumed jobs stay in the outbox until the next sweep. */
+/** Stand-in without a producer: resumed jobs stay in the outbox until the next sweep. */
 const SWEPT_LATER: FollowingProducer = {
   enqueueAfterCommit: () => Promise.resolve(),
   remove: () => Promise.resolve(),
 };
 
-/** What the sweeper needs to know about rollouts. @param quotas what each tenant may have by default */
+/**
+ * Recovery source for rollouts.
+ * @param quotas default quotas of a tenant
+ */
 export function rolloutRecoverySource(
   db: Database,
   producer: FollowingProducer = SWEPT_LATER,
@@ -208,7 +217,7 @@ export function rolloutRecoverySource(
   const jobRooms = createJobRooms({ db, defaults: quotas });
   return {
     queue: 'rollouts',
-    // Only the queue leases an analysis: if it stalls, the queue itself gives it to another worker.
+    // Only the queue holds a lease on an analysis: if a worker stalls, the queue itself gives it to another one.
     expired: () => Promise.resolve([]),
     countLive: () => rollouts.countUnplanned(),
     live: async (after, limit) =>

@@ -19,8 +19,9 @@ export interface WantedJobs {
 
 export const historyRepository = {
   /**
-   * The times of jobs that have ended as ready or not ready and are as like to the wanted ones. A control takes as long as an adaptation that
-   * trains from scratch. Of other base models, they are scaled by parameters and rows. Device time is what their leases say.
+   * The times of jobs that have ended as ready or not ready and are as like to the wanted ones. A control takes as long
+   * as an adaptation that trains from scratch. Of other base models, they are scaled by parameters and rows. Device
+   * time is what their leases say.
    */
   jobs: (db: Queryable, wanted: WantedJobs, likeness: Likeness): Promise<MeasuredJob[]> =>
     db.$queryRaw<MeasuredJob[]>`
@@ -33,15 +34,18 @@ export const historyRepository = {
       ) AS r
       CROSS JOIN LATERAL (
         SELECT j.id, j.adapter_id, j.started_at, j.ready_at FROM jobs j
-        WHERE j.rollout_id = r.id AND (j.kind = 'adaptation' OR ${wanted.kind === 'control'}) AND j.state IN ('ready', 'not_ready')
+        WHERE j.rollout_id = r.id AND (j.kind = 'adaptation' OR ${wanted.kind === 'control'}) AND j.state IN ('ready',
+          'not_ready')
           AND j.finished_at IS NOT NULL AND j.started_at IS NOT NULL AND j.strategy = ${wanted.strategy}
           ${likeness === 'pair' ? from(wanted.oldBaseModelVersionId) : Prisma.empty}
         ORDER BY j.finished_at DESC, j.id DESC LIMIT ${JOBS}
       ) AS j
       CROSS JOIN LATERAL (
-        SELECT (sum(EXTRACT(EPOCH FROM u.ended_at - u.started_at)) * 1000)::float8 AS ms FROM device_uses u WHERE u.job_id = j.id
+        SELECT (sum(EXTRACT(EPOCH FROM u.ended_at - u.started_at)) * 1000)::float8 AS ms FROM device_uses u
+          WHERE u.job_id = j.id
       ) AS use
-      CROSS JOIN LATERAL (SELECT ${likeness === 'size' ? scaledTo(wanted.rows) : Prisma.sql`1::float8`} AS factor) AS scale
+      CROSS JOIN LATERAL (SELECT ${likeness === 'size' ? scaledTo(wanted.rows) : Prisma.sql`1::float8`} AS factor) AS
+        scale
       WHERE new_base.id = ${wanted.newBaseModelVersionId} AND use.ms IS NOT NULL AND scale.factor IS NOT NULL
       ORDER BY r.id, j.id`,
 };
@@ -55,7 +59,8 @@ function ofRollouts(likeness: Likeness): Prisma.Sql {
 /** The job carries an adapter over from this base model version. */
 function from(oldBaseModelVersionId: string): Prisma.Sql {
   return Prisma.sql`AND EXISTS (
-    SELECT FROM adapter_versions s WHERE s.id = j.source_version_id AND s.base_model_version_id = ${oldBaseModelVersionId})`;
+    SELECT FROM adapter_versions s WHERE s.id = j.source_version_id
+      AND s.base_model_version_id = ${oldBaseModelVersionId})`;
 }
 
 /** By what parameters times rows are more than those of the job. Null where either is not known. */

@@ -77,9 +77,11 @@ async function controlsOf(
 }
 
 const UNKNOWN =
-  'no device time was measured that these jobs could be compared with: it is known when the first few adaptations have ended';
+  'no device time was measured that these jobs could be compared with: it is known when the first few ' +
+  'adaptations have ended';
 const UNKNOWN_CONTROLS =
-  'no job that trains from scratch was measured, so neither the time of controls is predicted nor when the rollout ends with them';
+  'no job that trains from scratch was measured, so neither the time of controls is predicted nor when the ' +
+  'rollout ends with them';
 const NO_WORKER = 'no worker is ready that can read the base model version, so only the device seconds are predicted';
 
 async function mostAlike(

@@ -54,8 +54,8 @@ const FEWEST_RUNS = 20;
 /** With so many measured rollouts, their own differences say how much rollouts differ. */
 const ENOUGH_ROLLOUTS = 3;
 /**
- * Otherwise a rollout is taken to be up to so many times as slow or as fast as what was measured: less between the same two versions, where
- * only the adapters are others.
+ * Otherwise a rollout is taken to be up to so many times as slow or as fast as what was measured: less between the same
+ * two versions, where only the adapters are others.
  */
 const UNKNOWN_FACTOR = { pair: Math.SQRT2, other: 2 } as const;
 
@@ -63,9 +63,10 @@ const UNKNOWN_FACTOR = { pair: Math.SQRT2, other: 2 } as const;
 const SEED = 17;
 
 /**
- * Predicts a rollout by simulating it many times. Each simulated rollout draws its jobs from a sample, with replacement, of the measured
- * ones, and multiplies their times by one factor, which stands for what all jobs of a rollout have in common. The expected value is
- * the median of the simulated ones, and `low` and `high` are their quantiles of a tenth and nine tenths.
+ * Predicts a rollout by simulating it many times. Each simulated rollout draws its jobs from a sample, with
+ * replacement, of the measured ones, and multiplies their times by one factor, which stands for what all jobs of a
+ * rollout have in common. The expected value is the median of the simulated ones, and `low` and `high` are their
+ * quantiles of a tenth and nine tenths.
  */
 export function predictRollout(fleet: FleetToPredict): Prediction {
   const jobs = fleet.classes.reduce((sum, { jobs: count }) => sum + count, 0);
@@ -126,8 +127,8 @@ function drawFrom(classes: readonly JobClass[], random: Random): (random: Random
 }
 
 /**
- * By what all jobs of a rollout are slower or faster together than the measured ones: where several rollouts were measured, the mean of
- * one of them over the mean of all, and otherwise a guess.
+ * By what all jobs of a rollout are slower or faster together than the measured ones: where several rollouts were
+ * measured, the mean of one of them over the mean of all, and otherwise a guess.
  */
 function factorOf({ measured, samePair }: JobClass, random: Random): number {
   const rollouts = [...new Set(measured.map(({ rolloutId }) => rolloutId))];

@@ -18,7 +18,8 @@ export const distributionRepository = {
     return tx.$queryRaw<TimesRow[]>`
       WITH timed AS (
         SELECT j.kind, of_job.measure, of_job.ms FROM jobs j CROSS JOIN LATERAL (
-          VALUES ('ttr', j.ttr_ms), ('working', GREATEST(0, j.ttr_ms - j.queue_wait_ms - j.held_ms))) AS of_job (measure, ms)
+          VALUES ('ttr', j.ttr_ms), ('working', GREATEST(0, j.ttr_ms - j.queue_wait_ms - j.held_ms))) AS of_job
+            (measure, ms)
         WHERE j.rollout_id = ${rolloutId} AND j.ttr_ms IS NOT NULL ${ofTenant}
       ), ranked AS (
         SELECT kind, measure, ms, row_number() OVER (PARTITION BY kind, measure ORDER BY ms) - 1 AS place,

@@ -2,40 +2,41 @@ import { Prisma, type Queryable } from '../../../platform/database/database.ts';
 import type { JobState, LiveJob } from '../../jobs/index.ts';
 import { IS_LIMITED, startTagsOf } from '../order/start-tags.ts';
 
-/** A job to be inserted. With an `error` it cannot run and is inserted as failed. */
+/** Job to insert. A job with an `error` cannot run and is inserted as failed. */
 export interface PlannedJob {
   id: string;
   sourceVersionId: string;
   kind: 'adaptation' | 'control';
   error: Prisma.InputJsonObject | null;
-  /** The job to an older base model version that has to end first. */
+  /** Unfinished job to an older base model version that has to end first. */
   waitsFor?: string | undefined;
 }
 
-/** How jobs are planned. */
+/** Settings for planning a batch of jobs. */
 export interface Planning {
   readonly rolloutId: string;
   readonly strategy: string;
-  /** Whether their adapters were imported after the others had been planned. */
+  /** Whether the adapters were imported after the others had been planned. */
   readonly late?: boolean;
 }
 
-/** A job that was inserted. */
+/** Inserted job. */
 type Planned = Omit<LiveJob, 'ended'> & { state: JobState; admission: 'waiting' | null };
 
-/** What of a page of planned jobs is about to be queued. */
+/** Jobs of a planned page that are about to be queued. */
 const PLANNED_TO_QUEUE = Prisma.sql`
   SELECT p.id, p.tenant_id, p.id AS place FROM planned p WHERE p.state = 'queued' AND p.kind = 'adaptation'`;
 
 export const plannedJobsRepository = {
   /**
-   * Inserts jobs of a rollout with one statement. Their clocks start with the time since the rollout was
-   * accepted: the wait until its analysis began, the analysis itself, and the pauses of both. A control needs no analysis, so
-   * for it the first two count as waiting.
-   * Where the rollout has a policy, its waves are decided before, and a job of a later wave is held, as is one that waits for another
-   * job, or for its tenant's approval. All others get their start tags, and wait to be admitted where the rollout's concurrency is limited.
-   * The clock of a late one starts with the import, and no wave that is over gets it.
-   * @returns those that the rollout did not have yet
+   * Inserts jobs of a rollout with one statement. Their clocks start with the time since the rollout was accepted: the
+   * wait until its analysis began, the analysis itself, and the pauses of both. A control needs no analysis, so for it
+   * the first two count as waiting. The clock of a late job starts with the import of its adapter.
+   *
+   * With a policy, the waves are decided before. A job is held if it is in a later wave, waits for another job or needs
+   * its tenant's approval; a late job is in no wave that is over. All others get their start tags, and wait to be
+   * admitted if the rollout's concurrency is limited.
+   * @returns the jobs that the rollout did not have yet
    */
   plan: (tx: Queryable, { rolloutId, strategy, late = false }: Planning, jobs: readonly PlannedJob[]) =>
     tx.$queryRaw<Planned[]>`
@@ -97,7 +98,7 @@ export const plannedJobsRepository = {
       ON CONFLICT (rollout_id, adapter_id, kind) DO NOTHING RETURNING id, kind, state::text AS state, start_tag, admission`,
 };
 
-/** The place of an adapter among those of a rollout, by which waves are chosen. Texts are compared byte by byte. */
+/** Rank of an adapter in a rollout, by which waves are chosen. Texts are compared byte by byte. */
 export function waveRank(rolloutId: string, adapterId: Prisma.Sql): Prisma.Sql {
   return Prisma.sql`encode(sha256(convert_to(${`${rolloutId}:`} || ${adapterId}, 'UTF8')), 'hex') COLLATE "C"`;
 }
