@@ -1,6 +1,6 @@
 import type { RolloutEvolution } from './evolution.schemas.ts';
 
-/** What makes two base model versions incompatible. */
+/** Difference that makes two base model versions incompatible. */
 export interface StoredDifference {
   readonly field: string;
   readonly old: unknown;

@@ -33,7 +33,7 @@ const summary = {
   advice: Nullable(EvolutionAdvice),
 };
 
-/** An evolution as a rollout shows it. */
+/** Evolution as a rollout shows it. */
 export const RolloutEvolution = Type.Object(summary, {
   title: 'RolloutEvolution',
   description: 'What has changed from one base model version to the one of the rollout.',

@@ -25,23 +25,23 @@ export type ForecastLifecycle = ReturnType<typeof createForecastLifecycle>;
 /** Number of tenants whose quotas are read at once. */
 const PAGE = 1000;
 
-/** What a forecast is computed from, once the versions are analyzed. */
+/** Input of a forecast after the analysis of the versions. */
 export interface AnalyzedFleet {
   readonly baseModelVersionId: string;
   readonly options: StoredOptions;
-  /** Why adapters of old base model versions cannot be carried over. */
+  /** Reasons why adapters of old base model versions cannot be carried over. */
   readonly refusals: Refusals;
-  /** How long it takes from the acceptance of the rollout to its first job. */
+  /** Time from the acceptance of the rollout to its first job, in milliseconds. */
   readonly analysisMs: number;
-  /** The rollout that is forecast; null before there is one. */
+  /** Identifier of the forecast rollout; null before there is one. */
   readonly rolloutId: string | null;
 }
 
-/** What a worker does to a forecast's row. */
+/** Changes that a worker makes to a forecast's row. */
 export function createForecastLifecycle({ db, quotas = NO_QUOTAS }: { db: Database; quotas?: QuotaLimits }) {
   const forecasts = createForecastRepository(db);
   const jobRooms = createJobRooms({ db, defaults: quotas });
-  /** As a rollout does, which plans so many adapters at a time. */
+  /** Reads quotas in pages of the size in which a rollout plans its adapters. */
   const roomsInPages: Parameters<typeof countFleet>[2] = async (tx, tenantIds) => {
     const rooms = new Map<string, JobRoom>();
     for (let start = 0; start < tenantIds.length; start += PAGE) {
@@ -60,7 +60,8 @@ export function createForecastLifecycle({ db, quotas = NO_QUOTAS }: { db: Databa
     });
 
   const compute = async (fleet: AnalyzedFleet): Promise<ForecastResult> => {
-    // Tenants with a limit of jobs are locked until the end of this transaction, so it only counts.
+    // Reading quotas locks tenants with a job limit until this transaction ends, so the transaction does nothing but
+    // count.
     const running = fleet.options.policy?.supersede ?? 'finish';
     const wanted = { fleet: fleetOf(fleet), refusals: fleet.refusals, running };
     const counted = await withTransaction(db, (tx) => countFleet(tx, wanted, roomsInPages));
@@ -68,13 +69,18 @@ export function createForecastLifecycle({ db, quotas = NO_QUOTAS }: { db: Databa
   };
 
   return {
-    /** Begins the computation, or takes over that of a worker that has died. Null if it is not to be computed. */
+    /**
+     * Begins the computation, or takes it over from a worker that has died. Null if the forecast is not to be computed.
+     */
     begin: (id: string): Promise<ForecastRow | null> => forecasts.begin(id),
 
-    /** Does not count the running computation, which ends because the worker stops or its machine fails. */
+    /**
+     * Excludes the running computation from the count of attempts, because the worker is shutting down or its machine
+     * fails.
+     */
     excuse: (id: string, error: Prisma.InputJsonObject | null) => forecasts.excuse(id, error),
 
-    /** Says why a forecast waits. */
+    /** Stores the reason why a forecast waits. */
     note: (id: string, error: Prisma.InputJsonObject) => forecasts.note(id, error),
 
     complete: async (id: string, fleet: AnalyzedFleet) => end(id, { result: await compute(fleet) }),

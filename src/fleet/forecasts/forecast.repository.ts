@@ -5,7 +5,7 @@ import type { StoredOptions } from '../rollouts/index.ts';
 import type { ForecastResult } from './forecast.result.ts';
 import type { ForecastQuery } from './forecast.schemas.ts';
 
-/** A forecast in one of these states is to be computed. */
+/** States of a forecast that is to be computed. */
 const UNFINISHED = ['queued', 'computing'];
 
 const SHOWN = {
@@ -14,7 +14,7 @@ const SHOWN = {
 
 export type ForecastRow = Prisma.RolloutForecastGetPayload<{ include: typeof SHOWN }>;
 
-/** What a rollout has taken in truth. */
+/** Rollout of a forecast. */
 export interface OutcomeRow {
   id: string;
   state: string;
@@ -22,7 +22,7 @@ export interface OutcomeRow {
   finished_at: Date | null;
 }
 
-/** Null where nothing was measured, or where it is no longer known. */
+/** Measured figures of a rollout. Null where nothing was measured, or where the measurement was pruned. */
 export interface TruthRow {
   device_seconds: number | null;
   control_device_seconds: number | null;
@@ -31,7 +31,7 @@ export interface TruthRow {
   makespan_ms: number | null;
 }
 
-/** The evolution between two versions, with the drift of groups of modules. */
+/** Evolution between two versions, with the drift of groups of modules. */
 export interface DriftRow {
   old_base_model_version_id: string;
   state: 'pending' | 'ready' | 'failed';
@@ -52,7 +52,7 @@ export function createForecastRepository(db: Queryable) {
     insert: (tx: Transaction, row: NewForecast): Promise<ForecastRow> =>
       tx.rolloutForecast.create({ data: { ...row, state: 'queued' }, include: SHOWN }),
 
-    /** Keeps the forecast that a rollout has made of itself. The first one stays. */
+    /** Stores the forecast of a rollout's own planning. The first one stays. */
     insertOfRollout: (tx: Queryable, { id, ...row }: NewForecast & { rolloutId: string; result: ForecastResult }) =>
       tx.$executeRaw`
         INSERT INTO rollout_forecasts (id, base_model_version_id, rollout_id, state, options, result, attempt,
@@ -79,7 +79,7 @@ export function createForecastRepository(db: Queryable) {
     baseModelVersionExists: async (id: string): Promise<boolean> =>
       (await db.baseModelVersion.count({ where: { id } })) > 0,
 
-    /** Counts the beginning of a computation. Null if it is done, or has failed. */
+    /** Counts the start of an attempt. Null if the forecast is done or has failed. */
     async begin(id: string): Promise<ForecastRow | null> {
       const { count } = await db.rolloutForecast.updateMany({
         where: { id, state: { in: UNFINISHED } },
@@ -88,18 +88,18 @@ export function createForecastRepository(db: Queryable) {
       return count === 0 ? null : db.rolloutForecast.findUnique({ where: { id }, include: SHOWN });
     },
 
-    /** Does not count the last beginning. `error` says why the forecast waits. */
+    /** Takes back the count of the last attempt. `error` is the reason why the forecast waits. */
     excuse: (id: string, error: Prisma.InputJsonObject | null) =>
       db.rolloutForecast.updateMany({
         where: { id, state: 'computing' },
         data: { excusedAttempts: { increment: 1 }, error: error ?? Prisma.DbNull },
       }),
 
-    /** Says why a forecast that is to be computed waits. */
+    /** Stores the reason why an unfinished forecast waits. */
     note: (id: string, error: Prisma.InputJsonObject) =>
       db.rolloutForecast.updateMany({ where: { id, state: { in: UNFINISHED } }, data: { error } }),
 
-    /** Ends a forecast that is to be computed, with its result or with what went wrong. True if it was. */
+    /** Ends an unfinished forecast with its result or its error. True if it was unfinished. */
     async end(
       tx: Transaction,
       id: string,
@@ -126,7 +126,7 @@ export function createForecastRepository(db: Queryable) {
         select: { id: true },
       }),
 
-    /** The evolutions to a base model version, without the large figures of every module. */
+    /** Evolutions to a base model version, without the large figures of every module. */
     drifts: (baseModelVersionId: string) =>
       db.$queryRaw<DriftRow[]>`
         SELECT old_base_model_version_id, state::text AS state, drift, summary -> 'advice' AS advice,

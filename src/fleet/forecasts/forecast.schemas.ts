@@ -6,7 +6,7 @@ import { CreateRollout, RolloutOptions } from '../rollouts/index.ts';
 import { SKIP_REASONS } from './forecast.result.ts';
 import { LIKENESSES } from './prediction/likeness.ts';
 
-/** A dry run asks for what a rollout would do, in the words of the rollout. */
+/** Request for a forecast, with the fields of a request for a rollout. */
 export const CreateForecast = Type.Object(CreateRollout.properties, {
   title: 'CreateRolloutForecast',
   description: 'The rollout that a forecast is asked for.',
@@ -117,7 +117,7 @@ const Skipped = Type.Object(
   { title: 'ForecastSkipped', description: 'Adapters that are not carried over for one reason.' },
 );
 
-/** A forecast in a list. */
+/** Entry of a list of forecasts. */
 export const ForecastEntry = Type.Object(HEAD, {
   title: 'RolloutForecastEntry',
   description: 'A forecast in a list, without what it has found.',

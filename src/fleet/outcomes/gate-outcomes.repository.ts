@@ -1,6 +1,6 @@
 import type { Transaction } from '../../platform/database/database.ts';
 
-/** How a version did on each gate row, as the core measures it. */
+/** Result of a version on each gate row, as the core measures it. */
 export interface MeasuredOutcomes {
   readonly digest: string;
   readonly value: number;
@@ -8,7 +8,7 @@ export interface MeasuredOutcomes {
   readonly values: readonly number[];
 }
 
-/** Keeps the outcomes of a version on its own base, in place of earlier ones. */
+/** Stores the outcomes of a version on its own base, replacing earlier ones. */
 export async function keepOutcomes(
   tx: Transaction,
   version: { readonly id: string; readonly tenantId: string },

@@ -19,7 +19,7 @@ import {
  */
 const MOST_QUEUED = 20;
 
-/** What decides whether a version is worth measuring before a rollout asks for it. */
+/** Properties that decide whether measuring a version in advance is worthwhile. */
 export interface MeasuredTask {
   readonly gate: unknown;
   readonly datasetId: string | null;
@@ -42,7 +42,7 @@ function toEntry({ id: versionId }: { readonly id: string }): JobEntry {
   return { name: 'outcomes.measure', id: `${versionId}-outcomes`, payload: { versionId }, priority: OUTCOMES_PRIORITY };
 }
 
-/** What the sweeper needs to know about requests. It also enqueues them, a few at a time. */
+/** Recovery source for requests, which also enqueues them a few at a time. */
 export function outcomesRecoverySource(db: Database): RecoverySource {
   return {
     queue: 'adaptations',
@@ -53,7 +53,7 @@ export function outcomesRecoverySource(db: Database): RecoverySource {
   };
 }
 
-/** A version that is measured, as its events name it. */
+/** Measured version, as its events name it. */
 export interface MeasuredVersion {
   readonly id: string;
   readonly tenantId: string;
@@ -65,7 +65,7 @@ const NOTHING: LeftToOthers = { bases: [], jobs: [] };
 
 export type OutcomeRequests = ReturnType<typeof createOutcomeRequests>;
 
-/** What a worker does with requests. */
+/** Changes that a worker makes to requests. */
 export function createOutcomeRequests({ db, leaseMs = 15_000 }: { db: Database; leaseMs?: number }) {
   const end = (
     lease: MeasurementLease,
@@ -89,7 +89,7 @@ export function createOutcomeRequests({ db, leaseMs = 15_000 }: { db: Database; 
     release: (lease: MeasurementLease, how: { excused: boolean }) => repository.release(db, lease, how),
     leaseLeft: (versionId: string) => repository.leaseLeft(db, versionId),
     withdraw: (versionId: string) => repository.withdraw(db, versionId),
-    /** Whether anything of a rollout that this worker could run waits. */
+    /** Whether rollout work that this worker could run is waiting. */
     isRolloutWaiting: (left: LeftToOthers = NOTHING) => repository.isRolloutWaiting(db, left),
 
     /**
@@ -108,7 +108,7 @@ export function createOutcomeRequests({ db, leaseMs = 15_000 }: { db: Database; 
         await recordEvent(tx, { ...about, type: 'adapter_version.measured', data: measured });
       }),
 
-    /** Gives a request up. The next job measures the version itself, or says what is wrong. */
+    /** Drops a request that cannot be fulfilled. The next job measures the version itself, or reports the error. */
     giveUp: (
       lease: MeasurementLease,
       claimed: ClaimedRequest,

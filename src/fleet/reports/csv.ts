@@ -60,7 +60,7 @@ function phaseRows({ phases }: Figures): Row[] {
   return phases.map(({ phase, ...times }) => ({ part: 'phase', id: phase, ...times }));
 }
 
-/** By RFC 4180, with the header first. */
+/** Formats rows as CSV by RFC 4180, header first. */
 function toCsv(rows: readonly Row[]): string {
   const lines = [COLUMNS.join(','), ...rows.map((row) => COLUMNS.map((column) => cell(row[column] ?? null)).join(','))];
   return lines.map((line) => `${line}\r\n`).join('');

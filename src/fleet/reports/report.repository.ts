@@ -3,20 +3,20 @@ import { HELD_SO_FAR, JOB_PHASES, TOTAL, type JobPhase } from '../jobs/index.ts'
 import { SPEEDUP } from '../rollouts/index.ts';
 import { GROUPS, type GroupBy } from './report.schemas.ts';
 
-/** The jobs that a report is of: those of rollouts, of one tenant or of all. */
+/** Jobs in a report: those of the rollouts, of one tenant or of all. */
 export interface Selection {
   readonly rolloutIds: readonly string[];
   readonly tenantId: string | null;
 }
 
-/** What the adaptations of a group are told apart by; `total` is all of them. */
+/** Key that adaptations are grouped by; `total` is one group of all. */
 export type Grouping = GroupBy | 'total';
 
-/** Adaptations that have the key in common. Times are in whole milliseconds; null where there are none. */
+/** Figures of adaptations with the same key. Times are in whole milliseconds; null where there are none. */
 export interface TimesRow {
   readonly by: Grouping;
   readonly id: string | null;
-  /** How many groups there are by this key. Only those with the most jobs are given. */
+  /** Number of groups by this key, including those left out. Only the groups with the most jobs are listed. */
   readonly groups: number;
   readonly jobs: number;
   readonly ready: number;
@@ -34,11 +34,11 @@ export interface TimesRow {
 
 export type DeviceRow = Pick<TimesRow, 'by' | 'id'> & { readonly seconds: number };
 
-/** Which rollouts a report is of. */
+/** Selection of the rollouts in a report. */
 export interface RolloutsOf {
   readonly from: Date;
   readonly to: Date | null;
-  /** The identifier or the name of a base model. */
+  /** Identifier or name of a base model. */
   readonly baseModel: string | null;
   readonly tenantId: string | null;
 }
@@ -58,9 +58,9 @@ export interface SpeedupRow {
   readonly log_deviation: number | null;
 }
 
-/** Groups that a report lists by one key, at most. */
+/** Largest number of groups listed for one key. */
 const MOST_GROUPS = 1000;
-/** Products of fractions are off by rounding where they should be a share exactly. */
+/** Tolerance for rounding errors in products of fractions that should equal a share exactly. */
 const ROUNDING = 1e-12;
 
 /**
@@ -109,7 +109,7 @@ function quantilesOf(time: 'ms' | 'unheld_ms'): Prisma.Sql {
 }
 
 export const reportRepository = {
-  /** Lets PostgreSQL end each statement of the transaction that takes longer than this. */
+  /** Sets a timeout for each statement of the transaction. */
   limitStatements: (tx: Transaction, ms: number) =>
     tx.$queryRaw`SELECT set_config('statement_timeout', ${String(ms)}, true)`,
 
@@ -152,7 +152,7 @@ export const reportRepository = {
       LEFT JOIN (${quantilesOf('unheld_ms')}) AS unheld ON unheld.n = c.n
       ORDER BY c.n`,
 
-  /** The phases of adaptations that became ready. */
+  /** Phases of adaptations that became ready. */
   async phases(tx: Transaction, selection: Selection): Promise<PhaseRow[]> {
     const figures = JOB_PHASES.map((phase) => {
       const column = Prisma.raw(`j.${phase}_ms`);
@@ -169,7 +169,7 @@ export const reportRepository = {
   },
 
   async speedup(tx: Transaction, selection: Selection): Promise<SpeedupRow> {
-    // Joined by itself, the planner may read all jobs of the rollout for each control.
+    // With a plain join, the planner may read all jobs of the rollout for each control.
     const [row] = await tx.$queryRaw<SpeedupRow[]>`
       WITH chosen AS MATERIALIZED (
         SELECT j.rollout_id, j.adapter_id, j.kind, j.ttr_ms, j.queue_wait_ms, j.held_ms FROM jobs j
@@ -222,7 +222,7 @@ export const reportRepository = {
   tenantNames: (tx: Transaction, ids: readonly string[]) =>
     tx.$queryRaw<{ id: string; name: string }[]>`SELECT id, name FROM tenants WHERE id = ANY(${[...ids]}::text[])`,
 
-  /** Rollouts that were accepted in a time and have jobs, with the number of these. */
+  /** Rollouts accepted in a period that have jobs, with the number of jobs. */
   rollouts: (tx: Transaction, { from, to, baseModel, tenantId }: RolloutsOf) => {
     const ofModel = Prisma.sql`
       AND v.base_model_id = (SELECT id FROM base_models WHERE id = ${baseModel} OR name = ${baseModel}
@@ -239,7 +239,7 @@ export const reportRepository = {
   },
 };
 
-/** Of the jobs `j`, those of a report. */
+/** Condition that the job `j` is in the report. */
 function selected({ rolloutIds, tenantId }: Selection): Prisma.Sql {
   const ofRollouts = Prisma.sql`j.rollout_id = ANY(${[...rolloutIds]}::text[])`;
   return tenantId === null ? ofRollouts : Prisma.sql`${ofRollouts} AND j.tenant_id = ${tenantId}`;

@@ -3,7 +3,7 @@ import { Id, Nullable, requestedTime, Timestamp, used } from '../../platform/con
 import { JobPhaseName } from '../jobs/index.ts';
 import { RolloutStateName } from '../rollouts/index.ts';
 
-/** Quantiles of a time. They are null where so many jobs have not become ready. */
+/** Quantiles of a time. One is null if too few jobs have become ready to reach it. */
 const quantiles = {
   p50_ms: Nullable(Type.Number({ description: 'Half of the jobs were ready after so many milliseconds.' })),
   p90_ms: Nullable(Type.Number({ description: 'The same of 90 %.' })),
@@ -142,7 +142,7 @@ export const TtrReport = Type.Object(
 );
 export type TtrReport = Static<typeof TtrReport>;
 
-/** What both reports have of the jobs that they are of. */
+/** Fields that both reports share. */
 export type Figures = Pick<TtrReport, 'total' | 'phases' | 'speedup'>;
 
 export const CSV_TYPE = 'text/csv';

@@ -1,6 +1,6 @@
 import type { Queryable, Transaction } from '../../platform/database/database.ts';
 
-/** An adapter whose current version was moved, for the base model version of the rollout. */
+/** Adapter whose current version for the base model version of the rollout was moved. */
 interface MovedAdapter {
   adapter_id: string;
   tenant_id: string;
@@ -9,7 +9,7 @@ interface MovedAdapter {
   to: string | null;
 }
 
-/** An adapter for which a rollout has published. */
+/** Adapter for which a rollout has published. */
 export interface PublishedAdapter {
   adapter_id: string;
   tenant_id: string;
@@ -31,7 +31,7 @@ export const rollbackRepository = {
 
   find: (db: Queryable, rolloutId: string) => db.rolloutRollback.findUnique({ where: { rolloutId } }),
 
-  /** What a tenant is told of one: its times, and the counts of the tenant's own adapters. Null if there is none. */
+  /** Rollback as a tenant sees it: its times, and the counts of the tenant's own adapters. Null if there is none. */
   async findOf(db: Queryable, rolloutId: string, tenantId: string) {
     const select = { requestedAt: true, finishedAt: true };
     const row = await db.rolloutRollback.findUnique({ where: { rolloutId }, select });
@@ -40,7 +40,7 @@ export const rollbackRepository = {
     return { ...row, rolledBack: counts?.rolledBack ?? 0, leftAlone: counts?.leftAlone ?? 0 };
   },
 
-  /** Begins one, or begins again. */
+  /** Begins a rollback, or begins it again. */
   async begin(tx: Transaction, rolloutId: string): Promise<void> {
     await tx.rollbackCount.deleteMany({ where: { rolloutId } });
     await tx.$executeRaw`
@@ -60,7 +60,7 @@ export const rollbackRepository = {
     return row?.found === true;
   },
 
-  /** Those that have not come to their end. */
+  /** Rollouts with an unfinished rollback. */
   async unfinished(db: Queryable): Promise<string[]> {
     const rows = await db.rolloutRollback.findMany({ where: { finishedAt: null }, select: { rolloutId: true } });
     return rows.map(({ rolloutId }) => rolloutId);
@@ -77,7 +77,7 @@ export const rollbackRepository = {
     return row ?? null;
   },
 
-  /** The next adapters for which the rollout has published, in the order of their identifiers. */
+  /** Next adapters for which the rollout has published, in the order of their identifiers. */
   async page(
     tx: Transaction,
     rolloutId: string,
@@ -90,7 +90,10 @@ export const rollbackRepository = {
       ORDER BY j.rollout_id, j.adapter_id LIMIT ${limit}`;
   },
 
-  /** Locks adapters in the order of their identifiers, as publications lock one. */
+  /**
+   * Locks adapters in the order of their identifiers, so that two batches do not deadlock. A publication locks its
+   * adapter too.
+   */
   lockAdapters: (tx: Transaction, ids: readonly string[]) =>
     tx.$queryRaw`SELECT id FROM adapters WHERE id = ANY(${[...ids]}::text[]) ORDER BY id FOR NO KEY UPDATE`,
 
@@ -116,7 +119,10 @@ export const rollbackRepository = {
       FROM made WHERE c.adapter_id = made.adapter_id AND c.base_model_version_id = made.base_model_version_id
       RETURNING c.adapter_id, c.tenant_id, c.base_model_version_id, made.version_id AS "from", made.target AS "to"`,
 
-  /** Counts a batch. @param last the last adapter of it; null if no batch follows */
+  /**
+   * Adds a batch to the counts.
+   * @param last last adapter of the batch; null if no batch follows
+   */
   advance: (
     tx: Transaction,
     rolloutId: string,
@@ -129,7 +135,7 @@ export const rollbackRepository = {
         finished_at = CASE WHEN ${batch.last}::text IS NULL THEN clock_timestamp() END
       WHERE rollout_id = ${rolloutId}`,
 
-  /** Counts a batch for each tenant. */
+  /** Adds a batch to the counts of each tenant. */
   countByTenant: (tx: Transaction, rolloutId: string, counts: readonly TenantCounts[]) =>
     tx.$executeRaw`
       INSERT INTO rollback_counts AS c (rollout_id, tenant_id, rolled_back, left_alone)

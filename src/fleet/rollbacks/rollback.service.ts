@@ -8,7 +8,7 @@ import { recordEvent, recordEvents } from '../../delivery/events/index.ts';
 import { rollbackRepository as repository, type PublishedAdapter, type TenantCounts } from './rollback.repository.ts';
 import type { RolloutRollback } from './rollback.schemas.ts';
 
-/** Number of adapters that one transaction looks at. */
+/** Number of adapters that one transaction reads. */
 const BATCH = 1000;
 
 interface RollbackDependencies {
@@ -55,7 +55,7 @@ async function request(tx: Transaction, rolloutId: string, recordChange: RecordC
   if (rollout.finished_at === null) throw notEnded(rolloutId, rollout.state);
   const earlier = await repository.find(tx, rolloutId);
   if (earlier?.finishedAt === null) return;
-  // A job that was tried again may have published since, or somebody has moved adapters forward again.
+  // A retried job may have published since, or somebody has made a version of the rollout current again.
   if (earlier !== null && !(await repository.isCurrentSomewhere(tx, rolloutId))) return;
   await repository.begin(tx, rolloutId);
   await recordEvent(tx, { tenantId: null, type: 'rollout.rolling_back', subjectId: rolloutId, data: {} });
@@ -72,7 +72,10 @@ async function rollBackInBatches({ db, batch }: Required<RollbackDependencies>, 
   while (goesOn) goesOn = await withTransaction(db, (tx) => rollBackBatch(tx, rolloutId, batch));
 }
 
-/** @returns whether a batch follows */
+/**
+ * Rolls back one batch.
+ * @returns whether a batch follows
+ */
 async function rollBackBatch(tx: Transaction, rolloutId: string, limit: number): Promise<boolean> {
   const place = await repository.lock(tx, rolloutId);
   if (place === null) return false;
@@ -117,7 +120,7 @@ async function recordEnd(tx: Transaction, rolloutId: string): Promise<void> {
   await recordEvent(tx, { tenantId: null, type: 'rollout.rolled_back', subjectId: rolloutId, data });
 }
 
-/** Lets the sweeper go on with rollbacks that a dead process has left. They need no queue. */
+/** Recovery source that continues rollbacks of a dead process. Rollbacks need no queue. */
 export function rollbackRecoverySource({ db, batch = BATCH }: RollbackDependencies): RecoverySource {
   return {
     queue: 'rollouts',

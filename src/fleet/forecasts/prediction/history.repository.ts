@@ -2,18 +2,18 @@ import { Prisma, type Queryable } from '../../../platform/database/database.ts';
 import type { Likeness } from './likeness.ts';
 import type { MeasuredJob } from './predict.ts';
 
-/** Rollouts that are looked at, the newest first, and jobs of each, those that ended last. */
+/** Number of newest rollouts that are read, and of jobs of each, those that ended last. */
 const ROLLOUTS = 20;
 const JOBS = 500;
 
-/** Jobs whose times are wanted. */
+/** Description of the jobs to find times for. */
 export interface WantedJobs {
   readonly oldBaseModelVersionId: string;
   readonly newBaseModelVersionId: string;
   readonly kind: 'adaptation' | 'control';
-  /** The strategy that they are asked to follow. */
+  /** Strategy that the jobs are asked to follow. */
   readonly strategy: string;
-  /** Of the dataset of one of their adapters, on average. */
+  /** Mean number of rows of the adapters' datasets. */
   readonly rows: number;
 }
 
@@ -56,14 +56,14 @@ function ofRollouts(likeness: Likeness): Prisma.Sql {
   return Prisma.sql`v.base_model_id <> new_base.base_model_id AND v.parameters > 0`;
 }
 
-/** The job carries an adapter over from this base model version. */
+/** Condition that the job carries an adapter over from this base model version. */
 function from(oldBaseModelVersionId: string): Prisma.Sql {
   return Prisma.sql`AND EXISTS (
     SELECT FROM adapter_versions s WHERE s.id = j.source_version_id
       AND s.base_model_version_id = ${oldBaseModelVersionId})`;
 }
 
-/** By what parameters times rows are more than those of the job. Null where either is not known. */
+/** Ratio of parameters times rows between the wanted jobs and the measured job. Null where either is unknown. */
 function scaledTo(rows: number): Prisma.Sql {
   return Prisma.sql`(
     SELECT new_base.parameters::float8 / r.parameters::float8 * ${rows}::float8 / NULLIF(d.rows, 0)

@@ -1,22 +1,22 @@
 import type { Random } from '../../../../core/statistics/random.ts';
 
-/** The time that a job takes from its claim, in milliseconds. */
+/** Time that a job takes from its claim, in milliseconds. */
 export interface JobTime {
-  /** For how long it holds a device. */
+  /** Time for which the job holds a device. */
   readonly deviceMs: number;
-  /** Until its first version is published; null if it ends without one. */
+  /** Time until its first version is published; null if it ends without one. */
   readonly readyMs: number | null;
 }
 
-/** A fleet whose jobs wait for workers. */
+/** Rollout whose jobs wait for workers. */
 export interface SimulatedRollout {
   /** Number of jobs of each wave, the canary first. */
   readonly waves: readonly number[];
-  /** The speed of each worker; 1 is the average of them. At least one. */
+  /** Speed of each worker, where 1 is their average. At least one. */
   readonly speeds: readonly number[];
   /** Number of jobs of other rollouts that wait before them. */
   readonly jobsAhead: number;
-  /** Time from the acceptance to the first job. */
+  /** Time from the acceptance to the first job, in milliseconds. */
   readonly analysisMs: number;
   /** Draws the time of a job on a worker of speed 1. */
   draw(random: Random): JobTime;
@@ -39,7 +39,7 @@ export interface SimulatedTimes {
   readonly controlDeviceMs: number;
   /** From the acceptance to the end of the last adaptation. */
   readonly makespanMs: number;
-  /** The same with the controls. */
+  /** From the acceptance to the end of the last job, including controls. */
   readonly rolloutMs: number;
   /** Times to readiness of the jobs that became ready, in ascending order. */
   readonly ttrMs: Float64Array;
@@ -68,7 +68,7 @@ export function simulateRollout(rollout: SimulatedRollout, random: Random): Simu
   const draw: SimulatedRollout['draw'] = (next) => rollout.draw(next);
   for (let job = 0; job < rollout.jobsAhead; job++) run(draw);
   for (const [index, jobs] of rollout.waves.entries()) {
-    // Workers that are free before the wave wait for it. The first wave waits for nothing.
+    // Workers that become free early wait for the wave to begin. The first wave waits for nothing.
     if (index > 0) waitFor(end);
     for (let job = 0; job < jobs; job++) {
       const { begun, took, readyMs } = run(draw);

@@ -1,7 +1,7 @@
 import { Prisma, type Transaction } from '../../../platform/database/database.ts';
 import { MOST_VALUES } from './distribution.schemas.ts';
 
-/** The times of the ready jobs of a kind, and how many jobs they are of. */
+/** Times of the ready jobs of a kind, and the number of all jobs of the kind. */
 export interface TimesRow {
   readonly kind: 'adaptation' | 'control';
   readonly measure: 'ttr' | 'working';
@@ -12,7 +12,7 @@ export interface TimesRow {
 const STEPS = MOST_VALUES - 1;
 
 export const distributionRepository = {
-  /** Those that come first at each of a hundred equal steps of rank, of all tenants or, if that is not null, of one. */
+  /** Reads the times at up to a hundred equal steps of rank, for all tenants or for one. */
   times: (tx: Transaction, rolloutId: string, tenantId: string | null) => {
     const ofTenant = tenantId === null ? Prisma.empty : Prisma.sql`AND j.tenant_id = ${tenantId}`;
     return tx.$queryRaw<TimesRow[]>`

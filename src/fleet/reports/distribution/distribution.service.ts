@@ -11,7 +11,7 @@ interface DistributionDependencies {
 }
 
 /**
- * The times to readiness of a rollout, as somebody draws them.
+ * Distribution of a rollout's times to readiness, for a chart.
  * @param scope the tenant to which the caller is confined, or null for the operator
  * @throws AppError 404
  */
