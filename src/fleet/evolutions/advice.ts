@@ -9,10 +9,7 @@ export interface StoredDifference {
 
 type Advice = RolloutEvolution['advice'];
 
-/**
- * The advice that the analysis has stored; incompatible versions are shown as advice too, with their differences as
- * reasons.
- */
+/** Advice stored by the analysis. Incompatible versions also get advice, with their differences as reasons. */
 export function adviceOf(state: string, advice: unknown, differences: readonly StoredDifference[] | null): Advice {
   if (state !== 'failed') return advice as Advice;
   const reasons = (differences ?? []).map(({ field, old, new: next }) => {

@@ -44,9 +44,7 @@ interface FleetToCount {
   readonly running: RunningJobs;
 }
 
-/**
- * Counts which adapters a rollout would carry over and why it would not take the others, as it would be planned now.
- */
+/** Counts the adapters that a rollout planned now would carry over, and those it would leave out, by reason. */
 export async function countFleet(
   tx: Transaction,
   { fleet, refusals, running }: FleetToCount,
@@ -109,8 +107,8 @@ interface AbleSource {
 }
 
 /**
- * How many jobs each tenant that has a limit may have when those of older rollouts have ended. New ones take their
- * places in any case.
+ * Number of jobs that each tenant with a limit may have after the jobs of older rollouts have ended. New jobs take
+ * their places in any case.
  */
 function roomsAfter(ended: readonly JobsToEnd[], rooms: ReadonlyMap<string, JobRoom>): Map<string, number> {
   const endedOf = new Map(ended.map((each) => [each.tenant_id, each]));

@@ -88,8 +88,8 @@ export function createForecastLifecycle({ db, quotas = NO_QUOTAS }: { db: Databa
     fail: (id: string, error: Prisma.InputJsonObject) => end(id, { error }),
 
     /**
-     * Keeps what a rollout is expected to do, before its jobs are planned. An interrupted planning keeps the first
-     * forecast.
+     * Stores the forecast of a rollout before its jobs are planned. If the planning was interrupted, the first forecast
+     * stays.
      */
     async keepForRollout(
       rolloutId: string,
@@ -134,7 +134,8 @@ async function predict(
 }
 
 /**
- * Of so many adapters, the number of those that get a control. Those for which a quota leaves no room are not known.
+ * Number of controls among the adapters that could get one. Quotas may leave no room for some of them, which is not
+ * known here.
  */
 function countControls({ control, control_fraction: fraction }: StoredOptions, controllable: number): number {
   if (control === 'none') return 0;
@@ -142,8 +143,8 @@ function countControls({ control, control_fraction: fraction }: StoredOptions, c
 }
 
 /**
- * Number of adapters of each wave, as a rollout would be planned now. Before there is one, its order is not known, only
- * the sizes are.
+ * Number of adapters of each wave if the rollout were planned now. Before there is a rollout, the order of its adapters
+ * is unknown and only the sizes of its waves count.
  */
 async function wavesOf(db: Database, fleet: AnalyzedFleet, planned: number): Promise<number[]> {
   const waves = fleet.options.policy?.waves ?? [];
@@ -166,8 +167,8 @@ function byDevice(workers: readonly WorkerRow[]): ForecastResult['workers'] {
 }
 
 /**
- * The speed of each worker relative to the average of all, by what workers of its device have measured. Where a device
- * has not measured any yet, it counts as average.
+ * Speed of each worker relative to the average of all, as measured by workers on the same device. A device without
+ * measurements counts as average.
  */
 function speedsOf(devices: ForecastResult['workers']): number[] {
   const known = devices.filter(({ tokens_per_second: speed }) => speed !== null && speed > 0);

@@ -133,10 +133,7 @@ export function createForecastRepository(db: Queryable) {
           summary -> 'projections' AS projections, summary -> 'unadaptable_parts' AS unadaptable
         FROM evolutions WHERE new_base_model_version_id = ${baseModelVersionId} ORDER BY created_at, id`,
 
-    /**
-     * The rollout that a forecast was made for: its own, or the first one of the same version and options that came
-     * after it.
-     */
+    /** Rollout of a forecast: its own, or the first later rollout of the same version and options. */
     async rolloutOf(row: ForecastRow): Promise<OutcomeRow | null> {
       const which =
         row.rolloutId === null
@@ -149,8 +146,8 @@ export function createForecastRepository(db: Queryable) {
     },
 
     /**
-     * What the jobs of a rollout have taken: its adaptations, unless the name says its controls. Device time that was
-     * pruned is not known any more.
+     * Measured figures of a rollout, over its adaptations unless the name says controls. Pruned device times are
+     * unknown.
      */
     async truth(rolloutId: string): Promise<TruthRow> {
       const [row] = await db.$queryRaw<[TruthRow]>`
@@ -173,8 +170,8 @@ export function createForecastRepository(db: Queryable) {
 }
 
 /**
- * The sum over the jobs `j` of a kind, of which `use` has the device time. Null where that of one is not known any
- * more.
+ * Sum of device seconds over the jobs `j` of a kind, with their device time in `use`. Null if the device time of one is
+ * unknown.
  */
 function deviceSecondsOf(kind: 'adaptation' | 'control'): Prisma.Sql {
   const ofKind = Prisma.sql`j.kind = ${kind}::job_kind`;

@@ -60,8 +60,8 @@ export function createForecastService({ db, producer }: { db: Database; producer
 }
 
 /**
- * Accepts a dry run within the caller's transaction, which changes nothing that is served and begins no rollout. After
- * the commit the caller passes `entries` to `producer.enqueueAfterCommit`.
+ * Accepts a dry run within the caller's transaction. It changes nothing that is served and starts no rollout. After the
+ * commit the caller passes `entries` to `producer.enqueueAfterCommit`.
  * @throws AppError 422 `base_model_version_not_found`
  */
 export async function createForecast(

@@ -20,8 +20,8 @@ const jobControlRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, {
       schema: {
         ...operation('cancelJob', 'Cancel a job'),
         description:
-          'Ends a job that waits or runs. Cancelling it again changes nothing. A job that is ready keeps its published ' +
-          'version; only its refinement ends.',
+          'Ends a job that waits or runs. Cancelling it again changes nothing. A job that is ready keeps its ' +
+          'published version; only its refinement ends.',
         params: JobParams,
         response: { 200: Job },
       },

@@ -63,7 +63,8 @@ export const jobCancellationRepository = {
 function ofDeleted(owner: JobOwner): Prisma.Sql {
   if ('adapterId' in owner) {
     const { adapterId: id } = owner;
-    return Prisma.sql`j.adapter_id = ${id} AND EXISTS (SELECT 1 FROM adapters WHERE id = ${id} AND deleted_at IS NOT NULL)`;
+    return Prisma.sql`j.adapter_id = ${id}
+      AND EXISTS (SELECT 1 FROM adapters WHERE id = ${id} AND deleted_at IS NOT NULL)`;
   }
   const { tenantId: id } = owner;
   return Prisma.sql`j.tenant_id = ${id} AND EXISTS (SELECT 1 FROM tenants WHERE id = ${id} AND deleted_at IS NOT NULL)`;

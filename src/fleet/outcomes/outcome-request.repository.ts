@@ -49,8 +49,8 @@ export const outcomeRequestRepository = {
     tx.$executeRaw`DELETE FROM outcome_requests WHERE adapter_version_id = ${versionId}`,
 
   /**
-   * Chooses the requests that the queue is given next, so that it has at most so many: each tenant's first one, then
-   * each one's second, and so on. It reads no more than that of as many tenants, however many requests there are.
+   * Selects the requests to enqueue next, so that the queue has at most `most`: each tenant's first one, then each
+   * tenant's second, and so on. It reads rows of at most `most` tenants, however many requests there are.
    */
   queueNext: (db: Queryable, most: number) =>
     db.$queryRaw<{ id: string }[]>`
@@ -127,10 +127,7 @@ export const outcomeRequestRepository = {
     return count === 1;
   },
 
-  /**
-   * Whether anything of a rollout waits for a worker, which comes first, unless it is among what that worker leaves to
-   * others.
-   */
+  /** Whether rollout work that this worker can run is waiting. Such work comes before measurements. */
   async isRolloutWaiting(db: Queryable, { bases, jobs }: LeftToOthers): Promise<boolean> {
     const isLeft = (version: Prisma.Sql) => Prisma.sql`${version} = ANY(${[...bases]}::text[])`;
     const [row] = await db.$queryRaw<{ waits: boolean }[]>`

@@ -14,8 +14,8 @@ import {
 } from './outcome-request.repository.ts';
 
 /**
- * The queue is given so many requests at a time: a fleet that is imported must not fill it, and each of them comes back
- * to a worker again and again while a rollout waits.
+ * Largest number of requests in the queue at a time. An imported fleet must not fill the queue, and each request
+ * returns to a worker again and again while a rollout waits.
  */
 const MOST_QUEUED = 20;
 
@@ -26,8 +26,7 @@ export interface MeasuredTask {
 }
 
 /**
- * Requests that versions of an adapter be measured on its gate rows, if its gate will compare their successors with
- * them.
+ * Requests measurements of an adapter's versions on its gate rows, if its gate will compare their successors with them.
  */
 export async function requestOutcomes(
   tx: Transaction,
@@ -93,8 +92,8 @@ export function createOutcomeRequests({ db, leaseMs = 15_000 }: { db: Database; 
     isRolloutWaiting: (left: LeftToOthers = NOTHING) => repository.isRolloutWaiting(db, left),
 
     /**
-     * Keeps what was measured. False, and nothing is kept, if it was requested again meanwhile: the rows may be others
-     * now.
+     * Stores the measurement. Stores nothing and returns false if it was requested again meanwhile, because the rows
+     * may have changed.
      */
     complete: (
       lease: MeasurementLease,

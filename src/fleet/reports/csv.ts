@@ -67,8 +67,8 @@ function toCsv(rows: readonly Row[]): string {
 }
 
 /**
- * A cell as it stands in a row. Spreadsheets compute a text that begins with one of these characters, so an apostrophe
- * comes before it, which they take as the sign of a text.
+ * Cell of a CSV row. Spreadsheets evaluate a text that begins with one of these characters as a formula, so it is
+ * prefixed with an apostrophe, which marks it as text.
  */
 export function cell(value: Cell): string {
   if (value === null) return '';

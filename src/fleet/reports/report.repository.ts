@@ -63,9 +63,7 @@ const MOST_GROUPS = 1000;
 /** Tolerance for rounding errors in products of fractions that should equal a share exactly. */
 const ROUNDING = 1e-12;
 
-/**
- * The names of columns that jobs are told apart by. Comparing bytes is faster than what a language has for an order.
- */
+/** Column names of the grouping keys. They sort by bytes, which is faster than a language's collation. */
 const KEYS: Readonly<Record<GroupBy, Prisma.Sql>> = {
   tenant: Prisma.sql`tenant_id COLLATE "C"`,
   strategy: Prisma.sql`won_strategy COLLATE "C"`,
@@ -73,19 +71,20 @@ const KEYS: Readonly<Record<GroupBy, Prisma.Sql>> = {
 };
 
 /**
- * For each job its groups, `key`. Where it has no key, the identifier is empty, which unlike null can be joined by its
- * hash.
+ * Groups of each job, as `key`. A missing key becomes an empty identifier, which unlike null can be used in a hash
+ * join.
  */
 function keysOf(by: readonly GroupBy[]): Prisma.Sql {
   const groups = by.map((name) => Prisma.sql`, (${name}::text, COALESCE(${KEYS[name]}, ''))`);
-  return Prisma.sql`CROSS JOIN LATERAL (VALUES ('total'::text, '' COLLATE "C") ${Prisma.join(groups, '')}) AS key (by, id)`;
+  return Prisma.sql`CROSS JOIN LATERAL (
+    VALUES ('total'::text, '' COLLATE "C") ${Prisma.join(groups, '')}) AS key (by, id)`;
 }
 
 /**
- * The quantiles of a column of `spread` in each group: the product-limit estimate of Kaplan and Meier (Journal of the
- * American Statistical Association 53, 1958, 457–481). What is censored at the time of an event was still at risk then.
- * Where the estimate is exactly the share over an interval, a quantile is the middle of that, as a median of uncensored
- * times is, and as R's `quantile.survfit` has it. It is null where it is not reached.
+ * Quantiles of a column of `spread` in each group: the product-limit estimate of Kaplan and Meier (Journal of the
+ * American Statistical Association 53, 1958, 457–481). A job censored at the time of an event still counts as at risk
+ * then. Where the estimate equals the share over an interval, the quantile is the middle of the interval, like the
+ * median of uncensored times and R's `quantile.survfit`. Null if the share is not reached.
  */
 function quantilesOf(time: 'ms' | 'unheld_ms'): Prisma.Sql {
   const column = Prisma.raw(`s.${time}`);
@@ -114,8 +113,8 @@ export const reportRepository = {
     tx.$queryRaw`SELECT set_config('statement_timeout', ${String(ms)}, true)`,
 
   /**
-   * The times of adaptations, of all and by some keys. PostgreSQL computes them, because lists of 100,000 times would
-   * keep the API process from everything else.
+   * Times of adaptations, in total and by some keys. PostgreSQL computes them, because lists of 100,000 times would
+   * block the API process.
    */
   times: (tx: Transaction, selection: Selection, by: readonly GroupBy[]) =>
     tx.$queryRaw<TimesRow[]>`
@@ -186,8 +185,8 @@ export const reportRepository = {
   },
 
   /**
-   * For how long devices were held for jobs of groups, controls included. Uses end after the first of the rollouts was
-   * accepted.
+   * Time for which devices were held by the jobs of each group, controls included. The search is limited to uses that
+   * end after the acceptance of the first of the rollouts.
    */
   async deviceSeconds(
     tx: Transaction,

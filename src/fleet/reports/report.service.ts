@@ -118,11 +118,15 @@ function rangeOf({ from, to }: TtrQuery): { from: Date; to: Date | null } {
 }
 
 function tooLarge(jobs: number, limit: number): AppError {
-  const message = `these rollouts have ${jobs} jobs, and a report is of at most ${limit}: choose a shorter time, or one base_model`;
+  const message =
+    `these rollouts have ${jobs} jobs, and a report is of at most ${limit}: ` +
+    'choose a shorter time, or one base_model';
   return unprocessable('report_too_large', message, { jobs, limit });
 }
 
 function takesTooLong(ms: number, cause: unknown): AppError {
-  const message = `a part of the report took PostgreSQL more than ${ms / 1000} s: choose a shorter time or one rollout, or try again`;
+  const message =
+    `a part of the report took PostgreSQL more than ${ms / 1000} s: ` +
+    'choose a shorter time or one rollout, or try again';
   return new AppError({ code: 'report_too_large', status: 422, message, cause });
 }

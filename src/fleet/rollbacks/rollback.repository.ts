@@ -67,8 +67,8 @@ export const rollbackRepository = {
   },
 
   /**
-   * Locks a rollback that is not finished, so that one process at a time goes on with it. @returns where it goes on;
-   * null if nowhere
+   * Locks an unfinished rollback, so that only one process at a time continues it.
+   * @returns the adapter to continue after; null if the rollback is finished
    */
   async lock(tx: Transaction, rolloutId: string): Promise<{ after: string } | null> {
     const [row] = await tx.$queryRaw<{ after: string }[]>`
@@ -98,8 +98,8 @@ export const rollbackRepository = {
     tx.$queryRaw`SELECT id FROM adapters WHERE id = ANY(${[...ids]}::text[]) ORDER BY id FOR NO KEY UPDATE`,
 
   /**
-   * Makes what was current before the rollout current again, for those of the adapters whose current version is one of
-   * the rollout. What was current before may be deleted by now; then none is.
+   * Restores the version from before the rollout for those of the adapters whose current version is one of the rollout.
+   * If that version has been deleted, the adapter has no current version.
    */
   move: (tx: Transaction, rolloutId: string, adapterIds: readonly string[]) =>
     tx.$queryRaw<MovedAdapter[]>`

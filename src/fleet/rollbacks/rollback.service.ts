@@ -17,8 +17,8 @@ interface RollbackDependencies {
 }
 
 /**
- * Takes back what a rollout has published, for all tenants: only the operator does. A tenant reads what it has done to
- * its adapters.
+ * Creates the service that takes back the publications of a rollout. Only the operator may roll back, for all tenants;
+ * a tenant can read the effect on its own adapters.
  */
 export function createRollbackService({ db, batch = BATCH }: RollbackDependencies) {
   const get = async (rolloutId: string, scope: string | null = null): Promise<RolloutRollback> => {
@@ -37,8 +37,8 @@ export function createRollbackService({ db, batch = BATCH }: RollbackDependencie
     get,
 
     /**
-     * Rolls a rollout back that has ended. Doing so again changes nothing, except that it goes on where an interrupted
-     * one ended, and begins anew where a version of the rollout has become current since.
+     * Rolls back a rollout that has ended. Repeating it changes nothing, except that it continues an interrupted
+     * rollback and starts over if a version of the rollout has become current since.
      * @throws AppError 404, 409 `rollout_not_ended`
      */
     async rollBack(rolloutId: string, recordChange: RecordChange = unrecorded): Promise<RolloutRollback> {
@@ -64,8 +64,8 @@ async function request(tx: Transaction, rolloutId: string, recordChange: RecordC
 }
 
 /**
- * Goes through the adapters for which a rollout has published, in batches that each commit with their events. If the
- * process dies in between, the next call goes on after the last batch. Two at once take turns.
+ * Rolls back the adapters for which a rollout has published, in batches that each commit with their events. If the
+ * process dies in between, the next call continues after the last batch. Concurrent calls take turns.
  */
 async function rollBackInBatches({ db, batch }: Required<RollbackDependencies>, rolloutId: string): Promise<void> {
   let goesOn = true;
@@ -136,7 +136,8 @@ export function rollbackRecoverySource({ db, batch = BATCH }: RollbackDependenci
 function notEnded(id: string, state: string) {
   const message =
     state === 'cancelled' || state === 'failed'
-      ? `rollout ${id} is ${state}, and its jobs are still being cancelled: roll it back when its \`finished_at\` is set`
+      ? `rollout ${id} is ${state}, and its jobs are still being cancelled: ` +
+        'roll it back when its `finished_at` is set'
       : `rollout ${id} is ${state}, and may still publish: wait for its end, or cancel it first`;
   return conflict('rollout_not_ended', message);
 }

@@ -76,7 +76,8 @@ export interface RolloutMove {
  * Speed-up of the adaptation `j` over its control `c`: the ratio of their times without the wait in the queue and the
  * time held. Null unless both are ready.
  */
-export const SPEEDUP = Prisma.sql`(c.ttr_ms - c.queue_wait_ms - c.held_ms) / NULLIF(j.ttr_ms - j.queue_wait_ms - j.held_ms, 0)`;
+export const SPEEDUP = Prisma.sql`(c.ttr_ms - c.queue_wait_ms - c.held_ms)
+  / NULLIF(j.ttr_ms - j.queue_wait_ms - j.held_ms, 0)`;
 
 export function createRolloutRepository(db: Queryable) {
   return {
@@ -276,7 +277,8 @@ async function baseModelIdOf(reference: string, tx: Queryable): Promise<string> 
 }
 
 function ofBaseModel(id: string): Prisma.Sql {
-  return Prisma.sql`AND base_model_version_id IN (SELECT v.id FROM base_model_versions v WHERE v.base_model_id = ${id})`;
+  return Prisma.sql`AND base_model_version_id IN (
+    SELECT v.id FROM base_model_versions v WHERE v.base_model_id = ${id})`;
 }
 
 /** Counts of the jobs of all tenants or of one. */

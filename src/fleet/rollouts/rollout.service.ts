@@ -160,8 +160,8 @@ export async function createRollout(
   if (live !== null) {
     throw conflict(
       'rollout_exists',
-      `base model version ${baseModelVersionId} has a rollout already that has not ended: ${live.id}; start another one when ` +
-        'it has ended, which takes the adapters that have no version for it by then',
+      `base model version ${baseModelVersionId} has a rollout already that has not ended: ${live.id}; ` +
+        'start another one when it has ended, which takes the adapters that have no version for it by then',
       {
         rollout_id: live.id,
       },

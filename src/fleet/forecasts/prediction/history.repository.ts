@@ -19,9 +19,9 @@ export interface WantedJobs {
 
 export const historyRepository = {
   /**
-   * The times of jobs that have ended as ready or not ready and are as like to the wanted ones. A control takes as long
-   * as an adaptation that trains from scratch. Of other base models, they are scaled by parameters and rows. Device
-   * time is what their leases say.
+   * Times of similar jobs that have ended as ready or not ready. A control takes as long as an adaptation that trains
+   * from scratch. Times from other base models are scaled by parameters and rows. Device time is that of the jobs'
+   * leases.
    */
   jobs: (db: Queryable, wanted: WantedJobs, likeness: Likeness): Promise<MeasuredJob[]> =>
     db.$queryRaw<MeasuredJob[]>`

@@ -56,8 +56,8 @@ const FEWEST_RUNS = 20;
 /** Number of measured rollouts from which their own differences determine the spread between rollouts. */
 const ENOUGH_ROLLOUTS = 3;
 /**
- * Otherwise a rollout is taken to be up to so many times as slow or as fast as what was measured: less between the same
- * two versions, where only the adapters are others.
+ * Assumed spread with fewer rollouts: a rollout is up to this factor slower or faster than measured. The factor is
+ * smaller between the same two versions, where only the adapters differ.
  */
 const UNKNOWN_FACTOR = { pair: Math.SQRT2, other: 2 } as const;
 
@@ -65,10 +65,10 @@ const UNKNOWN_FACTOR = { pair: Math.SQRT2, other: 2 } as const;
 const SEED = 17;
 
 /**
- * Predicts a rollout by simulating it many times. Each simulated rollout draws its jobs from a sample, with
- * replacement, of the measured ones, and multiplies their times by one factor, which stands for what all jobs of a
- * rollout have in common. The expected value is the median of the simulated ones, and `low` and `high` are their
- * quantiles of a tenth and nine tenths.
+ * Predicts a rollout by simulating it many times. Each simulated rollout draws its jobs, with replacement, from a
+ * sample of the measured ones and multiplies their times by one factor, which stands for the conditions that all jobs
+ * of a rollout share. The expected value is the median of the simulated ones; `low` and `high` are their quantiles of
+ * 0.1 and 0.9.
  */
 export function predictRollout(fleet: FleetToPredict): Prediction {
   const jobs = fleet.classes.reduce((sum, { jobs: count }) => sum + count, 0);
@@ -129,8 +129,8 @@ function drawFrom(classes: readonly JobClass[], random: Random): (random: Random
 }
 
 /**
- * By what all jobs of a rollout are slower or faster together than the measured ones: where several rollouts were
- * measured, the mean of one of them over the mean of all, and otherwise a guess.
+ * Factor by which all jobs of a rollout are slower or faster than the measured ones. With enough measured rollouts it
+ * is the mean of one of them over the mean of all, otherwise a guess.
  */
 function factorOf({ measured, samePair }: JobClass, random: Random): number {
   const rollouts = [...new Set(measured.map(({ rolloutId }) => rolloutId))];

@@ -20,10 +20,7 @@ export interface SimulatedRollout {
   readonly analysisMs: number;
   /** Draws the time of a job on a worker of speed 1. */
   draw(random: Random): JobTime;
-  /**
-   * The jobs that are trained from scratch for comparison, which come last; null where there are none, or their times
-   * are not known.
-   */
+  /** Jobs trained from scratch for comparison, which come last; null if there are none, or their times are unknown. */
   readonly controls: SimulatedControls | null;
 }
 
@@ -46,9 +43,9 @@ export interface SimulatedTimes {
 }
 
 /**
- * Simulates the queue once: the worker that is free first takes the next job, in the order of the queue, and a wave
- * begins when all jobs of the wave before have ended. Controls come after all, and are a wave of their own where there
- * are several. All times are in milliseconds.
+ * Simulates the queue once. The worker that is free first takes the next job, in the order of the queue, and a wave
+ * begins when all jobs of the wave before have ended. Controls come last; several of them form a wave of their own. All
+ * times are in milliseconds.
  */
 export function simulateRollout(rollout: SimulatedRollout, random: Random): SimulatedTimes {
   const free = new Float64Array(rollout.speeds.length).fill(rollout.analysisMs);
@@ -94,10 +91,7 @@ function earliest(free: Float64Array): number {
   return first;
 }
 
-/**
- * The quantile of values in ascending order, with interpolation as PostgreSQL's `percentile_cont`. NaN if there are
- * none.
- */
+/** Quantile of values in ascending order, interpolated like PostgreSQL's `percentile_cont`. NaN if there are none. */
 export function quantileOf(sorted: ArrayLike<number>, share: number): number {
   const place = (sorted.length - 1) * share;
   const [below, above] = [sorted[Math.floor(place)], sorted[Math.ceil(place)]];

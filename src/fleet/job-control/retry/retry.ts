@@ -132,7 +132,9 @@ function refuseOptions(
   for (const option of BUDGETS) {
     const [given, limit] = [options[option], most?.[camelCase(option) as 'maxSteps' | 'searchEvaluations']];
     if (given === undefined || limit === undefined || given <= limit) continue;
-    const message = `${option} is ${given}, expected at most ${limit}, which the rollout has: the operator may give the job more`;
+    const message =
+      `${option} is ${given}, expected at most ${limit}, which the rollout has: ` +
+      'the operator may give the job more';
     return unprocessable('invalid_options', message, { option, limit });
   }
   return null;
@@ -148,7 +150,8 @@ function ownOptions(options: OwnOptions, rolledOut: GivenJobOptions): KeptOption
 function stopped(rolloutId: string, state: string): AppError | null {
   if (state === 'paused') return conflict('rollout_paused', `rollout ${rolloutId} is paused: resume it first`);
   if (state !== 'cancelled' && state !== 'failed') return null;
-  const message = `rollout ${rolloutId} is ${state}: start another one, which takes the adapters that have no version yet`;
+  const message =
+    `rollout ${rolloutId} is ${state}: start another one, ` + 'which takes the adapters that have no version yet';
   return conflict('rollout_ended', message);
 }
 
@@ -156,7 +159,8 @@ function stopped(rolloutId: string, state: string): AppError | null {
 async function otherRollout(tx: Transaction, rolloutId: string): Promise<AppError | null> {
   const other = await repository.otherRollout(tx, rolloutId);
   if (other === null) return null;
-  const message = `rollout ${rolloutId} is completed, and rollout ${other} carries the fleet over to the same version now`;
+  const message =
+    `rollout ${rolloutId} is completed, ` + `and rollout ${other} carries the fleet over to the same version now`;
   return conflict('rollout_exists', message, { rollout_id: other });
 }
 

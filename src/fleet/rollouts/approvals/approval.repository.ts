@@ -15,7 +15,8 @@ export interface ApprovalLease {
   readonly forMs: number;
 }
 
-const WAITS = Prisma.sql`r.state = 'adapting' AND r.awaiting_approval AND r.options #>> '{policy,approve,url}' IS NOT NULL`;
+const WAITS = Prisma.sql`r.state = 'adapting' AND r.awaiting_approval
+  AND r.options #>> '{policy,approve,url}' IS NOT NULL`;
 const lasting = (ms: number): Prisma.Sql => Prisma.sql`make_interval(secs => ${ms / 1000}::float8)`;
 
 export const approvalRepository = {

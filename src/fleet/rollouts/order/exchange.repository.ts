@@ -21,7 +21,8 @@ const NEARBY = 100;
  * Condition for adaptations that have not begun and that no worker has put off. Attempts of other jobs are tied to
  * their entries in the queue.
  */
-const FRESH = Prisma.sql`${QUEUED} AND j.kind = 'adaptation' AND j.lease_owner IS NULL AND j.attempt = 0 AND j.error IS NULL`;
+const FRESH = Prisma.sql`${QUEUED} AND j.kind = 'adaptation'
+  AND j.lease_owner IS NULL AND j.attempt = 0 AND j.error IS NULL`;
 
 /** Waiting jobs after the job `own` with the same priority. */
 const LATER = Prisma.sql`j.start_tag > own.start_tag

@@ -5,7 +5,8 @@ import { PRIORITIES, TAGS } from '../../../platform/queue/priorities.ts';
 export const QUEUED = Prisma.sql`j.state = 'queued' AND j.admission IS DISTINCT FROM 'waiting'`;
 
 /** Condition for jobs of a rollout of limited concurrency that wait to be admitted. */
-export const WAITING = Prisma.sql`(j.admission = 'waiting' AND j.finished_at IS NULL AND j.state IN ('queued', 'ready'))`;
+export const WAITING = Prisma.sql`(j.admission = 'waiting' AND j.finished_at IS NULL
+  AND j.state IN ('queued', 'ready'))`;
 
 /** First tag of the priority of a rollout `r`. */
 const FIRST_TAG = Prisma.sql`array_position(${[...PRIORITIES]}::text[],
@@ -32,9 +33,11 @@ export function startTagsOf(rolloutId: string, entering: Prisma.Sql, entry: 'new
   const limited = entry === 'admitted' ? Prisma.sql`FALSE` : IS_LIMITED;
   const among = Prisma.sql`j.start_tag >= range.first AND j.start_tag < range.first + ${TAGS}::float8`;
   return Prisma.sql`
-    range AS MATERIALIZED (SELECT ${FIRST_TAG} AS first, ${limited} AS limited FROM rollouts r WHERE r.id = ${rolloutId}),
+    range AS MATERIALIZED (
+      SELECT ${FIRST_TAG} AS first, ${limited} AS limited FROM rollouts r WHERE r.id = ${rolloutId}),
     entering AS MATERIALIZED (
-      SELECT e.id, e.tenant_id, row_number() OVER (PARTITION BY e.tenant_id ORDER BY e.place) - 1 AS nth FROM (${entering}) AS e),
+      SELECT e.id, e.tenant_id, row_number() OVER (PARTITION BY e.tenant_id ORDER BY e.place) - 1 AS nth
+      FROM (${entering}) AS e),
     waiting AS MATERIALIZED (
       SELECT j.tenant_id, min(j.start_tag) AS first, max(j.start_tag) AS last FROM jobs j, range
       WHERE range.limited AND j.rollout_id = ${rolloutId} AND ${WAITING} GROUP BY j.tenant_id),
@@ -53,8 +56,8 @@ export function startTagsOf(rolloutId: string, entering: Prisma.Sql, entry: 'new
       LEFT JOIN LATERAL (
         SELECT w.last AS tag FROM waiting w WHERE range.limited AND w.tenant_id = t.id
         UNION ALL
-        -- Written so that PostgreSQL keeps to the index that has the tenant, also before it has statistics: that of all jobs by their tags
-        -- would be walked through for each tenant.
+        -- Written so that PostgreSQL uses the index with the tenant even before it has statistics. Otherwise it may
+        -- scan the index of all jobs by their tags once for each tenant.
         (SELECT j.start_tag FROM jobs j
           WHERE NOT range.limited AND j.tenant_id BETWEEN t.id AND t.id AND ${QUEUED}
             AND j.start_tag + 0 >= range.first AND j.start_tag + 0 < range.first + ${TAGS}::float8

@@ -42,8 +42,10 @@ export const plannedJobsRepository = {
     tx.$queryRaw<Planned[]>`
       WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
       planned AS MATERIALIZED (
-        SELECT p.*, v.tenant_id, v.adapter_id, v.created_at AS source_created_at, CASE WHEN p.error IS NOT NULL THEN 'failed'
-          WHEN p.waits OR placed.wave > r.wave OR asked.approval IS NOT NULL THEN 'held' ELSE 'queued' END::job_state AS state,
+        SELECT p.*, v.tenant_id, v.adapter_id, v.created_at AS source_created_at,
+          CASE WHEN p.error IS NOT NULL THEN 'failed'
+            WHEN p.waits OR placed.wave > r.wave OR asked.approval IS NOT NULL THEN 'held'
+            ELSE 'queued' END::job_state AS state,
           placed.wave, asked.approval
         FROM unnest(
           ${jobs.map((job) => job.id)}::text[], ${jobs.map((job) => job.sourceVersionId)}::text[],
@@ -61,7 +63,8 @@ export const plannedJobsRepository = {
                 WHERE ${waveRank(rolloutId, Prisma.sql`v.adapter_id`)} > limits.rank COLLATE "C")) END AS wave
         ) AS assigned
         CROSS JOIN LATERAL (
-          SELECT CASE WHEN ${late} THEN GREATEST(assigned.wave, r.wave + CASE WHEN r.awaiting_approval THEN 1 ELSE 0 END)
+          SELECT CASE
+            WHEN ${late} THEN GREATEST(assigned.wave, r.wave + CASE WHEN r.awaiting_approval THEN 1 ELSE 0 END)
             ELSE assigned.wave END AS wave
         ) AS placed
         CROSS JOIN LATERAL (
@@ -70,8 +73,9 @@ export const plannedJobsRepository = {
       ),
       ${startTagsOf(rolloutId, PLANNED_TO_QUEUE)}
       INSERT INTO jobs (
-        id, tenant_id, rollout_id, adapter_id, source_version_id, kind, state, strategy, metric_name, metric_target, error,
-        queue_wait_ms, evolution_ms, held_ms, approval, wave, start_tag, admission, phase, phase_since, created_at, updated_at, finished_at
+        id, tenant_id, rollout_id, adapter_id, source_version_id, kind, state, strategy, metric_name, metric_target,
+        error, queue_wait_ms, evolution_ms, held_ms, approval, wave, start_tag, admission, phase, phase_since,
+        created_at, updated_at, finished_at
       )
       SELECT p.id, p.tenant_id, r.id, p.adapter_id, p.source_version_id, p.kind, p.state,
         CASE p.kind WHEN 'control' THEN 'scratch' ELSE ${strategy} END, a.metric,
@@ -93,9 +97,10 @@ export const plannedJobsRepository = {
         UNION ALL
         SELECT (EXTRACT(EPOCH FROM GREATEST(clock.now - p.source_created_at, '0')) * 1000)::float8, 0, 0 WHERE ${late}
       ) AS times
-      -- Its tenant may have pinned it since the page was read.
+      -- The tenant may have pinned the adapter since the page was read.
       WHERE NOT COALESCE(a.pinned_base_model_version_id <> r.base_model_version_id, FALSE)
-      ON CONFLICT (rollout_id, adapter_id, kind) DO NOTHING RETURNING id, kind, state::text AS state, start_tag, admission`,
+      ON CONFLICT (rollout_id, adapter_id, kind) DO NOTHING
+      RETURNING id, kind, state::text AS state, start_tag, admission`,
 };
 
 /** Rank of an adapter in a rollout, by which waves are chosen. Texts are compared byte by byte. */
