@@ -3,7 +3,8 @@ import type { JobRoom } from '../../tenants/quotas/index.ts';
 import {
   type RunningJobs,
   countJobsToEnd,
-  planningRepository,
+  countLeftOut,
+  countSourcesByTenant,
   type FleetToPlan,
   type JobsToEnd,
   type Refusals,
@@ -50,8 +51,8 @@ export async function countFleet(
   { fleet, refusals, running }: FleetToCount,
   readRooms: ReadRooms,
 ): Promise<CountedFleet> {
-  const sources = await planningRepository.countSourcesByTenant(tx, fleet);
-  const leftOut = await planningRepository.leftOut(tx, fleet);
+  const sources = await countSourcesByTenant(tx, fleet);
+  const leftOut = await countLeftOut(tx, fleet);
   const planned = sum(sources, ({ adapters }) => adapters);
   const ended = await countJobsToEnd(tx, fleet, { running, refused: [...refusals.keys()] });
   // Read last, because this locks tenants.

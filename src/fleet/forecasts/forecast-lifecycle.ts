@@ -7,7 +7,7 @@ import {
   assignWaves,
   fleetOf,
   labelsOfWaves,
-  planningRepository,
+  rankAdapters,
   sizesOfWaves,
   type Refusals,
   type StoredOptions,
@@ -19,8 +19,6 @@ import { createForecastRepository, type ForecastRow } from './forecast.repositor
 import type { ForecastResult } from './forecast.result.ts';
 import { predictFleet } from './prediction/predict-fleet.ts';
 import { quantileOf } from './prediction/simulate.ts';
-
-export type ForecastLifecycle = ReturnType<typeof createForecastLifecycle>;
 
 /** Number of tenants whose quotas are read at once. */
 const PAGE = 1000;
@@ -38,7 +36,36 @@ export interface AnalyzedFleet {
 }
 
 /** Changes that a worker makes to a forecast's row. */
-export function createForecastLifecycle({ db, quotas = NO_QUOTAS }: { db: Database; quotas?: QuotaLimits }) {
+export interface ForecastLifecycle {
+  /** Begins the computation, or takes it over from a worker that has died. Null if the forecast needs none. */
+  begin(id: string): Promise<ForecastRow | null>;
+  /**
+   * Excludes the running computation from the count of attempts, because the worker is shutting down or its machine
+   * fails.
+   */
+  excuse(id: string, error: Prisma.InputJsonObject | null): Promise<number>;
+  /** Stores the reason why a forecast waits. */
+  note(id: string, error: Prisma.InputJsonObject): Promise<number>;
+  /** Computes the forecast and stores its result. */
+  complete(id: string, fleet: AnalyzedFleet): Promise<void>;
+  fail(id: string, error: Prisma.InputJsonObject): Promise<void>;
+  /**
+   * Stores the forecast of a rollout before its jobs are planned. If the planning was interrupted, the first forecast
+   * stays.
+   */
+  keepForRollout(
+    rolloutId: string,
+    fleet: Pick<AnalyzedFleet, 'baseModelVersionId' | 'options' | 'refusals'>,
+  ): Promise<void>;
+}
+
+export function createForecastLifecycle({
+  db,
+  quotas = NO_QUOTAS,
+}: {
+  db: Database;
+  quotas?: QuotaLimits;
+}): ForecastLifecycle {
   const forecasts = createForecastRepository(db);
   const jobRooms = createJobRooms({ db, defaults: quotas });
   /** Reads quotas in pages of the size in which a rollout plans its adapters. */
@@ -69,28 +96,16 @@ export function createForecastLifecycle({ db, quotas = NO_QUOTAS }: { db: Databa
   };
 
   return {
-    /**
-     * Begins the computation, or takes it over from a worker that has died. Null if the forecast is not to be computed.
-     */
     begin: (id: string): Promise<ForecastRow | null> => forecasts.begin(id),
 
-    /**
-     * Excludes the running computation from the count of attempts, because the worker is shutting down or its machine
-     * fails.
-     */
     excuse: (id: string, error: Prisma.InputJsonObject | null) => forecasts.excuse(id, error),
 
-    /** Stores the reason why a forecast waits. */
     note: (id: string, error: Prisma.InputJsonObject) => forecasts.note(id, error),
 
     complete: async (id: string, fleet: AnalyzedFleet) => end(id, { result: await compute(fleet) }),
 
     fail: (id: string, error: Prisma.InputJsonObject) => end(id, { error }),
 
-    /**
-     * Stores the forecast of a rollout before its jobs are planned. If the planning was interrupted, the first forecast
-     * stays.
-     */
     async keepForRollout(
       rolloutId: string,
       { baseModelVersionId, options, refusals }: Pick<AnalyzedFleet, 'baseModelVersionId' | 'options' | 'refusals'>,
@@ -150,7 +165,7 @@ async function wavesOf(db: Database, fleet: AnalyzedFleet, planned: number): Pro
   const waves = fleet.options.policy?.waves ?? [];
   if (waves.length === 0) return [planned];
   const labels = labelsOfWaves(waves);
-  const adapters = await planningRepository.ranked(db, { id: fleet.rolloutId ?? '', labels, ...fleetOf(fleet) });
+  const adapters = await rankAdapters(db, { id: fleet.rolloutId ?? '', labels, ...fleetOf(fleet) });
   return sizesOfWaves(assignWaves(waves, adapters), adapters);
 }
 

@@ -65,18 +65,55 @@ interface JobLifecycleOptions {
   observer?: JobObserver;
 }
 
-export type JobLifecycle = ReturnType<typeof createJobLifecycle>;
-
 /**
  * Changes that a worker makes to a job's row. Every change is a conditional update with its event, in one transaction.
  * Methods that take a lease throw {@link LeaseLostError} if it is not held: {@link JobEndedError} if the job has ended,
  * and {@link JobPausedError} if it is paused.
  */
-export function createJobLifecycle({ db, leaseMs = 15_000, observer }: JobLifecycleOptions) {
+export interface JobLifecycle {
+  /** Duration of a lease, in milliseconds. */
+  readonly leaseMs: number;
+  /** Claims a job. Null if it has ended or another worker holds it. */
+  claim(lease: Lease): Promise<ChangedJob | null>;
+  /** Renews the lease, writes progress and runs `also`, in one transaction. */
+  heartbeat(lease: Lease, progress: JobProgress, also?: (tx: Transaction) => Promise<void>): Promise<void>;
+  /** Moves the job's clock to the next phase. */
+  advancePhase(lease: Lease, phase: JobPhase): Promise<void>;
+  /**
+   * Records a publication. `insertVersion` writes the adapter version in the transaction that makes the job ready, and
+   * returns the version's identifier.
+   */
+  publish(
+    lease: Lease,
+    candidate: CandidateColumns,
+    insertVersion: (tx: Transaction) => Promise<string>,
+  ): Promise<string>;
+  /**
+   * Ends the job and releases the lease. The end of a rollout's last job completes the rollout, unless baselines are
+   * pending.
+   * @returns the queue jobs to enqueue: the one that measures the baselines, and jobs admitted in place of this one
+   */
+  end(lease: Lease, rolloutId: string, end: JobEnd): Promise<JobEntry[]>;
+  /**
+   * Ends the measurement of a job's pending baselines, which completes the rollout if nothing else is left of it.
+   * `also` runs in the same transaction. Does nothing if no baselines are pending any more.
+   */
+  endBaselines(
+    job: { id: string; rolloutId: string },
+    baselines: MeasuredBaselines,
+    also: (tx: Transaction) => Promise<void>,
+  ): Promise<void>;
+  /**
+   * Returns the job to the queue. `error` is the failure of the attempt; null if the worker is only shutting down. An
+   * `excused` attempt ended through no fault of the job and does not count.
+   */
+  release(lease: Lease, error: Prisma.InputJsonObject | null, how?: { excused?: boolean }): Promise<void>;
+}
+
+export function createJobLifecycle({ db, leaseMs = 15_000, observer }: JobLifecycleOptions): JobLifecycle {
   return {
     leaseMs,
 
-    /** Claims a job. Null if it has ended or another worker holds it. */
     claim: (lease: Lease): Promise<ChangedJob | null> =>
       withTransaction(db, async (tx) => {
         const job = await repository.claim(tx, lease, leaseMs);
@@ -84,7 +121,6 @@ export function createJobLifecycle({ db, leaseMs = 15_000, observer }: JobLifecy
         return job;
       }),
 
-    /** Renews the lease, writes progress and runs `also`, in one transaction. */
     heartbeat: (lease: Lease, progress: JobProgress, also?: (tx: Transaction) => Promise<void>): Promise<void> =>
       withTransaction(db, async (tx) => {
         if (!(await repository.heartbeat(tx, lease, leaseMs, progress))) throw await leaseLost(tx, lease.jobId);
@@ -94,10 +130,6 @@ export function createJobLifecycle({ db, leaseMs = 15_000, observer }: JobLifecy
     advancePhase: (lease: Lease, phase: JobPhase): Promise<void> =>
       withTransaction(db, (tx) => advancePhase(tx, lease, phase)),
 
-    /**
-     * Records a publication. `insertVersion` writes the adapter version in the transaction that makes the job ready,
-     * and returns the version's identifier.
-     */
     publish: async (
       lease: Lease,
       candidate: CandidateColumns,
@@ -114,11 +146,6 @@ export function createJobLifecycle({ db, leaseMs = 15_000, observer }: JobLifecy
       return published.versionId;
     },
 
-    /**
-     * Ends the job and releases the lease. The end of a rollout's last job completes the rollout, unless baselines are
-     * pending.
-     * @returns the queue jobs to enqueue: the one that measures the baselines, and jobs admitted in place of this one
-     */
     end: async (lease: Lease, rolloutId: string, end: JobEnd): Promise<JobEntry[]> => {
       const { state, error = null, best = null, precision = null, baselinesPending = false } = end;
       const { result, entries } = await changeAndSettle(db, rolloutId, async (tx) => {
@@ -134,10 +161,6 @@ export function createJobLifecycle({ db, leaseMs = 15_000, observer }: JobLifecy
       return [...result.baselines, ...entries];
     },
 
-    /**
-     * Ends the measurement of a job's pending baselines, which completes the rollout if nothing else is left of it.
-     * `also` runs in the same transaction. Does nothing if no baselines are pending any more.
-     */
     endBaselines: async (
       { id, rolloutId }: { id: string; rolloutId: string },
       baselines: MeasuredBaselines,
@@ -150,10 +173,6 @@ export function createJobLifecycle({ db, leaseMs = 15_000, observer }: JobLifecy
       });
     },
 
-    /**
-     * Returns the job to the queue. `error` is the failure of the attempt; null if the worker is only shutting down. An
-     * `excused` attempt ended through no fault of the job and does not count.
-     */
     release: (
       lease: Lease,
       error: Prisma.InputJsonObject | null,

@@ -170,7 +170,8 @@ export const Job = Type.Object(
     ttr_ms: Nullable(
       Type.Number({
         description:
-          'Time to readiness: from the acceptance of the rollout to the first publication. It is the sum of the phases.',
+          'Time to readiness: from the acceptance of the rollout to the first publication. ' +
+          'It is the sum of the phases.',
       }),
     ),
     phases: Type.Object(
@@ -286,8 +287,9 @@ export const JobQuery = Type.Object(
         pattern: POSITION_PATTERN,
         description:
           'Only jobs that have changed after this position, those that changed first coming first: the ' +
-          '`next_changed_after` of the answer before or the `sequence` of an event; `0` for all. A change appears once ' +
-          'all older transactions of the database have ended; until then the job is left out. It takes no `cursor`.',
+          '`next_changed_after` of the answer before or the `sequence` of an event; `0` for all. A change appears ' +
+          'once all older transactions of the database have ended; until then the job is left out. ' +
+          'It takes no `cursor`.',
       }),
     ),
   },

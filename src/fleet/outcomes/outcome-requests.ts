@@ -62,10 +62,40 @@ export interface MeasuredVersion {
 
 const NOTHING: LeftToOthers = { bases: [], jobs: [] };
 
-export type OutcomeRequests = ReturnType<typeof createOutcomeRequests>;
-
 /** Changes that a worker makes to requests. */
-export function createOutcomeRequests({ db, leaseMs = 15_000 }: { db: Database; leaseMs?: number }) {
+export interface OutcomeRequests {
+  /** Claims a request whose version exists and that no worker holds. */
+  claim(lease: MeasurementLease): Promise<ClaimedRequest | null>;
+  /** Renews a lease. False if it is lost, or if the version was deleted. */
+  renew(lease: MeasurementLease): Promise<boolean>;
+  /** Releases a lease. An `excused` attempt ended through no fault of the version and does not count. */
+  release(lease: MeasurementLease, how: { excused: boolean }): Promise<number>;
+  /** Milliseconds left of the lease on a request; null if there is none, or if its version was deleted. */
+  leaseLeft(versionId: string): Promise<number | null>;
+  withdraw(versionId: string): Promise<number>;
+  /** Whether rollout work that this worker could run is waiting. */
+  isRolloutWaiting(left?: LeftToOthers): Promise<boolean>;
+  /**
+   * Stores the measurement. Stores nothing and returns false if it was requested again meanwhile, because the rows may
+   * have changed.
+   */
+  complete(
+    lease: MeasurementLease,
+    claimed: ClaimedRequest,
+    measured: { version: MeasuredVersion; metric: MetricName; outcomes: MeasuredOutcomes },
+  ): Promise<boolean>;
+  /** Drops a request that cannot be fulfilled. The next job measures the version itself, or reports the error. */
+  giveUp(
+    lease: MeasurementLease,
+    claimed: ClaimedRequest,
+    failure: { version: MeasuredVersion; error: { code: string; message: string } },
+  ): Promise<boolean>;
+}
+
+/** Queries of the repository that other rooms use. */
+export const { isRolloutWaiting, withdraw: withdrawOutcomeRequest } = repository;
+
+export function createOutcomeRequests({ db, leaseMs = 15_000 }: { db: Database; leaseMs?: number }): OutcomeRequests {
   const end = (
     lease: MeasurementLease,
     claimed: ClaimedRequest,
@@ -88,13 +118,8 @@ export function createOutcomeRequests({ db, leaseMs = 15_000 }: { db: Database; 
     release: (lease: MeasurementLease, how: { excused: boolean }) => repository.release(db, lease, how),
     leaseLeft: (versionId: string) => repository.leaseLeft(db, versionId),
     withdraw: (versionId: string) => repository.withdraw(db, versionId),
-    /** Whether rollout work that this worker could run is waiting. */
     isRolloutWaiting: (left: LeftToOthers = NOTHING) => repository.isRolloutWaiting(db, left),
 
-    /**
-     * Stores the measurement. Stores nothing and returns false if it was requested again meanwhile, because the rows
-     * may have changed.
-     */
     complete: (
       lease: MeasurementLease,
       claimed: ClaimedRequest,
@@ -107,7 +132,6 @@ export function createOutcomeRequests({ db, leaseMs = 15_000 }: { db: Database; 
         await recordEvent(tx, { ...about, type: 'adapter_version.measured', data: measured });
       }),
 
-    /** Drops a request that cannot be fulfilled. The next job measures the version itself, or reports the error. */
     giveUp: (
       lease: MeasurementLease,
       claimed: ClaimedRequest,

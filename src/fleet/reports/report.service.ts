@@ -6,7 +6,7 @@ import {
 } from '../../platform/database/database.ts';
 import { AppError, unprocessable } from '../../platform/contract/errors.ts';
 import { oneByOne } from '../../lib/keyed-mutex.ts';
-import type { createRolloutService } from '../rollouts/index.ts';
+import type { RolloutService } from '../rollouts/index.ts';
 import { groupsOf, phasesOf, speedupOf, totalOf, type Found } from './report.mapper.ts';
 import { reportRepository as repository, type Selection } from './report.repository.ts';
 import type { Figures, Group, GroupBy, RolloutReport, TtrQuery, TtrReport } from './report.schemas.ts';
@@ -20,7 +20,7 @@ const DEFAULT_DAYS = 30;
 
 interface ReportDependencies {
   readonly db: Database;
-  readonly rollouts: Pick<ReturnType<typeof createRolloutService>, 'get'>;
+  readonly rollouts: Pick<RolloutService, 'get'>;
   /** Runs the reports of a caller one after another, so that nobody keeps the database busy with several. */
   readonly inTurn?: ReturnType<typeof oneByOne>;
   readonly mostJobs?: number;

@@ -46,10 +46,38 @@ interface RolloutServiceDependencies {
 }
 
 /**
- * Creates the rollout service. In all methods `scope` is the tenant to which the caller is confined, or null for the
- * operator. Every tenant sees every rollout, but only its own jobs in it.
+ * Rollouts as the API shows and changes them. In all methods `scope` is the tenant to which the caller is confined, or
+ * null for the operator. Every tenant sees every rollout, but only its own jobs in it.
  */
-export function createRolloutService({ db, producer, summaries = new SummaryCache() }: RolloutServiceDependencies) {
+export interface RolloutService {
+  /** @throws AppError 404 */
+  get(id: string, scope: string | null): Promise<Rollout>;
+  /** Version of the answer of {@link get}, at a fraction of its cost; null if the rollout does not exist. */
+  version(id: string, scope: string | null): Promise<string | null>;
+  /** Version of the answer of {@link list}. */
+  pageVersion(query: RolloutQuery, scope: string | null): Promise<string>;
+  /** @throws AppError 422 `base_model_version_not_found`, 409 `rollout_exists` */
+  create(request: CreateRollout, record?: RecordAnswer<Rollout>): Promise<Rollout>;
+  list(query: RolloutQuery, scope: string | null): Promise<Page<Rollout>>;
+  /** Stops a rollout and its jobs until it is resumed. @throws AppError 404, 409 `rollout_ended` */
+  pause(id: string, recordChange?: RecordChange): Promise<Rollout>;
+  /** Resumes a paused rollout. @throws AppError 404, 409 `rollout_ended` */
+  resume(id: string, recordChange?: RecordChange): Promise<Rollout>;
+  /** Releases a wave that waits for an approval. @throws AppError 404, 409 */
+  approve(id: string, wave: number, recordChange?: RecordChange): Promise<Rollout>;
+  /**
+   * Ends a rollout and its jobs, waiting or running. Cancelling it again changes nothing, except that it continues an
+   * interrupted cancellation.
+   * @throws AppError 404, 409
+   */
+  cancel(id: string, recordChange?: RecordChange): Promise<Rollout>;
+}
+
+export function createRolloutService({
+  db,
+  producer,
+  summaries = new SummaryCache(),
+}: RolloutServiceDependencies): RolloutService {
   const rollouts = createRolloutRepository(db);
   const show = async (rows: readonly ShownRollout[], scope: string | null): Promise<Rollout[]> => {
     const ids = rows.map((row) => row.id);
@@ -69,13 +97,10 @@ export function createRolloutService({ db, producer, summaries = new SummaryCach
   return {
     get,
 
-    /** Version of the answer of {@link get}, at a fraction of its cost; null if the rollout does not exist. */
     version: (id: string, scope: string | null): Promise<string | null> => rollouts.version(id, scope),
 
-    /** Version of the answer of {@link list}. */
     pageVersion: (query: RolloutQuery, scope: string | null): Promise<string> => rollouts.pageVersion(query, scope),
 
-    /** @throws AppError 422 `base_model_version_not_found`, 409 `rollout_exists` */
     async create(
       { base_model_version_id: baseModelVersionId, options }: CreateRollout,
       record: RecordAnswer<Rollout> = unrecorded,
@@ -95,32 +120,21 @@ export function createRolloutService({ db, producer, summaries = new SummaryCach
       return { data: await show(page.data, scope), next_cursor: page.next_cursor };
     },
 
-    /** Stops a rollout and its jobs until it is resumed. @throws AppError 404, 409 `rollout_ended` */
     async pause(id: string, recordChange: RecordChange = unrecorded): Promise<Rollout> {
       await pauseRollout({ db, producer }, id, recordChange);
       return get(id, null);
     },
 
-    /**
-     * Resumes a paused rollout.
-     * @throws AppError 404, 409 `rollout_ended`
-     */
     async resume(id: string, recordChange: RecordChange = unrecorded): Promise<Rollout> {
       await resumeRollout({ db, producer }, id, recordChange);
       return get(id, null);
     },
 
-    /** Releases a wave that waits for an approval. @throws AppError 404, 409 */
     async approve(id: string, wave: number, recordChange: RecordChange = unrecorded): Promise<Rollout> {
       await approveRollout({ db, producer }, { id, wave }, recordChange);
       return get(id, null);
     },
 
-    /**
-     * Ends a rollout and its jobs, waiting or running. Cancelling it again changes nothing, except that it continues an
-     * interrupted cancellation.
-     * @throws AppError 404, 409
-     */
     async cancel(id: string, recordChange: RecordChange = unrecorded): Promise<Rollout> {
       await withTransaction(db, async (tx) => {
         const row = await rollouts.lock(id, tx);

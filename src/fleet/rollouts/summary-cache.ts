@@ -1,4 +1,4 @@
-import type { CountRow, createRolloutRepository, SummaryRow } from './rollout.repository.ts';
+import type { CountRow, SummaryRow } from './rollout.repository.ts';
 
 /** Largest number of rollouts whose figures are cached, each for every tenant that has asked. */
 const KEPT = 1000;
@@ -30,7 +30,7 @@ export class SummaryCache {
    * @param counts the rollouts' counts, read before this call
    */
   async get(
-    repository: Pick<ReturnType<typeof createRolloutRepository>, 'summaries'>,
+    repository: { summaries(rolloutIds: readonly string[], tenantId: string | null): Promise<SummaryRow[]> },
     rolloutIds: readonly string[],
     counts: readonly CountRow[],
     scope: string | null,

@@ -40,7 +40,8 @@ const Finding = Type.Object(
     best_case: Nullable(
       Type.Number({
         description:
-          'The best value that was still possible when the look ended early, because the candidate was certain to fail.',
+          'The best value that was still possible when the look ended early, ' +
+          'because the candidate was certain to fail.',
       }),
     ),
     standard_error: Nullable(Type.Number()),

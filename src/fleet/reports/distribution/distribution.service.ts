@@ -1,5 +1,5 @@
 import { withTransaction, type Database } from '../../../platform/database/database.ts';
-import type { createRolloutService } from '../../rollouts/index.ts';
+import type { RolloutService } from '../../rollouts/index.ts';
 import { speedupOf } from '../report.mapper.ts';
 import { reportRepository } from '../report.repository.ts';
 import { distributionRepository as repository, type TimesRow } from './distribution.repository.ts';
@@ -7,7 +7,7 @@ import type { Times, TtrDistribution } from './distribution.schemas.ts';
 
 interface DistributionDependencies {
   readonly db: Database;
-  readonly rollouts: Pick<ReturnType<typeof createRolloutService>, 'get'>;
+  readonly rollouts: Pick<RolloutService, 'get'>;
 }
 
 /**

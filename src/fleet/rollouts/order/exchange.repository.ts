@@ -38,7 +38,7 @@ function own(jobId: string): Prisma.Sql {
 }
 
 /** Queries that let waiting jobs swap places. Each changes start tags or nothing. */
-export const exchangeRepository = {
+const exchangeRepository = {
   /**
    * Waiting job of the tenant with the earliest deadline, if that is earlier than this job's deadline; null if there is
    * none.
@@ -92,3 +92,10 @@ export const exchangeRepository = {
     return row ?? null;
   },
 };
+
+export const {
+  withEarlierDeadline,
+  ofPair: nextJobOfPair,
+  exchange: exchangeStartTags,
+  bringForward,
+} = exchangeRepository;

@@ -44,9 +44,8 @@ export const plannedJobsRepository = {
       planned AS MATERIALIZED (
         SELECT p.*, v.tenant_id, v.adapter_id, v.created_at AS source_created_at,
           CASE WHEN p.error IS NOT NULL THEN 'failed'
-            WHEN p.waits OR placed.wave > r.wave OR asked.approval IS NOT NULL THEN 'held'
-            ELSE 'queued' END::job_state AS state,
-          placed.wave, asked.approval
+            WHEN p.waits OR placed.wave > r.wave OR asked.approval IS NOT NULL THEN 'held' ELSE 'queued'
+            END::job_state AS state, placed.wave, asked.approval
         FROM unnest(
           ${jobs.map((job) => job.id)}::text[], ${jobs.map((job) => job.sourceVersionId)}::text[],
           ${jobs.map((job) => job.kind)}::job_kind[],
@@ -63,9 +62,8 @@ export const plannedJobsRepository = {
                 WHERE ${waveRank(rolloutId, Prisma.sql`v.adapter_id`)} > limits.rank COLLATE "C")) END AS wave
         ) AS assigned
         CROSS JOIN LATERAL (
-          SELECT CASE
-            WHEN ${late} THEN GREATEST(assigned.wave, r.wave + CASE WHEN r.awaiting_approval THEN 1 ELSE 0 END)
-            ELSE assigned.wave END AS wave
+          SELECT CASE WHEN NOT ${late} THEN assigned.wave
+            ELSE GREATEST(assigned.wave, r.wave + CASE WHEN r.awaiting_approval THEN 1 ELSE 0 END) END AS wave
         ) AS placed
         CROSS JOIN LATERAL (
           SELECT CASE WHEN p.kind = 'adaptation' AND a.approval = 'tenant' THEN 'awaited' END AS approval
@@ -86,8 +84,7 @@ export const plannedJobsRepository = {
         CASE p.state WHEN 'held' THEN 'held' ELSE 'queue_wait' END::job_phase,
         clock.now, clock.now, clock.now, CASE WHEN p.error IS NULL THEN NULL ELSE clock.now END
       FROM planned p
-      LEFT JOIN tags t ON t.id = p.id
-      JOIN adapters a ON a.id = p.adapter_id
+      LEFT JOIN tags t ON t.id = p.id JOIN adapters a ON a.id = p.adapter_id
       JOIN rollouts r ON r.id = ${rolloutId}
       CROSS JOIN clock
       CROSS JOIN LATERAL (

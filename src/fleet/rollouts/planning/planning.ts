@@ -24,6 +24,9 @@ import { newId } from '../../../platform/contract/ids.ts';
 import { recordEvent } from '../../../delivery/events/index.ts';
 import type { createJobRooms } from '../../../tenants/quotas/index.ts';
 
+/** Queries of the repository that forecasts use. */
+export const { countSourcesByTenant, leftOut: countLeftOut, ranked: rankAdapters } = repository;
+
 /** Number of jobs that one transaction plans. */
 const PAGE = 1000;
 

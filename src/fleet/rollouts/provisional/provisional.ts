@@ -19,3 +19,12 @@ export function provisionalRecoverySource(db: Database): RecoverySource {
       (await repository.live(db, after, limit)).map(({ id }) => ({ rowId: id, entry: toProvisionEntry(id) })),
   };
 }
+
+/** Queries of the repository by which a worker handles a request. */
+export const {
+  load: loadProvision,
+  standing: standingOfProvision,
+  begin: beginProvision,
+  excuse: excuseProvision,
+  end: endProvision,
+} = repository;
