@@ -4,7 +4,7 @@ import type { StoredError } from '../../src/platform/contract/shown-error.ts';
 import type { SourcedBase } from '../bases/local-bases.ts';
 import { insertAdapterVersion, lockAdapter } from '../../src/fleet/adapters/index.ts';
 import { recordEvent } from '../../src/delivery/events/index.ts';
-import { keepOutcomes, outcomeRequestRepository } from '../../src/fleet/outcomes/index.ts';
+import { keepOutcomes, withdrawOutcomeRequest } from '../../src/fleet/outcomes/index.ts';
 import { anchorRepository, type JobAnchor } from './anchors/anchor.repository.ts';
 import { keepLadder, type LadderOwner } from './ladder.repository.ts';
 import type { GateOutcomes } from '../../core/adaptation/measurements/gate-outcomes.ts';
@@ -177,7 +177,7 @@ export const adaptationRepository = {
     if (old !== null) {
       await keepOutcomes(tx, { id: job.sourceVersionId, tenantId: job.tenantId }, old);
       // The rows stay while a job runs, so no other worker needs to measure them.
-      await outcomeRequestRepository.withdraw(tx, job.sourceVersionId);
+      await withdrawOutcomeRequest(tx, job.sourceVersionId);
     }
     if (anchor !== null) {
       const { versionId, value, outcomes } = anchor;

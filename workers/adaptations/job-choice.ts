@@ -1,6 +1,12 @@
 import { priorityOf, TryLaterError, type JobProducer } from '../../src/platform/queue/index.ts';
 import type { Database } from '../../src/platform/database/database.ts';
-import { exchangeRepository as repository, type BasePair } from '../../src/fleet/rollouts/index.ts';
+import {
+  bringForward,
+  exchangeStartTags,
+  nextJobOfPair,
+  withEarlierDeadline,
+  type BasePair,
+} from '../../src/fleet/rollouts/index.ts';
 
 /** Largest number of jobs that a worker passes over to stay with the bases that it has loaded. */
 const MOST_PASSED = 8;
@@ -25,9 +31,9 @@ export function createJobChoice({ db, producer }: { db: Database; producer: JobP
 
   /** Exchanges the places of this job and the tenant's job with the earliest deadline. */
   const byDeadline = async (jobId: string): Promise<void> => {
-    const other = await repository.withEarlierDeadline(db, jobId);
+    const other = await withEarlierDeadline(db, jobId);
     if (other === null) return;
-    const tags = new Map((await repository.exchange(db, [jobId, other])).map((job) => [job.id, job.start_tag]));
+    const tags = new Map((await exchangeStartTags(db, [jobId, other])).map((job) => [job.id, job.start_tag]));
     const [own, first] = [tags.get(jobId), tags.get(other)];
     if (own === undefined || first === undefined) return;
     await producer.bringForward('adaptations', other, priorityOf(first));
@@ -37,8 +43,8 @@ export function createJobChoice({ db, producer }: { db: Database; producer: JobP
   /** Brings a job of the loaded pair forward before this one, which keeps its place. */
   const byPair = async (jobId: string): Promise<void> => {
     if (loaded === null || passed >= MOST_PASSED) return;
-    const other = await repository.ofPair(db, jobId, loaded);
-    const brought = other === null ? null : await repository.bringForward(db, { id: other, to: jobId });
+    const other = await nextJobOfPair(db, jobId, loaded);
+    const brought = other === null ? null : await bringForward(db, { id: other, to: jobId });
     if (brought === null) return;
     passed++;
     await producer.bringForward('adaptations', brought.id, priorityOf(brought.start_tag));

@@ -14,9 +14,13 @@ import { newId } from '../../src/platform/contract/ids.ts';
 import { insertAdapterVersion, lockAdapter } from '../../src/fleet/adapters/index.ts';
 import { recordEvent } from '../../src/delivery/events/index.ts';
 import {
+  beginProvision,
   changeAndSettle,
+  endProvision,
+  excuseProvision,
   followInBatches,
-  provisionalRepository as repository,
+  loadProvision,
+  standingOfProvision,
   type LoadedProvision,
   type StoredOptions,
 } from '../../src/fleet/rollouts/index.ts';
@@ -89,8 +93,8 @@ export function provisionHandlers(deps: ProvisionDependencies): HandlerSet {
   return {
     'adaptation.provision': ({ jobId }, context) =>
       reportingFaults(async () => {
-        const job = await repository.load(deps.db, jobId);
-        const standing = await repository.standing(deps.db, jobId);
+        const job = await loadProvision(deps.db, jobId);
+        const standing = await standingOfProvision(deps.db, jobId);
         // When a paused rollout is resumed, the sweeper enqueues this entry again.
         if (job === null || standing === 'paused') return;
         // Check this before the bases are needed, which may not be readable any more.
@@ -128,10 +132,10 @@ async function giveUpUnreadable(deps: ProvisionDependencies, job: Provision['job
 
 async function provide(provision: Provision): Promise<void> {
   const { db, artifacts, slot, context, job, heartbeatMs = 1000 } = provision;
-  const isWanted = async () => (await repository.standing(db, job.id)) === 'wanted';
+  const isWanted = async () => (await standingOfProvision(db, job.id)) === 'wanted';
   const watch = watchCancellation(isWanted, `the provisional version of job ${job.id} is not wanted now`, heartbeatMs);
   try {
-    const attempt = await repository.begin(db, job.id);
+    const attempt = await beginProvision(db, job.id);
     if (attempt === null) return;
     if (attempt > MAX_ATTEMPTS) throw tooManyAttempts(job.id);
     await artifacts.withScratch(async (scratch) => {
@@ -182,7 +186,7 @@ async function buildSpec(
 async function conclude(provision: Provision, error: unknown): Promise<never> {
   const { db, context, job } = provision;
   const isExcused = isStopping(context.signal) || machineFaultOf(error) !== null;
-  if (isExcused) await repository.excuse(db, job.id);
+  if (isExcused) await excuseProvision(db, job.id);
   const fault = faultOf(context.signal, error);
   if (isExcused || (!isPermanent(fault) && !context.lastAttempt)) throw fault;
   const { code, message } = storedProblem(fault);
@@ -199,7 +203,7 @@ async function end(
 ): Promise<void> {
   const { entries } = await changeAndSettle(db, job.rolloutId, async (tx) => {
     await lockAdapter(tx, job.adapterId);
-    const ended = await repository.end(tx, job.id);
+    const ended = await endProvision(tx, job.id);
     if (ended === null) return null;
     if (made !== null && ended.wanted) await insertVersion(tx, artifacts, job, made);
     if (error !== null) await recordFailure(tx, job, error);

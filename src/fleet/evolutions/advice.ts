@@ -1,6 +1,6 @@
 import type { RolloutEvolution } from './evolution.schemas.ts';
 
-/** What makes two base model versions incompatible. */
+/** Difference that makes two base model versions incompatible. */
 export interface StoredDifference {
   readonly field: string;
   readonly old: unknown;
@@ -9,7 +9,7 @@ export interface StoredDifference {
 
 type Advice = RolloutEvolution['advice'];
 
-/** The advice that the analysis has stored; incompatible versions are shown as advice too, with their differences as reasons. */
+/** Advice stored by the analysis. Incompatible versions also get advice, with their differences as reasons. */
 export function adviceOf(state: string, advice: unknown, differences: readonly StoredDifference[] | null): Advice {
   if (state !== 'failed') return advice as Advice;
   const reasons = (differences ?? []).map(({ field, old, new: next }) => {

@@ -66,7 +66,7 @@ function summaryOf({ summary }: EvolutionRow): StoredSummary {
   return (summary ?? {}) as StoredSummary;
 }
 
-/** JSON keeps no order in the database. */
+/** Modules in a fixed order, because JSON in the database keeps none. */
 function modulesOf({ modules = {} }: StoredSummary): Evolution['modules'] {
   const found = Object.entries(modules).map(([name, { drift, rank, captured_energy }]) => {
     const [, layer, projection = name] = /^(?:.*?\.)?(\d+)\.(.+)$/.exec(name) ?? [];

@@ -8,7 +8,7 @@ const VERSIONS = {
 
 export type EvolutionRow = Prisma.EvolutionGetPayload<{ include: typeof VERSIONS }>;
 
-/** Evolutions belong to base models, which all callers may see. */
+/** Queries on evolutions. They belong to base models, which all callers may see. */
 export const evolutionRepository = {
   find: (db: Queryable, id: string): Promise<EvolutionRow | null> =>
     db.evolution.findUnique({ where: { id }, include: VERSIONS }),

@@ -16,7 +16,8 @@ const evolutionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) =>
       schema: {
         ...operation('listEvolutions', 'List what changed from earlier versions to a base model version, newest first'),
         description:
-          'One entry for each version that adapters came from when a rollout or a dry run was analyzed. `GET /v1/evolutions/{id}` has the ' +
+          'One entry for each version that adapters came from when a rollout or a dry run was analyzed. `GET ' +
+          '/v1/evolutions/{id}` has the ' +
           'whole of one.',
         params: BaseModelVersionParams,
         querystring: PageQuery,
@@ -33,7 +34,8 @@ const evolutionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) =>
       schema: {
         ...operation('getEvolution', 'Get what changed between two base model versions, by layer and module'),
         description:
-          'It is computed once, by the first rollout or dry run between the two versions, and does not change after that.',
+          'It is computed once, by the first rollout or dry run between the two versions, and does not change ' +
+          'after that.',
         params: EvolutionParams,
         response: { 200: Evolution },
       },

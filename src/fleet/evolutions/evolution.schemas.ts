@@ -26,13 +26,14 @@ const summary = {
   state: Type.Enum(['pending', 'ready', 'failed'] as const, {
     title: 'EvolutionState',
     description:
-      'How far the analysis of the change is. `failed`: no adapter can be carried over, because the versions are incompatible.',
+      'How far the analysis of the change is. `failed`: no adapter can be carried over, because the versions are ' +
+      'incompatible.',
   }),
   drift: Nullable(Type.Number({ description: '‖W_new − W_old‖ / ‖W_old‖ over all modules that adapters can change.' })),
   advice: Nullable(EvolutionAdvice),
 };
 
-/** An evolution as a rollout shows it. */
+/** Evolution as a rollout shows it. */
 export const RolloutEvolution = Type.Object(summary, {
   title: 'RolloutEvolution',
   description: 'What has changed from one base model version to the one of the rollout.',
@@ -128,7 +129,8 @@ export const Evolution = Type.Object(
   {
     title: 'Evolution',
     description:
-      'What changed between two base model versions, by layer and module. Lists are empty where the analysis is not done, or is of a ' +
+      'What changed between two base model versions, by layer and module. Lists are empty where the analysis is ' +
+      'not done, or is of a ' +
       'version that did not keep them.',
   },
 );

@@ -14,7 +14,10 @@ export function createEvolutionService({ db }: { db: Database }) {
       return toEvolution(row);
     },
 
-    /** The evolutions to a base model version, newest first. @throws AppError 404, 400 `invalid_cursor` */
+    /**
+     * Evolutions to a base model version, newest first.
+     * @throws AppError 404, 400 `invalid_cursor`
+     */
     async listTo(baseModelVersionId: string, query: PageQuery): Promise<Page<EvolutionEntry>> {
       if (!(await repository.baseModelVersionExists(db, baseModelVersionId)))
         throw notFound('base model version', baseModelVersionId);

@@ -3,7 +3,8 @@ import type { JobRoom } from '../../tenants/quotas/index.ts';
 import {
   type RunningJobs,
   countJobsToEnd,
-  planningRepository,
+  countLeftOut,
+  countSourcesByTenant,
   type FleetToPlan,
   type JobsToEnd,
   type Refusals,
@@ -14,47 +15,47 @@ import { SKIP_REASONS, type ForecastResult, type SkipReason } from './forecast.r
 /** Number of tenants that a forecast lists. */
 export const TENANTS_SHOWN = 1000;
 
-/** The part of a forecast that counts adapters. */
+/** Fields of a forecast that count adapters. */
 export type CountedFleet = Pick<
   ForecastResult,
   'adapters' | 'old_versions' | 'tenants' | 'tenant_count' | 'skipped'
 > & {
-  /** The jobs that would run, by old base model version, and the rows of one of their datasets on average. */
+  /** Jobs that would run, by old base model version, with the mean number of rows of their datasets. */
   readonly jobs: readonly {
     readonly oldBaseModelVersionId: string;
     readonly jobs: number;
-    /** Those of them that could get a control. */
+    /** Number of those that could get a control. */
     readonly controllable: number;
     readonly rows: number;
   }[];
-  /** Jobs of older rollouts that would run before them, if the rollout did not end them. */
+  /** Number of jobs of older rollouts that would run before these, if the rollout did not end them. */
   readonly endedAhead: number;
-  /** Adapters for which a rollout would plan jobs, also those that it would refuse. */
+  /** Number of adapters for which a rollout would plan jobs, including those it would refuse. */
   readonly planned: number;
 };
 
-/** What may run for tenants. */
+/** Reads how many more jobs each tenant may have. */
 type ReadRooms = (tx: Transaction, tenantIds: readonly string[]) => Promise<ReadonlyMap<string, JobRoom>>;
 
-/** What a rollout would take. */
+/** Selection of the adapters that a rollout would take. */
 interface FleetToCount {
   readonly fleet: FleetToPlan;
   readonly refusals: Refusals;
-  /** What becomes of running jobs in older rollouts. */
+  /** Handling of running jobs in older rollouts. */
   readonly running: RunningJobs;
 }
 
-/** Counts which adapters a rollout would carry over and why it would not take the others, as it would be planned now. */
+/** Counts the adapters that a rollout planned now would carry over, and those it would leave out, by reason. */
 export async function countFleet(
   tx: Transaction,
   { fleet, refusals, running }: FleetToCount,
   readRooms: ReadRooms,
 ): Promise<CountedFleet> {
-  const sources = await planningRepository.countSourcesByTenant(tx, fleet);
-  const leftOut = await planningRepository.leftOut(tx, fleet);
+  const sources = await countSourcesByTenant(tx, fleet);
+  const leftOut = await countLeftOut(tx, fleet);
   const planned = sum(sources, ({ adapters }) => adapters);
   const ended = await countJobsToEnd(tx, fleet, { running, refused: [...refusals.keys()] });
-  // Last, because this locks tenants.
+  // Read last, because this locks tenants.
   const rooms = await readRooms(tx, [...new Set(sources.map(({ tenant_id: id }) => id))]);
   const able = withinRooms(
     sources.filter((source) => !refusals.has(source.base_model_version_id)),
@@ -98,13 +99,18 @@ interface AbleSource {
   readonly source: SourceCount;
   /** Number of jobs that would run. */
   readonly jobs: number;
-  /** Number of those whose adapters the engines would refuse: they take places, and end before anything is measured. */
+  /**
+   * Number of those whose adapters the engines would refuse: they use up quota, and end before anything is measured.
+   */
   readonly notServable: number;
-  /** Number of those for which the tenant has no room. */
+  /** Number of jobs for which the tenant has no room. */
   readonly refused: number;
 }
 
-/** How many jobs each tenant that has a limit may have when those of older rollouts have ended. New ones take their places in any case. */
+/**
+ * Number of jobs that each tenant with a limit may have after the jobs of older rollouts have ended. New jobs take
+ * their places in any case.
+ */
 function roomsAfter(ended: readonly JobsToEnd[], rooms: ReadonlyMap<string, JobRoom>): Map<string, number> {
   const endedOf = new Map(ended.map((each) => [each.tenant_id, each]));
   return new Map(
@@ -115,7 +121,7 @@ function roomsAfter(ended: readonly JobsToEnd[], rooms: ReadonlyMap<string, JobR
   );
 }
 
-/** As a rollout does, a tenant's jobs are taken as long as it has room. Adapters without a dataset take none. */
+/** Takes a tenant's jobs as long as it has room, like a rollout. Adapters without a dataset need no room. */
 function withinRooms(sources: readonly SourceCount[], rooms: ReadonlyMap<string, number>): AbleSource[] {
   const left = new Map<string, number>(rooms);
   return sources.map((source) => {

@@ -1,15 +1,16 @@
 import type { Queryable } from '../../platform/database/database.ts';
 
-/** Counts of what surrounds the jobs of a rollout that is forecast. */
+/** Queries for counts outside the forecast rollout: its age, and the jobs of others ahead of it. */
 export const fleetRepository = {
   /** Time since a rollout was accepted, in milliseconds, by the database's clock. */
   async sinceAcceptance(db: Queryable, rolloutId: string): Promise<number> {
     const [row] = await db.$queryRaw<[{ ms: number }]>`
-      SELECT (EXTRACT(EPOCH FROM clock_timestamp() - accepted_at) * 1000)::float8 AS ms FROM rollouts WHERE id = ${rolloutId}`;
+      SELECT (EXTRACT(EPOCH FROM clock_timestamp() - accepted_at) * 1000)::float8 AS ms FROM rollouts
+        WHERE id = ${rolloutId}`;
     return row.ms;
   },
 
-  /** Adaptations of other rollouts that wait or run, by the rollouts' counts. */
+  /** Number of adaptations of other rollouts that wait or run, by the rollouts' counts. */
   async jobsAhead(db: Queryable, rolloutId: string | null): Promise<number> {
     const [row] = await db.$queryRaw<[{ jobs: number }]>`
       SELECT COALESCE(sum(c.unfinished), 0)::int AS jobs FROM rollouts r JOIN rollout_counts c ON c.rollout_id = r.id

@@ -7,7 +7,7 @@ import {
   assignWaves,
   fleetOf,
   labelsOfWaves,
-  planningRepository,
+  rankAdapters,
   sizesOfWaves,
   type Refusals,
   type StoredOptions,
@@ -20,28 +20,55 @@ import type { ForecastResult } from './forecast.result.ts';
 import { predictFleet } from './prediction/predict-fleet.ts';
 import { quantileOf } from './prediction/simulate.ts';
 
-export type ForecastLifecycle = ReturnType<typeof createForecastLifecycle>;
-
 /** Number of tenants whose quotas are read at once. */
 const PAGE = 1000;
 
-/** What a forecast is computed from, once the versions are analyzed. */
+/** Input of a forecast after the analysis of the versions. */
 export interface AnalyzedFleet {
   readonly baseModelVersionId: string;
   readonly options: StoredOptions;
-  /** Why adapters of old base model versions cannot be carried over. */
+  /** Reasons why adapters of old base model versions cannot be carried over. */
   readonly refusals: Refusals;
-  /** How long it takes from the acceptance of the rollout to its first job. */
+  /** Time from the acceptance of the rollout to its first job, in milliseconds. */
   readonly analysisMs: number;
-  /** The rollout that is forecast; null before there is one. */
+  /** Identifier of the forecast rollout; null before there is one. */
   readonly rolloutId: string | null;
 }
 
-/** What a worker does to a forecast's row. */
-export function createForecastLifecycle({ db, quotas = NO_QUOTAS }: { db: Database; quotas?: QuotaLimits }) {
+/** Changes that a worker makes to a forecast's row. */
+export interface ForecastLifecycle {
+  /** Begins the computation, or takes it over from a worker that has died. Null if the forecast needs none. */
+  begin(id: string): Promise<ForecastRow | null>;
+  /**
+   * Excludes the running computation from the count of attempts, because the worker is shutting down or its machine
+   * fails.
+   */
+  excuse(id: string, error: Prisma.InputJsonObject | null): Promise<number>;
+  /** Stores the reason why a forecast waits. */
+  note(id: string, error: Prisma.InputJsonObject): Promise<number>;
+  /** Computes the forecast and stores its result. */
+  complete(id: string, fleet: AnalyzedFleet): Promise<void>;
+  fail(id: string, error: Prisma.InputJsonObject): Promise<void>;
+  /**
+   * Stores the forecast of a rollout before its jobs are planned. If the planning was interrupted, the first forecast
+   * stays.
+   */
+  keepForRollout(
+    rolloutId: string,
+    fleet: Pick<AnalyzedFleet, 'baseModelVersionId' | 'options' | 'refusals'>,
+  ): Promise<void>;
+}
+
+export function createForecastLifecycle({
+  db,
+  quotas = NO_QUOTAS,
+}: {
+  db: Database;
+  quotas?: QuotaLimits;
+}): ForecastLifecycle {
   const forecasts = createForecastRepository(db);
   const jobRooms = createJobRooms({ db, defaults: quotas });
-  /** As a rollout does, which plans so many adapters at a time. */
+  /** Reads quotas in pages of the size in which a rollout plans its adapters. */
   const roomsInPages: Parameters<typeof countFleet>[2] = async (tx, tenantIds) => {
     const rooms = new Map<string, JobRoom>();
     for (let start = 0; start < tenantIds.length; start += PAGE) {
@@ -60,7 +87,8 @@ export function createForecastLifecycle({ db, quotas = NO_QUOTAS }: { db: Databa
     });
 
   const compute = async (fleet: AnalyzedFleet): Promise<ForecastResult> => {
-    // Tenants with a limit of jobs are locked until the end of this transaction, so it only counts.
+    // Reading quotas locks tenants with a job limit until this transaction ends, so the transaction does nothing but
+    // count.
     const running = fleet.options.policy?.supersede ?? 'finish';
     const wanted = { fleet: fleetOf(fleet), refusals: fleet.refusals, running };
     const counted = await withTransaction(db, (tx) => countFleet(tx, wanted, roomsInPages));
@@ -68,20 +96,16 @@ export function createForecastLifecycle({ db, quotas = NO_QUOTAS }: { db: Databa
   };
 
   return {
-    /** Begins the computation, or takes over that of a worker that has died. Null if it is not to be computed. */
     begin: (id: string): Promise<ForecastRow | null> => forecasts.begin(id),
 
-    /** Does not count the running computation, which ends because the worker stops or its machine fails. */
     excuse: (id: string, error: Prisma.InputJsonObject | null) => forecasts.excuse(id, error),
 
-    /** Says why a forecast waits. */
     note: (id: string, error: Prisma.InputJsonObject) => forecasts.note(id, error),
 
     complete: async (id: string, fleet: AnalyzedFleet) => end(id, { result: await compute(fleet) }),
 
     fail: (id: string, error: Prisma.InputJsonObject) => end(id, { error }),
 
-    /** Keeps what a rollout is expected to do, before its jobs are planned. An interrupted planning keeps the first forecast. */
     async keepForRollout(
       rolloutId: string,
       { baseModelVersionId, options, refusals }: Pick<AnalyzedFleet, 'baseModelVersionId' | 'options' | 'refusals'>,
@@ -124,18 +148,24 @@ async function predict(
   return { ...shown, waves, workers, jobs_ahead: jobsAhead, analysis_ms: analysisMs, ...predicted };
 }
 
-/** Of so many adapters, the number of those that get a control. Those for which a quota leaves no room are not known. */
+/**
+ * Number of controls among the adapters that could get one. Quotas may leave no room for some of them, which is not
+ * known here.
+ */
 function countControls({ control, control_fraction: fraction }: StoredOptions, controllable: number): number {
   if (control === 'none') return 0;
   return Math.round(controllable * (control === 'all' ? 1 : fraction));
 }
 
-/** Number of adapters of each wave, as a rollout would be planned now. Before there is one, its order is not known, only the sizes are. */
+/**
+ * Number of adapters of each wave if the rollout were planned now. Before there is a rollout, the order of its adapters
+ * is unknown and only the sizes of its waves count.
+ */
 async function wavesOf(db: Database, fleet: AnalyzedFleet, planned: number): Promise<number[]> {
   const waves = fleet.options.policy?.waves ?? [];
   if (waves.length === 0) return [planned];
   const labels = labelsOfWaves(waves);
-  const adapters = await planningRepository.ranked(db, { id: fleet.rolloutId ?? '', labels, ...fleetOf(fleet) });
+  const adapters = await rankAdapters(db, { id: fleet.rolloutId ?? '', labels, ...fleetOf(fleet) });
   return sizesOfWaves(assignWaves(waves, adapters), adapters);
 }
 
@@ -152,8 +182,8 @@ function byDevice(workers: readonly WorkerRow[]): ForecastResult['workers'] {
 }
 
 /**
- * The speed of each worker relative to the average of all, by what workers of its device have measured. Where a device has not measured
- * any yet, it counts as average.
+ * Speed of each worker relative to the average of all, as measured by workers on the same device. A device without
+ * measurements counts as average.
  */
 function speedsOf(devices: ForecastResult['workers']): number[] {
   const known = devices.filter(({ tokens_per_second: speed }) => speed !== null && speed > 0);

@@ -6,12 +6,12 @@ import type { ForecastResult } from './forecast.result.ts';
 import type { Forecast, ForecastEntry } from './forecast.schemas.ts';
 import type { Prediction, Range } from './prediction/predict.ts';
 
-/** What the answer shows beside the row. */
+/** Data of other tables for the answer. */
 export interface ForecastParts {
   readonly drifts: readonly DriftRow[];
-  /** The rollout that it was made for; null if there is none. */
+  /** Rollout that the forecast was made for; null if there is none. */
   readonly rollout: OutcomeRow | null;
-  /** Null until that has ended. */
+  /** Measured figures; null until the rollout has ended. */
   readonly truth: TruthRow | null;
 }
 
@@ -68,7 +68,7 @@ function compatibilityOf(
   };
 }
 
-/** The predicted figures beside what the rollout has taken. */
+/** Predicted figures beside those measured in the rollout. */
 function figuresOf(prediction: Prediction | null, truth: TruthRow | null): Forecast['figures'] {
   const figure = (name: keyof Prediction & keyof TruthRow) =>
     toFigure(prediction?.[name] ?? null, truth?.[name] ?? null);

@@ -5,7 +5,7 @@ import type { StoredOptions } from '../rollouts/index.ts';
 import type { ForecastResult } from './forecast.result.ts';
 import type { ForecastQuery } from './forecast.schemas.ts';
 
-/** A forecast in one of these states is to be computed. */
+/** States of a forecast that is to be computed. */
 const UNFINISHED = ['queued', 'computing'];
 
 const SHOWN = {
@@ -14,7 +14,7 @@ const SHOWN = {
 
 export type ForecastRow = Prisma.RolloutForecastGetPayload<{ include: typeof SHOWN }>;
 
-/** What a rollout has taken in truth. */
+/** Rollout of a forecast. */
 export interface OutcomeRow {
   id: string;
   state: string;
@@ -22,7 +22,7 @@ export interface OutcomeRow {
   finished_at: Date | null;
 }
 
-/** Null where nothing was measured, or where it is no longer known. */
+/** Measured figures of a rollout. Null where nothing was measured, or where the measurement was pruned. */
 export interface TruthRow {
   device_seconds: number | null;
   control_device_seconds: number | null;
@@ -31,7 +31,7 @@ export interface TruthRow {
   makespan_ms: number | null;
 }
 
-/** The evolution between two versions, with the drift of groups of modules. */
+/** Evolution between two versions, with the drift of groups of modules. */
 export interface DriftRow {
   old_base_model_version_id: string;
   state: 'pending' | 'ready' | 'failed';
@@ -52,10 +52,11 @@ export function createForecastRepository(db: Queryable) {
     insert: (tx: Transaction, row: NewForecast): Promise<ForecastRow> =>
       tx.rolloutForecast.create({ data: { ...row, state: 'queued' }, include: SHOWN }),
 
-    /** Keeps the forecast that a rollout has made of itself. The first one stays. */
+    /** Stores the forecast of a rollout's own planning. The first one stays. */
     insertOfRollout: (tx: Queryable, { id, ...row }: NewForecast & { rolloutId: string; result: ForecastResult }) =>
       tx.$executeRaw`
-        INSERT INTO rollout_forecasts (id, base_model_version_id, rollout_id, state, options, result, attempt, computed_at)
+        INSERT INTO rollout_forecasts (id, base_model_version_id, rollout_id, state, options, result, attempt,
+          computed_at)
         VALUES (${id}, ${row.baseModelVersionId}, ${row.rolloutId}, 'computed', ${JSON.stringify(row.options)}::jsonb,
           ${JSON.stringify(row.result)}::jsonb, 1, clock_timestamp())
         ON CONFLICT (rollout_id) DO NOTHING`,
@@ -78,7 +79,7 @@ export function createForecastRepository(db: Queryable) {
     baseModelVersionExists: async (id: string): Promise<boolean> =>
       (await db.baseModelVersion.count({ where: { id } })) > 0,
 
-    /** Counts the beginning of a computation. Null if it is done, or has failed. */
+    /** Counts the start of an attempt. Null if the forecast is done or has failed. */
     async begin(id: string): Promise<ForecastRow | null> {
       const { count } = await db.rolloutForecast.updateMany({
         where: { id, state: { in: UNFINISHED } },
@@ -87,18 +88,18 @@ export function createForecastRepository(db: Queryable) {
       return count === 0 ? null : db.rolloutForecast.findUnique({ where: { id }, include: SHOWN });
     },
 
-    /** Does not count the last beginning. `error` says why the forecast waits. */
+    /** Takes back the count of the last attempt. `error` is the reason why the forecast waits. */
     excuse: (id: string, error: Prisma.InputJsonObject | null) =>
       db.rolloutForecast.updateMany({
         where: { id, state: 'computing' },
         data: { excusedAttempts: { increment: 1 }, error: error ?? Prisma.DbNull },
       }),
 
-    /** Says why a forecast that is to be computed waits. */
+    /** Stores the reason why an unfinished forecast waits. */
     note: (id: string, error: Prisma.InputJsonObject) =>
       db.rolloutForecast.updateMany({ where: { id, state: { in: UNFINISHED } }, data: { error } }),
 
-    /** Ends a forecast that is to be computed, with its result or with what went wrong. True if it was. */
+    /** Ends an unfinished forecast with its result or its error. True if it was unfinished. */
     async end(
       tx: Transaction,
       id: string,
@@ -125,14 +126,14 @@ export function createForecastRepository(db: Queryable) {
         select: { id: true },
       }),
 
-    /** The evolutions to a base model version, without the large figures of every module. */
+    /** Evolutions to a base model version, without the large figures of every module. */
     drifts: (baseModelVersionId: string) =>
       db.$queryRaw<DriftRow[]>`
         SELECT old_base_model_version_id, state::text AS state, drift, summary -> 'advice' AS advice,
           summary -> 'projections' AS projections, summary -> 'unadaptable_parts' AS unadaptable
         FROM evolutions WHERE new_base_model_version_id = ${baseModelVersionId} ORDER BY created_at, id`,
 
-    /** The rollout that a forecast was made for: its own, or the first one of the same version and options that came after it. */
+    /** Rollout of a forecast: its own, or the first later rollout of the same version and options. */
     async rolloutOf(row: ForecastRow): Promise<OutcomeRow | null> {
       const which =
         row.rolloutId === null
@@ -144,14 +145,19 @@ export function createForecastRepository(db: Queryable) {
       return found ?? null;
     },
 
-    /** What the jobs of a rollout have taken: its adaptations, unless the name says its controls. Device time that was pruned is not known any more. */
+    /**
+     * Measured figures of a rollout, over its adaptations unless the name says controls. Pruned device times are
+     * unknown.
+     */
     async truth(rolloutId: string): Promise<TruthRow> {
       const [row] = await db.$queryRaw<[TruthRow]>`
-        SELECT ${deviceSecondsOf('adaptation')} AS device_seconds, ${deviceSecondsOf('control')} AS control_device_seconds,
+        SELECT ${deviceSecondsOf('adaptation')} AS device_seconds, ${deviceSecondsOf('control')} AS
+          control_device_seconds,
           percentile_cont(0.5) WITHIN GROUP (ORDER BY j.ttr_ms) FILTER (WHERE j.kind = 'adaptation') AS ttr_p50_ms,
           percentile_cont(0.9) WITHIN GROUP (ORDER BY j.ttr_ms) FILTER (WHERE j.kind = 'adaptation') AS ttr_p90_ms,
           CASE WHEN count(*) FILTER (WHERE j.kind = 'adaptation' AND j.finished_at IS NULL) = 0 THEN (
-            EXTRACT(EPOCH FROM max(j.finished_at) FILTER (WHERE j.kind = 'adaptation') - min(r.accepted_at)) * 1000)::float8
+            EXTRACT(EPOCH FROM max(j.finished_at) FILTER (WHERE j.kind = 'adaptation') - min(r.accepted_at)) *
+              1000)::float8
             END AS makespan_ms
         FROM rollouts r JOIN jobs j ON j.rollout_id = r.id
         LEFT JOIN LATERAL (
@@ -163,7 +169,10 @@ export function createForecastRepository(db: Queryable) {
   };
 }
 
-/** The sum over the jobs `j` of a kind, of which `use` has the device time. Null where that of one is not known any more. */
+/**
+ * Sum of device seconds over the jobs `j` of a kind, with their device time in `use`. Null if the device time of one is
+ * unknown.
+ */
 function deviceSecondsOf(kind: 'adaptation' | 'control'): Prisma.Sql {
   const ofKind = Prisma.sql`j.kind = ${kind}::job_kind`;
   return Prisma.sql`

@@ -3,30 +3,30 @@ import { LEFT_OUT_REASONS } from '../rollouts/index.ts';
 import type { Prediction } from './prediction/predict.ts';
 import type { Basis } from './prediction/predict-fleet.ts';
 
-/** Why adapters are not carried over: their jobs would fail, or they would get none. */
+/** Reasons why adapters are not carried over: their jobs would fail, or they would get none. */
 export const SKIP_REASONS = [
   ...(['incompatible', 'dataset_missing', 'not_servable', 'quota_exceeded'] as const),
   ...LEFT_OUT_REASONS,
 ] as const;
 export type SkipReason = (typeof SKIP_REASONS)[number];
 
-/** What a forecast has found, as its row stores it. The API shows it under the same names. */
+/** Result of a forecast as its row stores it. The API uses the same names. */
 export interface ForecastResult {
   readonly adapters: { readonly total: number; readonly taken: number; readonly skipped: number };
-  /** By the base model version that adapters come from. */
+  /** Figures by the base model version that adapters come from. */
   readonly old_versions: readonly {
     readonly base_model_version_id: string;
     readonly adapters: number;
-    /** Why none of them can be carried over; null if they can. */
+    /** Reason why none of them can be carried over; null if they can. */
     readonly problem: Prisma.InputJsonObject | null;
   }[];
-  /** The tenants with the most jobs; `tenant_count` counts all. */
+  /** Tenants with the most jobs; `tenant_count` counts all. */
   readonly tenants: readonly { readonly tenant_id: string; readonly jobs: number }[];
   readonly tenant_count: number;
   readonly skipped: readonly { readonly reason: SkipReason; readonly adapters: number }[];
   /** Number of adapters of each wave. */
   readonly waves: readonly number[];
-  /** The workers that are ready and can read the new base, by device. */
+  /** Ready workers that can read the new base, by device. */
   readonly workers: readonly {
     readonly device: string;
     readonly workers: number;

@@ -28,8 +28,10 @@ const forecastRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { c
       schema: {
         ...operation('createRolloutForecast', 'Ask what a rollout would do, without beginning it'),
         description:
-          'A dry run of `POST /v1/rollouts` with the same body. A worker verifies the versions, computes and keeps the evolutions, ' +
-          'counts who would be carried over, and predicts how long it takes. Nothing that is served changes, and no job is planned.',
+          'A dry run of `POST /v1/rollouts` with the same body. A worker verifies the versions, computes and ' +
+          'keeps the evolutions, ' +
+          'counts who would be carried over, and predicts how long it takes. Nothing that is served changes, and ' +
+          'no job is planned.',
         body: CreateForecast,
         response: { 202: Forecast },
       },
@@ -65,7 +67,8 @@ const forecastRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { c
       schema: {
         ...operation('getRolloutForecast', 'Get a forecast of a rollout'),
         description:
-          'Answers with what was predicted and, as soon as there is a rollout of the same version and options, with what that has taken.',
+          'Answers with what was predicted and, as soon as there is a rollout of the same version and options, ' +
+          'with what that has taken.',
         params: ForecastParams,
         response: { 200: Forecast },
       },

@@ -6,7 +6,7 @@ import { CreateRollout, RolloutOptions } from '../rollouts/index.ts';
 import { SKIP_REASONS } from './forecast.result.ts';
 import { LIKENESSES } from './prediction/likeness.ts';
 
-/** A dry run asks for what a rollout would do, in the words of the rollout. */
+/** Request for a forecast, with the fields of a request for a rollout. */
 export const CreateForecast = Type.Object(CreateRollout.properties, {
   title: 'CreateRolloutForecast',
   description: 'The rollout that a forecast is asked for.',
@@ -78,8 +78,10 @@ const Basis = Type.Object(
       Type.Enum([...LIKENESSES], {
         title: 'Likeness',
         description:
-          'What the measured jobs have in common with those that are predicted: `pair`, the same two base model versions; ' +
-          '`base_model`, the same base model; `size`, nothing, so that they are scaled by parameters and rows. Null where none is known.',
+          'What the measured jobs have in common with those that are predicted: `pair`, the same two base model ' +
+          'versions; ' +
+          '`base_model`, the same base model; `size`, nothing, so that they are scaled by parameters and rows. ' +
+          'Null where none is known.',
       }),
     ),
     jobs: Type.Integer({ description: 'Number of measured jobs.' }),
@@ -115,7 +117,7 @@ const Skipped = Type.Object(
   { title: 'ForecastSkipped', description: 'Adapters that are not carried over for one reason.' },
 );
 
-/** A forecast in a list. */
+/** Entry of a list of forecasts. */
 export const ForecastEntry = Type.Object(HEAD, {
   title: 'RolloutForecastEntry',
   description: 'A forecast in a list, without what it has found.',
@@ -128,7 +130,8 @@ export const Forecast = Type.Object(
     rollout_id: Nullable(
       Id(
         'rollout',
-        'The rollout whose figures are beside the predicted ones: for a dry run, the first one of the same version and options that ' +
+        'The rollout whose figures are beside the predicted ones: for a dry run, the first one of the same ' +
+          'version and options that ' +
           'was accepted after it.',
       ),
     ),
@@ -162,7 +165,8 @@ export const Forecast = Type.Object(
     jobs_ahead: Nullable(
       Type.Integer({
         description:
-          'Adaptations of other rollouts that wait or run, without those that the rollout would end because it takes their adapters.',
+          'Adaptations of other rollouts that wait or run, without those that the rollout would end because it ' +
+          'takes their adapters.',
       }),
     ),
     figures: Figures,

@@ -13,7 +13,7 @@ import { toForecast, toForecastEntry } from './forecast.mapper.ts';
 import { createForecastRepository, type ForecastRow } from './forecast.repository.ts';
 import type { CreateForecast, Forecast, ForecastEntry, ForecastQuery } from './forecast.schemas.ts';
 
-/** Forecasts of rollouts, which only the operator sees. */
+/** Service for forecasts of rollouts, which only the operator sees. */
 export function createForecastService({ db, producer }: { db: Database; producer: JobProducer }) {
   const forecasts = createForecastRepository(db);
   const show = async (row: ForecastRow): Promise<Forecast> => {
@@ -43,7 +43,10 @@ export function createForecastService({ db, producer }: { db: Database; producer
       return show(row);
     },
 
-    /** What a rollout was predicted to take, before its jobs were planned. @throws AppError 404 */
+    /**
+     * Forecast that a rollout stored before its jobs were planned.
+     * @throws AppError 404
+     */
     async ofRollout(rolloutId: string): Promise<Forecast> {
       const row = await forecasts.ofRollout(rolloutId);
       if (row === null) throw notFound('forecast of rollout', rolloutId);
@@ -57,8 +60,8 @@ export function createForecastService({ db, producer }: { db: Database; producer
 }
 
 /**
- * Accepts a dry run within the caller's transaction, which changes nothing that is served and begins no rollout. After the commit the
- * caller passes `entries` to `producer.enqueueAfterCommit`.
+ * Accepts a dry run within the caller's transaction. It changes nothing that is served and starts no rollout. After the
+ * commit the caller passes `entries` to `producer.enqueueAfterCommit`.
  * @throws AppError 422 `base_model_version_not_found`
  */
 export async function createForecast(
@@ -83,12 +86,12 @@ function toForecastJob(id: string): JobEntry {
   return { name: 'rollout.forecast', id, payload: { forecastId: id } };
 }
 
-/** What the sweeper needs to know about forecasts. */
+/** Recovery source for forecasts. */
 export function forecastRecoverySource(db: Database): RecoverySource {
   const forecasts = createForecastRepository(db);
   return {
     queue: 'rollouts',
-    // Only the queue leases a computation.
+    // Only the queue holds a lease on a computation.
     expired: () => Promise.resolve([]),
     countLive: () => forecasts.countUnfinished(),
     live: async (after, limit) =>

@@ -2,22 +2,26 @@ import { Prisma, type Transaction } from '../../platform/database/database.ts';
 import { heldBack, IS_LIMITED, startTagsOf } from '../rollouts/index.ts';
 import { ACCRUE, CLOCK, RETURNED, type ChangedJob } from '../jobs/index.ts';
 
-/** Whether nothing but its approval holds a job of the rollout `r`, and neither of them is paused. */
+/**
+ * Condition that only its approval holds a job of the rollout `r`: nothing else blocks it, and neither the job nor the
+ * rollout is paused.
+ */
 function isFree(job: Prisma.Sql): Prisma.Sql {
   return Prisma.sql`(${job}.state = 'held' AND r.state <> 'paused' AND NOT ${heldBack(job, 'approval')})`;
 }
 
 const FREE = isFree(Prisma.sql`j`);
 
-/** The job `old`, if it will be queued. */
+/** The job `old`, if its approval puts it into the queue. */
 const APPROVED = Prisma.sql`
   SELECT o.id, o.tenant_id, o.id AS place FROM old o JOIN rollouts r ON r.id = o.rollout_id
   WHERE o.kind = 'adaptation' AND o.approval = 'awaited' AND ${isFree(Prisma.sql`o`)}`;
 
 export const jobApprovalRepository = {
   /**
-   * Writes the approval of a job that waits for one, and lets the job be queued or wait to be admitted if nothing else holds it. Null if it
-   * waits for none.
+   * Stores the approval of a job that waits for one. The job is queued, or waits to be admitted, if nothing else holds
+   * it.
+   * @returns null if the job waits for no approval
    */
   async give(tx: Transaction, { id, rolloutId }: { id: string; rolloutId: string }): Promise<ChangedJob | null> {
     const [job] = await tx.$queryRaw<ChangedJob[]>`

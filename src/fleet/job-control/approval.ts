@@ -6,8 +6,9 @@ import { lockStartTags, queueJobs } from '../rollouts/index.ts';
 import { jobApprovalRepository } from './approval.repository.ts';
 
 /**
- * Approves a job that waits for its tenant, with its events. The rollout's row must be locked. After the commit the caller enqueues
- * `entries`, which are none where something else still holds the job. Null if no approval is awaited.
+ * Approves a job on behalf of its tenant and records the events. The rollout's row must be locked. After the commit the
+ * caller enqueues `entries`, which is empty if something else still holds the job.
+ * @returns null if no approval is awaited
  */
 export async function approveJob(
   tx: Transaction,

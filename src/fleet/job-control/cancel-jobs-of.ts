@@ -7,9 +7,9 @@ import { changeAndSettle } from '../rollouts/index.ts';
 const BATCH = 500;
 
 /**
- * Cancels all unfinished jobs of an adapter or a tenant that is deleted, in batches that each commit. If the process dies in
- * between, the next call goes on.
- * @returns how many were cancelled
+ * Cancels all unfinished jobs of a deleted adapter or tenant, in batches that each commit. If the process dies in
+ * between, the next call continues.
+ * @returns the number cancelled
  */
 export async function cancelJobsOf(
   { db, producer }: { db: Database; producer: Pick<JobProducer, 'enqueueAfterCommit' | 'remove'> },

@@ -16,13 +16,12 @@ import { retryJob, type RetryChanges } from './retry/retry.ts';
 interface ControlDependencies {
   db: Database;
   producer: JobProducer;
-  /** Default quotas of tenants. */
   quotas: QuotaLimits;
 }
 
 /**
- * Changes that people make to single jobs. In all methods `scope` is the tenant to which the caller is confined, or null for
- * the operator. They answer with the job as it is afterwards.
+ * Changes to single jobs, requested by people. In all methods `scope` is the tenant to which the caller is confined, or
+ * null for the operator. Each method returns the job after the change.
  */
 export interface JobControl {
   /**
@@ -42,7 +41,7 @@ export interface JobControl {
   approve(id: string, scope: string | null, recordChange?: RecordChange): Promise<Job>;
   /**
    * Begins a job anew that has ended without a publication, with options of its own if some are given.
-   * @throws AppError 403 `quota_exceeded`, 404, 409 and 422 as {@link retryJob} says
+   * @throws AppError 403 `quota_exceeded`, 404, and the 409 and 422 errors of {@link retryJob}
    */
   retry(
     id: string,
@@ -53,7 +52,7 @@ export interface JobControl {
   cancel(id: string, scope: string | null, recordChange?: RecordChange): Promise<Job>;
 }
 
-/** Outcome of a step: the changed job, or null if nothing had to change, and entries to enqueue after the commit. */
+/** Outcome of a change: the changed job, or null if nothing had to change, and entries to enqueue after the commit. */
 interface Changed {
   readonly job: ChangedJob | null;
   readonly entries: readonly JobEntry[];
@@ -66,7 +65,7 @@ type Step = (tx: Transaction, job: Job, rolloutState: string) => Promise<Changed
 
 interface StepOptions {
   readonly recordChange: RecordChange;
-  /** Fields of the audit entry besides the states. */
+  /** Additional fields of the audit entry besides the states. */
   readonly before?: object;
   readonly after?: object;
 }
@@ -75,8 +74,9 @@ export function createJobControl({ db, producer, quotas }: ControlDependencies):
   const jobs = createJobService({ db });
 
   /**
-   * Runs a step in a transaction that locks the rollout, so that nobody pauses or ends it meanwhile. The transaction is not
-   * confined to the tenant, who may neither lock rollouts nor write to the outbox; the job was found in the confined database.
+   * Runs a change in a transaction that locks the rollout, so that nobody pauses or ends it meanwhile. The transaction
+   * is not confined to the tenant, who may neither lock rollouts nor write to the outbox; the job was found in the
+   * confined database.
    */
   async function take(step: Step, id: string, scope: string | null, options: StepOptions): Promise<Job> {
     const job = await jobs.get(id, scope);
@@ -123,7 +123,8 @@ export function createJobControl({ db, producer, quotas }: ControlDependencies):
     async cancel(id, scope, recordChange = unrecorded) {
       const job = await jobs.get(id, scope);
       await withTransaction(db, (tx) => cancel(tx, id, recordChange));
-      // Whether this was the rollout's last job depends on those of all tenants. The sweeper completes it if this does not.
+      // Unconfined, because whether this was the rollout's last job depends on the jobs of all tenants. The sweeper
+      // completes the rollout if this transaction does not.
       const entries = await withTransaction(unconfined(db), async (tx) => {
         await lockRollout(tx, job.rollout_id);
         return settleRollout(tx, job.rollout_id);
@@ -141,7 +142,7 @@ export function createJobControl({ db, producer, quotas }: ControlDependencies):
 
 const pause: Step = async (tx, { id, rollout_id: rolloutId }) => {
   const [job] = await pauseJobs(tx, { jobIds: [id], rolloutId });
-  // The wave does not wait for a paused job, and another one is admitted in its place.
+  // The wave does not wait for a paused job, and another job is admitted in its place.
   if (job !== undefined) return { job, entries: await settleRollout(tx, rolloutId) };
   const now = await jobLifecycleRepository.stateOf(tx, id);
   if (now.state !== 'paused') throw cannot('paused', id, now);
@@ -169,7 +170,7 @@ const approve: Step = async (tx, { id, rollout_id: rolloutId }, rolloutState) =>
   return (await approveJob(tx, { id, rolloutId })) ?? UNCHANGED;
 };
 
-/** A ready job keeps its state: only its refinement ends. */
+/** Cancels a job. A ready job keeps its state: only its refinement ends. */
 async function cancel(tx: Transaction, id: string, recordChange: RecordChange): Promise<void> {
   const { jobs } = await cancelJobs(tx, { jobId: id });
   for (const { tenant_id: tenantId, old_state: old, state } of jobs) {

@@ -15,7 +15,7 @@ import {
 } from '../jobs/index.ts';
 
 /**
- * A worker's lease on a job. `owner` is new for every claim, so a worker that has lost its lease can no longer write.
+ * Lease of a worker on a job. `owner` is new for every claim, so a worker that has lost its lease can no longer write.
  */
 export interface Lease {
   readonly jobId: string;
@@ -32,7 +32,7 @@ export interface JobProgress {
   metricBest: number | null;
 }
 
-/** What a published adapter is compared with; null where it could not be measured. */
+/** Baselines of a published adapter on the gate rows; null where one could not be measured. */
 export type MeasuredBaselines = Pick<JobProgress, 'metricOld' | 'metricNone' | 'metricCopy'>;
 
 export interface CandidateColumns {
@@ -40,11 +40,11 @@ export interface CandidateColumns {
   fusionAlpha: number | null;
   fusionBeta: number | null;
   value: number;
-  /** What the gate certifies of it; null where the gate has no confidence. */
+  /** Certificate of the gate for the candidate; null where the gate has no confidence. */
   certificate: Prisma.InputJsonObject | null;
 }
 
-/** Locks the row and gives its state before the change. */
+/** Locks the row and selects its state before the change. */
 function lockedRow(jobId: string): Prisma.Sql {
   return Prisma.sql`clock, (SELECT id, state FROM jobs WHERE id = ${jobId} FOR NO KEY UPDATE) AS old`;
 }
@@ -53,7 +53,7 @@ function held(lease: Lease): Prisma.Sql {
   return Prisma.sql`j.id = old.id AND j.lease_owner = ${lease.owner}`;
 }
 
-/** A job that a worker may be working on. */
+/** Condition that a worker may be working on the job. */
 const OPEN = Prisma.sql`(j.state = ANY(${[...RUNNING_JOB_STATES]}::job_state[]) OR ${REFINING})`;
 
 function leaseUntil(leaseMs: number): Prisma.Sql {
@@ -65,13 +65,13 @@ function first<T>(rows: T[]): T | null {
 }
 
 /**
- * The conditional updates of a job. Each returns null or false, and changes nothing, if the job's state does not allow
- * the change or the lease is not held.
+ * Conditional updates of a job. Each returns null or false, and changes nothing, if the job's state does not allow the
+ * change or the lease is not held.
  */
 export const jobLifecycleRepository = {
   /**
-   * Claims a job that is queued or whose lease has expired. The jobs of a cancelled or failed rollout are about to be cancelled,
-   * and those of a paused one to be paused. One that waits to be admitted has no business in the queue.
+   * Claims a job that is queued or whose lease has expired. Jobs of a cancelled, failed or paused rollout are refused,
+   * because they are about to be cancelled or paused; so are jobs that still wait to be admitted.
    */
   async claim(tx: Transaction, lease: Lease, leaseMs: number): Promise<ChangedJob | null> {
     return first(
@@ -107,7 +107,7 @@ export const jobLifecycleRepository = {
     return count === 1;
   },
 
-  /** Moves the clock and the state to the next phase. A job that is ready already stays as it is. */
+  /** Moves the clock and the state to the next phase. A job that is already ready stays ready. */
   async advancePhase(tx: Transaction, lease: Lease, phase: JobPhase): Promise<ChangedJob | null> {
     const state = stateOfPhase(phase);
     return first(
@@ -139,7 +139,9 @@ export const jobLifecycleRepository = {
     );
   },
 
-  /** Ends a job and gives the lease up. For a control, which publishes nothing, `ready` also sets the TTR. */
+  /**
+   * Ends a job and releases the lease. For a control, which publishes nothing, `ready` also sets the time to readiness.
+   */
   async end(
     tx: Transaction,
     lease: Lease,
@@ -172,7 +174,7 @@ export const jobLifecycleRepository = {
     );
   },
 
-  /** Gives a job back to the queue. `error` says why the attempt ended; it is null if the worker only stops. */
+  /** Returns a job to the queue. `error` is the failure of the attempt; null if the worker is only shutting down. */
   async release(
     tx: Transaction,
     lease: Lease,
@@ -191,7 +193,7 @@ export const jobLifecycleRepository = {
     );
   },
 
-  /** Writes pending baselines; those that are known already stay. False if none are pending. */
+  /** Stores pending baselines; values that are already known stay. False if none are pending. */
   async endBaselines(
     tx: Transaction,
     jobId: string,
@@ -199,13 +201,14 @@ export const jobLifecycleRepository = {
   ): Promise<boolean> {
     const count = await tx.$executeRaw`
       UPDATE jobs SET baselines_pending = FALSE, updated_at = clock_timestamp(),
-        metric_old = COALESCE(metric_old, ${metricOld}::float8), metric_none = COALESCE(metric_none, ${metricNone}::float8),
+        metric_old = COALESCE(metric_old, ${metricOld}::float8), metric_none = COALESCE(metric_none,
+          ${metricNone}::float8),
         metric_copy = COALESCE(metric_copy, ${metricCopy}::float8)
       WHERE id = ${jobId} AND baselines_pending`;
     return count === 1;
   },
 
-  /** Why a lease on a job is lost: the job has ended or no longer exists, it is paused, or it was given to another worker. */
+  /** Reason for a lost lease: the job has ended or no longer exists, it is paused, or another worker has it. */
   async whyLost(tx: Transaction, jobId: string): Promise<'ended' | 'paused' | 'taken'> {
     const job = await tx.job.findUnique({ where: { id: jobId }, select: { finishedAt: true, pausedAt: true } });
     if (job === null || job.finishedAt !== null) return 'ended';

@@ -12,7 +12,10 @@ import {
   type MeasuredBaselines,
 } from './job-lifecycle.repository.ts';
 
-/** The worker has lost its lease, because another worker has the job or the job has ended. It must stop its work. */
+/**
+ * Error for a worker that has lost its lease, because another worker has the job or the job has ended. The worker must
+ * stop its work.
+ */
 export class LeaseLostError extends Error {
   constructor(jobId: string) {
     super(`this worker no longer holds job ${jobId}`);
@@ -20,7 +23,7 @@ export class LeaseLostError extends Error {
   }
 }
 
-/** The job was cancelled while a worker held it, so nobody needs the work any more. */
+/** Error for a job that was cancelled while a worker held it. Its result is no longer needed. */
 export class JobEndedError extends LeaseLostError {
   constructor(jobId: string) {
     super(jobId);
@@ -29,7 +32,7 @@ export class JobEndedError extends LeaseLostError {
   }
 }
 
-/** The job was paused while a worker held it. A later attempt resumes from its checkpoint. */
+/** Error for a job that was paused while a worker held it. A later attempt resumes from its checkpoint. */
 export class JobPausedError extends LeaseLostError {
   constructor(jobId: string) {
     super(jobId);
@@ -42,17 +45,17 @@ export interface JobEnd {
   state: 'ready' | 'not_ready' | 'failed' | 'cancelled';
   error?: Prisma.InputJsonObject;
   best?: CandidateColumns;
-  /** The precision of both bases. */
+  /** Precision that both bases were loaded in. */
   precision?: Precision | null;
-  /** Whether baselines were left out that only the report needs. */
+  /** Whether baselines that only the report needs are still to be measured. */
   baselinesPending?: boolean;
 }
 
-/** Is told of changes once they have been committed. */
+/** Listener for changes, called after they are committed. */
 export interface JobObserver {
-  /** A candidate of the job is published; for the first one, `old_state` is not `ready`. */
+  /** Called when a candidate is published. For the first one, `old_state` is not `ready`. */
   published(job: ChangedJob): void;
-  /** A worker has ended the job. */
+  /** Called when a worker has ended the job. */
   ended(job: ChangedJob): void;
 }
 
@@ -62,18 +65,55 @@ interface JobLifecycleOptions {
   observer?: JobObserver;
 }
 
-export type JobLifecycle = ReturnType<typeof createJobLifecycle>;
-
 /**
- * What a worker does to a job's row. Every change is a conditional update with its event, in one transaction. Methods
- * that take a lease throw {@link LeaseLostError} if it is not held: {@link JobEndedError} if the job has ended, and
- * {@link JobPausedError} if it is paused.
+ * Changes that a worker makes to a job's row. Every change is a conditional update with its event, in one transaction.
+ * Methods that take a lease throw {@link LeaseLostError} if it is not held: {@link JobEndedError} if the job has ended,
+ * and {@link JobPausedError} if it is paused.
  */
-export function createJobLifecycle({ db, leaseMs = 15_000, observer }: JobLifecycleOptions) {
+export interface JobLifecycle {
+  /** Duration of a lease, in milliseconds. */
+  readonly leaseMs: number;
+  /** Claims a job. Null if it has ended or another worker holds it. */
+  claim(lease: Lease): Promise<ChangedJob | null>;
+  /** Renews the lease, writes progress and runs `also`, in one transaction. */
+  heartbeat(lease: Lease, progress: JobProgress, also?: (tx: Transaction) => Promise<void>): Promise<void>;
+  /** Moves the job's clock to the next phase. */
+  advancePhase(lease: Lease, phase: JobPhase): Promise<void>;
+  /**
+   * Records a publication. `insertVersion` writes the adapter version in the transaction that makes the job ready, and
+   * returns the version's identifier.
+   */
+  publish(
+    lease: Lease,
+    candidate: CandidateColumns,
+    insertVersion: (tx: Transaction) => Promise<string>,
+  ): Promise<string>;
+  /**
+   * Ends the job and releases the lease. The end of a rollout's last job completes the rollout, unless baselines are
+   * pending.
+   * @returns the queue jobs to enqueue: the one that measures the baselines, and jobs admitted in place of this one
+   */
+  end(lease: Lease, rolloutId: string, end: JobEnd): Promise<JobEntry[]>;
+  /**
+   * Ends the measurement of a job's pending baselines, which completes the rollout if nothing else is left of it.
+   * `also` runs in the same transaction. Does nothing if no baselines are pending any more.
+   */
+  endBaselines(
+    job: { id: string; rolloutId: string },
+    baselines: MeasuredBaselines,
+    also: (tx: Transaction) => Promise<void>,
+  ): Promise<void>;
+  /**
+   * Returns the job to the queue. `error` is the failure of the attempt; null if the worker is only shutting down. An
+   * `excused` attempt ended through no fault of the job and does not count.
+   */
+  release(lease: Lease, error: Prisma.InputJsonObject | null, how?: { excused?: boolean }): Promise<void>;
+}
+
+export function createJobLifecycle({ db, leaseMs = 15_000, observer }: JobLifecycleOptions): JobLifecycle {
   return {
     leaseMs,
 
-    /** Claims a job. Null if it has ended or another worker holds it. */
     claim: (lease: Lease): Promise<ChangedJob | null> =>
       withTransaction(db, async (tx) => {
         const job = await repository.claim(tx, lease, leaseMs);
@@ -81,7 +121,6 @@ export function createJobLifecycle({ db, leaseMs = 15_000, observer }: JobLifecy
         return job;
       }),
 
-    /** Renews the lease and writes progress and whatever `also` writes, in one transaction. */
     heartbeat: (lease: Lease, progress: JobProgress, also?: (tx: Transaction) => Promise<void>): Promise<void> =>
       withTransaction(db, async (tx) => {
         if (!(await repository.heartbeat(tx, lease, leaseMs, progress))) throw await leaseLost(tx, lease.jobId);
@@ -91,10 +130,6 @@ export function createJobLifecycle({ db, leaseMs = 15_000, observer }: JobLifecy
     advancePhase: (lease: Lease, phase: JobPhase): Promise<void> =>
       withTransaction(db, (tx) => advancePhase(tx, lease, phase)),
 
-    /**
-     * Records a publication. `insertVersion` writes the adapter version in the transaction that makes the job ready,
-     * and returns the version's identifier.
-     */
     publish: async (
       lease: Lease,
       candidate: CandidateColumns,
@@ -111,11 +146,6 @@ export function createJobLifecycle({ db, leaseMs = 15_000, observer }: JobLifecy
       return published.versionId;
     },
 
-    /**
-     * Ends the job and gives the lease up. The end of a rollout's last job completes the rollout, unless baselines are
-     * pending.
-     * @returns the queue jobs to be enqueued: what measures them, and jobs that are admitted in its place
-     */
     end: async (lease: Lease, rolloutId: string, end: JobEnd): Promise<JobEntry[]> => {
       const { state, error = null, best = null, precision = null, baselinesPending = false } = end;
       const { result, entries } = await changeAndSettle(db, rolloutId, async (tx) => {
@@ -131,10 +161,6 @@ export function createJobLifecycle({ db, leaseMs = 15_000, observer }: JobLifecy
       return [...result.baselines, ...entries];
     },
 
-    /**
-     * Ends the measurement of a job's pending baselines, which completes the rollout if nothing else is left of it. `also`
-     * writes more in the same transaction. Nothing happens if none are pending any more.
-     */
     endBaselines: async (
       { id, rolloutId }: { id: string; rolloutId: string },
       baselines: MeasuredBaselines,
@@ -147,10 +173,6 @@ export function createJobLifecycle({ db, leaseMs = 15_000, observer }: JobLifecy
       });
     },
 
-    /**
-     * Gives the job back to the queue. `error` says why the attempt ended; it is null if the worker only stops. An attempt
-     * is `excused` if it ended through no fault of the job.
-     */
     release: (
       lease: Lease,
       error: Prisma.InputJsonObject | null,

@@ -3,11 +3,11 @@ import { inState, REFINING, RETURNED, type ChangedJob } from './changed-job.ts';
 import { ACCRUE, CLOCK } from './job-clock.ts';
 import { statesBefore } from './job.states.ts';
 
-/** One job, some jobs of one rollout, or the jobs of a rollout, all or so many that follow a job. */
+/** Selection of jobs to cancel: one job, or all or up to `limit` jobs of a rollout, after a given job. */
 export type JobsToCancel =
   { jobId: string } | { jobIds: readonly string[] } | { rolloutId: string; after?: string; limit?: number };
 
-/** Whose jobs are cancelled. */
+/** Adapter or tenant that owns the jobs to cancel. */
 export type JobOwner = { adapterId: string } | { tenantId: string };
 
 function selected(which: JobsToCancel): Prisma.Sql {
@@ -18,8 +18,8 @@ function selected(which: JobsToCancel): Prisma.Sql {
 
 export const jobCancellationRepository = {
   /**
-   * Cancels one job, or so many jobs of a rollout that have not ended. The lease is taken away, which its holder notices at
-   * the next heartbeat. A ready job keeps its published version: only its refinement ends.
+   * Cancels one job, or up to `limit` unfinished jobs of a rollout. The lease is removed; its holder notices at the
+   * next heartbeat. A ready job keeps its published version and only stops being refined.
    */
   cancel(tx: Transaction, which: JobsToCancel): Promise<ChangedJob[]> {
     const limit = 'rolloutId' in which ? (which.limit ?? null) : null;
@@ -27,7 +27,8 @@ export const jobCancellationRepository = {
       ${CLOCK}
       UPDATE jobs j SET ${ACCRUE},
         state = CASE WHEN j.state = 'ready' THEN j.state ELSE 'cancelled' END,
-        finished_at = clock.now, lease_owner = NULL, lease_expires_at = NULL, paused_at = NULL, paused_by = NULL, admission = NULL,
+        finished_at = clock.now, lease_owner = NULL, lease_expires_at = NULL, paused_at = NULL, paused_by = NULL,
+          admission = NULL,
         updated_at = clock.now
       FROM clock,
         (SELECT id, state FROM jobs WHERE ${selected(which)} AND finished_at IS NULL ORDER BY id LIMIT ${limit}::int
@@ -36,14 +37,19 @@ export const jobCancellationRepository = {
       RETURNING ${RETURNED}`;
   },
 
-  /** So many jobs that have not ended, by their rollouts, of an adapter or a tenant that is deleted; none if it was undeleted. */
+  /**
+   * Up to `limit` unfinished jobs of a deleted adapter or tenant, ordered by rollout. Empty if the owner was restored.
+   */
   unfinishedOf: (db: Database, owner: JobOwner, limit: number) =>
     db.$queryRaw<{ id: string; rollout_id: string }[]>`
       SELECT j.id, j.rollout_id FROM jobs j
       WHERE ${ofDeleted(owner)} AND j.finished_at IS NULL
       ORDER BY j.rollout_id, j.id LIMIT ${limit}`,
 
-  /** Leaves so many pending baselines of a rollout unmeasured. @returns how many */
+  /**
+   * Drops up to `limit` pending baseline measurements of a rollout.
+   * @returns the number dropped
+   */
   dropBaselines(tx: Transaction, rolloutId: string, limit: number | null): Promise<number> {
     return tx.$executeRaw`
       UPDATE jobs SET baselines_pending = FALSE, updated_at = clock_timestamp()
@@ -57,7 +63,8 @@ export const jobCancellationRepository = {
 function ofDeleted(owner: JobOwner): Prisma.Sql {
   if ('adapterId' in owner) {
     const { adapterId: id } = owner;
-    return Prisma.sql`j.adapter_id = ${id} AND EXISTS (SELECT 1 FROM adapters WHERE id = ${id} AND deleted_at IS NOT NULL)`;
+    return Prisma.sql`j.adapter_id = ${id}
+      AND EXISTS (SELECT 1 FROM adapters WHERE id = ${id} AND deleted_at IS NOT NULL)`;
   }
   const { tenantId: id } = owner;
   return Prisma.sql`j.tenant_id = ${id} AND EXISTS (SELECT 1 FROM tenants WHERE id = ${id} AND deleted_at IS NOT NULL)`;

@@ -5,7 +5,7 @@ import { recordJobChanges } from './job-events.ts';
 
 /**
  * Cancels one job or jobs of a rollout, whose row must be locked.
- * @returns the jobs that were changed, and whether the rollout has no further ones
+ * @returns the changed jobs, and whether the rollout has no further ones
  */
 export async function cancelJobs(
   tx: Transaction,
@@ -18,5 +18,5 @@ export async function cancelJobs(
   return { jobs, isLast: limit === null || (jobs.length < limit && dropped < limit) };
 }
 
-/** Unfinished jobs of an adapter or a tenant that is deleted, ordered by rollout; none if it was undeleted. */
+/** Unfinished jobs of a deleted adapter or tenant, ordered by rollout. Empty if the owner was restored. */
 export const { unfinishedOf } = repository;

@@ -7,7 +7,7 @@ export interface LiveJob {
   kind: 'adaptation' | 'control';
   /** Place in the fair order; null for controls. */
   start_tag: number | null;
-  /** Whether only its baselines are left. */
+  /** Whether the job itself has ended and only its baselines are left to measure. */
   ended: boolean;
 }
 

@@ -3,7 +3,10 @@ import { showError } from '../../platform/contract/shown-error.ts';
 import type { JobRow } from './job.repository.ts';
 import type { Job, MetricPoint } from './job.schemas.ts';
 
-/** @param scope the tenant to which the caller is confined, or null for the operator */
+/**
+ * Builds the answer for a job.
+ * @param scope the tenant to which the caller is confined, or null for the operator
+ */
 export function toJob(row: JobRow, scope: string | null): Job {
   return {
     id: row.id,

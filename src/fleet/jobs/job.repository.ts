@@ -6,7 +6,7 @@ import { FIRST_RUNNING, type CommitPosition } from '../../delivery/events/index.
 import type { JobQuery, MetricQuery } from './job.schemas.ts';
 import { conditions, pageOfJobs } from './page/job-page.repository.ts';
 
-/** The columns that answers show. */
+/** Columns of `jobs` that answers show. */
 const FIELDS = [
   ...(['id', 'rolloutId', 'tenantId', 'adapterId', 'kind', 'state', 'phase', 'strategy', 'wonStrategy'] as const),
   ...(['fusionAlpha', 'fusionBeta', 'step', 'totalSteps', 'metricName', 'metricTarget', 'metricOld'] as const),
@@ -21,15 +21,15 @@ const FIELDS = [
 export type JobRow = Pick<Prisma.JobGetPayload<object>, (typeof FIELDS)[number]> & {
   warnings: string[];
   adapterName: string;
-  /** The latest version that the job has published. */
+  /** Latest adapter version that the job has published. */
   publishedId: string | null;
-  /** The job to an older base model version for which it is held. */
+  /** Unfinished job to an older base model version that holds this job back. */
   waitsForId: string | null;
-  /** When it ended, with microseconds. */
+  /** End of the job as text, in microseconds, finer than a `Date` can hold. */
   finishedExactly: string | null;
 };
 
-/** What jobs are sorted by. */
+/** Columns that jobs can be sorted by. */
 export const JOB_SORTS: SortColumns<JobRow> = {
   created: null,
   finished: { column: 'finished_at', kind: 'time', valueOf: (row) => row.finishedExactly ?? '' },
@@ -37,8 +37,8 @@ export const JOB_SORTS: SortColumns<JobRow> = {
 };
 
 /**
- * What the answer of the job `j` depends on: its last change, and the versions that it has published. `xmin` is the transaction
- * that wrote a row, so it differs after each update.
+ * Version of a job's answer for the job `j`: its last change and the versions it has published. `xmin` is the
+ * transaction that wrote a row, so it differs after each update.
  */
 const VERSION = Prisma.sql`concat_ws('/', j.change_seq,
   (SELECT string_agg(v.xmin::text, ',' ORDER BY v.id) FROM adapter_versions v WHERE v.job_id = j.id))`;
@@ -54,14 +54,15 @@ export function createJobRepository(db: Database) {
     async page(query: JobQuery, tenantId: string | null, tx: Queryable = db): Promise<JobRow[]> {
       const list = { query, tenantId, sorting: sortingOf(query, JOB_SORTS) };
       if (query.state === undefined || tenantId === null) return shown(tx, pageOfJobs('*', list), query);
-      // Under row-level security no index on the state can be used. Only the identifiers come from outside of it.
+      // Row-level security rules out every index on the state, so only the identifiers are read outside of it.
       const ids = await readRows<{ id: string }>(byState(tx), pageOfJobs('id', list));
       return shown(tx, Prisma.sql`SELECT * FROM jobs WHERE id = ANY(${ids.map(({ id }) => id)}::text[])`, query);
     },
 
     /**
-     * What a job's answer depends on, as a text that differs after each change of it; null if it does not exist. Nobody is shown it,
-     * so it is read without the transaction that confines a tenant, which takes three times as long.
+     * Version of a job's answer, as a text that differs after each change; null if the job does not exist. The text is
+     * never shown to anyone, so it is read without the transaction that confines a tenant, which would take three times
+     * as long.
      */
     async version(id: string, tenantId: string | null): Promise<string | null> {
       const statement = Prisma.sql`
@@ -70,7 +71,7 @@ export function createJobRepository(db: Database) {
       return row?.version ?? null;
     },
 
-    /** The same of a page. */
+    /** Version of a page of jobs, read like {@link version}. */
     async pageVersion(query: JobQuery, tenantId: string | null): Promise<string> {
       const list = { query, tenantId, sorting: sortingOf(query, JOB_SORTS) };
       const statement = Prisma.sql`
@@ -80,7 +81,7 @@ export function createJobRepository(db: Database) {
       return row?.version ?? '';
     },
 
-    /** Jobs that have changed after a position, in the order of commits, as they are now. */
+    /** Jobs that have changed after a position, in commit order, in their present state. */
     async changedAfter(
       { transaction, sequence }: CommitPosition,
       query: JobQuery,
@@ -113,12 +114,13 @@ export function createJobRepository(db: Database) {
 }
 
 /**
- * The jobs of a query in SQL, with what answers show of other tables, in its order. A deleted adapter has its identifier after its name,
- * which is not shown: what a job's answer depends on does not change with it.
+ * Reads jobs with the columns of other tables that answers show, in the order of the query. The name of a deleted
+ * adapter carries its identifier, which is cut off, so a deletion does not change a job's answer.
  */
 function shown(db: Queryable, jobs: Prisma.Sql, query: JobQuery = {}): Promise<JobRow[]> {
   const statement = Prisma.sql`
-    SELECT ${columnsOf('j', FIELDS)}, COALESCE(j.warnings, '{}') AS warnings, split_part(a.name, '~', 1) AS "adapterName", (
+    SELECT ${columnsOf('j', FIELDS)}, COALESCE(j.warnings, '{}') AS warnings, split_part(a.name, '~',
+      1) AS "adapterName", (
       SELECT v.id FROM adapter_versions v WHERE v.job_id = j.id AND NOT v.provisional ORDER BY v.number DESC LIMIT 1
     ) AS "publishedId", (
       SELECT w.waits_for_job_id FROM job_waits w WHERE w.job_id = j.id AND j.finished_at IS NULL

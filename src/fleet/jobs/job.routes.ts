@@ -19,7 +19,8 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
       schema: {
         ...operation('listJobs', 'List jobs, or those that have changed'),
         description:
-          'Newest first, unless `sort` says otherwise. With `changed_after`, those that have changed after a position, which is the way to follow a fleet.',
+          'Newest first, unless `sort` says otherwise. With `changed_after`, those that have changed after a ' +
+          'position, which is the way to follow a fleet.',
         querystring: JobQuery,
         response: { 200: JobPage },
       },

@@ -18,7 +18,6 @@ import { POSITION_PATTERN } from '../../delivery/events/index.ts';
 import { OwnOptions } from './own-options.schemas.ts';
 import { JOB_PHASES, JOB_STATES } from './job.states.ts';
 
-/** The states of a job. */
 export const JobStateName = Type.Enum(JOB_STATES, {
   title: 'JobState',
   description:
@@ -29,7 +28,7 @@ export const JobStateName = Type.Enum(JOB_STATES, {
     'failed: see `error`.',
 });
 
-/** What the clock of a job runs on. */
+/** Phase that the clock of a job runs on. */
 export const JobPhaseName = Type.Enum(JOB_PHASES, {
   title: 'JobPhase',
   description:
@@ -37,7 +36,9 @@ export const JobPhaseName = Type.Enum(JOB_PHASES, {
 });
 const Milliseconds = Type.Number({ minimum: 0 });
 
-/** Values on the gate rows. Each is null until it is known. What only reports need is measured after the fleet. */
+/**
+ * Values on the gate rows. Each is null until it is known. Values that only reports need are measured after the fleet.
+ */
 const JobMetric = Type.Object(
   {
     name: Metric,
@@ -46,19 +47,22 @@ const JobMetric = Type.Object(
     anchor: Nullable(
       Type.Number({
         description:
-          'The value of `anchor_version_id` on its own base, which the margin counts from. Null if the gate is absolute.',
+          'The value of `anchor_version_id` on its own base, which the margin counts from. Null if the gate is ' +
+          'absolute.',
       }),
     ),
     none: Nullable(
       Type.Number({
         description:
-          'The value of the new base without an adapter. It may be measured only when no adapter of the fleet waits any more.',
+          'The value of the new base without an adapter. It may be measured only when no adapter of the fleet ' +
+          'waits any more.',
       }),
     ),
     copy: Nullable(
       Type.Number({
         description:
-          'The value of the old adapter, unchanged, on the new base. It may be measured only when no adapter waits any more.',
+          'The value of the old adapter, unchanged, on the new base. It may be measured only when no adapter ' +
+          'waits any more.',
       }),
     ),
     published: Nullable(
@@ -77,7 +81,8 @@ const JobMetric = Type.Object(
 export const GateVerdict = Type.Enum(['passed', 'failed', 'inconclusive'] as const, {
   title: 'GateVerdict',
   description:
-    '`passed`: certified. `failed`: the value on the gate rows is worse than the margin allows. `inconclusive`: it is not, ' +
+    '`passed`: certified. `failed`: the value on the gate rows is worse than the margin allows. `inconclusive`: ' +
+    'it is not, ' +
     'but the rows are too few to certify it.',
 });
 
@@ -88,7 +93,8 @@ const SliceVerdict = Type.Object(
     certify: Type.Boolean({ description: 'Whether the slice has to be certified.' }),
     verdict: used(GateVerdict, {
       description:
-        'As that of the certificate, on the rows of the slice. `inconclusive` does not keep the version from being published unless the slice has to be certified.',
+        'As that of the certificate, on the rows of the slice. `inconclusive` does not keep the version from ' +
+        'being published unless the slice has to be certified.',
     }),
     rows: Type.Integer({ description: 'Number of gate rows in the slice.' }),
     value: Type.Number({ description: 'The value on these rows.' }),
@@ -141,7 +147,8 @@ export const Job = Type.Object(
       Type.String({
         format: 'date-time',
         description:
-          'Up to when `phases` are counted: the time since then belongs to `phase`. Null when the clock has stopped, because the job is ' +
+          'Up to when `phases` are counted: the time since then belongs to `phase`. Null when the clock has ' +
+          'stopped, because the job is ' +
           'ready or has ended.',
       }),
     ),
@@ -163,7 +170,8 @@ export const Job = Type.Object(
     ttr_ms: Nullable(
       Type.Number({
         description:
-          'Time to readiness: from the acceptance of the rollout to the first publication. It is the sum of the phases.',
+          'Time to readiness: from the acceptance of the rollout to the first publication. ' +
+          'It is the sum of the phases.',
       }),
     ),
     phases: Type.Object(
@@ -180,7 +188,8 @@ export const Job = Type.Object(
       {
         title: 'JobPhases',
         description:
-          'Milliseconds that the clock has run on each phase. `held` is the time for which somebody wanted the job to wait: paused, ' +
+          'Milliseconds that the clock has run on each phase. `held` is the time for which somebody wanted the ' +
+          'job to wait: paused, ' +
           'for its wave, an approval or an older job, or ended until it was tried again.',
       },
     ),
@@ -188,7 +197,8 @@ export const Job = Type.Object(
       Type.Enum(['awaited', 'given'] as const, {
         title: 'JobApproval',
         description:
-          '`awaited`: it is held until its tenant approves it. Null where the adapter asked for no approval when the job was planned.',
+          '`awaited`: it is held until its tenant approves it. Null where the adapter asked for no approval when ' +
+          'the job was planned.',
       }),
     ),
     wave: Nullable(Type.Integer({ description: 'Its wave, from 1; null where the rollout has no policy.' })),
@@ -209,7 +219,8 @@ export const Job = Type.Object(
     attempt: Type.Integer({ description: 'How often a worker has claimed the job.' }),
     error: Nullable(
       ErrorOf(
-        'Why the job failed, is not ready or is being retried, or `superseded`: it was cancelled because the rollout `rollout_id` ' +
+        'Why the job failed, is not ready or is being retried, or `superseded`: it was cancelled because the ' +
+          'rollout `rollout_id` ' +
           'carries the adapter over to a newer version.',
       ),
     ),
@@ -229,7 +240,8 @@ export const Job = Type.Object(
     anchor_version_id: Nullable(
       Id(
         'adapterVersion',
-        'The version that the margin counts from: the one that was imported. Where its outcomes on the gate rows are not known and ' +
+        'The version that the margin counts from: the one that was imported. Where its outcomes on the gate rows ' +
+          'are not known and ' +
           'cannot be measured any more, it is the version that is carried over, and `warnings` says so.',
       ),
     ),
@@ -259,7 +271,8 @@ export const JobQuery = Type.Object(
       sortOf(
         'JobSort',
         ['created', 'finished', 'ttr'],
-        'The order of the list; `-created` is the default. By `finished` or `ttr`, it has only jobs that have ended or a time to ' +
+        'The order of the list; `-created` is the default. By `finished` or `ttr`, it has only jobs that have ' +
+          'ended or a time to ' +
           'readiness. It cannot be combined with `changed_after`.',
       ),
     ),
@@ -274,8 +287,9 @@ export const JobQuery = Type.Object(
         pattern: POSITION_PATTERN,
         description:
           'Only jobs that have changed after this position, those that changed first coming first: the ' +
-          '`next_changed_after` of the answer before or the `sequence` of an event; `0` for all. A change appears once ' +
-          'all older transactions of the database have ended; until then the job is left out. It takes no `cursor`.',
+          '`next_changed_after` of the answer before or the `sequence` of an event; `0` for all. A change appears ' +
+          'once all older transactions of the database have ended; until then the job is left out. ' +
+          'It takes no `cursor`.',
       }),
     ),
   },

@@ -7,7 +7,7 @@ import { toJob, toMetricPoint } from './job.mapper.ts';
 import { createJobRepository, JOB_SORTS } from './job.repository.ts';
 import type { Job, JobPage, JobQuery, MetricPoint, MetricQuery } from './job.schemas.ts';
 
-/** Reads jobs. In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
+/** Reading of jobs. In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
 export interface JobService {
   /** @throws AppError 404 */
   get(id: string, scope: string | null): Promise<Job>;
@@ -76,7 +76,7 @@ export function createJobService({ db }: { db: Database }): JobService {
   };
 }
 
-/** Changes have an order of their own. */
+/** Refuses a sort order for a list of changes, which has an order of its own. */
 function requireSortable(query: JobQuery): void {
   if (query.sort === undefined || query.changed_after === undefined) return;
   const message = 'cannot be combined with changed_after';

@@ -2,10 +2,13 @@ import Type from 'typebox';
 import type { GivenJobOptions } from '../../../core/options/job-options.ts';
 import { optionalJobOptions } from '../../../core/options/job-settings.ts';
 
-/** Largest learning rate that the service takes. A higher one is a slip, which must not cost a fleet its training time. */
+/**
+ * Largest learning rate that the service accepts. A higher one is a slip, which must not cost a fleet its training
+ * time.
+ */
 export const MAX_LEARNING_RATE = 1;
 
-/** The options of a job that may differ from those of its rollout. */
+/** Names of the options in which a job may differ from its rollout. */
 const NAMES = [
   ...(['strategy', 'prefer', 'max_steps', 'learning_rate', 'scratch_learning_rate'] as const),
   ...(['search_evaluations', 'least_power'] as const),
@@ -16,7 +19,7 @@ export type OwnOptions = Pick<GivenJobOptions, (typeof NAMES)[number]>;
 const table = optionalJobOptions().properties;
 const rate = (option: object | undefined) => Type.Optional(Type.Number({ ...option, maximum: MAX_LEARNING_RATE }));
 
-/** What is left out stays as in the rollout, so nothing is filled in. */
+/** Removes the default of an option: an option left out keeps the rollout's value. */
 function withoutDefault(option: object | undefined): Type.TSchema {
   const descriptors: PropertyDescriptorMap = Object.getOwnPropertyDescriptors(option ?? {});
   delete descriptors.default;

@@ -1,6 +1,6 @@
 import type { Transaction } from '../../platform/database/database.ts';
 
-/** How a version did on each gate row, as the core measures it. */
+/** Result of a version on each gate row, as the core measures it. */
 export interface MeasuredOutcomes {
   readonly digest: string;
   readonly value: number;
@@ -8,7 +8,7 @@ export interface MeasuredOutcomes {
   readonly values: readonly number[];
 }
 
-/** Keeps the outcomes of a version on its own base, in place of earlier ones. */
+/** Stores the outcomes of a version on its own base, replacing earlier ones. */
 export async function keepOutcomes(
   tx: Transaction,
   version: { readonly id: string; readonly tenantId: string },
@@ -16,7 +16,8 @@ export async function keepOutcomes(
 ): Promise<void> {
   await tx.$executeRaw`
     INSERT INTO gate_outcomes (adapter_version_id, tenant_id, digest, value, standard_error, values, measured_at)
-    VALUES (${version.id}, ${version.tenantId}, ${digest}, ${value}, ${standardError}, ${[...values]}, clock_timestamp())
+    VALUES (${version.id}, ${version.tenantId}, ${digest}, ${value}, ${standardError}, ${[...values]},
+      clock_timestamp())
     ON CONFLICT (adapter_version_id) DO UPDATE SET digest = EXCLUDED.digest, value = EXCLUDED.value,
       standard_error = EXCLUDED.standard_error, values = EXCLUDED.values, measured_at = EXCLUDED.measured_at`;
 }

@@ -1,8 +1,10 @@
 export { keepOutcomes } from './gate-outcomes.repository.ts';
-export { outcomeRequestRepository, type ClaimedRequest } from './outcome-request.repository.ts';
+export type { ClaimedRequest } from './outcome-request.repository.ts';
 export {
   createOutcomeRequests,
+  isRolloutWaiting,
   outcomesRecoverySource,
   requestOutcomes,
+  withdrawOutcomeRequest,
   type OutcomeRequests,
 } from './outcome-requests.ts';

@@ -1,26 +1,26 @@
 import { Prisma, type Queryable, type Transaction } from '../../platform/database/database.ts';
 
-/** A worker's lease on a measurement. `owner` is new for every claim. */
+/** Lease of a worker on a measurement. `owner` is new for every claim. */
 export interface MeasurementLease {
   readonly versionId: string;
   readonly owner: string;
 }
 
 export interface ClaimedRequest {
-  /** Changes when the measurement is requested again. */
+  /** Time of the request, which changes when the measurement is requested again. */
   requested_at: string;
   attempt: number;
 }
 
-/** What a worker cannot run, and leaves to others. */
+/** Work that a worker cannot run and leaves to others. */
 export interface LeftToOthers {
-  /** Base model versions that it cannot read. */
+  /** Base model versions that the worker cannot read. */
   readonly bases: readonly string[];
-  /** Jobs that do not fit into its memory, or need something else that it cannot read. */
+  /** Jobs that do not fit into the worker's memory, or need something else that it cannot read. */
   readonly jobs: readonly string[];
 }
 
-/** The version, its adapter and their tenant exist for their users. */
+/** Condition that the version, its adapter and their tenant are not deleted. */
 const EXISTS = Prisma.sql`EXISTS (
   SELECT 1 FROM adapter_versions v
   JOIN adapters a ON a.id = v.adapter_id AND a.deleted_at IS NULL
@@ -35,22 +35,22 @@ function held({ versionId, owner }: MeasurementLease): Prisma.Sql {
   return Prisma.sql`r.adapter_version_id = ${versionId} AND r.lease_owner = ${owner}`;
 }
 
-/** Queries on the requests to measure how a version does on its gate rows. */
+/** Queries on requests to measure versions on their gate rows. */
 export const outcomeRequestRepository = {
-  /** Requests measurements, also of what is being measured: it is done again then. */
+  /** Requests measurements. A measurement that is already running will be repeated. */
   request: (tx: Transaction, tenantId: string, versionIds: readonly string[]) =>
     tx.$executeRaw`
       INSERT INTO outcome_requests (adapter_version_id, tenant_id)
       SELECT id, ${tenantId} FROM unnest(${[...versionIds]}::text[]) AS v (id)
       ON CONFLICT (adapter_version_id) DO UPDATE SET requested_at = EXCLUDED.requested_at`,
 
-  /** Withdraws a request, because somebody else has measured the version, or because it cannot be measured. */
+  /** Withdraws a request, because the version has been measured elsewhere or cannot be measured. */
   withdraw: (tx: Queryable, versionId: string) =>
     tx.$executeRaw`DELETE FROM outcome_requests WHERE adapter_version_id = ${versionId}`,
 
   /**
-   * Chooses the requests that the queue is given next, so that it has at most so many: each tenant's first one, then each
-   * one's second, and so on. It reads no more than that of as many tenants, however many requests there are.
+   * Selects the requests to enqueue next, so that the queue has at most `most`: each tenant's first one, then each
+   * tenant's second, and so on. It reads rows of at most `most` tenants, however many requests there are.
    */
   queueNext: (db: Queryable, most: number) =>
     db.$queryRaw<{ id: string }[]>`
@@ -87,7 +87,7 @@ export const outcomeRequestRepository = {
     return rows.map(({ adapterVersionId: id }) => ({ id }));
   },
 
-  /** Claims a request whose version exists and that nobody holds. */
+  /** Claims a request whose version exists and that no worker holds. */
   async claim(db: Queryable, lease: MeasurementLease, leaseMs: number): Promise<ClaimedRequest | null> {
     const rows = await db.$queryRaw<ClaimedRequest[]>`
       UPDATE outcome_requests r SET attempt = r.attempt + 1, lease_owner = ${lease.owner},
@@ -98,7 +98,7 @@ export const outcomeRequestRepository = {
     return rows[0] ?? null;
   },
 
-  /** Milliseconds for which somebody still holds a request; null if there is none, or if its version was deleted. */
+  /** Milliseconds left of the lease on a request; null if there is none, or if its version was deleted. */
   async leaseLeft(db: Queryable, versionId: string): Promise<number | null> {
     const [row] = await db.$queryRaw<{ left_ms: number }[]>`
       SELECT COALESCE(EXTRACT(EPOCH FROM r.lease_expires_at - clock_timestamp()) * 1000, 0)::float8 AS left_ms
@@ -113,21 +113,21 @@ export const outcomeRequestRepository = {
     return count === 1;
   },
 
-  /** Gives a lease up. An attempt is `excused` if it ended through no fault of the version. */
+  /** Releases a lease. An `excused` attempt ended through no fault of the version and does not count. */
   release: (db: Queryable, lease: MeasurementLease, { excused }: { excused: boolean }) =>
     db.$executeRaw`
       UPDATE outcome_requests r SET lease_owner = NULL, lease_expires_at = NULL, leased_at = NULL,
         attempt = r.attempt - ${excused ? 1 : 0}::int
       WHERE ${held(lease)}`,
 
-  /** Ends a request that is still held. False if it is not, or if it was requested again since it was claimed. */
+  /** Ends a request that is still held. False if it is not, or if it was requested again after it was claimed. */
   async end(tx: Transaction, lease: MeasurementLease, { requested_at }: ClaimedRequest): Promise<boolean> {
     const count = await tx.$executeRaw`
       DELETE FROM outcome_requests r WHERE ${held(lease)} AND r.requested_at = ${requested_at}::timestamptz`;
     return count === 1;
   },
 
-  /** Whether anything of a rollout waits for a worker, which comes first, unless it is among what that worker leaves to others. */
+  /** Whether rollout work that this worker can run is waiting. Such work comes before measurements. */
   async isRolloutWaiting(db: Queryable, { bases, jobs }: LeftToOthers): Promise<boolean> {
     const isLeft = (version: Prisma.Sql) => Prisma.sql`${version} = ANY(${[...bases]}::text[])`;
     const [row] = await db.$queryRaw<{ waits: boolean }[]>`
@@ -135,8 +135,10 @@ export const outcomeRequestRepository = {
           SELECT 1 FROM rollouts r
           WHERE r.state IN ('planning', 'analyzing') AND NOT ${isLeft(Prisma.sql`r.base_model_version_id`)}
         ) OR EXISTS (
-          SELECT 1 FROM jobs j JOIN rollouts r ON r.id = j.rollout_id JOIN adapter_versions v ON v.id = j.source_version_id
-          WHERE j.state = 'queued' AND j.admission IS DISTINCT FROM 'waiting' AND NOT ${isLeft(Prisma.sql`r.base_model_version_id`)}
+          SELECT 1 FROM jobs j JOIN rollouts r ON r.id = j.rollout_id JOIN adapter_versions v
+            ON v.id = j.source_version_id
+          WHERE j.state = 'queued' AND j.admission IS DISTINCT FROM 'waiting'
+            AND NOT ${isLeft(Prisma.sql`r.base_model_version_id`)}
             AND NOT ${isLeft(Prisma.sql`v.base_model_version_id`)} AND j.id <> ALL(${[...jobs]}::text[])
         ) OR EXISTS (
           SELECT 1 FROM rollouts r JOIN rollout_counts c ON c.rollout_id = r.id

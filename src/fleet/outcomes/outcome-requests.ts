@@ -14,18 +14,20 @@ import {
 } from './outcome-request.repository.ts';
 
 /**
- * The queue is given so many requests at a time: a fleet that is imported must not fill it, and each of them comes back to a
- * worker again and again while a rollout waits.
+ * Largest number of requests in the queue at a time. An imported fleet must not fill the queue, and each request
+ * returns to a worker again and again while a rollout waits.
  */
 const MOST_QUEUED = 20;
 
-/** What decides whether a version is worth measuring before a rollout asks for it. */
+/** Properties that decide whether measuring a version in advance is worthwhile. */
 export interface MeasuredTask {
   readonly gate: unknown;
   readonly datasetId: string | null;
 }
 
-/** Requests that versions of an adapter be measured on its gate rows, if its gate will compare their successors with them. */
+/**
+ * Requests measurements of an adapter's versions on its gate rows, if its gate will compare their successors with them.
+ */
 export async function requestOutcomes(
   tx: Transaction,
   { gate, datasetId }: MeasuredTask,
@@ -39,7 +41,7 @@ function toEntry({ id: versionId }: { readonly id: string }): JobEntry {
   return { name: 'outcomes.measure', id: `${versionId}-outcomes`, payload: { versionId }, priority: OUTCOMES_PRIORITY };
 }
 
-/** What the sweeper needs to know about requests. It also enqueues them, a few at a time. */
+/** Recovery source for requests, which also enqueues them a few at a time. */
 export function outcomesRecoverySource(db: Database): RecoverySource {
   return {
     queue: 'adaptations',
@@ -50,7 +52,7 @@ export function outcomesRecoverySource(db: Database): RecoverySource {
   };
 }
 
-/** A version that is measured, as its events name it. */
+/** Measured version, as its events name it. */
 export interface MeasuredVersion {
   readonly id: string;
   readonly tenantId: string;
@@ -60,10 +62,40 @@ export interface MeasuredVersion {
 
 const NOTHING: LeftToOthers = { bases: [], jobs: [] };
 
-export type OutcomeRequests = ReturnType<typeof createOutcomeRequests>;
+/** Changes that a worker makes to requests. */
+export interface OutcomeRequests {
+  /** Claims a request whose version exists and that no worker holds. */
+  claim(lease: MeasurementLease): Promise<ClaimedRequest | null>;
+  /** Renews a lease. False if it is lost, or if the version was deleted. */
+  renew(lease: MeasurementLease): Promise<boolean>;
+  /** Releases a lease. An `excused` attempt ended through no fault of the version and does not count. */
+  release(lease: MeasurementLease, how: { excused: boolean }): Promise<number>;
+  /** Milliseconds left of the lease on a request; null if there is none, or if its version was deleted. */
+  leaseLeft(versionId: string): Promise<number | null>;
+  withdraw(versionId: string): Promise<number>;
+  /** Whether rollout work that this worker could run is waiting. */
+  isRolloutWaiting(left?: LeftToOthers): Promise<boolean>;
+  /**
+   * Stores the measurement. Stores nothing and returns false if it was requested again meanwhile, because the rows may
+   * have changed.
+   */
+  complete(
+    lease: MeasurementLease,
+    claimed: ClaimedRequest,
+    measured: { version: MeasuredVersion; metric: MetricName; outcomes: MeasuredOutcomes },
+  ): Promise<boolean>;
+  /** Drops a request that cannot be fulfilled. The next job measures the version itself, or reports the error. */
+  giveUp(
+    lease: MeasurementLease,
+    claimed: ClaimedRequest,
+    failure: { version: MeasuredVersion; error: { code: string; message: string } },
+  ): Promise<boolean>;
+}
 
-/** What a worker does with requests. */
-export function createOutcomeRequests({ db, leaseMs = 15_000 }: { db: Database; leaseMs?: number }) {
+/** Queries of the repository that other rooms use. */
+export const { isRolloutWaiting, withdraw: withdrawOutcomeRequest } = repository;
+
+export function createOutcomeRequests({ db, leaseMs = 15_000 }: { db: Database; leaseMs?: number }): OutcomeRequests {
   const end = (
     lease: MeasurementLease,
     claimed: ClaimedRequest,
@@ -86,10 +118,8 @@ export function createOutcomeRequests({ db, leaseMs = 15_000 }: { db: Database; 
     release: (lease: MeasurementLease, how: { excused: boolean }) => repository.release(db, lease, how),
     leaseLeft: (versionId: string) => repository.leaseLeft(db, versionId),
     withdraw: (versionId: string) => repository.withdraw(db, versionId),
-    /** Whether anything of a rollout that this worker could run waits. */
     isRolloutWaiting: (left: LeftToOthers = NOTHING) => repository.isRolloutWaiting(db, left),
 
-    /** Keeps what was measured. False, and nothing is kept, if it was requested again meanwhile: the rows may be others now. */
     complete: (
       lease: MeasurementLease,
       claimed: ClaimedRequest,
@@ -102,7 +132,6 @@ export function createOutcomeRequests({ db, leaseMs = 15_000 }: { db: Database; 
         await recordEvent(tx, { ...about, type: 'adapter_version.measured', data: measured });
       }),
 
-    /** Gives a request up. The next job measures the version itself, or says what is wrong. */
     giveUp: (
       lease: MeasurementLease,
       claimed: ClaimedRequest,

@@ -60,15 +60,15 @@ function phaseRows({ phases }: Figures): Row[] {
   return phases.map(({ phase, ...times }) => ({ part: 'phase', id: phase, ...times }));
 }
 
-/** By RFC 4180, with the header first. */
+/** Formats rows as CSV by RFC 4180, header first. */
 function toCsv(rows: readonly Row[]): string {
   const lines = [COLUMNS.join(','), ...rows.map((row) => COLUMNS.map((column) => cell(row[column] ?? null)).join(','))];
   return lines.map((line) => `${line}\r\n`).join('');
 }
 
 /**
- * A cell as it stands in a row. Spreadsheets compute a text that begins with one of these characters, so an apostrophe comes before it,
- * which they take as the sign of a text.
+ * Cell of a CSV row. Spreadsheets evaluate a text that begins with one of these characters as a formula, so it is
+ * prefixed with an apostrophe, which marks it as text.
  */
 export function cell(value: Cell): string {
   if (value === null) return '';

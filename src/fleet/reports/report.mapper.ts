@@ -2,15 +2,15 @@ import { geometricMeanInterval } from '../../../core/statistics/geometric-mean.t
 import type { DeviceRow, Grouping, PhaseRow, SpeedupRow, TimesRow } from './report.repository.ts';
 import type { Figures, Group, GroupBy } from './report.schemas.ts';
 
-/** Confidence of the interval of a speed-up. */
+/** Confidence level of the speed-up interval. */
 const CONFIDENCE = 0.95;
-/** What is known of the jobs of a report, in groups, the ones with the most jobs first. */
+/** Figures of a report's jobs in groups, the groups with the most jobs first. */
 export interface Found {
   readonly times: readonly TimesRow[];
   readonly uses: readonly DeviceRow[];
 }
 
-/** The groups by a key, and how many there are besides. */
+/** Groups by a key, and the number of groups left out. */
 export function groupsOf({ times, uses }: Found, by: GroupBy): { groups: Group[]; leftOut: number } {
   const seconds = secondsOf(uses, by);
   const own = times.filter((row) => row.by === by);
@@ -18,7 +18,7 @@ export function groupsOf({ times, uses }: Found, by: GroupBy): { groups: Group[]
   return { groups, leftOut: (own[0]?.groups ?? 0) - own.length };
 }
 
-/** The figures of all jobs together. */
+/** Figures of all jobs together. */
 export function totalOf({ times, uses }: Found): Figures['total'] {
   const row = times.find(({ by }) => by === 'total');
   return figuresOf(row ?? NO_JOBS, secondsOf(uses, 'total').get(null));

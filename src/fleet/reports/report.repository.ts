@@ -3,20 +3,20 @@ import { HELD_SO_FAR, JOB_PHASES, TOTAL, type JobPhase } from '../jobs/index.ts'
 import { SPEEDUP } from '../rollouts/index.ts';
 import { GROUPS, type GroupBy } from './report.schemas.ts';
 
-/** The jobs that a report is of: those of rollouts, of one tenant or of all. */
+/** Jobs in a report: those of the rollouts, of one tenant or of all. */
 export interface Selection {
   readonly rolloutIds: readonly string[];
   readonly tenantId: string | null;
 }
 
-/** What the adaptations of a group are told apart by; `total` is all of them. */
+/** Key that adaptations are grouped by; `total` is one group of all. */
 export type Grouping = GroupBy | 'total';
 
-/** Adaptations that have the key in common. Times are in whole milliseconds; null where there are none. */
+/** Figures of adaptations with the same key. Times are in whole milliseconds; null where there are none. */
 export interface TimesRow {
   readonly by: Grouping;
   readonly id: string | null;
-  /** How many groups there are by this key. Only those with the most jobs are given. */
+  /** Number of groups by this key, including those left out. Only the groups with the most jobs are listed. */
   readonly groups: number;
   readonly jobs: number;
   readonly ready: number;
@@ -34,11 +34,11 @@ export interface TimesRow {
 
 export type DeviceRow = Pick<TimesRow, 'by' | 'id'> & { readonly seconds: number };
 
-/** Which rollouts a report is of. */
+/** Selection of the rollouts in a report. */
 export interface RolloutsOf {
   readonly from: Date;
   readonly to: Date | null;
-  /** The identifier or the name of a base model. */
+  /** Identifier or name of a base model. */
   readonly baseModel: string | null;
   readonly tenantId: string | null;
 }
@@ -58,34 +58,39 @@ export interface SpeedupRow {
   readonly log_deviation: number | null;
 }
 
-/** Groups that a report lists by one key, at most. */
+/** Largest number of groups listed for one key. */
 const MOST_GROUPS = 1000;
-/** Products of fractions are off by rounding where they should be a share exactly. */
+/** Tolerance for rounding errors in products of fractions that should equal a share exactly. */
 const ROUNDING = 1e-12;
 
-/** The names of columns that jobs are told apart by. Comparing bytes is faster than what a language has for an order. */
+/** Column names of the grouping keys. They sort by bytes, which is faster than a language's collation. */
 const KEYS: Readonly<Record<GroupBy, Prisma.Sql>> = {
   tenant: Prisma.sql`tenant_id COLLATE "C"`,
   strategy: Prisma.sql`won_strategy COLLATE "C"`,
   rollout: Prisma.sql`rollout_id COLLATE "C"`,
 };
 
-/** For each job its groups, `key`. Where it has no key, the identifier is empty, which unlike null can be joined by its hash. */
+/**
+ * Groups of each job, as `key`. A missing key becomes an empty identifier, which unlike null can be used in a hash
+ * join.
+ */
 function keysOf(by: readonly GroupBy[]): Prisma.Sql {
   const groups = by.map((name) => Prisma.sql`, (${name}::text, COALESCE(${KEYS[name]}, ''))`);
-  return Prisma.sql`CROSS JOIN LATERAL (VALUES ('total'::text, '' COLLATE "C") ${Prisma.join(groups, '')}) AS key (by, id)`;
+  return Prisma.sql`CROSS JOIN LATERAL (
+    VALUES ('total'::text, '' COLLATE "C") ${Prisma.join(groups, '')}) AS key (by, id)`;
 }
 
 /**
- * The quantiles of a column of `spread` in each group: the product-limit estimate of Kaplan and Meier (Journal of the American
- * Statistical Association 53, 1958, 457–481). What is censored at the time of an event was still at risk then. Where the estimate is
- * exactly the share over an interval, a quantile is the middle of that, as a median of uncensored times is, and as R's
- * `quantile.survfit` has it. It is null where it is not reached.
+ * Quantiles of a column of `spread` in each group: the product-limit estimate of Kaplan and Meier (Journal of the
+ * American Statistical Association 53, 1958, 457–481). A job censored at the time of an event still counts as at risk
+ * then. Where the estimate equals the share over an interval, the quantile is the middle of the interval, like the
+ * median of uncensored times and R's `quantile.survfit`. Null if the share is not reached.
  */
 function quantilesOf(time: 'ms' | 'unheld_ms'): Prisma.Sql {
   const column = Prisma.raw(`s.${time}`);
   const quantile = (left: number): Prisma.Sql => Prisma.sql`
-    min(CASE WHEN abs(survival - ${left}::float8) <= ${ROUNDING}::float8 AND next_ms IS NOT NULL THEN (ms + next_ms) / 2 ELSE ms END)
+    min(CASE WHEN abs(survival - ${left}::float8) <= ${ROUNDING}::float8 AND next_ms IS NOT NULL THEN (ms + next_ms) / 2
+      ELSE ms END)
       FILTER (WHERE survival <= ${left}::float8 + ${ROUNDING}::float8)`;
   return Prisma.sql`
     SELECT n, ${quantile(1 - 0.5)} AS p50_ms, ${quantile(1 - 0.9)} AS p90_ms
@@ -103,13 +108,13 @@ function quantilesOf(time: 'ms' | 'unheld_ms'): Prisma.Sql {
 }
 
 export const reportRepository = {
-  /** Lets PostgreSQL end each statement of the transaction that takes longer than this. */
+  /** Sets a timeout for each statement of the transaction. */
   limitStatements: (tx: Transaction, ms: number) =>
     tx.$queryRaw`SELECT set_config('statement_timeout', ${String(ms)}, true)`,
 
   /**
-   * The times of adaptations, of all and by some keys. PostgreSQL computes them, because lists of 100,000 times would keep the API
-   * process from everything else.
+   * Times of adaptations, in total and by some keys. PostgreSQL computes them, because lists of 100,000 times would
+   * block the API process.
    */
   times: (tx: Transaction, selection: Selection, by: readonly GroupBy[]) =>
     tx.$queryRaw<TimesRow[]>`
@@ -140,18 +145,20 @@ export const reportRepository = {
         SELECT c.n, t.is_ready, t.ms, t.unheld_ms FROM timed t JOIN chosen c ON c.by = t.by AND c.id = t.id
       )
       SELECT c.by, NULLIF(c.id, '') AS id, c.groups, c.jobs, c.ready, c.unfinished, c.not_ready, c.failed, c.cancelled,
-        whole.p50_ms, whole.p90_ms, c.max_ms, unheld.p50_ms AS unheld_p50_ms, unheld.p90_ms AS unheld_p90_ms, c.unheld_max_ms
+        whole.p50_ms, whole.p90_ms, c.max_ms, unheld.p50_ms AS unheld_p50_ms, unheld.p90_ms AS unheld_p90_ms,
+          c.unheld_max_ms
       FROM chosen c LEFT JOIN (${quantilesOf('ms')}) AS whole ON whole.n = c.n
       LEFT JOIN (${quantilesOf('unheld_ms')}) AS unheld ON unheld.n = c.n
       ORDER BY c.n`,
 
-  /** The phases of adaptations that became ready. */
+  /** Phases of adaptations that became ready. */
   async phases(tx: Transaction, selection: Selection): Promise<PhaseRow[]> {
     const figures = JOB_PHASES.map((phase) => {
       const column = Prisma.raw(`j.${phase}_ms`);
       return Prisma.sql`
         SELECT ${phase}::text AS phase, percentile_cont(0.5) WITHIN GROUP (ORDER BY ${column}) AS p50,
-          percentile_cont(0.9) WITHIN GROUP (ORDER BY ${column}) AS p90, max(${column}) AS max, sum(${column}) AS sum FROM ready j`;
+          percentile_cont(0.9) WITHIN GROUP (ORDER BY ${column}) AS p90, max(${column}) AS max, sum(${column}) AS sum
+            FROM ready j`;
     });
     const columns = Prisma.raw(JOB_PHASES.map((phase) => `j.${phase}_ms`).join(', '));
     return tx.$queryRaw<PhaseRow[]>`
@@ -161,10 +168,11 @@ export const reportRepository = {
   },
 
   async speedup(tx: Transaction, selection: Selection): Promise<SpeedupRow> {
-    // Joined by itself, the planner may read all jobs of the rollout for each control.
+    // With a plain join, the planner may read all jobs of the rollout for each control.
     const [row] = await tx.$queryRaw<SpeedupRow[]>`
       WITH chosen AS MATERIALIZED (
-        SELECT j.rollout_id, j.adapter_id, j.kind, j.ttr_ms, j.queue_wait_ms, j.held_ms FROM jobs j WHERE ${selected(selection)}
+        SELECT j.rollout_id, j.adapter_id, j.kind, j.ttr_ms, j.queue_wait_ms, j.held_ms FROM jobs j
+          WHERE ${selected(selection)}
       )
       SELECT count(ratio)::int AS pairs, percentile_cont(0.5) WITHIN GROUP (ORDER BY ratio) AS median,
         avg(ln(ratio)) AS log_mean, stddev_samp(ln(ratio)) AS log_deviation
@@ -176,7 +184,10 @@ export const reportRepository = {
     return row ?? { pairs: 0, median: null, log_mean: null, log_deviation: null };
   },
 
-  /** For how long devices were held for jobs of groups, controls included. Uses end after the first of the rollouts was accepted. */
+  /**
+   * Time for which devices were held by the jobs of each group, controls included. The search is limited to uses that
+   * end after the acceptance of the first of the rollouts.
+   */
   async deviceSeconds(
     tx: Transaction,
     selection: Selection,
@@ -186,18 +197,23 @@ export const reportRepository = {
     if (by.length === 0) return [];
     return tx.$queryRaw<DeviceRow[]>`
       WITH chosen AS MATERIALIZED (
-        SELECT j.id, j.tenant_id, j.won_strategy, j.rollout_id, j.leased_at, j.lease_expires_at FROM jobs j WHERE ${selected(selection)}
+        SELECT j.id, j.tenant_id, j.won_strategy, j.rollout_id, j.leased_at, j.lease_expires_at FROM jobs j
+          WHERE ${selected(selection)}
       ), uses AS MATERIALIZED (
         SELECT tenant_id, won_strategy, rollout_id, EXTRACT(EPOCH FROM sum(held))::float8 AS seconds FROM (
-          SELECT c.tenant_id, won_strategy, rollout_id, u.ended_at - u.started_at AS held FROM device_uses u JOIN chosen c ON c.id = u.job_id
-          WHERE u.ended_at >= (SELECT min(accepted_at) FROM rollouts WHERE id = ANY(${[...selection.rolloutIds]}::text[]))
+          SELECT c.tenant_id, won_strategy, rollout_id, u.ended_at - u.started_at AS held FROM device_uses u
+            JOIN chosen c ON c.id = u.job_id
+          WHERE u.ended_at >= (SELECT min(accepted_at) FROM rollouts
+            WHERE id = ANY(${[...selection.rolloutIds]}::text[]))
           UNION ALL
-          SELECT tenant_id, won_strategy, rollout_id, GREATEST(interval '0', LEAST(statement_timestamp(), lease_expires_at) - leased_at)
+          SELECT tenant_id, won_strategy, rollout_id, GREATEST(interval '0', LEAST(statement_timestamp(),
+            lease_expires_at) - leased_at)
           FROM chosen WHERE leased_at IS NOT NULL
         ) AS each_use GROUP BY 1, 2, 3
       )
       SELECT key.by, NULLIF(key.id, '') AS id, sum(uses.seconds) AS seconds FROM uses ${keysOf(by)}
-      JOIN unnest(${groups.map((group) => group.by)}::text[], ${groups.map(({ id }) => id ?? '')}::text[]) AS wanted (by, id)
+      JOIN unnest(${groups.map((group) => group.by)}::text[], ${groups.map(({ id }) => id ?? '')}::text[]) AS wanted
+        (by, id)
         ON wanted.by = key.by AND wanted.id = key.id
       GROUP BY key.by, key.id`;
   },
@@ -205,21 +221,24 @@ export const reportRepository = {
   tenantNames: (tx: Transaction, ids: readonly string[]) =>
     tx.$queryRaw<{ id: string; name: string }[]>`SELECT id, name FROM tenants WHERE id = ANY(${[...ids]}::text[])`,
 
-  /** Rollouts that were accepted in a time and have jobs, with the number of these. */
+  /** Rollouts accepted in a period that have jobs, with the number of jobs. */
   rollouts: (tx: Transaction, { from, to, baseModel, tenantId }: RolloutsOf) => {
     const ofModel = Prisma.sql`
-      AND v.base_model_id = (SELECT id FROM base_models WHERE id = ${baseModel} OR name = ${baseModel} ORDER BY id = ${baseModel} DESC LIMIT 1)`;
+      AND v.base_model_id = (SELECT id FROM base_models WHERE id = ${baseModel} OR name = ${baseModel}
+        ORDER BY id = ${baseModel} DESC LIMIT 1)`;
     const counts = tenantId === null ? Prisma.sql`rollout_counts` : Prisma.sql`rollout_tenant_counts`;
     return tx.$queryRaw<{ id: string; jobs: number }[]>`
       SELECT r.id, sum(c.jobs)::int AS jobs
-      FROM rollouts r JOIN base_model_versions v ON v.id = r.base_model_version_id JOIN ${counts} c ON c.rollout_id = r.id
+      FROM rollouts r JOIN base_model_versions v ON v.id = r.base_model_version_id JOIN ${counts} c
+        ON c.rollout_id = r.id
       WHERE r.accepted_at >= ${from} ${to === null ? Prisma.empty : Prisma.sql`AND r.accepted_at < ${to}`}
-        ${baseModel === null ? Prisma.empty : ofModel} ${tenantId === null ? Prisma.empty : Prisma.sql`AND c.tenant_id = ${tenantId}`}
+        ${baseModel === null ? Prisma.empty : ofModel}
+          ${tenantId === null ? Prisma.empty : Prisma.sql`AND c.tenant_id = ${tenantId}`}
       GROUP BY r.id HAVING sum(c.jobs) > 0 ORDER BY r.id`;
   },
 };
 
-/** Of the jobs `j`, those of a report. */
+/** Condition that the job `j` is in the report. */
 function selected({ rolloutIds, tenantId }: Selection): Prisma.Sql {
   const ofRollouts = Prisma.sql`j.rollout_id = ANY(${[...rolloutIds]}::text[])`;
   return tenantId === null ? ofRollouts : Prisma.sql`${ofRollouts} AND j.tenant_id = ${tenantId}`;

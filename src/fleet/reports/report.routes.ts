@@ -27,8 +27,10 @@ const reportRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
       schema: {
         ...operation('getRolloutReport', 'Report how long a rollout took'),
         description:
-          'Time to readiness in whole, by tenant, strategy and phase; the speed-up over controls; and device seconds. A tenant gets the ' +
-          'report of its own jobs. While jobs go on, device seconds are those when the number of jobs in some state last changed.',
+          'Time to readiness in whole, by tenant, strategy and phase; the speed-up over controls; and device ' +
+          'seconds. A tenant gets the ' +
+          'report of its own jobs. While jobs go on, device seconds are those when the number of jobs in some ' +
+          'state last changed.',
         params: ReportParams,
         response: { 200: RolloutReport },
       },
@@ -66,7 +68,8 @@ const reportRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
       schema: {
         ...operation('getTtrReport', 'Report how long rollouts took'),
         description:
-          'The same of all rollouts that were accepted in a time, with at most 200,000 jobs together (`422 report_too_large`).',
+          'The same of all rollouts that were accepted in a time, with at most 200,000 jobs together (`422 ' +
+          'report_too_large`).',
         querystring: TtrQuery,
         response: { 200: TtrReport },
       },

@@ -3,7 +3,7 @@ import { Id, Nullable, requestedTime, Timestamp, used } from '../../platform/con
 import { JobPhaseName } from '../jobs/index.ts';
 import { RolloutStateName } from '../rollouts/index.ts';
 
-/** Quantiles of a time. They are null where so many jobs have not become ready. */
+/** Quantiles of a time. One is null if too few jobs have become ready to reach it. */
 const quantiles = {
   p50_ms: Nullable(Type.Number({ description: 'Half of the jobs were ready after so many milliseconds.' })),
   p90_ms: Nullable(Type.Number({ description: 'The same of 90 %.' })),
@@ -13,7 +13,8 @@ const quantiles = {
 const Ttr = Type.Object(quantiles, {
   title: 'TtrQuantiles',
   description:
-    'Time to readiness in whole milliseconds, by the estimate of Kaplan and Meier: jobs that are not ready are censored at their end or ' +
+    'Time to readiness in whole milliseconds, by the estimate of Kaplan and Meier: jobs that are not ready are ' +
+    'censored at their end or ' +
     'now. A quantile is null where it is not reached.',
 });
 
@@ -79,7 +80,8 @@ export const Speedup = Type.Object(
   {
     title: 'SpeedUp',
     description:
-      'How many times the time of an adaptation its control took, which trained the same adapter from scratch: both without the wait in ' +
+      'How many times the time of an adaptation its control took, which trained the same adapter from scratch: ' +
+      'both without the wait in ' +
       'the queue and what was held.',
   },
 );
@@ -140,14 +142,15 @@ export const TtrReport = Type.Object(
 );
 export type TtrReport = Static<typeof TtrReport>;
 
-/** What both reports have of the jobs that they are of. */
+/** Fields that both reports share. */
 export type Figures = Pick<TtrReport, 'total' | 'phases' | 'speedup'>;
 
 export const CSV_TYPE = 'text/csv';
 
 export const CsvReport = {
   description:
-    'One row for the whole, each group and each phase, by RFC 4180 with a header. Columns are only ever added at the end.',
+    'One row for the whole, each group and each phase, by RFC 4180 with a header. Columns are only ever added at ' +
+    'the end.',
   content: { [CSV_TYPE]: { schema: Type.String({ description: 'Comma-separated values.' }) } },
 };
 

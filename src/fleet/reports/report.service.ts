@@ -6,28 +6,31 @@ import {
 } from '../../platform/database/database.ts';
 import { AppError, unprocessable } from '../../platform/contract/errors.ts';
 import { oneByOne } from '../../lib/keyed-mutex.ts';
-import type { createRolloutService } from '../rollouts/index.ts';
+import type { RolloutService } from '../rollouts/index.ts';
 import { groupsOf, phasesOf, speedupOf, totalOf, type Found } from './report.mapper.ts';
 import { reportRepository as repository, type Selection } from './report.repository.ts';
 import type { Figures, Group, GroupBy, RolloutReport, TtrQuery, TtrReport } from './report.schemas.ts';
 
-/** Largest number of jobs of a report over several rollouts. */
+/** Largest number of jobs in a report over several rollouts. */
 const MOST_JOBS = 200_000;
-/** How long PostgreSQL may take for a statement of a report. */
+/** Timeout of PostgreSQL for a statement of a report, in milliseconds. */
 const STATEMENT_MS = 10_000;
 const DAY_MS = 86_400_000;
 const DEFAULT_DAYS = 30;
 
 interface ReportDependencies {
   readonly db: Database;
-  readonly rollouts: Pick<ReturnType<typeof createRolloutService>, 'get'>;
-  /** Lets the reports of a caller be made one after another, so that nobody keeps the database busy with several. */
+  readonly rollouts: Pick<RolloutService, 'get'>;
+  /** Runs the reports of a caller one after another, so that nobody keeps the database busy with several. */
   readonly inTurn?: ReturnType<typeof oneByOne>;
   readonly mostJobs?: number;
   readonly statementMs?: number;
 }
 
-/** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
+/**
+ * Creates the report service. In all methods `scope` is the tenant to which the caller is confined, or null for the
+ * operator.
+ */
 export function createReportService(deps: ReportDependencies) {
   const { db, rollouts, inTurn = oneByOne(), mostJobs = MOST_JOBS, statementMs = STATEMENT_MS } = deps;
   const report = <T>(scope: string | null, make: (tx: Transaction) => Promise<T>): Promise<T> =>
@@ -99,7 +102,7 @@ async function wholeOf(tx: Transaction, selection: Selection, found: Found): Pro
   };
 }
 
-/** Groups of tenants with their names; a deleted tenant has its identifier after the name, which is not shown. */
+/** Adds names to groups of tenants. The name of a deleted tenant carries its identifier, which is cut off. */
 async function named(tx: Transaction, groups: readonly Group[]): Promise<Group[]> {
   const ids = groups.flatMap(({ id }) => id ?? []);
   const names = new Map((await repository.tenantNames(tx, ids)).map(({ id, name }) => [id, name.split('~')[0]!]));
@@ -115,11 +118,15 @@ function rangeOf({ from, to }: TtrQuery): { from: Date; to: Date | null } {
 }
 
 function tooLarge(jobs: number, limit: number): AppError {
-  const message = `these rollouts have ${jobs} jobs, and a report is of at most ${limit}: choose a shorter time, or one base_model`;
+  const message =
+    `these rollouts have ${jobs} jobs, and a report is of at most ${limit}: ` +
+    'choose a shorter time, or one base_model';
   return unprocessable('report_too_large', message, { jobs, limit });
 }
 
 function takesTooLong(ms: number, cause: unknown): AppError {
-  const message = `a part of the report took PostgreSQL more than ${ms / 1000} s: choose a shorter time or one rollout, or try again`;
+  const message =
+    `a part of the report took PostgreSQL more than ${ms / 1000} s: ` +
+    'choose a shorter time or one rollout, or try again';
   return new AppError({ code: 'report_too_large', status: 422, message, cause });
 }

@@ -1,6 +1,6 @@
 import type { Queryable, Transaction } from '../../platform/database/database.ts';
 
-/** An adapter whose current version was moved, for the base model version of the rollout. */
+/** Adapter whose current version for the base model version of the rollout was moved. */
 interface MovedAdapter {
   adapter_id: string;
   tenant_id: string;
@@ -9,7 +9,7 @@ interface MovedAdapter {
   to: string | null;
 }
 
-/** An adapter for which a rollout has published. */
+/** Adapter for which a rollout has published. */
 export interface PublishedAdapter {
   adapter_id: string;
   tenant_id: string;
@@ -31,7 +31,7 @@ export const rollbackRepository = {
 
   find: (db: Queryable, rolloutId: string) => db.rolloutRollback.findUnique({ where: { rolloutId } }),
 
-  /** What a tenant is told of one: its times, and the counts of the tenant's own adapters. Null if there is none. */
+  /** Rollback as a tenant sees it: its times, and the counts of the tenant's own adapters. Null if there is none. */
   async findOf(db: Queryable, rolloutId: string, tenantId: string) {
     const select = { requestedAt: true, finishedAt: true };
     const row = await db.rolloutRollback.findUnique({ where: { rolloutId }, select });
@@ -40,7 +40,7 @@ export const rollbackRepository = {
     return { ...row, rolledBack: counts?.rolledBack ?? 0, leftAlone: counts?.leftAlone ?? 0 };
   },
 
-  /** Begins one, or begins again. */
+  /** Begins a rollback, or begins it again. */
   async begin(tx: Transaction, rolloutId: string): Promise<void> {
     await tx.rollbackCount.deleteMany({ where: { rolloutId } });
     await tx.$executeRaw`
@@ -53,19 +53,23 @@ export const rollbackRepository = {
   async isCurrentSomewhere(tx: Transaction, rolloutId: string): Promise<boolean> {
     const [row] = await tx.$queryRaw<{ found: boolean }[]>`
       SELECT EXISTS (
-        SELECT FROM jobs j JOIN adapter_versions v ON v.job_id = j.id JOIN current_versions c ON c.adapter_version_id = v.id
+        SELECT FROM jobs j JOIN adapter_versions v ON v.job_id = j.id JOIN current_versions c ON c.adapter_version_id =
+          v.id
         WHERE j.rollout_id = ${rolloutId}
       ) AS found`;
     return row?.found === true;
   },
 
-  /** Those that have not come to their end. */
+  /** Rollouts with an unfinished rollback. */
   async unfinished(db: Queryable): Promise<string[]> {
     const rows = await db.rolloutRollback.findMany({ where: { finishedAt: null }, select: { rolloutId: true } });
     return rows.map(({ rolloutId }) => rolloutId);
   },
 
-  /** Locks a rollback that is not finished, so that one process at a time goes on with it. @returns where it goes on; null if nowhere */
+  /**
+   * Locks an unfinished rollback, so that only one process at a time continues it.
+   * @returns the adapter to continue after; null if the rollback is finished
+   */
   async lock(tx: Transaction, rolloutId: string): Promise<{ after: string } | null> {
     const [row] = await tx.$queryRaw<{ after: string }[]>`
       SELECT COALESCE(after_adapter_id, '') AS after FROM rollout_rollbacks
@@ -73,7 +77,7 @@ export const rollbackRepository = {
     return row ?? null;
   },
 
-  /** The next adapters for which the rollout has published, in the order of their identifiers. */
+  /** Next adapters for which the rollout has published, in the order of their identifiers. */
   async page(
     tx: Transaction,
     rolloutId: string,
@@ -86,13 +90,16 @@ export const rollbackRepository = {
       ORDER BY j.rollout_id, j.adapter_id LIMIT ${limit}`;
   },
 
-  /** Locks adapters in the order of their identifiers, as publications lock one. */
+  /**
+   * Locks adapters in the order of their identifiers, so that two batches do not deadlock. A publication locks its
+   * adapter too.
+   */
   lockAdapters: (tx: Transaction, ids: readonly string[]) =>
     tx.$queryRaw`SELECT id FROM adapters WHERE id = ANY(${[...ids]}::text[]) ORDER BY id FOR NO KEY UPDATE`,
 
   /**
-   * Makes what was current before the rollout current again, for those of the adapters whose current version is one of the rollout. What was
-   * current before may be deleted by now; then none is.
+   * Restores the version from before the rollout for those of the adapters whose current version is one of the rollout.
+   * If that version has been deleted, the adapter has no current version.
    */
   move: (tx: Transaction, rolloutId: string, adapterIds: readonly string[]) =>
     tx.$queryRaw<MovedAdapter[]>`
@@ -112,24 +119,29 @@ export const rollbackRepository = {
       FROM made WHERE c.adapter_id = made.adapter_id AND c.base_model_version_id = made.base_model_version_id
       RETURNING c.adapter_id, c.tenant_id, c.base_model_version_id, made.version_id AS "from", made.target AS "to"`,
 
-  /** Counts a batch. @param last the last adapter of it; null if no batch follows */
+  /**
+   * Adds a batch to the counts.
+   * @param last last adapter of the batch; null if no batch follows
+   */
   advance: (
     tx: Transaction,
     rolloutId: string,
     batch: { last: string | null; rolledBack: number; leftAlone: number },
   ) =>
     tx.$executeRaw`
-      UPDATE rollout_rollbacks SET rolled_back = rolled_back + ${batch.rolledBack}, left_alone = left_alone + ${batch.leftAlone},
+      UPDATE rollout_rollbacks SET rolled_back = rolled_back + ${batch.rolledBack}, left_alone = left_alone +
+        ${batch.leftAlone},
         after_adapter_id = COALESCE(${batch.last}, after_adapter_id),
         finished_at = CASE WHEN ${batch.last}::text IS NULL THEN clock_timestamp() END
       WHERE rollout_id = ${rolloutId}`,
 
-  /** Counts a batch for each tenant. */
+  /** Adds a batch to the counts of each tenant. */
   countByTenant: (tx: Transaction, rolloutId: string, counts: readonly TenantCounts[]) =>
     tx.$executeRaw`
       INSERT INTO rollback_counts AS c (rollout_id, tenant_id, rolled_back, left_alone)
       SELECT ${rolloutId}, n."tenantId", n."rolledBack", n."leftAlone"
-      FROM jsonb_to_recordset(${JSON.stringify(counts)}::jsonb) AS n ("tenantId" text, "rolledBack" int, "leftAlone" int)
+      FROM jsonb_to_recordset(${JSON.stringify(counts)}::jsonb) AS n ("tenantId" text, "rolledBack" int,
+        "leftAlone" int)
       ON CONFLICT (rollout_id, tenant_id) DO UPDATE SET
         rolled_back = c.rolled_back + EXCLUDED.rolled_back, left_alone = c.left_alone + EXCLUDED.left_alone`,
 };

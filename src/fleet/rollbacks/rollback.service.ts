@@ -8,7 +8,7 @@ import { recordEvent, recordEvents } from '../../delivery/events/index.ts';
 import { rollbackRepository as repository, type PublishedAdapter, type TenantCounts } from './rollback.repository.ts';
 import type { RolloutRollback } from './rollback.schemas.ts';
 
-/** Number of adapters that one transaction looks at. */
+/** Number of adapters that one transaction reads. */
 const BATCH = 1000;
 
 interface RollbackDependencies {
@@ -16,7 +16,10 @@ interface RollbackDependencies {
   readonly batch?: number;
 }
 
-/** Takes back what a rollout has published, for all tenants: only the operator does. A tenant reads what it has done to its adapters. */
+/**
+ * Creates the service that takes back the publications of a rollout. Only the operator may roll back, for all tenants;
+ * a tenant can read the effect on its own adapters.
+ */
 export function createRollbackService({ db, batch = BATCH }: RollbackDependencies) {
   const get = async (rolloutId: string, scope: string | null = null): Promise<RolloutRollback> => {
     const row = scope === null ? await repository.find(db, rolloutId) : await repository.findOf(db, rolloutId, scope);
@@ -34,8 +37,8 @@ export function createRollbackService({ db, batch = BATCH }: RollbackDependencie
     get,
 
     /**
-     * Rolls a rollout back that has ended. Doing so again changes nothing, except that it goes on where an interrupted one ended, and
-     * begins anew where a version of the rollout has become current since.
+     * Rolls back a rollout that has ended. Repeating it changes nothing, except that it continues an interrupted
+     * rollback and starts over if a version of the rollout has become current since.
      * @throws AppError 404, 409 `rollout_not_ended`
      */
     async rollBack(rolloutId: string, recordChange: RecordChange = unrecorded): Promise<RolloutRollback> {
@@ -52,7 +55,7 @@ async function request(tx: Transaction, rolloutId: string, recordChange: RecordC
   if (rollout.finished_at === null) throw notEnded(rolloutId, rollout.state);
   const earlier = await repository.find(tx, rolloutId);
   if (earlier?.finishedAt === null) return;
-  // A job that was tried again may have published since, or somebody has moved adapters forward again.
+  // A retried job may have published since, or somebody has made a version of the rollout current again.
   if (earlier !== null && !(await repository.isCurrentSomewhere(tx, rolloutId))) return;
   await repository.begin(tx, rolloutId);
   await recordEvent(tx, { tenantId: null, type: 'rollout.rolling_back', subjectId: rolloutId, data: {} });
@@ -61,15 +64,18 @@ async function request(tx: Transaction, rolloutId: string, recordChange: RecordC
 }
 
 /**
- * Goes through the adapters for which a rollout has published, in batches that each commit with their events. If the process dies in
- * between, the next call goes on after the last batch. Two at once take turns.
+ * Rolls back the adapters for which a rollout has published, in batches that each commit with their events. If the
+ * process dies in between, the next call continues after the last batch. Concurrent calls take turns.
  */
 async function rollBackInBatches({ db, batch }: Required<RollbackDependencies>, rolloutId: string): Promise<void> {
   let goesOn = true;
   while (goesOn) goesOn = await withTransaction(db, (tx) => rollBackBatch(tx, rolloutId, batch));
 }
 
-/** @returns whether a batch follows */
+/**
+ * Rolls back one batch.
+ * @returns whether a batch follows
+ */
 async function rollBackBatch(tx: Transaction, rolloutId: string, limit: number): Promise<boolean> {
   const place = await repository.lock(tx, rolloutId);
   if (place === null) return false;
@@ -114,7 +120,7 @@ async function recordEnd(tx: Transaction, rolloutId: string): Promise<void> {
   await recordEvent(tx, { tenantId: null, type: 'rollout.rolled_back', subjectId: rolloutId, data });
 }
 
-/** Lets the sweeper go on with rollbacks that a dead process has left. They need no queue. */
+/** Recovery source that continues rollbacks of a dead process. Rollbacks need no queue. */
 export function rollbackRecoverySource({ db, batch = BATCH }: RollbackDependencies): RecoverySource {
   return {
     queue: 'rollouts',
@@ -130,7 +136,8 @@ export function rollbackRecoverySource({ db, batch = BATCH }: RollbackDependenci
 function notEnded(id: string, state: string) {
   const message =
     state === 'cancelled' || state === 'failed'
-      ? `rollout ${id} is ${state}, and its jobs are still being cancelled: roll it back when its \`finished_at\` is set`
+      ? `rollout ${id} is ${state}, and its jobs are still being cancelled: ` +
+        'roll it back when its `finished_at` is set'
       : `rollout ${id} is ${state}, and may still publish: wait for its end, or cancel it first`;
   return conflict('rollout_not_ended', message);
 }

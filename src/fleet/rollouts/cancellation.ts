@@ -7,17 +7,17 @@ import { withTransaction, type Database } from '../../platform/database/database
 const BATCH = 1000;
 
 interface Batch {
-  /** Jobs that were waiting in the queue. */
+  /** Cancelled jobs that were waiting in the queue. */
   queued: string[];
-  /** The last job; null if no batch follows. */
+  /** Last job of the batch; null if no batch follows. */
   last: string | null;
 }
 
 /**
- * Cancels the jobs of a rollout that was cancelled or has failed, in batches that each commit, so that no transaction holds up a
- * large fleet. If the process dies in between, the next call goes on; workers claim none of the jobs meanwhile. The end of the
- * last batch sets the rollout's `finished_at`.
- * @param onBatch gets the jobs of each batch that were waiting in the queue, while the next one is cancelled
+ * Cancels the jobs of a cancelled or failed rollout, in batches that each commit, so that no transaction blocks a large
+ * fleet. If the process dies in between, the next call continues; workers claim none of the jobs meanwhile. The last
+ * batch sets the rollout's `finished_at`.
+ * @param onBatch receives the jobs of each batch that were waiting in the queue, while the next batch is cancelled
  */
 export async function cancelInBatches(
   db: Database,

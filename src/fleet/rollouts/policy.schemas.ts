@@ -6,7 +6,7 @@ import { Id, requestedTime, Strategy, used } from '../../platform/contract/schem
 
 const Share = (description: string) => Type.Optional(Type.Number({ minimum: 0, maximum: 1, description }));
 
-/** More would limit nothing: no fleet has as many workers. */
+/** A larger limit has no effect: no fleet has as many workers. */
 const MAX_CONCURRENCY = 100_000;
 
 const Wave = Type.Union(
@@ -29,7 +29,8 @@ const Wave = Type.Union(
       {
         label: labelsOf({
           description:
-            'The adapters with all of these labels that are in no wave before; without any, all of them. Tenants see none of the labels.',
+            'The adapters with all of these labels that are in no wave before; without any, all of them. Tenants ' +
+            'see none of the labels.',
         }),
       },
       { title: 'WaveByLabels', additionalProperties: false, description: 'A wave of the adapters with some labels.' },
@@ -44,8 +45,10 @@ const PauseIf = Type.Object(
     metric_drop: Type.Optional(
       Type.Number({
         description:
-          'Pause if the published versions of a wave are worse than those before them by more than this on average. Adapters whose ' +
-          'metric is the loss do not count. On prompts alone, disagreement with the version that answers them counts as worse.',
+          'Pause if the published versions of a wave are worse than those before them by more than this on ' +
+          'average. Adapters whose ' +
+          'metric is the loss do not count. On prompts alone, disagreement with the version that answers them ' +
+          'counts as worse.',
       }),
     ),
     negative_flips: Share(
@@ -87,7 +90,8 @@ const Approve = Type.Union(
     title: 'WaveApproval',
     default: 'auto',
     description:
-      'Each wave after the first waits until it is approved: with `manual` by the operator, with a `url` by the answer from there as well.',
+      'Each wave after the first waits until it is approved: with `manual` by the operator, with a `url` by the ' +
+      'answer from there as well.',
   },
 );
 
@@ -109,12 +113,13 @@ const Selection = Type.Object(
     title: 'RolloutSelection',
     additionalProperties: false,
     description:
-      'Which adapters the rollout takes, of those that it would take without this: those that `tenants` or `adapters` names, and of ' +
+      'Which adapters the rollout takes, of those that it would take without this: those that `tenants` or ' +
+      '`adapters` names, and of ' +
       'them those with the `labels`. Another rollout takes the others later. Only the operator sees it.',
   },
 );
 
-/** How a rollout is steered. */
+/** Policy of a rollout. */
 export const RolloutPolicy = Type.Object(
   {
     selection: Type.Optional(Selection),
@@ -122,7 +127,8 @@ export const RolloutPolicy = Type.Object(
       Type.Array(Wave, {
         maxItems: 20,
         description:
-          'The waves by size or label, the canary first; all other adapters are the last wave. Jobs of a wave are `held` until the wave ' +
+          'The waves by size or label, the canary first; all other adapters are the last wave. Jobs of a wave ' +
+          'are `held` until the wave ' +
           'before has ended. Without it, all adapters are one wave.',
       }),
     ),
@@ -132,7 +138,8 @@ export const RolloutPolicy = Type.Object(
       Type.Enum(PRIORITIES, {
         title: 'RolloutPriority',
         description:
-          'Jobs of a rollout that is `high` begin before those of all that are `normal`, as it is by default, and these before those ' +
+          'Jobs of a rollout that is `high` begin before those of all that are `normal`, as it is by default, ' +
+          'and these before those ' +
           'that are `low`.',
       }),
     ),
@@ -146,7 +153,8 @@ export const RolloutPolicy = Type.Object(
     ),
     deadline: Type.Optional(
       requestedTime(
-        'When all adapters should be carried over. Of one tenant, jobs with an earlier deadline begin first. When it passes before ' +
+        'When all adapters should be carried over. Of one tenant, jobs with an earlier deadline begin first. ' +
+          'When it passes before ' +
           'that, the event `rollout.deadline_missed` says so, and the rollout goes on.',
       ),
     ),
@@ -154,7 +162,8 @@ export const RolloutPolicy = Type.Object(
       Type.Number({
         exclusiveMinimum: 0,
         description:
-          'Pause when the jobs of the rollout have held devices for more seconds than this. Each resumption gives it as many again.',
+          'Pause when the jobs of the rollout have held devices for more seconds than this. Each resumption ' +
+          'gives it as many again.',
       }),
     ),
     strategy: Type.Optional(
@@ -172,8 +181,10 @@ export const RolloutPolicy = Type.Object(
         title: 'SupersedeMode',
         default: 'finish',
         description:
-          'What becomes of jobs that workers run in rollouts to older versions, for adapters that this rollout takes. `finish`: they ' +
-          'end, and the jobs of this rollout wait for them. `stop`: they are cancelled. Jobs that no worker runs are cancelled in any case.',
+          'What becomes of jobs that workers run in rollouts to older versions, for adapters that this rollout ' +
+          'takes. `finish`: they ' +
+          'end, and the jobs of this rollout wait for them. `stop`: they are cancelled. Jobs that no worker runs ' +
+          'are cancelled in any case.',
       }),
     ),
     provisional: Type.Optional(
@@ -181,8 +192,10 @@ export const RolloutPolicy = Type.Object(
         title: 'ProvisionalMode',
         default: 'none',
         description:
-          'Gives every adapter a version for the new base before any job begins that needs data: `revert` undoes the change of the base as far as ' +
-          'the rank reaches, `reuse` copies the adapter. Nobody measures it. It is marked as `provisional`, current only until a version is ' +
+          'Gives every adapter a version for the new base before any job begins that needs data: `revert` undoes ' +
+          'the change of the base as far as ' +
+          'the rank reaches, `reuse` copies the adapter. Nobody measures it. It is marked as `provisional`, ' +
+          'current only until a version is ' +
           'published, and never the latest version.',
       }),
     ),
@@ -191,7 +204,8 @@ export const RolloutPolicy = Type.Object(
         title: 'LateAdapters',
         default: 'next',
         description:
-          'What becomes of adapters that are imported for an older version while the rollout goes on. `join`: they get a job in it. ' +
+          'What becomes of adapters that are imported for an older version while the rollout goes on. `join`: ' +
+          'they get a job in it. ' +
           '`next`: the next rollout takes them.',
       }),
     ),
@@ -204,7 +218,7 @@ export const RolloutPolicy = Type.Object(
 );
 export type RolloutPolicy = Static<typeof RolloutPolicy>;
 
-/** A policy as tenants see it: that a wave waits for somebody, but not for whom. */
+/** Policy as tenants see it: it shows that a wave waits for an approval, but not the address that gives it. */
 export function withoutAddress<P extends Pick<RolloutPolicy, 'approve'>>(policy: P): P {
   return typeof policy.approve === 'object' ? { ...policy, approve: 'manual' } : policy;
 }

@@ -9,8 +9,6 @@ import { createRolloutRepository, type RolloutRow } from './rollout.repository.t
 import { UNPLANNED_ROLLOUT_STATES } from './rollout.states.ts';
 import { successionRepository } from './succession/succession.repository.ts';
 
-export type RolloutLifecycle = ReturnType<typeof createRolloutLifecycle>;
-
 interface RolloutLifecycleDependencies {
   readonly db: Database;
   readonly quotas?: QuotaLimits;
@@ -18,16 +16,43 @@ interface RolloutLifecycleDependencies {
   readonly pageSize?: number;
 }
 
-/** What a worker does to a rollout's row. Every change is a conditional update with its event, in one transaction. */
-export function createRolloutLifecycle({ db, quotas = NO_QUOTAS, pageSize }: RolloutLifecycleDependencies) {
+/**
+ * Changes that a worker makes to a rollout's row. Every change is a conditional update with its event, in one
+ * transaction.
+ */
+export interface RolloutLifecycle {
+  /**
+   * Begins the analysis, or takes it over from a worker that has died. Null if the rollout is not, or no longer, to be
+   * analyzed.
+   */
+  beginAnalysis(id: string): Promise<RolloutRow | null>;
+  /**
+   * Excludes the running analysis from the count of attempts, because the worker is shutting down or its machine fails.
+   * `error` is the reason why the rollout waits; null for a shutdown.
+   */
+  excuse(id: string, error: Prisma.InputJsonObject | null): Promise<number>;
+  /** Base model versions that adapters come from, including those that older rollouts are still carrying them to. */
+  oldVersions(rollout: Omit<RolloutToPlan, 'id'>): Promise<string[]>;
+  /** Whether the rollout is still being analyzed; false after a cancellation. */
+  isAnalyzing(id: string): Promise<boolean>;
+  /**
+   * Fails a rollout before all of its jobs are planned, and cancels the planned ones. False if it is no longer being
+   * analyzed.
+   */
+  fail(id: string, error: Prisma.InputJsonObject): Promise<boolean>;
+  /** Plans the jobs of a rollout that is being analyzed; see {@link planInPages}. */
+  plan(rollout: RolloutToPlan, refusals: Refusals, onPlanned?: OnPlanned): Promise<number | null>;
+}
+
+export function createRolloutLifecycle({
+  db,
+  quotas = NO_QUOTAS,
+  pageSize,
+}: RolloutLifecycleDependencies): RolloutLifecycle {
   const rollouts = createRolloutRepository(db);
   const jobRooms = createJobRooms({ db, defaults: quotas });
 
   return {
-    /**
-     * Begins the analysis, or takes over the one of a worker that has died. Null if the rollout is not to be analyzed,
-     * or no longer.
-     */
     beginAnalysis: (id: string): Promise<RolloutRow | null> =>
       withTransaction(db, async (tx) => {
         if (await rollouts.move(tx, id, { from: ['planning'], next: 'analyzing' })) {
@@ -39,26 +64,16 @@ export function createRolloutLifecycle({ db, quotas = NO_QUOTAS, pageSize }: Rol
         return row?.state === 'analyzing' ? row : null;
       }),
 
-    /**
-     * Does not count the running analysis, which ends because the worker stops or its machine fails. `error` says why the
-     * rollout waits; it is null if the worker only stops.
-     */
     excuse: (id: string, error: Prisma.InputJsonObject | null): Promise<number> =>
       withTransaction(db, (tx) => rollouts.excuseAnalysis(tx, id, error)),
 
-    /** The base model versions that adapters come from, also those that they are still being carried over to. */
     oldVersions: async (rollout: Omit<RolloutToPlan, 'id'>): Promise<string[]> => {
       const found = await planningRepository.oldVersions(db, fleetOf(rollout));
       return [...new Set([...found, ...(await successionRepository.versionsOnTheWay(db, rollout.baseModelVersionId))])];
     },
 
-    /** Whether the rollout is still being analyzed. It is not after its cancellation. */
     isAnalyzing: async (id: string): Promise<boolean> => (await rollouts.find(id))?.state === 'analyzing',
 
-    /**
-     * Fails a rollout before all of its jobs are planned, and cancels those that are. False if it is no longer being
-     * analyzed.
-     */
     fail: async (id: string, error: Prisma.InputJsonObject): Promise<boolean> => {
       const failed = await withTransaction(db, async (tx) => {
         const moved = await rollouts.move(tx, id, { from: UNPLANNED_ROLLOUT_STATES, next: 'failed', error });
@@ -69,7 +84,6 @@ export function createRolloutLifecycle({ db, quotas = NO_QUOTAS, pageSize }: Rol
       return failed;
     },
 
-    /** Plans the jobs of a rollout that is being analyzed, as {@link planInPages} says. */
     plan: (
       rollout: RolloutToPlan,
       refusals: Refusals,

@@ -5,14 +5,17 @@ import { withoutAddress } from './policy.schemas.ts';
 import type { CountRow, EvolutionRow, RolloutRow, SummaryRow } from './rollout.repository.ts';
 import type { Rollout, RolloutOptions } from './rollout.schemas.ts';
 
-/** What an answer shows of other tables. Counts and summary are already confined to what the caller may see. */
+/** Data of other tables for the answer. Counts and summary are already confined to the caller's view. */
 export interface RolloutParts {
   readonly counts: readonly CountRow[];
   readonly summary: SummaryRow | undefined;
   readonly evolutions: readonly EvolutionRow[];
 }
 
-/** @param scope the tenant to which the caller is confined, or null for the operator */
+/**
+ * Builds the answer for a rollout.
+ * @param scope the tenant to which the caller is confined, or null for the operator
+ */
 export function toRollout(
   row: RolloutRow,
   { counts, summary, evolutions }: RolloutParts,
@@ -57,7 +60,10 @@ export function toRollout(
   };
 }
 
-/** A selection names other tenants, their adapters and their labels, a wave may name labels too, and who approves has an address. */
+/**
+ * Hides from tenants the selection, which names other tenants with their adapters and labels, the labels of waves, and
+ * the address that approves.
+ */
 function showOptions(options: RolloutOptions, scope: string | null): RolloutOptions {
   if (scope === null || options.policy === undefined) return options;
   const { selection: _selection, waves, ...policy } = options.policy;
@@ -65,7 +71,9 @@ function showOptions(options: RolloutOptions, scope: string | null): RolloutOpti
   return { ...options, policy: withoutAddress({ ...policy, ...(shown !== undefined && { waves: shown }) }) };
 }
 
-/** What its policy was judged by is of the jobs of all tenants, so a tenant is only told that it was that. */
+/**
+ * Hides the figures of a pause from tenants, because they cover the jobs of all tenants. A tenant only sees the reason.
+ */
 function showReason(reason: Rollout['paused_reason'], scope: string | null): Rollout['paused_reason'] {
   if (reason === null || reason.code === 'requested' || scope === null) return reason;
   const isRefused = reason.code === 'approval_refused';
@@ -77,7 +85,7 @@ function showReason(reason: Rollout['paused_reason'], scope: string | null): Rol
 
 function wavesOf({ options, wave, waveLimits, awaitingApproval }: RolloutRow): Rollout['waves'] {
   if ((options as RolloutOptions).policy === undefined) return null;
-  // Prisma has no lists that can be null: a query in SQL gives null, and one of its own an empty list.
+  // Prisma has no nullable lists: a raw query returns null, and Prisma's own query an empty list.
   const limits = waveLimits as string[] | null;
   return { released: wave, total: (limits?.length ?? 0) + 1, awaiting_approval: awaitingApproval };
 }

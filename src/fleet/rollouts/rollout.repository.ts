@@ -19,7 +19,7 @@ const FIELDS = Object.keys(Prisma.RolloutScalarFieldEnum);
 
 export type RolloutRow = Prisma.RolloutGetPayload<{ include: typeof SHOWN }>;
 
-/** What rollouts are sorted by. */
+/** Columns that rollouts can be sorted by. */
 export const ROLLOUT_SORTS: SortColumns<RolloutRow> = { accepted: null };
 
 export interface CountRow {
@@ -27,9 +27,9 @@ export interface CountRow {
   kind: 'adaptation' | 'control';
   state: string;
   count: number;
-  /** How many of them still run or are refined. */
+  /** Number of jobs that still run or are refined. */
   unfinished: number;
-  /** How often these counts, or a time to readiness among them, have changed. */
+  /** Number of times that these counts, or a time to readiness among the jobs, have changed. */
   changes: number;
 }
 
@@ -40,7 +40,7 @@ export interface SummaryRow {
   median_speedup: number | null;
 }
 
-/** The evolution between two base model versions. `advice` is what the analysis has stored. */
+/** Evolution between two base model versions. `advice` is stored by the analysis. */
 export interface EvolutionRow {
   old_base_model_version_id: string;
   state: 'pending' | 'ready' | 'failed';
@@ -49,11 +49,11 @@ export interface EvolutionRow {
   differences: { field: string; old: unknown; new: unknown }[] | null;
 }
 
-/** A rollout with what its answer shows of other tables. */
+/** A rollout with the rows of other tables that its answer shows. */
 export interface ShownRollout extends RolloutRow {
-  /** The number of jobs by kind and state. A state that has been left counts zero. */
+  /** Number of jobs by kind and state. A state that all jobs have left counts zero. */
   counts: CountRow[];
-  /** The evolutions to its version, without the large figures of every module. */
+  /** Evolutions to the rollout's version, without the large figures of every module. */
   evolutions: EvolutionRow[];
 }
 
@@ -61,7 +61,7 @@ interface NewRollout {
   id: string;
   baseModelVersionId: string;
   options: StoredOptions;
-  /** That of its policy. */
+  /** Deadline of the policy. */
   deadline: Date | null;
   traceparent: string | null;
 }
@@ -73,10 +73,11 @@ export interface RolloutMove {
 }
 
 /**
- * How many times the time of the adaptation `j` its control `c` took, both without the wait in the queue and what was held. Null unless
- * both were ready.
+ * Speed-up of the adaptation `j` over its control `c`: the ratio of their times without the wait in the queue and the
+ * time held. Null unless both are ready.
  */
-export const SPEEDUP = Prisma.sql`(c.ttr_ms - c.queue_wait_ms - c.held_ms) / NULLIF(j.ttr_ms - j.queue_wait_ms - j.held_ms, 0)`;
+export const SPEEDUP = Prisma.sql`(c.ttr_ms - c.queue_wait_ms - c.held_ms)
+  / NULLIF(j.ttr_ms - j.queue_wait_ms - j.held_ms, 0)`;
 
 export function createRolloutRepository(db: Queryable) {
   return {
@@ -85,7 +86,7 @@ export function createRolloutRepository(db: Queryable) {
     find: (id: string, tx: Queryable = db): Promise<RolloutRow | null> =>
       tx.rollout.findUnique({ where: { id }, include: SHOWN }),
 
-    /** A rollout with all that its answer shows, as one tenant or, if that is null, as the operator sees it. */
+    /** A rollout with all that its answer shows, as seen by one tenant or, if `tenantId` is null, by the operator. */
     async shown(id: string, tenantId: string | null): Promise<ShownRollout | null> {
       const [row] = await shown(db, Prisma.sql`SELECT * FROM rollouts WHERE id = ${id}`, { tenantId });
       return row ?? null;
@@ -97,7 +98,7 @@ export function createRolloutRepository(db: Queryable) {
     baseModelVersionExists: async (id: string, tx: Queryable = db) =>
       (await tx.baseModelVersion.count({ where: { id } })) > 0,
 
-    /** The policy of the base model for rollouts that name none. */
+    /** Policy of the base model for rollouts that name none. */
     async defaultPolicy(baseModelVersionId: string, tx: Queryable = db): Promise<RolloutPolicy | null> {
       const { baseModel } = await tx.baseModelVersion.findUniqueOrThrow({
         where: { id: baseModelVersionId },
@@ -106,7 +107,7 @@ export function createRolloutRepository(db: Queryable) {
       return baseModel.policy as RolloutPolicy | null;
     },
 
-    /** A rollout of the same version that has not ended, or whose jobs are still being cancelled. */
+    /** Rollout to the same version that has not ended, or whose jobs are still being cancelled. */
     liveRollout: (baseModelVersionId: string, tx: Queryable = db) =>
       tx.rollout.findFirst({
         where: {
@@ -129,8 +130,8 @@ export function createRolloutRepository(db: Queryable) {
     },
 
     /**
-     * Moves a rollout to the state `next` if it is in one of the states `from`. True if it was. A cancelled or failed one is
-     * finished when its jobs are cancelled too.
+     * Moves a rollout to the state `next` if it is in one of the states `from`; true if it was. A cancelled or failed
+     * rollout is finished once its jobs are cancelled too.
      */
     async move(tx: Transaction, id: string, { from, next, error = null }: RolloutMove): Promise<boolean> {
       const count = await tx.$executeRaw`
@@ -156,13 +157,13 @@ export function createRolloutRepository(db: Queryable) {
         select: { id: true },
       }),
 
-    /** Counts the beginning of an analysis. */
+    /** Counts the start of an analysis. */
     countAnalysis: (tx: Transaction, id: string) =>
       tx.$executeRaw`
         UPDATE rollouts SET attempt = attempt + 1, error = NULL, updated_at = clock_timestamp()
         WHERE id = ${id} AND state = 'analyzing'`,
 
-    /** Does not count the last beginning, and says why the rollout waits. */
+    /** Takes back the count of the last analysis and stores why the rollout waits. */
     excuseAnalysis: (tx: Transaction, id: string, error: Prisma.InputJsonObject | null) =>
       tx.$executeRaw`
         UPDATE rollouts SET excused_attempts = excused_attempts + 1, updated_at = clock_timestamp(),
@@ -170,8 +171,9 @@ export function createRolloutRepository(db: Queryable) {
         WHERE id = ${id} AND state = 'analyzing'`,
 
     /**
-     * What a rollout's answer depends on, as a text that differs after each change of it; null if it does not exist. Nobody is shown
-     * it, so it is read without the transaction that confines a tenant, which takes three times as long.
+     * Version of a rollout's answer, as a text that differs after each change; null if the rollout does not exist. The
+     * text is never shown to anyone, so it is read without the transaction that confines a tenant, which would take
+     * three times as long.
      */
     async version(id: string, tenantId: string | null): Promise<string | null> {
       const statement = Prisma.sql`SELECT ${versionOf(tenantId)} AS version FROM rollouts r WHERE r.id = ${id}`;
@@ -179,7 +181,7 @@ export function createRolloutRepository(db: Queryable) {
       return row?.version ?? null;
     },
 
-    /** The same of a page. */
+    /** Version of a page of rollouts, read like {@link version}. */
     async pageVersion(query: RolloutQuery, tenantId: string | null): Promise<string> {
       const page = await pageOf(unconfined(db), 'id, xmin, base_model_version_id', query);
       const statement = Prisma.sql`
@@ -188,7 +190,7 @@ export function createRolloutRepository(db: Queryable) {
       return row?.version ?? '';
     },
 
-    /** The figures of rollouts, for one tenant or for all. */
+    /** Summary figures of rollouts, for one tenant or for all. */
     summaries: (rolloutIds: readonly string[], tenantId: string | null) =>
       readRows<SummaryRow>(
         db,
@@ -226,7 +228,7 @@ export function createRolloutRepository(db: Queryable) {
   };
 }
 
-/** The rollouts of a query in SQL, in its order, with what answers show of other tables. */
+/** Reads rollouts in the order of the query, with the data of other tables that answers show. */
 function shown(
   db: Queryable,
   rollouts: Prisma.Sql,
@@ -251,7 +253,7 @@ function shown(
   return readRows(db, statement);
 }
 
-/** One page of rollouts, and one rollout more. */
+/** One page of rollouts plus one extra row. */
 async function pageOf(
   db: Queryable,
   columns: '*' | 'id, xmin, base_model_version_id',
@@ -267,7 +269,7 @@ async function pageOf(
     ORDER BY ${sorting.orderBy()} LIMIT ${sorting.take}`;
 }
 
-/** The identifier of a base model, by it or by its name; empty if there is none. */
+/** Identifier of a base model, given its identifier or name; empty if there is none. */
 async function baseModelIdOf(reference: string, tx: Queryable): Promise<string> {
   const [row] = await tx.$queryRaw<{ id: string }[]>`
     SELECT id FROM base_models WHERE id = ${reference} OR name = ${reference} ORDER BY id = ${reference} DESC LIMIT 1`;
@@ -275,10 +277,11 @@ async function baseModelIdOf(reference: string, tx: Queryable): Promise<string> 
 }
 
 function ofBaseModel(id: string): Prisma.Sql {
-  return Prisma.sql`AND base_model_version_id IN (SELECT v.id FROM base_model_versions v WHERE v.base_model_id = ${id})`;
+  return Prisma.sql`AND base_model_version_id IN (
+    SELECT v.id FROM base_model_versions v WHERE v.base_model_id = ${id})`;
 }
 
-/** The counts of all tenants' jobs or of one tenant's. */
+/** Counts of the jobs of all tenants or of one. */
 function countsOf(tenantId: string | null): Prisma.Sql {
   return tenantId === null
     ? Prisma.sql`rollout_counts`
@@ -286,8 +289,8 @@ function countsOf(tenantId: string | null): Prisma.Sql {
 }
 
 /**
- * What the answer of the rollout `r` depends on: its row, the counts of its jobs, and the evolutions to its version. `xmin` is the
- * transaction that wrote a row, so it differs after each update.
+ * Version of the answer for the rollout `r`: its row, the counts of its jobs, and the evolutions to its version. `xmin`
+ * is the transaction that wrote a row, so it differs after each update.
  */
 function versionOf(tenantId: string | null): Prisma.Sql {
   return Prisma.sql`concat_ws('/', r.xmin,

@@ -21,12 +21,15 @@ import { RolloutPolicy } from './policy.schemas.ts';
 import { ROLLOUT_STATES } from './rollout.states.ts';
 
 /**
- * What an option is that neither the rollout nor its policy says. The schema has no defaults for them, because a request would be filled
- * with these, and nobody could tell them from what was asked for.
+ * Defaults of options that neither the rollout nor its policy sets. They are not in the schema, because validation
+ * would fill them into a request, where they could not be told from values that the client sent.
  */
 const LAST_DEFAULTS = { strategy: 'auto', control: 'none', control_fraction: 0.5 } as const;
 
-/** The options of a rollout: those of every job, and those that plan the fleet. @param table the job options */
+/**
+ * Options of a rollout: those of every job, and those that plan the fleet.
+ * @param table the job options
+ */
 export function rolloutOptions(table: Type.TObject = JobOptions) {
   const options = optionalJobOptions(table).properties;
   const { description: help } = JobOptions.properties.strategy as { description?: string };
@@ -44,7 +47,8 @@ export function rolloutOptions(table: Type.TObject = JobOptions) {
         Type.Enum(['none', 'sample', 'all'] as const, {
           title: 'ControlMode',
           description:
-            'Which adapters are also trained from scratch, after all others, so that the speed-up is measured. Without it, `sample` ' +
+            'Which adapters are also trained from scratch, after all others, so that the speed-up is measured. ' +
+            'Without it, `sample` ' +
             'where the policy has a `control_fraction`, and else `none`.',
         }),
       ),
@@ -71,7 +75,7 @@ export type RolloutOptions = GivenJobOptions & {
   readonly policy?: RolloutPolicy;
 };
 
-/** The options that a rollout's row stores: all defaults that depend on nothing else are filled in. */
+/** Options as a rollout's row stores them, with every default filled in that depends on nothing else. */
 export type StoredOptions = RolloutOptions &
   Required<Pick<RolloutOptions, 'strategy' | 'control' | 'control_fraction' | 'seed'>>;
 
@@ -79,7 +83,10 @@ export function withDefaults(options: RolloutOptions): StoredOptions {
   return Value.Default(RolloutOptions, { ...LAST_DEFAULTS, ...options }) as StoredOptions;
 }
 
-/** Options with a policy. What both say, the options decide; only these keep it, so that nothing is said twice. */
+/**
+ * Merges a policy into options. Where both set a value, that of the options wins, and only the options keep it, so that
+ * no value is stored twice.
+ */
 export function withPolicy(options: RolloutOptions, policy: RolloutPolicy): RolloutOptions {
   const { strategy, control_fraction: fraction, ...rest } = policy;
   const sample = fraction === undefined ? {} : ({ control: 'sample', control_fraction: fraction } as const);
@@ -106,7 +113,8 @@ const Summary = Type.Object(
     median_speedup: Nullable(
       Type.Number({
         description:
-          'Median of the time of a control divided by the time of its adapter, both without the wait in the queue and the time for ' +
+          'Median of the time of a control divided by the time of its adapter, both without the wait in the ' +
+          'queue and the time for ' +
           'which they were held.',
       }),
     ),
@@ -117,8 +125,10 @@ const Summary = Type.Object(
 export const RolloutStateName = Type.Enum(ROLLOUT_STATES, {
   title: 'RolloutState',
   description:
-    'planning: waiting for a worker. analyzing: files are verified, the evolutions computed and the jobs planned, the first ' +
-    'of which may run meanwhile. adapting: all jobs are planned, and run. paused: nothing is begun, and it goes on when it is ' +
+    'planning: waiting for a worker. analyzing: files are verified, the evolutions computed and the jobs ' +
+    'planned, the first ' +
+    'of which may run meanwhile. adapting: all jobs are planned, and run. paused: nothing is begun, and it goes ' +
+    'on when it is ' +
     'resumed. ' +
     'completed: all jobs have ended, and what their adapters are compared with is measured. failed: see `error`.',
 });
@@ -146,7 +156,8 @@ export const Rollout = Type.Object(
     fetches: Nullable(
       Type.Array(RolloutFetch, {
         description:
-          'How far the last analysis has fetched bases that come from a hub or a bucket. Null where it found them all on its worker, and ' +
+          'How far the last analysis has fetched bases that come from a hub or a bucket. Null where it found ' +
+          'them all on its worker, and ' +
           'for tenants.',
       }),
     ),
@@ -161,7 +172,8 @@ export const Rollout = Type.Object(
     superseded_by: Nullable(
       Id(
         'rollout',
-        'The last rollout to a newer version that has taken adapters of this one. Their jobs have ended as `cancelled` with the error ' +
+        'The last rollout to a newer version that has taken adapters of this one. Their jobs have ended as ' +
+          '`cancelled` with the error ' +
           '`superseded`, or run to their end; the other adapters are carried over as before.',
       ),
     ),
@@ -181,9 +193,12 @@ export const Rollout = Type.Object(
     left_out: Nullable(
       Type.Record(Type.String(), Type.Integer(), {
         description:
-          'Number of adapters of the base model that it does not take, by reason, as it was when the planning began: `no_version` (there is ' +
-          'nothing to carry over), `carried_over` (it has a version for this base model version), `not_selected` (by the policy) and ' +
-          '`pinned` (to another version, by its tenant). Each adapter counts for the first of these. Null until then, and for tenants.',
+          'Number of adapters of the base model that it does not take, by reason, as it was when the planning ' +
+          'began: `no_version` (there is ' +
+          'nothing to carry over), `carried_over` (it has a version for this base model version), `not_selected` ' +
+          '(by the policy) and ' +
+          '`pinned` (to another version, by its tenant). Each adapter counts for the first of these. Null until ' +
+          'then, and for tenants.',
       }),
     ),
     jobs: countsOf('adaptation jobs'),
@@ -199,7 +214,8 @@ export const Rollout = Type.Object(
       Type.String({
         format: 'date-time',
         description:
-          'When its rollback has ended: `GET …/rollback` says what it has done. Null where nobody has rolled it back, and until a ' +
+          'When its rollback has ended: `GET …/rollback` says what it has done. Null where nobody has rolled it ' +
+          'back, and until a ' +
           'rollback has ended.',
       }),
     ),

@@ -41,15 +41,43 @@ import { SummaryCache } from './summary-cache.ts';
 interface RolloutServiceDependencies {
   db: Database;
   producer: JobProducer;
-  /** Outlives the service where there is one for each request. */
+  /** Cache of summaries. Pass one that outlives the service where a service is created per request. */
   summaries?: SummaryCache;
 }
 
 /**
- * In all methods `scope` is the tenant to which the caller is confined, or null for the operator. Every tenant sees
- * every rollout, but only its own jobs in it.
+ * Rollouts as the API shows and changes them. In all methods `scope` is the tenant to which the caller is confined, or
+ * null for the operator. Every tenant sees every rollout, but only its own jobs in it.
  */
-export function createRolloutService({ db, producer, summaries = new SummaryCache() }: RolloutServiceDependencies) {
+export interface RolloutService {
+  /** @throws AppError 404 */
+  get(id: string, scope: string | null): Promise<Rollout>;
+  /** Version of the answer of {@link get}, at a fraction of its cost; null if the rollout does not exist. */
+  version(id: string, scope: string | null): Promise<string | null>;
+  /** Version of the answer of {@link list}. */
+  pageVersion(query: RolloutQuery, scope: string | null): Promise<string>;
+  /** @throws AppError 422 `base_model_version_not_found`, 409 `rollout_exists` */
+  create(request: CreateRollout, record?: RecordAnswer<Rollout>): Promise<Rollout>;
+  list(query: RolloutQuery, scope: string | null): Promise<Page<Rollout>>;
+  /** Stops a rollout and its jobs until it is resumed. @throws AppError 404, 409 `rollout_ended` */
+  pause(id: string, recordChange?: RecordChange): Promise<Rollout>;
+  /** Resumes a paused rollout. @throws AppError 404, 409 `rollout_ended` */
+  resume(id: string, recordChange?: RecordChange): Promise<Rollout>;
+  /** Releases a wave that waits for an approval. @throws AppError 404, 409 */
+  approve(id: string, wave: number, recordChange?: RecordChange): Promise<Rollout>;
+  /**
+   * Ends a rollout and its jobs, waiting or running. Cancelling it again changes nothing, except that it continues an
+   * interrupted cancellation.
+   * @throws AppError 404, 409
+   */
+  cancel(id: string, recordChange?: RecordChange): Promise<Rollout>;
+}
+
+export function createRolloutService({
+  db,
+  producer,
+  summaries = new SummaryCache(),
+}: RolloutServiceDependencies): RolloutService {
   const rollouts = createRolloutRepository(db);
   const show = async (rows: readonly ShownRollout[], scope: string | null): Promise<Rollout[]> => {
     const ids = rows.map((row) => row.id);
@@ -69,13 +97,10 @@ export function createRolloutService({ db, producer, summaries = new SummaryCach
   return {
     get,
 
-    /** What the answer of {@link get} depends on, without what it costs; null if the rollout does not exist. */
     version: (id: string, scope: string | null): Promise<string | null> => rollouts.version(id, scope),
 
-    /** The same for {@link list}. */
     pageVersion: (query: RolloutQuery, scope: string | null): Promise<string> => rollouts.pageVersion(query, scope),
 
-    /** @throws AppError 422 `base_model_version_not_found`, 409 `rollout_exists` */
     async create(
       { base_model_version_id: baseModelVersionId, options }: CreateRollout,
       record: RecordAnswer<Rollout> = unrecorded,
@@ -95,29 +120,21 @@ export function createRolloutService({ db, producer, summaries = new SummaryCach
       return { data: await show(page.data, scope), next_cursor: page.next_cursor };
     },
 
-    /** Stops a rollout and its jobs until it is resumed. @throws AppError 404, 409 `rollout_ended` */
     async pause(id: string, recordChange: RecordChange = unrecorded): Promise<Rollout> {
       await pauseRollout({ db, producer }, id, recordChange);
       return get(id, null);
     },
 
-    /** Lets a paused rollout go on. @throws AppError 404, 409 `rollout_ended` */
     async resume(id: string, recordChange: RecordChange = unrecorded): Promise<Rollout> {
       await resumeRollout({ db, producer }, id, recordChange);
       return get(id, null);
     },
 
-    /** Releases a wave that waits for an approval. @throws AppError 404, 409 */
     async approve(id: string, wave: number, recordChange: RecordChange = unrecorded): Promise<Rollout> {
       await approveRollout({ db, producer }, { id, wave }, recordChange);
       return get(id, null);
     },
 
-    /**
-     * Ends a rollout and its jobs, waiting or running. Cancelling it again changes nothing, except that it goes on where an
-     * interrupted one ended.
-     * @throws AppError 404, 409
-     */
     async cancel(id: string, recordChange: RecordChange = unrecorded): Promise<Rollout> {
       await withTransaction(db, async (tx) => {
         const row = await rollouts.lock(id, tx);
@@ -138,8 +155,8 @@ export function createRolloutService({ db, producer, summaries = new SummaryCach
 }
 
 /**
- * Creates a rollout within the caller's transaction. Its acceptance, by the database's clock, starts every adapter's
- * time to readiness. After the commit the caller passes `entries` to `producer.enqueueAfterCommit`.
+ * Creates a rollout within the caller's transaction. The database time of its acceptance starts every adapter's time to
+ * readiness. After the commit the caller passes `entries` to `producer.enqueueAfterCommit`.
  *
  * @throws AppError 422 `base_model_version_not_found`, 409 `rollout_exists` if a rollout of this version has not ended
  */
@@ -157,8 +174,8 @@ export async function createRollout(
   if (live !== null) {
     throw conflict(
       'rollout_exists',
-      `base model version ${baseModelVersionId} has a rollout already that has not ended: ${live.id}; start another one when ` +
-        'it has ended, which takes the adapters that have no version for it by then',
+      `base model version ${baseModelVersionId} has a rollout already that has not ended: ${live.id}; ` +
+        'start another one when it has ended, which takes the adapters that have no version for it by then',
       {
         rollout_id: live.id,
       },
@@ -180,7 +197,10 @@ export async function createRollout(
   return { rollout: toRollout(row, { counts: [], summary: undefined, evolutions: [] }, null), entries };
 }
 
-/** The options that a rollout to this base model version stores: with defaults, and with the policy of its base model if it names none. */
+/**
+ * Options that a rollout to this base model version stores: with defaults, and with the policy of its base model if it
+ * names none.
+ */
 export async function optionsOf(
   tx: Transaction,
   baseModelVersionId: string,
@@ -192,13 +212,16 @@ export async function optionsOf(
 
 type FollowingProducer = Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
 
-/** Without a producer, resumed jobs stay in the outbox until the next sweep. */
+/** Stand-in without a producer: resumed jobs stay in the outbox until the next sweep. */
 const SWEPT_LATER: FollowingProducer = {
   enqueueAfterCommit: () => Promise.resolve(),
   remove: () => Promise.resolve(),
 };
 
-/** What the sweeper needs to know about rollouts. @param quotas what each tenant may have by default */
+/**
+ * Recovery source for rollouts.
+ * @param quotas default quotas of a tenant
+ */
 export function rolloutRecoverySource(
   db: Database,
   producer: FollowingProducer = SWEPT_LATER,
@@ -208,7 +231,7 @@ export function rolloutRecoverySource(
   const jobRooms = createJobRooms({ db, defaults: quotas });
   return {
     queue: 'rollouts',
-    // Only the queue leases an analysis: if it stalls, the queue itself gives it to another worker.
+    // Only the queue holds a lease on an analysis: if a worker stalls, the queue itself gives it to another one.
     expired: () => Promise.resolve([]),
     countLive: () => rollouts.countUnplanned(),
     live: async (after, limit) =>

@@ -3,8 +3,9 @@ import { WANTS_PROVISIONAL } from './provisional/wants-provisional.ts';
 
 export const settlementRepository = {
   /**
-   * Locks the rollout of a job that is about to end. If two last jobs end at once, the second one sees the first's end.
-   * @returns its state
+   * Locks the rollout of a job that is about to end. If two last jobs end at once, the second transaction sees the end
+   * of the first.
+   * @returns the state of the rollout
    */
   async lockRollout(tx: Transaction, rolloutId: string): Promise<string> {
     const [row] = await tx.$queryRaw<{ state: string }[]>`
@@ -13,8 +14,8 @@ export const settlementRepository = {
   },
 
   /**
-   * Completes a rollout whose jobs have all ended, with all that is reported of them and all provisional versions, and that no adapter is
-   * to join. Its row must be locked.
+   * Completes a rollout when all its jobs have ended with their reported baselines, all provisional versions are made
+   * and no adapter is left to join. Its row must be locked.
    * @returns null if it was not completed now
    */
   async completeRollout(tx: Transaction, rolloutId: string): Promise<{ id: string } | null> {
@@ -26,7 +27,8 @@ export const settlementRepository = {
             SELECT 1 FROM rollout_counts WHERE rollout_id = r.id AND (unfinished > 0 OR baselines_pending > 0))
           AND NOT EXISTS (SELECT 1 FROM late_adapters WHERE rollout_id = r.id)
           AND NOT EXISTS (
-            SELECT 1 FROM provisional_requests p JOIN jobs j ON j.id = p.job_id WHERE p.rollout_id = r.id AND ${WANTS_PROVISIONAL})
+            SELECT 1 FROM provisional_requests p JOIN jobs j ON j.id = p.job_id WHERE p.rollout_id = r.id
+              AND ${WANTS_PROVISIONAL})
         RETURNING r.id`;
     return row ?? null;
   },

@@ -7,16 +7,17 @@ import { settlementRepository as repository } from './settlement.repository.ts';
 import { stepWaves } from './waves/waves.ts';
 
 /**
- * Locks a rollout whose jobs are about to change. If two last jobs end at once, the second one sees the first's end.
+ * Locks a rollout whose jobs are about to change. If two last jobs end at once, the second transaction sees the end of
+ * the first.
  * @returns its state; an empty text if it does not exist
  */
 export const lockRollout = (tx: Transaction, rolloutId: string): Promise<string> =>
   repository.lockRollout(tx, rolloutId);
 
 /**
- * Judges the wave of a rollout and releases the next one, or completes the rollout, if the jobs have ended, and admits others
- * of limited concurrency. The rollout's row must be locked.
- * @returns the queue jobs of those, as {@link admitJobs} does
+ * Updates a rollout after its jobs have changed: judges the wave, releases the next wave or completes the rollout if
+ * the jobs have ended, and admits waiting jobs of limited concurrency. The rollout's row must be locked.
+ * @returns queue jobs to enqueue, like {@link admitJobs}
  */
 export async function settleRollout(tx: Transaction, rolloutId: string): Promise<JobEntry[]> {
   await noteDeadline(tx, rolloutId);
@@ -29,7 +30,7 @@ export async function settleRollout(tx: Transaction, rolloutId: string): Promise
 
 /**
  * Changes jobs of a rollout in a transaction that locks it, and settles it afterwards.
- * @param change null if nothing was changed, after which the rollout is left alone
+ * @param change returns null if nothing was changed; the rollout is then left alone
  * @returns the result of the change, and the entries to enqueue after the commit
  */
 export function changeAndSettle<T>(

@@ -1,34 +1,36 @@
-import type { CountRow, createRolloutRepository, SummaryRow } from './rollout.repository.ts';
+import type { CountRow, SummaryRow } from './rollout.repository.ts';
 
-/** Largest number of rollouts whose figures are kept, each for every tenant that has asked. */
+/** Largest number of rollouts whose figures are cached, each for every tenant that has asked. */
 const KEPT = 1000;
 
-/** Rollouts with so many jobs count as large. */
+/** Number of jobs from which a rollout counts as large. */
 const LARGE = 10_000;
-/** While jobs of a large rollout go on, its figures are computed for at most one part in so many of the time. */
+/** While jobs of a large rollout are running, at most 1 / SHARE of the time is spent on computing its figures. */
 const SHARE = 20;
 
 interface Entry {
   version: string;
   summary: Promise<SummaryRow | undefined>;
-  /** Until when the summary is good enough for a large rollout whose jobs go on, by the clock of `performance.now()`. */
+  /** Expiry for a large rollout whose jobs are running, by the clock of `performance.now()`. */
   freshUntil: number;
 }
 
 /**
- * The figures of rollouts that need all of their jobs, such as medians. They are computed once after each change of the counts,
- * however often they are asked for, and not at all before a job has ended. Those of a large fleet take long, so they may be twenty
- * times as old as they took while its jobs go on. Once all have ended, they are exact.
+ * Cache for figures of rollouts that need all of their jobs, such as medians. They are computed once after each change
+ * of the counts, however often they are requested, and not before a job has ended. Figures of a large fleet take long
+ * to compute. While its jobs run, they may be as old as 20 times the time they took. Once all jobs have ended, they are
+ * exact.
  */
 export class SummaryCache {
   readonly #entries = new Map<string, Entry>();
 
   /**
-   * @param repository computes what is missing, with the database as the caller may see it
-   * @param counts what was read of the rollouts' counts, before this is called
+   * Reads the figures, computing them if they are missing.
+   * @param repository computes missing figures, with the database as the caller may see it
+   * @param counts the rollouts' counts, read before this call
    */
   async get(
-    repository: Pick<ReturnType<typeof createRolloutRepository>, 'summaries'>,
+    repository: { summaries(rolloutIds: readonly string[], tenantId: string | null): Promise<SummaryRow[]> },
     rolloutIds: readonly string[],
     counts: readonly CountRow[],
     scope: string | null,
@@ -51,7 +53,7 @@ export class SummaryCache {
     const summaries = wanted.map(({ id, key, version }, place) => {
       const known = kept[place];
       if (known !== undefined) return known.summary;
-      // Whoever asks until it is computed gets this one, too.
+      // Callers that ask before the computation ends share its promise.
       const entry: Entry = { version, freshUntil: Number.POSITIVE_INFINITY, summary: Promise.resolve(undefined) };
       entry.summary = found.then((rows) => {
         const ended = performance.now();
@@ -67,7 +69,7 @@ export class SummaryCache {
   #keep(key: string, entry: Entry): void {
     this.#entries.delete(key);
     this.#entries.set(key, entry);
-    // What could not be computed is tried again.
+    // A failed computation is dropped, so that the next caller tries again.
     entry.summary.catch(() => {
       if (this.#entries.get(key) === entry) this.#entries.delete(key);
     });
@@ -84,7 +86,7 @@ function jobsOf(counts: readonly CountRow[]): number {
   return counts.reduce((sum, { count }) => sum + count, 0);
 }
 
-/** Whether some of these jobs have a time to readiness, or are all that has to end for the makespan. */
+/** Whether some of these jobs have a time to readiness, or all jobs that the makespan needs have ended. */
 function hasEnded({ count, unfinished }: CountRow): boolean {
   return count > unfinished;
 }

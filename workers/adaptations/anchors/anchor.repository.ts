@@ -1,6 +1,6 @@
 import type { GateOutcomes } from '../../../core/adaptation/measurements/gate-outcomes.ts';
 import type { Prisma, Queryable, Transaction } from '../../../src/platform/database/database.ts';
-import { keepOutcomes, outcomeRequestRepository } from '../../../src/fleet/outcomes/index.ts';
+import { keepOutcomes, withdrawOutcomeRequest } from '../../../src/fleet/outcomes/index.ts';
 import type { SourcedBase } from '../../bases/local-bases.ts';
 import { createWorkerRepository } from '../../../src/operations/workers/index.ts';
 
@@ -64,7 +64,7 @@ export const anchorRepository = {
     const found = await tx.$queryRaw<unknown[]>`SELECT 1 FROM adapter_versions WHERE id = ${version.id} FOR KEY SHARE`;
     if (found.length === 0) return;
     await keepOutcomes(tx, version, outcomes);
-    await outcomeRequestRepository.withdraw(tx, version.id);
+    await withdrawOutcomeRequest(tx, version.id);
   },
 
   /** Makes a version an anchor, whose stored outcomes outlive it from now on. */

@@ -2,25 +2,26 @@ import { Prisma, type Queryable } from '../../../platform/database/database.ts';
 import type { Likeness } from './likeness.ts';
 import type { MeasuredJob } from './predict.ts';
 
-/** Rollouts that are looked at, the newest first, and jobs of each, those that ended last. */
+/** Number of newest rollouts that are read, and of jobs of each, those that ended last. */
 const ROLLOUTS = 20;
 const JOBS = 500;
 
-/** Jobs whose times are wanted. */
+/** Description of the jobs to find times for. */
 export interface WantedJobs {
   readonly oldBaseModelVersionId: string;
   readonly newBaseModelVersionId: string;
   readonly kind: 'adaptation' | 'control';
-  /** The strategy that they are asked to follow. */
+  /** Strategy that the jobs are asked to follow. */
   readonly strategy: string;
-  /** Of the dataset of one of their adapters, on average. */
+  /** Mean number of rows of the adapters' datasets. */
   readonly rows: number;
 }
 
 export const historyRepository = {
   /**
-   * The times of jobs that have ended as ready or not ready and are as like to the wanted ones. A control takes as long as an adaptation that
-   * trains from scratch. Of other base models, they are scaled by parameters and rows. Device time is what their leases say.
+   * Times of similar jobs that have ended as ready or not ready. A control takes as long as an adaptation that trains
+   * from scratch. Times from other base models are scaled by parameters and rows. Device time is that of the jobs'
+   * leases.
    */
   jobs: (db: Queryable, wanted: WantedJobs, likeness: Likeness): Promise<MeasuredJob[]> =>
     db.$queryRaw<MeasuredJob[]>`
@@ -33,15 +34,18 @@ export const historyRepository = {
       ) AS r
       CROSS JOIN LATERAL (
         SELECT j.id, j.adapter_id, j.started_at, j.ready_at FROM jobs j
-        WHERE j.rollout_id = r.id AND (j.kind = 'adaptation' OR ${wanted.kind === 'control'}) AND j.state IN ('ready', 'not_ready')
+        WHERE j.rollout_id = r.id AND (j.kind = 'adaptation' OR ${wanted.kind === 'control'}) AND j.state IN ('ready',
+          'not_ready')
           AND j.finished_at IS NOT NULL AND j.started_at IS NOT NULL AND j.strategy = ${wanted.strategy}
           ${likeness === 'pair' ? from(wanted.oldBaseModelVersionId) : Prisma.empty}
         ORDER BY j.finished_at DESC, j.id DESC LIMIT ${JOBS}
       ) AS j
       CROSS JOIN LATERAL (
-        SELECT (sum(EXTRACT(EPOCH FROM u.ended_at - u.started_at)) * 1000)::float8 AS ms FROM device_uses u WHERE u.job_id = j.id
+        SELECT (sum(EXTRACT(EPOCH FROM u.ended_at - u.started_at)) * 1000)::float8 AS ms FROM device_uses u
+          WHERE u.job_id = j.id
       ) AS use
-      CROSS JOIN LATERAL (SELECT ${likeness === 'size' ? scaledTo(wanted.rows) : Prisma.sql`1::float8`} AS factor) AS scale
+      CROSS JOIN LATERAL (SELECT ${likeness === 'size' ? scaledTo(wanted.rows) : Prisma.sql`1::float8`} AS factor) AS
+        scale
       WHERE new_base.id = ${wanted.newBaseModelVersionId} AND use.ms IS NOT NULL AND scale.factor IS NOT NULL
       ORDER BY r.id, j.id`,
 };
@@ -52,13 +56,14 @@ function ofRollouts(likeness: Likeness): Prisma.Sql {
   return Prisma.sql`v.base_model_id <> new_base.base_model_id AND v.parameters > 0`;
 }
 
-/** The job carries an adapter over from this base model version. */
+/** Condition that the job carries an adapter over from this base model version. */
 function from(oldBaseModelVersionId: string): Prisma.Sql {
   return Prisma.sql`AND EXISTS (
-    SELECT FROM adapter_versions s WHERE s.id = j.source_version_id AND s.base_model_version_id = ${oldBaseModelVersionId})`;
+    SELECT FROM adapter_versions s WHERE s.id = j.source_version_id
+      AND s.base_model_version_id = ${oldBaseModelVersionId})`;
 }
 
-/** By what parameters times rows are more than those of the job. Null where either is not known. */
+/** Ratio of parameters times rows between the wanted jobs and the measured job. Null where either is unknown. */
 function scaledTo(rows: number): Prisma.Sql {
   return Prisma.sql`(
     SELECT new_base.parameters::float8 / r.parameters::float8 * ${rows}::float8 / NULLIF(d.rows, 0)

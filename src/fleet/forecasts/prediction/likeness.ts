@@ -1,3 +1,3 @@
-/** How like measured jobs are to those that are predicted, the most alike first. */
+/** Degrees of likeness between measured and predicted jobs, closest first. */
 export const LIKENESSES = ['pair', 'base_model', 'size'] as const;
 export type Likeness = (typeof LIKENESSES)[number];

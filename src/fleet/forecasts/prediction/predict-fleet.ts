@@ -3,24 +3,24 @@ import { historyRepository, type WantedJobs } from './history.repository.ts';
 import { LIKENESSES, type Likeness } from './likeness.ts';
 import { predictRollout, type FleetToPredict, type JobClass, type MeasuredJob, type Prediction } from './predict.ts';
 
-/** Fewer measured jobs say too little: those of the next likeness are taken. */
+/** Fewest measured jobs that a prediction may rest on; with fewer, the next likeness is used. */
 const FEWEST_JOBS = 3;
 
-/** What a prediction was made from. */
+/** Basis of a prediction. */
 export interface Basis {
   readonly old_base_model_version_id: string;
   readonly likeness: Likeness | null;
-  /** Number of measured jobs, and of rollouts that they belong to. */
+  /** Number of measured jobs, and of the rollouts that they belong to. */
   readonly jobs: number;
   readonly rollouts: number;
-  /** In words. */
+  /** Description in words. */
   readonly text: string;
 }
 
 export interface PredictedFleet {
-  /** Null where nothing is known of some of its jobs. */
+  /** Prediction; null if nothing is known of some of the jobs. */
   readonly prediction: Prediction | null;
-  /** Why something is not predicted; null if everything is. */
+  /** Reason why something is not predicted; null if everything is. */
   readonly reason: string | null;
   readonly basis: readonly Basis[];
 }
@@ -28,7 +28,7 @@ export interface PredictedFleet {
 /** Adapters of one old base model version that would be carried over. */
 export interface WantedClass extends Omit<WantedJobs, 'kind'> {
   readonly jobs: number;
-  /** Those of them that could get a control. */
+  /** Number of those that could get a control. */
   readonly controllable: number;
 }
 
@@ -37,7 +37,7 @@ interface Queue extends Omit<FleetToPredict, 'classes' | 'controls'> {
   readonly controls: number;
 }
 
-/** Predicts a fleet from the jobs that have ended, for each old base model version from those that are most alike. */
+/** Predicts a fleet from jobs that have ended. For each old base model version it uses the most similar ones. */
 export async function predictFleet(
   db: Queryable,
   wanted: readonly WantedClass[],
@@ -60,7 +60,7 @@ export async function predictFleet(
   };
 }
 
-/** Controls with the jobs that they are compared with. Null where nothing is known of some of them. */
+/** Controls with the measured jobs to predict them from. Null if nothing is known of some of them. */
 async function controlsOf(
   db: Queryable,
   wanted: readonly WantedClass[],
@@ -77,9 +77,11 @@ async function controlsOf(
 }
 
 const UNKNOWN =
-  'no device time was measured that these jobs could be compared with: it is known when the first few adaptations have ended';
+  'no device time was measured that these jobs could be compared with: it is known when the first few ' +
+  'adaptations have ended';
 const UNKNOWN_CONTROLS =
-  'no job that trains from scratch was measured, so neither the time of controls is predicted nor when the rollout ends with them';
+  'no job that trains from scratch was measured, so neither the time of controls is predicted nor when the ' +
+  'rollout ends with them';
 const NO_WORKER = 'no worker is ready that can read the base model version, so only the device seconds are predicted';
 
 async function mostAlike(

@@ -1,34 +1,36 @@
 import { Random } from '../../../../core/statistics/random.ts';
 import { quantileOf, simulateRollout, type JobTime, type SimulatedTimes } from './simulate.ts';
 
-/** A job that has ended, as far as it says how long others will take. */
+/** Time of a job that has ended, as evidence of how long others will take. */
 export interface MeasuredJob extends JobTime {
   readonly rolloutId: string;
 }
 
 /** Jobs of a fleet that are expected to take as long as these measured ones. */
 export interface JobClass {
-  /** Number of jobs that are to run. */
+  /** Number of jobs to run. */
   readonly jobs: number;
-  /** At least one. */
+  /** Measured times, at least one. */
   readonly measured: readonly MeasuredJob[];
-  /** Whether they are of the same pair of base model versions. */
+  /** Whether the measured jobs are of the same pair of base model versions. */
   readonly samePair: boolean;
 }
 
 export interface FleetToPredict {
   readonly classes: readonly JobClass[];
-  /** Controls, by the classes whose adapters may get one; null where their times are not known. */
+  /** Controls, by the classes whose adapters may get one; null if their times are unknown. */
   readonly controls: { readonly jobs: number; readonly classes: readonly JobClass[] } | null;
-  /** The share of all adapters in each wave, which sum to 1. */
+  /** Share of all adapters in each wave; the shares sum to 1. */
   readonly waveShares: readonly number[];
-  /** As of the simulation; empty if no worker is ready, so that only the device time is predicted. */
+  /**
+   * Speed of each worker, as for the simulation. Empty if no worker is ready; then only the device time is predicted.
+   */
   readonly speeds: readonly number[];
   readonly jobsAhead: number;
   readonly analysisMs: number;
 }
 
-/** What is expected, and in between which of four fifths of all simulated rollouts are. */
+/** Median of the simulated rollouts, and the range that holds four fifths of them. */
 export interface Range {
   readonly expected: number;
   readonly low: number;
@@ -37,40 +39,41 @@ export interface Range {
 
 export interface Prediction {
   readonly device_seconds: Range;
-  /** Null where nothing is known that they could be compared with. */
+  /** Device time of the controls; null if no comparable jobs are known. */
   readonly control_device_seconds: Range | null;
   readonly ttr_p50_ms: Range | null;
   readonly ttr_p90_ms: Range | null;
   readonly makespan_ms: Range | null;
-  /** From the acceptance to the end of the last job, be it a control; null where it is not known. */
+  /** Time from the acceptance to the end of the last job, including controls; null if unknown. */
   readonly rollout_ms: Range | null;
 }
 
-/** Largest number of simulated rollouts, and of simulated jobs times workers in all of them. */
+/** Largest number of simulated rollouts, and of simulated jobs times workers over all of them. */
 const RUNS = 200;
 const STEPS = 5_000_000;
 const FEWEST_RUNS = 20;
 
-/** With so many measured rollouts, their own differences say how much rollouts differ. */
+/** Number of measured rollouts from which their own differences determine the spread between rollouts. */
 const ENOUGH_ROLLOUTS = 3;
 /**
- * Otherwise a rollout is taken to be up to so many times as slow or as fast as what was measured: less between the same two versions, where
- * only the adapters are others.
+ * Assumed spread with fewer rollouts: a rollout is up to this factor slower or faster than measured. The factor is
+ * smaller between the same two versions, where only the adapters differ.
  */
 const UNKNOWN_FACTOR = { pair: Math.SQRT2, other: 2 } as const;
 
-/** The same numbers give the same prediction. */
+/** Fixed seed, so that the same numbers give the same prediction. */
 const SEED = 17;
 
 /**
- * Predicts a rollout by simulating it many times. Each simulated rollout draws its jobs from a sample, with replacement, of the measured
- * ones, and multiplies their times by one factor, which stands for what all jobs of a rollout have in common. The expected value is
- * the median of the simulated ones, and `low` and `high` are their quantiles of a tenth and nine tenths.
+ * Predicts a rollout by simulating it many times. Each simulated rollout draws its jobs, with replacement, from a
+ * sample of the measured ones and multiplies their times by one factor, which stands for the conditions that all jobs
+ * of a rollout share. The expected value is the median of the simulated ones; `low` and `high` are their quantiles of
+ * 0.1 and 0.9.
  */
 export function predictRollout(fleet: FleetToPredict): Prediction {
   const jobs = fleet.classes.reduce((sum, { jobs: count }) => sum + count, 0);
   const { speeds, analysisMs, controls } = fleet;
-  // Without jobs, nothing waits for those ahead.
+  // With no jobs of its own, a rollout does not wait for those ahead.
   const jobsAhead = jobs === 0 ? 0 : fleet.jobsAhead;
   const steps = (jobs + jobsAhead + (controls?.jobs ?? 0)) * Math.max(1, speeds.length);
   const runs = Math.max(FEWEST_RUNS, Math.min(RUNS, Math.floor(STEPS / Math.max(1, steps))));
@@ -108,7 +111,7 @@ function shareOut(jobs: number, shares: readonly number[]): number[] {
   return ends.map((end, index) => (index === ends.length - 1 ? jobs : end) - (ends[index - 1] ?? 0));
 }
 
-/** What draws the times of the jobs of one simulated rollout. */
+/** Creates the source of job times for one simulated rollout. */
 function drawFrom(classes: readonly JobClass[], random: Random): (random: Random) => JobTime {
   const wanted = classes.filter(({ jobs }) => jobs > 0);
   const populations = wanted.map((each) => {
@@ -126,8 +129,8 @@ function drawFrom(classes: readonly JobClass[], random: Random): (random: Random
 }
 
 /**
- * By what all jobs of a rollout are slower or faster together than the measured ones: where several rollouts were measured, the mean of
- * one of them over the mean of all, and otherwise a guess.
+ * Factor by which all jobs of a rollout are slower or faster than the measured ones. With enough measured rollouts it
+ * is the mean of one of them over the mean of all, otherwise a guess.
  */
 function factorOf({ measured, samePair }: JobClass, random: Random): number {
   const rollouts = [...new Set(measured.map(({ rolloutId }) => rolloutId))];

@@ -1,26 +1,26 @@
 import type { Random } from '../../../../core/statistics/random.ts';
 
-/** The time that a job takes from its claim, in milliseconds. */
+/** Time that a job takes from its claim, in milliseconds. */
 export interface JobTime {
-  /** For how long it holds a device. */
+  /** Time for which the job holds a device. */
   readonly deviceMs: number;
-  /** Until its first version is published; null if it ends without one. */
+  /** Time until its first version is published; null if it ends without one. */
   readonly readyMs: number | null;
 }
 
-/** A fleet whose jobs wait for workers. */
+/** Rollout whose jobs wait for workers. */
 export interface SimulatedRollout {
   /** Number of jobs of each wave, the canary first. */
   readonly waves: readonly number[];
-  /** The speed of each worker; 1 is the average of them. At least one. */
+  /** Speed of each worker, where 1 is their average. At least one. */
   readonly speeds: readonly number[];
   /** Number of jobs of other rollouts that wait before them. */
   readonly jobsAhead: number;
-  /** Time from the acceptance to the first job. */
+  /** Time from the acceptance to the first job, in milliseconds. */
   readonly analysisMs: number;
   /** Draws the time of a job on a worker of speed 1. */
   draw(random: Random): JobTime;
-  /** The jobs that are trained from scratch for comparison, which come last; null where there are none, or their times are not known. */
+  /** Jobs trained from scratch for comparison, which come last; null if there are none, or their times are unknown. */
   readonly controls: SimulatedControls | null;
 }
 
@@ -36,15 +36,16 @@ export interface SimulatedTimes {
   readonly controlDeviceMs: number;
   /** From the acceptance to the end of the last adaptation. */
   readonly makespanMs: number;
-  /** The same with the controls. */
+  /** From the acceptance to the end of the last job, including controls. */
   readonly rolloutMs: number;
   /** Times to readiness of the jobs that became ready, in ascending order. */
   readonly ttrMs: Float64Array;
 }
 
 /**
- * Simulates the queue once: the worker that is free first takes the next job, in the order of the queue, and a wave begins when all jobs
- * of the wave before have ended. Controls come after all, and are a wave of their own where there are several. All times are in milliseconds.
+ * Simulates the queue once. The worker that is free first takes the next job, in the order of the queue, and a wave
+ * begins when all jobs of the wave before have ended. Controls come last; several of them form a wave of their own. All
+ * times are in milliseconds.
  */
 export function simulateRollout(rollout: SimulatedRollout, random: Random): SimulatedTimes {
   const free = new Float64Array(rollout.speeds.length).fill(rollout.analysisMs);
@@ -64,7 +65,7 @@ export function simulateRollout(rollout: SimulatedRollout, random: Random): Simu
   const draw: SimulatedRollout['draw'] = (next) => rollout.draw(next);
   for (let job = 0; job < rollout.jobsAhead; job++) run(draw);
   for (const [index, jobs] of rollout.waves.entries()) {
-    // Workers that are free before the wave wait for it. The first wave waits for nothing.
+    // Workers that become free early wait for the wave to begin. The first wave waits for nothing.
     if (index > 0) waitFor(end);
     for (let job = 0; job < jobs; job++) {
       const { begun, took, readyMs } = run(draw);
@@ -90,7 +91,7 @@ function earliest(free: Float64Array): number {
   return first;
 }
 
-/** The quantile of values in ascending order, with interpolation as PostgreSQL's `percentile_cont`. NaN if there are none. */
+/** Quantile of values in ascending order, interpolated like PostgreSQL's `percentile_cont`. NaN if there are none. */
 export function quantileOf(sorted: ArrayLike<number>, share: number): number {
   const place = (sorted.length - 1) * share;
   const [below, above] = [sorted[Math.floor(place)], sorted[Math.ceil(place)]];

@@ -6,28 +6,30 @@ import { beginAnew, judgeRetries, type RetryChanges } from '../retry/retry.ts';
 import { type ChangedJob, cancelJobs } from '../../jobs/index.ts';
 import type { JobAction, SelectedJob } from './by-filter.repository.ts';
 
-/** Some jobs of one rollout to which an action applies. Their rows and that of the rollout are locked. */
+/** Batch of jobs of one rollout for an action. Their rows and that of the rollout are locked. */
 export interface LockedPage {
   readonly rolloutId: string;
   readonly rolloutState: string;
   readonly jobs: readonly SelectedJob[];
 }
 
-/** What the queue has to be told after the commit. */
+/** Queue changes to make after the commit. */
 export interface QueueChanges {
   readonly entries: readonly JobEntry[];
-  /** Jobs that were queued and wait no more. */
+  /** Queued jobs to take out of the queue. */
   readonly removed: readonly string[];
 }
 
-/** Which jobs of a page an action leaves as they are, and how it changes the others. */
+/** Verdict on a batch: the jobs that stay as they are, and the change of the others. */
 interface JudgedPage {
-  /** The reasons by the identifiers of the jobs: the codes with which the action on one job is refused. */
+  /**
+   * Reason for each job left as it is, by its identifier: the error code that the action on the single job would give.
+   */
   readonly left: ReadonlyMap<string, string>;
   change(ids: readonly string[]): Promise<QueueChanges>;
 }
 
-/** Judges a page of jobs, and changes nothing by that. */
+/** Judges a batch of jobs without changing anything. */
 export type Action = (tx: Transaction, page: LockedPage) => Promise<JudgedPage>;
 
 const NONE: ReadonlyMap<string, string> = new Map();
@@ -40,7 +42,7 @@ const pause: Action = (tx, { rolloutId, jobs }) => {
   const change = async (jobIds: readonly string[]): Promise<QueueChanges> => {
     await keepPaused(tx, jobIds);
     const paused = await pauseJobs(tx, { rolloutId, jobIds });
-    // Their wave does not wait for them, and other jobs are admitted.
+    // A wave does not wait for paused jobs, and other jobs are admitted in their place.
     return { entries: await settleRollout(tx, rolloutId), removed: queuedOf(paused) };
   };
   const ready = jobs.filter(({ state }) => state === 'ready');
@@ -66,11 +68,11 @@ const cancel: Action = (tx, { rolloutId }) => {
 interface RetryDependencies {
   readonly changes: RetryChanges;
   readonly jobRooms: ReturnType<typeof createJobRooms>;
-  /** Then jobs of the pages before have taken no room yet, and are counted. */
+  /** In a dry run, jobs of earlier batches have not taken up any quota yet, so they have to be counted. */
   readonly isDryRun: boolean;
 }
 
-/** Retries jobs in the order of their identifiers, as far as the quotas of their tenants have room. */
+/** Action that retries jobs in the order of their identifiers, as far as the quotas of their tenants allow. */
 function retryOf({ changes, jobRooms, isDryRun }: RetryDependencies): Action {
   const counted = new Map<string, number>();
   return async (tx, { rolloutId, rolloutState, jobs }) => {

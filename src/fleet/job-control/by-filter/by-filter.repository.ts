@@ -3,7 +3,7 @@ import type { JobFilter } from './by-filter.schemas.ts';
 
 export type JobAction = 'pause' | 'resume' | 'cancel' | 'retry';
 
-/** Jobs of a rollout that an action is asked for. */
+/** Jobs of a rollout that an action may apply to. */
 export interface Selection {
   readonly rolloutId: string;
   readonly action: JobAction;
@@ -18,7 +18,10 @@ export interface SelectedJob {
   readonly state: string;
 }
 
-/** Jobs `j` that an action may change. Once it has, it applies to them no more, so it can be asked for again. */
+/**
+ * Conditions for jobs `j` that an action may change. A changed job no longer meets its condition, so a request can be
+ * repeated.
+ */
 const APPLIES: Readonly<Record<JobAction, Prisma.Sql>> = {
   pause: Prisma.sql`j.finished_at IS NULL AND j.paused_by IS DISTINCT FROM 'job'`,
   resume: Prisma.sql`j.finished_at IS NULL AND j.state = 'paused'`,
@@ -26,19 +29,19 @@ const APPLIES: Readonly<Record<JobAction, Prisma.Sql>> = {
   retry: Prisma.sql`j.finished_at IS NOT NULL AND j.state IN ('not_ready', 'failed', 'cancelled')`,
 };
 
-/** The queries that find the jobs of an action by filter. */
+/** Queries that find the jobs of an action by filter. */
 export const byFilterRepository = {
   rolloutExists: async (db: Queryable, id: string): Promise<boolean> =>
     (await db.rollout.findUnique({ where: { id }, select: { id: true } })) !== null,
 
-  /** The next jobs, in the order of their identifiers. */
+  /** Next page of jobs, in the order of their identifiers. */
   async page(
     db: Queryable,
     selection: Selection,
     { after, limit }: { after: string; limit: number },
   ): Promise<string[]> {
     const { rolloutId } = selection;
-    // As a range and an order, PostgreSQL keeps to the rollout's index.
+    // Written as a range and an order, so that PostgreSQL uses the rollout's index.
     const rows = await db.$queryRaw<{ id: string }[]>`
       SELECT j.id FROM jobs j JOIN adapters a ON a.id = j.adapter_id
       WHERE j.rollout_id BETWEEN ${rolloutId} AND ${rolloutId} AND j.id > ${after} AND ${conditions(selection)}
@@ -46,7 +49,7 @@ export const byFilterRepository = {
     return rows.map(({ id }) => id);
   },
 
-  /** Locks those of the jobs that are still meant. Workers change jobs without the rollout's lock. */
+  /** Locks the jobs that still match. Workers change jobs without the rollout's lock, so some may have dropped out. */
   lock: (tx: Transaction, selection: Selection, ids: readonly string[]) =>
     tx.$queryRaw<SelectedJob[]>`
       SELECT j.id, j.tenant_id, j.state::text AS state FROM jobs j JOIN adapters a ON a.id = j.adapter_id

@@ -4,7 +4,7 @@ import { Id, Nullable } from '../../../platform/contract/schemas.ts';
 import { RetryJob } from '../retry/retry.schemas.ts';
 import { JobStateName } from '../../jobs/index.ts';
 
-/** Most values of one criterion. */
+/** Largest number of values of one criterion. */
 const MOST = 1000;
 
 const oneOf = <T extends Type.TSchema>(item: T, description: string) =>
@@ -44,7 +44,7 @@ const properties = {
   ),
 };
 
-/** The default lets a request be made without a body. */
+/** Default that lets a request be made without a body. */
 export const ChangeRolloutJobs = Type.Object(properties, {
   title: 'ChangeRolloutJobs',
   description: 'Which jobs of a rollout an action concerns.',
@@ -67,7 +67,8 @@ export const ChangedRolloutJobs = Type.Object(
     dry_run: Type.Boolean(),
     matched: Type.Integer({
       description:
-        'Jobs that meet the filter and to which the action applies. `cancel`: they have not ended. `pause`: nor has anybody paused them ' +
+        'Jobs that meet the filter and to which the action applies. `cancel`: they have not ended. `pause`: nor ' +
+        'has anybody paused them ' +
         'themselves. `resume`: they are paused. `retry`: they have ended without a publication.',
     }),
     changed: Type.Integer({ description: 'Those that were changed, or would be without `dry_run`.' }),

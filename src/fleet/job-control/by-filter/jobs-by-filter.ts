@@ -15,7 +15,7 @@ import { recordOncePerTenant, type RecordTenants } from './record-tenants.ts';
 
 /** Number of jobs that one transaction changes. */
 const PAGE = 1000;
-/** Number of transactions of one request, so that it is answered in time. */
+/** Number of transactions in one request, which bounds its response time. */
 const PAGES = 10;
 
 interface ByFilterDependencies {
@@ -33,7 +33,7 @@ interface ByFilterRequest {
   readonly cursor?: string;
 }
 
-/** Who asks for it. */
+/** Sender of the request. */
 interface Caller {
   /** The tenant to which the caller is confined; null for the operator. */
   readonly scope: string | null;
@@ -49,16 +49,16 @@ interface PageToChange {
 }
 
 interface PageOutcome extends QueueChanges {
-  /** The jobs that were still meant when they were locked. */
+  /** Number of jobs that still matched when they were locked. */
   readonly matched: number;
-  /** The reasons of those that were left as they are. */
+  /** Reason for each job that was left as it is. */
   readonly left: readonly string[];
 }
 
 /**
- * Pauses, resumes, cancels and retries the jobs of a rollout that meet a filter, in pages that each commit, so that no transaction holds
- * up a large fleet. An action applies no more to jobs that it has changed. So where a process dies in between, nothing has to be kept:
- * the request is sent again and changes the others.
+ * Pauses, resumes, cancels and retries the jobs of a rollout that match a filter, in pages that each commit, so that no
+ * transaction blocks a large fleet. A changed job no longer matches. So after a crash no state has to be kept: the
+ * client sends the request again, and it changes the remaining jobs.
  */
 export function createJobsByFilter({ db, producer, quotas, pageSize = PAGE, pages = PAGES }: ByFilterDependencies) {
   const jobRooms = createJobRooms({ db: unconfined(db), defaults: quotas });
@@ -76,7 +76,7 @@ export function createJobsByFilter({ db, producer, quotas, pageSize = PAGE, page
       const outcomes: PageOutcome[] = [];
       let after: string | null = cursor === undefined ? '' : decodeCursor(cursor);
       while (after !== null && outcomes.length < pages) {
-        // Found in the confined database, so that a tenant reaches no others.
+        // Read through the confined database, so that a tenant reaches only its own jobs.
         const ids: string[] = await repository.page(db, selection, { after, limit: pageSize });
         const page = { selection, ids, action, isDryRun, record };
         const outcome = await withTransaction(unconfined(db), (tx) => changePage(tx, page));
@@ -90,7 +90,7 @@ export function createJobsByFilter({ db, producer, quotas, pageSize = PAGE, page
   };
 }
 
-/** It is not confined to the tenant, who may neither lock rollouts nor write to the outbox. */
+/** Changes one page of jobs. Not confined to the tenant, who may neither lock rollouts nor write to the outbox. */
 async function changePage(
   tx: Transaction,
   { selection, ids, action, isDryRun, record }: PageToChange,

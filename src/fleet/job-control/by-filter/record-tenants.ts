@@ -3,7 +3,7 @@ import type { RecordChange } from '../../../platform/contract/record-change.ts';
 import type { OwnOptions } from '../../jobs/index.ts';
 import type { JobFilter } from './by-filter.schemas.ts';
 
-/** Records that jobs of these tenants are changed, in the transaction that does it. */
+/** Records, within the transaction that makes the change, that jobs of these tenants are changed. */
 export type RecordTenants = (tx: Transaction, tenantIds: ReadonlySet<string>) => Promise<void>;
 
 interface RecordedRequest {
@@ -15,8 +15,8 @@ interface RecordedRequest {
 }
 
 /**
- * Writes one audit entry of a request for each tenant whose jobs it changes, with its first page of them, and one for the operator who has
- * sent it. Tenants are not shown whom else the operator has named.
+ * Writes one audit entry per request for each tenant whose jobs it changes, with the first page of that tenant's jobs,
+ * and one for the operator who sent it. So tenants do not learn which others the operator has named.
  */
 export function recordOncePerTenant(
   recordChange: RecordChange,

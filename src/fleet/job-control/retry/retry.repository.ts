@@ -5,10 +5,10 @@ import { ACCRUE_AS_HELD, CLOCK, RETURNED, type ChangedJob, type OwnOptions } fro
 
 const HELD_BACK = heldBack(Prisma.sql`j`);
 
-/** The jobs `old`, which will be queued unless they are held back. */
+/** The jobs `old` that will be queued unless they are held back. */
 const RETRIED = Prisma.sql`SELECT o.id, o.tenant_id, o.id AS place FROM old o WHERE o.kind = 'adaptation'`;
 
-/** Options of its own that a job gets, and its strategy, also if that is the rollout's. */
+/** Options to store in a job's row, and its strategy, even if it equals the rollout's. */
 export interface KeptOptions {
   readonly options: OwnOptions | null;
   readonly strategy: string;
@@ -18,11 +18,11 @@ export interface KeptOptions {
 interface RetriedJobs {
   readonly ids: readonly string[];
   readonly rolloutId: string;
-  /** Options of their own in place of those that they have; null keeps them. */
+  /** Options that replace those of the jobs; null keeps them. */
   readonly kept: KeptOptions | null;
 }
 
-/** What keeps a job from being retried. */
+/** Reasons that keep a job from being retried. */
 export interface Obstacles {
   readonly id: string;
   readonly source_gone: boolean;
@@ -30,24 +30,25 @@ export interface Obstacles {
   readonly newer_rollout: string | null;
   readonly pinned: boolean;
   readonly kind: string;
-  /** Whether it has ended without a publication. */
+  /** Whether the job has ended without a publication. */
   readonly has_ended: boolean;
 }
 
-/** Whether the job `j` has ended without a publication. */
+/** Condition that the job `j` has ended without a publication. */
 const RETRYABLE = Prisma.sql`(j.state IN ('not_ready', 'failed', 'cancelled') AND j.finished_at IS NOT NULL)`;
 
-/** The queries by which jobs that have ended begin anew. */
+/** Queries that restart jobs that have ended. */
 export const retryRepository = {
   /**
-   * For each job, whether its source is gone, whether something was carried over from it to the same base meanwhile, and whether its
-   * adapter is pinned to another one. `newer_rollout` carries its adapter over to a newer base, or has done so.
+   * Obstacles of each job: its source is gone, its source has been carried over to the same base meanwhile, or its
+   * adapter is pinned to another base. `newer_rollout` carries, or has carried, its adapter over to a newer base.
    */
   obstacles: (tx: Transaction, jobIds: readonly string[]) =>
     tx.$queryRaw<Obstacles[]>`
       SELECT j.id, (a.deleted_at IS NOT NULL OR s.id IS NULL OR s.deleted_at IS NOT NULL) AS source_gone,
         j.kind = 'adaptation' AND EXISTS (
-          SELECT 1 FROM adapter_versions v WHERE v.adapter_id = j.adapter_id AND v.parent_version_id = j.source_version_id
+          SELECT 1 FROM adapter_versions v WHERE v.adapter_id = j.adapter_id
+            AND v.parent_version_id = j.source_version_id
             AND v.base_model_version_id = r.base_model_version_id AND v.deleted_at IS NULL
             AND NOT v.provisional) AS carried_over,
         (SELECT n.id FROM jobs o JOIN rollouts n ON n.id = o.rollout_id
@@ -60,55 +61,59 @@ export const retryRepository = {
       LEFT JOIN adapter_versions s ON s.id = j.source_version_id
       WHERE j.id = ANY(${[...jobIds]}::text[])`,
 
-  /** The options of a rollout that concern its jobs. */
+  /** Options of a rollout that concern its jobs. */
   async jobOptions(tx: Transaction, rolloutId: string): Promise<GivenJobOptions> {
     const row = await tx.rollout.findUnique({ where: { id: rolloutId }, select: { options: true } });
     const given = Object.entries(row?.options ?? {}).filter(([name]) => name in JobOptions.properties);
     return Object.fromEntries(given);
   },
 
-  /** Lets adaptations wait for those of the same adapters to older base model versions that have not ended. */
+  /** Makes adaptations wait for unfinished adaptations of the same adapters to older base model versions. */
   waitForOlder: (tx: Transaction, ids: readonly string[]) =>
     tx.$executeRaw`
       INSERT INTO job_waits (job_id, tenant_id, rollout_id, waits_for_job_id)
       SELECT DISTINCT ON (j.id) j.id, j.tenant_id, j.rollout_id, o.id FROM jobs j JOIN rollouts r ON r.id = j.rollout_id
       JOIN jobs o ON o.adapter_id = j.adapter_id AND o.kind = 'adaptation' AND o.finished_at IS NULL
       JOIN rollouts older ON older.id = o.rollout_id AND older.base_model_version_id < r.base_model_version_id
-      WHERE j.id = ANY(${[...ids]}::text[]) AND j.kind = 'adaptation' ORDER BY j.id, older.base_model_version_id DESC, o.id DESC
+      WHERE j.id = ANY(${[...ids]}::text[]) AND j.kind = 'adaptation' ORDER BY j.id, older.base_model_version_id DESC,
+        o.id DESC
       ON CONFLICT (job_id) DO UPDATE SET waits_for_job_id = EXCLUDED.waits_for_job_id`,
 
   /**
-   * Puts jobs that have ended without a publication back into the queue, as if they had never begun, except that their attempts are
-   * numbered on and their time goes on. Jobs whose state does not allow that are left as they are.
+   * Requeues jobs that have ended without a publication as if they had never begun, except that attempt numbers and the
+   * clock go on. Jobs whose state does not allow a retry are left as they are.
    */
   async retry(tx: Transaction, { ids, rolloutId, kept }: RetriedJobs): Promise<ChangedJob[]> {
     const own = kept === null || kept.options === null ? null : JSON.stringify(kept.options);
     const jobs = await tx.$queryRaw<ChangedJob[]>`
       ${CLOCK},
       old AS MATERIALIZED (
-        SELECT id, tenant_id, kind, state, wave FROM jobs WHERE id = ANY(${[...ids]}::text[]) ORDER BY id FOR NO KEY UPDATE),
+        SELECT id, tenant_id, kind, state, wave FROM jobs WHERE id = ANY(${[...ids]}::text[]) ORDER BY id
+          FOR NO KEY UPDATE),
       ${startTagsOf(rolloutId, RETRIED)}
       UPDATE jobs j SET ${ACCRUE_AS_HELD},
         state = CASE WHEN ${HELD_BACK} THEN 'held' ELSE 'queued' END::job_state,
         phase = CASE WHEN ${HELD_BACK} THEN 'held' ELSE 'queue_wait' END::job_phase, start_tag = tags.tag,
         admission = CASE WHEN ${IS_LIMITED} AND NOT ${HELD_BACK} THEN 'waiting' END,
         finished_at = NULL, excused_attempts = j.attempt, retried_after = j.attempt, error = NULL,
-        won_strategy = NULL, fusion_alpha = NULL, fusion_beta = NULL, metric_best = NULL, certificate = NULL, precision = NULL,
+        won_strategy = NULL, fusion_alpha = NULL, fusion_beta = NULL, metric_best = NULL, certificate = NULL,
+          precision = NULL,
         baselines_pending = FALSE, step = 0, total_steps = 0,
         own_options = CASE WHEN ${kept !== null} THEN ${own}::jsonb ELSE j.own_options END,
-        strategy = CASE WHEN ${kept !== null} AND j.kind = 'adaptation' THEN ${kept?.strategy ?? null} ELSE j.strategy END,
+        strategy = CASE WHEN ${kept !== null} AND j.kind = 'adaptation' THEN ${kept?.strategy ?? null}
+          ELSE j.strategy END,
         warnings = '{}', updated_at = clock.now
       FROM clock, rollouts r, old LEFT JOIN tags ON tags.id = old.id
       WHERE j.id = old.id AND r.id = j.rollout_id AND ${RETRYABLE}
       RETURNING ${RETURNED}`;
-    // The curves and the search of a run that counts no more are measured anew.
+    // Removes the curves and the search of the discarded run; the new run measures its own.
     const anew = jobs.map(({ id }) => id);
     await tx.$executeRaw`DELETE FROM metric_points WHERE job_id = ANY(${anew}::text[])`;
     await tx.$executeRaw`DELETE FROM search_evaluations WHERE job_id = ANY(${anew}::text[])`;
     return jobs;
   },
 
-  /** Opens a completed rollout again. False if it is not completed. */
+  /** Reopens a completed rollout. False if it is not completed. */
   async reopenRollout(tx: Transaction, rolloutId: string): Promise<boolean> {
     const count = await tx.$executeRaw`
       UPDATE rollouts SET state = 'adapting', finished_at = NULL, updated_at = clock_timestamp()
@@ -116,7 +121,10 @@ export const retryRepository = {
     return count === 1;
   },
 
-  /** Another rollout to the same base model version that has not ended; its creation waits until this transaction ends. */
+  /**
+   * Another unfinished rollout to the same base model version. Locks, so that none is created until this transaction
+   * ends.
+   */
   async otherRollout(tx: Transaction, rolloutId: string): Promise<string | null> {
     const [row] = await tx.$queryRaw<{ id: string | null }[]>`
       WITH target AS MATERIALIZED (

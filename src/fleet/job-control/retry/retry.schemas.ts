@@ -2,13 +2,14 @@ import Type from 'typebox';
 import { used } from '../../../platform/contract/schemas.ts';
 import { OwnOptions } from '../../jobs/index.ts';
 
-/** The default lets a request be made without a body. */
+/** Default that lets a request be made without a body. */
 export const RetryJob = Type.Object(
   {
     options: Type.Optional(
       used(OwnOptions, {
         description:
-          'Options that the job has of its own from now on, in place of those of its rollout and of an earlier retry; `{}` gives it ' +
+          'Options that the job has of its own from now on, in place of those of its rollout and of an earlier ' +
+          'retry; `{}` gives it ' +
           'those of the rollout again. Left out, it keeps what it has.',
       }),
     ),

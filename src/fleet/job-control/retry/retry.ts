@@ -8,31 +8,34 @@ import { type ChangedJob, recordJobChanges, type OwnOptions } from '../../jobs/i
 import { inOrder, lockStartTags, queueJobs } from '../../rollouts/index.ts';
 import { retryRepository as repository, type KeptOptions, type Obstacles } from './retry.repository.ts';
 
-/** What of a job is other when it is retried. */
+/** Requested differences of a retried job. */
 export interface RetryChanges {
-  /** In place of what options it has of its own; undefined keeps them. */
+  /** New options of the job in place of its own; undefined keeps them. */
   readonly options?: OwnOptions;
-  /** An operator may give a job more to do than its rollout does. */
+  /** An operator may give a job a larger budget than its rollout does; a tenant may not. */
   readonly isOperator: boolean;
 }
 
-/** The rollout of jobs to be retried, whose row is locked, and what is to be other. */
+/** Rollout of the jobs to retry, whose row is locked, and the requested differences. */
 export interface RetryOf extends RetryChanges {
   readonly rolloutId: string;
   readonly rolloutState: string;
 }
 
-/** Which of some jobs may not be retried and why, and the options that the others get, as {@link beginAnew} takes them. */
+/**
+ * Verdict on jobs to retry: the refused ones with their reasons, and the options for the others, as {@link beginAnew}
+ * takes them.
+ */
 interface JudgedRetries {
   readonly refused: ReadonlyMap<string, AppError>;
   readonly kept: KeptOptions | null;
 }
 
 /**
- * Begins a job anew that has ended without a publication. A completed rollout goes on then. As when it was planned, the job waits for one
- * of its adapter to an older base model version.
+ * Restarts a job that has ended without a publication. A completed rollout reopens. As in the original planning, the
+ * job waits for an unfinished job of its adapter to an older base model version.
  * @throws AppError 422 `invalid_options`, 409 `rollout_paused`, `rollout_ended`, `rollout_exists`, `source_deleted`,
- *   `already_carried_over`, `superseded`, `adapter_pinned` or `job_not_ended`
+ * `already_carried_over`, `superseded`, `adapter_pinned` or `job_not_ended`
  */
 export async function retryJob(
   tx: Transaction,
@@ -47,7 +50,7 @@ export async function retryJob(
   return { job, entries };
 }
 
-/** Judges which jobs of a rollout may be retried. Nothing is changed. */
+/** Judges which jobs of a rollout may be retried, without changing anything. */
 export async function judgeRetries(
   tx: Transaction,
   ids: readonly string[],
@@ -68,7 +71,10 @@ export async function judgeRetries(
   return { refused, kept };
 }
 
-/** Begins jobs anew that {@link judgeRetries} has not refused, with their events. After the commit the caller enqueues `entries`. */
+/**
+ * Restarts jobs that {@link judgeRetries} has not refused and records their events. After the commit the caller
+ * enqueues `entries`.
+ */
 export async function beginAnew(
   tx: Transaction,
   ids: readonly string[],
@@ -105,10 +111,13 @@ function notEnded(id: string): AppError {
   return conflict('job_not_ended', `job ${id} cannot be retried: it has not ended as not_ready, failed or cancelled`);
 }
 
-/** What costs time on a device. */
+/** Options that cost device time. */
 const BUDGETS = ['max_steps', 'search_evaluations'] as const;
 
-/** A control trains from scratch, whatever is asked for. What a tenant asks for must not cost more than the rollout does. */
+/**
+ * Refuses options that a job cannot take. A control always trains from scratch, and a tenant must not spend more than
+ * the rollout does.
+ */
 function refuseOptions(
   options: OwnOptions,
   { kind, limits }: { readonly kind: string; readonly limits: GivenJobOptions | null },
@@ -123,31 +132,35 @@ function refuseOptions(
   for (const option of BUDGETS) {
     const [given, limit] = [options[option], most?.[camelCase(option) as 'maxSteps' | 'searchEvaluations']];
     if (given === undefined || limit === undefined || given <= limit) continue;
-    const message = `${option} is ${given}, expected at most ${limit}, which the rollout has: the operator may give the job more`;
+    const message =
+      `${option} is ${given}, expected at most ${limit}, which the rollout has: ` +
+      'the operator may give the job more';
     return unprocessable('invalid_options', message, { option, limit });
   }
   return null;
 }
 
-/** Options as the job's row keeps them; none are kept as null. The strategy has a column of its own as well. */
+/** Options in the form that the job's row stores; null if there are none. The strategy also has a column of its own. */
 function ownOptions(options: OwnOptions, rolledOut: GivenJobOptions): KeptOptions {
   const given = Object.values(options).some((value) => value !== undefined);
   return { options: given ? options : null, strategy: options.strategy ?? rolledOut.strategy ?? 'auto' };
 }
 
-/** Why no job of the rollout can be retried; null where it goes on or is completed. */
+/** Error if no job of the rollout can be retried; null if the rollout is running or completed. */
 function stopped(rolloutId: string, state: string): AppError | null {
   if (state === 'paused') return conflict('rollout_paused', `rollout ${rolloutId} is paused: resume it first`);
   if (state !== 'cancelled' && state !== 'failed') return null;
-  const message = `rollout ${rolloutId} is ${state}: start another one, which takes the adapters that have no version yet`;
+  const message =
+    `rollout ${rolloutId} is ${state}: start another one, ` + 'which takes the adapters that have no version yet';
   return conflict('rollout_ended', message);
 }
 
-/** A completed rollout cannot go on beside another one to the same version. */
+/** Error if another rollout to the same version is running, since a completed rollout cannot reopen beside it. */
 async function otherRollout(tx: Transaction, rolloutId: string): Promise<AppError | null> {
   const other = await repository.otherRollout(tx, rolloutId);
   if (other === null) return null;
-  const message = `rollout ${rolloutId} is completed, and rollout ${other} carries the fleet over to the same version now`;
+  const message =
+    `rollout ${rolloutId} is completed, ` + `and rollout ${other} carries the fleet over to the same version now`;
   return conflict('rollout_exists', message, { rollout_id: other });
 }
 

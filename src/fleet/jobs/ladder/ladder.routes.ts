@@ -13,7 +13,10 @@ import { createLadderService } from './ladder.service.ts';
 const operation = operationsOf('Jobs');
 
 const ladderRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
-  /** @throws AppError 404 if the caller may not see the job */
+  /**
+   * Finds the job.
+   * @throws AppError 404 if the caller may not see the job
+   */
   const found = async (request: FastifyRequest, id: string) => {
     await createJobService({ ...deps, db: request.db }).get(id, tenantScope(request));
     return createLadderService({ db: request.db });
@@ -25,8 +28,10 @@ const ladderRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
       schema: {
         ...operation('getJobLadder', 'Get what a job has tried'),
         description:
-          'Every rung of the strategy, with the time it took and why it was skipped, and what the gate said of each candidate. It grows ' +
-          'while the job runs. An attempt that resumes from a checkpoint goes on where the one before was; a retry begins another run.',
+          'Every rung of the strategy, with the time it took and why it was skipped, and what the gate said of ' +
+          'each candidate. It grows ' +
+          'while the job runs. An attempt that resumes from a checkpoint goes on where the one before was; a ' +
+          'retry begins another run.',
         params: JobParams,
         response: { 200: JobLadder },
       },

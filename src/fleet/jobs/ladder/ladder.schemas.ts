@@ -16,7 +16,8 @@ const Rung = Type.Object(
       Type.Enum(['passed', 'failed', 'inconclusive', 'skipped', 'not_run'] as const, {
         title: 'RungResult',
         description:
-          "What the gate said of the rung's best candidate. `skipped`: there was nothing to try. `not_run`: an earlier rung had " +
+          "What the gate said of the rung's best candidate. `skipped`: there was nothing to try. `not_run`: an " +
+          'earlier rung had ' +
           'passed, or the run ended before. Null while neither is known.',
       }),
     ),
@@ -36,14 +37,16 @@ const Finding = Type.Object(
     best_case: Nullable(
       Type.Number({
         description:
-          'The best value that was still possible when the look ended early, because the candidate was certain to fail.',
+          'The best value that was still possible when the look ended early, ' +
+          'because the candidate was certain to fail.',
       }),
     ),
     standard_error: Nullable(Type.Number()),
     bound: Nullable(
       Type.Number({
         description:
-          'The worst true value that the rows leave possible, at the confidence of this look. It certifies if it reaches `needed`.',
+          'The worst true value that the rows leave possible, at the confidence of this look. It certifies if it ' +
+          'reaches `needed`.',
       }),
     ),
     needed: Nullable(Type.Number({ description: 'The value that had to be reached.' })),
@@ -110,7 +113,8 @@ export const JobLadder = Type.Object(
   {
     recorded: Type.Boolean({
       description:
-        'Whether there is a run. False until the first rung begins, and for jobs that ran before version 0.3, of which no ladder was kept.',
+        'Whether there is a run. False until the first rung begins, and for jobs that ran before version 0.3, of ' +
+        'which no ladder was kept.',
     }),
     data: Type.Array(LadderRun, { description: 'The last ten runs of the job, the first one first.' }),
   },
@@ -139,7 +143,8 @@ export const SearchSurrogate = Type.Object(
     alpha: Grid('The values of α of the grid, ascending.'),
     beta: Grid('The values of β of the grid, ascending.'),
     mean: Grid(
-      'Expected ln(loss / loss of the copy), below 0 where it is better than the copy: of the first α with each β, then of the next α. ' +
+      'Expected ln(loss / loss of the copy), below 0 where it is better than the copy: of the first α with each ' +
+        'β, then of the next α. ' +
         'What was measured above e times the smallest loss counts as that.',
     ),
     standard_deviation: Grid('How uncertain that is, in the same order.'),
@@ -147,7 +152,8 @@ export const SearchSurrogate = Type.Object(
   {
     title: 'SearchSurrogate',
     description:
-      'The model of a search over α and β. Its arrays are empty for fewer than three different points, for more than 64, and where the copy was not measured, as by `relora-paper`.',
+      'The model of a search over α and β. Its arrays are empty for fewer than three different points, for more ' +
+      'than 64, and where the copy was not measured, as by `relora-paper`.',
   },
 );
 export type SearchSurrogate = Static<typeof SearchSurrogate>;

@@ -7,7 +7,7 @@ import type { JobLadder, LadderRun, SearchPoint, SearchSurrogate } from './ladde
 
 type Kept = Omit<LadderRun, 'after_attempt' | 'strategy' | 'updated_at'>;
 
-/** What a job has tried. The caller has found the job among those that it may see. */
+/** Reads the search of a job. The caller has already checked that the job is visible. */
 export function createLadderService({ db }: { db: Database }) {
   return {
     async ladder(jobId: string): Promise<JobLadder> {
@@ -19,7 +19,7 @@ export function createLadderService({ db }: { db: Database }) {
       return { recorded: data.length > 0, data };
     },
 
-    /** The model of its search, fitted to the points that it has measured itself. */
+    /** Surrogate model of the search, fitted to the points that this job has measured itself. */
     async surrogate(jobId: string): Promise<SearchSurrogate> {
       const rows = await repository.evaluations(db, jobId);
       const records = rows.map(({ fusionAlpha: alpha, fusionBeta: beta, rows: count, loss }) => {

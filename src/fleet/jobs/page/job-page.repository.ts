@@ -5,7 +5,7 @@ import type { JobQuery } from '../job.schemas.ts';
 
 type Columns = 'id' | '*' | 'id, change_seq';
 
-/** A page of jobs that a caller asks for. */
+/** Request for a page of jobs. */
 export interface JobsToList {
   readonly query: JobQuery;
   readonly sorting: Sorting<never>;
@@ -14,8 +14,8 @@ export interface JobsToList {
 }
 
 /**
- * One page of jobs, and one job more, in SQL. Of several states it takes a page each, which an index has in order, so that no more is read
- * however many jobs are in them.
+ * SQL for one page of jobs plus one extra row. For several states it takes a page of each, which an index returns in
+ * order, so the number of rows read does not depend on how many jobs are in them.
  */
 export function pageOfJobs(columns: Columns, list: JobsToList): Prisma.Sql {
   const { query, sorting } = list;
@@ -32,7 +32,8 @@ function pageInOrder(columns: Columns, { query, sorting, tenantId }: JobsToList)
   if (sorting.column !== null) return pageSorted(columns, sorting, conditions(query, tenantId));
   const { take } = sorting;
   const { rollout_id: rollout, ...others } = query;
-  // As a range and an order, PostgreSQL keeps to the rollout's index. By an equation, it may walk through all newer jobs.
+  // Written as a range and an order, so that PostgreSQL uses the rollout's index. With an equality, it may scan all
+  // newer jobs.
   const [ofRollout, order] =
     rollout === undefined
       ? [Prisma.empty, sorting.orderBy()]
@@ -41,13 +42,17 @@ function pageInOrder(columns: Columns, { query, sorting, tenantId }: JobsToList)
           Prisma.sql`rollout_id ${sorting.direction}, ${sorting.orderBy()}`,
         ];
   const filter = conditions(others, tenantId);
-  // With another condition, the best index depends on how many of the jobs it leaves.
+  // With another condition, the best index depends on how many jobs the condition leaves.
   const limit = filter.values.length === 0 ? usualLimit(take, 51) : Prisma.sql`${take}`;
   return Prisma.sql`
-    SELECT ${Prisma.raw(columns)} FROM jobs WHERE TRUE ${sorting.rest()} ${ofRollout} ${filter} ORDER BY ${order} LIMIT ${limit}`;
+    SELECT ${Prisma.raw(columns)} FROM jobs WHERE TRUE ${sorting.rest()} ${ofRollout} ${filter} ORDER BY ${order}
+      LIMIT ${limit}`;
 }
 
-/** A page by another column, which indexes have in order for all jobs, for those of a rollout and for those of a tenant. */
+/**
+ * A page sorted by another column. Indexes have that order for all jobs, for the jobs of a rollout and for those of a
+ * tenant.
+ */
 function pageSorted(columns: Columns, sorting: Sorting<never>, filter: Prisma.Sql): Prisma.Sql {
   const selected = columns === '*' ? columns : `${columns}, ${sorting.column}`;
   return Prisma.sql`
@@ -55,7 +60,7 @@ function pageSorted(columns: Columns, sorting: Sorting<never>, filter: Prisma.Sq
     ORDER BY ${sorting.orderBy()} LIMIT ${sorting.take}`;
 }
 
-/** The conditions of a query besides its position, on the table `jobs`. */
+/** Conditions of a query apart from its position, on the table `jobs`. */
 export function conditions(query: JobQuery, tenantId: string | null): Prisma.Sql {
   const since = query.updated_since;
   const given = [
@@ -76,7 +81,10 @@ function inState(states: readonly string[]): Prisma.Sql {
   return Prisma.sql`AND state = ANY(${[...states]}::job_state[])`;
 }
 
-/** PostgreSQL begins with the adapters that have the label where they are few, and otherwise looks it up for one job after the other. */
+/**
+ * Condition that a job's adapter has the label. PostgreSQL starts from the adapters with the label if they are few, and
+ * otherwise checks it for one job after the other.
+ */
 function hasLabel({ key, value }: { key: string; value: string }): Prisma.Sql {
   return Prisma.sql`AND EXISTS (
     SELECT FROM adapter_labels l WHERE l.adapter_id = jobs.adapter_id AND l.key = ${key} AND l.value = ${value})`;

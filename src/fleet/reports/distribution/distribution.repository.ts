@@ -1,7 +1,7 @@
 import { Prisma, type Transaction } from '../../../platform/database/database.ts';
 import { MOST_VALUES } from './distribution.schemas.ts';
 
-/** The times of the ready jobs of a kind, and how many jobs they are of. */
+/** Times of the ready jobs of a kind, and the number of all jobs of the kind. */
 export interface TimesRow {
   readonly kind: 'adaptation' | 'control';
   readonly measure: 'ttr' | 'working';
@@ -12,13 +12,14 @@ export interface TimesRow {
 const STEPS = MOST_VALUES - 1;
 
 export const distributionRepository = {
-  /** Those that come first at each of a hundred equal steps of rank, of all tenants or, if that is not null, of one. */
+  /** Reads the times at up to a hundred equal steps of rank, for all tenants or for one. */
   times: (tx: Transaction, rolloutId: string, tenantId: string | null) => {
     const ofTenant = tenantId === null ? Prisma.empty : Prisma.sql`AND j.tenant_id = ${tenantId}`;
     return tx.$queryRaw<TimesRow[]>`
       WITH timed AS (
         SELECT j.kind, of_job.measure, of_job.ms FROM jobs j CROSS JOIN LATERAL (
-          VALUES ('ttr', j.ttr_ms), ('working', GREATEST(0, j.ttr_ms - j.queue_wait_ms - j.held_ms))) AS of_job (measure, ms)
+          VALUES ('ttr', j.ttr_ms), ('working', GREATEST(0, j.ttr_ms - j.queue_wait_ms - j.held_ms))) AS of_job
+            (measure, ms)
         WHERE j.rollout_id = ${rolloutId} AND j.ttr_ms IS NOT NULL ${ofTenant}
       ), ranked AS (
         SELECT kind, measure, ms, row_number() OVER (PARTITION BY kind, measure ORDER BY ms) - 1 AS place,

@@ -2,7 +2,7 @@ import Type, { type Static } from 'typebox';
 import { Id } from '../../../platform/contract/schemas.ts';
 import { Speedup } from '../report.schemas.ts';
 
-/** Largest number of values that show a distribution. */
+/** Largest number of values in a distribution. */
 export const MOST_VALUES = 101;
 
 const Values = (description: string) =>
@@ -18,7 +18,8 @@ const Times = Type.Object(
   {
     title: 'TtrValues',
     description:
-      'The times of the jobs that are ready, in order: all of them where they are 101 or fewer, and else 101 of them, from the smallest to ' +
+      'The times of the jobs that are ready, in order: all of them where they are 101 or fewer, and else 101 of ' +
+      'them, from the smallest to ' +
       'the largest at equal steps of rank.',
   },
 );

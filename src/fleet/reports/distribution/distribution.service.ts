@@ -1,5 +1,5 @@
 import { withTransaction, type Database } from '../../../platform/database/database.ts';
-import type { createRolloutService } from '../../rollouts/index.ts';
+import type { RolloutService } from '../../rollouts/index.ts';
 import { speedupOf } from '../report.mapper.ts';
 import { reportRepository } from '../report.repository.ts';
 import { distributionRepository as repository, type TimesRow } from './distribution.repository.ts';
@@ -7,11 +7,11 @@ import type { Times, TtrDistribution } from './distribution.schemas.ts';
 
 interface DistributionDependencies {
   readonly db: Database;
-  readonly rollouts: Pick<ReturnType<typeof createRolloutService>, 'get'>;
+  readonly rollouts: Pick<RolloutService, 'get'>;
 }
 
 /**
- * The times to readiness of a rollout, as somebody draws them.
+ * Distribution of a rollout's times to readiness, for a chart.
  * @param scope the tenant to which the caller is confined, or null for the operator
  * @throws AppError 404
  */

@@ -16,27 +16,30 @@ import { readDecision, type Decision } from './decision.ts';
 export interface ApprovalAskerOptions {
   readonly db: Database;
   readonly producer: Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
-  /** Sends a request that may take so many milliseconds. */
+  /** Creates the sender of a request with a timeout in milliseconds. */
   readonly post: (timeoutMs: number) => Post;
-  /** Secrets of Standard Webhooks that sign, the newest first. */
+  /** Signing secrets of Standard Webhooks, the newest first. */
   readonly secrets: readonly string[];
   readonly logger: Logger;
-  /** Time until it is asked again after an attempt without an answer, in milliseconds; the first attempt has the number 1. */
+  /** Delay before the next attempt when there was no answer, in milliseconds. The first attempt has the number 1. */
   readonly delayMs?: (attempt: number) => number;
-  /** Time between two looks for waves that wait, in milliseconds (default 1000). */
+  /** Interval between searches for waiting waves, in milliseconds (default 1000). */
   readonly intervalMs?: number;
-  /** How long a wave is left to a process that does not say anything any more, in milliseconds (default 60,000). */
+  /**
+   * Lease of a process on a waiting wave, in milliseconds (default 60,000). When it expires, another process may ask.
+   */
   readonly leaseMs?: number;
 }
 
 const DEFAULT_TIMEOUT_MS = 15_000;
 
-/** 5 s, then twice as long each time, up to 10 minutes. */
+/** Backoff: 5 s, doubled each time, up to 10 minutes. */
 const usualDelay = (attempt: number): number => Math.min(5000 * 2 ** (attempt - 1), 600_000);
 
 /**
- * Asks whom the policy of a rollout names whether a wave that waits may begin, again and again until there is an answer. What waits follows from
- * the rollouts themselves, so nothing is forgotten when a process dies; a lease sees to it that one process asks at a time.
+ * Asks the address in a rollout's policy whether a waiting wave may begin, and repeats the request until there is an
+ * answer. The waiting waves are read from the rollouts themselves, so nothing is lost when a process dies. A lease
+ * ensures that one process asks at a time.
  */
 export function createApprovalAsker(options: ApprovalAskerOptions): ClaimLoop {
   const { db, logger, leaseMs = 60_000, intervalMs } = options;
@@ -79,7 +82,10 @@ function claim(db: Database, id: string, lease: ApprovalLease): Promise<Claimed 
   });
 }
 
-/** The identifier of the message is the same in all attempts, so whom it asks can tell that he has decided already. */
+/**
+ * Sends one request. The message identifier is the same in all attempts, so the receiver can recognise a decision it
+ * has already made.
+ */
 function ask(
   { post, secrets }: ApprovalAskerOptions,
   { rolloutId, baseModelVersionId, wave, waves, approve }: WaitingWave,
@@ -92,7 +98,9 @@ function ask(
   return post(approve.timeout_ms ?? DEFAULT_TIMEOUT_MS)({ url: approve.url, body, headers, signal });
 }
 
-/** Releases the wave, pauses the rollout, or asks again later, unless the wave was decided about in the meantime. */
+/**
+ * Releases the wave, pauses the rollout, or schedules the next attempt, unless the wave was decided on in the meantime.
+ */
 async function answer(
   { db, producer, delayMs = usualDelay }: ApprovalAskerOptions,
   { waiting, attempt }: Claimed,
@@ -102,7 +110,7 @@ async function answer(
   const decision = readDecision(result);
   const isDecided = await withTransaction(db, async (tx) => {
     const rollout = await pausingRepository.lock(tx, id);
-    // A refused rollout is asked about again as soon as it is resumed.
+    // After a refusal the next request is due as soon as the rollout is resumed.
     const afterMs = decision.kind === 'none' ? delayMs(attempt) : 0;
     if (!(await repository.release(tx, waiting, { owner, afterMs }))) return false;
     const present = await repository.waiting(tx, id);

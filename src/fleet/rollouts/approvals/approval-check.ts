@@ -5,7 +5,10 @@ import { createAddressPolicy } from '../../../platform/outgoing/address-policy.t
 import { urlProblem } from '../../../platform/outgoing/target.ts';
 import type { RolloutPolicy } from '../policy.schemas.ts';
 
-/** Refuses a policy whose approval cannot be asked for. @throws AppError 422 `url_not_allowed`, 503 `approval_secret_missing` */
+/**
+ * Check that refuses a policy whose approval cannot be requested.
+ * @throws AppError 422 `url_not_allowed`, 503 `approval_secret_missing`
+ */
 export type ApprovalCheck = (policy: Pick<RolloutPolicy, 'approve'> | null | undefined) => void;
 
 export function createApprovalCheck(config: Pick<Config, 'approvalSecrets' | 'webhookAllowedRanges'>): ApprovalCheck {

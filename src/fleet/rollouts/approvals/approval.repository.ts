@@ -1,10 +1,10 @@
 import { Prisma, type Queryable, type Transaction } from '../../../platform/database/database.ts';
 
-/** A wave of a rollout that waits for the answer of whom its policy names. */
+/** Wave of a rollout that waits for an answer from the address in the rollout's policy. */
 export interface WaitingWave {
   readonly rolloutId: string;
   readonly baseModelVersionId: string;
-  /** The wave that waits, and the number of waves. */
+  /** Number of the waiting wave, and the number of waves. */
   readonly wave: number;
   readonly waves: number;
   readonly approve: { readonly url: string; readonly timeout_ms?: number };
@@ -15,11 +15,12 @@ export interface ApprovalLease {
   readonly forMs: number;
 }
 
-const WAITS = Prisma.sql`r.state = 'adapting' AND r.awaiting_approval AND r.options #>> '{policy,approve,url}' IS NOT NULL`;
+const WAITS = Prisma.sql`r.state = 'adapting' AND r.awaiting_approval
+  AND r.options #>> '{policy,approve,url}' IS NOT NULL`;
 const lasting = (ms: number): Prisma.Sql => Prisma.sql`make_interval(secs => ${ms / 1000}::float8)`;
 
 export const approvalRepository = {
-  /** Rollouts with a wave that waits, for which nobody is asking now and it is time to ask. */
+  /** Rollouts with a waiting wave that no process is asking about and whose next attempt is due. */
   candidates: (db: Queryable, limit: number): Promise<{ id: string }[]> =>
     db.$queryRaw`
       SELECT r.id FROM rollouts r LEFT JOIN approval_requests a ON a.rollout_id = r.id AND a.wave = r.wave + 1
@@ -27,7 +28,7 @@ export const approvalRepository = {
         AND (a.lease_expires_at IS NULL OR a.lease_expires_at < clock_timestamp())
       ORDER BY a.next_attempt_at NULLS FIRST LIMIT ${limit}`,
 
-  /** A wave that waits; null if it does not any more. */
+  /** Reads the waiting wave of a rollout; null if none is waiting any more. */
   async waiting(tx: Transaction, rolloutId: string): Promise<WaitingWave | null> {
     const [row] = await tx.$queryRaw<WaitingWave[]>`
       SELECT r.id AS "rolloutId", r.base_model_version_id AS "baseModelVersionId", r.wave + 1 AS wave,
@@ -36,7 +37,10 @@ export const approvalRepository = {
     return row ?? null;
   },
 
-  /** Takes the lease of a wave and counts the attempt. @returns its number; null if somebody else asks */
+  /**
+   * Takes the lease of a wave and counts the attempt.
+   * @returns the number of the attempt; null if another process holds the lease
+   */
   async claim(tx: Transaction, { rolloutId, wave }: WaitingWave, lease: ApprovalLease): Promise<number | null> {
     const { owner, forMs } = lease;
     const [row] = await tx.$queryRaw<{ attempts: number }[]>`
@@ -44,12 +48,13 @@ export const approvalRepository = {
       VALUES (${rolloutId}, ${wave}, 1, ${owner}, clock_timestamp() + ${lasting(forMs)})
       ON CONFLICT (rollout_id, wave) DO UPDATE SET attempts = a.attempts + 1, lease_owner = EXCLUDED.lease_owner,
         lease_expires_at = EXCLUDED.lease_expires_at
-      WHERE (a.lease_expires_at IS NULL OR a.lease_expires_at < clock_timestamp()) AND a.next_attempt_at <= clock_timestamp()
+      WHERE (a.lease_expires_at IS NULL OR a.lease_expires_at < clock_timestamp())
+        AND a.next_attempt_at <= clock_timestamp()
       RETURNING attempts`;
     return row?.attempts ?? null;
   },
 
-  /** Gives the lease up, and asks again after some time. False if the lease was lost. */
+  /** Releases the lease and schedules the next attempt. False if the lease was lost. */
   async release(tx: Transaction, { rolloutId, wave }: WaitingWave, next: { owner: string; afterMs: number }) {
     const count = await tx.$executeRaw`
       UPDATE approval_requests SET lease_owner = NULL, lease_expires_at = NULL,

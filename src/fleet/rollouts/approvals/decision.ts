@@ -3,7 +3,7 @@ import { Value } from 'typebox/value';
 import { storable } from '../../../../core/options/quote.ts';
 import type { SendResult } from '../../../platform/outgoing/post.ts';
 
-/** What came of a request for an approval. */
+/** Outcome of a request for an approval. */
 export type Decision =
   | { readonly kind: 'approved' }
   | { readonly kind: 'refused'; readonly reason: string }
@@ -12,10 +12,13 @@ export type Decision =
 const Approved = Type.Object({ approved: Type.Literal(true) });
 const Refused = Type.Object({ approved: Type.Literal(false), reason: Type.Optional(Type.String()) });
 
-/** Most characters of a reason that are kept. */
+/** Longest reason that is stored, in characters. */
 const MAX_REASON = 500;
 
-/** Only an answer of 200 that says so in plain words decides anything; with everything else it is asked again. */
+/**
+ * Reads a decision. Only an answer of status 200 with an explicit decision counts; everything else leads to another
+ * attempt.
+ */
 export function readDecision(result: SendResult): Decision {
   if ('failure' in result) return { kind: 'none', outcome: result.failure, status: null };
   const { status } = result;

@@ -1,17 +1,17 @@
 import type { Queryable, Transaction } from '../../../platform/database/database.ts';
 
-/** What a rollout has used of its budget since it got it, in device seconds. */
+/** Device time that a rollout has used since its budget was granted, in seconds. */
 export interface BudgetUse {
   readonly used: number;
-  /** Whether jobs are left that would use more. */
+  /** Whether unfinished jobs are left, which would use more. */
   readonly goes_on: boolean;
 }
 
-/** The queries that keep to the deadline and the budget of a rollout. */
+/** Queries on the deadline and the budget of a rollout. */
 export const limitsRepository = {
   /**
-   * Notes once that the deadline of a rollout has passed before all its adaptations had ended. Its row must be locked.
-   * @returns the deadline and how many have not ended; null if it was not noted now
+   * Marks a rollout whose deadline has passed before all its adaptations had ended. Its row must be locked.
+   * @returns the deadline and the number of unfinished adaptations; null if nothing was marked now
    */
   async noteMissedDeadline(tx: Transaction, id: string): Promise<{ deadline: Date; unfinished: number } | null> {
     const [row] = await tx.$queryRaw<{ deadline: Date; unfinished: number }[]>`
@@ -28,7 +28,7 @@ export const limitsRepository = {
     return row ?? null;
   },
 
-  /** Rollouts that have not ended, whose deadline has passed, and of which nobody has noted it. */
+  /** Unfinished rollouts whose deadline has passed and is not marked as missed yet. */
   overdue: (db: Queryable) =>
     db.$queryRaw<{ id: string }[]>`
       SELECT id FROM rollouts WHERE state IN ('planning', 'analyzing', 'adapting', 'paused')

@@ -3,16 +3,16 @@ import { recordEvent } from '../../../delivery/events/index.ts';
 import { limitsRepository as repository } from './limits.repository.ts';
 import type { RolloutPolicy } from '../policy.schemas.ts';
 
-/** Why a rollout is paused that has spent its budget. */
+/** Reason for pausing a rollout that has spent its budget. */
 export interface SpentBudget {
   readonly code: 'budget_spent';
   readonly message: string;
-  /** What was used, and the budget, in device seconds. */
+  /** Device time used and the budget, both in seconds. */
   readonly value: number;
   readonly limit: number;
 }
 
-/** Records once that a rollout has missed its deadline. Nothing else follows from it. The rollout's row must be locked. */
+/** Records once that a rollout has missed its deadline. This has no other effect. The rollout's row must be locked. */
 export async function noteDeadline(tx: Transaction, id: string): Promise<void> {
   const missed = await repository.noteMissedDeadline(tx, id);
   if (missed === null) return;
@@ -20,7 +20,10 @@ export async function noteDeadline(tx: Transaction, id: string): Promise<void> {
   await recordEvent(tx, { tenantId: null, type: 'rollout.deadline_missed', subjectId: id, data });
 }
 
-/** Judges whether a rollout with jobs left has used more than its budget. @returns null if it has not */
+/**
+ * Checks whether a rollout with unfinished jobs has used more than its budget.
+ * @returns null if it has not
+ */
 export async function judgeBudget(tx: Transaction, id: string, policy: RolloutPolicy): Promise<SpentBudget | null> {
   const limit = policy.budget_device_seconds;
   if (limit === undefined) return null;

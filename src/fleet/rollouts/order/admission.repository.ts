@@ -3,22 +3,30 @@ import { RETURNED, type ChangedJob } from '../../jobs/index.ts';
 import { IS_ABOUT_TO_BE_TAKEN, newerInPlanning } from './newer-rollouts.ts';
 import { IS_LIMITED, startTagsOf, WAITING } from './start-tags.ts';
 
-/** How many more jobs of a rollout `r` may be queued. */
+/** Number of further jobs of a rollout `r` that may be queued. */
 const ROOM = Prisma.sql`((r.options #>> '{policy,concurrency}')::int - (
-  SELECT count(*) FROM jobs t WHERE t.rollout_id = r.id AND t.admission = 'admitted' AND t.finished_at IS NULL AND t.paused_at IS NULL))`;
+  SELECT count(*) FROM jobs t WHERE t.rollout_id = r.id AND t.admission = 'admitted' AND t.finished_at IS NULL
+    AND t.paused_at IS NULL))`;
 
-/** Controls have no start tag: they come last. In the queue, what is ready already has none, and comes first. */
+/**
+ * Next jobs to admit. Controls have no start tag: they come last. Jobs that are ready already have none in the queue,
+ * and come first.
+ */
 const NEXT = Prisma.sql`
-  SELECT n.id, n.tenant_id, (n.start_tag, n.id) AS place FROM next n WHERE n.kind = 'adaptation' AND n.state <> 'ready'`;
+  SELECT n.id, n.tenant_id, (n.start_tag, n.id) AS place FROM next n WHERE n.kind = 'adaptation'
+    AND n.state <> 'ready'`;
 
 const LOCK = Prisma.sql`pg_advisory_xact_lock(hashtextextended('readapt.start_tags', 0))::text AS locked`;
 
-/** The queries that keep to the concurrency of a rollout. */
+/** Queries that enforce the concurrency of a rollout. */
 export const admissionRepository = {
-  /** Until the transaction ends, others wait to give start tags: two that look at once would give the same ones to a tenant. */
+  /**
+   * Serializes the assignment of start tags until the transaction ends. Two transactions that read at once would give a
+   * tenant the same tags.
+   */
   lockStartTags: (tx: Transaction) => tx.$queryRaw`SELECT ${LOCK}`,
 
-  /** The same for a rollout of limited concurrency. False if it is another one. */
+  /** Locks the start tags if the rollout has limited concurrency. False if it has not. */
   async lockLimited(tx: Transaction, rolloutId: string): Promise<boolean> {
     const locked = await tx.$queryRaw<
       unknown[]
@@ -33,9 +41,9 @@ export const admissionRepository = {
         AND EXISTS (SELECT 1 FROM jobs j WHERE j.rollout_id = r.id AND ${WAITING}) AND ${ROOM} > 0`,
 
   /**
-   * Admits the next waiting jobs of a rollout that goes on, as many as there is room for. A job that another transaction is
-   * changing is left out: to wait for it would be a deadlock where it waits for the counts of the rollout. So is one whose adapter a newer
-   * rollout is about to take.
+   * Admits the next waiting jobs of a running rollout, as many as there is room for. It skips jobs locked by another
+   * transaction: waiting for one would deadlock if that transaction waits for the counts of the rollout. It also skips
+   * jobs whose adapter a newer rollout is about to take.
    */
   admit: (tx: Transaction, rolloutId: string) =>
     tx.$queryRaw<ChangedJob[]>`

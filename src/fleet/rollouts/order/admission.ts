@@ -5,9 +5,9 @@ import { toEntry, type ChangedJob, type JobState } from '../../jobs/index.ts';
 import { admissionRepository as repository } from './admission.repository.ts';
 
 /**
- * Queues the next waiting jobs of a rollout of limited concurrency, as many as there is room for; nothing happens to others. The rollout's
- * row must be locked.
- * @returns the queue jobs, which are in the outbox and to be enqueued after the commit
+ * Queues the next waiting jobs of a rollout of limited concurrency, as many as there is room for. Does nothing for
+ * other rollouts. The rollout's row must be locked.
+ * @returns queue jobs, already in the outbox, to enqueue after the commit
  */
 export async function admitJobs(tx: Transaction, rolloutId: string): Promise<JobEntry[]> {
   if (!(await repository.lockLimited(tx, rolloutId))) return [];
@@ -17,9 +17,9 @@ export async function admitJobs(tx: Transaction, rolloutId: string): Promise<Job
 }
 
 /**
- * Queues jobs of a rollout that are planned or go on, without those that are held or have ended. Where its concurrency is limited, they
- * wait to be admitted, and the next ones are admitted. The rollout's row must be locked.
- * @returns the queue jobs, as {@link admitJobs} does
+ * Queues newly planned or resumed jobs of a rollout, except those that are held or have ended. With limited concurrency
+ * they wait to be admitted, and the next ones are admitted. The rollout's row must be locked.
+ * @returns queue jobs to enqueue, like {@link admitJobs}
  */
 export async function queueJobs(tx: Transaction, rolloutId: string, jobs: readonly JobToQueue[]): Promise<JobEntry[]> {
   const entries = inOrder(jobs)
@@ -29,12 +29,12 @@ export async function queueJobs(tx: Transaction, rolloutId: string, jobs: readon
   return [...entries, ...(await admitJobs(tx, rolloutId))];
 }
 
-/** The order of the identifiers, in which jobs were planned. */
+/** Sorts jobs by identifier, which is the order of planning. */
 export function inOrder<T extends { readonly id: string }>(jobs: readonly T[]): T[] {
   return [...jobs].sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-/** A ready job is refined on. */
+/** States in which a job belongs in the queue: a ready job is still refined. */
 const TO_QUEUE: ReadonlySet<JobState> = new Set(['queued', 'ready']);
 
 type JobToQueue = Pick<ChangedJob, 'id' | 'kind' | 'state' | 'start_tag' | 'admission'>;

@@ -2,7 +2,7 @@ import { TAGS } from '../../../platform/queue/priorities.ts';
 import { Prisma, type Queryable } from '../../../platform/database/database.ts';
 import { QUEUED } from './start-tags.ts';
 
-/** The base model versions that a job adapts from and to. */
+/** Old and new base model version of a job. */
 export interface BasePair {
   readonly oldId: string;
   readonly newId: string;
@@ -14,17 +14,21 @@ export interface TaggedJob {
   readonly start_tag: number;
 }
 
-/** How many of the next waiting jobs are looked through for one of a pair. */
+/** Number of next waiting jobs searched for one of the same pair. */
 const NEARBY = 100;
 
-/** Adaptations that have not begun, and that no worker has put off. The attempts of others belong to their entries in the queue. */
-const FRESH = Prisma.sql`${QUEUED} AND j.kind = 'adaptation' AND j.lease_owner IS NULL AND j.attempt = 0 AND j.error IS NULL`;
+/**
+ * Condition for adaptations that have not begun and that no worker has put off. Attempts of other jobs are tied to
+ * their entries in the queue.
+ */
+const FRESH = Prisma.sql`${QUEUED} AND j.kind = 'adaptation'
+  AND j.lease_owner IS NULL AND j.attempt = 0 AND j.error IS NULL`;
 
-/** Waiting jobs with the priority of the job `own` that come after it. */
+/** Waiting jobs after the job `own` with the same priority. */
 const LATER = Prisma.sql`j.start_tag > own.start_tag
   AND j.start_tag < (floor(own.start_tag / ${TAGS}::float8) + 1) * ${TAGS}::float8`;
 
-/** A job, if it may give way to another one. */
+/** Selects a job if it may swap places with another one. */
 function own(jobId: string): Prisma.Sql {
   return Prisma.sql`own AS MATERIALIZED (
     SELECT j.id, j.tenant_id, j.start_tag, r.base_model_version_id AS new_id, v.base_model_version_id AS old_id,
@@ -33,9 +37,12 @@ function own(jobId: string): Prisma.Sql {
     WHERE j.id = ${jobId} AND ${FRESH})`;
 }
 
-/** Queries by which waiting jobs give way to others. Each changes start tags or nothing. */
-export const exchangeRepository = {
-  /** The tenant's waiting job with the earliest deadline, if that is earlier than this job's own, and null if there is none. */
+/** Queries that let waiting jobs swap places. Each changes start tags or nothing. */
+const exchangeRepository = {
+  /**
+   * Waiting job of the tenant with the earliest deadline, if that is earlier than this job's deadline; null if there is
+   * none.
+   */
   async withEarlierDeadline(db: Queryable, jobId: string): Promise<string | null> {
     const [row] = await db.$queryRaw<{ id: string }[]>`
       WITH ${own(jobId)}
@@ -47,7 +54,10 @@ export const exchangeRepository = {
     return row?.id ?? null;
   },
 
-  /** The next waiting job of a pair, among those that come soon after this one; null if this one is of the pair itself. */
+  /**
+   * Next waiting job of a pair of base model versions, among those soon after this one; null if this job is of the pair
+   * itself.
+   */
   async ofPair(db: Queryable, jobId: string, { oldId, newId }: BasePair): Promise<string | null> {
     const [row] = await db.$queryRaw<{ id: string }[]>`
       WITH ${own(jobId)},
@@ -55,20 +65,25 @@ export const exchangeRepository = {
         SELECT j.id, j.start_tag, j.rollout_id, j.source_version_id FROM own CROSS JOIN LATERAL (
           SELECT * FROM jobs j WHERE ${FRESH} AND ${LATER} ORDER BY j.start_tag LIMIT ${NEARBY}) AS j
         WHERE (own.old_id, own.new_id) <> (${oldId}, ${newId}))
-      SELECT n.id FROM nearby n JOIN rollouts r ON r.id = n.rollout_id JOIN adapter_versions v ON v.id = n.source_version_id
+      SELECT n.id FROM nearby n JOIN rollouts r ON r.id = n.rollout_id JOIN adapter_versions v
+        ON v.id = n.source_version_id
       WHERE v.base_model_version_id = ${oldId} AND r.base_model_version_id = ${newId} ORDER BY n.start_tag LIMIT 1`;
     return row?.id ?? null;
   },
 
-  /** Lets two waiting jobs exchange their start tags, unless something has happened to one of them. @returns both or neither */
+  /**
+   * Swaps the start tags of two waiting jobs, unless one of them has changed in the meantime.
+   * @returns both or neither
+   */
   exchange: (db: Queryable, ids: readonly [string, string]) =>
     db.$queryRaw<TaggedJob[]>`
       WITH pair AS MATERIALIZED (
-        SELECT j.id, j.start_tag FROM jobs j WHERE j.id = ANY(${[...ids]}::text[]) AND ${FRESH} FOR NO KEY UPDATE SKIP LOCKED)
+        SELECT j.id, j.start_tag FROM jobs j WHERE j.id = ANY(${[...ids]}::text[]) AND ${FRESH}
+          FOR NO KEY UPDATE SKIP LOCKED)
       UPDATE jobs j SET start_tag = other.start_tag, updated_at = clock_timestamp()
       FROM pair JOIN pair other ON other.id <> pair.id WHERE j.id = pair.id RETURNING j.id, j.start_tag`,
 
-  /** Gives a waiting job the start tag of another one, unless something has happened to it. */
+  /** Gives a waiting job the start tag of another one, unless the waiting job has changed in the meantime. */
   async bringForward(db: Queryable, { id, to }: { id: string; to: string }): Promise<TaggedJob | null> {
     const [row] = await db.$queryRaw<TaggedJob[]>`
       UPDATE jobs j SET start_tag = (SELECT t.start_tag FROM jobs t WHERE t.id = ${to}), updated_at = clock_timestamp()
@@ -77,3 +92,10 @@ export const exchangeRepository = {
     return row ?? null;
   },
 };
+
+export const {
+  withEarlierDeadline,
+  ofPair: nextJobOfPair,
+  exchange: exchangeStartTags,
+  bringForward,
+} = exchangeRepository;

@@ -1,9 +1,12 @@
 import { Prisma } from '../../../platform/database/database.ts';
 
-/** What keeps a job of the rollout `r` from the queue although nobody has paused it. */
+/** Reason that holds a job of the rollout `r` back from the queue, other than a pause. */
 type Reason = 'wave' | 'approval' | 'job';
 
-/** @param job the alias of a job */
+/**
+ * Condition for each reason.
+ * @param job the alias of a job
+ */
 const REASONS: Readonly<Record<Reason, (job: Prisma.Sql) => Prisma.Sql>> = {
   wave: (job) => Prisma.sql`COALESCE(${job}.wave > r.wave, FALSE)`,
   approval: (job) => Prisma.sql`${job}.approval IS NOT DISTINCT FROM 'awaited'`,
@@ -11,9 +14,9 @@ const REASONS: Readonly<Record<Reason, (job: Prisma.Sql) => Prisma.Sql>> = {
 };
 
 /**
- * Whether a job of the rollout `r` has to wait for its wave, its tenant's approval, or another job.
+ * Condition that a job of the rollout `r` has to wait for its wave, its tenant's approval, or another job.
  * @param job its alias
- * @param apartFrom a reason that does not count, because it is about to pass
+ * @param apartFrom a reason to ignore, because it is about to pass
  */
 export function heldBack(job: Prisma.Sql, apartFrom?: Reason): Prisma.Sql {
   const reasons = (Object.keys(REASONS) as Reason[]).filter((reason) => reason !== apartFrom);

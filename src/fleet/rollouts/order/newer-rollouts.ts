@@ -1,8 +1,9 @@
 import { Prisma } from '../../../platform/database/database.ts';
 
 /**
- * A common table expression `newer (version, selection)`: the rollouts to newer versions of the base model of a rollout whose jobs are being
- * planned, a page at a time. They have noted whom they leave out, which is the first thing that a planning does.
+ * Common table expression `newer (version, selection)`: rollouts that are planning their jobs, page by page, and lead
+ * to newer versions of the base model of a rollout. They have already recorded the adapters they leave out, which is
+ * the first step of planning.
  */
 export function newerInPlanning(rolloutId: string): Prisma.Sql {
   return Prisma.sql`
@@ -16,8 +17,9 @@ export function newerInPlanning(rolloutId: string): Prisma.Sql {
 }
 
 /**
- * Whether one of the rollouts in `newer` selects the adapter of the job `j`, which it would soon take, and the work would be in vain. What it
- * does not take after all is admitted when the planning has ended. As a value, this is computed for one job after the other.
+ * Condition that one of the rollouts in `newer` selects the adapter of the job `j`. It would soon take the adapter, and
+ * work on this job would be wasted. Jobs that it does not take after all are admitted when the planning has ended.
+ * Written as a scalar subquery, so that PostgreSQL computes it for one job after the other.
  */
 export const IS_ABOUT_TO_BE_TAKEN = Prisma.sql`COALESCE((
   SELECT TRUE FROM newer JOIN adapters a ON a.id = j.adapter_id

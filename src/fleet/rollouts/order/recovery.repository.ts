@@ -2,14 +2,17 @@ import { Prisma, type Database } from '../../../platform/database/database.ts';
 import type { LiveJob } from '../../jobs/index.ts';
 import { IS_LIMITED, WAITING } from './start-tags.ts';
 
-/** Jobs that are still to be run or refined and need not wait, and those whose baselines are to be measured. */
+/** Condition for jobs that should run or be refined now, and for jobs whose baselines should be measured. */
 const LIVE = Prisma.sql`(j.baselines_pending OR (
   j.finished_at IS NULL AND j.paused_at IS NULL AND j.state <> 'held' AND j.admission IS DISTINCT FROM 'waiting'))`;
 
-/** Rollouts `r` that go on and have jobs; of one that is analyzed, some may be planned already. No job of a paused one is queued. */
+/**
+ * Condition for running rollouts `r` that have jobs; during its analysis, a rollout may already have some. A paused
+ * rollout has no job in the queue.
+ */
 const WITH_JOBS = Prisma.sql`r.state IN ('analyzing', 'adapting')`;
 
-/** Jobs that should be in the queue, for the sweeper. */
+/** Queries for the jobs that should be in the queue, used by the sweeper. */
 export const recoveryRepository = {
   expired: (db: Database, limit: number) =>
     db.$queryRaw<Omit<LiveJob, 'ended'>[]>`
@@ -17,7 +20,7 @@ export const recoveryRepository = {
         WHERE lease_expires_at < statement_timestamp() AND finished_at IS NULL AND lease_owner IS NOT NULL
         ORDER BY lease_expires_at LIMIT ${limit}`,
 
-  /** Live jobs of rollouts that go on, by the rollouts' counts, without those that wait to be admitted. */
+  /** Number of live jobs of running rollouts without those that wait to be admitted, by the rollouts' counts. */
   async countLive(db: Database): Promise<number> {
     const [row] = await db.$queryRaw<{ count: number | null }[]>`
         SELECT sum(of_rollout.live - CASE WHEN ${IS_LIMITED} THEN (

@@ -1,38 +1,43 @@
 import { Prisma } from '../../../platform/database/database.ts';
 import { PRIORITIES, TAGS } from '../../../platform/queue/priorities.ts';
 
-/** Jobs that are in the queue or about to be, by the condition of their index. */
+/** Condition for jobs that are in the queue or about to be. Matches the condition of their index. */
 export const QUEUED = Prisma.sql`j.state = 'queued' AND j.admission IS DISTINCT FROM 'waiting'`;
 
-/** Jobs of a rollout of limited concurrency that wait to be admitted. */
-export const WAITING = Prisma.sql`(j.admission = 'waiting' AND j.finished_at IS NULL AND j.state IN ('queued', 'ready'))`;
+/** Condition for jobs of a rollout of limited concurrency that wait to be admitted. */
+export const WAITING = Prisma.sql`(j.admission = 'waiting' AND j.finished_at IS NULL
+  AND j.state IN ('queued', 'ready'))`;
 
-/** The first tag of the priority of a rollout `r`. */
+/** First tag of the priority of a rollout `r`. */
 const FIRST_TAG = Prisma.sql`array_position(${[...PRIORITIES]}::text[],
   COALESCE(r.options #>> '{policy,priority}', 'normal')) * ${TAGS}::float8 - ${TAGS}::float8`;
 
-/** Whether the concurrency of a rollout `r` is limited. */
+/** Condition that the concurrency of a rollout `r` is limited. */
 export const IS_LIMITED = Prisma.sql`(r.options #> '{policy,concurrency}' IS NOT NULL)`;
 
 /**
- * Common table expressions that begin with `range (first)`, the first tag of the rollout's priority, and
- * end with `tags (id, tag)`: when each of some jobs of a rollout is to be started. It is start-time
- * fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996) over tenants, in which each job costs 1: a job's start tag is the virtual
- * time, or 1 / weight after the tag of the tenant's last waiting job if that is later. The virtual time is the largest tag of the running
- * jobs and at least the smallest of the waiting ones; it begins anew when there are neither.
+ * Common table expressions that compute start tags for jobs of a rollout. They begin with `range (first)`, the first
+ * tag of the rollout's priority, and end with `tags (id, tag)`.
  *
- * Jobs of a rollout of limited concurrency are put in order among its own first, and get another tag when they are queued.
+ * This is start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996) over tenants, in which each job costs 1: a
+ * job's start tag is the virtual time, or 1 / weight after the tag of the tenant's last waiting job if that is later.
+ * The virtual time is the largest tag of the running jobs and at least the smallest of the waiting ones; it begins anew
+ * when there are neither.
+ *
+ * Jobs of a rollout of limited concurrency are first ordered among their own, and get another tag when they are queued.
  *
  * @param entering a query of `id`, `tenant_id` and `place`, by which jobs of one tenant are put in order
- * @param entry whether they are admitted, or new
+ * @param entry whether the jobs are admitted, or new
  */
 export function startTagsOf(rolloutId: string, entering: Prisma.Sql, entry: 'new' | 'admitted' = 'new'): Prisma.Sql {
   const limited = entry === 'admitted' ? Prisma.sql`FALSE` : IS_LIMITED;
   const among = Prisma.sql`j.start_tag >= range.first AND j.start_tag < range.first + ${TAGS}::float8`;
   return Prisma.sql`
-    range AS MATERIALIZED (SELECT ${FIRST_TAG} AS first, ${limited} AS limited FROM rollouts r WHERE r.id = ${rolloutId}),
+    range AS MATERIALIZED (
+      SELECT ${FIRST_TAG} AS first, ${limited} AS limited FROM rollouts r WHERE r.id = ${rolloutId}),
     entering AS MATERIALIZED (
-      SELECT e.id, e.tenant_id, row_number() OVER (PARTITION BY e.tenant_id ORDER BY e.place) - 1 AS nth FROM (${entering}) AS e),
+      SELECT e.id, e.tenant_id, row_number() OVER (PARTITION BY e.tenant_id ORDER BY e.place) - 1 AS nth
+      FROM (${entering}) AS e),
     waiting AS MATERIALIZED (
       SELECT j.tenant_id, min(j.start_tag) AS first, max(j.start_tag) AS last FROM jobs j, range
       WHERE range.limited AND j.rollout_id = ${rolloutId} AND ${WAITING} GROUP BY j.tenant_id),
@@ -51,8 +56,8 @@ export function startTagsOf(rolloutId: string, entering: Prisma.Sql, entry: 'new
       LEFT JOIN LATERAL (
         SELECT w.last AS tag FROM waiting w WHERE range.limited AND w.tenant_id = t.id
         UNION ALL
-        -- Written so that PostgreSQL keeps to the index that has the tenant, also before it has statistics: that of all jobs by their tags
-        -- would be walked through for each tenant.
+        -- Written so that PostgreSQL uses the index with the tenant even before it has statistics. Otherwise it may
+        -- scan the index of all jobs by their tags once for each tenant.
         (SELECT j.start_tag FROM jobs j
           WHERE NOT range.limited AND j.tenant_id BETWEEN t.id AND t.id AND ${QUEUED}
             AND j.start_tag + 0 >= range.first AND j.start_tag + 0 < range.first + ${TAGS}::float8

@@ -3,12 +3,18 @@ import { heldBack } from '../order/held-back.ts';
 import { ACCRUE, CLOCK, RETURNED, type ChangedJob } from '../../jobs/index.ts';
 import { IS_LIMITED, startTagsOf } from '../order/start-tags.ts';
 
-/** Some jobs of a rollout, or so many that pause and go on with it, in the order of their identifiers. */
+/**
+ * Selection of jobs of a rollout: given ones, or up to `limit` that follow its pause or resumption, in the order of
+ * their identifiers.
+ */
 export type JobsToHold = { readonly rolloutId: string } & (
   { readonly jobIds: readonly string[] } | { readonly limit: number }
 );
 
-/** A job of a rollout that pauses stops being refined, too. One that somebody pauses itself has to be unready. */
+/**
+ * Condition for jobs that can be paused. A pause of the rollout also stops refinements; a job paused on its own must
+ * not be ready.
+ */
 function pausable(which: JobsToHold): Prisma.Sql {
   return 'jobIds' in which
     ? Prisma.sql`id = ANY(${[...which.jobIds]}::text[]) AND state <> 'ready'`
@@ -29,16 +35,16 @@ function limitOf(which: JobsToHold): number | null {
   return 'limit' in which ? which.limit : null;
 }
 
-/** Those of the jobs `old` that will be queued. */
+/** Jobs `old` that will be queued. */
 const RESUMED = Prisma.sql`
   SELECT o.id, o.tenant_id, o.id AS place FROM old o JOIN rollouts r ON r.id = o.rollout_id
   WHERE o.kind = 'adaptation' AND o.state <> 'ready' AND NOT ${heldBack(Prisma.sql`o`)}`;
 
-/** The conditional updates by which jobs are paused and resumed. They return the jobs that have changed. */
+/** Conditional updates that pause and resume jobs. They return the jobs that have changed. */
 export const pauseRepository = {
   /**
-   * Pauses jobs that have not ended. The lease is taken away, which its holder notices at the next heartbeat; its attempt counts
-   * for nothing. A ready job stays ready: only its refinement waits.
+   * Pauses unfinished jobs. The lease is removed; its holder notices at the next heartbeat, and its attempt does not
+   * count. A ready job stays ready: only its refinement waits.
    */
   pause: (tx: Transaction, which: JobsToHold): Promise<ChangedJob[]> =>
     tx.$queryRaw<ChangedJob[]>`
@@ -55,15 +61,16 @@ export const pauseRepository = {
       WHERE j.id = old.id
       RETURNING ${RETURNED}`,
 
-  /** Leaves those of the jobs paused when their rollout is resumed that are paused with it. */
+  /** Marks jobs that are paused with their rollout, so that they stay paused when it is resumed. */
   keepPaused: (tx: Transaction, jobIds: readonly string[]) =>
     tx.$executeRaw`
       UPDATE jobs SET paused_by = 'job', updated_at = clock_timestamp()
       WHERE id = ANY(${[...jobIds]}::text[]) AND state = 'paused' AND paused_by = 'rollout'`,
 
   /**
-   * Lets paused jobs, and those of a wave that was released, be queued or wait to be admitted, with new start tags, unless they wait for
-   * something else. A ready job is refined on, before others, also before those that wait to be admitted.
+   * Requeues paused jobs and jobs of a released wave with new start tags, or lets them wait to be admitted, unless
+   * something else holds them. A ready job is refined further and comes before others, including those that wait to be
+   * admitted.
    */
   resume: (tx: Transaction, which: JobsToHold): Promise<ChangedJob[]> =>
     tx.$queryRaw<ChangedJob[]>`
@@ -77,14 +84,15 @@ export const pauseRepository = {
         state = CASE WHEN j.state = 'ready' THEN j.state WHEN ${HELD_BACK} THEN 'held' ELSE 'queued' END,
         phase = CASE WHEN j.ttr_ms IS NOT NULL THEN j.phase WHEN ${HELD_BACK} THEN 'held' ELSE 'queue_wait' END,
         paused_at = NULL, paused_by = NULL,
-        start_tag = CASE WHEN ${IS_LIMITED} AND j.kind = 'adaptation' AND j.state = 'ready' THEN range.first ELSE tags.tag END,
+        start_tag = CASE WHEN ${IS_LIMITED} AND j.kind = 'adaptation' AND j.state = 'ready' THEN range.first
+          ELSE tags.tag END,
         admission = CASE WHEN ${IS_LIMITED} AND (j.state = 'ready' OR NOT ${HELD_BACK}) THEN 'waiting' END,
         updated_at = clock.now
       FROM clock, range, rollouts r, old LEFT JOIN tags ON tags.id = old.id
       WHERE j.id = old.id AND r.id = j.rollout_id
       RETURNING ${RETURNED}`,
 
-  /** Whether a job should be in the queue, and no worker holds it. */
+  /** Whether a job should be in the queue and no worker holds it. */
   async isWaiting(db: Queryable, jobId: string): Promise<boolean> {
     const [row] = await db.$queryRaw<{ waits: boolean }[]>`
       SELECT j.finished_at IS NULL AND j.paused_at IS NULL AND j.lease_owner IS NULL AND j.state IN ('queued', 'ready')

@@ -5,8 +5,8 @@ import { inOrder, lockStartTags, queueJobs } from '../order/admission.ts';
 import { pauseRepository as repository, type JobsToHold } from './pause-jobs.repository.ts';
 
 /**
- * Pauses some jobs, or so many jobs of a rollout, with their events. The rollout's row must be locked. After the commit the caller
- * takes those that were queued out of the queue.
+ * Pauses given jobs, or a batch of jobs of a rollout, and records the events. The rollout's row must be locked. After
+ * the commit the caller removes those that were queued from the queue.
  */
 export async function pauseJobs(tx: Transaction, which: JobsToHold): Promise<ChangedJob[]> {
   const jobs = await repository.pause(tx, which);
@@ -15,8 +15,8 @@ export async function pauseJobs(tx: Transaction, which: JobsToHold): Promise<Cha
 }
 
 /**
- * Resumes some jobs, or so many jobs of a rollout that were paused with it. The rollout's row must be locked. After the commit the
- * caller enqueues `entries`.
+ * Resumes given jobs, or a batch of jobs that were paused with their rollout. The rollout's row must be locked. After
+ * the commit the caller enqueues `entries`.
  */
 export async function resumeJobs(
   tx: Transaction,
@@ -28,5 +28,8 @@ export async function resumeJobs(
   return { jobs, entries: await queueJobs(tx, which.rolloutId, jobs) };
 }
 
-/** Whether a job waits in the queue, and keeping paused jobs paused when their rollout is resumed. */
+/**
+ * Queries of the repository that other rooms use: whether a job waits in the queue, and keeping jobs paused when their
+ * rollout is resumed.
+ */
 export const { isWaiting, keepPaused } = repository;

@@ -1,16 +1,16 @@
 import type { Queryable, Transaction } from '../../../platform/database/database.ts';
 import type { LIVE_ROLLOUT_STATES, RolloutState } from '../rollout.states.ts';
 
-/** A rollout whose row is locked, as far as a pause concerns it. */
+/** Columns of a locked rollout that pausing needs. */
 export interface PausableRollout {
   readonly state: RolloutState;
-  /** Whether jobs are still to be paused or resumed with it. */
+  /** Whether jobs are still to be paused or resumed with the rollout. */
   readonly jobs_follow: boolean;
   readonly id: string;
   readonly options: unknown;
 }
 
-/** What a rollout that was paused goes on as. */
+/** State in which a paused rollout continues. */
 type ResumedState = Exclude<(typeof LIVE_ROLLOUT_STATES)[number], 'paused'>;
 
 export const pausingRepository = {
@@ -21,22 +21,25 @@ export const pausingRepository = {
   },
 
   /**
-   * Lets a paused rollout go on where it was. The time of a pause before all jobs were planned is kept for those that are planned
-   * later. What `pause_if` has found of the running wave is not looked at again, and a budget that was spent
-   * is given once more. @returns its state from now on; null if it was not paused
+   * Resumes a paused rollout where it was. A pause before all jobs were planned is counted in the clocks of jobs
+   * planned later. Findings of `pause_if` on the running wave are not judged again, and a spent budget is granted once
+   * more.
+   * @returns the new state; null if the rollout was not paused
    */
   async resume(tx: Transaction, id: string): Promise<ResumedState | null> {
     const [row] = await tx.$queryRaw<{ state: ResumedState }[]>`
       WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
       UPDATE rollouts r SET
-        state = CASE WHEN r.planned_at IS NOT NULL THEN 'adapting' WHEN r.analysis_started_at IS NOT NULL THEN 'analyzing'
+        state = CASE WHEN r.planned_at IS NOT NULL THEN 'adapting' WHEN r.analysis_started_at IS NOT NULL
+          THEN 'analyzing'
           ELSE 'planning' END::rollout_state,
         held_waiting_ms = r.held_waiting_ms + CASE WHEN r.analysis_started_at IS NULL THEN pause.ms ELSE 0 END,
         held_analyzing_ms = r.held_analyzing_ms +
           CASE WHEN r.analysis_started_at IS NOT NULL AND r.planned_at IS NULL THEN pause.ms ELSE 0 END,
         waived_wave = CASE WHEN r.paused_reason ->> 'code' = 'pause_if' THEN r.wave ELSE r.waived_wave END,
         budget_from = CASE WHEN r.paused_reason ->> 'code' = 'budget_spent'
-          THEN COALESCE((SELECT u.seconds FROM rollout_device_uses u WHERE u.rollout_id = r.id), 0) ELSE r.budget_from END,
+          THEN COALESCE((SELECT u.seconds FROM rollout_device_uses u WHERE u.rollout_id = r.id), 0)
+            ELSE r.budget_from END,
         paused_at = NULL, paused_reason = NULL, jobs_follow = TRUE, updated_at = clock.now
       FROM clock, (
         SELECT (EXTRACT(EPOCH FROM clock.now - paused_at) * 1000)::float8 AS ms FROM rollouts, clock WHERE id = ${id}
@@ -46,12 +49,13 @@ export const pausingRepository = {
     return row?.state ?? null;
   },
 
-  /** All jobs have followed. */
+  /** Marks that all jobs have followed the rollout. */
   endFollowing: (tx: Transaction, id: string) =>
     tx.$executeRaw`UPDATE rollouts SET jobs_follow = FALSE, updated_at = clock_timestamp() WHERE id = ${id}`,
 
-  /** Rollouts whose jobs have not all followed yet. */
+  /** Rollouts with jobs that have not followed their pause or resumption yet. */
   followed: (db: Queryable) =>
     db.$queryRaw<{ id: string }[]>`
-      SELECT id FROM rollouts WHERE state IN ('planning', 'analyzing', 'adapting', 'paused') AND jobs_follow ORDER BY id`,
+      SELECT id FROM rollouts WHERE state IN ('planning', 'analyzing', 'adapting', 'paused') AND jobs_follow
+        ORDER BY id`,
 };

@@ -30,7 +30,7 @@ export function toPlanEntry({ id }: { id: string }): JobEntry {
 }
 
 /**
- * Pauses a rollout and its jobs. Pausing it again changes nothing, except that it goes on where an interrupted one ended.
+ * Pauses a rollout and its jobs. Pausing it again changes nothing, except that it continues an interrupted pause.
  * @throws AppError 404, 409 `rollout_ended`
  */
 export async function pauseRollout(deps: PausingDependencies, id: string, recordChange: RecordChange): Promise<void> {
@@ -44,7 +44,7 @@ export async function pauseRollout(deps: PausingDependencies, id: string, record
 }
 
 /**
- * Lets a paused rollout and the jobs that were paused with it go on. Resuming one that goes on changes nothing.
+ * Resumes a paused rollout and the jobs that were paused with it. Resuming a running rollout changes nothing.
  * @throws AppError 404, 409 `rollout_ended`
  */
 export async function resumeRollout(deps: PausingDependencies, id: string, recordChange: RecordChange): Promise<void> {
@@ -70,9 +70,9 @@ async function requireLive(tx: Transaction, id: string, what: string) {
 }
 
 /**
- * Pauses or resumes the jobs of a rollout with it, in batches that each commit, so that no transaction holds up a large fleet. If
- * the process dies in between, the next call goes on; workers claim no job of a paused rollout meanwhile. Each batch looks at the
- * rollout anew, so a pause that overtakes a resumption turns it around.
+ * Pauses or resumes the jobs of a rollout with it, in batches that each commit, so that no transaction blocks a large
+ * fleet. If the process dies in between, the next call continues; workers claim no job of a paused rollout meanwhile.
+ * Each batch reads the rollout anew, so a pause that overtakes a resumption reverses it.
  */
 export async function followInBatches({ db, producer }: PausingDependencies, id: string): Promise<void> {
   for (;;) {
@@ -86,7 +86,7 @@ export async function followInBatches({ db, producer }: PausingDependencies, id:
 interface Batch {
   /** Jobs to be enqueued. */
   readonly entries: readonly JobEntry[];
-  /** Jobs that were queued and wait no more. */
+  /** Queued jobs to take out of the queue. */
   readonly removed: readonly string[];
   readonly isLast: boolean;
 }
@@ -108,7 +108,7 @@ async function followBatch(tx: Transaction, id: string): Promise<Batch> {
   const isLast = jobs.length < BATCH;
   if (isLast) await repository.endFollowing(tx, id);
   if (!isLast || !goesOn) return { entries, removed: [], isLast };
-  // Jobs may have ended after their rollout was paused and before they were, and a wave may be empty.
+  // Jobs may have ended between the pause of their rollout and their own, and a wave may be empty.
   const settled = await settleRollout(tx, id);
   const after = await repository.lock(tx, id);
   return { entries: [...entries, ...settled], removed: [], isLast: after?.jobs_follow !== true };
@@ -132,7 +132,7 @@ export async function approveRollout(
   await followInBatches(deps, id);
 }
 
-/** Judges a rollout when no job has just ended. */
+/** Settles a rollout although no job has just ended. */
 export async function settleInTurn({ db, producer }: PausingDependencies, id: string): Promise<void> {
   const entries = await withTransaction(db, async (tx) => {
     await repository.lock(tx, id);

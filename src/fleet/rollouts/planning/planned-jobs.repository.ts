@@ -2,48 +2,50 @@ import { Prisma, type Queryable } from '../../../platform/database/database.ts';
 import type { JobState, LiveJob } from '../../jobs/index.ts';
 import { IS_LIMITED, startTagsOf } from '../order/start-tags.ts';
 
-/** A job to be inserted. With an `error` it cannot run and is inserted as failed. */
+/** Job to insert. A job with an `error` cannot run and is inserted as failed. */
 export interface PlannedJob {
   id: string;
   sourceVersionId: string;
   kind: 'adaptation' | 'control';
   error: Prisma.InputJsonObject | null;
-  /** The job to an older base model version that has to end first. */
+  /** Unfinished job to an older base model version that has to end first. */
   waitsFor?: string | undefined;
 }
 
-/** How jobs are planned. */
+/** Settings for planning a batch of jobs. */
 export interface Planning {
   readonly rolloutId: string;
   readonly strategy: string;
-  /** Whether their adapters were imported after the others had been planned. */
+  /** Whether the adapters were imported after the others had been planned. */
   readonly late?: boolean;
 }
 
-/** A job that was inserted. */
+/** Inserted job. */
 type Planned = Omit<LiveJob, 'ended'> & { state: JobState; admission: 'waiting' | null };
 
-/** What of a page of planned jobs is about to be queued. */
+/** Jobs of a planned page that are about to be queued. */
 const PLANNED_TO_QUEUE = Prisma.sql`
   SELECT p.id, p.tenant_id, p.id AS place FROM planned p WHERE p.state = 'queued' AND p.kind = 'adaptation'`;
 
 export const plannedJobsRepository = {
   /**
-   * Inserts jobs of a rollout with one statement. Their clocks start with the time since the rollout was
-   * accepted: the wait until its analysis began, the analysis itself, and the pauses of both. A control needs no analysis, so
-   * for it the first two count as waiting.
-   * Where the rollout has a policy, its waves are decided before, and a job of a later wave is held, as is one that waits for another
-   * job, or for its tenant's approval. All others get their start tags, and wait to be admitted where the rollout's concurrency is limited.
-   * The clock of a late one starts with the import, and no wave that is over gets it.
-   * @returns those that the rollout did not have yet
+   * Inserts jobs of a rollout with one statement. Their clocks start with the time since the rollout was accepted: the
+   * wait until its analysis began, the analysis itself, and the pauses of both. A control needs no analysis, so for it
+   * the first two count as waiting. The clock of a late job starts with the import of its adapter.
+   *
+   * With a policy, the waves are decided before. A job is held if it is in a later wave, waits for another job or needs
+   * its tenant's approval; a late job is in no wave that is over. All others get their start tags, and wait to be
+   * admitted if the rollout's concurrency is limited.
+   * @returns the jobs that the rollout did not have yet
    */
   plan: (tx: Queryable, { rolloutId, strategy, late = false }: Planning, jobs: readonly PlannedJob[]) =>
     tx.$queryRaw<Planned[]>`
       WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
       planned AS MATERIALIZED (
-        SELECT p.*, v.tenant_id, v.adapter_id, v.created_at AS source_created_at, CASE WHEN p.error IS NOT NULL THEN 'failed'
-          WHEN p.waits OR placed.wave > r.wave OR asked.approval IS NOT NULL THEN 'held' ELSE 'queued' END::job_state AS state,
-          placed.wave, asked.approval
+        SELECT p.*, v.tenant_id, v.adapter_id, v.created_at AS source_created_at,
+          CASE WHEN p.error IS NOT NULL THEN 'failed'
+            WHEN p.waits OR placed.wave > r.wave OR asked.approval IS NOT NULL THEN 'held' ELSE 'queued'
+            END::job_state AS state, placed.wave, asked.approval
         FROM unnest(
           ${jobs.map((job) => job.id)}::text[], ${jobs.map((job) => job.sourceVersionId)}::text[],
           ${jobs.map((job) => job.kind)}::job_kind[],
@@ -60,8 +62,8 @@ export const plannedJobsRepository = {
                 WHERE ${waveRank(rolloutId, Prisma.sql`v.adapter_id`)} > limits.rank COLLATE "C")) END AS wave
         ) AS assigned
         CROSS JOIN LATERAL (
-          SELECT CASE WHEN ${late} THEN GREATEST(assigned.wave, r.wave + CASE WHEN r.awaiting_approval THEN 1 ELSE 0 END)
-            ELSE assigned.wave END AS wave
+          SELECT CASE WHEN NOT ${late} THEN assigned.wave
+            ELSE GREATEST(assigned.wave, r.wave + CASE WHEN r.awaiting_approval THEN 1 ELSE 0 END) END AS wave
         ) AS placed
         CROSS JOIN LATERAL (
           SELECT CASE WHEN p.kind = 'adaptation' AND a.approval = 'tenant' THEN 'awaited' END AS approval
@@ -69,8 +71,9 @@ export const plannedJobsRepository = {
       ),
       ${startTagsOf(rolloutId, PLANNED_TO_QUEUE)}
       INSERT INTO jobs (
-        id, tenant_id, rollout_id, adapter_id, source_version_id, kind, state, strategy, metric_name, metric_target, error,
-        queue_wait_ms, evolution_ms, held_ms, approval, wave, start_tag, admission, phase, phase_since, created_at, updated_at, finished_at
+        id, tenant_id, rollout_id, adapter_id, source_version_id, kind, state, strategy, metric_name, metric_target,
+        error, queue_wait_ms, evolution_ms, held_ms, approval, wave, start_tag, admission, phase, phase_since,
+        created_at, updated_at, finished_at
       )
       SELECT p.id, p.tenant_id, r.id, p.adapter_id, p.source_version_id, p.kind, p.state,
         CASE p.kind WHEN 'control' THEN 'scratch' ELSE ${strategy} END, a.metric,
@@ -81,8 +84,7 @@ export const plannedJobsRepository = {
         CASE p.state WHEN 'held' THEN 'held' ELSE 'queue_wait' END::job_phase,
         clock.now, clock.now, clock.now, CASE WHEN p.error IS NULL THEN NULL ELSE clock.now END
       FROM planned p
-      LEFT JOIN tags t ON t.id = p.id
-      JOIN adapters a ON a.id = p.adapter_id
+      LEFT JOIN tags t ON t.id = p.id JOIN adapters a ON a.id = p.adapter_id
       JOIN rollouts r ON r.id = ${rolloutId}
       CROSS JOIN clock
       CROSS JOIN LATERAL (
@@ -92,12 +94,13 @@ export const plannedJobsRepository = {
         UNION ALL
         SELECT (EXTRACT(EPOCH FROM GREATEST(clock.now - p.source_created_at, '0')) * 1000)::float8, 0, 0 WHERE ${late}
       ) AS times
-      -- Its tenant may have pinned it since the page was read.
+      -- The tenant may have pinned the adapter since the page was read.
       WHERE NOT COALESCE(a.pinned_base_model_version_id <> r.base_model_version_id, FALSE)
-      ON CONFLICT (rollout_id, adapter_id, kind) DO NOTHING RETURNING id, kind, state::text AS state, start_tag, admission`,
+      ON CONFLICT (rollout_id, adapter_id, kind) DO NOTHING
+      RETURNING id, kind, state::text AS state, start_tag, admission`,
 };
 
-/** The place of an adapter among those of a rollout, by which waves are chosen. Texts are compared byte by byte. */
+/** Rank of an adapter in a rollout, by which waves are chosen. Texts are compared byte by byte. */
 export function waveRank(rolloutId: string, adapterId: Prisma.Sql): Prisma.Sql {
   return Prisma.sql`encode(sha256(convert_to(${`${rolloutId}:`} || ${adapterId}, 'UTF8')), 'hex') COLLATE "C"`;
 }

@@ -6,7 +6,7 @@ import type { RolloutPolicy } from '../policy.schemas.ts';
 import type { AssignedWaves, RankedAdapter } from '../waves/assign-waves.ts';
 import type { StoredOptions } from '../rollout.schemas.ts';
 
-/** An adapter version from which a rollout carries an adapter over. */
+/** Adapter version that a rollout carries over. */
 export interface SourceRow {
   adapter_version_id: string;
   adapter_id: string;
@@ -15,52 +15,57 @@ export interface SourceRow {
   dataset_id: string | null;
 }
 
-/** Adapters of one tenant that come from one base model version. */
+/** Number of adapters of one tenant that come from one base model version. */
 export interface SourceCount {
   tenant_id: string;
   base_model_version_id: string;
   adapters: number;
-  /** Those of them that have no dataset. */
+  /** Number without a dataset. */
   without_dataset: number;
-  /** Those of the others that engines would refuse by the serving profile of the base model, as far as rows say what they are. */
+  /**
+   * Number, of those with a dataset, that engines would refuse by the serving profile of the base model, as far as the
+   * rows tell.
+   */
   not_servable: number;
-  /** Those of the others whose tenants want to approve their jobs, and which get no control. */
+  /** Number, of the remaining ones, whose tenants want to approve their jobs. They get no control. */
   to_approve: number;
-  /** Sum over the datasets of those that have one. */
+  /** Sum of the rows of all datasets. */
   rows: number;
 }
 
-/** Why a rollout does not take an adapter. */
+/** Reasons why a rollout leaves an adapter out. */
 export const LEFT_OUT_REASONS = ['no_version', 'carried_over', 'not_selected', 'pinned'] as const;
 
-/** Number of adapters by the reason for which a rollout does not take them. Reasons without any are left out. */
+/** Number of adapters left out, by reason. Reasons with no adapter are absent. */
 export type LeftOut = Partial<Record<(typeof LEFT_OUT_REASONS)[number], number>>;
 
-/** `waits_for` is the job that the adaptation waits for; the control waits with it. */
+/** Source of a control. `waits_for` is the job that the adaptation waits for; the control waits for it too. */
 export type ControlRow = Pick<SourceRow, 'adapter_version_id' | 'adapter_id' | 'tenant_id'> & {
   waits_for: string | null;
 };
 
-/** Which adapters a rollout takes: all that have no version for the base model version, or a selection of them. */
+/**
+ * Selection of the adapters that a rollout takes: all that have no version for the base model version, or some of them.
+ */
 export interface FleetToPlan {
   readonly baseModelVersionId: string;
   readonly selection: RolloutPolicy['selection'];
-  /** No others than these, by their identifiers. */
+  /** Restricts the selection to these adapters, by identifier. */
   readonly among?: readonly string[];
 }
 
-/** The rows that follow the given adapter, at most so many, in the order of the adapters' identifiers. */
+/** Rows after the given adapter, up to `limit`, in the order of the adapters' identifiers. */
 export interface PageRange {
   readonly after: string;
   readonly limit: number;
 }
 
-/** The options that choose controls. */
+/** Options that choose the controls. */
 type ControlOptions = Pick<StoredOptions, 'seed' | 'control' | 'control_fraction'>;
 
 /** Queries that plan the jobs of a rollout. None of them returns more rows than a page has. */
 export const planningRepository = {
-  /** The base model versions that adapters come from. */
+  /** Base model versions that adapters come from. */
   async oldVersions(db: Queryable, fleet: FleetToPlan): Promise<string[]> {
     const rows = await db.$queryRaw<Pick<SourceRow, 'base_model_version_id'>[]>`
       SELECT DISTINCT newest.base_model_version_id ${sourcesOf(fleet)}`;
@@ -68,30 +73,31 @@ export const planningRepository = {
   },
 
   /**
-   * The latest version of each adapter of the base model that has none for this base model version yet: neither the
-   * newest import nor anything that was carried over from it.
+   * Latest version of each adapter of the base model that has none for this base model version yet: neither the newest
+   * import nor a version carried over from it.
    */
   sources: (tx: Queryable, fleet: FleetToPlan, { after, limit }: PageRange) =>
     tx.$queryRaw<SourceRow[]>`
-      SELECT newest.id AS adapter_version_id, a.id AS adapter_id, a.tenant_id, newest.base_model_version_id, a.dataset_id
+      SELECT newest.id AS adapter_version_id, a.id AS adapter_id, a.tenant_id, newest.base_model_version_id,
+        a.dataset_id
       ${sourcesOf(fleet)} AND a.id > ${after} ORDER BY a.id LIMIT ${limit}`,
 
   /**
-   * Counts the adapters of the base model that a rollout does not take, by reason, without those whose jobs would fail. An adapter has one
-   * reason.
+   * Counts the adapters of the base model that a rollout leaves out, by reason; those whose jobs would fail are not
+   * included. An adapter has one reason.
    */
   async leftOut(db: Queryable, fleet: FleetToPlan): Promise<LeftOut> {
     const [row] = await db.$queryRaw<[{ left_out: LeftOut }]>`SELECT ${leftOutOf(fleet)} AS left_out`;
     return row.left_out;
   },
 
-  /** Writes the same down, unless that is done. */
+  /** Stores the counts of {@link leftOut} in the rollout's row, unless they are stored already. */
   noteLeftOut: (db: Queryable, { id, ...fleet }: FleetToPlan & { id: string }) =>
     db.$executeRaw`
       UPDATE rollouts SET updated_at = clock_timestamp(), left_out = ${leftOutOf(fleet)}
       WHERE id = ${id} AND left_out IS NULL`,
 
-  /** All adapters of a rollout in the order of its waves, and which of the labels of its waves they have. */
+  /** All adapters of a rollout in the order of its waves, each with the wave labels that it has. */
   ranked: (db: Queryable, { id, labels, ...fleet }: FleetToPlan & { id: string; labels: readonly Labels[] }) => {
     const labelled =
       labels.length === 0 ? Prisma.sql`'{}'::boolean[]` : Prisma.sql`ARRAY[${Prisma.join(labels.map(hasLabels))}]`;
@@ -100,7 +106,7 @@ export const planningRepository = {
       ${sourcesOf(fleet)} ORDER BY rank`;
   },
 
-  /** The adapters that a rollout would take, by tenant and by the base model version that they come from. */
+  /** Counts the adapters that a rollout would take, by tenant and by the base model version that they come from. */
   countSourcesByTenant: (db: Queryable, fleet: FleetToPlan) =>
     db.$queryRaw<SourceCount[]>`
       SELECT a.tenant_id, newest.base_model_version_id, count(*)::int AS adapters,
@@ -111,7 +117,6 @@ export const planningRepository = {
       ${sourcesOf(fleet)} GROUP BY a.tenant_id, newest.base_model_version_id
       ORDER BY a.tenant_id, newest.base_model_version_id`,
 
-  /** Whether the waves of a rollout are decided. */
   async hasWaves(db: Queryable, rolloutId: string): Promise<boolean> {
     const [row] = await db.$queryRaw<{ decided: boolean }[]>`
       SELECT wave_limits IS NOT NULL AS decided FROM rollouts WHERE id = ${rolloutId}`;
@@ -119,8 +124,8 @@ export const planningRepository = {
   },
 
   /**
-   * Writes down which adapters are in which wave, unless that is done, and releases the `first` wave. An adapter that was removed meanwhile
-   * is in none.
+   * Stores which adapters are in which wave, unless that is done, and releases the `first` wave. An adapter removed
+   * meanwhile is in none.
    */
   async setWaves(
     tx: Transaction,
@@ -134,11 +139,12 @@ export const planningRepository = {
     await tx.$executeRaw`
       INSERT INTO wave_members (rollout_id, adapter_id, wave)
       SELECT ${rolloutId}, a.id, m.wave
-      FROM unnest(${members.map(({ adapterId }) => adapterId)}::text[], ${members.map(({ wave }) => wave)}::int[]) AS m (adapter_id, wave)
+      FROM unnest(${members.map(({ adapterId }) => adapterId)}::text[], ${members.map(({ wave }) => wave)}::int[]) AS m
+        (adapter_id, wave)
       JOIN adapters a ON a.id = m.adapter_id`;
   },
 
-  /** The last adapter with a job of this kind, where an interrupted planning goes on; empty if there is none. */
+  /** Last adapter with a job of this kind, after which an interrupted planning continues; empty if there is none. */
   async lastPlanned(db: Queryable, rolloutId: string, kind: 'adaptation' | 'control'): Promise<string> {
     const [row] = await db.$queryRaw<{ adapter_id: string }[]>`
       SELECT adapter_id FROM jobs WHERE rollout_id = ${rolloutId} AND kind = ${kind}::job_kind
@@ -147,8 +153,8 @@ export const planningRepository = {
   },
 
   /**
-   * The largest hash of seed and identifier with which an adapter gets a control: a sample consists of those with the smallest
-   * hashes, so a seed always chooses the same adapters, and a larger fraction only adds to them.
+   * Largest hash of seed and identifier for which an adapter gets a control. A sample consists of the adapters with the
+   * smallest hashes, so a seed always chooses the same adapters, and a larger fraction only adds to them.
    * @returns null if no adapter gets one
    */
   async controlThreshold(db: Queryable, rolloutId: string, options: ControlOptions): Promise<string | null> {
@@ -161,7 +167,7 @@ export const planningRepository = {
     return row?.rank ?? null;
   },
 
-  /** The adapters that get a control, of those whose adaptation is planned. */
+  /** Adapters that get a control, among those whose adaptation is planned. */
   controls: (
     tx: Queryable,
     rolloutId: string,
@@ -174,12 +180,13 @@ export const planningRepository = {
         AND adapter_id > ${after} AND ${rankOf(seed)} <= ${threshold}
       ORDER BY rollout_id, adapter_id LIMIT ${limit}`,
 
-  /** Whether one of the adapters has no adaptation in the rollout. */
+  /** Whether at least one of the adapters has no adaptation in the rollout. */
   async isOneWithoutJob(tx: Transaction, rolloutId: string, adapterIds: readonly string[]): Promise<boolean> {
     const [row] = await tx.$queryRaw<{ missing: boolean }[]>`
       SELECT EXISTS (
         SELECT 1 FROM unnest(${[...adapterIds]}::text[]) AS a (id) WHERE NOT EXISTS (
-          SELECT 1 FROM jobs j WHERE j.rollout_id = ${rolloutId} AND j.adapter_id = a.id AND j.kind = 'adaptation')) AS missing`;
+          SELECT 1 FROM jobs j WHERE j.rollout_id = ${rolloutId} AND j.adapter_id = a.id
+            AND j.kind = 'adaptation')) AS missing`;
     return row?.missing ?? false;
   },
 
@@ -201,7 +208,7 @@ export const planningRepository = {
   },
 };
 
-/** The adapters `a` that a rollout takes, with the version `newest` that it carries over. */
+/** Adapters `a` that a rollout takes, with the version `newest` that it carries over. */
 export function sourcesOf(fleet: FleetToPlan): Prisma.Sql {
   return Prisma.sql`
     ${candidates(fleet)} JOIN LATERAL ${NEWEST} ON newest.base_model_version_id <> new_base.id
@@ -209,7 +216,7 @@ export function sourcesOf(fleet: FleetToPlan): Prisma.Sql {
       AND NOT ${CARRIED_OVER}`;
 }
 
-/** Number of adapters by the reason for which a rollout does not take them, as JSON. */
+/** Number of adapters left out, by reason, as JSON. */
 function leftOutOf(fleet: FleetToPlan): Prisma.Sql {
   return Prisma.sql`(
     SELECT COALESCE(jsonb_object_agg(reason, adapters), '{}') FROM (
@@ -221,23 +228,28 @@ function leftOutOf(fleet: FleetToPlan): Prisma.Sql {
     ) AS counted WHERE reason IS NOT NULL)`;
 }
 
-/** The adapters `a` of the base model of which `new_base` is the version that a rollout carries them over to. */
+/** Adapters `a` of the base model, with the rollout's target version as `new_base`. */
 function candidates({ baseModelVersionId }: FleetToPlan): Prisma.Sql {
   return Prisma.sql`
     FROM adapters a
     JOIN tenants t ON t.id = a.tenant_id AND t.deleted_at IS NULL
-    JOIN base_model_versions new_base ON new_base.id = ${baseModelVersionId} AND new_base.base_model_id = a.base_model_id
+    JOIN base_model_versions new_base ON new_base.id = ${baseModelVersionId}
+      AND new_base.base_model_id = a.base_model_id
     JOIN base_models model ON model.id = new_base.base_model_id`;
 }
 
-/** The version that a rollout carries over. */
+/** Adapter version that a rollout carries over. */
 const NEWEST = Prisma.sql`(
-  SELECT v.id, v.base_model_version_id, v.rank, v.served_features FROM adapter_versions v WHERE v.adapter_id = a.id AND NOT v.superseded
+  SELECT v.id, v.base_model_version_id, v.rank, v.served_features FROM adapter_versions v WHERE v.adapter_id = a.id
+    AND NOT v.superseded
     AND v.deleted_at IS NULL
   ORDER BY v.number DESC LIMIT 1
 ) AS newest`;
 
-/** As `servingRefusal` in core/formats/peft/serving-rules.ts judges files. Of versions whose features were not kept, only the rank is known. */
+/**
+ * Condition that engines would refuse the adapter, mirroring `servingRefusal` in core/formats/peft/serving-rules.ts.
+ * Older rows store no features of a version but its rank, so only the rank is checked for them.
+ */
 const NOT_SERVABLE = Prisma.sql`COALESCE(
   COALESCE((newest.served_features->>'rank')::int, newest.rank) > (model.serving_profile->>'max_rank')::int
   OR (newest.served_features->>'dora')::boolean AND NOT (model.serving_profile->>'dora')::boolean
@@ -245,12 +257,13 @@ const NOT_SERVABLE = Prisma.sql`COALESCE(
   OR (newest.served_features->>'patterned')::boolean AND NOT (model.serving_profile->>'rank_patterns')::boolean
   OR NOT (model.serving_profile->'modules' @> (newest.served_features->'modules')), FALSE)`;
 
-/** Its tenant wants no rollout to this version to take it. */
+/** Condition that the tenant has pinned the adapter to another base model version. */
 const PINNED_ELSEWHERE = Prisma.sql`COALESCE(a.pinned_base_model_version_id <> new_base.id, FALSE)`;
 
 /**
- * The newest import, or what was carried over from it, is on the version already. As a value, this is computed for one adapter after the
- * other. As a join, each page would read all versions.
+ * Condition that the newest import, or a version carried over from it, is on the new base version already. Written as a
+ * scalar subquery, so that PostgreSQL computes it for one adapter after the other; with a join, each page would read
+ * all versions.
  */
 const CARRIED_OVER = Prisma.sql`COALESCE((
   SELECT TRUE FROM adapter_versions v LEFT JOIN adapter_versions source ON source.id = v.parent_version_id
@@ -260,7 +273,10 @@ const CARRIED_OVER = Prisma.sql`COALESCE((
   LIMIT 1
 ), FALSE)`;
 
-/** Adapters have to be named themselves or belong to a tenant that is, and have the labels. Labels alone choose among all adapters. */
+/**
+ * Condition of a selection. Adapters must be named themselves or belong to a named tenant, and have the labels. Labels
+ * alone choose among all adapters.
+ */
 function selected(selection: RolloutPolicy['selection']): Prisma.Sql {
   if (selection === undefined) return Prisma.sql`TRUE`;
   const { tenants, adapters, labels } = selection;
@@ -270,7 +286,7 @@ function selected(selection: RolloutPolicy['selection']): Prisma.Sql {
   return Prisma.sql`((a.tenant_id = ANY(${tenantIds}::text[]) OR a.id = ANY(${adapterIds}::text[])) AND ${byLabels})`;
 }
 
-/** Whether the adapter `a` has all of the labels. */
+/** Condition that the adapter `a` has all of the labels. */
 function hasLabels(labels: Labels): Prisma.Sql {
   return Prisma.sql`a.labels @> ${JSON.stringify(labels)}::jsonb`;
 }
@@ -280,7 +296,7 @@ function amongThese(adapterIds: FleetToPlan['among']): Prisma.Sql {
 }
 
 /**
- * The adaptations that were not refused when they were planned, and that no tenant wants to approve. Some of them may have ended since.
+ * Adaptations that were not refused in planning and that no tenant wants to approve. Some of them may have ended since.
  */
 function ableIn(rolloutId: string): Prisma.Sql {
   return Prisma.sql`

@@ -24,6 +24,9 @@ import { newId } from '../../../platform/contract/ids.ts';
 import { recordEvent } from '../../../delivery/events/index.ts';
 import type { createJobRooms } from '../../../tenants/quotas/index.ts';
 
+/** Queries of the repository that forecasts use. */
+export const { countSourcesByTenant, leftOut: countLeftOut, ranked: rankAdapters } = repository;
+
 /** Number of jobs that one transaction plans. */
 const PAGE = 1000;
 
@@ -35,12 +38,12 @@ export interface RolloutToPlan {
   readonly options: StoredOptions;
 }
 
-/** Why adapters cannot be carried over, by their old base model version. */
+/** Reasons why adapters cannot be carried over, by their old base model version. */
 export type Refusals = ReadonlyMap<string, Prisma.InputJsonObject>;
 
 /**
- * Gets the queue jobs of a page that is committed, and those of older rollouts that need not be in the queue any more. What it throws
- * ends the planning, which a further call continues.
+ * Callback for each committed page: receives the queue jobs of the page, and jobs of older rollouts to remove from the
+ * queue. An error ends the planning; a further call continues it.
  */
 export type OnPlanned = (entries: readonly JobEntry[], superseded: readonly string[]) => Promise<void>;
 
@@ -54,26 +57,26 @@ interface PagedDependencies extends PlannerDependencies {
   readonly pageSize?: number;
 }
 
-/** What is to be done in the queue after jobs were planned. */
+/** Queue changes to make after jobs were planned. */
 export interface NewJobs {
   readonly entries: readonly JobEntry[];
-  /** Jobs of older rollouts that waited there. */
+  /** Queued jobs of older rollouts to remove. */
   readonly superseded: readonly string[];
 }
 
 interface PlannedPage extends NewJobs {
-  /** The last adapter of the page; null if no page follows. */
+  /** Last adapter of the page; null if no page follows. */
   last: string | null;
 }
 
-/** Reads the next page of jobs to be planned. */
+/** Reader of the next page of jobs to plan. */
 type ReadPage = (tx: Transaction, page: PageRange) => Promise<Planned[]>;
 
 /**
- * Plans the jobs of a rollout that is being analyzed, adaptations first and then controls: identifiers and the queue follow
- * this order. Each page of the fleet is a transaction, and `onPlanned` may enqueue it while the next one is planned. So
- * neither memory nor a transaction grows with the fleet, the first adapters need not wait for the last ones, and where a process
- * dies, the next call goes on. The rollout changes to `adapting` when all jobs exist.
+ * Plans the jobs of a rollout that is being analyzed, adaptations first and then controls: identifiers and the queue
+ * follow this order. Each page of the fleet is a transaction, and `onPlanned` may enqueue it while the next one is
+ * planned. So neither memory nor a transaction grows with the fleet, the first adapters need not wait for the last
+ * ones, and after a crash the next call continues. The rollout changes to `adapting` when all jobs exist.
  *
  * @returns the number of all jobs; null if the rollout is no longer being analyzed
  */
@@ -112,12 +115,12 @@ export async function planInPages(
   return ended.jobs;
 }
 
-/** An adapter was taken from an older rollout and gets no job after all. */
+/** Error for an adapter that was taken from an older rollout but gets no job after all. */
 class LeftOutError extends Error {}
 
 /**
- * Plans in a transaction. It begins anew where an adapter was pinned after it was read, for which an older rollout was to give up its job:
- * to lock the adapters first would be a deadlock with jobs that publish.
+ * Plans in a transaction, and repeats it if an adapter was pinned after it was read although an older rollout was to
+ * give up its job. Locking the adapters first would deadlock with jobs that publish.
  */
 export async function planningWithin<T>(db: Database, fn: (tx: Transaction) => Promise<T>): Promise<T> {
   for (;;) {
@@ -132,7 +135,7 @@ export async function planningWithin<T>(db: Database, fn: (tx: Transaction) => P
 /** Plans one page. @returns null if the rollout is no longer being analyzed */
 function planPage(deps: PlannerDependencies, id: string, read: ReadPage, page: PageRange): Promise<PlannedPage | null> {
   return planningWithin(deps.db, async (tx) => {
-    // Locked first: what older rollouts do to these adapters meanwhile is either seen or waits.
+    // Locked first: changes of older rollouts to these adapters are either visible or have to wait.
     const succession = await lockSuccession(tx, id);
     if (succession?.rollout.state !== 'analyzing') return null;
     const found = await read(tx, page);
@@ -144,8 +147,8 @@ function planPage(deps: PlannerDependencies, id: string, read: ReadPage, page: P
 }
 
 /**
- * Plans jobs of a rollout whose row is locked, and takes their adapters from older rollouts. An adapter with a job there that goes on
- * gets one that waits for it. The transaction is that of {@link planningWithin}.
+ * Plans jobs of a rollout whose row is locked, and takes their adapters from older rollouts. If an adapter's older job
+ * continues, the new job waits for it. The transaction must come from {@link planningWithin}.
  */
 export async function planJobs(
   tx: Transaction,
@@ -183,7 +186,7 @@ export async function planJobs(
   return { entries: [...admitted, ...provisions, ...entries], superseded: taken.queued };
 }
 
-/** The adapters without data that are to get a provisional version. */
+/** Adapters without data that are to get a provisional version. */
 async function withoutData(
   tx: Transaction,
   { id, options }: Succession['rollout'],
@@ -211,8 +214,8 @@ function waitsOf(jobs: readonly PlannedJob[]): JobWait[] {
 }
 
 /**
- * Decides which adapters are in which wave, unless an interrupted planning has done so. From then on nobody moves: neither when labels
- * change nor when adapters come or go.
+ * Decides which adapters are in which wave, unless an interrupted planning has done so. From then on no adapter changes
+ * its wave: neither when labels change nor when adapters come or go.
  */
 async function decideWaves(db: Database, rollout: RolloutToPlan): Promise<void> {
   const { id, options } = rollout;
@@ -221,12 +224,15 @@ async function decideWaves(db: Database, rollout: RolloutToPlan): Promise<void> 
   const waves = policy.waves ?? [];
   const labels = labelsOfWaves(waves);
   const adapters = waves.length === 0 ? [] : await repository.ranked(db, { id, labels, ...fleetOf(rollout) });
-  // Provisional versions are made before the first wave.
+  // Provisional versions are made in wave 0, before the first wave.
   const first = isProvisional(options) ? 0 : 1;
   await withTransaction(db, (tx) => repository.setWaves(tx, { rolloutId: id, first }, assignWaves(waves, adapters)));
 }
 
-/** @returns null if the rollout has been cancelled or paused in the meantime */
+/**
+ * Ends the planning of a rollout.
+ * @returns null if the rollout has been cancelled or paused in the meantime
+ */
 async function endPlanning(
   tx: Transaction,
   rolloutId: string,
@@ -238,12 +244,12 @@ async function endPlanning(
   const data = { from: 'analyzing', jobs };
   await recordEvent(tx, { tenantId: null, type: 'rollout.adapting', subjectId: rolloutId, data });
   const settled = await settleRollout(tx, rolloutId);
-  // Older rollouts have admitted no job of an adapter that this one might have taken.
+  // Until now, older rollouts have not admitted jobs of adapters that this one might have taken.
   const admitted = await settleOlder(tx, { concerned: succession.older.map(({ id }) => id) });
   return { jobs, entries: [...settled, ...admitted] };
 }
 
-/** The adapters that a rollout takes. */
+/** Selection of the adapters that a rollout takes. */
 export function fleetOf({ baseModelVersionId, options }: Omit<RolloutToPlan, 'id'>): FleetToPlan {
   return { baseModelVersionId, selection: options.policy?.selection };
 }
@@ -253,7 +259,7 @@ function readSources(rollout: RolloutToPlan, refusals: Refusals): ReadPage {
     (await repository.sources(tx, fleetOf(rollout), page)).map((source) => plannedSource(source, refusals));
 }
 
-/** The job of an adapter, which fails at once where it cannot be carried over. */
+/** Planned job of an adapter, which fails at once if the adapter cannot be carried over. */
 export function plannedSource(source: SourceRow, refusals: Refusals): Planned {
   return planned(source, 'adaptation', refusals.get(source.base_model_version_id) ?? withoutDataset(source));
 }

@@ -1,7 +1,7 @@
 import type { PlannedJob } from './planned-jobs.repository.ts';
 import type { JobRoom } from '../../../tenants/quotas/index.ts';
 
-/** A job that is being planned, and whose it is. */
+/** Planned job with the tenant that owns it. */
 export interface Planned {
   job: PlannedJob;
   adapterId: string;
@@ -9,25 +9,26 @@ export interface Planned {
 }
 
 interface Rooms {
-  /** Those of the tenants that have limits. */
+  /** Free places of the tenants that have limits. */
   readonly rooms: ReadonlyMap<string, JobRoom>;
-  /** Adapters whose jobs in older rollouts have ended for the new ones. */
+  /** Adapters whose jobs in older rollouts have ended in favour of the new ones. */
   readonly first: ReadonlySet<string>;
   readonly withoutData: WithoutData;
 }
 
-/** Adapters whose jobs fail for want of data, and which get a provisional version all the same. */
+/** Adapters whose jobs fail for lack of data, but which still get a provisional version. */
 export interface WithoutData {
-  /** Their versions that the jobs begin with. */
+  /** Adapter versions that these jobs start from. */
   readonly sources: ReadonlySet<string>;
-  /** Number of such versions that were requested before and are still to be made, by tenant. */
+  /** Number of provisional versions requested earlier and still to be made, by tenant. */
   readonly toMake: ReadonlyMap<string, number>;
 }
 
 /**
- * Refuses the jobs for which their tenants have no room. The `first` adapters come before others: they take the places of their older jobs
- * also where a limit was lowered below what the tenant has. They would be left without any. Those without data come last, because
- * they only get a provisional version, which takes no place from a job.
+ * Refuses the jobs for which their tenants have no room. The `first` adapters come before others: they keep the places
+ * of their older jobs even if a limit was lowered below the tenant's current jobs. Otherwise they would be left without
+ * any job. Adapters without data come last, because they only get a provisional version, which must not take a place
+ * from a job.
  */
 export function withinRooms(found: readonly Planned[], { rooms, first, withoutData }: Rooms): PlannedJob[] {
   const taken = new Map<string, number>();

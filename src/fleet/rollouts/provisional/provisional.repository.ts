@@ -1,7 +1,7 @@
 import { Prisma, type Database, type Queryable, type Transaction } from '../../../platform/database/database.ts';
 import { WANTS_PROVISIONAL } from './wants-provisional.ts';
 
-/** The rows that making a provisional version needs. */
+/** Related rows needed to make a provisional version. */
 const NEEDED = {
   rollout: {
     include: { baseModelVersion: { include: { baseModel: { select: { name: true, servingProfile: true } } } } },
@@ -9,40 +9,48 @@ const NEEDED = {
   sourceVersion: { include: { baseModelVersion: true } },
 } satisfies Prisma.JobInclude;
 
-/** A job whose adapter is to get a provisional version. */
+/** Job whose adapter is to get a provisional version. */
 export type LoadedProvision = Prisma.JobGetPayload<{ include: typeof NEEDED }>;
 
-/** Requests `p` of rollouts that go on. Those of a paused one wait. */
+/** Requests `p` of running rollouts. Requests of paused rollouts wait. */
 const LIVE = Prisma.sql`
   FROM provisional_requests p JOIN rollouts r ON r.id = p.rollout_id WHERE r.state IN ('analyzing', 'adapting')`;
 
-/** Whether a version is wanted for the job `j` of the rollout `r`, now or after its pause. */
+/** Condition that a version is wanted for the job `j` of the rollout `r`, now or after its pause. */
 const WANTED = Prisma.sql`${WANTS_PROVISIONAL} AND r.state IN ('analyzing', 'adapting', 'paused')`;
 
-/** Whether there is a provisional version for the base of the rollout `r`, made from a version of an adapter. */
+/**
+ * Condition that an adapter has a provisional version for the base of the rollout `r`, made from the given source
+ * version.
+ */
 function madeFrom(adapterId: Prisma.Sql, sourceId: Prisma.Sql): Prisma.Sql {
   return Prisma.sql`EXISTS (
-    SELECT 1 FROM adapter_versions v WHERE v.adapter_id = ${adapterId} AND v.base_model_version_id = r.base_model_version_id
+    SELECT 1 FROM adapter_versions v WHERE v.adapter_id = ${adapterId}
+      AND v.base_model_version_id = r.base_model_version_id
       AND v.parent_version_id = ${sourceId} AND v.provisional AND v.deleted_at IS NULL)`;
 }
 
 export const provisionalRepository = {
   /**
-   * Requests provisional versions for those of the newly planned jobs that wait for the first wave, unless their adapters have one, or
-   * their tenants want to approve first what is done to them.
-   * @returns these jobs
+   * Requests provisional versions for newly planned jobs that wait for the first wave, unless their adapters have one
+   * already or their tenants want to approve changes first.
+   * @returns the jobs with a request
    */
   async request(tx: Transaction, rolloutId: string, jobIds: readonly string[]): Promise<string[]> {
     const rows = await tx.$queryRaw<{ job_id: string }[]>`
       INSERT INTO provisional_requests (job_id, rollout_id)
       SELECT j.id, r.id FROM rollouts r JOIN jobs j ON j.rollout_id = r.id AND j.id = ANY(${[...jobIds]}::text[])
       WHERE r.id = ${rolloutId} AND r.wave = 0 AND j.kind = 'adaptation' AND ${WANTS_PROVISIONAL}
-        AND j.approval IS DISTINCT FROM 'awaited' AND NOT ${madeFrom(Prisma.sql`j.adapter_id`, Prisma.sql`j.source_version_id`)}
+        AND j.approval IS DISTINCT FROM 'awaited'
+          AND NOT ${madeFrom(Prisma.sql`j.adapter_id`, Prisma.sql`j.source_version_id`)}
       ORDER BY j.id RETURNING job_id`;
     return rows.map((row) => row.job_id).sort();
   },
 
-  /** Those of the versions from which {@link request} would request one, also where the job has failed; none after wave 0. */
+  /**
+   * Source versions for which {@link request} would request a provisional version, including those of failed jobs; none
+   * after wave 0.
+   */
   async sourcesWithout(tx: Transaction, rolloutId: string, sourceIds: readonly string[]): Promise<Set<string>> {
     const rows = await tx.$queryRaw<{ id: string }[]>`
       SELECT s.id FROM rollouts r JOIN adapter_versions s ON s.id = ANY(${[...sourceIds]}::text[])
@@ -52,7 +60,7 @@ export const provisionalRepository = {
     return new Set(rows.map(({ id }) => id));
   },
 
-  /** Number of versions, by tenant, that are wanted for jobs that have ended; those of others count as jobs. */
+  /** Number of versions wanted for jobs that have ended, by tenant. Versions of other jobs count as jobs. */
   async toMakeWithoutJob(tx: Transaction, tenantIds: readonly string[]): Promise<Map<string, number>> {
     const rows = await tx.$queryRaw<{ tenant_id: string; count: number }[]>`
       SELECT j.tenant_id, count(*)::int AS count FROM provisional_requests p JOIN jobs j ON j.id = p.job_id
@@ -61,33 +69,41 @@ export const provisionalRepository = {
     return new Map(rows.map((row) => [row.tenant_id, row.count]));
   },
 
-  /** The job of a request; null if there is no such request. */
+  /** Job of a request; null if there is no such request. */
   load: (db: Queryable, jobId: string): Promise<LoadedProvision | null> =>
     db.job.findFirst({ where: { id: jobId, provisionalRequest: { isNot: null } }, include: NEEDED }),
 
-  /** Whether the version that a request asks for is to be made now, when its rollout goes on again, or no more. */
+  /** Standing of a request: its version should be made now, after the rollout's pause, or no longer. */
   async standing(db: Queryable, jobId: string): Promise<'wanted' | 'paused' | 'over'> {
     const [row] = await db.$queryRaw<{ standing: 'wanted' | 'paused' | 'over' }[]>`
-      SELECT CASE WHEN NOT COALESCE(${WANTED}, FALSE) THEN 'over' WHEN r.state = 'paused' THEN 'paused' ELSE 'wanted' END AS standing
-      FROM provisional_requests p JOIN jobs j ON j.id = p.job_id JOIN rollouts r ON r.id = p.rollout_id WHERE p.job_id = ${jobId}`;
+      SELECT CASE WHEN NOT COALESCE(${WANTED}, FALSE) THEN 'over' WHEN r.state = 'paused' THEN 'paused'
+        ELSE 'wanted' END AS standing
+      FROM provisional_requests p JOIN jobs j ON j.id = p.job_id JOIN rollouts r ON r.id = p.rollout_id
+        WHERE p.job_id = ${jobId}`;
     return row?.standing ?? 'over';
   },
 
-  /** Counts a beginning. @returns the number of beginnings; null if somebody has ended the request */
+  /**
+   * Counts the start of an attempt.
+   * @returns the number of attempts; null if the request has ended
+   */
   async begin(db: Queryable, jobId: string): Promise<number | null> {
     const [row] = await db.$queryRaw<{ attempt: number }[]>`
       UPDATE provisional_requests SET attempt = attempt + 1 WHERE job_id = ${jobId} RETURNING attempt`;
     return row?.attempt ?? null;
   },
 
-  /** Does not count the last beginning. */
+  /** Takes back the count of the last attempt. */
   excuse: (db: Queryable, jobId: string) =>
     db.$executeRaw`UPDATE provisional_requests SET attempt = attempt - 1 WHERE job_id = ${jobId}`,
 
   lockRollout: (tx: Transaction, id: string) =>
     tx.$queryRaw`SELECT id FROM rollouts WHERE id = ${id} FOR NO KEY UPDATE`,
 
-  /** Ends a request. @returns whether its job still wants the version; null if somebody else has ended it */
+  /**
+   * Ends a request.
+   * @returns whether its job still wants the version; null if another process has ended the request
+   */
   async end(tx: Transaction, jobId: string): Promise<{ wanted: boolean } | null> {
     const [row] = await tx.$queryRaw<{ wanted: boolean }[]>`
       DELETE FROM provisional_requests p USING jobs j, rollouts r

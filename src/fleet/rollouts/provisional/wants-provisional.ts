@@ -1,8 +1,9 @@
 import { Prisma } from '../../../platform/database/database.ts';
 
 /**
- * Whether a job `j` wants a provisional version of its adapter, which exists: it has not ended, or it could not begin for want of the rows
- * that such a version does without. The adapter is looked up for each job, because a join may read all of them at each end of a request.
+ * Condition that a job `j` wants a provisional version of its adapter and the adapter exists. The job has not ended, or
+ * it could not begin for lack of rows, which such a version does not need. The adapter is looked up for each job,
+ * because a join may read all adapters whenever a request ends.
  */
 export const WANTS_PROVISIONAL = Prisma.sql`(
   (j.finished_at IS NULL OR (j.state = 'failed' AND j.error ->> 'code' = 'dataset_missing'))

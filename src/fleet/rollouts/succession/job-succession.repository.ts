@@ -3,47 +3,49 @@ import { heldBack } from '../order/held-back.ts';
 import { ACCRUE, CLOCK, RETURNED, type ChangedJob } from '../../jobs/index.ts';
 import { IS_LIMITED, startTagsOf } from '../order/start-tags.ts';
 
-/** What becomes of jobs that a worker runs when a rollout to a newer version takes their adapters. */
+/** Handling of running jobs when a rollout to a newer version takes their adapters. */
 export type RunningJobs = 'finish' | 'stop';
 
-/** The jobs of adapters in older rollouts, whose rows must be locked. */
+/** Jobs of adapters in older rollouts, whose rows must be locked. */
 export interface OlderJobs {
   readonly rolloutIds: readonly string[];
   readonly adapterIds: readonly string[];
 }
 
-/** A job that is held until another one has ended. */
+/** Wait of one job for the end of another. */
 export interface JobWait {
   readonly jobId: string;
   readonly waitsForJobId: string;
 }
 
-/** A job `j` that no worker runs, or one that is only refined and whose refinement is paused. */
+/** Condition that no worker runs the job `j`, or that it is ready and its refinement is paused. */
 const WAITS = Prisma.sql`(j.state IN ('queued', 'held', 'paused') OR (j.state = 'ready' AND j.paused_at IS NOT NULL))`;
 
-/** Whether a job `j` ends when a rollout to a newer version takes its adapter. */
+/** Condition that a job `j` ends when a rollout to a newer version takes its adapter. */
 export function endsWhenTaken(running: RunningJobs): Prisma.Sql {
   return Prisma.sql`j.finished_at IS NULL AND (${running === 'stop'} OR ${WAITS})`;
 }
 
-/** Whether what the row `w` of `job_waits` waits for has ended, or is gone. */
+/** Condition that the job that the row `w` of `job_waits` waits for has ended or is gone. */
 const OVER = Prisma.sql`NOT EXISTS (SELECT 1 FROM jobs p WHERE p.id = w.waits_for_job_id AND p.finished_at IS NULL)`;
 
-/** Whether a job `j` of the rollout `r` that need not wait for another one any longer is queued: nothing else holds it. */
+/**
+ * Condition that a job `j` of the rollout `r` is queued once it no longer waits for another job: nothing else holds it.
+ */
 function isFree(job: Prisma.Sql): Prisma.Sql {
   return Prisma.sql`(${job}.state = 'held' AND NOT ${heldBack(job, 'job')})`;
 }
 
-/** Those of the jobs `old` that will be queued. */
+/** Jobs `old` that will be queued. */
 const RELEASED = Prisma.sql`
   SELECT o.id, o.tenant_id, o.id AS place FROM old o JOIN rollouts r ON r.id = o.rollout_id
   WHERE o.kind = 'adaptation' AND ${isFree(Prisma.sql`o`)}`;
 
-/** The conditional updates by which the jobs of a rollout take the place of those of older ones. */
+/** Conditional updates by which the jobs of a rollout replace those of older rollouts. */
 export const jobSuccessionRepository = {
   /**
-   * Cancels jobs of older rollouts, all in one statement: the counts of each rollout are locked after its jobs. A ready one keeps
-   * its published version; only its refinement ends.
+   * Cancels jobs of older rollouts in one statement, which locks the counts of each rollout after its jobs. A ready job
+   * keeps its published version; only its refinement ends.
    */
   supersede: (
     tx: Transaction,
@@ -56,7 +58,8 @@ export const jobSuccessionRepository = {
       UPDATE jobs j SET ${ACCRUE},
         state = CASE WHEN j.state = 'ready' THEN j.state ELSE 'cancelled' END,
         error = CASE WHEN j.state = 'ready' THEN j.error ELSE ${JSON.stringify(error)}::jsonb END,
-        finished_at = clock.now, lease_owner = NULL, lease_expires_at = NULL, paused_at = NULL, paused_by = NULL, admission = NULL,
+        finished_at = clock.now, lease_owner = NULL, lease_expires_at = NULL, paused_at = NULL, paused_by = NULL,
+          admission = NULL,
         updated_at = clock.now
       FROM clock, (
         SELECT j.id, j.state FROM jobs j
@@ -67,15 +70,16 @@ export const jobSuccessionRepository = {
       WHERE j.id = old.id
       RETURNING ${RETURNED}`,
 
-  /** The adaptation of each adapter that has not ended, the one to the newest base model version where there are several. */
+  /** Unfinished adaptation of each adapter; the one to the newest base model version if there are several. */
   unfinished: (tx: Transaction, { rolloutIds, adapterIds }: OlderJobs) =>
     tx.$queryRaw<{ adapter_id: string; id: string; rollout_id: string }[]>`
-      SELECT DISTINCT ON (j.adapter_id) j.adapter_id, j.id, j.rollout_id FROM jobs j JOIN rollouts r ON r.id = j.rollout_id
+      SELECT DISTINCT ON (j.adapter_id) j.adapter_id, j.id, j.rollout_id FROM jobs j JOIN rollouts r
+        ON r.id = j.rollout_id
       WHERE j.rollout_id = ANY(${[...rolloutIds]}::text[]) AND j.adapter_id = ANY(${[...adapterIds]}::text[])
         AND j.kind = 'adaptation' AND j.finished_at IS NULL
       ORDER BY j.adapter_id, r.base_model_version_id DESC, j.id DESC`,
 
-  /** Writes down what newly planned jobs wait for. */
+  /** Stores which jobs the newly planned jobs wait for. */
   wait: (tx: Transaction, waits: readonly JobWait[]) =>
     tx.$executeRaw`
       INSERT INTO job_waits (job_id, tenant_id, rollout_id, waits_for_job_id)
@@ -85,14 +89,15 @@ export const jobSuccessionRepository = {
       JOIN jobs j ON j.id = w.job_id AND j.finished_at IS NULL`,
 
   /**
-   * Lets so many jobs of a rollout go on for which nothing is left to wait, from the newest version that their adapters have
-   * reached. One of a later wave stays held, and one that was paused stays paused.
+   * Releases up to `limit` jobs of a rollout that have nothing left to wait for. They start from the newest version
+   * that their adapters have reached. Jobs of a later wave stay held, and paused jobs stay paused.
    */
   async release(tx: Transaction, rolloutId: string, limit: number): Promise<ChangedJob[]> {
     const jobs = await tx.$queryRaw<ChangedJob[]>`
       ${CLOCK},
       old AS MATERIALIZED (
-        SELECT j.id, j.tenant_id, j.rollout_id, j.kind, j.state, j.wave, j.approval FROM job_waits w JOIN jobs j ON j.id = w.job_id
+        SELECT j.id, j.tenant_id, j.rollout_id, j.kind, j.state, j.wave, j.approval FROM job_waits w
+          JOIN jobs j ON j.id = w.job_id
         WHERE w.rollout_id = ${rolloutId} AND j.finished_at IS NULL AND ${OVER}
         ORDER BY j.id LIMIT ${limit} FOR NO KEY UPDATE OF j),
       ${startTagsOf(rolloutId, RELEASED)}
@@ -115,18 +120,18 @@ export const jobSuccessionRepository = {
     return jobs;
   },
 
-  /** Rollouts that go on and have jobs for which nothing is left to wait, or only what is paused. */
+  /** Running rollouts with jobs that wait for nothing any more, or only for paused jobs. */
   rolloutsToRelease: (db: Queryable) =>
     db.$queryRaw<{ id: string }[]>`
       SELECT DISTINCT r.id FROM job_waits w JOIN rollouts r ON r.id = w.rollout_id JOIN jobs j ON j.id = w.job_id
       WHERE r.state IN ('analyzing', 'adapting') AND j.finished_at IS NULL AND NOT EXISTS (
         SELECT 1 FROM jobs p WHERE p.id = w.waits_for_job_id AND p.finished_at IS NULL AND p.paused_at IS NULL)`,
 
-  /** The rollouts with a job that waits for this one. */
+  /** Rollouts with a job that waits for this one. */
   rolloutsWaitingFor: (db: Queryable, jobId: string) =>
     db.$queryRaw<{ id: string }[]>`SELECT DISTINCT rollout_id AS id FROM job_waits WHERE waits_for_job_id = ${jobId}`,
 
-  /** So many adapters of a rollout whose jobs wait for one that somebody has paused. */
+  /** Up to `limit` adapters of a rollout whose jobs wait for a paused job. */
   async stalledAdapters(tx: Transaction, rolloutId: string, limit: number): Promise<string[]> {
     const rows = await tx.$queryRaw<{ adapter_id: string }[]>`
       SELECT j.adapter_id FROM job_waits w JOIN jobs j ON j.id = w.job_id

@@ -9,25 +9,25 @@ import {
 } from './job-succession.repository.ts';
 
 export interface Supersession extends OlderJobs {
-  /** The rollout that takes the adapters. */
+  /** Rollout that takes the adapters. */
   readonly by: string;
   readonly running: RunningJobs;
 }
 
 export interface Superseded {
-  /** Jobs that were in the queue. */
+  /** Superseded jobs that were in the queue. */
   readonly queued: readonly string[];
-  /** The adapters whose adaptations have ended. */
+  /** Adapters whose adaptations have ended. */
   readonly adapterIds: ReadonlySet<string>;
-  /** The job that each adapter still has in an older rollout. */
+  /** Unfinished job of each adapter in an older rollout. */
   readonly waitsFor: ReadonlyMap<string, string>;
-  /** The older rollouts that this concerns. */
+  /** Older rollouts that have changed. */
   readonly rolloutIds: ReadonlySet<string>;
 }
 
 /**
- * Ends the jobs of adapters in older rollouts that no worker runs and, if running ones are to stop, these too. The rows of all these
- * rollouts must be locked, and the caller settles those that this concerns.
+ * Ends the jobs of adapters in older rollouts that no worker runs, and running ones too if the policy says `stop`. The
+ * rows of all these rollouts must be locked. The caller settles the changed rollouts.
  */
 export async function supersedeJobs(tx: Transaction, { by, running, ...older }: Supersession): Promise<Superseded> {
   if (older.rolloutIds.length === 0 || older.adapterIds.length === 0) return NOTHING;
@@ -53,8 +53,8 @@ const NOTHING: Superseded = {
 };
 
 /**
- * Lets so many jobs of a rollout go on that need not wait any longer. The rollout's row must be locked, and it must go on. After the
- * commit the caller enqueues `entries`.
+ * Releases up to a number of jobs of a rollout that no longer wait for others. The rollout must be running and its row
+ * locked. After the commit the caller enqueues `entries`.
  */
 export async function releaseJobs(
   tx: Transaction,

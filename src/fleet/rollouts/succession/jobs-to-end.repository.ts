@@ -2,27 +2,31 @@ import type { Queryable } from '../../../platform/database/database.ts';
 import { endsWhenTaken, type RunningJobs } from './job-succession.repository.ts';
 import { sourcesOf, type FleetToPlan } from '../planning/planning.repository.ts';
 
-/** Jobs of a tenant in older rollouts that a rollout would end, because it carries their adapters over to a newer version. */
+/**
+ * Jobs of a tenant in older rollouts that a rollout would end, because it carries their adapters over to a newer
+ * version.
+ */
 export interface JobsToEnd {
   readonly tenant_id: string;
   readonly jobs: number;
-  /** The adapters whose adaptations are among them. */
+  /** Number of adapters whose adaptations are among them. */
   readonly adapters: number;
-  /** Adaptations among them that would otherwise run before those of the rollout. */
+  /** Number of adaptations among them that would otherwise run before those of the rollout. */
   readonly ahead: number;
 }
 
-/** What becomes of jobs in older rollouts. */
+/** Rules for jobs in older rollouts. */
 interface Taking {
   readonly running: RunningJobs;
-  /** The base model versions from which adapters cannot be carried over, so that they keep their jobs. */
+  /** Base model versions from which adapters cannot be carried over. Their jobs continue. */
   readonly refused: readonly string[];
 }
 
-/** By tenant, those without any left out. */
+/** Counts the jobs to end by tenant. Tenants without any are absent. */
 export const countJobsToEnd = (db: Queryable, fleet: FleetToPlan, { running, refused }: Taking) =>
   db.$queryRaw<JobsToEnd[]>`
-    SELECT j.tenant_id, count(*)::int AS jobs, count(DISTINCT j.adapter_id) FILTER (WHERE j.kind = 'adaptation')::int AS adapters,
+    SELECT j.tenant_id, count(*)::int AS jobs, count(DISTINCT j.adapter_id) FILTER (WHERE j.kind = 'adaptation')::int AS
+      adapters,
       count(*) FILTER (WHERE j.kind = 'adaptation' AND r.state IN ('analyzing', 'adapting')
         AND j.state NOT IN ('held', 'paused', 'ready'))::int AS ahead
     FROM base_model_versions own

@@ -28,8 +28,8 @@ interface Batch extends NewJobs {
 const NOTHING: NewJobs = { entries: [], superseded: [] };
 
 /**
- * Gives adapters that were imported while a rollout went on a job in it, if its policy says so. What was imported too late for that is
- * left to the next rollout. Each batch is a transaction; if the process dies in between, the next call goes on.
+ * Gives jobs to adapters imported while a rollout was running, if its policy says so. Later imports are left to the
+ * next rollout. Each batch is a transaction; if the process dies in between, the next call continues.
  */
 export async function joinLateAdapters(deps: LateDependencies): Promise<void> {
   const { db, producer } = deps;
@@ -45,7 +45,7 @@ export async function joinLateAdapters(deps: LateDependencies): Promise<void> {
 
 async function joinBatch(tx: Transaction, deps: PlannerDependencies, id: string): Promise<Batch> {
   const succession = await lockSuccession(tx, id);
-  // A rollout that is paused, or still planned, is looked at again later.
+  // A paused or still planning rollout is handled in a later pass.
   if (succession === null || isWaiting(succession.rollout.state)) return { ...NOTHING, isLast: true };
   if (succession.rollout.state !== 'adapting') {
     await repository.forgetLate(tx, id, null);
@@ -54,7 +54,7 @@ async function joinBatch(tx: Transaction, deps: PlannerDependencies, id: string)
   const adapterIds = await repository.lateAdapters(tx, id, BATCH);
   const jobs = await planLate(tx, deps, succession, adapterIds);
   await repository.forgetLate(tx, id, adapterIds);
-  // Where none of them could join, nothing else may be left of the rollout.
+  // If none of the late adapters could join, the rollout may be complete.
   const settled = await settleRollout(tx, id);
   return { ...jobs, entries: [...jobs.entries, ...settled], isLast: adapterIds.length < BATCH };
 }

@@ -12,8 +12,8 @@ export interface LockedRollout {
 
 export const successionRepository = {
   /**
-   * Locks a rollout and those of its base model to older versions that have not ended, in the order of their identifiers, so that two
-   * that do so do not wait for each other. Identifiers of versions sort by creation.
+   * Locks a rollout and the unfinished rollouts of its base model to older versions. They are locked in the order of
+   * their identifiers, so that two transactions do not deadlock. Identifiers of versions sort by creation.
    */
   lockWithOlder: (tx: Transaction, id: string) =>
     tx.$queryRaw<LockedRollout[]>`
@@ -24,14 +24,17 @@ export const successionRepository = {
         WHERE own.id = ${id}))
       ORDER BY r.id FOR NO KEY UPDATE`,
 
-  /** Says in older rollouts that another one has taken adapters of theirs. @returns those that did not say so */
+  /**
+   * Marks older rollouts as superseded by another one that has taken adapters of theirs.
+   * @returns those that were not marked yet
+   */
   markSuperseded: (tx: Transaction, ids: readonly string[], by: string) =>
     tx.$queryRaw<{ id: string; state: RolloutState }[]>`
       UPDATE rollouts SET superseded_by_id = ${by}, updated_at = clock_timestamp()
       WHERE id = ANY(${[...ids]}::text[]) AND superseded_by_id IS DISTINCT FROM ${by}
       RETURNING id, state::text AS state`,
 
-  /** Those of the adapters that have a job in a rollout to a newer version which goes on or was accepted later. */
+  /** Adapters with a job in a rollout to a newer version that is running or was accepted later. */
   async takenByNewer(tx: Transaction, rolloutId: string, adapterIds: readonly string[]): Promise<string[]> {
     const rows = await tx.$queryRaw<{ adapter_id: string }[]>`
       SELECT DISTINCT j.adapter_id FROM rollouts own
@@ -44,7 +47,7 @@ export const successionRepository = {
     return rows.map((row) => row.adapter_id);
   },
 
-  /** The versions that adapters reach in older rollouts with jobs that have not ended. */
+  /** Versions that unfinished jobs in older rollouts will bring adapters to. */
   async versionsOnTheWay(db: Queryable, baseModelVersionId: string): Promise<string[]> {
     const rows = await db.$queryRaw<{ id: string }[]>`
       SELECT DISTINCT older.id FROM base_model_versions v
@@ -55,7 +58,7 @@ export const successionRepository = {
     return rows.map((row) => row.id);
   },
 
-  /** Rollouts that late adapters are to join, or that have ended before they could; the newest version first. */
+  /** Rollouts with adapters that are to join late, or that ended before those could; the newest version first. */
   rolloutsWithLate: (db: Queryable) =>
     db.$queryRaw<{ id: string }[]>`
       SELECT r.id FROM rollouts r
@@ -63,7 +66,7 @@ export const successionRepository = {
         AND r.id IN (SELECT rollout_id FROM late_adapters)
       ORDER BY r.base_model_version_id DESC, r.id DESC`,
 
-  /** So many late adapters of a rollout. */
+  /** Up to `limit` late adapters of a rollout. */
   async lateAdapters(tx: Transaction, rolloutId: string, limit: number): Promise<string[]> {
     const rows = await tx.$queryRaw<{ adapter_id: string }[]>`
       SELECT adapter_id FROM late_adapters WHERE rollout_id = ${rolloutId} ORDER BY adapter_id LIMIT ${limit}`;

@@ -8,28 +8,28 @@ import type { StoredOptions } from '../rollout.schemas.ts';
 import { UNPLANNED_ROLLOUT_STATES } from '../rollout.states.ts';
 import { successionRepository as repository, type LockedRollout } from './succession.repository.ts';
 
-/** A rollout and the older ones that it takes adapters from. All their rows are locked. */
+/** A rollout and the older ones it takes adapters from. All their rows are locked. */
 export interface Succession {
   readonly rollout: LockedRollout;
   readonly older: readonly LockedRollout[];
 }
 
-/** Locks a rollout with the older ones that have not ended. Null if it does not exist. */
+/** Locks a rollout and the older ones that have not ended. Null if it does not exist. */
 export async function lockSuccession(tx: Transaction, id: string): Promise<Succession | null> {
   const rows = await repository.lockWithOlder(tx, id);
   const rollout = rows.find((row) => row.id === id);
   return rollout === undefined ? null : { rollout, older: rows.filter((row) => row !== rollout) };
 }
 
-/** What was taken from older rollouts. */
+/** Result of taking adapters from older rollouts. */
 interface Taken extends Superseded {
-  /** The older rollouts that are to be settled. */
+  /** Older rollouts to settle. */
   readonly concerned: readonly string[];
 }
 
 /**
- * Takes adapters away from older rollouts: their jobs that no worker runs end, and the others finish or stop by the policy. The caller
- * settles the older rollouts before the transaction ends.
+ * Takes adapters away from older rollouts: jobs that no worker runs end, and the others finish or stop according to the
+ * policy. The caller settles the older rollouts before the transaction ends.
  */
 export async function takeAdapters(
   tx: Transaction,
@@ -48,9 +48,9 @@ export async function takeAdapters(
 }
 
 /**
- * Completes older rollouts of which no job is left, and admits others in place of jobs that have ended. As this may lock the start tags,
- * the tenants have to be locked before.
- * @returns the queue jobs of those, to be enqueued after the commit
+ * Completes older rollouts that have no job left, and admits others in place of ended jobs. As this may lock the start
+ * tags, the tenants have to be locked before.
+ * @returns queue jobs to enqueue after the commit
  */
 export async function settleOlder(tx: Transaction, { concerned }: Pick<Taken, 'concerned'>): Promise<JobEntry[]> {
   const entries: JobEntry[] = [];
@@ -58,7 +58,9 @@ export async function settleOlder(tx: Transaction, { concerned }: Pick<Taken, 'c
   return entries;
 }
 
-/** One that is still planned may only now come to the adapters that a newer one has taken: see {@link withoutTaken}. */
+/**
+ * A rollout that is still planning may only now reach adapters that a newer one has taken: see {@link withoutTaken}.
+ */
 function isUnplanned(state: string): boolean {
   return UNPLANNED_ROLLOUT_STATES.some((unplanned) => unplanned === state);
 }
@@ -75,7 +77,10 @@ async function mark(
   }
 }
 
-/** Leaves out what a newer rollout has taken. The rollout's row must be locked, and so are those of the newer ones while they take. */
+/**
+ * Leaves out adapters that a newer rollout has taken. The rollout's row must be locked; newer rollouts hold their own
+ * locks while they take adapters.
+ */
 export async function withoutTaken<Found extends { readonly adapterId: string }>(
   tx: Transaction,
   rolloutId: string,

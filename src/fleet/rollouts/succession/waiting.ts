@@ -15,7 +15,7 @@ interface WaitingDependencies {
 
 interface Batch {
   readonly entries: readonly JobEntry[];
-  /** Jobs of older rollouts that waited in the queue. */
+  /** Queued jobs of older rollouts to remove from the queue. */
   readonly superseded: readonly string[];
   readonly isLast: boolean;
 }
@@ -23,14 +23,14 @@ interface Batch {
 const NOTHING_LEFT: Batch = { entries: [], superseded: [], isLast: true };
 
 /**
- * Lets the jobs go on that have waited for this one, which has ended. The sweeper does it where the process dies before that, or where
- * the job has ended otherwise.
+ * Releases the jobs that have waited for this job, which has ended. If the process dies before that, or the job ended
+ * in another way, the sweeper releases them.
  */
 export async function releaseAfter(deps: WaitingDependencies, jobId: string): Promise<void> {
   for (const { id } of await jobs.rolloutsWaitingFor(deps.db, jobId)) await releaseInBatches(deps, id);
 }
 
-/** The same for all jobs that need not wait any longer. */
+/** Releases all jobs that no longer need to wait, in every rollout. */
 export async function releaseWaiting(deps: WaitingDependencies): Promise<void> {
   for (const { id } of await jobs.rolloutsToRelease(deps.db)) await releaseInBatches(deps, id);
 }
@@ -48,7 +48,7 @@ async function releaseBatch(tx: Transaction, id: string): Promise<Batch> {
   const succession = await lockSuccession(tx, id);
   const state = succession?.rollout.state;
   if (succession === null || (state !== 'analyzing' && state !== 'adapting')) return NOTHING_LEFT;
-  // A job that somebody has paused after others had begun to wait for it would hold them up until it is resumed.
+  // A paused job would otherwise block the jobs that wait for it until somebody resumes it.
   const stalled = await jobs.stalledAdapters(tx, id, BATCH);
   const taken = stalled.length > 0 ? await takeAdapters(tx, succession, stalled) : null;
   const admitted = taken === null ? [] : await settleOlder(tx, taken);

@@ -2,32 +2,33 @@ import type { RolloutPolicy } from '../policy.schemas.ts';
 
 type Wave = NonNullable<RolloutPolicy['waves']>[number];
 
-/** An adapter of a rollout that decides its waves. */
+/** Adapter of a rollout, as the waves are decided. */
 export interface RankedAdapter {
   readonly adapter_id: string;
-  /** Its place in the order of the waves. */
+  /** Place in the order of the waves. */
   readonly rank: string;
-  /** Whether it has the label of each wave that goes by one, in the order of these waves. */
+  /** Whether the adapter has the label of each wave with a label, in the order of these waves. */
   readonly labelled: readonly boolean[];
 }
 
-/** Which adapters are in which wave. */
+/** Assignment of adapters to waves. */
 export interface AssignedWaves {
   /**
-   * For each wave but the last, the largest rank of those that it takes by size. A wave that takes adapters by label has the limit of the
-   * wave before, or an empty one, so it takes none by rank.
+   * Largest rank in each wave by size; the last wave has none. A wave by label repeats the limit of the wave before, or
+   * an empty one, so it takes none by rank.
    */
   readonly limits: readonly string[];
-  /** The adapters that are in a wave by their label. */
+  /** Adapters that are in a wave by label. */
   readonly members: readonly { readonly adapterId: string; readonly wave: number }[];
 }
 
-/** The labels of the waves that go by one, in their order. */
+/** Labels of the waves by label, in their order. */
 export const labelsOfWaves = (waves: readonly Wave[]) => waves.flatMap((wave) => ('label' in wave ? [wave.label] : []));
 
 /**
- * Decides the waves of a rollout one after the other: each takes of those that are left the ones with its label, or so many by rank. The
- * last wave takes the rest. Waves for which none are left fall away; one whose label no adapter has stays, and is empty.
+ * Decides the waves of a rollout one after the other: each takes, from the adapters left, those with its label, or a
+ * number of them by rank. The last wave takes the rest. Waves with no adapters left are dropped; a wave whose label no
+ * adapter has stays, and is empty.
  * @param adapters all adapters of the rollout, by rank
  */
 export function assignWaves(waves: readonly Wave[], adapters: readonly RankedAdapter[]): AssignedWaves {
@@ -48,7 +49,7 @@ export function assignWaves(waves: readonly Wave[], adapters: readonly RankedAda
       limits.push(left[size - 1]?.rank ?? before);
       left = left.slice(size);
     }
-    // The wave that takes the last ones is the last.
+    // The wave that takes the last adapters becomes the last wave.
     if (left.length === 0) return { limits: limits.slice(0, -1), members };
   }
   return { limits, members };
@@ -65,7 +66,7 @@ export function sizesOfWaves({ limits, members }: AssignedWaves, adapters: reado
   return sizes;
 }
 
-/** A percentage is of all adapters, rounded, and at least one of them. */
+/** Size of a wave. A percentage is of all adapters, rounded, and at least one adapter. */
 function sizeOf(wave: Exclude<Wave, { label: unknown }>, adapters: number): number {
   return 'count' in wave ? wave.count : Math.max(1, Math.round((adapters * wave.percent) / 100));
 }

@@ -1,27 +1,27 @@
 import type { PauseIf } from '../policy.schemas.ts';
 
-/** What the jobs of a wave have come to so far. A mean is null where nothing was measured. */
+/** Figures of the jobs of a wave so far. A mean is null where nothing was measured. */
 export interface WaveFigures {
-  /** Adaptations that have ended and were not cancelled. */
+  /** Number of adaptations that have ended and were not cancelled. */
   readonly ended: number;
-  /** Those that are not ready or have failed. */
+  /** Number of those that are not ready or have failed. */
   readonly unready: number;
-  /** By how much the published versions are worse than those before them, on average. */
+  /** Mean drop of the gate metric from the previous versions to the published ones. */
   readonly metric_drop: number | null;
   readonly negative_flips: number | null;
 }
 
-/** A condition that a wave has not met. */
+/** A `pause_if` condition that a wave has tripped. */
 export interface TrippedCondition {
   readonly condition: 'unready_share' | 'metric_drop' | 'negative_flips';
   readonly value: number;
   readonly limit: number;
 }
 
-/** Fewer jobs say little: one of two that fails would be half of them. */
+/** Fewest jobs to judge a wave by: one of two jobs that fails would already be half of them. */
 const MIN_JOBS = 5;
 
-/** What each condition says, in words. */
+/** Each condition in words. */
 const WORDS: Record<TrippedCondition['condition'], string> = {
   unready_share: 'share of jobs that are not ready or have failed',
   metric_drop: 'mean drop of the metric',
@@ -44,7 +44,7 @@ export function judgeWave(pauseIf: PauseIf, figures: WaveFigures, hasEnded: bool
   return null;
 }
 
-/** Says why a rollout pauses. */
+/** Message with the reason for a pause. */
 export function describeTripped({ condition, value, limit }: TrippedCondition, wave: number, ended: number): string {
   const round = (number: number) => Number(number.toPrecision(4));
   return (

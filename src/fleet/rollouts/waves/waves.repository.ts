@@ -5,7 +5,7 @@ import type { RolloutPolicy } from '../policy.schemas.ts';
 /** A rollout with a policy, whose row is locked. */
 export interface WavedRollout {
   readonly state: 'analyzing' | 'adapting';
-  /** The last wave that was released, and the number of waves. */
+  /** Last released wave, and the number of waves. */
   readonly wave: number;
   readonly waves: number;
   readonly awaiting_approval: boolean;
@@ -14,12 +14,13 @@ export interface WavedRollout {
 }
 
 /**
- * Whether all adaptations of a rollout `r` of the waves that were released have ended, by its counts. One that somebody has paused
- * itself does not count: else a tenant could hold up all others. While a newer rollout is still taking adapters away, nothing more is
- * released, which it would have to end; nor is it while provisional versions are made, in wave 0.
+ * Condition that all adaptations of the released waves of a rollout `r` have ended, by its counts. Jobs that somebody
+ * has paused do not count, or a tenant could hold up all others. No wave is released while a newer rollout is taking
+ * adapters away, because it would have to end the new jobs, nor while provisional versions are made in wave 0.
  */
 const ENDED = Prisma.sql`(NOT r.jobs_follow AND NOT EXISTS (
-  SELECT 1 FROM rollouts newer WHERE newer.id = r.superseded_by_id AND newer.planned_at IS NULL AND newer.finished_at IS NULL
+  SELECT 1 FROM rollouts newer WHERE newer.id = r.superseded_by_id AND newer.planned_at IS NULL
+    AND newer.finished_at IS NULL
 ) AND NOT EXISTS (SELECT 1 FROM provisional_requests p WHERE p.rollout_id = r.id) AND COALESCE((
   SELECT sum(c.unfinished) FROM rollout_counts c
   WHERE c.rollout_id = r.id AND c.kind = 'adaptation' AND c.state <> 'held'), 0) + (
@@ -29,7 +30,10 @@ const ENDED = Prisma.sql`(NOT r.jobs_follow AND NOT EXISTS (
   WHERE j.rollout_id = r.id AND j.state = 'paused' AND j.paused_by = 'job' AND j.kind = 'adaptation'))`;
 
 export const wavesRepository = {
-  /** Pauses a rollout that goes on. An analysis that this ends counts for nothing. False if it does not go on. */
+  /**
+   * Pauses a running rollout. An analysis that this interrupts does not count as an attempt. False if the rollout is
+   * not running.
+   */
   async pauseRollout(tx: Transaction, id: string, reason: Prisma.InputJsonObject): Promise<boolean> {
     const count = await tx.$executeRaw`
       WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
@@ -40,7 +44,7 @@ export const wavesRepository = {
     return count === 1;
   },
 
-  /** A rollout that has jobs and a policy, and goes on; null if it does not. */
+  /** A running rollout that has jobs and a policy; null if it is not such a rollout. */
   async find(tx: Transaction, id: string): Promise<WavedRollout | null> {
     const [row] = await tx.$queryRaw<WavedRollout[]>`
       SELECT state::text AS state, wave, cardinality(wave_limits) + 1 AS waves, awaiting_approval, waived_wave,
@@ -49,14 +53,14 @@ export const wavesRepository = {
     return row ?? null;
   },
 
-  /** Whether the adaptations of the waves that were released have ended. */
+  /** Whether the adaptations of the released waves have ended. */
   async hasEnded(tx: Transaction, id: string): Promise<boolean> {
     const [row] = await tx.$queryRaw<{ ended: boolean }[]>`
       SELECT ${ENDED} AS ended FROM rollouts r WHERE r.id = ${id}`;
     return row?.ended ?? false;
   },
 
-  /** What a wave has come to so far, by the sums that triggers keep. */
+  /** Figures of a wave so far, by the sums that triggers maintain. */
   async figures(tx: Transaction, id: string, wave: number): Promise<WaveFigures> {
     const [row] = await tx.$queryRaw<WaveFigures[]>`
       SELECT ended, unready, (metric_drop_sum / NULLIF(metric_drops, 0))::float8 AS metric_drop,
@@ -65,7 +69,7 @@ export const wavesRepository = {
     return row ?? { ended: 0, unready: 0, metric_drop: null, negative_flips: null };
   },
 
-  /** Releases the next wave, whose jobs are to follow. */
+  /** Releases the next wave, whose jobs follow afterwards. */
   release: (tx: Transaction, id: string) =>
     tx.$executeRaw`
       UPDATE rollouts SET wave = wave + 1, awaiting_approval = FALSE, jobs_follow = TRUE, updated_at = clock_timestamp()
@@ -74,7 +78,7 @@ export const wavesRepository = {
   awaitApproval: (tx: Transaction, id: string) =>
     tx.$executeRaw`UPDATE rollouts SET awaiting_approval = TRUE, updated_at = clock_timestamp() WHERE id = ${id}`,
 
-  /** Rollouts whose wave has ended and whose next one neither was released nor waits for an approval. */
+  /** Rollouts whose wave has ended and whose next wave is neither released nor waiting for an approval. */
   stalled: (db: Queryable) =>
     db.$queryRaw<{ id: string }[]>`
       SELECT r.id FROM rollouts r WHERE r.state = 'adapting' AND r.wave <= cardinality(r.wave_limits)

@@ -5,7 +5,7 @@ import { judgeBudget, type SpentBudget } from '../limits/limits.ts';
 import { describeTripped, judgeWave, type TrippedCondition } from './pause-if.ts';
 import { wavesRepository as repository, type WavedRollout } from './waves.repository.ts';
 
-/** Why a rollout is paused. Codes do not change. */
+/** Reason why a rollout is paused. Codes are part of the API and do not change. */
 export type PausedReason =
   | { readonly code: 'requested'; readonly message: string }
   | SpentBudget
@@ -14,11 +14,11 @@ export type PausedReason =
       readonly code: 'pause_if';
       readonly message: string;
       readonly wave: number;
-      /** Number of jobs that it was judged by. */
+      /** Number of jobs in the judgement. */
       readonly jobs: number;
     });
 
-/** Pauses a rollout whose row is locked; its jobs are to follow. False if it does not go on. */
+/** Pauses a rollout whose row is locked; its jobs follow afterwards. False if it is not running. */
 export async function markRolloutPaused(
   tx: Transaction,
   id: string,
@@ -32,8 +32,8 @@ export async function markRolloutPaused(
 }
 
 /**
- * Judges the budget and the running wave of a rollout and releases the next wave when it has ended. The rollout's row must be locked.
- * Nothing happens to one without a policy.
+ * Judges the budget and the running wave of a rollout, and releases the next wave when the wave has ended. The
+ * rollout's row must be locked. Does nothing for a rollout without a policy.
  */
 export async function stepWaves(tx: Transaction, id: string): Promise<void> {
   const rollout = await repository.find(tx, id);
@@ -44,7 +44,7 @@ export async function stepWaves(tx: Transaction, id: string): Promise<void> {
     return;
   }
   const hasEnded = rollout.state === 'adapting' && (await repository.hasEnded(tx, id));
-  // When the last wave has ended, nothing is left that a pause could keep from harm.
+  // After the end of the last wave, a pause could no longer prevent any harm.
   if (hasEnded && rollout.wave >= rollout.waves) return;
   const reason = await reasonToPause(tx, id, rollout, hasEnded);
   if (reason !== null) {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { RolloutPolicy } from '../../../../src/fleet/rollouts/policy.schemas.ts';
-import { outcomeRequestRepository } from '../../../../src/fleet/outcomes/index.ts';
+import { isRolloutWaiting } from '../../../../src/fleet/outcomes/index.ts';
 import type { Behavior } from '../../queue/fleet.ts';
 import { eventually } from '../../../eventually.ts';
 import { queueKind } from '../../queue/test-queue.ts';
@@ -30,7 +30,7 @@ describe(`concurrency, queue on ${queueKind}`, () => {
     const [first] = await runs(id, 2);
     expect((await world.rollouts.get(id, null)).jobs).toEqual({ queued: 5, fine_tuning: 2 });
     expect(await world.queue.producer.count('adaptations')).toBe(2);
-    const waits = await outcomeRequestRepository.isRolloutWaiting(world.db, { bases: [], jobs: [] });
+    const waits = await isRolloutWaiting(world.db, { bases: [], jobs: [] });
     expect(waits, 'an idle worker may measure ahead of rollouts').toBe(false);
     // The sweeper does not consider them lost.
     expect(await world.sweep()).toBe(0);
