@@ -276,8 +276,9 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
      * Imports the next version of an adapter.
      *
      * @param baseModelVersion identifier or version text of the version on which the adapter was trained
-     * @throws AppError 403 `quota_exceeded`, 404, 413, 422 such as `invalid_archive` or `invalid_adapter`; neither rows nor
-     *   files remain then
+     * @throws AppError 403 `quota_exceeded`, 404, 413, 422 such as `invalid_archive` or `invalid_adapter`; neither rows
+     * nor
+     * files remain then
      */
     async importVersion(
       id: string,

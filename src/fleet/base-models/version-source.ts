@@ -43,7 +43,8 @@ export interface FoundFiles {
 const PIN_MS = 60_000;
 
 /**
- * Finds the files that a request names, and reads their config.json. Files of a hub or a bucket are pinned to their state.
+ * Finds the files that a request names, and reads their config.json. Files of a hub or a bucket are pinned to their
+ * state.
  * @throws AppError 422 or 503 `source_unreachable`
  */
 export async function findFiles(

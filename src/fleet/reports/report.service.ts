@@ -5,7 +5,7 @@ import {
   type Transaction,
 } from '../../platform/database/database.ts';
 import { AppError, unprocessable } from '../../platform/contract/errors.ts';
-import { oneByOne } from '../../lib/keyed-mutex.ts';
+import { createKeyedMutex } from '../../lib/keyed-mutex.ts';
 import type { createRolloutService } from '../rollouts/index.ts';
 import { groupsOf, phasesOf, speedupOf, totalOf, type Found } from './report.mapper.ts';
 import { reportRepository as repository, type Selection } from './report.repository.ts';
@@ -22,14 +22,14 @@ interface ReportDependencies {
   readonly db: Database;
   readonly rollouts: Pick<ReturnType<typeof createRolloutService>, 'get'>;
   /** Lets the reports of a caller be made one after another, so that nobody keeps the database busy with several. */
-  readonly inTurn?: ReturnType<typeof oneByOne>;
+  readonly inTurn?: ReturnType<typeof createKeyedMutex>;
   readonly mostJobs?: number;
   readonly statementMs?: number;
 }
 
 /** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
 export function createReportService(deps: ReportDependencies) {
-  const { db, rollouts, inTurn = oneByOne(), mostJobs = MOST_JOBS, statementMs = STATEMENT_MS } = deps;
+  const { db, rollouts, inTurn = createKeyedMutex(), mostJobs = MOST_JOBS, statementMs = STATEMENT_MS } = deps;
   const report = <T>(scope: string | null, make: (tx: Transaction) => Promise<T>): Promise<T> =>
     inTurn(scope ?? '', () =>
       withTransaction(db, async (tx) => {

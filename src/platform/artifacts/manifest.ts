@@ -12,8 +12,8 @@ export interface ManifestEntry {
 const HEADING = 'readapt folder 1\n';
 
 /**
- * The digest of a folder: SHA-256 of its manifest. It depends only on names and contents, not on times, modes or the order in which
- * files are read.
+ * The digest of a folder: SHA-256 of its manifest. It depends only on names and contents, not on times, modes or the
+ * order in which files are read.
  */
 export function folderDigest(entries: readonly ManifestEntry[]): string {
   return `sha256:${createHash('sha256').update(manifestText(entries)).digest('hex')}`;

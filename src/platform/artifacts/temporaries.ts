@@ -7,7 +7,9 @@ import { joinOwners, ofDeadOwners, ownerOf } from './scratch.ts';
 /** Temporaries from before version 0.3, which name no owner, count as left behind after this time. */
 const STALE_MS = 3_600_000;
 
-/** The folder of a process's unfinished files. Their names say whose they are, and those of dead processes are removed. */
+/**
+ * The folder of a process's unfinished files. Their names say whose they are, and those of dead processes are removed.
+ */
 export interface Temporaries {
   /** The folder that holds `tmp/` and `owners/`. */
   readonly root: string;

@@ -16,8 +16,8 @@ export interface SourceRequest {
 /** How the files of a source are listed. */
 interface PinRequest extends SourceRequest {
   /**
-   * Is told which repository of a hub answers, before anything of it is listed: hubs redirect to the new name of one that was renamed.
-   * An AppError that it throws is thrown unchanged.
+   * Is told which repository of a hub answers, before anything of it is listed: hubs redirect to the new name of one
+   * that was renamed. An AppError that it throws is thrown unchanged.
    */
   readonly checkRepo?: (repo: string) => void;
 }

@@ -95,7 +95,10 @@ export const ConfigSchema = Type.Object({
   rateLimitPerMinute: Type.Integer({ minimum: 1 }),
   /** Origins whose scripts may use the API from a browser; none by default. */
   corsOrigins: Type.Array(Type.String({ pattern: ORIGIN_PATTERN }), { maxItems: 100 }),
-  /** Largest number of streams of events that an API process keeps open, and that of one tenant, or of one key of the operator. */
+  /**
+   * Largest number of streams of events that an API process keeps open, and that of one tenant, or of one key of the
+   * operator.
+   */
   eventStreams: Type.Integer({ minimum: 1, maximum: 100_000 }),
   tenantEventStreams: Type.Integer({ minimum: 1, maximum: 100_000 }),
   /** How long events are kept, in days; null keeps them for ever. */

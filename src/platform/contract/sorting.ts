@@ -29,7 +29,10 @@ export interface SortColumn<Row> {
   readonly valueOf: (row: Row) => string;
 }
 
-/** What a list can be sorted by. Null stands for the order of the identifiers, which is that of creation; newest first is the default. */
+/**
+ * What a list can be sorted by. Null stands for the order of the identifiers, which is that of creation; newest first
+ * is the default.
+ */
 export type SortColumns<Row> = Readonly<Record<string, SortColumn<Row> | null>>;
 
 /** The schema of the parameter `sort`. */
@@ -58,8 +61,8 @@ export interface Sorting<Row extends { id: string }> {
 }
 
 /**
- * The order of a list that a query asks for, and where its page begins. A position is the value of the last row and its identifier, so rows that
- * come, go or change meanwhile move no others.
+ * The order of a list that a query asks for, and where its page begins. A position is the value of the last row and its
+ * identifier, so rows that come, go or change meanwhile move no others.
  *
  * @throws AppError 400 `invalid_cursor`, also for one of another order
  */

@@ -15,7 +15,9 @@ const USER = 'readapt';
 /** Name of the file that marks a complete cluster. */
 const INITIALIZED = 'readapt-initialized';
 
-/** The sessions of a killed server hold its shared memory until they have noticed, which takes a busy machine seconds. */
+/**
+ * The sessions of a killed server hold its shared memory until they have noticed, which takes a busy machine seconds.
+ */
 const SESSIONS_END_MS = 60_000;
 /** What the log says of them. */
 const SHARED_MEMORY_IS_HELD = /pre-existing shared memory block/;
@@ -151,8 +153,8 @@ function serverFlags(port: number, options: ServerOptions): string[] {
     max_connections: String(options.maxConnections ?? 200),
     // In containers /dev/shm is often small.
     dynamic_shared_memory_type: process.platform === 'win32' ? 'windows' : 'mmap',
-    // Disks without moving parts read a page anywhere for little more than the next one. With the default of 4, a page of a tenant's
-    // list is looked for among the newer rows of all others.
+    // Disks without moving parts read a page anywhere for little more than the next one. With the default of 4, a page
+    // of a tenant's list is looked for among the newer rows of all others.
     random_page_cost: '1.1',
     log_timezone: 'UTC',
     timezone: 'UTC',

@@ -48,8 +48,8 @@ const MAX_HEADERS = 16 * 1024;
 export const createPost = (options: OutgoingOptions): Post => createSend(options);
 
 /**
- * Makes the function that sends requests to addresses which others have named: only where the policy allows it, without following
- * redirects, without a proxy, cookies or credentials of this process, each on a connection of its own.
+ * Makes the function that sends requests to addresses which others have named: only where the policy allows it, without
+ * following redirects, without a proxy, cookies or credentials of this process, each on a connection of its own.
  */
 export function createSend(options: OutgoingOptions): Send {
   const { policy, resolve = resolveByDns, timeoutMs = 15_000, maxAnswerBytes = MAX_ANSWER } = options;

@@ -11,8 +11,8 @@ export interface Span {
 
 export interface SpanOptions {
   /**
-   * The `traceparent` of the span that this one is a part of. {@link inSpan} takes the one that the running code is in; without any, the
-   * span begins a trace of its own.
+   * The `traceparent` of the span that this one is a part of. {@link inSpan} takes the one that the running code is in;
+   * without any, the span begins a trace of its own.
    */
   readonly parent?: string | null;
   /** The `traceparent` of a span in another trace that this one belongs to. */

@@ -43,7 +43,10 @@ export const CURRENT_OF_A = Prisma.sql`
     ORDER BY base_model_version_id DESC LIMIT ${Prisma.raw(String(CURRENT_SHOWN))}
   ) AS c JOIN adapter_versions n ON n.id = c.adapter_version_id`;
 
-/** The job that has published a version; null for none, and for a provisional one: what its job publishes becomes current. */
+/**
+ * The job that has published a version; null for none, and for a provisional one: what its job publishes becomes
+ * current.
+ */
 function jobOf(versionId: string | null): Prisma.Sql {
   return Prisma.sql`SELECT v.job_id FROM adapter_versions v WHERE v.id = ${versionId} AND NOT v.provisional`;
 }
@@ -64,8 +67,8 @@ export const currentVersionRepository = {
   },
 
   /**
-   * Makes another version current, or none. What the job of the version before publishes later does not become current again. As what
-   * was current before, versions of one job count as one.
+   * Makes another version current, or none. What the job of the version before publishes later does not become current
+   * again. As what was current before, versions of one job count as one.
    */
   move: (tx: Transaction, key: CurrentVersionKey & { tenantId: string }, { from, to }: Move) =>
     tx.$executeRaw`

@@ -11,8 +11,8 @@ interface Labelled {
 }
 
 /**
- * Joins that leave the adapters `a` that have all of the labels. The index has the adapters of each label in the order of a list, and
- * those of each tenant, so PostgreSQL begins with the rarest label.
+ * Joins that leave the adapters `a` that have all of the labels. The index has the adapters of each label in the order
+ * of a list, and those of each tenant, so PostgreSQL begins with the rarest label.
  */
 export function withLabels({ label = [], tenantIds, sorting }: Labelled): Prisma.Sql {
   const joins = parseLabels(label).map(({ key, value }, index) => {

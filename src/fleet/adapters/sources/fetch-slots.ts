@@ -10,8 +10,8 @@ const RETRY_MS = 2000;
 type InSlot = <T>(owner: string, work: () => Promise<T>) => Promise<T>;
 
 /**
- * Bounds how many fetches run at a time. A fetch takes a request of a few bytes and costs the service gigabytes, so what is too much is
- * refused at once and does not wait.
+ * Bounds how many fetches run at a time. A fetch takes a request of a few bytes and costs the service gigabytes, so
+ * what is too much is refused at once and does not wait.
  *
  * The returned function throws AppError 429 `too_many_fetches`.
  */

@@ -3,7 +3,9 @@ import { sourceText, type RemoteSource, type SourceErrorCode } from '../../../pl
 import { ADAPTER_FETCH_TIMEOUT_VARIABLE, ADAPTER_SOURCES_VARIABLE } from '../../../platform/config/variables.ts';
 import { AppError, unprocessable } from '../../../platform/contract/errors.ts';
 
-/** What tenants may read of a fault. Its own words name addresses and settings of the service, and are for the operator. */
+/**
+ * What tenants may read of a fault. Its own words name addresses and settings of the service, and are for the operator.
+ */
 const REASONS: Readonly<Record<Exclude<SourceErrorCode, 'source_refused' | 'base_cache_too_small'>, string>> = {
   source_unauthorized:
     'the service may not read it, or it does not exist: give a token of the hub that may read it as `source.token`, or ask the operator',

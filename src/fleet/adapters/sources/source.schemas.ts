@@ -14,7 +14,10 @@ export const GivenAdapterSource = Type.Union([SourceText, GivenHub, GivenS3, Giv
     '(READAPT_ADAPTER_SOURCES).',
 });
 
-/** Where a version was imported from. One object for both kinds, because generated clients read a union that may be null in different ways. */
+/**
+ * Where a version was imported from. One object for both kinds, because generated clients read a union that may be null
+ * in different ways.
+ */
 export const ImportedFrom = Type.Object(
   {
     kind: Type.Enum(['hub', 's3'] as const, {

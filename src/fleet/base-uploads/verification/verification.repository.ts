@@ -71,8 +71,8 @@ export const verificationRepository = {
   },
 
   /**
-   * Says that the process is alive, and how far it is, but for a file that it has done with meanwhile. False if the lease is
-   * lost.
+   * Says that the process is alive, and how far it is, but for a file that it has done with meanwhile. False if the
+   * lease is lost.
    */
   renew: (db: Database, held: HeldUpload, progress: FileProgress | null): Promise<boolean> =>
     whileHeld(db, held, async (tx) => {

@@ -9,8 +9,9 @@ export interface OwnershipProblem {
 /** Whether a store belongs to the database that names its artifacts. */
 export interface StoreOwnership {
   /**
-   * Null if it does. An answer that is not older than this is given again, by default for ten seconds. A new one needs a connection to the
-   * database, so in a transaction, which may hold the only one, ask for an older one, and ask anew before it begins.
+   * Null if it does. An answer that is not older than this is given again, by default for ten seconds. A new one needs
+   * a connection to the database, so in a transaction, which may hold the only one, ask for an older one, and ask anew
+   * before it begins.
    */
   problem(atMostMs?: number): Promise<OwnershipProblem | null>;
   /** Makes it belong to this database, whatever its mark says. */

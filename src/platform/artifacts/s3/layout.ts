@@ -1,8 +1,9 @@
 import { isDigest, placeOf } from '../manifest.ts';
 
-// Keys within a store. Of each artifact there is one object below `sha256/`: the bytes of a file, or the manifest of a folder, whose
-// SHA-256 is the folder's digest. The files of a folder are below `folders/`, apart for each put, and the manifest's metadata says
-// which of them count. Nothing else is in a bucket's `sha256/` but what says when an artifact was last put.
+// Keys within a store. Of each artifact there is one object below `sha256/`: the bytes of a file, or the manifest of a
+// folder, whose SHA-256 is the folder's digest. The files of a folder are below `folders/`, apart for each put, and the
+// manifest's metadata says which of them count. Nothing else is in a bucket's `sha256/` but what says when an artifact
+// was last put.
 
 /** The folder that holds the objects of all artifacts. */
 export const ARTIFACTS = 'sha256/';
@@ -14,7 +15,9 @@ export const QUARANTINE = `quarantine/${ARTIFACTS}`;
 
 export const artifactKey = placeOf;
 
-/** An empty object that is written when the content is put again. It comes right after the artifact's own in a listing. */
+/**
+ * An empty object that is written when the content is put again. It comes right after the artifact's own in a listing.
+ */
 export const putAgainKey = (digest: string): string => `${placeOf(digest)}.put`;
 
 /** Where the files of a folder are that one put has stored. */

@@ -25,7 +25,10 @@ export const BASE_SCHEMA = {
   baseCacheBytes: Type.Integer({ minimum: 2 ** 20 }),
   /** Files of a base model that are fetched at a time. */
   baseFetchStreams: Type.Integer({ minimum: 1, maximum: 32 }),
-  /** Largest upload of a base model, in bytes. The size of its parts, of which there are at most 10,000, is an INTEGER in the database. */
+  /**
+   * Largest upload of a base model, in bytes. The size of its parts, of which there are at most 10,000, is an INTEGER
+   * in the database.
+   */
   baseUploadBytes: Type.Integer({ minimum: 1, maximum: 2 ** 43 }),
   /** Smallest size of the parts of an upload but the last one of each file, in bytes. */
   baseUploadPartBytes: Type.Integer({ minimum: 1024, maximum: 2 ** 30 }),

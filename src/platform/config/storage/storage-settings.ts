@@ -27,7 +27,10 @@ export const STORAGE_SCHEMA = {
   s3Encryption: Type.Union([Type.String({ pattern: ENCRYPTION_PATTERN }), Type.Null()]),
   /** Address at which those who download reach the bucket, if it is another one than `s3Endpoint`. */
   s3PublicEndpoint: Type.Union([Type.String({ pattern: '^https?://[^?#@]+$' }), Type.Null()]),
-  /** How long a presigned URL of a file in the bucket works, in seconds; null makes none, so that the API sends the files. */
+  /**
+   * How long a presigned URL of a file in the bucket works, in seconds; null makes none, so that the API sends the
+   * files.
+   */
   s3PresignSeconds: Type.Union([Type.Integer({ minimum: 1, maximum: 604_800 }), Type.Null()]),
   /** Absolute path of the folder of local copies of artifacts; null puts it into the data folder. */
   artifactCacheDir: Type.Union([Type.String({ minLength: 1 }), Type.Null()]),
