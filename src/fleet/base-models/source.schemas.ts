@@ -64,7 +64,7 @@ export const GivenFolder = Type.Object(
   },
 );
 
-/** Where what an adapter or a base model version is made of may be, as a text. */
+/** Location of the files of an adapter or a base model version, as text. */
 export const SourceText = Type.String({
   minLength: 1,
   maxLength: 4096,

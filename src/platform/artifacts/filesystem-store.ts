@@ -176,7 +176,7 @@ async function existing(root: string, digest: string): Promise<string> {
   return path;
 }
 
-/** Where an artifact is below the folder of the store. */
+/** Path of an artifact below the folder of the store. */
 export function artifactPath(root: string, digest: string): string {
   return join(root, ...placeOf(digest).split('/'));
 }

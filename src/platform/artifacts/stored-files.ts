@@ -4,7 +4,7 @@ import { folderDigest, type ManifestEntry } from './manifest.ts';
 import { corruptArtifact } from './storage-errors.ts';
 import type { ReadableFile } from './tar/tar-archive.ts';
 
-/** What a presigned URL makes the store say of a file. */
+/** Response headers that a presigned URL makes the store send with a file. */
 export interface ServedAs {
   readonly filename: string;
   readonly mediaType: string;

@@ -13,7 +13,7 @@ const STALE_MS = 3_600_000;
 export interface Temporaries {
   /** The folder that holds `tmp/` and `owners/`. */
   readonly root: string;
-  /** What the names of this process's files begin with. */
+  /** Name prefix of this process's files. */
   readonly prefix: string;
   /** Runs `work` with a path at which nothing is. What is there afterwards is removed. */
   at<T>(work: (path: string) => Promise<T>): Promise<T>;
@@ -39,7 +39,7 @@ export async function openTemporaries(root: string): Promise<Temporaries> {
 
 export type EntryKind = 'file' | 'folder';
 
-/** What is at a path; undefined if there is nothing. */
+/** Kind of entry at a path; undefined if there is nothing. */
 export async function kindOfEntry(path: string): Promise<EntryKind | undefined> {
   try {
     return (await lstat(path)).isDirectory() ? 'folder' : 'file';

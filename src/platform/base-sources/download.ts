@@ -27,7 +27,7 @@ export interface DownloadOptions {
   readonly problemOf?: (place: string, name: string) => Promise<string | null>;
 }
 
-/** How often in a row a source may fail without a byte arriving, before the fetch is given up for now. */
+/** Failures in a row without a byte received, after which the fetch is given up for now. */
 const MAX_FAULTS = 5;
 const LONGEST_DELAY_MS = 30_000;
 

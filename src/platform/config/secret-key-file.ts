@@ -8,7 +8,7 @@ import { SECRET_KEY_VARIABLE } from './variables.ts';
 import { SetupError } from './setup-error.ts';
 import { SECRET_KEY_PATTERN } from './webhook-settings.ts';
 
-/** Where a service with the embedded database keeps the key that encrypts stored secrets, below its data folder. */
+/** File with the key that encrypts stored secrets, below the data folder of a service with the embedded database. */
 export const SECRET_KEY_FILE = 'secret-key';
 
 /**

@@ -12,7 +12,7 @@ export type Principal =
   | { kind: 'tenant'; keyId: string; tenantId: string; scopes: readonly TenantScope[] };
 
 /**
- * Who reads what all tenants share: the operator, an engine or a gateway with a key of the operator's for
+ * Reader of data that all tenants share: the operator, an engine or a gateway with an operator's key for
  * `serving:read`, or a tenant.
  */
 export type Reader = 'operator' | 'engine' | 'tenant';

@@ -47,7 +47,7 @@ export function Nullable<T extends Type.TSchema>(schema: T) {
   return Type.Union([schema, Type.Null()]);
 }
 
-/** Why something failed or waits, as `showError` makes it. */
+/** Reason why something failed or waits, as `showError` makes it. */
 export function ErrorOf(description: string) {
   return Type.Object(
     {

@@ -30,8 +30,8 @@ export interface SortColumn<Row> {
 }
 
 /**
- * What a list can be sorted by. Null stands for the order of the identifiers, which is that of creation; newest first
- * is the default.
+ * Sort columns of a list. Null stands for the order of the identifiers, which is that of creation; newest first is the
+ * default.
  */
 export type SortColumns<Row> = Readonly<Record<string, SortColumn<Row> | null>>;
 
@@ -46,7 +46,7 @@ export interface SortedQuery extends PageQuery {
   readonly sort?: string | undefined;
 }
 
-/** How a page is read, in SQL. A prefix such as `a.` comes before the columns. */
+/** Sort order of a page, in SQL. A prefix such as `a.` comes before the columns. */
 export interface Sorting<Row extends { id: string }> {
   /** One more than the limit, which shows whether there is a next page. */
   readonly take: number;

@@ -16,7 +16,7 @@ interface Column {
   readonly parse: ParseValue;
 }
 
-/** What the driver knows of its connection beyond the declared methods. */
+/** Driver connection with a field that its types do not declare. */
 type DriverConnection = pg.Connection & { readonly parsedStatements: Record<string, string> };
 
 /**

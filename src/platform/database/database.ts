@@ -13,7 +13,7 @@ export type Queryable = Database | Transaction;
 export interface DatabaseOptions {
   /** Number of connections in the pool (default 10). */
   poolSize?: number;
-  /** How long a query waits for a connection, in milliseconds (default 10,000). */
+  /** Time that a query waits for a connection, in milliseconds (default 10,000). */
   connectTimeoutMs?: number;
 }
 
@@ -52,7 +52,7 @@ export function createDatabaseOn(pool: pg.Pool, nameOf: ReturnType<typeof statem
 /** Most statements that a connection keeps prepared, and most parameters of one. Each takes the server some 10 KiB. */
 const PREPARED = { statements: 300, parameters: 16 } as const;
 
-/** What a list ends with, unless {@link usualLimit} made it. */
+/** End of a list statement, unless {@link usualLimit} made it. */
 const LIMITED = /\bLIMIT \$\d/;
 
 /**

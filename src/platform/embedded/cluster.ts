@@ -22,7 +22,7 @@ const SESSIONS_END_MS = 60_000;
 /** What the log says of them. */
 const SHARED_MEMORY_IS_HELD = /pre-existing shared memory block/;
 
-/** What commands on a cluster need. */
+/** Context that commands on a cluster need. */
 export interface Cluster {
   binaries: Binaries;
   account: Account;
@@ -41,7 +41,7 @@ export interface ServerOptions {
 export interface StartOptions {
   /** The port that the server has to have; otherwise it takes a free one, and another if a process is faster. */
   fixedPort?: number | undefined;
-  /** How long the sessions of a killed server may take to end, in milliseconds (default 60,000). */
+  /** Time that the sessions of a killed server may take to end, in milliseconds (default 60,000). */
   sessionsEndMs?: number;
 }
 

@@ -77,7 +77,7 @@ export function combineHandlers(sets: readonly HandlerSet[]): Handlers {
   return Object.assign({}, ...sets) as Handlers;
 }
 
-/** How long a worker holds a job without a sign of life, in milliseconds. */
+/** Time that a worker holds a job without a heartbeat, in milliseconds. */
 export const LOCK_MS = 15_000;
 
 export interface ConsumerOptions {
@@ -89,7 +89,7 @@ export interface ConsumerOptions {
    * After this time without a sign of life a worker counts as dead, and another gets its job (default {@link LOCK_MS}).
    */
   lockMs?: number;
-  /** How often dead workers are looked for (default 5,000 ms). */
+  /** Interval between checks for dead workers (default 5,000 ms). */
   stalledCheckMs?: number;
   quarantine?: QuarantineOptions;
   /** What is wrong with the worker's clock at the start; null if nothing is (default). */
@@ -98,7 +98,7 @@ export interface ConsumerOptions {
   observer?: ConsumerObserver;
 }
 
-/** What a consumer tells of its work. */
+/** Observer of a consumer's work. */
 export interface ConsumerObserver {
   /** A job begins. @returns what to call with its end and its time in milliseconds */
   begin(jobId: string, name: JobName): (end: JobAttemptEnd, ms: number) => void;
@@ -106,7 +106,7 @@ export interface ConsumerObserver {
   quarantine(active: Quarantine['active']): void;
 }
 
-/** How an attempt ends: done, failed, through a fault of the machine, or put off without having begun its work. */
+/** Result of an attempt: done, failed, a fault of the machine, or put off before its work began. */
 export type JobAttemptEnd = 'done' | 'failed' | 'fault' | 'put_off';
 
 export interface Consumer {
@@ -131,7 +131,7 @@ export interface Consumer {
   stop(): Promise<void>;
 }
 
-/** What the jobs of a consumer share. */
+/** State shared by the jobs of a consumer. */
 interface Shared extends ConsumerOptions {
   stopping: AbortSignal;
   /** Whether it takes no further jobs. */

@@ -15,7 +15,7 @@ export interface QuarantineOptions {
 }
 
 export interface Quarantine {
-  /** Why the worker claims no jobs now, and until when, null if that is not known; null if it claims jobs. */
+  /** Reason why the worker claims no jobs now, and the end of the pause, null if unknown; null if it claims jobs. */
   readonly active: { readonly reason: string; readonly until: Date | null } | null;
   /** Counts a fault of the machine. @returns the delay of the job that met it */
   fault(jobId: string, reason: string): number;

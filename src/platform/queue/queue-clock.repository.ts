@@ -5,7 +5,7 @@ import { QUEUES } from './catalog.ts';
 export interface QueueClock {
   /** Longest time for which a worker takes or renews a lock. */
   readonly lockMs: number;
-  /** How far a worker's clock may be ahead. */
+  /** Largest lead of a worker's clock that is accepted. */
   readonly toleranceMs: number;
 }
 

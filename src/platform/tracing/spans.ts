@@ -1,4 +1,4 @@
-/** What a span says of its subject: identifiers and figures, and never what a tenant has written. */
+/** Attributes of a span: identifiers and figures, never text that a tenant has written. */
 export type SpanAttributes = Readonly<Record<string, string | number | boolean>>;
 
 export interface Span {

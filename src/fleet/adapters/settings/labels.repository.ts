@@ -2,7 +2,7 @@ import { parseLabels } from '../../../platform/contract/labels.ts';
 import type { Sorting } from '../../../platform/contract/sorting.ts';
 import { Prisma } from '../../../platform/database/database.ts';
 
-/** Whose adapters are listed, and the labels that they must all have, as the query gives them. */
+/** Tenant whose adapters are listed, and the labels that they must all have, as the query gives them. */
 interface Labelled {
   readonly label?: readonly string[] | undefined;
   /** The tenants to which the list is confined; more than one find nothing. */

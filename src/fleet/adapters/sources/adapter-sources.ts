@@ -36,7 +36,7 @@ export interface RemoteAdapter {
 }
 
 interface Importer {
-  /** Who gets the adapter. */
+  /** Tenant that gets the adapter. */
   readonly tenant: TenantIdentity;
   readonly isOperator: boolean;
 }

@@ -4,7 +4,8 @@ import { ADAPTER_FETCH_TIMEOUT_VARIABLE, ADAPTER_SOURCES_VARIABLE } from '../../
 import { AppError, unprocessable } from '../../../platform/contract/errors.ts';
 
 /**
- * What tenants may read of a fault. Its own words name addresses and settings of the service, and are for the operator.
+ * Messages about faults for tenants. The fault's own message names addresses and settings of the service, and is for
+ * the operator.
  */
 const REASONS: Readonly<Record<Exclude<SourceErrorCode, 'source_refused' | 'base_cache_too_small'>, string>> = {
   source_unauthorized:
@@ -52,7 +53,7 @@ export function tooSlow({ source }: Pick<Asked, 'source'>, timeoutMs: number): A
   return new AppError({ code: 'source_unreachable', status: 503, message });
 }
 
-/** What ends a fetch whose client has gone. Nobody reads it. */
+/** Error that ends a fetch after the client disconnected. Nobody reads it. */
 export function clientGone({ source }: Pick<Asked, 'source'>): AppError {
   const message = `the client has gone before ${sourceText(source)} had arrived`;
   return new AppError({ code: 'upload_aborted', status: 400, message });

@@ -13,7 +13,7 @@ export class HashedStream {
     this.#source = chunks[Symbol.asyncIterator]();
   }
 
-  /** What was not read yet. A reader that stops early does not end the source. */
+  /** Rest of the stream that was not read yet. A reader that stops early does not end the source. */
   readonly rest: AsyncIterable<Uint8Array> = { [Symbol.asyncIterator]: () => ({ next: () => this.#next() }) };
 
   /** The next bytes; fewer only at the end. */

@@ -8,7 +8,7 @@ export interface UploadVerifierOptions extends VerifyOptions {
   readonly logger: Logger;
   /** Time between two looks for uploads that are to be verified, in milliseconds (default 1000). */
   readonly intervalMs?: number;
-  /** How long an upload is left to a process that does not say anything any more, in milliseconds (default 30,000). */
+  /** Time after which a process that sends no heartbeat loses its upload, in milliseconds (default 30,000). */
   readonly leaseMs?: number;
   /**
    * Time until a verification that the store has interrupted is tried again, in milliseconds (default 10,000). With

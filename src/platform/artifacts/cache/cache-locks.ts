@@ -67,7 +67,7 @@ export class CacheLocks {
     };
   }
 
-  /** What living processes use. Marks of dead ones are removed. */
+  /** Entries that living processes use. Removes the marks of dead ones. */
   async held(): Promise<ReadonlySet<string>> {
     const folder = path.join(this.#root, HELD);
     await this.#owner();

@@ -7,10 +7,10 @@ import { placeOf } from '../manifest.ts';
 import { kindOfEntry, type Temporaries } from '../temporaries.ts';
 import { CacheLocks } from './cache-locks.ts';
 
-/** How often it is looked whether another process has fetched what this one waits for, in milliseconds. */
+/** Interval between checks whether another process has finished the awaited fetch, in milliseconds. */
 const LOOK_MS = 50;
 
-/** Where the bytes of an artifact come from. */
+/** Source of an artifact's bytes. */
 export interface Fetch {
   bytes(): Promise<number>;
   /** Writes the file or the folder to a path at which nothing is, and checks its digest. */

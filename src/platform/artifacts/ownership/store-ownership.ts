@@ -1,6 +1,6 @@
-/** Why nothing is removed from a store. */
+/** Reason why nothing is removed from a store. */
 export interface OwnershipProblem {
-  /** What is wrong and which settings to look at, for everybody: it has no values of settings. */
+  /** Problem and the settings to look at, readable by everybody: it contains no values of settings. */
   readonly message: string;
   /** Whether nothing is stored either, because the store's own database would remove it. */
   readonly isForeign: boolean;

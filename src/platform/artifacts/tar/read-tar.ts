@@ -23,7 +23,7 @@ export interface TarEntry {
   /** For example `File`, `OldFile`, `Directory` or `SymbolicLink`. */
   readonly type: string;
   readonly size: number;
-  /** Where the content begins in the archive, in bytes. */
+  /** Offset of the content in the archive, in bytes. */
   readonly offset: number;
   /** The content. What is left unread when the next entry is asked for is skipped. */
   readonly bytes: AsyncIterable<Uint8Array>;
@@ -38,7 +38,7 @@ const AMBIGUOUS = /^\d+ (?:size=(?!\d+$)|path=.*\0)/m;
 /** Records of a sparse file in the formats of GNU tar. */
 const SPARSE = /^\d+ GNU\.sparse\./m;
 
-/** What extended headers say of the next entry. */
+/** Fields of the next entry that extended headers set. */
 interface Extended {
   readonly path?: string | undefined;
   readonly size?: number | undefined;

@@ -48,7 +48,7 @@ export async function tarOf(folder: string, prefix: string): Promise<TarArchive>
   return tarOfFiles(files, prefix);
 }
 
-/** The same of files that are anywhere, sorted by their paths. */
+/** Tar archive of files from any folders, sorted by their paths. */
 export function tarOfFiles(files: readonly ReadableFile[], prefix: string): TarArchive {
   const pieces: Piece[] = [];
   for (const file of files) {

@@ -1,9 +1,7 @@
 import Type from 'typebox';
 import { ADAPTER_FETCH_TIMEOUT_VARIABLE, ADAPTER_HUB_TOKEN_VARIABLE, ADAPTER_SOURCES_VARIABLE } from '../variables.ts';
 
-/**
- * What stands for the tenant that imports, in a place of {@link ADAPTER_SOURCES_VARIABLE}: its name, or its identifier.
- */
+/** Placeholder in {@link ADAPTER_SOURCES_VARIABLE} for the name or identifier of the importing tenant. */
 export const TENANT_NAME_SEGMENT = '{tenant}';
 export const TENANT_ID_SEGMENT = '{tenant_id}';
 
@@ -19,7 +17,7 @@ export const ADAPTER_SOURCE_SCHEMA = {
   adapterSources: Type.Array(Type.String({ pattern: PLACE_PATTERN }), { maxItems: 100 }),
   /** Token of the hub for tenants who give none; null asks it anonymously. */
   adapterHubToken: Type.Union([Type.String({ pattern: '^[\\x21-\\x7e]+$' }), Type.Null()]),
-  /** How long the fetch of an adapter may take, in milliseconds. */
+  /** Time limit for fetching an adapter, in milliseconds. */
   adapterFetchTimeoutMs: Type.Integer({ minimum: 100, maximum: 3_600_000 }),
 };
 

@@ -13,7 +13,7 @@ import {
   HUB_URL_VARIABLE,
 } from '../variables.ts';
 
-/** Where base models and adapters are fetched from, and where workers keep base models. */
+/** Settings of the sources of base models and adapters, and of the folder where workers keep base models. */
 export const BASE_SCHEMA = {
   /** Address of the Hugging Face hub or of a mirror. It stands in errors and events, so it has no password. */
   hubUrl: Type.String({ pattern: '^https?://[^/?#@]+(/[^?#]*)?$' }),

@@ -2,7 +2,7 @@ type Privilege = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE';
 /** Null stands for all columns. */
 type Grants = Readonly<Partial<Record<Privilege, readonly string[] | null>>>;
 
-/** What workers measure and keep is only read. */
+/** Read-only access, for tables that workers write. */
 const READ: Grants = { SELECT: null };
 const NOTHING: Grants = {};
 
@@ -11,7 +11,7 @@ const AUDIT_ENTRY = [
   ...['id', 'tenant_id', 'actor', 'key_id', 'operation', 'subject_id', 'before', 'after', 'request_id'],
 ];
 const ADAPTER_SETTINGS = ['dataset_id', 'gate', 'labels', 'pinned_base_model_version_id', 'approval'];
-/** What a cancellation changes. */
+/** Columns that a cancellation changes. */
 const CANCELLED_JOB = [
   ...[
     'state',
