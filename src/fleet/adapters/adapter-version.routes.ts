@@ -62,7 +62,9 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
         description:
           'Imports the next version of an adapter from a folder that the service can read, or from a hub or a bucket, which it asks within ' +
           'the request. Every tensor is checked against the base model version on which the adapter was trained. If the import is refused, ' +
-          'nothing of it is stored. Archives go to `…/versions/upload`; this path takes them as well (`application/x-tar`, with `base_model_version` in the query), for clients of versions before 0.3.',
+          'nothing of it is stored. Archives go to `…/versions/upload`; this path takes them as well ' +
+          '(`application/x-tar`, with `base_model_version` in the query), for clients of versions before ' +
+          '0.3.',
         params: AdapterParams,
         querystring: ImportVersionQuery,
         body: ImportVersionBody,

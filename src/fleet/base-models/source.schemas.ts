@@ -79,7 +79,8 @@ const BaseSourceText = Type.Unsafe<string>({
 
 export const GivenBaseSource = Type.Union([BaseSourceText, GivenHub, GivenS3, GivenUpload, GivenFolder], {
   description:
-    'Where the files are, in place of `path`: workers fetch them from a hub, a bucket or the artifact store into a cache of their own.',
+    'Where the files are, in place of `path`: workers fetch them from a hub, a bucket or the artifact ' +
+    'store into a cache of their own.',
 });
 export type GivenBaseSource = Static<typeof GivenBaseSource>;
 

@@ -9,7 +9,8 @@ import { AppError, unprocessable } from '../../../platform/contract/errors.ts';
  */
 const REASONS: Readonly<Record<Exclude<SourceErrorCode, 'source_refused' | 'base_cache_too_small'>, string>> = {
   source_unauthorized:
-    'the service may not read it, or it does not exist: give a token of the hub that may read it as `source.token`, or ask the operator',
+    'the service may not read it, or it does not exist: give a token of the hub that may read it as ' +
+    '`source.token`, or ask the operator',
   source_unreachable: 'the hub or the bucket does not answer, or limits requests: send the request again later',
   source_not_found: 'it does not exist: check its name, its revision or its prefix',
   source_changed: 'it was changed while it was read: send the request again',
