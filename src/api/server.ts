@@ -13,7 +13,7 @@ import { nameAddress, nameDataFolder } from '../platform/config/setup-error.ts';
 import { applyMigrations } from '../platform/database/migrations.ts';
 import { startEmbeddedPostgres } from '../platform/embedded/index.ts';
 import { createJobProducer, createQueueBackend, type QueueBackend } from '../platform/queue/index.ts';
-import { createClosing, type Closing } from '../lib/shutdown.ts';
+import { createShutdown, type Shutdown } from '../lib/shutdown.ts';
 import { clockProblem } from '../lib/clock.ts';
 import { readClock } from '../platform/database/clock.repository.ts';
 import { createDatabase } from '../platform/database/database.ts';
@@ -72,7 +72,7 @@ export interface RunningServer {
  */
 export async function startServer(config: Config, options: ServerOptions = {}): Promise<RunningServer> {
   const logger = options.logger ?? createLogger({ level: config.logLevel });
-  const closing = createClosing(logger);
+  const closing = createShutdown(logger);
   try {
     return await start(config, { ...options, logger }, closing);
   } catch (error) {
@@ -84,7 +84,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
 async function start(
   given: Config,
   options: ServerOptions & { logger: Logger },
-  closing: Closing,
+  closing: Shutdown,
 ): Promise<RunningServer> {
   const { logger } = options;
   await mkdir(given.dataDir, { recursive: true });
@@ -145,7 +145,7 @@ async function start(
 async function openDatabase(
   { databaseUrl, dataDir }: Config,
   { logger, temporary }: ServerOptions & { logger: Logger },
-  closing: Closing,
+  closing: Shutdown,
 ): Promise<{ url: string; readiness: ReadinessChecks; lost: Promise<Error> }> {
   if (databaseUrl !== null) {
     await requireDatabase(databaseUrl);
@@ -158,7 +158,7 @@ async function openDatabase(
 }
 
 /** Verifies uploads, keeps replicas in sync, sends events to webhook endpoints, and asks for approvals of waves; the last two if there is a secret for it. */
-function startLoops(config: Config, deps: AppDependencies, closing: Closing): void {
+function startLoops(config: Config, deps: AppDependencies, closing: Shutdown): void {
   const { db, producer, logger, metrics, artifacts } = deps;
   const policy = createAddressPolicy(config.webhookAllowedRanges);
   const start = (name: string, loop: ClaimLoop): void => {
@@ -188,7 +188,7 @@ function startLoops(config: Config, deps: AppDependencies, closing: Closing): vo
 function keepServingFolder(
   { servingFolder: root, servingGraceMs: graceMs }: Config,
   { db, artifacts, logger, metrics }: AppDependencies,
-  closing: Closing,
+  closing: Shutdown,
 ): void {
   if (root === null) return;
   const folder = createServingFolder({ db, artifacts, logger, root, graceMs, metrics: createFolderMetrics(metrics) });

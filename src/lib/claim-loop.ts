@@ -1,41 +1,45 @@
 import type { Logger } from './logger.ts';
 
-/** Something that one process at a time works on. */
+/** Unit of work that one process at a time claims. */
 export interface Claimable {
   readonly id: string;
-  /** Whose it is. One owner does not take all places of a process. */
+  /** Tenant or other owner; `ofOneOwner` keeps one owner from taking all slots of a process. */
   readonly owner: string;
 }
 
 export interface ClaimLoopOptions {
-  /** What is done, for the log. */
+  /** Name of the work in log messages. */
   readonly what: string;
   readonly logger: Pick<Logger, 'warn'>;
-  /** What waits and nobody works on, the longest waiting first, at most so many. */
+  /** Lists at most `limit` unclaimed units, the longest waiting first. */
   candidates(limit: number): Promise<readonly Claimable[]>;
-  /** Claims one of them and works on it, unless another process is faster. `signal` aborts when the process cannot wait any longer. */
+  /**
+   * Claims a unit and works on it, unless another process claimed it first. `signal` aborts when the grace time after
+   * `stop` is over.
+   */
   run(one: Claimable, control: { signal: AbortSignal; isStopping: () => boolean }): Promise<void>;
-  /** Number that a process works on at a time (default 16), and of one owner (default 4). */
+  /** Units that a process works on at a time (default 16). */
   readonly atOnce?: number;
+  /** Units of one owner that a process works on at a time (default 4). */
   readonly ofOneOwner?: number;
-  /** Time between two looks for what waits, in milliseconds (default 1000). */
+  /** Time between two polls, in milliseconds (default 1000). */
   readonly intervalMs?: number;
-  /** How long what is worked on may take to end when the process stops, in milliseconds (default 5000). */
+  /** Time that running work has to end after `stop`, in milliseconds (default 5000). */
   readonly graceMs?: number;
 }
 
 export interface ClaimLoop {
   start(): void;
-  /** Waits for what is worked on, and cuts it off after the grace time. */
+  /** Waits for running work, and aborts it after the grace time. */
   stop(): Promise<void>;
 }
 
-/** Number of candidates among which those are chosen that are worked on. */
+/** Candidates read in one poll. */
 const CANDIDATES = 200;
 
 /**
- * Looks from time to time for what waits, and works on some of it at a time. What fails is logged and looked for again; that no two processes
- * work on the same is up to the claim.
+ * Polls for waiting work and runs a limited number of units at a time. Failures are logged, and a later poll tries them
+ * again. `run` has to make sure that no two processes work on the same unit.
  */
 export function createClaimLoop(options: ClaimLoopOptions): ClaimLoop {
   const { what, logger, atOnce = 16, ofOneOwner = 4, intervalMs = 1000, graceMs = 5000 } = options;

@@ -1,7 +1,7 @@
-/** The setting of how far a clock may be from the database's. */
+/** Environment variable with the largest accepted difference from the database's clock. */
 export const CLOCK_TOLERANCE_VARIABLE = 'READAPT_CLOCK_TOLERANCE_MS';
 
-/** How this process's clock compares with another, in milliseconds. The true difference is `aheadMs` ± `uncertaintyMs`. */
+/** Difference of this process's clock from another, in milliseconds: `aheadMs` ± `uncertaintyMs`. */
 export interface ClockReading {
   /** Negative if this process's clock is behind. */
   readonly aheadMs: number;
@@ -9,8 +9,9 @@ export interface ClockReading {
 }
 
 /**
- * Begins to compare this process's clock with another.
- * @returns what to call with the other clock's time, which was read since. Half of the time between the calls is the uncertainty
+ * Starts to compare this process's clock with another.
+ * @returns a function to call with the other clock's time, read after this call. The uncertainty is half of the time
+ * between the two calls
  */
 export function compareClock(): (other: Date) => ClockReading {
   const began = performance.now();
@@ -20,15 +21,15 @@ export function compareClock(): (other: Date) => ClockReading {
   };
 }
 
-/** @returns what is wrong with the clock, in words; null if nothing is; undefined if the answer took too long to tell */
+/** @returns the problem in words; null if the clock is right; undefined if the reading is too uncertain to tell */
 export function clockProblem(reading: ClockReading, toleranceMs: number): string | null | undefined {
   const { aheadMs, uncertaintyMs } = reading;
   const difference = Math.abs(aheadMs);
   if (difference + uncertaintyMs <= toleranceMs) return null;
   if (difference - uncertaintyMs <= toleranceMs) return undefined;
   return (
-    `the clock of this machine is ${inWords(difference)} ${aheadMs > 0 ? 'ahead of' : 'behind'} the database's, expected at most ` +
-    `${inWords(toleranceMs)} (${CLOCK_TOLERANCE_VARIABLE}): synchronize the clocks of both, for example by NTP`
+    `the clock of this machine is ${inWords(difference)} ${aheadMs > 0 ? 'ahead of' : 'behind'} the database's, ` +
+    `expected at most ${inWords(toleranceMs)} (${CLOCK_TOLERANCE_VARIABLE}): synchronize the clocks of both, for example by NTP`
   );
 }
 

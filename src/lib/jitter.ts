@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
 
-/** What has failed at once is not tried again at once: a factor from 0.9 to 1.1, always the same for the same text. */
-export function spread(text: string): number {
+/**
+ * Factor from 0.9 to 1.1 that spreads retries, so that work which failed together is not retried together. Equal texts
+ * get equal factors.
+ */
+export function jitter(text: string): number {
   return 0.9 + (0.2 * createHash('sha256').update(text).digest().readUInt32BE(0)) / 2 ** 32;
 }

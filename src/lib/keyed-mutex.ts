@@ -1,5 +1,5 @@
-/** Makes a function that runs what it is given one after another, apart for each key. */
-export function oneByOne() {
+/** Creates a function that runs the work of one key in turn; different keys run at the same time. */
+export function createKeyedMutex() {
   const ends = new Map<string, Promise<unknown>>();
   return async <T>(key: string, work: () => Promise<T>): Promise<T> => {
     const result = (ends.get(key) ?? Promise.resolve()).then(work);

@@ -21,8 +21,8 @@ const REDACTED = [
 ];
 
 /**
- * Lines are written together, at the latest after this time and when the process exits. A write for each would be an eighth of what
- * a polled API computes.
+ * Buffer of log lines, written when it is full, every 100 ms and when the process exits. One write for each line would
+ * take an eighth of the computing time of a polled API.
  */
 const WRITES = { minLength: 8 * 1024, periodicFlush: 100 } as const;
 

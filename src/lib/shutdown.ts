@@ -1,13 +1,13 @@
 import type { Logger } from './logger.ts';
 
-/** What a process has opened and has to close at its end. */
-export interface Closing {
+/** Resources that a process has opened and closes when it ends. */
+export interface Shutdown {
   add(name: string, close: () => Promise<unknown>): void;
-  /** Closes everything, the last opened first. A part that cannot be closed does not keep the others open. */
+  /** Closes everything, the last opened first. Logs a resource that fails to close and goes on. */
   run(): Promise<void>;
 }
 
-export function createClosing(logger: Logger): Closing {
+export function createShutdown(logger: Logger): Shutdown {
   const steps: { name: string; close: () => Promise<unknown> }[] = [];
   let running: Promise<void> | null = null;
   const closeAll = async (): Promise<void> => {

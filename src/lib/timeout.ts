@@ -1,6 +1,4 @@
-/**
- * Rejects with an Error that names `what` if the work takes longer than `timeoutMs`. The work itself is not stopped.
- */
+/** Rejects with an Error that names `what` if the work takes longer than `timeoutMs`. The work itself goes on. */
 export async function withTimeout<T>(work: Promise<T>, timeoutMs: number, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
@@ -20,8 +18,8 @@ export interface Deadline {
 }
 
 /**
- * Starts the time of some work. In contrast to `AbortSignal.timeout`, whose signal Node 20 forgets where only an `AbortSignal.any` refers
- * to it, it comes until it is cleared. It does not keep the process alive.
+ * Starts a deadline that stays armed until it is cleared and does not keep the process alive. `AbortSignal.timeout`
+ * would not do: Node 20 loses its signal when only an `AbortSignal.any` refers to it.
  */
 export function startDeadline(timeoutMs: number): Deadline {
   const controller = new AbortController();

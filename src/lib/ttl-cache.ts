@@ -1,22 +1,22 @@
-/** What is computed takes at most one part in so many of the time. */
-const SHARE = 20;
-/** Largest number of values that are kept. */
-const KEPT = 1000;
+/** Lifetime of a value, as a multiple of the time it took to compute. */
+const LIFETIME_FACTOR = 20;
+/** Values held at most; beyond it, the oldest is evicted. */
+const MAX_ENTRIES = 1000;
 
 interface Entry<T> {
   value: Promise<T>;
-  /** Until when the value may be given to others, by the clock of `performance.now()`. */
+  /** Expiry time on the clock of `performance.now()`. */
   freshUntil: number;
 }
 
 /**
- * Keeps values that many ask for again and again, for twenty times as long as each took to compute: however many poll, they cost a
- * twentieth of the time. Whoever asks while a value is computed waits for that one.
+ * Caches values that many clients poll, for twenty times as long as each took to compute: computing a key takes at most
+ * about a twentieth of the time, however many clients poll. Callers that ask during a computation share its result.
  */
-export class KeptBriefly<T> {
+export class TtlCache<T> {
   readonly #entries = new Map<string, Entry<T>>();
 
-  /** @param compute makes the value if none is kept for the key; if it throws, nothing is kept */
+  /** @param compute computes the value if the cache holds none for the key; if it rejects, nothing is cached */
   get(key: string, compute: () => Promise<T>): Promise<T> {
     const began = performance.now();
     const known = this.#entries.get(key);
@@ -25,11 +25,11 @@ export class KeptBriefly<T> {
     this.#entries.delete(key);
     this.#entries.set(key, entry);
     entry.value.then(
-      () => (entry.freshUntil = performance.now() + SHARE * (performance.now() - began)),
+      () => (entry.freshUntil = performance.now() + LIFETIME_FACTOR * (performance.now() - began)),
       () => this.#entries.delete(key),
     );
     const [oldest] = this.#entries.keys();
-    if (this.#entries.size > KEPT && oldest !== undefined) this.#entries.delete(oldest);
+    if (this.#entries.size > MAX_ENTRIES && oldest !== undefined) this.#entries.delete(oldest);
     return entry.value;
   }
 }

@@ -17,7 +17,7 @@ import {
   type JobProducer,
   type QueueBackend,
 } from '../../src/platform/queue/index.ts';
-import type { Closing } from '../../src/lib/shutdown.ts';
+import type { Shutdown } from '../../src/lib/shutdown.ts';
 import { createDatabase, type Database } from '../../src/platform/database/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import { startTracing, type Tracing } from '../../src/platform/tracing/tracing.ts';
@@ -40,7 +40,7 @@ export interface Stores {
 }
 
 /** Opens the stores that the caller has not passed in. @throws SetupError if one of them cannot be used */
-export async function openStores(config: Config, deps: OpenDependencies, closing: Closing): Promise<Stores> {
+export async function openStores(config: Config, deps: OpenDependencies, closing: Shutdown): Promise<Stores> {
   const { logger } = deps;
   if (deps.db === undefined) await requireDatabase(databaseUrlOf(config));
   if (deps.backend === undefined && config.redisUrl !== null) await requireRedis(config.redisUrl);
@@ -56,7 +56,7 @@ export async function openStores(config: Config, deps: OpenDependencies, closing
   return { db, backend, producer, artifacts: countStoreFaults(store, registry), registry };
 }
 
-function openDatabase(config: Config, closing: Closing): Database {
+function openDatabase(config: Config, closing: Shutdown): Database {
   const db = createDatabase(databaseUrlOf(config), { poolSize: config.workerConnections });
   closing.add('database', () => db.$disconnect());
   return db;
@@ -64,7 +64,7 @@ function openDatabase(config: Config, closing: Closing): Database {
 
 async function openProducer(
   stores: { readonly db: Database; readonly backend: QueueBackend; readonly logger: Logger },
-  closing: Closing,
+  closing: Shutdown,
 ): Promise<JobProducer> {
   const producer = await createJobProducer(stores);
   closing.add('queue', () => producer.close());
@@ -103,7 +103,7 @@ export interface OpenedTraining {
  * Creates the training process, unless the caller has passed one in.
  * @throws DeviceUnavailableError if the device of the configuration does not work here
  */
-export async function openTraining(config: Config, deps: OpenDependencies, closing: Closing): Promise<OpenedTraining> {
+export async function openTraining(config: Config, deps: OpenDependencies, closing: Shutdown): Promise<OpenedTraining> {
   if (deps.training !== undefined) return { training: deps.training, device: config.device, loaded: () => [] };
   const { logger } = deps;
   const { precision, threads, graphCacheDir, int8CacheGb, memoryBytes, otlpEndpoint } = config;
@@ -141,7 +141,7 @@ interface TelemetryOptions {
 }
 
 /** Starts tracing and, if the configuration has a port for it, the metrics server. */
-export async function startTelemetry(config: Config, options: TelemetryOptions, closing: Closing): Promise<Telemetry> {
+export async function startTelemetry(config: Config, options: TelemetryOptions, closing: Shutdown): Promise<Telemetry> {
   const { db, registry, device, logger } = options;
   const { otlpEndpoint: endpoint, host, workerMetricsPort: port } = config;
   const tracing = await startTracing({ endpoint, service: 'readapt-worker', version: packageVersion() });

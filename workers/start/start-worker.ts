@@ -1,7 +1,7 @@
 import type { Config } from '../../src/platform/config/config.ts';
 import { nameDataFolder } from '../../src/platform/config/setup-error.ts';
 import { startConsumer } from '../../src/platform/queue/index.ts';
-import { createClosing, type Closing } from '../../src/lib/shutdown.ts';
+import { createShutdown, type Shutdown } from '../../src/lib/shutdown.ts';
 import { createLogger, type Logger } from '../../src/lib/logger.ts';
 import { openLocalBases } from '../bases/open-local-bases.ts';
 import { createDraining } from './draining.ts';
@@ -33,7 +33,7 @@ export async function startWorker(
   times: WorkerTimes = {},
 ): Promise<RunningWorker> {
   const logger = (deps.logger ?? createLogger({ level: config.logLevel })).child({ process: 'worker' });
-  const closing = createClosing(logger);
+  const closing = createShutdown(logger);
   try {
     const running = await start(config, { ...deps, logger }, times, closing);
     logger.info('worker started');
@@ -49,7 +49,7 @@ async function start(
   config: Config,
   deps: WorkerDependencies & { logger: Logger },
   times: WorkerTimes,
-  closing: Closing,
+  closing: Shutdown,
 ): Promise<Omit<RunningWorker, 'stop'>> {
   const { logger } = deps;
   const stores = await openStores(config, deps, closing);

@@ -18,7 +18,7 @@ import {
 const FILE_TYPES = new Set(['File', 'OldFile']);
 const MAX_ENTRIES = 16;
 
-/** What an archive may hold of {@link ADAPTER_OUTCOMES}, which is read past. */
+/** Largest size that {@link ADAPTER_OUTCOMES} may have in an archive; the file itself is skipped. */
 const OUTCOMES_LIMIT_BYTES = 64 << 20;
 
 /** Size of the largest archive: the limits of its files plus room for headers and padding. */

@@ -15,7 +15,10 @@ import type { ImportedFrom } from './sources/source.schemas.ts';
 import type { AdapterInspector } from './inspection/adapter-inspector.ts';
 import type { InspectedAdapter } from './inspection/protocol.ts';
 
-/** The source of an adapter's files: a folder that the service can read, an uploaded archive, or what was found in a hub or a bucket. */
+/**
+ * The source of an adapter's files: a folder that the service can read, an uploaded archive, or what was found in a hub
+ * or a bucket.
+ */
 export type AdapterSource = { readonly path: string } | { readonly archive: Upload } | { readonly found: FoundAdapter };
 
 export interface ImportedAdapter {
@@ -51,9 +54,11 @@ interface ImportTarget {
  * Copies an adapter's files to a scratch folder, checks every tensor against the base and then stores the files.
  * Nothing is stored if a check fails.
  *
- * @param target the tenant that gets the adapter, its base model, the version of it on which the adapter was trained, and the room of the upload
- * @throws AppError 422 `invalid_adapter` or `invalid_base_model` that names file and tensor, `adapter_not_servable`, an error of
- *   the source, or one of the inspector
+ * @param target the tenant that gets the adapter, its base model, the version of it on which the adapter was trained,
+ * and the room of the upload
+ * @throws AppError 422 `invalid_adapter` or `invalid_base_model` that names file and tensor, `adapter_not_servable`, an
+ * error of
+ * the source, or one of the inspector
  */
 export function importAdapter(
   deps: ImportDependencies,

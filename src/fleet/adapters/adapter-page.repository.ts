@@ -49,7 +49,7 @@ type PageRow = Omit<ShownAdapter, 'baseModel' | 'versions' | 'currentVersions'> 
   [Field in keyof ShownVersion & string as `version_${Field}`]: ShownVersion[Field];
 };
 
-/** What adapters are sorted by. */
+/** Sort columns of adapter lists. */
 export const ADAPTER_SORTS: SortColumns<ShownAdapter> = {
   created: null,
   name: { column: 'name', kind: 'name', valueOf: ({ name }) => name },

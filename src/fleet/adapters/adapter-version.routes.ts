@@ -28,7 +28,7 @@ import { toGivenAdapter, type GivenAdapter } from './sources/given-adapter.ts';
 
 const operation = operationsOf('Adapters');
 
-/** What a version is imported from, and the base model version that it is for. */
+/** Source of an imported version, and the base model version that it is for. */
 interface NamedSource {
   readonly baseModelVersion: string;
   readonly from: GivenAdapter;

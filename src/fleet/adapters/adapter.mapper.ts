@@ -70,7 +70,7 @@ export function toAdapterVersion(row: ShownVersion): AdapterVersion {
   };
 }
 
-/** What a worker has measured when it published a version; see adaptation.repository.ts. */
+/** Metrics that a worker stored when it published a version; see adaptation.repository.ts. */
 interface StoredMetrics {
   readonly value?: number;
   readonly anchor?: { readonly version_id: string; readonly number: number | null; readonly value: number };

@@ -41,10 +41,10 @@ export const lockAdapter = (tx: Transaction, id: string): Promise<unknown> =>
   tx.$queryRaw`SELECT id FROM adapters WHERE id = ${id} FOR NO KEY UPDATE`;
 
 /**
- * Adds the next version of an adapter. Callers that add one at the same time wait for each other. The version becomes the
- * adapter's latest one, unless it was adapted from another version and comes late: after a version for a newer base, or
- * after a newer import. A provisional one never does. Whether it becomes the current one for its base is decided by a trigger,
- * for all that publish.
+ * Adds the next version of an adapter. Callers that add one at the same time wait for each other. The version becomes
+ * the adapter's latest one, unless it was adapted from another version and comes late: after a version for a newer
+ * base, or after a newer import. A provisional one never does. Whether it becomes the current one for its base is
+ * decided by a trigger, for all that publish.
  */
 export async function insertAdapterVersion(
   tx: Transaction,
@@ -72,7 +72,10 @@ export async function insertAdapterVersion(
   return created;
 }
 
-/** Deletes provisional versions whose place a published one has taken. The collector removes them when their grace time is over. */
+/**
+ * Deletes provisional versions whose place a published one has taken. The collector removes them when their grace time
+ * is over.
+ */
 async function retireProvisional(
   tx: Transaction,
   { adapterId, baseModelVersionId }: { adapterId: string; baseModelVersionId: string },
@@ -96,7 +99,10 @@ async function recordIfCurrent(
   await currentVersionRepository.recordMove(tx, { ...key, tenantId }, { from, to });
 }
 
-/** Requests that the version which the next rollout carries over, and its anchor, be measured on the adapter's gate rows. */
+/**
+ * Requests that the version which the next rollout carries over, and its anchor, be measured on the adapter's gate
+ * rows.
+ */
 export async function requestOutcomesOfLatest(tx: Transaction, adapterId: string): Promise<void> {
   const select = { tenantId: true, gate: true, datasetId: true };
   const versions = { ...LATEST, select: { id: true, anchorVersionId: true } };
@@ -168,7 +174,10 @@ export function createAdapterRepository(db: Database) {
     page: (query: ListAdaptersQuery, tenantId: string | null): Promise<ShownAdapter[]> =>
       pageOfAdapters(db, query, tenantId),
 
-    /** Locks it, so that no job can be planned for it until the transaction ends. @returns a job that still needs its dataset */
+    /**
+     * Locks it, so that no job can be planned for it until the transaction ends. @returns a job that still needs its
+     * dataset
+     */
     async lockForUpdate(id: string, tx: Transaction): Promise<{ id: string } | null> {
       await tx.$queryRaw`SELECT id FROM adapters WHERE id = ${id} FOR UPDATE`;
       return tx.job.findFirst({

@@ -63,7 +63,8 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions<AdapterDependencies
       schema: {
         ...operation('listAdapters', 'List adapters'),
         description:
-          'Newest first, unless `sort` says otherwise. A gateway polls it with the `base_model_version_id` that it serves, and takes `current` of each adapter.',
+          'Newest first, unless `sort` says otherwise. A gateway polls it with the ' +
+          '`base_model_version_id` that it serves, and takes `current` of each adapter.',
         querystring: ListAdaptersQuery,
         response: { 200: pageOf(Adapter) },
       },
@@ -95,7 +96,8 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions<AdapterDependencies
           'go on until they are cancelled. With another dataset, the next rollout measures the adapter on the new rows, also what ' +
           'it did before. Without a dataset, its jobs fail (`dataset_missing`). While a job of it waits or runs, its dataset and ' +
           'its gate stay (409 `adapter_in_use`). A dataset that is known to have no gate row in a slice that the gate names is refused (422 ' +
-          '`unknown_slice`), and so is one of prompts alone for the metrics `accuracy` and `loss` (422 `metric_needs_answers`). `gate_advice` says what the gate rows of the new one can certify.',
+          '`unknown_slice`), and so is one of prompts alone for the metrics `accuracy` and `loss` (422 ' +
+          '`metric_needs_answers`). `gate_advice` says what the gate rows of the new one can certify.',
         params: AdapterParams,
         body: UpdateAdapter,
         response: { 200: UpdatedAdapter },

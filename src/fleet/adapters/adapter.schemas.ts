@@ -139,7 +139,8 @@ export const AdapterVersion = Type.Object(
     gate_value: Nullable(
       Type.Number({
         description:
-          'The metric on the gate rows and its own base, as it was published or else as it was measured last; null if it was not.',
+          'The metric on the gate rows and its own base, as it was published or else as it was measured ' +
+          'last; null if it was not.',
       }),
     ),
     anchor: Nullable(
@@ -293,14 +294,16 @@ export const ListAdaptersQuery = Type.Object(
     not_on: Type.Optional(
       Id(
         'baseModelVersion',
-        'Only adapters of the base model that have no current version on this base model version, given by its identifier.',
+        'Only adapters of the base model that have no current version on this base model version, given ' +
+          'by its identifier.',
       ),
     ),
     at_risk_on: Type.Optional(
       Id(
         'baseModelVersion',
         'Only adapters that are at risk when this base model version retires: they have a current version on it, and none on a base ' +
-          'model version that is served for longer. As long as it has no `retires_at`, only versions without one count as longer.',
+          'model version that is served for longer. As long as it has no `retires_at`, only versions ' +
+          'without one count as longer.',
       ),
     ),
   },

@@ -51,7 +51,7 @@ export interface AdapterServiceDependencies {
   readonly sources: AdapterSources;
 }
 
-/** Who imports. */
+/** Caller of an import. */
 interface ImportCaller<Answer> {
   /** The tenant to which the caller is confined; null for the operator. */
   readonly scope: string | null;
@@ -89,7 +89,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     return found;
   }
 
-  /** What the gate rows of the dataset can certify; null without one. */
+  /** Advice on what the dataset's gate rows can certify; null without a dataset. */
   async function adviceOf(
     { datasetId, metric, gate }: Pick<AdapterRow, 'datasetId'> & Pick<CreateAdapter, 'metric' | 'gate'>,
     owner: string,
@@ -276,8 +276,9 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
      * Imports the next version of an adapter.
      *
      * @param baseModelVersion identifier or version text of the version on which the adapter was trained
-     * @throws AppError 403 `quota_exceeded`, 404, 413, 422 such as `invalid_archive` or `invalid_adapter`; neither rows nor
-     *   files remain then
+     * @throws AppError 403 `quota_exceeded`, 404, 413, 422 such as `invalid_archive` or `invalid_adapter`; neither rows
+     * nor
+     * files remain then
      */
     async importVersion(
       id: string,

@@ -6,8 +6,9 @@ import { isGenerated, judgesRows, type MetricName } from '../../../core/options/
 const LISTED_SLICES = 10;
 
 /**
- * @throws AppError 422 `invalid_gate` for a target that no value of the metric can reach, a negative margin, a limit of flips under a
- *   metric that has none, or a slice that is named twice
+ * @throws AppError 422 `invalid_gate` for a target that no value of the metric can reach, a negative margin, a limit of
+ * flips under a
+ * metric that has none, or a slice that is named twice
  */
 export function checkGate(metric: MetricName, gate: GateRule): void {
   if (!judgesRows(metric) && gate.max_negative_flips !== undefined) {

@@ -1,6 +1,9 @@
 import type { ServedFeatures } from '../../../core/formats/peft/serving-rules.ts';
 
-/** What the row of a version keeps of what engines have to know to serve it. Plain JSON, which the database compares with serving profiles. */
+/**
+ * Features that engines must support to serve a version, as stored in its row. Plain JSON, which the database compares
+ * with serving profiles.
+ */
 export interface KeptFeatures {
   /** The largest of a module. */
   readonly rank: number;

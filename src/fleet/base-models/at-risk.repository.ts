@@ -13,9 +13,10 @@ export interface AtRiskRow {
 }
 
 /**
- * The condition that the adapter `a` has no current version on a base model version that is served for longer than one that retires then.
- * Where that is not decided (null), only versions for which it is not decided either are. As a value, it is computed for one adapter after the
- * other. As an anti-join, each page would read all versions that are current.
+ * The condition that the adapter `a` has no current version on a base model version that is served for longer than one
+ * that retires then. Where that is not decided (null), only versions for which it is not decided either are. As a
+ * value, it is computed for one adapter after the other. As an anti-join, each page would read all versions that are
+ * current.
  */
 export function isAtRisk(baseModelVersionId: string, retiresAt: Date | null): Prisma.Sql {
   const later = retiresAt === null ? Prisma.empty : Prisma.sql`OR b.retires_at > ${retiresAt}`;

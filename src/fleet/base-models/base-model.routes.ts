@@ -155,7 +155,8 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
       schema: {
         ...operation('updateBaseModelVersion', 'Set when a base model version retires, or take that back'),
         description:
-          'Nothing happens by itself when it retires: `…/at-risk` says what that would hit, and forecasts and reports count with it.',
+          'Nothing happens by itself when it retires: `…/at-risk` says what that would hit, and forecasts ' +
+          'and reports count with it.',
         params: BaseModelVersionParams,
         body: UpdateBaseModelVersion,
         response: { 200: BaseModelVersion },

@@ -79,7 +79,8 @@ export const BaseModelVersion = Type.Object(
     state: Type.Enum(['registered', 'verified', 'failed'] as const, {
       title: 'BaseModelVersionState',
       description:
-        'registered: only config.json was read. verified: all files were read. failed: the files cannot be used, see `error`.',
+        'registered: only config.json was read. verified: all files were read. failed: the files cannot ' +
+        'be used, see `error`.',
     }),
     architecture: Nullable(Type.String({ description: 'The `model_type` of config.json.' })),
     fingerprint: Nullable(Type.String({ description: 'Digest of the model files; null until they are verified.' })),
@@ -100,7 +101,8 @@ export const CreateBaseModelVersion = Type.Object(
         minLength: 1,
         maxLength: 4096,
         description:
-          'Absolute path of a Hugging Face model folder below one of the allowed roots. Either this or `source` is given.',
+          'Absolute path of a Hugging Face model folder below one of the allowed roots. Either this or ' +
+          '`source` is given.',
       }),
     ),
     source: Type.Optional(GivenBaseSource),
@@ -181,7 +183,8 @@ export const AtRisk = Type.Object(
     retires_at: Nullable(RetiresAt),
     adapters: Type.Integer({
       description:
-        'Number of adapters that have a current version on this base model version, and none on one that is served for longer.',
+        'Number of adapters that have a current version on this base model version, and none on one that ' +
+        'is served for longer.',
     }),
     tenant_count: Type.Integer({ description: 'Number of tenants that they belong to.' }),
     tenants: Type.Array(AtRiskTenant, {

@@ -62,8 +62,8 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
       }),
 
     /**
-     * Sets the policy of later rollouts that name none, and what engines accept of adapters. Rollouts that were accepted keep their
-     * policy; the jobs that begin from now on go by the profile.
+     * Sets the policy of later rollouts that name none, and what engines accept of adapters. Rollouts that were
+     * accepted keep their policy; the jobs that begin from now on go by the profile.
      * @throws AppError 404
      */
     async update(
@@ -98,10 +98,11 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
 
     /**
      * Registers a version. A model's first version has no fleet to carry over; a later one starts a rollout, unless the
-     * request says `start_rollout: false`, or asks with `dry_run` what one would do. Version, rollout, events and outbox entries are committed together.
+     * request says `start_rollout: false`, or asks with `dry_run` what one would do. Version, rollout, events and
+     * outbox entries are committed together.
      *
      * @throws AppError 404, 409 `base_model_version_exists`, 422 `path_not_allowed`, `path_not_found`, `not_a_folder`,
-     *   `invalid_base_model`, `dry_run_of_nothing`, or one of a source as {@link findFiles} says
+     * `invalid_base_model`, `dry_run_of_nothing`, or one of a source as {@link findFiles} says
      */
     async addVersion(
       idOrName: string,

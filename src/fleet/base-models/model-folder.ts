@@ -51,7 +51,10 @@ async function readConfig(file: string): Promise<Record<string, unknown>> {
   return parseConfig(await readFile(file, 'utf8'));
 }
 
-/** @throws AppError 422 `invalid_base_model` if a config.json is not a JSON object, or has text that no database can hold */
+/**
+ * @throws AppError 422 `invalid_base_model` if a config.json is not a JSON object, or has text that no database can
+ * hold
+ */
 export function parseConfig(text: string): Record<string, unknown> {
   const unusable: string[] = [];
   const value = parseJson(text, (key, found) => {

@@ -64,7 +64,7 @@ export const GivenFolder = Type.Object(
   },
 );
 
-/** Where what an adapter or a base model version is made of may be, as a text. */
+/** Location of the files of an adapter or a base model version, as text. */
 export const SourceText = Type.String({
   minLength: 1,
   maxLength: 4096,
@@ -79,7 +79,8 @@ const BaseSourceText = Type.Unsafe<string>({
 
 export const GivenBaseSource = Type.Union([BaseSourceText, GivenHub, GivenS3, GivenUpload, GivenFolder], {
   description:
-    'Where the files are, in place of `path`: workers fetch them from a hub, a bucket or the artifact store into a cache of their own.',
+    'Where the files are, in place of `path`: workers fetch them from a hub, a bucket or the artifact ' +
+    'store into a cache of their own.',
 });
 export type GivenBaseSource = Static<typeof GivenBaseSource>;
 

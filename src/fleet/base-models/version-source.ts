@@ -31,7 +31,7 @@ export interface SourceContext {
 /** The columns of a version that say where its files are, as they were found. */
 export interface FoundFiles {
   readonly path: string;
-  /** What engines call the version, unless the request says it. */
+  /** Name of the version in engines, unless the request gives one. */
   readonly defaultName: string;
   readonly config: Prisma.InputJsonObject;
   /** Null for files in a folder. */
@@ -39,11 +39,12 @@ export interface FoundFiles {
   readonly token: string | null;
 }
 
-/** How long a source may take until it has listed its files, in milliseconds. */
+/** Time limit for listing the files of a source, in milliseconds. */
 const PIN_MS = 60_000;
 
 /**
- * Finds the files that a request names, and reads their config.json. Files of a hub or a bucket are pinned to their state.
+ * Finds the files that a request names, and reads their config.json. Files of a hub or a bucket are pinned to their
+ * state.
  * @throws AppError 422 or 503 `source_unreachable`
  */
 export async function findFiles(
@@ -96,7 +97,7 @@ function keyMissing(): AppError {
   return new AppError({ code: 'secret_key_missing', status: 503, message });
 }
 
-/** Where the files of a version come from, as the operator sees it. */
+/** Source of a version's files, as the operator sees it. */
 export function toBaseSource(row: {
   readonly path: string;
   readonly source: unknown;

@@ -28,7 +28,7 @@ export function toUpload(row: UploadWithFiles, numbers: ReadonlyMap<string, read
   return { ...toUploadEntry(row), files };
 }
 
-/** What is not among the numbers, which are sorted. */
+/** Ranges of part numbers missing from `numbers`, which are sorted. */
 function missingOf(parts: number, numbers: readonly number[]): { first: number; last: number }[] {
   const missing: { first: number; last: number }[] = [];
   let next = 1;

@@ -109,7 +109,8 @@ const baseUploadRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, {
         ...operation('completeBaseModelUpload', 'Have an upload verified of which all parts are there'),
         description:
           'The files are read, compared with their SHA-256, and checked, archives too, which takes a while: the upload is `verifying`. Then it is ' +
-          '`complete` and versions can be registered from it, or `open` again where a file has to be sent again, or `failed`.',
+          '`complete` and versions can be registered from it, or `open` again where a file has to be sent ' +
+          'again, or `failed`.',
         params: BaseModelUploadParams,
         response: { 202: BaseModelUpload },
       },

@@ -90,7 +90,8 @@ export function createBaseUploadService({ db, artifacts, limits }: BaseUploadDep
     /**
      * Stores a part, in the place of one that is there. It counts when this has returned.
      * @param sha256 what it has to be; null if the sender does not say
-     * @throws AppError 404, 409 `base_model_upload_not_open`, 422 `invalid_part` or `digest_mismatch`, 400 `upload_aborted`, 507
+     * @throws AppError 404, 409 `base_model_upload_not_open`, 422 `invalid_part` or `digest_mismatch`, 400
+     * `upload_aborted`, 507
      */
     async putPart(
       key: PartKey,
@@ -120,7 +121,8 @@ export function createBaseUploadService({ db, artifacts, limits }: BaseUploadDep
     },
 
     /**
-     * Closes an upload all of whose parts are there, and has it verified. One that is being verified or complete is answered as it is.
+     * Closes an upload all of whose parts are there, and has it verified. One that is being verified or complete is
+     * answered as it is.
      * @throws AppError 404, 409 `base_model_upload_incomplete`, `base_model_upload_not_open`
      */
     complete: (id: string, record: RecordAnswer<BaseModelUpload>): Promise<BaseModelUpload> =>

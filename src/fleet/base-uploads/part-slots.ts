@@ -3,7 +3,7 @@ import { AppError } from '../../platform/contract/errors.ts';
 /** Most parts that a process receives at a time. For a bucket, each takes up to 40 MiB of memory. */
 export const MOST_AT_A_TIME = 6;
 
-/** How long somebody waits who is told that there are too many, in milliseconds. */
+/** Retry delay announced to clients when all slots are taken, in milliseconds. */
 const RETRY_MS = 2000;
 
 /**

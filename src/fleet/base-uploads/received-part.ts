@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { unprocessable, type AppError } from '../../platform/contract/errors.ts';
 
-/** What a part has to be. */
+/** Expected properties of a part. */
 export interface ExpectedPart {
-  /** What it is, for messages. */
+  /** Name of the part in messages. */
   readonly what: string;
   readonly bytes: number;
   /** Its SHA-256 as the sender says, hexadecimal; null if he does not. */

@@ -71,7 +71,8 @@ export function createDatasetService(deps: DatasetServiceDependencies) {
     /**
      * Checks uploaded JSONL while it is written to the store, and registers it.
      *
-     * @throws AppError 403 `quota_exceeded`, 409 `dataset_exists`, 422 `invalid_dataset`, 413, 507; nothing remains then
+     * @throws AppError 403 `quota_exceeded`, 409 `dataset_exists`, 422 `invalid_dataset`, 413, 507; nothing remains
+     * then
      */
     async create(
       query: CreateDatasetQuery,

@@ -37,7 +37,7 @@ export const GateAdvice = Type.Object(
 );
 export type GateAdvice = Static<typeof GateAdvice>;
 
-/** What advice depends on of a dataset. */
+/** Fields of a dataset that advice depends on. */
 interface AdvisedDataset {
   /** Number of rows of each split. */
   readonly splits: unknown;

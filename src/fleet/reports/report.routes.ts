@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import type { ModuleOptions } from '../../api/plugins/module-options.ts';
-import { oneByOne } from '../../lib/keyed-mutex.ts';
+import { createKeyedMutex } from '../../lib/keyed-mutex.ts';
 import { requireScope, tenantScope } from '../../api/plugins/auth.ts';
 import { unlessUnchanged } from '../../api/plugins/etag.ts';
 import { operationsOf } from '../../api/plugins/openapi/operation.ts';
@@ -15,7 +15,7 @@ const operation = operationsOf('Reports');
 const CSV_HEADER = `${CSV_TYPE}; charset=utf-8; header=present`;
 
 const reportRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
-  const inTurn = oneByOne();
+  const inTurn = createKeyedMutex();
   const rolloutsFor = ({ db }: Pick<FastifyRequest, 'db'>) => createRolloutService({ ...deps, db });
   const service = (request: Pick<FastifyRequest, 'db'>) =>
     createReportService({ db: request.db, rollouts: rolloutsFor(request), inTurn });

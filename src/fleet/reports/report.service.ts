@@ -5,8 +5,8 @@ import {
   type Transaction,
 } from '../../platform/database/database.ts';
 import { AppError, unprocessable } from '../../platform/contract/errors.ts';
-import { oneByOne } from '../../lib/keyed-mutex.ts';
-import type { RolloutService } from '../rollouts/index.ts';
+import { createKeyedMutex } from '../../lib/keyed-mutex.ts';
+import type { createRolloutService } from '../rollouts/index.ts';
 import { groupsOf, phasesOf, speedupOf, totalOf, type Found } from './report.mapper.ts';
 import { reportRepository as repository, type Selection } from './report.repository.ts';
 import type { Figures, Group, GroupBy, RolloutReport, TtrQuery, TtrReport } from './report.schemas.ts';
@@ -22,7 +22,7 @@ interface ReportDependencies {
   readonly db: Database;
   readonly rollouts: Pick<RolloutService, 'get'>;
   /** Runs the reports of a caller one after another, so that nobody keeps the database busy with several. */
-  readonly inTurn?: ReturnType<typeof oneByOne>;
+  readonly inTurn?: ReturnType<typeof createKeyedMutex>;
   readonly mostJobs?: number;
   readonly statementMs?: number;
 }
@@ -32,7 +32,7 @@ interface ReportDependencies {
  * operator.
  */
 export function createReportService(deps: ReportDependencies) {
-  const { db, rollouts, inTurn = oneByOne(), mostJobs = MOST_JOBS, statementMs = STATEMENT_MS } = deps;
+  const { db, rollouts, inTurn = createKeyedMutex(), mostJobs = MOST_JOBS, statementMs = STATEMENT_MS } = deps;
   const report = <T>(scope: string | null, make: (tx: Transaction) => Promise<T>): Promise<T> =>
     inTurn(scope ?? '', () =>
       withTransaction(db, async (tx) => {

@@ -1,6 +1,6 @@
 import type { Database } from '../../platform/database/database.ts';
 import { notFound } from '../../platform/contract/errors.ts';
-import { KeptBriefly } from '../../lib/ttl-cache.ts';
+import { TtlCache } from '../../lib/ttl-cache.ts';
 import { isAdmitted, type Principal } from '../../platform/contract/principal.ts';
 import { toTimestamp } from '../../platform/contract/schemas.ts';
 import { attentionRepository, type AttentionRow } from './attention.repository.ts';
@@ -10,8 +10,8 @@ import type { Fleet } from './fleet.schemas.ts';
 
 /** What dashboards poll. Each answer is kept for a short time, for all who may see the same. */
 export function createOverviewService() {
-  const fleets = new KeptBriefly<Fleet>();
-  const attentions = new KeptBriefly<Attention>();
+  const fleets = new TtlCache<Fleet>();
+  const attentions = new TtlCache<Attention>();
   return {
     /** @param scope the tenant to which the caller is confined, or null for the operator @throws AppError 404 */
     fleet: (db: Database, reference: string, scope: string | null): Promise<Fleet> =>

@@ -1,4 +1,7 @@
-/** The bytes that follow the first ones, for example of a whole file where a server ignores that only its end was asked for. */
+/**
+ * The bytes that follow the first ones, for example of a whole file where a server ignores that only its end was asked
+ * for.
+ */
 export async function* afterBytes(
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   skip: number,

@@ -24,7 +24,10 @@ export async function registerArtifact(tx: Transaction, store: ArtifactStore, ar
   await tx.$executeRaw`SELECT readapt_register_artifact(${digest}, ${kind}, ${BigInt(artifact.bytes)}::bigint)`;
 }
 
-/** Size of a registered artifact; null if there is none. Tenants' requests cannot read the table, which has the digests of all. */
+/**
+ * Size of a registered artifact; null if there is none. Tenants' requests cannot read the table, which has the digests
+ * of all.
+ */
 export async function registeredBytes(tx: Transaction, digest: string): Promise<bigint | null> {
   const [row] = await tx.$queryRaw<{ bytes: bigint | null }[]>`SELECT readapt_artifact_bytes(${digest}) AS bytes`;
   return row?.bytes ?? null;
@@ -34,15 +37,18 @@ export async function registeredBytes(tx: Transaction, digest: string): Promise<
 const LOOKED_FOR = 8;
 
 /**
- * The path of an artifact that a row names. If it is not there, others are looked for: a store without any of them is away,
- * for example a file system that is not mounted, and one that has them has lost this one.
+ * The path of an artifact that a row names. If it is not there, others are looked for: a store without any of them is
+ * away, for example a file system that is not mounted, and one that has them has lost this one.
  * @throws AppError 503 `storage_away`, 500 `artifact_missing`; the system's error if the store cannot be used at all
  */
 export function locateArtifact(db: Queryable, store: ArtifactStore, digest: string): Promise<string> {
   return explainMissing({ db, store, digest }, () => store.localPath(digest));
 }
 
-/** Runs what needs an artifact, and tells one that is gone from a store that is away. @throws AppError as {@link locateArtifact} */
+/**
+ * Runs what needs an artifact, and tells one that is gone from a store that is away. @throws AppError as {@link
+ * locateArtifact}
+ */
 export async function explainMissing<T>(
   { db, store, digest }: { db: Queryable; store: ArtifactStore; digest: string },
   work: () => Promise<T>,
@@ -76,7 +82,8 @@ export async function sampleDigests(db: Queryable): Promise<string[]> {
 }
 
 /**
- * The path of an artifact whose content is what its digest says. It is read as a whole, which takes about a second for a gigabyte.
+ * The path of an artifact whose content is what its digest says. It is read as a whole, which takes about a second for
+ * a gigabyte.
  * @throws AppError 500 `artifact_corrupt`, and as {@link locateArtifact}
  */
 export function locateVerified(db: Queryable, store: ArtifactStore, digest: string): Promise<string> {

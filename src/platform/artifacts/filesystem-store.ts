@@ -22,8 +22,8 @@ import { kindOfEntry, openTemporaries, type EntryKind, type Temporaries } from '
 
 /**
  * Stores artifacts below `root` as `sha256/ab/cdef…`, a read-only file or folder each. A put is written to `tmp/`
- * first, so that a rename within one file system makes it visible as a whole. Temporaries name the process that owns them,
- * and those of dead processes are removed here.
+ * first, so that a rename within one file system makes it visible as a whole. Temporaries name the process that owns
+ * them, and those of dead processes are removed here.
  */
 export async function createFilesystemStore(root: string): Promise<ArtifactStore> {
   const store = await storageCall(() => openStore(root));
@@ -176,7 +176,7 @@ async function existing(root: string, digest: string): Promise<string> {
   return path;
 }
 
-/** Where an artifact is below the folder of the store. */
+/** Path of an artifact below the folder of the store. */
 export function artifactPath(root: string, digest: string): string {
   return join(root, ...placeOf(digest).split('/'));
 }

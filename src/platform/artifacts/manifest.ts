@@ -12,8 +12,8 @@ export interface ManifestEntry {
 const HEADING = 'readapt folder 1\n';
 
 /**
- * The digest of a folder: SHA-256 of its manifest. It depends only on names and contents, not on times, modes or the order in which
- * files are read.
+ * The digest of a folder: SHA-256 of its manifest. It depends only on names and contents, not on times, modes or the
+ * order in which files are read.
  */
 export function folderDigest(entries: readonly ManifestEntry[]): string {
   return `sha256:${createHash('sha256').update(manifestText(entries)).digest('hex')}`;
@@ -42,14 +42,14 @@ const DIGEST = /^sha256:([0-9a-f]{2})([0-9a-f]{62})$/;
 
 export const isDigest = (text: string): boolean => DIGEST.test(text);
 
-/** Where an artifact is within a store: `sha256/ab/cdef…`. @throws Error if the text is no digest */
+/** Key of an artifact within a store: `sha256/ab/cdef…`. @throws Error if the text is no digest */
 export function placeOf(digest: string): string {
   const parts = DIGEST.exec(digest);
   if (parts === null) throw new Error(`"${digest}" is not an artifact digest, expected sha256:<64 hex digits>`);
   return `sha256/${parts[1]!}/${parts[2]!}`;
 }
 
-/** Where an artifact is put that is taken out of a store, at a time. */
+/** Quarantine key of an artifact that is taken out of a store, at a time. */
 export function quarantinePlace(digest: string, at = new Date()): string {
   return `quarantine/${placeOf(digest)}.${at.toISOString().replaceAll(/[:.]/g, '-')}`;
 }

@@ -18,7 +18,8 @@ export async function withRegisteredArtifact<T>(
       return work(tx);
     });
   } catch (error) {
-    // Rows of other tenants may name the same bytes. The caller needs the first error; bytes that no row names do no harm.
+    // Rows of other tenants may name the same bytes. The caller needs the first error; bytes that no row names do no
+    // harm.
     await discardUnreferenced(unconfined(db), artifacts, artifact.digest).catch(() => undefined);
     throw error;
   }

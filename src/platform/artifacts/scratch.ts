@@ -3,7 +3,7 @@ import { mkdir, readdir, readlink, rm, stat, writeFile } from 'node:fs/promises'
 import os from 'node:os';
 import { join } from 'node:path';
 
-/** How often a process says that it is alive. */
+/** Heartbeat interval of a process, in milliseconds. */
 const HEARTBEAT_MS = 60_000;
 
 /** A process of another machine that has not said so for this time counts as dead. */

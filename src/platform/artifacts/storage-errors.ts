@@ -29,7 +29,10 @@ export function storageFull(cause: unknown): AppError {
   });
 }
 
-/** The store cannot be reached, belongs to another database, or by default has none of the artifacts that it should have. */
+/**
+ * The store cannot be reached, belongs to another database, or by default has none of the artifacts that it should
+ * have.
+ */
 export function storageAway(
   cause: Error | null,
   message = 'the artifact store has nothing of what it should have: its file system is away, or it is another folder',

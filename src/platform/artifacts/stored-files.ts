@@ -1,10 +1,10 @@
 import { describeFolder, partOfFile } from './durable-files.ts';
-import { oneByOne } from '../../lib/keyed-mutex.ts';
+import { createKeyedMutex } from '../../lib/keyed-mutex.ts';
 import { folderDigest, type ManifestEntry } from './manifest.ts';
 import { corruptArtifact } from './storage-errors.ts';
 import type { ReadableFile } from './tar/tar-archive.ts';
 
-/** What a presigned URL makes the store say of a file. */
+/** Response headers that a presigned URL makes the store send with a file. */
 export interface ServedAs {
   readonly filename: string;
   readonly mediaType: string;
@@ -26,18 +26,21 @@ export interface StoredFile extends ManifestEntry, ReadableFile {
 export interface ListedFor {
   /** Folders that have to be read as a whole for it are read one after another for each line. */
   readonly line?: string;
-  /** No reading is begun once it is aborted. What was begun goes on, so that whoever asks again does not wait for all of it again. */
+  /**
+   * No reading is begun once it is aborted. What was begun goes on, so that whoever asks again does not wait for all of
+   * it again.
+   */
   readonly signal?: AbortSignal;
 }
 
 /** Number of folders whose entries are kept in memory, which take one or two KB each. */
 const KEPT = 10_000;
 const ENTRIES = new Map<string, readonly ManifestEntry[]>();
-const inTurn = oneByOne();
+const inTurn = createKeyedMutex();
 
 /**
- * The files of a folder on this machine. The first time it is read as a whole for their hashes; then the hashes are kept, because stored content
- * never changes, and nobody waits for them.
+ * The files of a folder on this machine. The first time it is read as a whole for their hashes; then the hashes are
+ * kept, because stored content never changes, and nobody waits for them.
  *
  * @throws AppError `artifact_corrupt`; the reason of the signal
  */

@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import { setWritable } from './durable-files.ts';
 import { joinOwners, ofDeadOwners } from './scratch.ts';
 
-/** The folder of a process's unfinished files. Their names say whose they are, and those of dead processes are removed. */
+/**
+ * The folder of a process's unfinished files. Their names say whose they are, and those of dead processes are removed.
+ */
 export interface Temporaries {
   /** The folder that holds `tmp/` and `owners/`. */
   readonly root: string;
-  /** What the names of this process's files begin with. */
+  /** Name prefix of this process's files. */
   readonly prefix: string;
   /** Runs `work` with a path at which nothing is. What is there afterwards is removed. */
   at<T>(work: (path: string) => Promise<T>): Promise<T>;
@@ -34,7 +36,7 @@ export async function openTemporaries(root: string): Promise<Temporaries> {
 
 export type EntryKind = 'file' | 'folder';
 
-/** What is at a path; undefined if there is nothing. */
+/** Kind of entry at a path; undefined if there is nothing. */
 export async function kindOfEntry(path: string): Promise<EntryKind | undefined> {
   try {
     return (await lstat(path)).isDirectory() ? 'folder' : 'file';

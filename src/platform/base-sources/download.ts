@@ -16,19 +16,24 @@ export interface DownloadOptions {
   readonly onBytes: (bytes: number) => void;
   /** Wait after the first fault of a source, in milliseconds; each further one doubles it. Default: a second. */
   readonly firstDelayMs?: number;
-  /** The longest wait for a source that says how long it wants to be left alone, in milliseconds; a longer one ends the fetch. Default: any. */
+  /**
+   * The longest wait for a source that says how long it wants to be left alone, in milliseconds; a longer one ends the
+   * fetch. Default: any.
+   */
   readonly patienceMs?: number;
-  /** What is wrong with a file whose bytes are those of its source; null if nothing is. Default: nothing is looked at. */
+  /**
+   * What is wrong with a file whose bytes are those of its source; null if nothing is. Default: nothing is looked at.
+   */
   readonly problemOf?: (place: string, name: string) => Promise<string | null>;
 }
 
-/** How often in a row a source may fail without a byte arriving, before the fetch is given up for now. */
+/** Failures in a row without a byte received, after which the fetch is given up for now. */
 const MAX_FAULTS = 5;
 const LONGEST_DELAY_MS = 30_000;
 
 /**
- * Fetches a file into a folder, goes on where an earlier attempt was cut off, and checks what has arrived. Bytes are hashed as they arrive;
- * only what an earlier attempt has left is read.
+ * Fetches a file into a folder, goes on where an earlier attempt was cut off, and checks what has arrived. Bytes are
+ * hashed as they arrive; only what an earlier attempt has left is read.
  * @returns the SHA-256 of the file, hexadecimal
  * @throws SourceError; `source_corrupt` if wrong bytes came twice
  */
@@ -85,7 +90,10 @@ async function complete(part: string, file: SourceFile, options: Append): Promis
   }
 }
 
-/** Appends what is missing. A file that a source ends early is short, and one that is too long is refused, and begun anew. */
+/**
+ * Appends what is missing. A file that a source ends early is short, and one that is too long is refused, and begun
+ * anew.
+ */
 async function append(part: string, file: SourceFile, options: Append): Promise<void> {
   const { sources, source, token, signal, onBytes, hashes } = options;
   const handle = await open(part, 'a');

@@ -30,7 +30,9 @@ interface HubRequest {
 /** How long a hub may take to send the next bytes of a file, or all of another answer, in milliseconds. */
 const SILENT_MS = 60_000;
 
-/** The most bytes of an answer that says something about a model; a page of a thousand files has less than a megabyte. */
+/**
+ * The most bytes of an answer that says something about a model; a page of a thousand files has less than a megabyte.
+ */
 const MAX_ANSWER_BYTES = 32 << 20;
 
 const COMMIT = /^[0-9a-f]{40}$/;
@@ -44,8 +46,8 @@ export function createHub({ hubUrl, hubToken }: HubSettings, rules: ListingRules
     return known === null ? {} : { authorization: `Bearer ${known}` };
   };
   /**
-   * The library takes no signal, has no time limit, and no tokens but those of Hugging Face itself. A token goes to the hub alone, also
-   * where a listing has its next page elsewhere.
+   * The library takes no signal, has no time limit, and no tokens but those of Hugging Face itself. A token goes to the
+   * hub alone, also where a listing has its next page elsewhere.
    */
   const fetchWith =
     ({ token, signal }: HubRequest): typeof fetch =>

@@ -9,7 +9,10 @@ const TAKEN =
 /** Pickles can run code when they are loaded. */
 export const PICKLE = /\.(bin|pt|pth|ckpt|pkl|pickle)$/i;
 
-/** Names that every file system takes, also with the ending of a part of a file, and that a log and the database can hold. */
+/**
+ * Names that every file system takes, also with the ending of a part of a file, and that a log and the database can
+ * hold.
+ */
 export const UNUSABLE = /[\u0000-\u001f\u007f]|[^]{201}/;
 
 /** Names of files that are uploaded: no folder, and nothing that an address has to encode. */
@@ -94,7 +97,9 @@ function noWeights(where: string, names: readonly string[]): SourceError {
   return new SourceError('source_refused', message);
 }
 
-/** Names the folder of these files in a worker's cache: the same files of the same place have the same name everywhere. */
+/**
+ * Names the folder of these files in a worker's cache: the same files of the same place have the same name everywhere.
+ */
 export function keyOf({ source, files }: PinnedFiles): string {
   const named = files.map(({ name, size, sha256, gitSha1, etag }) => [name, size, sha256, gitSha1, etag]);
   return createHash('sha256')

@@ -9,7 +9,10 @@ interface Hashes {
   readonly gitSha1: string | null;
 }
 
-/** The hashes of a file that grows at its end: of what was added as it was written, and of what was read because it had been there. */
+/**
+ * The hashes of a file that grows at its end: of what was added as it was written, and of what was read because it had
+ * been there.
+ */
 export class RunningHashes {
   readonly #file: SourceFile;
   #sha256: Hash;

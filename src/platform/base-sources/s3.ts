@@ -20,7 +20,10 @@ const NOT_SET_UP =
 /** Objects that are asked for their version at a time. */
 const HEADS_AT_A_TIME = 8;
 
-/** Reads models in buckets of S3 and of services that are compatible with it. Each object is read in the state that was pinned. */
+/**
+ * Reads models in buckets of S3 and of services that are compatible with it. Each object is read in the state that was
+ * pinned.
+ */
 export function createS3Models(settings: S3Settings, rules: ListingRules) {
   let client: S3Client | null = null;
   // The SDK looks for credentials when it is used first.
@@ -61,7 +64,8 @@ export function createS3Models(settings: S3Settings, rules: ListingRules) {
     },
 
     /**
-     * Opens an object, from a byte on. Where it was replaced or removed, its version is read, if that was pinned and is still there.
+     * Opens an object, from a byte on. Where it was replaced or removed, its version is read, if that was pinned and is
+     * still there.
      * @throws SourceError; `source_changed` where it is not the one that was pinned
      */
     async *read(
@@ -183,7 +187,8 @@ function toSourceError(error: unknown, source: S3Source, file: string | null): S
     return new SourceError('source_unauthorized', message, options);
   }
   const why = status === null ? (error as Error).message || name : `HTTP ${status}`;
-  // By 400 services say as well that a connection was too slow. The SDK itself refuses names of buckets that have a meaning of their own.
+  // By 400 services say as well that a connection was too slow. The SDK itself refuses names of buckets that have a
+  // meaning of their own.
   if ((isRefusal(status) && name !== 'RequestTimeout') || name === 'EndpointError') {
     const message = `${what} is refused (${why}, ${name}): check the bucket and its region, and the prefix`;
     return new SourceError('source_refused', message, options);

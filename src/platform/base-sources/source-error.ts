@@ -10,7 +10,9 @@ const KINDS = {
   source_changed: 'never',
   /** It sends other bytes than it says. */
   source_corrupt: 'never',
-  /** Its files are none that are taken, or it refuses what it is asked. The message names no setting: tenants read it. */
+  /**
+   * Its files are none that are taken, or it refuses what it is asked. The message names no setting: tenants read it.
+   */
   source_refused: 'never',
   /** They do not fit into the cache of this worker. */
   base_cache_too_small: 'elsewhere',
@@ -39,7 +41,10 @@ export class SourceError extends Error {
     this.retryAfterMs = options.retryAfterMs ?? null;
   }
 
-  /** `later`: the same may succeed soon. `elsewhere`: not on this machine as it is set up. `never`: not with these files. */
+  /**
+   * `later`: the same may succeed soon. `elsewhere`: not on this machine as it is set up. `never`: not with these
+   * files.
+   */
   get hope(): 'later' | 'elsewhere' | 'never' {
     return KINDS[this.code];
   }

@@ -58,7 +58,7 @@ export function fileOfContent({ name, size, sha256 }: Pick<SourceFile, 'name' | 
   return { name, size, sha256, gitSha1: null, etag: null, versionId: null };
 }
 
-/** What is kept of a source when a version is registered. */
+/** Fields of a source that are stored when a version is registered. */
 export interface PinnedFiles {
   readonly source: PinnedSource;
   readonly files: readonly SourceFile[];
@@ -68,7 +68,7 @@ export const DEFAULT_REVISION = 'main';
 
 /** Names of models of a hub, with their organization. A name does not begin with a dot, so no path leads out of it. */
 export const HUB_REPO_PATTERN = '^[A-Za-z0-9_-][A-Za-z0-9._-]{0,95}/[A-Za-z0-9_-][A-Za-z0-9._-]{0,95}$';
-/** What Git allows in names of branches and tags, as far as hubs use it. */
+/** Pattern of branch and tag names that Git allows, as far as hubs use them. */
 export const HUB_REVISION_PATTERN = '^(?!.*(\\.\\.|//))[A-Za-z0-9_][A-Za-z0-9._/+-]{0,199}$';
 export const BUCKET_PATTERN = '^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$';
 /** The most characters of a prefix; keys have at most 1,024 bytes. */

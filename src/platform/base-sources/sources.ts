@@ -6,18 +6,18 @@ import { SourceError } from './source-error.ts';
 import type { Uploads } from './uploads/uploads.ts';
 import type { PinnedFiles, PinnedSource, RemoteSource, SourceFile } from './source.ts';
 
-/** How a source is asked. */
+/** Options of a request to a source. */
 export interface SourceRequest {
   /** The token of this source, which goes before that of the process; null if it has none. */
   readonly token: string | null;
   readonly signal: AbortSignal;
 }
 
-/** How the files of a source are listed. */
+/** Options for listing the files of a source. */
 interface PinRequest extends SourceRequest {
   /**
-   * Is told which repository of a hub answers, before anything of it is listed: hubs redirect to the new name of one that was renamed.
-   * An AppError that it throws is thrown unchanged.
+   * Is told which repository of a hub answers, before anything of it is listed: hubs redirect to the new name of one
+   * that was renamed. An AppError that it throws is thrown unchanged.
    */
   readonly checkRepo?: (repo: string) => void;
 }

@@ -1,5 +1,5 @@
 /**
- * What a tenant may have, by default: the variable that says so, and what holds without it. A default of null is no
+ * Default quotas of a tenant: the environment variable of each, and the value without it. A default of null is no
  * limit. The operator may give each tenant limits of its own.
  */
 export const QUOTAS = {

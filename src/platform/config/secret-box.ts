@@ -6,7 +6,8 @@ const CIPHER = 'aes-256-gcm';
 export interface SecretBox {
   /**
    * Encrypts a secret.
-   * @param context what the secret belongs to; the text can only be opened for the same, so it cannot be moved to another row
+   * @param context what the secret belongs to; the text can only be opened for the same, so it cannot be moved to
+   * another row
    */
   seal(secret: string, context: string): string;
   /** @returns null if none of the keys has encrypted it, or if it was changed or belongs to something else */

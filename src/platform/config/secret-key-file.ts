@@ -8,10 +8,13 @@ import { SECRET_KEY_VARIABLE } from './variables.ts';
 import { SetupError } from './setup-error.ts';
 import { SECRET_KEY_PATTERN } from './webhook-settings.ts';
 
-/** Where a service with the embedded database keeps the key that encrypts stored secrets, below its data folder. */
+/** File with the key that encrypts stored secrets, below the data folder of a service with the embedded database. */
 export const SECRET_KEY_FILE = 'secret-key';
 
-/** The keys that open stored secrets, for a process beside the API: those of the configuration, or else that of the file. */
+/**
+ * The keys that open stored secrets, for a process beside the API: those of the configuration, or else that of the
+ * file.
+ */
 export async function knownSecretKeys({ secretKeys, dataDir }: Config): Promise<readonly string[]> {
   if (secretKeys.length > 0) return secretKeys;
   const key = await readFile(path.join(dataDir, SECRET_KEY_FILE), 'utf8').catch(() => '');
@@ -19,8 +22,9 @@ export async function knownSecretKeys({ secretKeys, dataDir }: Config): Promise<
 }
 
 /**
- * The configuration with a key that encrypts stored secrets. Without one, a service with the embedded database makes one and keeps it in
- * its data folder, which only this user may read. One with a database of its own gets none, because all its processes need the same.
+ * The configuration with a key that encrypts stored secrets. Without one, a service with the embedded database makes
+ * one and keeps it in its data folder, which only this user may read. One with a database of its own gets none, because
+ * all its processes need the same.
  *
  * Call it when the data folder is held exclusively.
  *

@@ -58,7 +58,7 @@ export const ConfigSchema = Type.Object({
   allowedRoots: Type.Array(Type.String()),
   /** Absolute path of the folder from which serving engines take adapters, which the API keeps; null keeps none. */
   servingFolder: Type.Union([Type.String({ minLength: 1 }), Type.Null()]),
-  /** How long a version that is no longer current stays there, in milliseconds. */
+  /** Time that a version stays in the serving folder after it is no longer current, in milliseconds. */
   servingGraceMs: Type.Integer({ minimum: 0, maximum: 2_592_000_000 }),
   /** Largest JSON body in bytes. Uploads have their own limits. */
   bodyLimitBytes: Type.Integer({ minimum: 1024, maximum: 1 << 30 }),
@@ -87,7 +87,7 @@ export const ConfigSchema = Type.Object({
   inspections: Type.Integer({ minimum: 1, maximum: 64 }),
   /** Bytes that an inspection may take. */
   inspectionMemoryBytes: Type.Integer({ minimum: 2 ** 27 }),
-  /** How long an inspection may take, in milliseconds. */
+  /** Time limit of an inspection, in milliseconds. */
   inspectionTimeoutMs: Type.Integer({ minimum: 100, maximum: 3_600_000 }),
   /** Whether the service starts where the database cannot confine tenants' requests by row-level security. */
   rowSecurity: Type.Enum(ROW_SECURITY),
@@ -95,32 +95,35 @@ export const ConfigSchema = Type.Object({
   rateLimitPerMinute: Type.Integer({ minimum: 1 }),
   /** Origins whose scripts may use the API from a browser; none by default. */
   corsOrigins: Type.Array(Type.String({ pattern: ORIGIN_PATTERN }), { maxItems: 100 }),
-  /** Largest number of streams of events that an API process keeps open, and that of one tenant, or of one key of the operator. */
+  /**
+   * Largest number of streams of events that an API process keeps open, and that of one tenant, or of one key of the
+   * operator.
+   */
   eventStreams: Type.Integer({ minimum: 1, maximum: 100_000 }),
   tenantEventStreams: Type.Integer({ minimum: 1, maximum: 100_000 }),
-  /** How long events are kept, in days; null keeps them for ever. */
+  /** Retention of events, in days; null keeps them forever. */
   eventRetentionDays: Type.Union([Type.Integer({ minimum: 1, maximum: 36_500 }), Type.Null()]),
   /** Days between a deletion and its collection. */
   deletionGraceDays: Type.Integer({ minimum: 0, maximum: 3650 }),
-  /** How long the metric points of a job are kept after its end, in days; null keeps them for ever. */
+  /** Retention of a job's metric points after its end, in days; null keeps them forever. */
   metricRetentionDays: Type.Union([Type.Integer({ minimum: 1, maximum: 36_500 }), Type.Null()]),
-  /** How long audit entries are kept, in days; null keeps them forever. */
+  /** Retention of audit entries, in days; null keeps them forever. */
   auditRetentionDays: Type.Union([Type.Integer({ minimum: 1, maximum: 36_500 }), Type.Null()]),
-  /** How long it is kept when which job held a device. The quota of a month needs those that have ended in it. */
+  /** Retention of device use, in days. The monthly quota needs the use that ended in the month. */
   deviceUseRetentionDays: Type.Union([Type.Integer({ minimum: 32, maximum: 36_500 }), Type.Null()]),
   /** Largest number of connections to PostgreSQL for the queries of an API process. */
   apiConnections: Type.Integer({ minimum: 1, maximum: 1000 }),
-  /** The same of a worker, which seldom runs two queries at a time. */
+  /** Database connections of a worker, which seldom runs two queries at a time. */
   workerConnections: Type.Integer({ minimum: 1, maximum: 1000 }),
   /** Keys of 32 bytes in base64 that encrypt stored secrets. The first one encrypts; the others only decrypt. */
   secretKeys: Type.Array(Type.String({ pattern: SECRET_KEY_PATTERN }), { maxItems: 10 }),
   /** Ranges of addresses, by CIDR, to which webhooks may go although they are not public, and without TLS. */
   webhookAllowedRanges: Type.Array(Type.String({ pattern: RANGE_PATTERN }), { maxItems: 1000 }),
-  /** The same for replicas of serving engines. */
+  /** Address ranges allowed for replicas of serving engines. */
   replicaAllowedRanges: Type.Array(Type.String({ pattern: RANGE_PATTERN }), { maxItems: 1000 }),
   /** Secrets that sign the requests by which waves of rollouts are approved. */
   approvalSecrets: Type.Array(Type.String({ pattern: APPROVAL_SECRET_PATTERN }), { maxItems: 4 }),
-  /** How long the log of webhook deliveries is kept, in days; null keeps it for ever. */
+  /** Retention of the webhook delivery log, in days; null keeps it forever. */
   webhookRetentionDays: Type.Union([Type.Integer({ minimum: 4, maximum: 36_500 }), Type.Null()]),
   /** Port on which a worker serves its metrics, at `host`; 0 chooses a free one, null serves none. */
   workerMetricsPort: Type.Union([Type.Integer({ minimum: 0, maximum: 65_535 }), Type.Null()]),
@@ -129,7 +132,7 @@ export const ConfigSchema = Type.Object({
   /** Whether the API serves the dashboard at `/`. */
   dashboard: Type.Boolean(),
   ...BASE_SCHEMA,
-  /** How far a process's clock may be from the database's, in milliseconds. */
+  /** Largest accepted difference from the database's clock, in milliseconds. */
   clockToleranceMs: Type.Integer({ minimum: 100, maximum: 3_600_000 }),
   ...STORAGE_SCHEMA,
 });

@@ -17,7 +17,7 @@ export class SetupError extends Error {
   }
 }
 
-/** What the operating system says about a folder that is wrong; what it says about a full disk is not among it. */
+/** Error codes of an unusable folder; a full disk is not among them. */
 const FOLDER_CODES = new Set([
   'EACCES',
   'EEXIST',

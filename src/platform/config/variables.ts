@@ -40,6 +40,8 @@ export const ARTIFACTS_VARIABLE = 'READAPT_ARTIFACTS';
 export const S3_ENDPOINT_VARIABLE = 'READAPT_S3_ENDPOINT';
 export const S3_ENCRYPTION_VARIABLE = 'READAPT_S3_ENCRYPTION';
 export const S3_PUBLIC_ENDPOINT_VARIABLE = 'READAPT_S3_PUBLIC_ENDPOINT';
-/** Endpoint of the tracing collector. Its URL may hold a password, so processes hand it on in their environment alone. */
+/**
+ * Endpoint of the tracing collector. Its URL may hold a password, so processes hand it on in their environment alone.
+ */
 export const OTLP_ENDPOINT_VARIABLE = 'OTEL_EXPORTER_OTLP_ENDPOINT';
 export const S3_PRESIGN_SECONDS_VARIABLE = 'READAPT_S3_PRESIGN_SECONDS';

@@ -25,7 +25,7 @@ const PREFIXES = {
   replicaAdapter: 'rpa',
 } as const;
 
-/** What each kind of identifier is of. */
+/** Noun for each kind of identifier. */
 export const ID_NOUNS: Readonly<Record<keyof typeof PREFIXES, string>> = {
   tenant: 'a tenant',
   apiKey: 'an API key',

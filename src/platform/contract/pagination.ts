@@ -49,7 +49,10 @@ export function decodeCursor(cursor: string): string {
   return id;
 }
 
-/** The same of a list whose rows have places, from 0, in place of identifiers. @throws AppError 400 `invalid_cursor` */
+/**
+ * Decodes the cursor of a list whose rows have places, from 0, in place of identifiers.
+ * @throws AppError 400 `invalid_cursor`
+ */
 export function decodePlace(cursor: string): number {
   const place = decodeCursor(cursor);
   if (!/^\d{1,9}$/.test(place)) throw invalidCursor(cursor);

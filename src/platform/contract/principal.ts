@@ -11,7 +11,10 @@ export type Principal =
   | { kind: 'operator'; keyId: string; readOnly: boolean; servingOnly: boolean }
   | { kind: 'tenant'; keyId: string; tenantId: string; scopes: readonly TenantScope[] };
 
-/** Who reads what all tenants share: the operator, an engine or a gateway with a key of the operator's for `serving:read`, or a tenant. */
+/**
+ * Reader of data that all tenants share: the operator, an engine or a gateway with an operator's key for
+ * `serving:read`, or a tenant.
+ */
 export type Reader = 'operator' | 'engine' | 'tenant';
 
 /** The least scope that a route needs of its callers. */
@@ -26,8 +29,9 @@ const INCLUDED: Record<TenantScope, readonly TenantScope[]> = {
 };
 
 /**
- * Whether the principal may make a request that needs this scope. The operator may make all requests, and `operator:read`
- * those that only read. A key of the operator's with `serving:read` may read what that scope admits to, of all tenants.
+ * Whether the principal may make a request that needs this scope. The operator may make all requests, and
+ * `operator:read` those that only read. A key of the operator's with `serving:read` may read what that scope admits to,
+ * of all tenants.
  *
  * @param reads whether the request only reads
  */

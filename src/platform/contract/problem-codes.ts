@@ -1,4 +1,6 @@
-/** The codes of problems, by the HTTP status of the answer. Codes are never renamed, because programs decide by them. */
+/**
+ * The codes of problems, by the HTTP status of the answer. Codes are never renamed, because programs decide by them.
+ */
 export const PROBLEM_CODES = {
   400: [
     'invalid_request',

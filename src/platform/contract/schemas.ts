@@ -15,8 +15,8 @@ interface Use {
 }
 
 /**
- * A named schema (one with a `title`) as one place uses it, with a description of the place. The name keeps the description of its own
- * in the OpenAPI document. A default of the schema does not count there: give it again.
+ * A named schema (one with a `title`) as one place uses it, with a description of the place. The name keeps the
+ * description of its own in the OpenAPI document. A default of the schema does not count there: give it again.
  */
 export function used<T extends Type.TSchema>(schema: T, { description, ...use }: Use): T {
   const members: PropertyDescriptorMap = Object.getOwnPropertyDescriptors(schema);
@@ -47,7 +47,7 @@ export function Nullable<T extends Type.TSchema>(schema: T) {
   return Type.Union([schema, Type.Null()]);
 }
 
-/** Why something failed or waits, as `showError` makes it. */
+/** Reason why something failed or waits, as `showError` makes it. */
 export function ErrorOf(description: string) {
   return Type.Object(
     {
@@ -83,8 +83,9 @@ export const Timestamp = Type.String({ format: 'date-time' });
 const DAY_AND_TIME = '\\d{3}-\\d\\d-\\d\\d[Tt ]\\d\\d:\\d\\d:[0-5]\\d(\\.\\d+)?';
 
 /**
- * Times of requests. RFC 3339 has some that JavaScript or PostgreSQL does not know, or that have a year of five digits in UTC: leap
- * seconds, the year 0, and the last hours of the year 9999 elsewhere, so that in its millennium only UTC is taken.
+ * Times of requests. RFC 3339 has some that JavaScript or PostgreSQL does not know, or that have a year of five digits
+ * in UTC: leap seconds, the year 0, and the last hours of the year 9999 elsewhere, so that in its millennium only UTC
+ * is taken.
  */
 export const TIME_PATTERN = `^([1-8]${DAY_AND_TIME}([Zz]|[+-]\\d\\d:\\d\\d)|9${DAY_AND_TIME}[Zz])$`;
 

@@ -1,4 +1,4 @@
-/** What the rows of jobs, rollouts and base model versions keep of an error. */
+/** Error as stored in the rows of jobs, rollouts and base model versions. */
 export interface StoredError {
   /** Stable, for programs. */
   readonly code: string;
@@ -11,7 +11,7 @@ export interface StoredError {
 /** The code of an error that is not foreseen. */
 export const INTERNAL_ERROR = 'internal_error';
 
-/** What tenants read in place of a message that is not written for them. */
+/** Message shown to tenants in place of one that is not written for them. */
 export const INTERNAL_MESSAGE = 'the service has failed at this; its operator can see the cause';
 
 /** A path that begins at a root, a line break, or the drive of a Windows path. */

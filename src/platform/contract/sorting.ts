@@ -29,7 +29,10 @@ export interface SortColumn<Row> {
   readonly valueOf: (row: Row) => string;
 }
 
-/** What a list can be sorted by. Null stands for the order of the identifiers, which is that of creation; newest first is the default. */
+/**
+ * Sort columns of a list. Null stands for the order of the identifiers, which is that of creation; newest first is the
+ * default.
+ */
 export type SortColumns<Row> = Readonly<Record<string, SortColumn<Row> | null>>;
 
 /** The schema of the parameter `sort`. */
@@ -43,7 +46,7 @@ export interface SortedQuery extends PageQuery {
   readonly sort?: string | undefined;
 }
 
-/** How a page is read, in SQL. A prefix such as `a.` comes before the columns. */
+/** Sort order of a page, in SQL. A prefix such as `a.` comes before the columns. */
 export interface Sorting<Row extends { id: string }> {
   /** One more than the limit, which shows whether there is a next page. */
   readonly take: number;
@@ -58,8 +61,8 @@ export interface Sorting<Row extends { id: string }> {
 }
 
 /**
- * The order of a list that a query asks for, and where its page begins. A position is the value of the last row and its identifier, so rows that
- * come, go or change meanwhile move no others.
+ * The order of a list that a query asks for, and where its page begins. A position is the value of the last row and its
+ * identifier, so rows that come, go or change meanwhile move no others.
  *
  * @throws AppError 400 `invalid_cursor`, also for one of another order
  */

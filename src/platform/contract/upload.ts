@@ -1,6 +1,6 @@
 import { AppError } from './errors.ts';
 
-/** What a client uploads, while it arrives. */
+/** Upload of a client while it arrives. */
 export interface Upload {
   readonly chunks: AsyncIterable<Uint8Array>;
   /** Its size as the client says; null if he does not. */
@@ -8,7 +8,7 @@ export interface Upload {
 }
 
 export interface UploadLimit {
-  /** What is uploaded or fetched, for error messages. */
+  /** Name of the uploaded or fetched thing, for error messages. */
   what: string;
   maxBytes: number;
   /** The setting that the limit comes from. */

@@ -16,13 +16,13 @@ interface Column {
   readonly parse: ParseValue;
 }
 
-/** What the driver knows of its connection beyond the declared methods. */
+/** Driver connection with a field that its types do not declare. */
 type DriverConnection = pg.Connection & { readonly parsedStatements: Record<string, string> };
 
 /**
- * Sends statements in one piece and reads the rows of the last one: one round trip, whatever their number. PostgreSQL runs what comes
- * before a `Sync` in one transaction, and skips the rest after an error, so a statement never runs without those before it.
- * The driver calls the methods, as those of its own queries.
+ * Sends statements in one piece and reads the rows of the last one: one round trip, whatever their number. PostgreSQL
+ * runs what comes before a `Sync` in one transaction, and skips the rest after an error, so a statement never runs
+ * without those before it. The driver calls the methods, as those of its own queries.
  */
 export class Batch implements pg.Submittable {
   readonly #statements: readonly Statement[];

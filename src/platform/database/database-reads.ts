@@ -43,8 +43,8 @@ export function readConfined(confined: Queryable, db: Queryable, confinement: Pr
 }
 
 /**
- * Runs a statement that only reads, in a transaction of its own, in one round trip and without what Prisma's client takes for it.
- * Within a transaction, the statement is part of that.
+ * Runs a statement that only reads, in a transaction of its own, in one round trip and without what Prisma's client
+ * takes for it. Within a transaction, the statement is part of that.
  * @returns the rows, with the values that `$queryRaw` has
  */
 export async function readRows<T>(db: Queryable, sql: Prisma.Sql): Promise<T[]> {

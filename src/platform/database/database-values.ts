@@ -2,7 +2,10 @@ import pg from 'pg';
 
 const { types } = pg;
 
-/** Object identifiers that PostgreSQL gives to types of its own are below this; above are those of migrations, all of them enums. */
+/**
+ * Object identifiers that PostgreSQL gives to types of its own are below this; above are those of migrations, all of
+ * them enums.
+ */
 const FIRST_OWN_TYPE = 16_384;
 
 const JSON_TYPES: readonly number[] = [types.builtins.JSON, types.builtins.JSONB];
@@ -31,13 +34,19 @@ export function parserOf(type: number): ParseValue {
 
 const parseTimestamp = types.getTypeParser(types.builtins.TIMESTAMPTZ) as (text: string) => Date;
 
-/** `2026-11-27 15:04:05.678+00`, as sessions in UTC get it, becomes a form that JavaScript itself reads, which takes a third of the time. */
+/**
+ * `2026-11-27 15:04:05.678+00`, as sessions in UTC get it, becomes a form that JavaScript itself reads, which takes a
+ * third of the time.
+ */
 function toDate(text: string): Date {
   const inUtc = text.endsWith('+00') && text.charAt(10) === ' ';
   return inUtc ? new Date(`${text.slice(0, 10)}T${text.slice(11, -3)}Z`) : parseTimestamp(text);
 }
 
-/** Writes a parameter of a statement as the text that PostgreSQL reads. @throws Error if it is of a type that no statement takes so far */
+/**
+ * Writes a parameter of a statement as the text that PostgreSQL reads. @throws Error if it is of a type that no
+ * statement takes so far
+ */
 export function toParameter(value: unknown): string | null {
   if (value === null) return null;
   if (typeof value === 'string') return value;

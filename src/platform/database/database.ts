@@ -13,20 +13,21 @@ export type Queryable = Database | Transaction;
 export interface DatabaseOptions {
   /** Number of connections in the pool (default 10). */
   poolSize?: number;
-  /** How long a query waits for a connection, in milliseconds (default 10,000). */
+  /** Time that a query waits for a connection, in milliseconds (default 10,000). */
   connectTimeoutMs?: number;
 }
 
 /**
- * PostgreSQL ends a transaction that its client leaves alone for this long. A process that was stopped in the middle of one, or whose
- * machine hangs, would keep its locks from all others until it wakes up. Prisma gives up a transaction after as long.
+ * PostgreSQL ends a transaction that its client leaves alone for this long. A process that was stopped in the middle of
+ * one, or whose machine hangs, would keep its locks from all others until it wakes up. Prisma gives up a transaction
+ * after as long.
  */
 export const ABANDONED_MS = 30_000;
 
 /** Creates a client with its own pool. It connects at the first query; the caller calls `$disconnect()` at the end. */
 export function createDatabase(url: string, options: DatabaseOptions = {}): Database {
-  // Prisma's own parameter for a pooler that gives each transaction another connection, knows no prepared statements, and takes no
-  // settings of sessions.
+  // Prisma's own parameter for a pooler that gives each transaction another connection, knows no prepared statements,
+  // and takes no settings of sessions.
   const pooled = /[?&]pgbouncer=true\b/.test(url);
   const pool = new pg.Pool({
     connectionString: url,
@@ -51,13 +52,14 @@ export function createDatabaseOn(pool: pg.Pool, nameOf: ReturnType<typeof statem
 /** Most statements that a connection keeps prepared, and most parameters of one. Each takes the server some 10 KiB. */
 const PREPARED = { statements: 300, parameters: 16 } as const;
 
-/** What a list ends with, unless {@link usualLimit} made it. */
+/** End of a list statement, unless {@link usualLimit} made it. */
 const LIMITED = /\bLIMIT \$\d/;
 
 /**
- * Names the statements that connections keep prepared, so that the server parses and plans each of them once. A statement with many
- * parameters, such as the insertion of many rows, has another text each time; one without any, such as COMMIT, needs no plan. A list's
- * best plan depends on its values, and a kept one would be for any. They have no name.
+ * Names the statements that connections keep prepared, so that the server parses and plans each of them once. A
+ * statement with many parameters, such as the insertion of many rows, has another text each time; one without any, such
+ * as COMMIT, needs no plan. A list's best plan depends on its values, and a kept one would be for any. They have no
+ * name.
  */
 export function statementNames(): (statement: { sql: string; args: readonly unknown[] }) => string {
   const names = new Map<string, string>();
@@ -73,16 +75,16 @@ export function statementNames(): (statement: { sql: string; args: readonly unkn
 }
 
 /**
- * The limit of a list in SQL, for lists of which one plan is right for any values. With the usual limit, which is part of the text,
- * they stay prepared; half of what PostgreSQL takes for a small list is to plan it.
+ * The limit of a list in SQL, for lists of which one plan is right for any values. With the usual limit, which is part
+ * of the text, they stay prepared; half of what PostgreSQL takes for a small list is to plan it.
  */
 export function usualLimit(limit: number, usual: number): Prisma.Sql {
   return limit === usual ? Prisma.raw(String(usual)) : Prisma.sql`${limit}`;
 }
 
 /**
- * Columns of the table `alias` under the names that Prisma gives them, for a query in SQL: `j.rollout_id AS "rolloutId"`. The prefix
- * comes before these names.
+ * Columns of the table `alias` under the names that Prisma gives them, for a query in SQL: `j.rollout_id AS
+ * "rolloutId"`. The prefix comes before these names.
  */
 export function columnsOf(alias: string, fields: readonly string[], prefix = ''): Prisma.Sql {
   const column = (field: string): string => field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);

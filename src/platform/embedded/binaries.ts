@@ -25,7 +25,9 @@ interface SymlinkEntry {
   target: string;
 }
 
-/** Finds the binaries and makes sure that `account` can run them. @throws SetupError if there are none for this platform */
+/**
+ * Finds the binaries and makes sure that `account` can run them. @throws SetupError if there are none for this platform
+ */
 export async function findBinaries(account: Account): Promise<Binaries> {
   const { root, version } = await locatePackage();
   let native = path.join(root, 'native');

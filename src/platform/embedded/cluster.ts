@@ -15,12 +15,14 @@ const USER = 'readapt';
 /** Name of the file that marks a complete cluster. */
 const INITIALIZED = 'readapt-initialized';
 
-/** The sessions of a killed server hold its shared memory until they have noticed, which takes a busy machine seconds. */
+/**
+ * The sessions of a killed server hold its shared memory until they have noticed, which takes a busy machine seconds.
+ */
 const SESSIONS_END_MS = 60_000;
 /** What the log says of them. */
 const SHARED_MEMORY_IS_HELD = /pre-existing shared memory block/;
 
-/** What commands on a cluster need. */
+/** Context that commands on a cluster need. */
 export interface Cluster {
   binaries: Binaries;
   account: Account;
@@ -39,7 +41,7 @@ export interface ServerOptions {
 export interface StartOptions {
   /** The port that the server has to have; otherwise it takes a free one, and another if a process is faster. */
   fixedPort?: number | undefined;
-  /** How long the sessions of a killed server may take to end, in milliseconds (default 60,000). */
+  /** Time that the sessions of a killed server may take to end, in milliseconds (default 60,000). */
   sessionsEndMs?: number;
 }
 
@@ -151,8 +153,8 @@ function serverFlags(port: number, options: ServerOptions): string[] {
     max_connections: String(options.maxConnections ?? 200),
     // In containers /dev/shm is often small.
     dynamic_shared_memory_type: process.platform === 'win32' ? 'windows' : 'mmap',
-    // Disks without moving parts read a page anywhere for little more than the next one. With the default of 4, a page of a tenant's
-    // list is looked for among the newer rows of all others.
+    // Disks without moving parts read a page anywhere for little more than the next one. With the default of 4, a page
+    // of a tenant's list is looked for among the newer rows of all others.
     random_page_cost: '1.1',
     log_timezone: 'UTC',
     timezone: 'UTC',

@@ -1,8 +1,8 @@
 import ipaddr from 'ipaddr.js';
 
 /**
- * Public addresses that reach the machine's own surroundings all the same: the platform of Azure virtual machines, which has no range
- * of its own.
+ * Public addresses that reach the machine's own surroundings all the same: the platform of Azure virtual machines,
+ * which has no range of its own.
  */
 const INTERNAL: ReadonlySet<string> = new Set(['168.63.129.16']);
 /** All that is routed on the Internet by IPv6. */
@@ -12,7 +12,8 @@ const GLOBAL_UNICAST = ipaddr.parseCIDR('2000::/3') as [ipaddr.IPv6, number];
 export interface AddressPolicy {
   /**
    * @param address an IPv4 or IPv6 address
-   * @returns `listed` if the operator has allowed its range, `public` if everybody can reach it, null if nothing may be sent there
+   * @returns `listed` if the operator has allowed its range, `public` if everybody can reach it, null if nothing may be
+   * sent there
    */
   judge(address: string): 'listed' | 'public' | null;
 }

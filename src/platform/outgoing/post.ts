@@ -7,9 +7,9 @@ import { findTarget, resolveByDns, type Resolve, type Target } from './target.ts
 
 export interface OutgoingOptions {
   readonly policy: AddressPolicy;
-  /** How names are looked up (default: by DNS). */
+  /** Resolver of host names (default: DNS). */
   readonly resolve?: Resolve;
-  /** How long a request may take from its look-up to the end of its answer, in milliseconds (default 15,000). */
+  /** Time limit of a request from its look-up to the end of its answer, in milliseconds (default 15,000). */
   readonly timeoutMs?: number;
   /** Most bytes of an answer that are read; what is longer is cut (default 16 KiB). */
   readonly maxAnswerBytes?: number;
@@ -28,7 +28,7 @@ interface SentRequest extends Omit<OutgoingRequest, 'body'> {
   readonly body: string | null;
 }
 
-/** Why there is no answer. */
+/** Reason why there is no answer. */
 export type SendFailure = 'no_allowed_address' | 'timeout' | 'connection_failed' | 'aborted';
 
 export type SendResult =
@@ -48,8 +48,8 @@ const MAX_HEADERS = 16 * 1024;
 export const createPost = (options: OutgoingOptions): Post => createSend(options);
 
 /**
- * Makes the function that sends requests to addresses which others have named: only where the policy allows it, without following
- * redirects, without a proxy, cookies or credentials of this process, each on a connection of its own.
+ * Makes the function that sends requests to addresses which others have named: only where the policy allows it, without
+ * following redirects, without a proxy, cookies or credentials of this process, each on a connection of its own.
  */
 export function createSend(options: OutgoingOptions): Send {
   const { policy, resolve = resolveByDns, timeoutMs = 15_000, maxAnswerBytes = MAX_ANSWER } = options;

@@ -5,7 +5,9 @@ import type { AddressPolicy } from './address-policy.ts';
 /** Finds the addresses of a name. @throws Error if it has none, or if nobody answers */
 export type Resolve = (name: string, signal: AbortSignal) => Promise<readonly string[]>;
 
-/** Where a request goes: an address that was checked, to which the connection is made without looking the name up again. */
+/**
+ * Where a request goes: an address that was checked, to which the connection is made without looking the name up again.
+ */
 export interface Target {
   readonly url: URL;
   readonly address: string;
@@ -14,12 +16,14 @@ export interface Target {
 /** Largest number of characters of an address that requests are sent to. */
 export const MAX_URL = 2048;
 
-/** Well-known ports other than those of the web are services that do not speak HTTP and may be talked into something. */
+/**
+ * Well-known ports other than those of the web are services that do not speak HTTP and may be talked into something.
+ */
 const FIRST_FREE_PORT = 1024;
 
 /**
- * What is wrong with an address by its text alone, before anything is looked up; null if nothing is. Who may name addresses gets this to
- * read, so it says nothing of the network.
+ * What is wrong with an address by its text alone, before anything is looked up; null if nothing is. Who may name
+ * addresses gets this to read, so it says nothing of the network.
  */
 export function urlProblem(text: string, policy: AddressPolicy, setting: string): string | null {
   const url = URL.canParse(text) ? new URL(text) : null;
@@ -43,8 +47,8 @@ export function urlProblem(text: string, policy: AddressPolicy, setting: string)
 }
 
 /**
- * Looks the host up once and picks an address to which the policy lets requests go; null if there is none. The caller connects to exactly
- * this address, so a name that changes its address in between gains nothing.
+ * Looks the host up once and picks an address to which the policy lets requests go; null if there is none. The caller
+ * connects to exactly this address, so a name that changes its address in between gains nothing.
  */
 export async function findTarget(
   url: URL,
@@ -65,8 +69,8 @@ export function hostOf(url: URL): string {
 }
 
 /**
- * Asks the name servers of the machine. It uses no thread of the process, as `dns.lookup` does, so name servers that do not answer hold up
- * nothing else; entries of /etc/hosts are not read.
+ * Asks the name servers of the machine. It uses no thread of the process, as `dns.lookup` does, so name servers that do
+ * not answer hold up nothing else; entries of /etc/hosts are not read.
  */
 export const resolveByDns: Resolve = async (name, signal) => {
   const resolver = new Resolver({ timeout: 3000, tries: 2 });

@@ -11,7 +11,9 @@ interface QueuedJob {
 /** The part of BullMQ's queue that Readapt uses. Both backends have it. */
 export interface JobQueue {
   addBulk(jobs: QueuedJob[]): Promise<unknown>;
-  /** Returns 1 if the job was removed. A running job is not removed. No job of Readapt has children to be looked for. */
+  /**
+   * Returns 1 if the job was removed. A running job is not removed. No job of Readapt has children to be looked for.
+   */
   remove(jobId: string, options: { removeChildren: false }): Promise<number>;
   /** Undefined if it has no such job. */
   getJob(
@@ -71,8 +73,8 @@ function postgresBackend(connectionString: string): QueueBackend {
     max: 1,
     application_name: 'readapt-queue',
     idle_in_transaction_session_timeout: ABANDONED_MS,
-    // A queue does not wait for the disk. PostgreSQL writes its log in order, so a crash of the server cannot lose a job that has
-    // left the outbox, and a job whose end it loses is delivered again, which its handler notices.
+    // A queue does not wait for the disk. PostgreSQL writes its log in order, so a crash of the server cannot lose a
+    // job that has left the outbox, and a job whose end it loses is delivered again, which its handler notices.
     options: '-c synchronous_commit=off',
   };
   return {

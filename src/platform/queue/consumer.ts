@@ -17,8 +17,8 @@ export interface HandlerContext {
 
 /**
  * Runs one job. It is idempotent, since it may get the same job again at any time. It throws a {@link PermanentError}
- * if another attempt cannot help, a {@link TryLaterError} if the job has to wait, a {@link WorkerFaultError} if the worker's
- * machine has failed, and any other error to be retried.
+ * if another attempt cannot help, a {@link TryLaterError} if the job has to wait, a {@link WorkerFaultError} if the
+ * worker's machine has failed, and any other error to be retried.
  */
 type Handler<Name extends JobName> = (payload: JobPayload<Name>, context: HandlerContext) => Promise<void>;
 export type Handlers = { readonly [Name in JobName]: Handler<Name> };
@@ -37,7 +37,9 @@ export class PermanentError extends Error {
   }
 }
 
-/** Puts the job back into the queue for `delayMs`, with another priority if one is given, without using up an attempt. */
+/**
+ * Puts the job back into the queue for `delayMs`, with another priority if one is given, without using up an attempt.
+ */
 export class TryLaterError extends Error {
   readonly delayMs: number;
   readonly priority: number | undefined;
@@ -51,8 +53,8 @@ export class TryLaterError extends Error {
 }
 
 /**
- * The machine of the worker has failed, not the job. The job goes back to the queue without using up an attempt, with a delay
- * that grows, and a worker that meets many such faults takes no jobs for a while.
+ * The machine of the worker has failed, not the job. The job goes back to the queue without using up an attempt, with a
+ * delay that grows, and a worker that meets many such faults takes no jobs for a while.
  */
 export class WorkerFaultError extends Error {
   constructor(message: string, options: { cause?: unknown } = {}) {
@@ -75,7 +77,7 @@ export function combineHandlers(sets: readonly HandlerSet[]): Handlers {
   return Object.assign({}, ...sets) as Handlers;
 }
 
-/** How long a worker holds a job without a sign of life, in milliseconds. */
+/** Time that a worker holds a job without a heartbeat, in milliseconds. */
 export const LOCK_MS = 15_000;
 
 export interface ConsumerOptions {
@@ -83,9 +85,11 @@ export interface ConsumerOptions {
   handlers: Handlers;
   logger: Logger;
   concurrency?: Partial<Record<QueueName, number>>;
-  /** After this time without a sign of life a worker counts as dead, and another gets its job (default {@link LOCK_MS}). */
+  /**
+   * After this time without a sign of life a worker counts as dead, and another gets its job (default {@link LOCK_MS}).
+   */
   lockMs?: number;
-  /** How often dead workers are looked for (default 5,000 ms). */
+  /** Interval between checks for dead workers (default 5,000 ms). */
   stalledCheckMs?: number;
   quarantine?: QuarantineOptions;
   /** What is wrong with the worker's clock at the start; null if nothing is (default). */
@@ -94,7 +98,7 @@ export interface ConsumerOptions {
   observer?: ConsumerObserver;
 }
 
-/** What a consumer tells of its work. */
+/** Observer of a consumer's work. */
 export interface ConsumerObserver {
   /** A job begins. @returns what to call with its end and its time in milliseconds */
   begin(jobId: string, name: JobName): (end: JobAttemptEnd, ms: number) => void;
@@ -102,11 +106,14 @@ export interface ConsumerObserver {
   quarantine(active: Quarantine['active']): void;
 }
 
-/** How an attempt ends: done, failed, through a fault of the machine, or put off without having begun its work. */
+/** Result of an attempt: done, failed, a fault of the machine, or put off before its work began. */
 export type JobAttemptEnd = 'done' | 'failed' | 'fault' | 'put_off';
 
 export interface Consumer {
-  /** Takes no further jobs until it is resumed. Resolves when the running ones have ended; never if it is resumed before. */
+  /**
+   * Takes no further jobs until it is resumed. Resolves when the running ones have ended; never if it is resumed
+   * before.
+   */
   rest(): Promise<void>;
   /** Takes jobs again after a rest. */
   resume(): void;
@@ -115,7 +122,8 @@ export interface Consumer {
   /** Ends a quarantine, unless the clock is its reason. */
   liftQuarantine(): void;
   /**
-   * While something is wrong with the worker's clock, it takes no jobs, and the queue is told no times. Running jobs are put off.
+   * While something is wrong with the worker's clock, it takes no jobs, and the queue is told no times. Running jobs
+   * are put off.
    * @param problem what is wrong; null if nothing is
    */
   setClockProblem(problem: string | null): void;
@@ -123,7 +131,7 @@ export interface Consumer {
   stop(): Promise<void>;
 }
 
-/** What the jobs of a consumer share. */
+/** State shared by the jobs of a consumer. */
 interface Shared extends ConsumerOptions {
   stopping: AbortSignal;
   /** Whether it takes no further jobs. */
@@ -225,7 +233,8 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
 
 /** Runs a job, or gives it back if another queue's job keeps the device or the worker is quarantined. */
 async function takeTurn(shared: Shared, queue: QueueName, job: Job, token?: string): Promise<void> {
-  // A worker that was waiting for a job when it was told to fetch none still gets one, and one may be told so while a job waits for its turn.
+  // A worker that was waiting for a job when it was told to fetch none still gets one, and one may be told so while a
+  // job waits for its turn.
   const takesNone = () => shared.stopping.aborted || shared.sickness.active !== null || shared.draining;
   const end = takesNone() ? null : await shared.turns.take(queue);
   if (end === null || takesNone()) {
@@ -307,8 +316,8 @@ async function translate(error: unknown, { shared, job, token, logger }: Failed)
 }
 
 /**
- * Delay of a job that only a newer version knows. It doubles each time that a worker has met the job, so that a queue full of
- * them does not keep old workers busy.
+ * Delay of a job that only a newer version knows. It doubles each time that a worker has met the job, so that a queue
+ * full of them does not keep old workers busy.
  */
 function unknownDelay({ attemptsStarted }: Job): number {
   return Math.min(LONGEST_UNKNOWN_MS, FIRST_UNKNOWN_MS * 2 ** Math.min(30, attemptsStarted - 1));

@@ -30,8 +30,8 @@ export async function deleteFromOutbox(db: Queryable, entries: readonly JobEntry
 
 /**
  * The entries that have waited for `olderThanMs` by the database's clock, oldest first. An index cannot be searched for
- * `clock_timestamp()`, which changes from row to row. Those of a newer version, whose job is not in this catalog, are left to
- * processes that know it.
+ * `clock_timestamp()`, which changes from row to row. Those of a newer version, whose job is not in this catalog, are
+ * left to processes that know it.
  */
 export async function leftoverEntries(db: Queryable, olderThanMs: number, limit: number): Promise<JobEntry[]> {
   const rows = await db.$queryRaw<{ job_id: string; payload: StoredPayload }[]>`

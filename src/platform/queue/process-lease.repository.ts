@@ -16,7 +16,10 @@ export async function holdLease(db: Queryable, { name, owner, forMs }: ProcessLe
   return count === 1;
 }
 
-/** Makes a lease last longer that this process has. Unlike {@link holdLease}, it does not take back what was given up meanwhile. */
+/**
+ * Makes a lease last longer that this process has. Unlike {@link holdLease}, it does not take back what was given up
+ * meanwhile.
+ */
 export async function renewLease(db: Queryable, { name, owner, forMs }: ProcessLease): Promise<boolean> {
   const count = await db.$executeRaw`
     UPDATE process_leases SET expires_at = clock_timestamp() + make_interval(secs => ${forMs / 1000}::float8)

@@ -20,7 +20,8 @@ export interface JobProducer {
   /** Tries to take waiting jobs out of the queue. Running jobs stay in it, and a failure is only logged. */
   remove(queue: QueueName, ids: readonly string[]): Promise<void>;
   /**
-   * Gives a waiting job another priority, before all that have the same. A failure is only logged: the job runs at its place then.
+   * Gives a waiting job another priority, before all that have the same. A failure is only logged: the job runs at its
+   * place then.
    */
   bringForward(queue: QueueName, id: string, priority: number): Promise<void>;
   /** Counts the jobs of the queue that wait, run or are to be retried. */

@@ -7,19 +7,23 @@ export interface QuarantineOptions {
   readonly longestDelayMs?: number;
   /** Number of faults in a row, without a job that succeeds, after which the worker claims no more jobs. */
   readonly faults?: number;
-  /** How long it claims none the first time. It tries one job then; if that fails too, it claims none for twice as long. */
+  /**
+   * How long it claims none the first time. It tries one job then; if that fails too, it claims none for twice as long.
+   */
   readonly firstMs?: number;
   readonly longestMs?: number;
 }
 
 export interface Quarantine {
-  /** Why the worker claims no jobs now, and until when, null if that is not known; null if it claims jobs. */
+  /** Reason why the worker claims no jobs now, and the end of the pause, null if unknown; null if it claims jobs. */
   readonly active: { readonly reason: string; readonly until: Date | null } | null;
   /** Counts a fault of the machine. @returns the delay of the job that met it */
   fault(jobId: string, reason: string): number;
   /** Forgets the faults: the machine has done a job. */
   success(jobId: string): void;
-  /** Ends the quarantine and forgets the faults, because somebody has mended the machine. What `hold` has begun goes on. */
+  /**
+   * Ends the quarantine and forgets the faults, because somebody has mended the machine. What `hold` has begun goes on.
+   */
   lift(): void;
   /** Quarantines the worker for a reason that can be looked at, until it is held for none (null). */
   hold(reason: string | null): void;

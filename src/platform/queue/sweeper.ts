@@ -35,7 +35,10 @@ export interface SweeperOptions {
 }
 
 export interface Sweeper {
-  /** Sweeps once, whoever else does. @returns the number of jobs enqueued @throws Error if the database or the queue cannot be reached */
+  /**
+   * Sweeps once, whoever else does. @returns the number of jobs enqueued @throws Error if the database or the queue
+   * cannot be reached
+   */
   sweep(): Promise<number>;
   /** Sweeps at every interval, unless another process does. */
   start(): void;
@@ -45,8 +48,8 @@ export interface Sweeper {
 const PAGE = 1000;
 
 /**
- * Enqueues jobs that an interrupted process or a queue that lost its data has missed. Of the processes that are started, one
- * sweeps: it holds a lease of three intervals, after which another takes over if it has died.
+ * Enqueues jobs that an interrupted process or a queue that lost its data has missed. Of the processes that are
+ * started, one sweeps: it holds a lease of three intervals, after which another takes over if it has died.
  */
 export function createSweeper(options: SweeperOptions): Sweeper {
   const { db, logger, intervalMs = 5000 } = options;

@@ -3,8 +3,8 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 const current = new AsyncLocalStorage<string | null>();
 
 /**
- * Runs `work`, and all that it begins, as a part of a span. Where nothing is traced, nothing is remembered either, which would slow down
- * every promise of the process.
+ * Runs `work`, and all that it begins, as a part of a span. Where nothing is traced, nothing is remembered either,
+ * which would slow down every promise of the process.
  */
 export function withTraceparent<T>(traceparent: string | null, work: () => T): T {
   return traceparent === null ? work() : current.run(traceparent, work);

@@ -1,4 +1,4 @@
-/** What a span says of its subject: identifiers and figures, and never what a tenant has written. */
+/** Attributes of a span: identifiers and figures, never text that a tenant has written. */
 export type SpanAttributes = Readonly<Record<string, string | number | boolean>>;
 
 export interface Span {
@@ -11,8 +11,8 @@ export interface Span {
 
 export interface SpanOptions {
   /**
-   * The `traceparent` of the span that this one is a part of. {@link inSpan} takes the one that the running code is in; without any, the
-   * span begins a trace of its own.
+   * The `traceparent` of the span that this one is a part of. {@link inSpan} takes the one that the running code is in;
+   * without any, the span begins a trace of its own.
    */
   readonly parent?: string | null;
   /** The `traceparent` of a span in another trace that this one belongs to. */

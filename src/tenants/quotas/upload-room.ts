@@ -1,7 +1,7 @@
 import type { QuotaLimits } from '../../platform/config/quotas.ts';
 import { withTransaction, type Database, type Transaction } from '../../platform/database/database.ts';
 import type { Logger } from '../../lib/logger.ts';
-import { oneByOne } from '../../lib/keyed-mutex.ts';
+import { createKeyedMutex } from '../../lib/keyed-mutex.ts';
 import { createQuotaCheck, type Added } from './quota-check.ts';
 import { quotaExceeded } from './quota-exceeded.ts';
 import { createQuotaRepository } from './quota.repository.ts';
@@ -12,7 +12,7 @@ const STEP_BYTES = 64 * 2 ** 20;
 const RENEW_MS = 20_000;
 
 /** The lock on a tenant's usage lets one transaction through at a time. Who waits for it here holds no connection meanwhile. */
-const forTenant = oneByOne();
+const forTenant = createKeyedMutex();
 
 export interface UploadRoomDependencies {
   readonly db: Database;

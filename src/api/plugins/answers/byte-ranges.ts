@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AppError } from '../../../platform/contract/errors.ts';
-import { oneByOne } from '../../../lib/keyed-mutex.ts';
+import { createKeyedMutex } from '../../../lib/keyed-mutex.ts';
 import { matchesEtag } from '../etag.ts';
 
 interface ByteRange {
@@ -79,7 +79,7 @@ function wantsDigest(header: string | string[] | undefined): boolean {
 }
 
 const DIGESTS = new Map<string, string>();
-const inTurn = oneByOne();
+const inTurn = createKeyedMutex();
 
 /** SHA-256 in base64. One is computed at a time, and the last ones are kept. */
 function digestOf(key: string, read: () => Readable): Promise<string> {

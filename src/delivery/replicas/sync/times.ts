@@ -1,4 +1,4 @@
-import { spread } from '../../../lib/jitter.ts';
+import { jitter } from '../../../lib/jitter.ts';
 
 /** How often and how long replicas are worked on, in milliseconds. Tests shorten the times. */
 export interface SyncTimes {
@@ -28,5 +28,5 @@ export const SYNC_TIMES: SyncTimes = {
 
 /** Time until the next attempt after some have failed. @param what is tried, so that not everything is tried at once */
 export function retryIn({ retryMs, longestRetryMs }: SyncTimes, failures: number, what: string): number {
-  return Math.min(retryMs * 2 ** Math.min(failures - 1, 20), longestRetryMs) * spread(what);
+  return Math.min(retryMs * 2 ** Math.min(failures - 1, 20), longestRetryMs) * jitter(what);
 }

@@ -6,7 +6,7 @@ import type { Logger } from '../../../lib/logger.ts';
 import type { AddressPolicy } from '../../../platform/outgoing/address-policy.ts';
 import { createSend } from '../../../platform/outgoing/post.ts';
 import type { SecretBox } from '../../../platform/config/secret-box.ts';
-import { spread } from '../../../lib/jitter.ts';
+import { jitter } from '../../../lib/jitter.ts';
 import { MAX_ANSWER, MAX_LIST, resolveReplica } from '../engines/connection.ts';
 import { createEngine } from '../engines/create-engine.ts';
 import { EngineError, type Engine, type Listing } from '../engines/engine.ts';
@@ -44,14 +44,14 @@ export async function runTurn(options: TurnOptions, replica: ClaimedReplica, con
     const listing = await engine.list();
     requireBase(listing, replica);
     if (!replica.isStale && replica.listingDigest === digestOf(listing)) {
-      await repository.rest(db, replica.id, times.checkMs * spread(replica.id), control.lease);
+      await repository.rest(db, replica.id, times.checkMs * jitter(replica.id), control.lease);
     } else {
       await reconcile(options, replica, { engine, listing, control });
     }
   } catch (error) {
     if (error instanceof EngineError && error.code === 'stopped') return;
     if (!(error instanceof EngineError || error instanceof UnusableReplicaError)) {
-      await repository.rest(db, replica.id, times.longestRetryMs * spread(replica.id), control.lease);
+      await repository.rest(db, replica.id, times.longestRetryMs * jitter(replica.id), control.lease);
       throw error;
     }
     const state = error.code === 'unreachable' || error.code === 'timeout' ? 'unreachable' : 'failed';
@@ -139,7 +139,7 @@ async function outcomeOf(
   // What was done is looked at in the next turn, which begins at once: only a list in which nothing is missing says that all is there.
   const isToGoOn = progress.succeeded > 0 || progress.made < steps;
   // What is overdue and could not be done may stay so for long: nobody is asked again at once.
-  const restMs = Math.max(times.retryMs, Math.min(times.checkMs * spread(id), pending.nextMs ?? Infinity));
+  const restMs = Math.max(times.retryMs, Math.min(times.checkMs * jitter(id), pending.nextMs ?? Infinity));
   const nextTurnMs = isToGoOn ? 0 : restMs;
   const error = errorOf(pending.failed, desired.total, maxAdapters);
   if (progress.made < steps) return { ...common, state: 'syncing', error: null, nextTurnMs } as const;

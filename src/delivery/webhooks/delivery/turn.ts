@@ -4,7 +4,7 @@ import type { Logger } from '../../../lib/logger.ts';
 import type { Post, SendResult } from '../../../platform/outgoing/post.ts';
 import { signedHeaders } from '../../../platform/outgoing/sign.ts';
 import type { SecretBox } from '../../../platform/config/secret-box.ts';
-import { spread } from '../../../lib/jitter.ts';
+import { jitter } from '../../../lib/jitter.ts';
 import {
   createEventRepository,
   formatPosition,
@@ -158,7 +158,7 @@ async function note(
 ): Promise<boolean> {
   const { id: eventId, type: eventType } = work.event;
   const outcome = outcomeOf(result);
-  const factor = spread(`${endpoint.id} ${eventId}`);
+  const factor = jitter(`${endpoint.id} ${eventId}`);
   const leastDelayMs = Math.min('status' in result ? (result.retryAfterMs ?? 0) : 0, MAX_RETRY_AFTER_MS);
   const recorded = await repository.record(
     db,

@@ -14,7 +14,8 @@ export interface AdaptersToList {
 
 /**
  * One page of the adapters that are on a base model version or not, and one adapter more, in SQL. Those that are on one
- * are found by the index of current versions. For those that are not, and those at risk, adapters are looked at until there are enough.
+ * are found by the index of current versions. For those that are not, and those at risk, adapters are looked at until
+ * there are enough.
  */
 export async function adaptersByBase(tx: Queryable, { query, sorting, tenantId }: AdaptersToList): Promise<Prisma.Sql> {
   const { not_on: notOn, at_risk_on: atRiskOn } = query;
@@ -37,7 +38,10 @@ function isOn(baseModelVersionId: string): Prisma.Sql {
   return Prisma.sql`c.base_model_version_id = ${baseModelVersionId} AND c.adapter_version_id IS NOT NULL`;
 }
 
-/** The condition that the adapter `a` has no current version there. The base model is looked up first, because its value decides the plan. */
+/**
+ * The condition that the adapter `a` has no current version there. The base model is looked up first, because its value
+ * decides the plan.
+ */
 async function isMissing(tx: Queryable, baseModelVersionId: string): Promise<Prisma.Sql> {
   const base = await tx.baseModelVersion.findUnique({
     where: { id: baseModelVersionId },

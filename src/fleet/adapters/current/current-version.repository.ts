@@ -18,7 +18,7 @@ const SHOWN = {
   adapterVersion: { select: { number: true, artifactDigest: true, provisional: true } },
 } as const satisfies Prisma.CurrentVersionInclude;
 
-/** What an adapter's answer shows of its current versions. */
+/** Fields of the current versions in an adapter's answer. */
 export const WITH_CURRENT = {
   where: { adapterVersionId: { not: null } },
   orderBy: { baseModelVersionId: 'desc' },
@@ -26,13 +26,13 @@ export const WITH_CURRENT = {
   include: SHOWN,
 } as const satisfies Prisma.Adapter$currentVersionsArgs;
 
-/** What answers show of a current version. */
+/** Fields of a current version in answers. */
 export type CurrentVersionRow = Pick<
   Prisma.CurrentVersionGetPayload<{ include: typeof SHOWN }>,
   'adapterId' | 'baseModelVersionId' | 'adapterVersionId' | 'previousVersionId' | 'changedAt' | 'adapterVersion'
 >;
 
-/** The same for the adapter `a` of a statement, as JSON. */
+/** JSON of the current versions of the adapter `a` of a statement. */
 export const CURRENT_OF_A = Prisma.sql`
   SELECT COALESCE(json_agg(json_build_object('adapterId', c.adapter_id, 'baseModelVersionId', c.base_model_version_id,
       'adapterVersionId', c.adapter_version_id, 'previousVersionId', c.previous_version_id, 'changedAt', c.changed_at,
@@ -43,7 +43,10 @@ export const CURRENT_OF_A = Prisma.sql`
     ORDER BY base_model_version_id DESC LIMIT ${Prisma.raw(String(CURRENT_SHOWN))}
   ) AS c JOIN adapter_versions n ON n.id = c.adapter_version_id`;
 
-/** The job that has published a version; null for none, and for a provisional one: what its job publishes becomes current. */
+/**
+ * The job that has published a version; null for none, and for a provisional one: what its job publishes becomes
+ * current.
+ */
 function jobOf(versionId: string | null): Prisma.Sql {
   return Prisma.sql`SELECT v.job_id FROM adapter_versions v WHERE v.id = ${versionId} AND NOT v.provisional`;
 }
@@ -64,8 +67,8 @@ export const currentVersionRepository = {
   },
 
   /**
-   * Makes another version current, or none. What the job of the version before publishes later does not become current again. As what
-   * was current before, versions of one job count as one.
+   * Makes another version current, or none. What the job of the version before publishes later does not become current
+   * again. As what was current before, versions of one job count as one.
    */
   move: (tx: Transaction, key: CurrentVersionKey & { tenantId: string }, { from, to }: Move) =>
     tx.$executeRaw`

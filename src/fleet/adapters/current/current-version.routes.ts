@@ -24,7 +24,8 @@ const currentVersionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (ap
           'Get the version of an adapter that should be served on a base model version',
         ),
         description:
-          'Answers for any base model version; an adapter itself shows the newest 20. `version_id` is null where none should be served.',
+          'Answers for any base model version; an adapter itself shows the newest 20. `version_id` is ' +
+          'null where none should be served.',
         params: CurrentVersionParams,
         response: { 200: CurrentVersion },
       },
@@ -42,7 +43,8 @@ const currentVersionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (ap
           'Makes another version of the adapter current on a base model version, or none. No work is started, and `latest_version`, ' +
           'which the next rollout carries over, stays what it is. If something else than `expected_version_id` is current, nothing changes ' +
           '(409 `current_version_changed` with `current_version_id`); if `version_id` is current already, nothing changes either, so the ' +
-          'request can be sent again. What the job of the version before publishes later does not become current by itself.',
+          'request can be sent again. What the job of the version before publishes later does not become ' +
+          'current by itself.',
         params: CurrentVersionParams,
         body: SetCurrentVersion,
         response: { 200: CurrentVersion },

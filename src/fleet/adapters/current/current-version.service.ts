@@ -49,7 +49,8 @@ export function createCurrentVersionService({ db }: { db: Database }) {
     },
 
     /**
-     * Makes a version current, or none, if what the caller expects is current. Where it is current already, nothing changes.
+     * Makes a version current, or none, if what the caller expects is current. Where it is current already, nothing
+     * changes.
      * @throws AppError 404, 409 `current_version_changed`, 422 `version_of_another_base`
      */
     set: (

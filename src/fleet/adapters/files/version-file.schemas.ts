@@ -9,12 +9,14 @@ export const VersionFile = Type.Object(
     sha256: Type.String({ description: 'SHA-256 of the file, in hexadecimal. Compare it with what you have got.' }),
     media_type: Type.String({
       description:
-        'What the file is, which is the `Content-Type` of the bucket’s answer. This API sends `application/octet-stream`.',
+        'What the file is, which is the `Content-Type` of the bucket’s answer. This API sends ' +
+        '`application/octet-stream`.',
     }),
     url: Type.String({
       description:
         'Where to get the file. With `expires_at`, it is a presigned URL of the bucket, which takes no key: whoever knows it can read the file ' +
-        'until then, so keep it out of logs, and send no key there. Without, it is a path of this API, which takes a key. Both take `Range`.',
+        'until then, so keep it out of logs, and send no key there. Without, it is a path of this API, ' +
+        'which takes a key. Both take `Range`.',
     }),
     expires_at: Nullable(
       Type.String({

@@ -68,7 +68,7 @@ export function createVersionFileService({ db, artifacts }: { db: Database; arti
   };
 }
 
-/** What ends a listing whose client has gone. Nobody reads it. */
+/** Error that ends a listing after the client disconnected. Nobody reads it. */
 function clientGone(): AppError {
   const message = 'the client has gone before the files of the version were listed';
   return new AppError({ code: 'upload_aborted', status: 400, message });

@@ -25,8 +25,8 @@ const REUSED_BELOW = 0.5;
 export type InspectionSettings = Pick<Config, 'inspections' | 'inspectionMemoryBytes' | 'inspectionTimeoutMs'>;
 
 /**
- * Inspects adapters in processes of their own, because their files are made by tenants: what takes too long or too much memory
- * is killed, and this process goes on answering. One process stays for the next inspection.
+ * Inspects adapters in processes of their own, because their files are made by tenants: what takes too long or too much
+ * memory is killed, and this process goes on answering. One process stays for the next inspection.
  */
 export function createAdapterInspector(settings: InspectionSettings, logger: Logger): ClosableInspector {
   const limits = { memoryBytes: settings.inspectionMemoryBytes, timeoutMs: settings.inspectionTimeoutMs };

@@ -1,4 +1,7 @@
-/** The process of `InspectionProcess`. It checks adapters with the strict loaders of the formats, and ends with its parent. */
+/**
+ * The process of `InspectionProcess`. It checks adapters with the strict loaders of the formats, and ends with its
+ * parent.
+ */
 import { constants, getPriority, setPriority } from 'node:os';
 import { FormatError } from '../../../../core/formats/errors.ts';
 import { checkModelFiles, readModelConfig } from '../../../../core/formats/hugging-face/model-weights.ts';

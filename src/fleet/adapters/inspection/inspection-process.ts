@@ -14,7 +14,9 @@ export interface InspectionLimits {
 const ENTRY = modulePath('./inspect-in-process', import.meta.url);
 const MEMORY_INTERVAL_MS = 50;
 const START_TIMEOUT_MS = 60_000;
-/** Share of the memory that JavaScript's heap may take; the rest is for the program and for what is read into buffers. */
+/**
+ * Share of the memory that JavaScript's heap may take; the rest is for the program and for what is read into buffers.
+ */
 const HEAP_SHARE = 0.5;
 /** Number of last characters of standard error that are kept, to say why the process died. */
 const TAIL_LENGTH = 4000;

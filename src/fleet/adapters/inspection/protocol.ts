@@ -1,6 +1,6 @@
 import type { ServedFeatures } from '../../../../core/formats/peft/serving-rules.ts';
 
-/** What an adapter folder holds, after all of it was checked against its base. */
+/** Contents of an adapter folder, all checked against its base. */
 export interface InspectedAdapter {
   rank: number;
   /** `lora_alpha` of adapter_config.json. */
@@ -9,11 +9,11 @@ export interface InspectedAdapter {
   targets: string[];
   /** Number of trainable parameters. */
   parameters: number;
-  /** What decides whether engines serve it. */
+  /** Features that decide whether engines can serve the adapter. */
   features: ServedFeatures;
 }
 
-/** What the process of an inspection is asked: the folders of an adapter and of its base model version. */
+/** Request to the inspection process: the folders of an adapter and of its base model version. */
 export interface InspectionRequest {
   readonly folder: string;
   readonly baseFolder: string;
@@ -35,5 +35,5 @@ export type InspectionAnswer =
   | { readonly type: 'fault'; readonly fault: FileFault }
   | { readonly type: 'failure'; readonly message: string };
 
-/** What the process says: first that it listens. */
+/** Message from the inspection process; the first one reports that it listens. */
 export type InspectionMessage = { readonly type: 'online' } | InspectionAnswer;

@@ -6,8 +6,8 @@ const MOST_WAITING = 64;
 type InTurn = <T>(owner: string, work: () => Promise<T>) => Promise<T>;
 
 /**
- * Runs at most `atOnce` works at a time and one of each owner, whose works come in their order. Owners take turns, so that one
- * with many works, or slow ones, delays the others by one work at most.
+ * Runs at most `atOnce` works at a time and one of each owner, whose works come in their order. Owners take turns, so
+ * that one with many works, or slow ones, delays the others by one work at most.
  *
  * The returned function throws AppError 429 `too_many_inspections` where too many works of the owner wait.
  */

@@ -2,7 +2,7 @@ import { parseLabels } from '../../../platform/contract/labels.ts';
 import type { Sorting } from '../../../platform/contract/sorting.ts';
 import { Prisma } from '../../../platform/database/database.ts';
 
-/** Whose adapters are listed, and the labels that they must all have, as the query gives them. */
+/** Tenant whose adapters are listed, and the labels that they must all have, as the query gives them. */
 interface Labelled {
   readonly label?: readonly string[] | undefined;
   /** The tenants to which the list is confined; more than one find nothing. */
@@ -11,8 +11,8 @@ interface Labelled {
 }
 
 /**
- * Joins that leave the adapters `a` that have all of the labels. The index has the adapters of each label in the order of a list, and
- * those of each tenant, so PostgreSQL begins with the rarest label.
+ * Joins that leave the adapters `a` that have all of the labels. The index has the adapters of each label in the order
+ * of a list, and those of each tenant, so PostgreSQL begins with the rarest label.
  */
 export function withLabels({ label = [], tenantIds, sorting }: Labelled): Prisma.Sql {
   const joins = parseLabels(label).map(({ key, value }, index) => {

@@ -26,12 +26,12 @@ interface RequestedUpdate {
 }
 
 /**
- * Changes the settings of an adapter that a request names, with one event and one audit entry for those that differ. Nothing is recorded
- * if none does.
+ * Changes the settings of an adapter that a request names, with one event and one audit entry for those that differ.
+ * Nothing is recorded if none does.
  *
  * @returns the owner of the adapter
  * @throws AppError 404, 409 `adapter_in_use` for another dataset or gate while a job has not ended, 422 `invalid_gate`,
- *   `metric_needs_answers`, `unknown_slice` or `base_model_version_not_found`
+ * `metric_needs_answers`, `unknown_slice` or `base_model_version_not_found`
  */
 export async function updateAdapter(
   tx: Transaction,

@@ -36,7 +36,7 @@ export interface RemoteAdapter {
 }
 
 interface Importer {
-  /** Who gets the adapter. */
+  /** Tenant that gets the adapter. */
   readonly tenant: TenantIdentity;
   readonly isOperator: boolean;
 }
@@ -53,8 +53,8 @@ export interface FoundAdapter {
 export type AdapterSources = ReturnType<typeof createAdapterSources>;
 
 /**
- * Finds and fetches adapters in hubs and buckets. Tenants name them, so what a tenant may read is decided here: places that
- * READAPT_ADAPTER_SOURCES allows, and of the hub with no token of the operator but READAPT_ADAPTER_HUB_TOKEN.
+ * Finds and fetches adapters in hubs and buckets. Tenants name them, so what a tenant may read is decided here: places
+ * that READAPT_ADAPTER_SOURCES allows, and of the hub with no token of the operator but READAPT_ADAPTER_HUB_TOKEN.
  */
 export function createAdapterSources({ config, logger }: { config: Config; logger: Logger }) {
   const { adapterSources: places, adapterFetchTimeoutMs: timeoutMs, uploadLimitBytes } = config;
@@ -80,8 +80,9 @@ export function createAdapterSources({ config, logger }: { config: Config; logge
     /**
      * Finds an adapter, and calls `work`, which may fetch it.
      *
-     * @throws AppError 413, 422 such as `source_not_allowed` or `invalid_adapter`, 429 `too_many_fetches`, 503 `source_unreachable`,
-     *   and what `work` throws
+     * @throws AppError 413, 422 such as `source_not_allowed` or `invalid_adapter`, 429 `too_many_fetches`, 503
+     * `source_unreachable`,
+     * and what `work` throws
      */
     async during<T>(
       { source, token, gone }: RemoteAdapter,

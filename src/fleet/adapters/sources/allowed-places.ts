@@ -8,8 +8,8 @@ export interface TenantIdentity {
 }
 
 /**
- * Whether one of the places that READAPT_ADAPTER_SOURCES names holds a source, for a tenant. Whole segments are compared, so the folder of
- * `acme` holds nothing of `acme-2`; a source has no segment that is empty or leads up.
+ * Whether one of the places that READAPT_ADAPTER_SOURCES names holds a source, for a tenant. Whole segments are
+ * compared, so the folder of `acme` holds nothing of `acme-2`; a source has no segment that is empty or leads up.
  */
 export function isAllowedPlace(source: ExternalSource, places: readonly string[], tenant: TenantIdentity): boolean {
   const wanted = segmentsOf(source);
@@ -27,7 +27,10 @@ function segmentsOf(source: ExternalSource): string[] {
   return ['s3:', '', source.bucket, ...source.prefix.split('/')];
 }
 
-/** Whether a source holds artifacts of the service, which are those of all tenants. @param artifacts `s3://bucket/prefix`, or null */
+/**
+ * Whether a source holds artifacts of the service, which are those of all tenants. @param artifacts
+ * `s3://bucket/prefix`, or null
+ */
 export function isOfArtifacts(source: ExternalSource, artifacts: string | null): boolean {
   if (source.kind !== 's3' || artifacts === null) return false;
   const { bucket, prefix } = parseS3Url(artifacts);

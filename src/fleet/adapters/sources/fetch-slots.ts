@@ -4,14 +4,14 @@ import { AppError } from '../../../platform/contract/errors.ts';
 const MOST_OF_ONE = 4;
 const MOST_OF_ALL = 16;
 
-/** How long somebody waits who is told that there are too many, in milliseconds. */
+/** Retry delay announced to clients when all slots are taken, in milliseconds. */
 const RETRY_MS = 2000;
 
 type InSlot = <T>(owner: string, work: () => Promise<T>) => Promise<T>;
 
 /**
- * Bounds how many fetches run at a time. A fetch takes a request of a few bytes and costs the service gigabytes, so what is too much is
- * refused at once and does not wait.
+ * Bounds how many fetches run at a time. A fetch takes a request of a few bytes and costs the service gigabytes, so
+ * what is too much is refused at once and does not wait.
  *
  * The returned function throws AppError 429 `too_many_fetches`.
  */

@@ -1,7 +1,7 @@
 import type { PinnedSource } from '../../../platform/base-sources/index.ts';
 import type { ImportedFrom } from './source.schemas.ts';
 
-/** What a version keeps of its source. That a token was given with it concerns nobody who reads it. */
+/** Source as stored with the version. It leaves out whether a token was given, which concerns no reader. */
 export function toImportedFrom(source: PinnedSource): ImportedFrom {
   if (source.kind === 'upload') throw new Error('an upload holds a base model, not an adapter');
   if (source.kind === 's3') {

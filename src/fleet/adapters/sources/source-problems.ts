@@ -3,10 +3,14 @@ import { sourceText, type RemoteSource, type SourceErrorCode } from '../../../pl
 import { ADAPTER_FETCH_TIMEOUT_VARIABLE, ADAPTER_SOURCES_VARIABLE } from '../../../platform/config/variables.ts';
 import { AppError, unprocessable } from '../../../platform/contract/errors.ts';
 
-/** What tenants may read of a fault. Its own words name addresses and settings of the service, and are for the operator. */
+/**
+ * Messages about faults for tenants. The fault's own message names addresses and settings of the service, and is for
+ * the operator.
+ */
 const REASONS: Readonly<Record<Exclude<SourceErrorCode, 'source_refused' | 'base_cache_too_small'>, string>> = {
   source_unauthorized:
-    'the service may not read it, or it does not exist: give a token of the hub that may read it as `source.token`, or ask the operator',
+    'the service may not read it, or it does not exist: give a token of the hub that may read it as ' +
+    '`source.token`, or ask the operator',
   source_unreachable: 'the hub or the bucket does not answer, or limits requests: send the request again later',
   source_not_found: 'it does not exist: check its name, its revision or its prefix',
   source_changed: 'it was changed while it was read: send the request again',
@@ -50,7 +54,7 @@ export function tooSlow({ source }: Pick<Asked, 'source'>, timeoutMs: number): A
   return new AppError({ code: 'source_unreachable', status: 503, message });
 }
 
-/** What ends a fetch whose client has gone. Nobody reads it. */
+/** Error that ends a fetch after the client disconnected. Nobody reads it. */
 export function clientGone({ source }: Pick<Asked, 'source'>): AppError {
   const message = `the client has gone before ${sourceText(source)} had arrived`;
   return new AppError({ code: 'upload_aborted', status: 400, message });

@@ -14,7 +14,10 @@ export const GivenAdapterSource = Type.Union([SourceText, GivenHub, GivenS3, Giv
     '(READAPT_ADAPTER_SOURCES).',
 });
 
-/** Where a version was imported from. One object for both kinds, because generated clients read a union that may be null in different ways. */
+/**
+ * Source that a version was imported from. One object for both kinds, because generated clients differ in how they read
+ * a nullable union.
+ */
 export const ImportedFrom = Type.Object(
   {
     kind: Type.Enum(['hub', 's3'] as const, {

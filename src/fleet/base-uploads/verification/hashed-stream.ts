@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
 
-/** Bytes that are hashed as they are read. Whoever reads only some of them leaves the rest to {@link HashedStream.sha256}. */
+/**
+ * Bytes that are hashed as they are read. Whoever reads only some of them leaves the rest to {@link
+ * HashedStream.sha256}.
+ */
 export class HashedStream {
   readonly #source: AsyncIterator<Uint8Array>;
   readonly #hash = createHash('sha256');
@@ -10,7 +13,7 @@ export class HashedStream {
     this.#source = chunks[Symbol.asyncIterator]();
   }
 
-  /** What was not read yet. A reader that stops early does not end the source. */
+  /** Rest of the stream that was not read yet. A reader that stops early does not end the source. */
   readonly rest: AsyncIterable<Uint8Array> = { [Symbol.asyncIterator]: () => ({ next: () => this.#next() }) };
 
   /** The next bytes; fewer only at the end. */

@@ -13,14 +13,15 @@ type ReadEntry = (name: string, size: number, bytes: AsyncIterable<Uint8Array>) 
 type FoundEntry = UploadedFile & { readonly folder: readonly string[] };
 
 /**
- * Finds the files of a model in a tar archive, where they are in one folder or at the top. What is in folders of that, and other files
- * such as a README.md, is left out, as it is when a model is fetched from a hub. Pickles beside them are found too: nobody fetches them,
- * and a model whose weights are pickles alone can be refused by their name.
+ * Finds the files of a model in a tar archive, where they are in one folder or at the top. What is in folders of that,
+ * and other files such as a README.md, is left out, as it is when a model is fetched from a hub. Pickles beside them
+ * are found too: nobody fetches them, and a model whose weights are pickles alone can be refused by their name.
  *
  * @param archive its name, for messages
  * @param most the largest number of files, in all folders together
- * @throws AppError 422 `invalid_archive` that names the entry: a link, a device, a path that leads out of the archive, or a file
- *   that is there twice; `source_refused` if there are more files
+ * @throws AppError 422 `invalid_archive` that names the entry: a link, a device, a path that leads out of the archive,
+ * or a file
+ * that is there twice; `source_refused` if there are more files
  */
 export async function readArchive(
   { archive, most }: { archive: string; most: number },

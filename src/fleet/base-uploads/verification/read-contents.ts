@@ -19,7 +19,7 @@ export interface AnnouncedFile {
   readonly sha256: string;
 }
 
-/** What has arrived is not what was announced, so it has to be sent again. */
+/** Content that differs from what was announced and has to be sent again. */
 export class WrongContentError extends Error {
   constructor(
     readonly file: string,

@@ -25,17 +25,17 @@ interface HeldUpload {
 export interface ClaimedUpload {
   readonly id: string;
   readonly partBytes: number;
-  /** How often its verification was begun, with this time. */
+  /** Number of verifications begun, including this one. */
   readonly attempts: number;
 }
 
-/** How far a file was read. */
+/** Progress of reading a file. */
 export interface FileProgress {
   readonly name: string;
   readonly bytes: number;
 }
 
-/** Why an upload is not complete. */
+/** Reason why an upload is not complete. */
 export interface UploadError {
   readonly code: string;
   readonly message: string;
@@ -44,12 +44,12 @@ export interface UploadError {
 /** A file with what it has, if it was verified before. */
 export type FileToVerify = AnnouncedFile & { readonly contents: readonly UploadedFile[] | null };
 
-/** What ends a verification. */
+/** Result of a verification. */
 export interface Outcome {
   readonly state: 'open' | 'complete' | 'failed';
   readonly error: UploadError | null;
   readonly event: Extract<NewEvent, { type: `base_model_upload.${string}` }>;
-  /** What has to be sent again: all parts of a file, or one of them. */
+  /** Parts to be sent again: all parts of a file, or one of them. */
   readonly forget?: { readonly file: string; readonly number?: number };
 }
 
@@ -71,8 +71,8 @@ export const verificationRepository = {
   },
 
   /**
-   * Says that the process is alive, and how far it is, but for a file that it has done with meanwhile. False if the lease is
-   * lost.
+   * Says that the process is alive, and how far it is, but for a file that it has done with meanwhile. False if the
+   * lease is lost.
    */
   renew: (db: Database, held: HeldUpload, progress: FileProgress | null): Promise<boolean> =>
     whileHeld(db, held, async (tx) => {

@@ -8,11 +8,11 @@ export interface UploadVerifierOptions extends VerifyOptions {
   readonly logger: Logger;
   /** Time between two looks for uploads that are to be verified, in milliseconds (default 1000). */
   readonly intervalMs?: number;
-  /** How long an upload is left to a process that does not say anything any more, in milliseconds (default 30,000). */
+  /** Time after which a process that sends no heartbeat loses its upload, in milliseconds (default 30,000). */
   readonly leaseMs?: number;
   /**
-   * Time until a verification that the store has interrupted is tried again, in milliseconds (default 10,000). With each time it gets
-   * longer, up to 30 times as long.
+   * Time until a verification that the store has interrupted is tried again, in milliseconds (default 10,000). With
+   * each time it gets longer, up to 30 times as long.
    */
   readonly retryMs?: number;
 }
@@ -23,8 +23,8 @@ const AT_ONCE = 1;
 const MOST_PAUSES = 30;
 
 /**
- * Verifies uploads of base models all of whose parts are there. Every API process has one; a lease of the row sees to it that one process
- * verifies an upload at a time, and that another one goes on with the next file if it dies.
+ * Verifies uploads of base models all of whose parts are there. Every API process has one; a lease of the row sees to
+ * it that one process verifies an upload at a time, and that another one goes on with the next file if it dies.
  */
 export function createUploadVerifier(options: UploadVerifierOptions): ClaimLoop {
   const { db, logger, leaseMs = 30_000, retryMs = 10_000, intervalMs } = options;

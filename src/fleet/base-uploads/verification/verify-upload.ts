@@ -177,7 +177,7 @@ function givenUp(id: string): Outcome {
   return { state: 'open', error, event };
 }
 
-/** What follows from an error. @throws the error if it says nothing about the files */
+/** Outcome that an error leads to. @throws the error if it says nothing about the files */
 function toOutcome(id: string, error: unknown): Outcome {
   const about = { tenantId: null, subjectId: id };
   if (error instanceof WrongContentError || error instanceof LostPartError) {

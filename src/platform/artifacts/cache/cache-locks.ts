@@ -8,14 +8,17 @@ import { joinOwners, ofDeadOwners } from '../scratch.ts';
 const POLL_MS = 200;
 const HELD = 'held';
 
-/** How often a process says that it still holds a lock or a mark, and after what silence it counts as dead, in milliseconds. */
+/**
+ * How often a process says that it still holds a lock or a mark, and after what silence it counts as dead, in
+ * milliseconds.
+ */
 const BEAT_MS = 5000;
 const SILENT_MS = 60_000;
 
 /**
- * What the processes that share a cache tell each other: who fetches or removes something of it, and who uses what. Locks and marks are files
- * that name their process. Those of a process of this machine that has died count no longer; those of other machines, and of containers
- * that were started anew, count until they have been silent for a minute.
+ * What the processes that share a cache tell each other: who fetches or removes something of it, and who uses what.
+ * Locks and marks are files that name their process. Those of a process of this machine that has died count no longer;
+ * those of other machines, and of containers that were started anew, count until they have been silent for a minute.
  */
 export class CacheLocks {
   readonly #root: string;
@@ -64,7 +67,7 @@ export class CacheLocks {
     };
   }
 
-  /** What living processes use. Marks of dead ones are removed. */
+  /** Entries that living processes use. Removes the marks of dead ones. */
   async held(): Promise<ReadonlySet<string>> {
     const folder = path.join(this.#root, HELD);
     await this.#owner();

@@ -7,10 +7,10 @@ import { placeOf } from '../manifest.ts';
 import { kindOfEntry, type Temporaries } from '../temporaries.ts';
 import { CacheLocks } from './cache-locks.ts';
 
-/** How often it is looked whether another process has fetched what this one waits for, in milliseconds. */
+/** Interval between checks whether another process has finished the awaited fetch, in milliseconds. */
 const LOOK_MS = 50;
 
-/** Where the bytes of an artifact come from. */
+/** Source of an artifact's bytes. */
 export interface Fetch {
   bytes(): Promise<number>;
   /** Writes the file or the folder to a path at which nothing is, and checks its digest. */
@@ -18,24 +18,26 @@ export interface Fetch {
 }
 
 /**
- * Copies of artifacts on this machine, for all its processes. A copy is fetched by one of them while the others wait, appears as a
- * whole, is read-only, and is removed when the room is needed for others and nobody holds it: what was used longest ago goes first.
+ * Copies of artifacts on this machine, for all its processes. A copy is fetched by one of them while the others wait,
+ * appears as a whole, is read-only, and is removed when the room is needed for others and nobody holds it: what was
+ * used longest ago goes first.
  */
 export interface LocalCache {
   /**
    * Returns the path of a copy, which is fetched if it is not there.
-   * @param options with `verify`, one that is there already is read, and fetched again if it is not what its digest says
+   * @param options with `verify`, one that is there already is read, and fetched again if it is not what its digest
+   * says
    */
   use(digest: string, fetch: Fetch, options?: { readonly verify?: boolean }): Promise<string>;
   /** Runs `work` with a cache whose copies stay until it has ended, also beyond the limit. */
   holding<T>(work: (held: Pick<LocalCache, 'use'>) => Promise<T>): Promise<T>;
 }
 
-// Below its root: `sha256/ab/cdef…` the copies; `used/<hex>` with the size of each, written again with each use; what cache-locks.ts keeps
-// of who fetches or removes a copy and who holds one; and what temporaries.ts keeps.
+// Below its root: `sha256/ab/cdef…` the copies; `used/<hex>` with the size of each, written again with each use; what
+// cache-locks.ts keeps of who fetches or removes a copy and who holds one; and what temporaries.ts keeps.
 //
-// Whoever uses a copy holds it first and looks for a lock afterwards. Whoever removes one locks it first and looks for holders
-// afterwards. So at least one of them sees the other.
+// Whoever uses a copy holds it first and looks for a lock afterwards. Whoever removes one locks it first and looks for
+// holders afterwards. So at least one of them sees the other.
 
 export async function createLocalCache({
   temporaries,

@@ -21,7 +21,9 @@ export type S3StoreConfig = Pick<
   | 'artifactCacheBytes'
 >;
 
-/** The store at `s3://bucket/prefix`. Its client needs no closing: it keeps nothing open once its requests have ended. */
+/**
+ * The store at `s3://bucket/prefix`. Its client needs no closing: it keeps nothing open once its requests have ended.
+ */
 export async function openS3Store(
   url: string,
   config: S3StoreConfig,

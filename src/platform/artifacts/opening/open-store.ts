@@ -51,8 +51,8 @@ interface Place {
 }
 
 /**
- * Opens the artifact store of the configuration. Nothing is created in its place if the database names artifacts and it has neither
- * the marker nor any of them: its file system is not mounted, or it is another folder or bucket.
+ * Opens the artifact store of the configuration. Nothing is created in its place if the database names artifacts and it
+ * has neither the marker nor any of them: its file system is not mounted, or it is another folder or bucket.
  *
  * @throws SetupError `artifact_store_away` that names the setting
  */

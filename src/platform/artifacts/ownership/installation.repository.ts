@@ -18,7 +18,7 @@ export const installationRepository = {
   },
 };
 
-/** What PostgreSQL has named its server; `unknown` where a managed service does not say. */
+/** System identifier of the PostgreSQL server; `unknown` where a managed service does not reveal it. */
 async function serverOf(db: Queryable): Promise<string> {
   try {
     const rows = await db.$queryRaw<{ server: string }[]>`

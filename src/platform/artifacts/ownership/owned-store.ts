@@ -2,12 +2,15 @@ import type { ArtifactStore } from '../artifact-store.ts';
 import { storageAway } from '../storage-errors.ts';
 import type { StoreOwnership } from './store-ownership.ts';
 
-/** How old the answer may be that a removal goes by: it happens in transactions, which ask anew before they begin and may last 30 s. */
+/**
+ * How old the answer may be that a removal goes by: it happens in transactions, which ask anew before they begin and
+ * may last 30 s.
+ */
 const REMOVAL_MS = 60_000;
 
 /**
- * The store as it may be used by its database: nothing is removed unless it belongs to it, and nothing is stored if it belongs to
- * another one.
+ * The store as it may be used by its database: nothing is removed unless it belongs to it, and nothing is stored if it
+ * belongs to another one.
  */
 export function ownedStore(store: ArtifactStore, ownership: StoreOwnership): ArtifactStore {
   const refuse = async (isChange: 'removal' | 'put'): Promise<void> => {

@@ -30,11 +30,13 @@ interface Answer {
 }
 
 /**
- * Compares the mark of a store with the database. A store without a mark is taken if it is empty, or if the database names at least half
- * of what is looked at in it: a wrong database may name a few things that it has stored there by mistake.
+ * Compares the mark of a store with the database. A store without a mark is taken if it is empty, or if the database
+ * names at least half of what is looked at in it: a wrong database may name a few things that it has stored there by
+ * mistake.
  */
 export function createOwnership(options: OwnershipOptions): StoreOwnership {
-  // An answer is kept while the next one is awaited: who asks within a transaction may hold the connection that the next one needs.
+  // An answer is kept while the next one is awaited: who asks within a transaction may hold the connection that the
+  // next one needs.
   let known: Answer | null = null;
   let asked: Promise<Answer> | null = null;
   const ask = (): Promise<Answer> => {

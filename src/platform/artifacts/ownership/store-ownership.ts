@@ -1,6 +1,6 @@
-/** Why nothing is removed from a store. */
+/** Reason why nothing is removed from a store. */
 export interface OwnershipProblem {
-  /** What is wrong and which settings to look at, for everybody: it has no values of settings. */
+  /** Problem and the settings to look at, readable by everybody: it contains no values of settings. */
   readonly message: string;
   /** Whether nothing is stored either, because the store's own database would remove it. */
   readonly isForeign: boolean;
@@ -9,8 +9,9 @@ export interface OwnershipProblem {
 /** Whether a store belongs to the database that names its artifacts. */
 export interface StoreOwnership {
   /**
-   * Null if it does. An answer that is not older than this is given again, by default for ten seconds. A new one needs a connection to the
-   * database, so in a transaction, which may hold the only one, ask for an older one, and ask anew before it begins.
+   * Null if it does. An answer that is not older than this is given again, by default for ten seconds. A new one needs
+   * a connection to the database, so in a transaction, which may hold the only one, ask for an older one, and ask anew
+   * before it begins.
    */
   problem(atMostMs?: number): Promise<OwnershipProblem | null>;
   /** Makes it belong to this database, whatever its mark says. */

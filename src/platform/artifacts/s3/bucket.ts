@@ -76,7 +76,10 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
     await put(key, await readWhole(file), { metadata, sha256: file.sha256 });
   }
 
-  /** Reads an object, or a part from a byte up to another one. @throws AppError `storage_away`; the SDK's error if it is missing */
+  /**
+   * Reads an object, or a part from a byte up to another one. @throws AppError `storage_away`; the SDK's error if it is
+   * missing
+   */
   async function* read(key: string, from = 0, to = Infinity): AsyncGenerator<Uint8Array> {
     let position = from;
     for (let left = READS; position < to || position === 0; left--) {
@@ -93,7 +96,8 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
         }
         return;
       } catch (error) {
-        // Only a connection that has brought something is worth another one; the SDK has tried the first one several times.
+        // Only a connection that has brought something is worth another one; the SDK has tried the first one several
+        // times.
         if (left <= 1 || position === before) throw toS3Error(error);
       }
     }
@@ -124,7 +128,9 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
     }
   }
 
-  /** Aborts the uploads in parts to keys that begin with `start` and that were begun before a time. @returns how many */
+  /**
+   * Aborts the uploads in parts to keys that begin with `start` and that were begun before a time. @returns how many
+   */
   async function abortUploads(start: string, before: Date): Promise<number> {
     let count = 0;
     let page: { KeyMarker?: string; UploadIdMarker?: string } | null = {};

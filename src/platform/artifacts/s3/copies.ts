@@ -9,8 +9,8 @@ import {
 } from '@aws-sdk/client-s3';
 
 /**
- * Larger objects are copied in parts of this size. S3 copies 5 GiB at once at most, and a service should answer before the connection counts
- * as silent.
+ * Larger objects are copied in parts of this size. S3 copies 5 GiB at once at most, and a service should answer before
+ * the connection counts as silent.
  */
 export const SINGLE_COPY_BYTES = 2 ** 30;
 
@@ -23,8 +23,8 @@ interface LargeObject {
 }
 
 /**
- * Copies an object within the service, part by part. It is there when all parts are. What a copy leaves that fails is removed; what
- * a process leaves that dies stays until the upload is aborted.
+ * Copies an object within the service, part by part. It is there when all parts are. What a copy leaves that fails is
+ * removed; what a process leaves that dies stays until the upload is aborted.
  *
  * @param params where it goes, with everything that the new object is to have: its metadata are not copied
  */

@@ -18,8 +18,8 @@ export const SINGLE_PUT_BYTES = 16 * 2 ** 20;
 const MOST_PARTS = 9_000;
 
 /**
- * Sends a file in parts, of which two are in memory at a time. The object is there when all of it has arrived. If the upload fails, its
- * parts are removed; those of a process that dies stay until the collector aborts the upload.
+ * Sends a file in parts, of which two are in memory at a time. The object is there when all of it has arrived. If the
+ * upload fails, its parts are removed; those of a process that dies stay until the collector aborts the upload.
  *
  * @throws Error if the file has not the content that is known of it; nothing is stored then
  */

@@ -10,7 +10,8 @@ interface Put {
 }
 
 /**
- * Removes what puts have left that ended before they were complete: uploads and copies in parts, and files of folders that no manifest names.
+ * Removes what puts have left that ended before they were complete: uploads and copies in parts, and files of folders
+ * that no manifest names.
  * @returns how many
  */
 export async function removeLeftovers(bucket: Bucket, before: Date): Promise<number> {

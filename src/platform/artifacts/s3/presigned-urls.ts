@@ -11,8 +11,8 @@ export type Presign = (key: string, as: ServedAs) => Promise<PresignedUrl>;
 const SIGNING = { requestChecksumCalculation: 'WHEN_REQUIRED', responseChecksumValidation: 'WHEN_REQUIRED' } as const;
 
 /**
- * Makes a client that signs for the address at which readers reach the bucket. That address says nothing of the bucket's region, which is that
- * of `client`, by which the service itself reaches it.
+ * Makes a client that signs for the address at which readers reach the bucket. That address says nothing of the
+ * bucket's region, which is that of `client`, by which the service itself reaches it.
  */
 export function createSigner(
   settings: S3Settings & { readonly s3PublicEndpoint: string | null },
@@ -23,8 +23,8 @@ export function createSigner(
 }
 
 /**
- * Makes presigned URLs, which give one object to whoever knows them. They work for `seconds`, or for as long as the credentials that have signed
- * them, which those of a role do not outlive.
+ * Makes presigned URLs, which give one object to whoever knows them. They work for `seconds`, or for as long as the
+ * credentials that have signed them, which those of a role do not outlive.
  *
  * @param client a client of the address at which readers reach the bucket, which is signed too
  */

@@ -19,9 +19,9 @@ const CONNECTION_MS = 5_000;
 const SILENT_MS = 60_000;
 
 /**
- * Makes a client of S3 or of a compatible service. The SDK takes credentials, the region and the use of checksums from where it
- * always does: the variables and files of AWS (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_REGION, AWS_REQUEST_CHECKSUM_CALCULATION …),
- * the role of a pod or the role of a machine. The caller destroys it.
+ * Makes a client of S3 or of a compatible service. The SDK takes credentials, the region and the use of checksums from
+ * where it always does: the variables and files of AWS (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_REGION,
+ * AWS_REQUEST_CHECKSUM_CALCULATION …), the role of a pod or the role of a machine. The caller destroys it.
  *
  * @param given what stands instead of these, for example credentials of one source
  */
@@ -36,7 +36,8 @@ export function createS3Client({ s3Endpoint, s3PathStyle }: S3Settings, given: S
 }
 
 /**
- * Whether an answer begins with the byte that was asked for. A service or a proxy that ignores ranges sends the whole object.
+ * Whether an answer begins with the byte that was asked for. A service or a proxy that ignores ranges sends the whole
+ * object.
  * @param contentRange as the answer has it, such as `bytes 100-199/200`
  */
 export function startsAt(from: number, contentRange: string | undefined): boolean {

@@ -2,15 +2,18 @@ import { S3_ENCRYPTION_VARIABLE } from '../../config/variables.ts';
 import { AppError } from '../../contract/errors.ts';
 import { storageAway, storageFull } from '../storage-errors.ts';
 
-/** What services say where they have no room: MinIO, Ceph, SeaweedFS and others each in their own words. */
+/** Error text of a full store: MinIO, Ceph, SeaweedFS and others each have their own words. */
 const FULL = /full|quota|insufficientstorage/i;
-/** What they say where something other than this object is wrong: the bucket, the credentials, the region. */
+/** Statuses for faults beyond this object: the bucket, the credentials, the region. */
 const REFUSALS = new Set([301, 307, 401, 403]);
 const REFUSED_NAMES =
   /^(NoSuchBucket|CredentialsProviderError|AuthorizationHeaderMalformed|InvalidAccessKeyId|SignatureDoesNotMatch)$/;
-/** What services say of encryption: `KMS.NotFoundException`, a missing `kms:GenerateDataKey`, `InvalidEncryptionAlgorithmError` and others. */
+/**
+ * Error text about encryption: `KMS.NotFoundException`, a missing `kms:GenerateDataKey`,
+ * `InvalidEncryptionAlgorithmError` and others.
+ */
 const ENCRYPTION = /\bkms\b|kms[.:]|encrypt/i;
-/** What says that it would take the same request later. */
+/** Statuses after which the same request may succeed later. */
 const BUSY = new Set([408, 429]);
 
 export function statusOf(error: unknown): number | undefined {
@@ -30,8 +33,9 @@ export const isLostRace = (error: unknown): boolean => [409, 412].includes(statu
 export const isUnknownCondition = (error: unknown): boolean => statusOf(error) === 501;
 
 /**
- * Turns an error of the SDK into an AppError: 507 where the service has no room, 503 `storage_away` where it does not answer, does
- * not let this process in, or cannot encrypt as it should. Others, such as a request that it finds wrong, are returned unchanged.
+ * Turns an error of the SDK into an AppError: 507 where the service has no room, 503 `storage_away` where it does not
+ * answer, does not let this process in, or cannot encrypt as it should. Others, such as a request that it finds wrong,
+ * are returned unchanged.
  */
 export function toS3Error(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof AppError) return error;

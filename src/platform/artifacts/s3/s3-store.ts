@@ -109,8 +109,8 @@ async function putFolder(bucket: Bucket, folder: string, kind: ArtifactKind): Pr
     await bucket.remove(keys).catch(() => undefined);
     throw error;
   }
-  // It comes last and names the files, so that a folder is there as a whole or not at all. Where it fails it may have arrived all the
-  // same, so the files stay: the collector removes them if no manifest names them.
+  // It comes last and names the files, so that a folder is there as a whole or not at all. Where it fails it may have
+  // arrived all the same, so the files stay: the collector removes them if no manifest names them.
   const metadata = { entry: 'folder', put, bytes: String(stored.bytes) };
   const isFirst = await bucket.put(artifactKey(digest), Buffer.from(manifestText(entries)), {
     metadata,
@@ -138,7 +138,10 @@ interface Found {
   readonly files: readonly (ManifestEntry & { readonly key: string })[];
 }
 
-/** @throws AppError `artifact_missing`; `artifact_corrupt` if the manifest is not what it was; Error if it is of another kind */
+/**
+ * @throws AppError `artifact_missing`; `artifact_corrupt` if the manifest is not what it was; Error if it is of another
+ * kind
+ */
 async function found(bucket: Bucket, digest: string, expected?: EntryKind): Promise<Found> {
   const key = artifactKey(digest);
   const head = await bucket.head(key);

@@ -23,19 +23,22 @@ export interface TarEntry {
   /** For example `File`, `OldFile`, `Directory` or `SymbolicLink`. */
   readonly type: string;
   readonly size: number;
-  /** Where the content begins in the archive, in bytes. */
+  /** Offset of the content in the archive, in bytes. */
   readonly offset: number;
   /** The content. What is left unread when the next entry is asked for is skipped. */
   readonly bytes: AsyncIterable<Uint8Array>;
 }
 
-/** Records that are a size but no plain number, or a path that goes on after a NUL: some programs read on, and others do not. */
+/**
+ * Records that are a size but no plain number, or a path that goes on after a NUL: some programs read on, and others do
+ * not.
+ */
 const AMBIGUOUS = /^\d+ (?:size=(?!\d+$)|path=.*\0)/m;
 
 /** Records of a sparse file in the formats of GNU tar. */
 const SPARSE = /^\d+ GNU\.sparse\./m;
 
-/** What extended headers say of the next entry. */
+/** Fields of the next entry that extended headers set. */
 interface Extended {
   readonly path?: string | undefined;
   readonly size?: number | undefined;
@@ -46,8 +49,8 @@ interface Extended {
  * bytes take. The blocks are decoded by the package `tar`; its own parser is not used, because it inflates what begins
  * like a gzip and collects what follows the end of the archive.
  *
- * The archive ends with a block of zeros. Only zeros may follow, at most 1 MiB. It may have 64 headers, unless more are allowed,
- * extended ones of 64 KiB, and paths of 1,024 characters.
+ * The archive ends with a block of zeros. Only zeros may follow, at most 1 MiB. It may have 64 headers, unless more are
+ * allowed, extended ones of 64 KiB, and paths of 1,024 characters.
  *
  * @throws AppError 422 `invalid_archive`
  */
@@ -134,7 +137,8 @@ function describe(header: Header & { size: number }, extended: Extended) {
     const message = `archive entry ${JSON.stringify(`${path.slice(0, 100)}…`)} has a path of ${path.length} characters`;
     throw unprocessable('invalid_archive', `${message}, expected at most ${MAX_PATH_CHARACTERS}`);
   }
-  // A plain header has no room for such a size. Programs write zero there or the largest number, which no other content has.
+  // A plain header has no room for such a size. Programs write zero there or the largest number, which no other content
+  // has.
   if (extended.size !== undefined && extended.size >= MAX_OCTAL_SIZE && (size === 0 || size === MAX_OCTAL_SIZE - 1)) {
     return { path, type, size: extended.size };
   }

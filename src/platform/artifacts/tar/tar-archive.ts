@@ -31,9 +31,9 @@ export interface ReadableFile {
 type Piece = { readonly length: number } & ({ readonly content: Buffer } | { readonly file: ReadableFile });
 
 /**
- * A tar archive of a folder's files, which is made while it is read. Files are sorted by name, and the archive holds no owners, times or
- * modes of this machine, so equal folders give equal archives, byte for byte: whoever has a part of one can get the rest later, also
- * from another process.
+ * A tar archive of a folder's files, which is made while it is read. Files are sorted by name, and the archive holds no
+ * owners, times or modes of this machine, so equal folders give equal archives, byte for byte: whoever has a part of
+ * one can get the rest later, also from another process.
  *
  * @param prefix folder in which the files are within the archive; empty for none
  * @throws Error if a path is too long for the header of an archive
@@ -48,7 +48,7 @@ export async function tarOf(folder: string, prefix: string): Promise<TarArchive>
   return tarOfFiles(files, prefix);
 }
 
-/** The same of files that are anywhere, sorted by their paths. */
+/** Tar archive of files from any folders, sorted by their paths. */
 export function tarOfFiles(files: readonly ReadableFile[], prefix: string): TarArchive {
   const pieces: Piece[] = [];
   for (const file of files) {

@@ -10,8 +10,8 @@ export interface TarFile {
 }
 
 /**
- * Writes a tar archive while its files are read, in the memory that one chunk takes. Paths may have 255 characters, of which no
- * part has more than 100.
+ * Writes a tar archive while its files are read, in the memory that one chunk takes. Paths may have 255 characters, of
+ * which no part has more than 100.
  * @throws Error if a file has another size than it says, so that the archive would be broken
  */
 export async function* writeTar(files: AsyncIterable<TarFile>): AsyncGenerator<Uint8Array> {

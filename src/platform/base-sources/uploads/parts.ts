@@ -7,7 +7,7 @@ export interface UploadedFile {
   readonly size: number;
   /** Hexadecimal. */
   readonly sha256: string;
-  /** Where it begins in the file that was sent, in bytes. */
+  /** Offset in the uploaded file, in bytes. */
   readonly offset: number;
 }
 

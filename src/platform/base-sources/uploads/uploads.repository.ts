@@ -2,7 +2,7 @@ import type { Queryable } from '../../database/database.ts';
 import type { SentFile, UploadedFile } from './parts.ts';
 
 export const uploadsRepository = {
-  /** What a complete upload has; null for one that is not, or that does not exist. */
+  /** Files of a complete upload; null for one that is not complete or does not exist. */
   async contents(db: Queryable, id: string): Promise<UploadedFile[] | null> {
     const found = await db.baseModelUpload.findUnique({
       where: { id, state: 'complete' },

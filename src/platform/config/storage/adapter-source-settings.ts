@@ -1,7 +1,7 @@
 import Type from 'typebox';
 import { ADAPTER_FETCH_TIMEOUT_VARIABLE, ADAPTER_HUB_TOKEN_VARIABLE, ADAPTER_SOURCES_VARIABLE } from '../variables.ts';
 
-/** What stands for the tenant that imports, in a place of {@link ADAPTER_SOURCES_VARIABLE}: its name, or its identifier. */
+/** Placeholder in {@link ADAPTER_SOURCES_VARIABLE} for the name or identifier of the importing tenant. */
 export const TENANT_NAME_SEGMENT = '{tenant}';
 export const TENANT_ID_SEGMENT = '{tenant_id}';
 
@@ -17,7 +17,7 @@ export const ADAPTER_SOURCE_SCHEMA = {
   adapterSources: Type.Array(Type.String({ pattern: PLACE_PATTERN }), { maxItems: 100 }),
   /** Token of the hub for tenants who give none; null asks it anonymously. */
   adapterHubToken: Type.Union([Type.String({ pattern: '^[\\x21-\\x7e]+$' }), Type.Null()]),
-  /** How long the fetch of an adapter may take, in milliseconds. */
+  /** Time limit for fetching an adapter, in milliseconds. */
   adapterFetchTimeoutMs: Type.Integer({ minimum: 100, maximum: 3_600_000 }),
 };
 
@@ -47,7 +47,10 @@ export const ADAPTER_SOURCE_SETTINGS = {
   },
 };
 
-/** @returns the places without slashes at their ends; the text unchanged, which the schema refuses, if they cannot stand beside each other */
+/**
+ * @returns the places without slashes at their ends; the text unchanged, which the schema refuses, if they cannot stand
+ * beside each other
+ */
 function parsePlaces(text: string): unknown {
   const places = text.split(',').map((part) => part.trim().replace(/(?<=[^/:])\/+$/, ''));
   const split = places.map((place) => place.split('/'));
@@ -58,8 +61,9 @@ function parsePlaces(text: string): unknown {
 const isTenant = (segment: string): boolean => segment === TENANT_NAME_SEGMENT || segment === TENANT_ID_SEGMENT;
 
 /**
- * Whether somebody who may read one place can read the folder of another tenant in the other place, by the name of either: with
- * `s3://b/{tenant}` and `s3://b/archive/{tenant}`, the tenant `archive` would read what all others have there.
+ * Whether somebody who may read one place can read the folder of another tenant in the other place, by the name of
+ * either: with `s3://b/{tenant}` and `s3://b/archive/{tenant}`, the tenant `archive` would read what all others have
+ * there.
  */
 function leadsInto(place: readonly string[], other: readonly string[]): boolean {
   if (place.length > other.length) return false;

@@ -13,7 +13,7 @@ import {
   HUB_URL_VARIABLE,
 } from '../variables.ts';
 
-/** Where base models and adapters are fetched from, and where workers keep base models. */
+/** Settings of the sources of base models and adapters, and of the folder where workers keep base models. */
 export const BASE_SCHEMA = {
   /** Address of the Hugging Face hub or of a mirror. It stands in errors and events, so it has no password. */
   hubUrl: Type.String({ pattern: '^https?://[^/?#@]+(/[^?#]*)?$' }),
@@ -25,7 +25,10 @@ export const BASE_SCHEMA = {
   baseCacheBytes: Type.Integer({ minimum: 2 ** 20 }),
   /** Files of a base model that are fetched at a time. */
   baseFetchStreams: Type.Integer({ minimum: 1, maximum: 32 }),
-  /** Largest upload of a base model, in bytes. The size of its parts, of which there are at most 10,000, is an INTEGER in the database. */
+  /**
+   * Largest upload of a base model, in bytes. The size of its parts, of which there are at most 10,000, is an INTEGER
+   * in the database.
+   */
   baseUploadBytes: Type.Integer({ minimum: 1, maximum: 2 ** 43 }),
   /** Smallest size of the parts of an upload but the last one of each file, in bytes. */
   baseUploadPartBytes: Type.Integer({ minimum: 1024, maximum: 2 ** 30 }),

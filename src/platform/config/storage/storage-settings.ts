@@ -15,7 +15,7 @@ export const S3_PATTERN = "^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.
 /** `AES256` (keys of the service), or `aws:kms` with the bucket's key or the one that follows the second colon. */
 const ENCRYPTION_PATTERN = '^(AES256|aws:kms(:[A-Za-z0-9:/_-]{1,2048})?)$';
 
-/** Where artifacts are kept: settings of the API and of workers. */
+/** Settings of the artifact store, for the API and for workers. */
 export const STORAGE_SCHEMA = {
   /** `s3://bucket/prefix` of the artifact store; null keeps it in the data folder. */
   artifacts: Type.Union([Type.String({ pattern: S3_PATTERN }), Type.Null()]),
@@ -23,11 +23,14 @@ export const STORAGE_SCHEMA = {
   s3Endpoint: Type.Union([Type.String({ pattern: '^https?://.+' }), Type.Null()]),
   /** Whether the bucket is named in the path of a request and not in the host; null: where `s3Endpoint` is set. */
   s3PathStyle: Type.Union([Type.Boolean(), Type.Null()]),
-  /** How the service encrypts what is stored; null leaves it to the bucket. */
+  /** Server-side encryption of stored objects; null leaves it to the bucket. */
   s3Encryption: Type.Union([Type.String({ pattern: ENCRYPTION_PATTERN }), Type.Null()]),
   /** Address at which those who download reach the bucket, if it is another one than `s3Endpoint`. */
   s3PublicEndpoint: Type.Union([Type.String({ pattern: '^https?://[^?#@]+$' }), Type.Null()]),
-  /** How long a presigned URL of a file in the bucket works, in seconds; null makes none, so that the API sends the files. */
+  /**
+   * Lifetime of a presigned URL of a file in the bucket, in seconds; null makes no URLs, so that the API sends the
+   * files.
+   */
   s3PresignSeconds: Type.Union([Type.Integer({ minimum: 1, maximum: 604_800 }), Type.Null()]),
   /** Absolute path of the folder of local copies of artifacts; null puts it into the data folder. */
   artifactCacheDir: Type.Union([Type.String({ minLength: 1 }), Type.Null()]),

@@ -13,9 +13,9 @@ const CONFINED = new WeakMap<Database, Database>();
 type Operations = Record<string, (...given: unknown[]) => Promise<unknown>>;
 
 /**
- * The database as one tenant may see it. Everything runs in a transaction that takes the tenants' role and names the tenant
- * first, so that PostgreSQL hides all other rows, whatever the statement says. Both settings end with the transaction: nothing
- * of them stays on a connection that goes back to the pool.
+ * The database as one tenant may see it. Everything runs in a transaction that takes the tenants' role and names the
+ * tenant first, so that PostgreSQL hides all other rows, whatever the statement says. Both settings end with the
+ * transaction: nothing of them stays on a connection that goes back to the pool.
  */
 export function confineTo(db: Database, tenantId: string): Database {
   const confinement = Prisma.sql`
@@ -47,8 +47,8 @@ export function confineTo(db: Database, tenantId: string): Database {
 }
 
 /**
- * The database without the confinement to a tenant, for what a tenant's request sets off but depends on rows of all tenants. Say
- * at each call why it is needed.
+ * The database without the confinement to a tenant, for what a tenant's request sets off but depends on rows of all
+ * tenants. Say at each call why it is needed.
  */
 export function unconfined<T extends Queryable>(db: T): T {
   return (CONFINED.get(db as Database) as T | undefined) ?? db;

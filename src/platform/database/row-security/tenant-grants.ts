@@ -2,7 +2,7 @@ type Privilege = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE';
 /** Null stands for all columns. */
 type Grants = Readonly<Partial<Record<Privilege, readonly string[] | null>>>;
 
-/** What workers measure and keep is only read. */
+/** Read-only access, for tables that workers write. */
 const READ: Grants = { SELECT: null };
 const NOTHING: Grants = {};
 
@@ -11,7 +11,7 @@ const AUDIT_ENTRY = [
   ...['id', 'tenant_id', 'actor', 'key_id', 'operation', 'subject_id', 'before', 'after', 'request_id'],
 ];
 const ADAPTER_SETTINGS = ['dataset_id', 'gate', 'labels', 'pinned_base_model_version_id', 'approval'];
-/** What a cancellation changes. */
+/** Columns that a cancellation changes. */
 const CANCELLED_JOB = [
   ...[
     'state',
@@ -48,10 +48,10 @@ const ENDPOINT = [
 const ANSWER = ['request_hash', 'body_bytes', 'status_code', 'response', 'created_at'];
 
 /**
- * What requests of tenants need of each table, and nothing more: a statement that does what it should not fails. Rows of other
- * tenants are hidden beside that. A key that cannot be changed, because the policy of the table binds it to the tenant, stands where
- * rows are only locked, for which PostgreSQL wants the right to update some column. Places in the order of commits (`seq`) are never
- * given by a request, because one that is ahead would be in the way of others.
+ * What requests of tenants need of each table, and nothing more: a statement that does what it should not fails. Rows
+ * of other tenants are hidden beside that. A key that cannot be changed, because the policy of the table binds it to
+ * the tenant, stands where rows are only locked, for which PostgreSQL wants the right to update some column. Places in
+ * the order of commits (`seq`) are never given by a request, because one that is ahead would be in the way of others.
  */
 export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   _prisma_migrations: NOTHING,
@@ -133,8 +133,8 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
 const OBJECTS = `c.relnamespace = current_schema()::regnamespace`;
 
 /**
- * Rows (oid, privilege, column) of what the role needs; the column is empty for a whole table or sequence. Columns that a database
- * does not have yet are left out.
+ * Rows (oid, privilege, column) of what the role needs; the column is empty for a whole table or sequence. Columns that
+ * a database does not have yet are left out.
  */
 function needed(): string {
   const rows = Object.entries(TENANT_GRANTS).flatMap(([table, grants]) =>

@@ -1,7 +1,7 @@
 /**
- * The watchdog of an embedded PostgreSQL. It waits until the process that started it is gone, and then stops the server,
- * unless other processes use it, and removes the data folder if that was temporary. Its orders come as JSON in its first
- * argument.
+ * The watchdog of an embedded PostgreSQL. It waits until the process that started it is gone, and then stops the
+ * server, unless other processes use it, and removes the data folder if that was temporary. Its orders come as JSON in
+ * its first argument.
  */
 import { appendFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';

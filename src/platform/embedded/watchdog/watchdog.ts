@@ -5,7 +5,7 @@ import { processIdentity } from '../processes.ts';
 
 const RESTART_MS = 1000;
 
-/** What the watchdog's process is told, as JSON in its first argument. */
+/** Orders for the watchdog process, passed as JSON in its first argument. */
 export interface WatchdogOrders {
   /** The process that it watches over. */
   owner: { pid: number; identity: string };
