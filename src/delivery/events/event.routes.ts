@@ -9,7 +9,10 @@ import { createEventService } from './event.service.ts';
 
 const operation = operationsOf('Events');
 
-/** The schema describes what this version records; events of others are written as they are, with whatever they have. */
+/**
+ * Skips serialization by schema: it describes only events of this version, and events of other versions are sent as
+ * they were recorded.
+ */
 const serializerCompiler = () => (answer: unknown) => JSON.stringify(answer);
 
 const common = { onRequest: requireScope('tenant:read'), config: { problems: [410] }, serializerCompiler };

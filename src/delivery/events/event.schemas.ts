@@ -17,7 +17,7 @@ const Common = {
 /** An event of one type. */
 type EventOf<T extends EventType> = Static<Type.TObject<typeof Common>> & {
   type: T;
-  /** What the event is about. */
+  /** Identifier of the object that the event is about. */
   subject_id: string;
   data: EventData<T>;
 };
@@ -29,7 +29,7 @@ export const EventTypeName = Type.Enum(EVENT_TYPES, {
   description: 'What has happened. Later versions add types.',
 });
 
-/** `job.not_ready` is a `JobNotReadyEvent`. */
+/** Schema title of an event type: `JobNotReadyEvent` for `job.not_ready`. */
 export function titleOf(type: EventType): string {
   return `${pascalCase(type)}Event`;
 }
@@ -63,7 +63,7 @@ export function eventSchema(type: EventType) {
   );
 }
 
-/** The events whose types this version knows, which `type` tells apart. */
+/** Union of the event types known to this version, discriminated by `type`. */
 const KnownEvent = Type.Unsafe<Event>({
   title: 'KnownEvent',
   description: 'An event of a type that this version of the document describes.',
@@ -88,8 +88,8 @@ const UnknownEvent = Type.Object(
 );
 
 /**
- * What clients are generated from. The type that takes everything comes last, because clients try the others first, and events that a
- * newer version has recorded can be read by it. Answers are not written by this schema: they are served as they were recorded.
+ * Schema from which clients are generated. The open type comes last, because clients try the others first; it lets them
+ * read events of a newer version. Answers are not serialized by this schema: events are served as they were recorded.
  */
 const Event = Type.Unsafe<Event>({
   title: 'Event',
@@ -105,7 +105,7 @@ const After = Type.String({
     'events after it were pruned, the answer is 410.',
 });
 
-/** What a list of the events of one subject takes. */
+/** Query parameters of a list of the events of one subject. */
 export const EventPageQuery = Type.Object(
   {
     after: Type.Optional(After),

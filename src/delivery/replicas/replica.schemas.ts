@@ -7,7 +7,7 @@ import { ENGINES } from './engines/create-engine.ts';
 
 const DEFAULT_UNLOAD_AFTER_MS = 600_000;
 const DEFAULT_MAX_ADAPTERS = 1000;
-/** More than engines hold, and a list of it can still be read. */
+/** Largest number of adapters of a replica: more than engines hold, and its list can still be read. */
 const MOST_ADAPTERS = 20_000;
 
 const Engine = Type.Enum(ENGINES, {
@@ -178,7 +178,7 @@ export const ListReplicaAdapters = Type.Object(
 );
 export type ListReplicaAdapters = Static<typeof ListReplicaAdapters>;
 
-/** What a replica has that is added without it. */
+/** Defaults of a new replica. */
 export const REPLICA_DEFAULTS = {
   maxAdapters: DEFAULT_MAX_ADAPTERS,
   aliases: true,

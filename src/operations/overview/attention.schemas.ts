@@ -3,9 +3,9 @@ import { Id, Nullable, Timestamp } from '../../platform/contract/schemas.ts';
 
 /** Largest number of entries of one kind. */
 export const MOST_OF_A_KIND = 100;
-/** Days before its end from which on a base model version is listed. */
+/** Number of days before its retirement from which a base model version is listed. */
 export const RETIRES_WITHIN_DAYS = 30;
-/** For how many days a failed rollout is listed. */
+/** Number of days for which a failed rollout is listed. */
 export const FAILED_WITHIN_DAYS = 7;
 
 export const ATTENTION_KINDS = [

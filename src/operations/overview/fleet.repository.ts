@@ -21,7 +21,10 @@ export interface AdaptersRow {
   readonly unserved: number;
 }
 
-/** Adapters `a` that the caller may see: of a base model, not deleted, of one tenant or of all that are not deleted. */
+/**
+ * Selects the adapters `a` of a base model that are visible to the caller: not deleted, of one tenant or of all
+ * existing tenants.
+ */
 function adaptersOf(baseModelId: string, tenantId: string | null): Prisma.Sql {
   const ofTenant = tenantId === null ? Prisma.empty : Prisma.sql`AND a.tenant_id = ${tenantId}`;
   return Prisma.sql`
@@ -30,7 +33,7 @@ function adaptersOf(baseModelId: string, tenantId: string | null): Prisma.Sql {
 }
 
 export const fleetRepository = {
-  /** A base model by its identifier, or else by its name. */
+  /** Finds a base model by its identifier, or else by its name. */
   async baseModel(db: Queryable, reference: string): Promise<BaseModelRow | null> {
     const [row] = await readRows<BaseModelRow>(
       db,
@@ -41,7 +44,7 @@ export const fleetRepository = {
     return row ?? null;
   },
 
-  /** How many adapters are on each version of the base model. Identifiers of versions sort by their creation. */
+  /** Counts the adapters on each version of the base model. Identifiers of versions sort by creation time. */
   shares: (db: Queryable, baseModelId: string, tenantId: string | null) =>
     readRows<VersionShareRow>(
       db,

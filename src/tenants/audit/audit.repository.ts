@@ -39,7 +39,7 @@ export interface AuditFilter {
 
 export function createAuditRepository(db: Database) {
   return {
-    /** Entries after a position and, if it is given, up to another one, in the order of commits. */
+    /** Lists the entries after a position, up to another one if given, in the order of commits. */
     after: (
       { transaction, sequence }: CommitPosition,
       filter: AuditFilter & { limit: number; upTo?: CommitPosition },
@@ -58,7 +58,7 @@ export function createAuditRepository(db: Database) {
         ORDER BY transaction_id, seq LIMIT ${filter.limit}`;
     },
 
-    /** The position of the last entry that can be read by now; null if there is none. */
+    /** Reads the position of the last entry that is readable by now; null if there is none. */
     async last(filter: AuditFilter, tx: Queryable = db): Promise<CommitPosition | null> {
       const [row] = await tx.$queryRaw<CommitPosition[]>`
         SELECT transaction_id AS transaction, seq AS sequence FROM audit_entries

@@ -17,8 +17,8 @@ interface DeletionDependencies {
 }
 
 /**
- * Deletes softly: what is deleted is gone for everybody at once, and the collector removes it later. Deleting something again
- * changes nothing, until it is collected. In all methods `scope` is the tenant to which the caller is confined, or null for the
+ * Soft deletion: a deleted resource disappears for all callers at once, and the collector removes its data later. Until
+ * then, deleting it again changes nothing. `scope` is the tenant to which the caller is confined, or null for the
  * operator.
  */
 export function createDeletionService({ db, producer }: DeletionDependencies) {
@@ -48,8 +48,9 @@ export function createDeletionService({ db, producer }: DeletionDependencies) {
         await recordEvent(tx, { tenantId, type: 'adapter.deleted', subjectId: id, data: { name } });
         await recordChange(tx, { tenantId, subjectId: id, before: { name }, after: null });
       });
-      // Only then, because a publication locks the job before the adapter. The collector repeats it. Whether these were the last
-      // jobs of their rollouts depends on those of all tenants.
+      // Jobs are cancelled after the commit, because a publication locks the job before the adapter. The collector
+      // repeats the cancellation. The connection is unconfined: whether these were the last jobs of their rollouts
+      // depends on the jobs of all tenants.
       await cancelJobsOf({ db: unconfined(db), producer }, { adapterId: id });
     },
 
@@ -80,7 +81,7 @@ export function createDeletionService({ db, producer }: DeletionDependencies) {
       }),
 
     /**
-     * Deletes a tenant with everything that it has, cancels its jobs, and refuses its keys from now on.
+     * Deletes a tenant with all its data, cancels its jobs, and refuses its keys from now on.
      * @throws AppError 404
      */
     async deleteTenant(id: string, recordChange: RecordChange = unrecorded): Promise<void> {
@@ -89,7 +90,7 @@ export function createDeletionService({ db, producer }: DeletionDependencies) {
         if (tenant === null) throw notFound('tenant', id);
         if (tenant.deleted_at !== null) return;
         await repository.markDeleted(tx, 'tenants', id);
-        // The operator's event stays when the tenant is collected, so it has nothing of the tenant but the identifier.
+        // The operator's event outlives the tenant, so it holds nothing of the tenant but the identifier.
         await recordEvent(tx, { tenantId: null, type: 'tenant.deleted', subjectId: id, data: {} });
         await recordChange(tx, { tenantId: null, subjectId: id, before: null, after: null });
       });

@@ -1,7 +1,7 @@
 import type { Database, Queryable, Transaction } from '../../platform/database/database.ts';
 import { newId } from '../../platform/contract/ids.ts';
 
-/** A reservation that was not renewed for this time is that of a dead process. */
+/** Lifetime of a reservation without renewal, in seconds. After that its process counts as dead. */
 const RESERVATION_S = 60;
 
 /** Bytes that uploads have reserved while they run. */

@@ -28,7 +28,7 @@ const JobChange = {
 };
 const job = (description: string) => describeEvent(description, JobChange, 'JobChangeData');
 
-/** Events of rollouts and jobs. Those of a job have its new state in their type. */
+/** Events of rollouts and jobs. The type of a job's event names its new state. */
 export const FLEET_EVENTS = {
   'rollout.accepted': describeEvent('A rollout was requested.', { base_model_version_id: Id('baseModelVersion') }),
   'rollout.planning': describeEvent('A paused rollout was resumed, which waits for its analysis.', { from }),

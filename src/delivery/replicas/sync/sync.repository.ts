@@ -11,7 +11,7 @@ import type { EngineKind } from '../engines/create-engine.ts';
 import { changesSince, type Selection, type Seen } from './desired.repository.ts';
 import type { DesiredAdapter, Plan, TrackedAdapter } from './plan.ts';
 
-/** A replica that this process works on until its lease expires. */
+/** A replica on which this process works until its lease expires. */
 export interface ClaimedReplica extends Selection {
   readonly id: string;
   readonly engine: EngineKind;
@@ -25,7 +25,7 @@ export interface ClaimedReplica extends Selection {
   readonly state: string;
   readonly failures: number;
   readonly listingDigest: string | null;
-  /** Whether versions have become current since the last look, or everything is to be compared again. */
+  /** Whether versions have changed since the last turn, or a full comparison is due. */
   readonly isStale: boolean;
 }
 
@@ -34,13 +34,13 @@ export interface Lease {
   readonly forMs: number;
 }
 
-/** Why a replica or an adapter is not as it should be. */
+/** Cause of the failure of a replica or an adapter. */
 export interface SyncError {
   readonly code: string;
   readonly message: string;
 }
 
-/** What a look has found, with the time until the next one. */
+/** Result of a turn, with the time until the next one. */
 export interface Outcome {
   readonly state: 'syncing' | 'in_sync' | 'failed';
   readonly error: SyncError | null;
@@ -68,14 +68,17 @@ const countsOf = (id: string): Prisma.Sql => Prisma.sql`
   failed = (SELECT count(*) FROM replica_adapters WHERE replica_id = ${id} AND state = 'failed')`;
 
 export const syncRepository = {
-  /** Replicas that are to be looked at and nobody works on, those first that have waited longest. One that does not answer only waits for its time. */
+  /**
+   * Lists due replicas without a lease, those first that have waited longest. A replica that does not answer is due
+   * only by its time.
+   */
   candidates: (db: Queryable, limit: number): Promise<{ id: string }[]> =>
     db.$queryRaw`
       SELECT r.id FROM replicas r
       WHERE ${IS_DUE}
       ORDER BY r.next_turn_at LIMIT ${limit}`,
 
-  /** Takes the lease of a replica; null if somebody else was faster, or has looked at it since. */
+  /** Takes the lease of a replica; null if another process was faster, or has completed a turn since. */
   async claim(db: Queryable, id: string, { owner, forMs }: Lease): Promise<ClaimedReplica | null> {
     const [row] = await db.$queryRaw<ClaimedReplica[]>`
       UPDATE replicas r SET lease_owner = ${owner}, lease_expires_at = ${after(forMs)}
@@ -86,7 +89,7 @@ export const syncRepository = {
         r.listing_digest AS "listingDigest", (r.resync_at <= clock_timestamp() OR ${HAS_CHANGED}) AS "isStale"`;
     return row ?? null;
   },
-  /** False if the lease is lost. */
+  /** Renews the lease. False if it is lost. */
   renew: (db: Queryable, id: string, lease: Lease): Promise<boolean> => hold(db, id, lease, Prisma.empty),
   release: (db: Queryable, id: string, { owner }: Lease) =>
     db.$executeRaw`UPDATE replicas SET ${RELEASED} WHERE id = ${id} AND lease_owner = ${owner}`,
@@ -98,7 +101,7 @@ export const syncRepository = {
         checked_at IS NOT NULL AS "isChecked", ${msUntil('unload_at')} AS "unloadInMs"
       FROM replica_adapters WHERE replica_id = ${replicaId}`,
 
-  /** Writes down what a plan has found, before anything is done. False if the lease is lost. */
+  /** Stores the changes that a plan has found, before any step. False if the lease is lost. */
   prepare: (db: Database, { id, unloadAfterMs }: ClaimedReplica, plan: Plan, lease: Lease): Promise<boolean> =>
     withTransaction(db, async (tx) => {
       if (!(await hold(tx, id, lease, Prisma.empty))) return false;
@@ -119,13 +122,16 @@ export const syncRepository = {
       return true;
     }),
 
-  /** An adapter serves in its version. */
+  /** Records that an adapter serves in its version. */
   noteServing: (db: Queryable, replicaId: string, name: string, isChecked: boolean) =>
     db.$executeRaw`
       UPDATE replica_adapters SET state = 'loaded', attempts = 0, error = NULL, next_attempt_at = NULL,
         checked_at = CASE WHEN ${isChecked} THEN clock_timestamp() ELSE checked_at END
       WHERE replica_id = ${replicaId} AND engine_name = ${name}`,
-  /** An engine is about to be asked to load a version, and may have it from now on, whatever becomes of the request. */
+  /**
+   * Records that the engine is about to be asked to load a version: from then on it may have it, even if the request
+   * fails.
+   */
   noteLoading: (
     db: Queryable,
     replicaId: string,
@@ -146,11 +152,11 @@ export const syncRepository = {
       UPDATE replica_adapters SET state = 'failed', attempts = attempts + 1, error = ${json(error)}, checked_at = NULL,
         next_attempt_at = ${after(retryMs)}
       WHERE replica_id = ${replicaId} AND engine_name = ${name}`,
-  /** What is kept of a name that was unloaded goes. */
+  /** Deletes the stored state of a name that was unloaded. */
   noteUnloaded: (db: Queryable, replicaId: string, name: string) =>
     db.$executeRaw`DELETE FROM replica_adapters WHERE replica_id = ${replicaId} AND engine_name = ${name}`,
 
-  /** The names that wait for a time, and how long until the first of them, in milliseconds. */
+  /** Counts the names that wait, and gives the time until the first of them is due, in milliseconds. */
   async pending(
     db: Queryable,
     replicaId: string,
@@ -163,8 +169,8 @@ export const syncRepository = {
   },
 
   /**
-   * Notes in the middle of a long turn how far it is, and renews the lease. In which state the replica is, the end of the turn says.
-   * @returns whether it may go on: the lease is held, and what was read is still current
+   * Stores the progress of a long turn and renews the lease. The end of the turn sets the state of the replica.
+   * @returns whether the turn may continue: the lease is held, and the versions it has read are still current
    */
   async noteProgress(db: Queryable, id: string, seen: Seen, { owner, forMs }: Lease): Promise<boolean> {
     const [row] = await db.$queryRaw<{ isUnchanged: boolean }[]>`
@@ -174,7 +180,10 @@ export const syncRepository = {
     return row?.isUnchanged === true;
   },
 
-  /** Ends a look at a replica that has answered. Nothing is written if the lease is lost. @returns whether the state is another one */
+  /**
+   * Ends a turn with a replica that has answered. Nothing is written if the lease is lost. @returns whether the state
+   * has changed
+   */
   finish: (db: Database, replica: ClaimedReplica, outcome: Outcome, lease: Lease): Promise<boolean> =>
     withTransaction(db, async (tx) => {
       const { id } = replica;
@@ -189,7 +198,7 @@ export const syncRepository = {
       return true;
     }),
 
-  /** Ends a look that has found what the last one had left, or has found out nothing. */
+  /** Ends a turn without a change of state: it found what the last turn had left, or found out nothing. */
   rest: (db: Queryable, id: string, nextTurnMs: number, lease: Lease): Promise<boolean> =>
     hold(
       db,
@@ -198,7 +207,7 @@ export const syncRepository = {
       Prisma.sql`, last_seen_at = clock_timestamp(), failures = 0, next_turn_at = ${after(nextTurnMs)}`,
     ),
 
-  /** Ends a look that was in vain. @returns whether the state is another one */
+  /** Ends a failed turn. @returns whether the state has changed */
   giveUp: (
     db: Database,
     replica: ClaimedReplica,
@@ -229,7 +238,7 @@ async function add(tx: Transaction, replicaId: string, adapters: readonly Desire
   if (data.length > 0) await tx.replicaAdapter.createMany({ data, skipDuplicates: true });
 }
 
-/** Lets rows stand for the versions that have their names now. Which weights the engine has stays as it was noted. */
+/** Assigns stored names to the versions that have them now. The recorded weights stay unchanged. */
 async function renew(tx: Transaction, replicaId: string, adapters: readonly DesiredAdapter[]): Promise<void> {
   if (adapters.length === 0) return;
   const given = JSON.stringify(
