@@ -46,7 +46,7 @@ of the audit log and metrics, run the other way: pass \`next_after\` as \`after\
 you do not know. What is to go is marked as \`deprecated\` here, works for at least two further minor versions and six months, and is named in the changelog when
 it is marked and when it goes.`;
 
-/** The first one is what a client that was given the document by a service talks to. */
+/** Servers of the document. Clients that got the document from a service use the first one. */
 const SERVERS = [
   { url: '/', description: 'The service that has answered with this document.' },
   { url: 'http://127.0.0.1:8420', description: '`readapt serve` on this machine.' },
@@ -67,7 +67,7 @@ const CONTACT = { name: 'The Readapt project' };
 /** `identifier` is new in OpenAPI 3.1 and not in the plugin's types. */
 const LICENSE: { name: string } = Object.assign({ name: 'Apache-2.0' }, { identifier: 'Apache-2.0' });
 
-/** What the routes say, with what all of them have in common, in the forms that client generators understand. */
+/** Completes the document with the common parts of all routes, in forms that client generators understand. */
 function describe<T>(document: T): T {
   return describeExamples(describePages(useGeneratorForms(describeWebhooks(nameSchemas(describeAnswers(document))))));
 }
@@ -98,7 +98,7 @@ export default fp(
         describe('openapiObject' in document ? document.openapiObject : document.swaggerObject),
     });
     await app.register(swaggerUi, { routePrefix: '/docs', logLevel: 'warn' });
-    // Anyone may ask for it as often as he likes, and it takes a fifth of a second, so it is written once, before the first request.
+    // Public and unlimited, but slow to make (200 ms), so it is rendered once, before the first request.
     let text: Buffer | undefined;
     const document = () => (text ??= Buffer.from(JSON.stringify(app.swagger())));
     app.addHook('onListen', async () => void document());
