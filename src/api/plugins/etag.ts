@@ -40,7 +40,7 @@ const RELEASE = packageVersion();
  * Answers 304 without making the body if the client has this version, or reuses a cached body of this version and
  * caller. The version is read before the body, so a change in between makes the client ask again and never leaves it
  * with an outdated body.
- * 
+ *
  * @param answer.version a text that differs after each change of the body; null if there is none
  */
 export async function unlessUnchanged<T>(

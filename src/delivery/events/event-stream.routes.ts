@@ -37,7 +37,8 @@ const eventStreamRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) 
       schema: {
         ...operation('streamEvents', 'Follow events as they happen'),
         description:
-          'Sends events as they are committed, as server-sent events. A client that connects again with the `Last-Event-ID` misses nothing.',
+          'Sends events as they are committed, as server-sent events. A client that connects again with the ' +
+          '`Last-Event-ID` misses nothing.',
         ...requested,
       },
     },

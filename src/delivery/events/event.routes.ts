@@ -25,7 +25,8 @@ const eventRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
       schema: {
         ...operation('listEvents', 'List events, oldest first'),
         description:
-          'Lists what has happened, in the order of commits. Go on with `next_after` as `after`; a list that is empty keeps the position.',
+          'Lists what has happened, in the order of commits. Go on with `next_after` as `after`; a list that ' +
+          'is empty keeps the position.',
         querystring: EventQuery,
         response: { 200: Events },
       },

@@ -70,5 +70,6 @@ export function prunedPosition(log: CommitLog, tenantId: string | null): Prisma.
   }
   const [transaction, sequence] = [Prisma.raw(`${columns}_transaction_id`), Prisma.raw(`${columns}_seq`)];
   return Prisma.sql`
-    SELECT ${transaction} AS transaction, ${sequence} AS sequence FROM tenants WHERE id = ${tenantId} AND ${sequence} <> 0`;
+    SELECT ${transaction} AS transaction, ${sequence} AS sequence
+    FROM tenants WHERE id = ${tenantId} AND ${sequence} <> 0`;
 }

@@ -16,7 +16,8 @@ type RolloutEnd = WithoutReader<Extract<NewEvent, { type: EndType }>>;
 export async function recordRolloutEnd(tx: Transaction, end: RolloutEnd): Promise<void> {
   const { type, subjectId } = end;
   const tenants = await tx.$queryRaw<{ tenant_id: string }[]>`
-    SELECT DISTINCT tenant_id FROM rollout_tenant_counts WHERE rollout_id = ${subjectId} AND jobs > 0 ORDER BY tenant_id`;
+    SELECT DISTINCT tenant_id FROM rollout_tenant_counts WHERE rollout_id = ${subjectId} AND jobs > 0
+    ORDER BY tenant_id`;
   const copies = tenants.map(({ tenant_id: tenantId }) => ({ id: newId('event'), tenantId }));
   await tx.$executeRaw`
     INSERT INTO events (id, tenant_id, type, subject_id, data, is_copy)

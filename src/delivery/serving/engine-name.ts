@@ -18,7 +18,7 @@ const MAX_CHARACTERS = 1024;
  * Formats the name by which serving engines know an adapter (`acme.support`) or a version of it (`acme.support@3`). It
  * can be used as a file name and in a URL, and {@link parseEngineName} parses it. All characters except letters,
  * digits, `-` and `_` are percent-encoded; so is `.` in a tenant's name, because the first `.` ends it.
- * 
+ *
  * @throws URIError for half of a surrogate pair, which no name has
  */
 export function engineName({ tenant, adapter, number }: EngineName): string {

@@ -51,7 +51,8 @@ const SHOWN = Prisma.sql`a.id AS "adapterId", a.tenant_id AS "tenantId", a.name 
   b.id AS "baseModelVersionId", b.serving_name AS "servingName", b.fingerprint,
   v.id AS "versionId", v.number, v.provisional, v.rank, v.artifact_digest AS digest, v.bytes`;
 
-const NOTHING_CURRENT = Prisma.sql`v.id IS NULL OR v.deleted_at IS NOT NULL OR a.deleted_at IS NOT NULL OR t.deleted_at IS NOT NULL`;
+const NOTHING_CURRENT = Prisma.sql`v.id IS NULL OR v.deleted_at IS NOT NULL OR a.deleted_at IS NOT NULL
+  OR t.deleted_at IS NOT NULL`;
 
 function ofTenant(tenantId: string | null): Prisma.Sql {
   return tenantId === null ? Prisma.empty : Prisma.sql`AND a.tenant_id = ${tenantId}`;

@@ -58,7 +58,7 @@ export function createServingService({ db }: { db: Database }) {
     /**
      * Resolves an engine's names to a version. A name with a number refers to that version; if it is not for the base
      * or is deleted, the current version is returned.
-     * 
+     *
      * @throws AppError 400 `invalid_request` if no base is named, 404, also `no_current_version`, 409
      * `ambiguous_serving_name`, 422 `serving_name_mismatch`
      */
@@ -115,7 +115,9 @@ function served(
   throw new AppError({
     code: 'no_current_version',
     status: 404,
-    message: `no version of adapter ${asked.adapter} is current on base model version ${row.baseModelVersionId}, so none is to be served there`,
+    message:
+      `no version of adapter ${asked.adapter} is current on base model version ` +
+      `${row.baseModelVersionId}, so none is to be served there`,
   });
 }
 

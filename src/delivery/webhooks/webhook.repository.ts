@@ -56,8 +56,10 @@ export const webhookRepository = {
   async insert(tx: Transaction, endpoint: NewEndpoint): Promise<EndpointRow> {
     const { id, tenantId, url, description, eventTypes, position } = endpoint;
     await tx.$executeRaw`
-      INSERT INTO webhook_endpoints (id, tenant_id, url, description, event_types, position_transaction_id, position_seq)
-      VALUES (${id}, ${tenantId}, ${url}, ${description}, ${[...eventTypes]}::text[], ${position.transaction}, ${position.sequence})`;
+      INSERT INTO webhook_endpoints (id, tenant_id, url, description, event_types, position_transaction_id,
+        position_seq)
+      VALUES (${id}, ${tenantId}, ${url}, ${description}, ${[...eventTypes]}::text[],
+        ${position.transaction}, ${position.sequence})`;
     return tx.webhookEndpoint.findUniqueOrThrow({ where: { id } });
   },
 
@@ -69,10 +71,12 @@ export const webhookRepository = {
   ): Promise<void> {
     const { id, endpointId, tenantId, sealed } = secret;
     await tx.$executeRaw`
-      UPDATE webhook_secrets SET expires_at = LEAST(expires_at, clock_timestamp() + make_interval(secs => ${othersForMs / 1000}::float8))
+      UPDATE webhook_secrets SET expires_at = LEAST(expires_at,
+        clock_timestamp() + make_interval(secs => ${othersForMs / 1000}::float8))
       WHERE endpoint_id = ${endpointId}`;
     await tx.$executeRaw`
-      INSERT INTO webhook_secrets (id, endpoint_id, tenant_id, sealed) VALUES (${id}, ${endpointId}, ${tenantId}, ${sealed})`;
+      INSERT INTO webhook_secrets (id, endpoint_id, tenant_id, sealed)
+      VALUES (${id}, ${endpointId}, ${tenantId}, ${sealed})`;
   },
   async countSecrets(tx: Transaction, endpointId: string): Promise<number> {
     const [row] = await tx.$queryRaw<[{ count: number }]>`
@@ -110,7 +114,8 @@ export const webhookRepository = {
   },
   async moveTo(tx: Transaction, id: string, { transaction, sequence }: CommitPosition): Promise<EndpointRow> {
     await tx.$executeRaw`
-      UPDATE webhook_endpoints SET position_transaction_id = ${transaction}, position_seq = ${sequence}, ${ANEW} WHERE id = ${id}`;
+      UPDATE webhook_endpoints SET position_transaction_id = ${transaction}, position_seq = ${sequence}, ${ANEW}
+      WHERE id = ${id}`;
     return tx.webhookEndpoint.findUniqueOrThrow({ where: { id } });
   },
   delete: (tx: Transaction, id: string) => tx.$executeRaw`DELETE FROM webhook_endpoints WHERE id = ${id}`,
@@ -144,7 +149,8 @@ export const webhookRepository = {
   /** Makes an event due for another delivery now. */
   async replay(tx: Transaction, id: string): Promise<DeliveryRow> {
     await tx.$executeRaw`
-      UPDATE webhook_deliveries SET state = 'pending', attempts = 0, first_attempt_at = NULL, next_attempt_at = clock_timestamp()
+      UPDATE webhook_deliveries SET state = 'pending', attempts = 0, first_attempt_at = NULL,
+        next_attempt_at = clock_timestamp()
       WHERE id = ${id}`;
     return tx.webhookDelivery.findUniqueOrThrow({ where: { id } });
   },

@@ -70,7 +70,9 @@ export function createWebhookService({ db, policy, box }: WebhookDependencies) {
   }
 
   return {
-    /** @throws AppError 404 `tenant`, 409 `too_many_webhook_endpoints`, 422 `url_not_allowed`, 503 `secret_key_missing` */
+    /**
+     * @throws AppError 404 `tenant`, 409 `too_many_webhook_endpoints`, 422 `url_not_allowed`, 503 `secret_key_missing`
+     */
     async create(
       request: CreateWebhookEndpoint,
       scope: string | null,

@@ -89,7 +89,8 @@ export const doctorRepository = {
   forgetUploadPart: async (db: Database, digest: string, { upload_id: id, file_name: file, number }: UploadPart) => {
     await db.$executeRaw`
       DELETE FROM base_model_upload_parts p USING base_model_uploads u
-      WHERE u.id = p.upload_id AND u.state = 'open' AND p.upload_id = ${id} AND p.file_name = ${file} AND p.number = ${number}
+      WHERE u.id = p.upload_id AND u.state = 'open' AND p.upload_id = ${id} AND p.file_name = ${file}
+        AND p.number = ${number}
         AND p.artifact_digest = ${digest}`;
   },
 
@@ -113,7 +114,8 @@ export const doctorRepository = {
   staleLeases: (db: Database, olderThanMs: number): Promise<{ id: string; owner: string | null }[]> =>
     db.$queryRaw<{ id: string; owner: string | null }[]>`
       SELECT id, lease_owner AS owner FROM jobs
-      WHERE finished_at IS NULL AND lease_expires_at <= statement_timestamp() - make_interval(secs => ${olderThanMs / 1000}::float8)
+      WHERE finished_at IS NULL
+        AND lease_expires_at <= statement_timestamp() - make_interval(secs => ${olderThanMs / 1000}::float8)
       ORDER BY id`,
 
   /** Finds jobs that should have been put into the queue longer ago than this. */

@@ -31,10 +31,10 @@ const STALE_MS = 600_000;
 /**
  * Looks for inconsistencies between the database and the artifact store. It changes nothing unless it is told to mend,
  * and even then deletes no artifact. It may run beside the service.
- * 
+ *
  * Repairs begin after all checks, and are refused if most artifacts are wrong: a wrong store or database is then more
  * likely than lost artifacts.
- * 
+ *
  * @throws AppError `storage_away`; SetupError `most_artifacts_wrong`, or `artifact_store_not_owned` if it is to mend
  * without adopting; the system's error if the store cannot be read
  */
@@ -87,8 +87,10 @@ function refuseMost({ examined, wrong }: Tally, what: string): void {
   if (wrong < 2 || 2 * wrong <= examined) return;
   throw new SetupError(
     'most_artifacts_wrong',
-    `nothing was changed: ${wrong} of ${examined} ${what}, as where the store or the database is another one. Check DATABASE_URL, ` +
-      `${ARTIFACTS_VARIABLE} and READAPT_DATA_DIR, and look at the report without --mend; if they are lost, add --accept-losses`,
+    `nothing was changed: ${wrong} of ${examined} ${what}, as where the store or the database is another ` +
+      `one. Check DATABASE_URL, ` +
+      `${ARTIFACTS_VARIABLE} and READAPT_DATA_DIR, and look at the report without --mend; if they are lost, ` +
+      `add --accept-losses`,
     { badInput: true },
   );
 }

@@ -27,7 +27,10 @@ interface WarnLog {
 /** Lifetime of the result of a check that writes, in milliseconds, so that polling /readyz does not wear the disk. */
 const WRITE_CHECK_MS = 5_000;
 
-/** Checks that artifacts and the database can be written, which a full disk prevents. Results are kept for five seconds. */
+/**
+ * Checks that artifacts and the database can be written, which a full disk prevents. Results are cached for five
+ * seconds.
+ */
 export function writeChecks(db: Database, artifacts: Pick<ArtifactStore, 'checkWritable'>): ReadinessChecks {
   return {
     artifacts_write: kept(() => artifacts.checkWritable()),

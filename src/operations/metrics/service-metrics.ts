@@ -103,7 +103,9 @@ function registerFleet(registry: Registry, read: () => Promise<ServiceState | nu
 function registerBacklog(registry: Registry, read: () => Promise<ServiceState | null>): void {
   registerReadGauge(registry, read, {
     name: 'readapt_outbox_entries',
-    help: `Number of jobs that the queue has not been given yet, by queue; of all queues, the ${MOST_PENDING} oldest are counted.`,
+    help:
+      `Number of jobs that the queue has not been given yet, by queue; of all queues, the ` +
+      `${MOST_PENDING} oldest are counted.`,
     labelNames: ['queue'] as const,
     samples: ({ outbox }) =>
       QUEUES.map((queue) => ({ labels: { queue }, value: outbox.find((row) => row.queue === queue)?.count ?? 0 })),
@@ -140,7 +142,9 @@ function registerWebhooks(registry: Registry, read: () => Promise<WebhookState |
   });
   registerReadGauge(registry, read, {
     name: 'readapt_webhook_oldest_event_age_seconds',
-    help: 'How long the oldest event has waited that an enabled endpoint has not acknowledged, in seconds; 0 if none waits.',
+    help:
+      'How long the oldest event has waited that an enabled endpoint has not acknowledged, in seconds; 0 ' +
+      'if none waits.',
     samples: ({ oldest_age: age }) => single(age),
   });
   registerReadGauge(registry, read, {

@@ -16,7 +16,8 @@ export interface WebhookState {
 /** Largest number of events examined per failing endpoint, oldest first. */
 const MOST_PENDING = 100;
 
-const AFTER = Prisma.sql`(ev.transaction_id, ev.seq) > (e.position_transaction_id, e.position_seq) AND ev.transaction_id < ${FIRST_RUNNING}`;
+const AFTER = Prisma.sql`(ev.transaction_id, ev.seq) > (e.position_transaction_id, e.position_seq)
+  AND ev.transaction_id < ${FIRST_RUNNING}`;
 const FIRST = Prisma.sql`ORDER BY ev.transaction_id, ev.seq LIMIT 1`;
 /** Time of the next event after an endpoint's position. Two queries, because each has its own index. */
 const NEXT_EVENT_AT = Prisma.sql`CASE WHEN e.tenant_id IS NULL

@@ -30,7 +30,8 @@ function rollouts(
   reason = Prisma.sql`NULL::text`,
 ): Prisma.Sql {
   return Prisma.sql`
-    (SELECT ${kind} AS kind, r.id AS subject_id, ${NAME} AS name, NULL::text AS tenant_id, r.${Prisma.raw(since)} AS since,
+    (SELECT ${kind} AS kind, r.id AS subject_id, ${NAME} AS name, NULL::text AS tenant_id,
+      r.${Prisma.raw(since)} AS since,
       NULL::int AS count, ${reason} AS reason, ${FOUND}
     FROM rollouts r ${OF_ROLLOUT} WHERE ${condition} ${FIRST})`;
 }
@@ -75,7 +76,8 @@ export const attentionRepository = {
     readRows<AttentionRow>(
       unconfined(db),
       Prisma.sql`
-        SELECT 'jobs_await_approval' AS kind, r.id AS subject_id, ${NAME} AS name, waiting.tenant_id, waiting.since, waiting.count,
+        SELECT 'jobs_await_approval' AS kind, r.id AS subject_id, ${NAME} AS name, waiting.tenant_id,
+          waiting.since, waiting.count,
           NULL::text AS reason, ${FOUND}
         FROM rollouts r ${OF_ROLLOUT} CROSS JOIN LATERAL (
           SELECT j.tenant_id, min(j.created_at) AS since, count(*)::int AS count FROM jobs j

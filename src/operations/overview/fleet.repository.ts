@@ -53,10 +53,12 @@ export const fleetRepository = {
         served AS (
           SELECT c.base_model_version_id, v.provisional,
             c.base_model_version_id = max(c.base_model_version_id) OVER (PARTITION BY c.adapter_id) AS is_newest
-          FROM mine JOIN current_versions c ON c.adapter_id = mine.id JOIN adapter_versions v ON v.id = c.adapter_version_id
+          FROM mine JOIN current_versions c ON c.adapter_id = mine.id
+            JOIN adapter_versions v ON v.id = c.adapter_version_id
         ),
         counted AS (
-          SELECT base_model_version_id AS id, count(*)::int AS current, (count(*) FILTER (WHERE is_newest))::int AS newest,
+          SELECT base_model_version_id AS id, count(*)::int AS current,
+            (count(*) FILTER (WHERE is_newest))::int AS newest,
             (count(*) FILTER (WHERE provisional))::int AS provisional
           FROM served GROUP BY base_model_version_id
         )
@@ -72,7 +74,8 @@ export const fleetRepository = {
       Prisma.sql`
         WITH mine AS (${adaptersOf(baseModelId, tenantId)})
         SELECT count(*)::int AS adapters, (count(*) FILTER (WHERE NOT EXISTS (
-          SELECT FROM current_versions c WHERE c.adapter_id = mine.id AND c.adapter_version_id IS NOT NULL)))::int AS unserved
+          SELECT FROM current_versions c WHERE c.adapter_id = mine.id
+            AND c.adapter_version_id IS NOT NULL)))::int AS unserved
         FROM mine`,
     );
     return row!;

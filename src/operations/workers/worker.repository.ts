@@ -83,7 +83,8 @@ export function createWorkerRepository(db: Queryable) {
     async report(worker: NewWorker, report: WorkerReport): Promise<WorkerAnswer> {
       const [row] = await db.$queryRaw<[WorkerAnswer]>`
         INSERT INTO workers (
-          id, host, pid, version, device, memory_bytes, state, reason, quarantined_until, current_job, jobs_done, jobs_failed,
+          id, host, pid, version, device, memory_bytes, state, reason, quarantined_until, current_job,
+          jobs_done, jobs_failed,
           faults, busy_ms, tokens_per_second, load, loaded_bases, unreadable_bases, seen_at
         ) VALUES (
           ${worker.id}, ${worker.host}, ${worker.pid}, ${worker.version}, ${worker.device}, ${worker.memoryBytes},
@@ -91,7 +92,8 @@ export function createWorkerRepository(db: Queryable) {
           ${report.jobsFailed}, ${report.faults}, ${report.busyMs}, ${report.tokensPerSecond},
           ${report.load}, ARRAY(
             SELECT v.id FROM base_model_versions v
-            WHERE v.path = ANY(${[...report.loadedFolders]}::text[]) OR v.source_key = ANY(${[...report.loadedFolders]}::text[])
+            WHERE v.path = ANY(${[...report.loadedFolders]}::text[])
+              OR v.source_key = ANY(${[...report.loadedFolders]}::text[])
             ORDER BY v.id
           ), ${report.unreadableBases}, clock_timestamp()
         )
@@ -99,7 +101,8 @@ export function createWorkerRepository(db: Queryable) {
           quarantined_until = EXCLUDED.quarantined_until, current_job = EXCLUDED.current_job,
           jobs_done = EXCLUDED.jobs_done, jobs_failed = EXCLUDED.jobs_failed, faults = EXCLUDED.faults,
           busy_ms = EXCLUDED.busy_ms, tokens_per_second = EXCLUDED.tokens_per_second,
-          load = EXCLUDED.load, loaded_bases = EXCLUDED.loaded_bases, unreadable_bases = EXCLUDED.unreadable_bases, seen_at = EXCLUDED.seen_at, stopped_at = NULL
+          load = EXCLUDED.load, loaded_bases = EXCLUDED.loaded_bases, unreadable_bases = EXCLUDED.unreadable_bases,
+            seen_at = EXCLUDED.seen_at, stopped_at = NULL
         RETURNING drain_requested_at, idle_requested_at, lift_requested_at, clock_timestamp() AS now`;
       return row;
     },
@@ -107,7 +110,8 @@ export function createWorkerRepository(db: Queryable) {
     /** Records that a worker has stopped by itself. */
     async stopped(id: string): Promise<void> {
       await db.$executeRaw`
-        UPDATE workers SET stopped_at = clock_timestamp(), current_job = NULL, load = NULL, loaded_bases = '{}', unreadable_bases = '{}'
+        UPDATE workers SET stopped_at = clock_timestamp(), current_job = NULL, load = NULL, loaded_bases = '{}',
+          unreadable_bases = '{}'
         WHERE id = ${id}`;
     },
 

@@ -103,7 +103,7 @@ export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
     /**
      * Creates a key that replaces another one, which expires after the overlap. It counts against no quota: the old and
      * the new key count as one.
-     * 
+     *
      * @throws AppError 404, 409 `key_ended`, `already_rotated` or `rotation_in_progress`, 422 `already_expired`
      */
     rotate: (
@@ -152,7 +152,7 @@ export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
 
     /**
      * Creates the first operator key and returns it; null if there is an operator key already.
-     * 
+     *
      * @param keep receives the key before it becomes valid; if it throws, no key is created
      */
     ensureOperatorKey: (keep: (key: string) => Promise<void> = async () => {}): Promise<string | null> =>
@@ -228,7 +228,8 @@ function requireRotatable(key: Row & { rotatedFrom: Row | null; successor: Row |
     const { id, expiresAt } = key.rotatedFrom;
     throw conflict(
       'rotation_in_progress',
-      `API key ${key.id} has taken the place of ${id}, which can be used until ${toTimestamp(expiresAt)}: wait until then, or ` +
+      `API key ${key.id} has taken the place of ${id}, which can be used until ${toTimestamp(expiresAt)}: ` +
+        `wait until then, or ` +
         'revoke that one',
       { predecessor_id: id, expires_at: toTimestamp(expiresAt) },
     );

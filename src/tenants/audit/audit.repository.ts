@@ -51,9 +51,11 @@ export function createAuditRepository(db: Database) {
           ? Prisma.empty
           : Prisma.sql`AND (transaction_id, seq) <= (${upTo.transaction}::bigint, ${upTo.sequence}::bigint)`;
       return tx.$queryRaw<AuditRow[]>`
-        SELECT id, tenant_id, actor, key_id, operation, subject_id, before, after, request_id, occurred_at, transaction_id, seq
+        SELECT id, tenant_id, actor, key_id, operation, subject_id, before, after, request_id, occurred_at,
+          transaction_id, seq
         FROM audit_entries
-        WHERE (transaction_id, seq) > (${transaction}::bigint, ${sequence}::bigint) AND transaction_id < ${FIRST_RUNNING}
+        WHERE (transaction_id, seq) > (${transaction}::bigint, ${sequence}::bigint)
+          AND transaction_id < ${FIRST_RUNNING}
           ${end} ${conditions(filter)}
         ORDER BY transaction_id, seq LIMIT ${filter.limit}`;
     },

@@ -54,7 +54,9 @@ export function createDeletionService({ db, producer }: DeletionDependencies) {
       await cancelJobsOf({ db: unconfined(db), producer }, { adapterId: id });
     },
 
-    /** @throws AppError 404, 409 `latest_version`, 409 `current_version`, 409 `version_in_use` if a job carries it over */
+    /**
+     * @throws AppError 404, 409 `latest_version`, 409 `current_version`, 409 `version_in_use` if a job carries it over
+     */
     deleteVersion: (
       adapterId: string,
       id: string,
@@ -104,7 +106,8 @@ function datasetInUse(id: string, adapters: readonly { id: string; name: string 
   const more = adapters.length > NAMED ? ' and others' : '';
   return conflict(
     'dataset_in_use',
-    `dataset ${id} is the data of ${named.map(({ name }) => name).join(', ')}${more}: give these adapters another dataset or ` +
+    `dataset ${id} is the data of ${named.map(({ name }) => name).join(', ')}${more}: give these adapters ` +
+      `another dataset or ` +
       'none with `PATCH /v1/adapters/{id}` and `dataset_id`, or delete them',
     { adapter_ids: named.map((adapter) => adapter.id) },
   );
@@ -120,7 +123,8 @@ function lastVersion(number: number, latest: number | null) {
 
 function currentVersion(number: number, adapterId: string, baseModelVersionId: string) {
   const message =
-    `version ${number} is what should be served on base model version ${baseModelVersionId}: make another version or none ` +
+    `version ${number} is what should be served on base model version ${baseModelVersionId}: make another ` +
+    `version or none ` +
     `current with \`PUT /v1/adapters/${adapterId}/current/${baseModelVersionId}\` first`;
   return conflict('current_version', message, { base_model_version_id: baseModelVersionId });
 }

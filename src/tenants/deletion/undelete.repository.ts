@@ -35,7 +35,8 @@ export const undeleteRepository = {
   lockDataset: async (tx: Transaction, id: string, tenantId: string | null) =>
     first(
       await tx.$queryRaw<Locked[]>`
-        SELECT d.tenant_id, d.name, d.deleted_at FROM datasets d JOIN tenants t ON t.id = d.tenant_id AND t.deleted_at IS NULL
+        SELECT d.tenant_id, d.name, d.deleted_at FROM datasets d JOIN tenants t ON t.id = d.tenant_id
+          AND t.deleted_at IS NULL
         WHERE d.id = ${id} AND (${tenantId}::text IS NULL OR d.tenant_id = ${tenantId}) FOR UPDATE OF d`,
     ),
 

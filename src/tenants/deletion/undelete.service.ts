@@ -109,7 +109,9 @@ function graceTimeOver(what: string, id: string, deletedAt: Date): AppError {
   return new AppError({
     code: 'grace_time_over',
     status: 410,
-    message: `${what} ${id} was deleted at ${deletedAt.toISOString()}, and it is being removed, because its grace time is over`,
+    message:
+      `${what} ${id} was deleted at ${deletedAt.toISOString()}, and it is being removed, because its ` +
+      `grace time is over`,
     details: { deleted_at: deletedAt.toISOString() },
   });
 }

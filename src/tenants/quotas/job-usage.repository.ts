@@ -53,7 +53,8 @@ export const jobUsageRepository = {
           AND r.tenant_id = ANY(${[...tenantIds]}::text[])
       )
       SELECT t.id AS tenant_id, month.ends AS resets_at, COALESCE((
-        SELECT sum(EXTRACT(EPOCH FROM u.ended_at - GREATEST(u.started_at, month.began))) FROM uses u WHERE u.tenant_id = t.id
+        SELECT sum(EXTRACT(EPOCH FROM u.ended_at - GREATEST(u.started_at, month.began))) FROM uses u
+          WHERE u.tenant_id = t.id
       ), 0)::float8 AS seconds
       FROM unnest(${[...tenantIds]}::text[]) AS t (id), month`,
 };

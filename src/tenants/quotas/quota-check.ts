@@ -44,7 +44,7 @@ export function createQuotaCheck({ db, defaults }: { db: Database; defaults: Quo
     /**
      * Checks the limits in a transaction that has inserted its rows. Those inserts lock the row of the counters, so of
      * two concurrent transactions the second one sees the additions of the first.
-     * 
+     *
      * @throws AppError 403 `quota_exceeded`, which rolls the inserts back
      */
     async requireWithin(tx: Transaction, tenantId: string, added: Added): Promise<void> {

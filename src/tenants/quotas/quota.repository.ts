@@ -42,7 +42,8 @@ export function createQuotaRepository(db: Database) {
 
     async storedUsage(tenantId: string, tx: Queryable = db): Promise<StoredUsage> {
       const [row] = await tx.$queryRaw<StoredUsage[]>`
-        SELECT u.adapters::float8 AS adapters, u.stored_bytes::float8 AS stored_bytes, u.dataset_rows::float8 AS dataset_rows,
+        SELECT u.adapters::float8 AS adapters, u.stored_bytes::float8 AS stored_bytes,
+          u.dataset_rows::float8 AS dataset_rows,
           COALESCE((SELECT sum(bytes) FROM upload_reservations r
             WHERE r.tenant_id = u.tenant_id AND r.expires_at > clock_timestamp()), 0)::float8 AS reserved_bytes
         FROM tenant_usage u WHERE u.tenant_id = ${tenantId}`;

@@ -9,7 +9,8 @@ export function createReservationRepository(db: Database) {
   return {
     async insert(tenantId: string, tx: Transaction): Promise<string> {
       const id = newId('reservation');
-      await tx.$executeRaw`DELETE FROM upload_reservations WHERE tenant_id = ${tenantId} AND expires_at <= clock_timestamp()`;
+      await tx.$executeRaw`DELETE FROM upload_reservations WHERE tenant_id = ${tenantId}
+        AND expires_at <= clock_timestamp()`;
       await tx.$executeRaw`
         INSERT INTO upload_reservations (id, tenant_id, bytes, expires_at)
         VALUES (${id}, ${tenantId}, 0, clock_timestamp() + make_interval(secs => ${RESERVATION_S}::float8))`;

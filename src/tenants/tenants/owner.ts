@@ -7,7 +7,7 @@ export function ownedBy(tenantId: string | null | undefined): { tenantId?: strin
 
 /**
  * Determines the tenant that will own a new resource.
- * 
+ *
  * @param scope the tenant to which the caller is confined; null for the operator, who has to name a tenant
  * @param requested the `tenant_id` of the request
  * @throws AppError 404 if a tenant names another tenant, 400 `tenant_required` if the operator names none

@@ -26,7 +26,7 @@ const KEPT_DIGESTS = 1000;
  * (RFC 9110, section 14), or with 304. A request for several ranges gets the whole, which the RFC allows. If the
  * request wants it, the SHA-256 of all bytes goes into `Repr-Digest` (RFC 9530); reading them takes as long as a
  * download.
- * 
+ *
  * @throws AppError 416 `range_not_satisfiable`
  */
 export async function sendBytes(
@@ -53,7 +53,8 @@ export async function sendBytes(
 
 function unsatisfiable(reply: FastifyReply, bytes: number): AppError {
   reply.removeHeader('content-disposition').header('content-range', `bytes */${bytes}`);
-  const message = `the range is not within the ${bytes} bytes that there are, expected one such as bytes=0-${bytes - 1}`;
+  const message =
+    `the range is not within the ${bytes} bytes that there are, expected one such as ` + `bytes=0-${bytes - 1}`;
   return new AppError({ code: 'range_not_satisfiable', status: 416, message, details: { bytes } });
 }
 

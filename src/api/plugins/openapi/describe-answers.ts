@@ -23,13 +23,16 @@ const PROBLEMS: Partial<Record<ProblemStatus, string>> = {
   400: 'The request is malformed; `errors` lists the fields that are wrong.',
   401: 'The request has no usable API key.',
   403:
-    'The API key does not have the scope that this request needs (`forbidden`), or what it asks for exceeds a quota of the ' +
+    'The API key does not have the scope that this request needs (`forbidden`), or what it asks for exceeds ' +
+    'a quota of the ' +
     'tenant (`quota_exceeded`, with `quota`, `limit`, `used`, `setting` and `resets_at`).',
   404: 'What the request names does not exist or belongs to another tenant.',
   409:
     'The request conflicts with the present state: the name is taken, the job or rollout has ended, or the first ' +
     'request with the same `Idempotency-Key` is still running (`idempotency_in_progress`).',
-  410: 'It is too late: events after the position were pruned (go on with `pruned_up_to`), or what was deleted is gone.',
+  410:
+    'It is too late: events after the position were pruned (go on with `pruned_up_to`), or what was ' +
+    'deleted is gone.',
   413: 'The body is over its limit.',
   414: 'A part of the path is too long.',
   415: 'The body has a type or an encoding that is not accepted.',
@@ -38,8 +41,10 @@ const PROBLEMS: Partial<Record<ProblemStatus, string>> = {
     'The request is well-formed, but its content cannot be used: see `code` and `detail`. The code ' +
     '`idempotency_key_reused` means that the `Idempotency-Key` was used for a different request.',
   429:
-    'The tenant, or the key of the operator, has made too many requests (`rate_limited`), or has too many streams of events open ' +
-    '(`too_many_streams`, with `setting`) or uploads under inspection (`too_many_inspections`), or a process is busy with others ' +
+    'The tenant, or the key of the operator, has made too many requests (`rate_limited`), or has too many ' +
+    'streams of events open ' +
+    '(`too_many_streams`, with `setting`) or uploads under inspection (`too_many_inspections`), or a process ' +
+    'is busy with others ' +
     '(`too_many_parts`, of a base model).',
   500: 'The service has failed.',
   503: 'The service cannot do it at present: try again.',

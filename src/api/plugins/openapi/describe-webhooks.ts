@@ -27,7 +27,8 @@ const RECEIVE_EVENT = {
   tags: ['Webhook messages'],
   summary: 'An event is sent to a webhook endpoint',
   description:
-    'Signed by Standard Webhooks: verify the signature with the secret of the endpoint before you use the body. An event may come more ' +
+    'Signed by Standard Webhooks: verify the signature with the secret of the endpoint before you use the ' +
+    'body. An event may come more ' +
     'than once, and after later ones if an attempt has failed. Redirects are not followed.',
   parameters: [
     header('webhook-id', 'The identifier of the event, the same in every attempt: drop what you have seen before.'),

@@ -51,7 +51,8 @@ const ofCodes = {
       Type.String({
         format: 'date-time',
         description:
-          'Of `quota_exceeded`: when what is used counts from nothing again; null if only the tenant or the operator can make room.',
+          'Of `quota_exceeded`: when what is used counts from nothing again; null if only the tenant or the ' +
+          'operator can make room.',
       }),
     ),
   ),

@@ -14,7 +14,8 @@ export function databaseProblem(cause: unknown): AppError | null {
       code: 'unavailable',
       status: 503,
       message:
-        `no connection to the database was free in time: try again; where this lasts, the operator raises ${API_CONNECTIONS_VARIABLE}, ` +
+        `no connection to the database was free in time: try again; where this lasts, the operator raises ` +
+        `${API_CONNECTIONS_VARIABLE}, ` +
         "or PostgreSQL's max_connections where that is used up",
       details: { retry_after_ms: 1000 },
       cause,

@@ -47,7 +47,9 @@ function pathOf(request: FastifyRequest): string {
 /** Largest number of characters of the path that an answer repeats. */
 const MAX_INSTANCE = 1000;
 
-/** The problem document of an error (RFC 9457). `instance` is the requested path, if it is known, cut if it is very long. */
+/**
+ * Problem document of an error (RFC 9457). `instance` is the requested path, if it is known, cut if it is very long.
+ */
 export function problemDocument(error: AppError, instance?: string): Record<string, unknown> {
   return {
     ...error.details,

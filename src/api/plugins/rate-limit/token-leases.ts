@@ -26,7 +26,7 @@ interface Lease {
  * Spends tokens that this process has taken from shared buckets in batches. A request waits for the database only when
  * a batch is used up. An owner who keeps sending to an empty bucket costs the database one statement per refilled
  * batch.
- * 
+ *
  * @param take takes a batch of tokens; if it fails, so do the waiting requests
  */
 export function createTokenLeases(take: (owner: BucketOwner) => Promise<Grant>) {

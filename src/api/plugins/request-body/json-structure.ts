@@ -9,7 +9,7 @@ const CLOSING = new Set([0x5d, 0x7d]);
 /**
  * Checks the structure of JSON before it is parsed: `JSON.parse` blocks the process for 200 ms on a megabyte of
  * brackets. The text need not be valid.
- * 
+ *
  * @param text JSON in UTF-8, in which the bytes of other characters never equal those of brackets
  * @returns a description of the exceeded limit; null if there is none
  */

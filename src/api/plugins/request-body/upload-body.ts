@@ -10,7 +10,7 @@ export function acceptUploads(app: FastifyInstance, contentTypes: readonly strin
 
 /**
  * Opens the uploaded body of a request, whose bytes are read on demand.
- * 
+ *
  * @throws AppError 415 if the request has no body of these types, 413 `upload_too_large`, 400 `upload_aborted`
  */
 export function uploadOf(request: FastifyRequest, contentTypes: readonly string[], limit: UploadLimit): Upload {

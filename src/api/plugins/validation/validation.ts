@@ -10,9 +10,9 @@ import { fromText } from './from-text.ts';
 import { findUnstorable, type Unstorable } from './storable.ts';
 
 /**
- * Validates requests with TypeBox. Values in the path and the query are converted to the type of the schema, strictly; bodies
- * are not converted. Defaults are filled in. Unknown fields are refused if the schema says `additionalProperties: false`,
- * and are never dropped silently.
+ * Validates requests with TypeBox. Values in the path and the query are converted strictly to the types of the schema;
+ * bodies are not converted. Defaults are filled in. Unknown fields are refused if the schema says
+ * `additionalProperties: false`, and are never dropped silently.
  */
 export function useTypeBoxValidation(app: FastifyInstance): void {
   registerAjvFormats();
@@ -92,7 +92,8 @@ function toFieldErrors(error: FastifySchemaValidationError, part: string): Field
 }
 
 const NO_TIME =
-  'must be a time such as 2026-11-27T10:00:00Z or 2026-11-27T11:00:00+01:00: with a year from 1000 to 9999, from 9000 on in UTC, and ' +
+  'must be a time such as 2026-11-27T10:00:00Z or 2026-11-27T11:00:00+01:00: with a year from 1000 to 9999, ' +
+  'from 9000 on in UTC, and ' +
   'without a leap second';
 
 function isAboutTime({ params }: FastifySchemaValidationError): boolean {

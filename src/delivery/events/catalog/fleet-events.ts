@@ -88,7 +88,8 @@ export const FLEET_EVENTS = {
   }),
   'rollout_forecast.failed': describeEvent('A forecast of a rollout could not be computed.', { error: Failure }),
   'job.without_provisional': describeEvent(
-    'No provisional version could be made. The job goes on as without one, and one that failed for want of a dataset stays failed.',
+    'No provisional version could be made. The job goes on as without one, and one that failed for want of a ' +
+      'dataset stays failed.',
     {
       rollout_id: Id('rollout'),
       adapter_id: Id('adapter'),

@@ -4,7 +4,8 @@ import type { Event } from '../event.schemas.ts';
 /** Delay before a client reconnects after it has lost its connection, in milliseconds. */
 const RETRY_MS = 3000;
 
-// The format is that of the WHATWG's HTML standard, section 9.2 (server-sent events). Data is one line: JSON has no line breaks.
+// The format is that of the WHATWG's HTML standard, section 9.2 (server-sent events). Data is one line: JSON has no
+// line breaks.
 
 /** First frame of a stream. Its `id` lets a client that has seen no event yet resume from there. */
 export function openingFrame(position: CommitPosition): string {

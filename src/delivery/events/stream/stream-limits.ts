@@ -41,7 +41,9 @@ function tooManyStreams(what: string, setting: string): AppError {
   return new AppError({
     code: 'too_many_streams',
     status: 429,
-    message: `${what}: close one and try again in ${RETRY_AFTER_S} s, or list events, or ask the operator to raise ${setting}`,
+    message:
+      `${what}: close one and try again in ${RETRY_AFTER_S} s, or list events, or ask the operator to ` +
+      `raise ${setting}`,
     details: { retry_after_ms: RETRY_AFTER_S * 1000, setting },
   });
 }

@@ -53,7 +53,8 @@ export interface Outcome {
 
 const NOW = Prisma.sql`(SELECT clock_timestamp())`;
 const IS_FREE = Prisma.sql`(r.lease_expires_at IS NULL OR r.lease_expires_at < ${NOW})`;
-const HAS_CHANGED = Prisma.sql`${changesSince(Prisma.sql`r.base_model_version_id`, Prisma.sql`r.seen_horizon`)} <> r.seen_changes`;
+const CHANGES = changesSince(Prisma.sql`r.base_model_version_id`, Prisma.sql`r.seen_horizon`);
+const HAS_CHANGED = Prisma.sql`${CHANGES} <> r.seen_changes`;
 const IS_DUE = Prisma.sql`${IS_FREE} AND (r.next_turn_at <= ${NOW} OR (r.failures = 0 AND ${HAS_CHANGED}))`;
 const RELEASED = Prisma.sql`lease_owner = NULL, lease_expires_at = NULL`;
 
@@ -84,7 +85,8 @@ export const syncRepository = {
       UPDATE replicas r SET lease_owner = ${owner}, lease_expires_at = ${after(forMs)}
       FROM base_model_versions b WHERE b.id = r.base_model_version_id AND r.id = ${id} AND ${IS_DUE}
       RETURNING r.id, r.engine, r.url, b.serving_name AS "servingName", r.base_model_version_id AS "baseModelVersionId",
-        r.path_prefix AS "pathPrefix", r.sealed_api_key AS "sealedApiKey", r.max_adapters AS "maxAdapters", r.aliases, r.check,
+        r.path_prefix AS "pathPrefix", r.sealed_api_key AS "sealedApiKey", r.max_adapters AS "maxAdapters",
+          r.aliases, r.check,
         r.tenant_ids AS "tenantIds", r.labels, r.unload_after_ms AS "unloadAfterMs", r.state, r.failures,
         r.listing_digest AS "listingDigest", (r.resync_at <= clock_timestamp() OR ${HAS_CHANGED}) AS "isStale"`;
     return row ?? null;
@@ -117,7 +119,8 @@ export const syncRepository = {
       await setAll(tx, id, checking, Prisma.sql`state = 'checking'`);
       await setAll(tx, id, serving, Prisma.sql`state = 'loaded', error = NULL, attempts = 0, next_attempt_at = NULL`);
       await addFound(tx, id, found);
-      const retiring = Prisma.sql`state = 'retiring', error = NULL, next_attempt_at = NULL, unload_at = ${after(unloadAfterMs)}`;
+      const retiring = Prisma.sql`state = 'retiring', error = NULL, next_attempt_at = NULL,
+        unload_at = ${after(unloadAfterMs)}`;
       await setAll(tx, id, [...retire, ...found], retiring);
       return true;
     }),
@@ -162,7 +165,8 @@ export const syncRepository = {
     replicaId: string,
   ): Promise<{ failed: number; retiring: number; nextMs: number | null }> {
     const [row] = await db.$queryRaw<[{ failed: number; retiring: number; nextMs: number | null }]>`
-      SELECT count(*) FILTER (WHERE state = 'failed')::int AS failed, count(*) FILTER (WHERE state = 'retiring')::int AS retiring,
+      SELECT count(*) FILTER (WHERE state = 'failed')::int AS failed,
+        count(*) FILTER (WHERE state = 'retiring')::int AS retiring,
         ${msUntil('min(LEAST(next_attempt_at, unload_at))')} AS "nextMs"
       FROM replica_adapters WHERE replica_id = ${replicaId}`;
     return row;
@@ -176,7 +180,8 @@ export const syncRepository = {
     const [row] = await db.$queryRaw<{ isUnchanged: boolean }[]>`
       UPDATE replicas r SET lease_expires_at = ${after(forMs)}, last_seen_at = clock_timestamp(), ${countsOf(id)}
       WHERE id = ${id} AND lease_owner = ${owner}
-      RETURNING ${changesSince(Prisma.sql`r.base_model_version_id`, Prisma.sql`${seen.horizon}`)} = ${seen.changes} AS "isUnchanged"`;
+      RETURNING ${changesSince(Prisma.sql`r.base_model_version_id`, Prisma.sql`${seen.horizon}`)}
+        = ${seen.changes} AS "isUnchanged"`;
     return row?.isUnchanged === true;
   },
 
@@ -189,7 +194,8 @@ export const syncRepository = {
       const { id } = replica;
       const { state, error, desired, listingDigest, seen, nextTurnMs, resyncMs } = outcome;
       const change = Prisma.sql`, state = ${state}, error = ${json(error)}, desired = ${desired},
-        ${countsOf(id)}, last_seen_at = clock_timestamp(), in_sync_at = CASE WHEN ${state === 'in_sync'} THEN clock_timestamp() ELSE in_sync_at END,
+        ${countsOf(id)}, last_seen_at = clock_timestamp(),
+        in_sync_at = CASE WHEN ${state === 'in_sync'} THEN clock_timestamp() ELSE in_sync_at END,
         seen_horizon = ${seen.horizon}, seen_changes = ${seen.changes}, listing_digest = ${listingDigest}, failures = 0,
         next_turn_at = ${after(nextTurnMs)}, resync_at = ${after(resyncMs)}`;
       if (!(await hold(tx, id, lease, change))) return false;
@@ -215,7 +221,8 @@ export const syncRepository = {
     lease: Lease,
   ): Promise<boolean> =>
     withTransaction(db, async (tx) => {
-      const change = Prisma.sql`, state = ${state}, error = ${json(error)}, failures = failures + 1, listing_digest = NULL,
+      const change = Prisma.sql`, state = ${state}, error = ${json(error)}, failures = failures + 1,
+        listing_digest = NULL,
         next_turn_at = ${after(nextTurnMs)}`;
       if (!(await hold(tx, replica.id, lease, change)) || state === replica.state) return false;
       await recordState(tx, replica.id, state, error.code);
@@ -250,9 +257,11 @@ async function renew(tx: Transaction, replicaId: string, adapters: readonly Desi
     })),
   );
   await tx.$executeRaw`
-    UPDATE replica_adapters r SET tenant_id = g."tenantId", adapter_id = g."adapterId", adapter_version_id = g."adapterVersionId",
+    UPDATE replica_adapters r SET tenant_id = g."tenantId", adapter_id = g."adapterId",
+      adapter_version_id = g."adapterVersionId",
       state = 'waiting', attempts = 0, error = NULL, next_attempt_at = NULL, checked_at = NULL, unload_at = NULL
-    FROM jsonb_to_recordset(${given}::jsonb) AS g (name text, "tenantId" text, "adapterId" text, "adapterVersionId" text)
+    FROM jsonb_to_recordset(${given}::jsonb) AS g (name text, "tenantId" text, "adapterId" text,
+      "adapterVersionId" text)
     WHERE r.replica_id = ${replicaId} AND r.engine_name = g.name`;
 }
 

@@ -74,7 +74,7 @@ export class BasePublisher {
   /**
    * Follows the database up to its end, and removes versions that have not been current for the grace time. The first
    * call also compares the whole folder with the database. A later call retries adapters that failed.
-   * 
+   *
    * @param hasChanged whether the database is known to have changed
    */
   async follow(hasChanged: boolean): Promise<void> {

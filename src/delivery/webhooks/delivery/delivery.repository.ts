@@ -44,7 +44,8 @@ export const MANY_PENDING = 20;
 
 const NOW = Prisma.sql`(SELECT clock_timestamp())`;
 const IS_FREE = Prisma.sql`(e.lease_expires_at IS NULL OR e.lease_expires_at < ${NOW})`;
-const AFTER = Prisma.sql`(ev.transaction_id, ev.seq) > (e.position_transaction_id, e.position_seq) AND ev.transaction_id < ${FIRST_RUNNING}`;
+const AFTER = Prisma.sql`(ev.transaction_id, ev.seq) > (e.position_transaction_id, e.position_seq)
+  AND ev.transaction_id < ${FIRST_RUNNING}`;
 const HAS_RETRY = Prisma.sql`EXISTS (
   SELECT FROM webhook_deliveries d WHERE d.endpoint_id = e.id AND d.next_attempt_at <= ${NOW})`;
 /** Two queries, because each has its own index. */
@@ -80,7 +81,8 @@ export const deliveryRepository = {
   /** Releases the lease. The endpoint then queues behind the others that wait. */
   release: (db: Queryable, id: string, { owner }: Lease, restMs = 0) =>
     db.$executeRaw`
-      UPDATE webhook_endpoints SET ${RELEASED}, next_turn_at = GREATEST(next_turn_at, clock_timestamp() + ${lasting(restMs)})
+      UPDATE webhook_endpoints SET ${RELEASED}, next_turn_at = GREATEST(next_turn_at,
+        clock_timestamp() + ${lasting(restMs)})
       WHERE id = ${id} AND lease_owner = ${owner}`,
 
   /** Lists the encrypted secrets that sign now, newest first. */
@@ -204,11 +206,14 @@ async function noteOnDelivery(
       : Prisma.sql`CASE WHEN (${delays})[${count}] IS NULL THEN 'failed' ELSE 'pending' END`;
   const one = Prisma.sql`1`;
   const [row] = await tx.$queryRaw<{ over: boolean }[]>`
-    INSERT INTO webhook_deliveries AS d (id, endpoint_id, tenant_id, event_id, event_type, state, attempts, next_attempt_at,
+    INSERT INTO webhook_deliveries AS d (id, endpoint_id, tenant_id, event_id, event_type, state, attempts,
+      next_attempt_at,
       first_attempt_at, last_attempt_at, outcome, status_code, latency_ms)
-    VALUES (${newId('webhookDelivery')}, ${endpointId}, ${tenantId}, ${eventId}, ${eventType}, ${state(one)}, 1, ${next(one)},
+    VALUES (${newId('webhookDelivery')}, ${endpointId}, ${tenantId}, ${eventId}, ${eventType}, ${state(one)}, 1,
+      ${next(one)},
       clock_timestamp(), clock_timestamp(), ${outcome}, ${statusCode}, ${latencyMs})
-    ON CONFLICT (endpoint_id, event_id) DO UPDATE SET state = ${state(number)}, attempts = ${number}, next_attempt_at = ${next(number)},
+    ON CONFLICT (endpoint_id, event_id) DO UPDATE
+      SET state = ${state(number)}, attempts = ${number}, next_attempt_at = ${next(number)},
       first_attempt_at = CASE WHEN ${number} = 1 THEN EXCLUDED.first_attempt_at ELSE d.first_attempt_at END,
       last_attempt_at = EXCLUDED.last_attempt_at, outcome = EXCLUDED.outcome, status_code = EXCLUDED.status_code,
       latency_ms = EXCLUDED.latency_ms
@@ -219,6 +224,7 @@ async function noteOnDelivery(
 
 async function disable(tx: Transaction, id: string, reason: string): Promise<boolean> {
   const count = await tx.$executeRaw`
-    UPDATE webhook_endpoints SET enabled = FALSE, disabled_reason = ${reason}, ${RELEASED} WHERE id = ${id} AND enabled`;
+    UPDATE webhook_endpoints SET enabled = FALSE, disabled_reason = ${reason}, ${RELEASED}
+    WHERE id = ${id} AND enabled`;
   return count === 1;
 }

@@ -58,7 +58,8 @@ export async function runTurn(
   if (readable.length === 0) {
     logger.error(
       { endpoint: endpoint.id, setting: SECRET_KEY_VARIABLE },
-      'no secret of a webhook endpoint can be decrypted: add the key that it was stored with to the setting, behind the present one',
+      'no secret of a webhook endpoint can be decrypted: add the key that it was stored with to the setting, ' +
+        'behind the present one',
     );
     await repository.release(db, endpoint.id, lease, UNREADABLE_MS);
     return;

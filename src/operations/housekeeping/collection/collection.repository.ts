@@ -71,7 +71,8 @@ export const collectionRepository = {
   async beginTenant(tx: Transaction, id: string, graceDays: number): Promise<boolean> {
     const count = await tx.$executeRaw`
       UPDATE tenants SET collection_began_at = COALESCE(collection_began_at, clock_timestamp()) WHERE id IN (
-        SELECT t.id FROM tenants t WHERE t.id = ${id} AND (${isDue('t', graceDays)} OR t.collection_began_at IS NOT NULL)
+        SELECT t.id FROM tenants t WHERE t.id = ${id} AND (${isDue('t', graceDays)}
+          OR t.collection_began_at IS NOT NULL)
         ${UNLESS_LOCKED})`;
     return count === 1;
   },
@@ -139,7 +140,8 @@ export const collectionRepository = {
     const byTenant = [...IN_ORDER.slice(3), ...others].map((table): Removal => (tx, limit) => {
       const name = Prisma.raw(`"${table}"`);
       return tx.$executeRaw`
-            DELETE FROM ${name} WHERE ctid = ANY(ARRAY(SELECT ctid FROM ${name} WHERE tenant_id = ${tenantId} LIMIT ${limit}))`;
+            DELETE FROM ${name} WHERE ctid = ANY(ARRAY(
+              SELECT ctid FROM ${name} WHERE tenant_id = ${tenantId} LIMIT ${limit}))`;
     });
     const answers: Removal = (tx, limit) =>
       tx.$executeRaw`

@@ -8,6 +8,7 @@ export const DOWNLOAD_VALUES: Readonly<Record<string, unknown>> = {
   'AdapterVersionFile.name': 'adapter_model.safetensors',
   'AdapterVersionFile.media_type': 'application/octet-stream',
   'AdapterVersionFile.url':
-    'https://s3.example.com/models/readapt/folders/9c/0f3b7a/0199f3a0/adapter_model.safetensors?X-Amz-Expires=900&X-Amz-Signature=4f2a',
+    'https://s3.example.com/models/readapt/folders/9c/0f3b7a/0199f3a0/adapter_model.safetensors' +
+    '?X-Amz-Expires=900&X-Amz-Signature=4f2a',
   'AdapterVersionFile.expires_at': '2026-11-27T09:15:00.000Z',
 };
