@@ -16,7 +16,14 @@ export interface JobRoom {
 type JobQuota = 'queued_jobs' | 'device_seconds';
 
 /** Limits on the jobs of tenants. A job that has begun is finished, whatever it uses. */
-export function createJobRooms({ db, defaults }: { db: Database; defaults: QuotaLimits }) {
+export interface JobRooms {
+  /** Room of each tenant that has a limit. Call it in the transaction that plans their jobs. */
+  rooms(tx: Transaction, tenantIds: readonly string[]): Promise<Map<string, JobRoom>>;
+  /** Quota that keeps a job of the tenant from beginning; null if it may begin. */
+  deviceRefusal(tenantId: string): Promise<ExceededQuota | null>;
+}
+
+export function createJobRooms({ db, defaults }: { db: Database; defaults: QuotaLimits }): JobRooms {
   const limitOf = (own: OwnLimits, name: JobQuota) => (own[name] === undefined ? defaults[name] : own[name]);
 
   /** Finds the tenants that have used up their device seconds of this month. */
@@ -66,7 +73,6 @@ export function createJobRooms({ db, defaults }: { db: Database; defaults: Quota
     (await usage.ownLimits(tx, ids)).map(({ id, quotas }) => ({ id, own: (quotas ?? {}) as OwnLimits }));
 
   return {
-    /** Room of each tenant that has a limit. Call it in the transaction that plans their jobs. */
     async rooms(tx: Transaction, tenantIds: readonly string[]): Promise<Map<string, JobRoom>> {
       const tenants = await tenantsOf(tx, tenantIds);
       const rooms = await withJobLimit(tenants, tx);
@@ -76,7 +82,6 @@ export function createJobRooms({ db, defaults }: { db: Database; defaults: Quota
       return rooms;
     },
 
-    /** Quota that keeps a job of the tenant from beginning; null if it may begin. */
     deviceRefusal: async (tenantId: string): Promise<ExceededQuota | null> =>
       (await withoutDevice(await tenantsOf(db, [tenantId]), db)).get(tenantId) ?? null,
   };

@@ -22,7 +22,7 @@ import { lockSuccession, settleOlder, takeAdapters, withoutTaken, type Successio
 import { withTransaction, type Database, type Prisma, type Transaction } from '../../../platform/database/database.ts';
 import { newId } from '../../../platform/contract/ids.ts';
 import { recordEvent } from '../../../delivery/events/index.ts';
-import type { createJobRooms } from '../../../tenants/quotas/index.ts';
+import type { JobRooms } from '../../../tenants/quotas/index.ts';
 
 /** Number of jobs that one transaction plans. */
 const PAGE = 1000;
@@ -46,7 +46,7 @@ export type OnPlanned = (entries: readonly JobEntry[], superseded: readonly stri
 
 export interface PlannerDependencies {
   db: Database;
-  jobRooms: ReturnType<typeof createJobRooms>;
+  jobRooms: JobRooms;
 }
 
 interface PagedDependencies extends PlannerDependencies {
