@@ -147,8 +147,8 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
 async function registerV1(v1: FastifyInstance, { config, deps }: AppOptions): Promise<void> {
   const { db, rowSecurity = true, ...others } = deps;
   const options: ModuleOptions<Dependencies> = { config, deps: others };
-  // Whose key it is, what its tenant may still request, and whether a request is a retry, has to be known before the request
-  // can be confined to a tenant.
+  // Authentication, the rate limit and the check for retries need all tenants, so they come before the request is
+  // confined to one.
   await v1.register(rateLimit, { db, perMinute: config.rateLimitPerMinute });
   await v1.register(auth, { keys: createAuthenticator({ db }) });
   await v1.register(confinement, { db, rowSecurity });

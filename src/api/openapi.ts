@@ -6,8 +6,8 @@ import { createDatabase } from '../platform/database/database.ts';
 import { createLogger } from '../lib/logger.ts';
 
 /**
- * Renders the OpenAPI document of the service as formatted JSON in a stable order. It builds the real app but connects
- * to nothing, because only the routes are read.
+ * Renders the OpenAPI document of the service as formatted JSON in a stable order. It builds the real app without any
+ * connection, because only the routes are read.
  */
 export async function renderOpenApi(): Promise<string> {
   // Prisma connects at the first query, and there is none.
@@ -30,7 +30,7 @@ export async function renderOpenApi(): Promise<string> {
   }
 }
 
-/** A dependency that fails when it is used: describing the routes needs none. */
+/** Creates a dependency that throws when it is used; describing the routes needs none. */
 function unused<T extends object>(name: string): T {
   return new Proxy({} as T, {
     get(_target, property) {
@@ -43,7 +43,7 @@ interface Document {
   paths: Record<string, unknown>;
 }
 
-/** Sorts the paths, so that the document does not depend on the order in which modules are registered. */
+/** Sorts the paths, so that the document does not depend on the order of registration. */
 function sortPaths(document: Document): Document {
   const paths = Object.entries(document.paths).sort(([a], [b]) => (a < b ? -1 : 1));
   return { ...document, paths: Object.fromEntries(paths) };

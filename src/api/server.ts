@@ -39,11 +39,14 @@ export interface ServerOptions {
   logger?: Logger;
   /** Default: a new registry with the metrics of the process. */
   metrics?: Registry;
-  /** Removes an embedded database's data folder when this process ends, however it ends (default false). */
+  /** Removes the data folder of an embedded database when this process ends, however it ends (default false). */
   temporary?: boolean;
-  /** Is given the operator's first key, if this start creates it, before it counts. If this throws, there is no key. */
+  /**
+   * Receives the operator's first key before it becomes valid, if this start creates it. If this throws, no key is
+   * created.
+   */
   keepOperatorKey?: (key: string) => Promise<void>;
-  /** How long running requests may take to end when the server stops, in milliseconds (default 10,000). */
+  /** Time that running requests have to end when the server stops, in milliseconds (default 10,000). */
   graceMs?: number;
 }
 
@@ -56,7 +59,7 @@ export interface RunningServer {
   operatorKey: string | null;
   app: FastifyInstance;
   deps: AppDependencies;
-  /** The backend of the queue, for workers in the same process. */
+  /** Backend of the queue, for workers in the same process. */
   backend: QueueBackend;
   /** Resolves if the embedded database has died and cannot be started again. */
   lost: Promise<Error>;
@@ -141,7 +144,7 @@ async function start(
   return { url, databaseUrl, operatorKey, app, deps, backend, lost, stop: () => closing.run() };
 }
 
-/** The database of `config.databaseUrl`, or the embedded one, which is started. */
+/** Opens the database of `config.databaseUrl`, or starts the embedded one. */
 async function openDatabase(
   { databaseUrl, dataDir }: Config,
   { logger, temporary }: ServerOptions & { logger: Logger },
@@ -157,7 +160,10 @@ async function openDatabase(
   return { url: postgres.url, readiness: { embedded_postgres: postgres.check }, lost: postgres.lost };
 }
 
-/** Verifies uploads, keeps replicas in sync, sends events to webhook endpoints, and asks for approvals of waves; the last two if there is a secret for it. */
+/**
+ * Starts the background loops: verification of uploads, replicas, webhooks and wave approvals. The last two need a key
+ * for secrets.
+ */
 function startLoops(config: Config, deps: AppDependencies, closing: Shutdown): void {
   const { db, producer, logger, metrics, artifacts } = deps;
   const policy = createAddressPolicy(config.webhookAllowedRanges);
@@ -184,7 +190,7 @@ function startLoops(config: Config, deps: AppDependencies, closing: Shutdown): v
   }
 }
 
-/** Keeps the folder from which serving engines take adapters, if there is to be one. */
+/** Keeps the folder for serving engines up to date, if one is configured. */
 function keepServingFolder(
   { servingFolder: root, servingGraceMs: graceMs }: Config,
   { db, artifacts, logger, metrics }: AppDependencies,

@@ -2,7 +2,7 @@ import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { expect } from 'vitest';
-import { patientClient } from '../../cli/demo/register-fleet.ts';
+import { retryingClient } from '../../cli/demo/register-fleet.ts';
 import { createBaseModelVersion, getRollout, listJobs } from '../../openapi/clients/typescript/src/index.ts';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/platform/embedded/index.ts';
 import { createDatabase, type Database } from '../../src/platform/database/database.ts';
@@ -74,12 +74,12 @@ export class UpgradeWorld {
     const origin = await addressOf(api);
     const [, key, file] = await api.printed(/operator key, shown this once: (\S+)|operator key written to ([^,]+),/);
     this.#operatorKey = key ?? (await readFile(file!, 'utf8')).trim();
-    this.#baseModelId = await registerTinyAdapter(patientClient(origin, this.#operatorKey), this.family);
+    this.#baseModelId = await registerTinyAdapter(retryingClient(origin, this.#operatorKey), this.family);
   }
 
   /** Registers a base model version by an API, waits until its rollout is completed, and checks its one publication. */
   async roll(api: Process, version: string, base: 'oldBase' | 'newBase'): Promise<void> {
-    const client = patientClient(await addressOf(api), this.#operatorKey);
+    const client = retryingClient(await addressOf(api), this.#operatorKey);
     const body = { version, path: this.family[base], rollout: {} };
     const { rollout } = await createBaseModelVersion({ client, path: { model: this.#baseModelId }, body });
     const state = () => getRollout({ client, path: { id: rollout!.id } });

@@ -8,12 +8,15 @@ declare module 'fastify' {
   }
 }
 
-/** Gives the routes of a scope the writer of the audit log. */
+/** Decorates the app with the writer of the audit log. */
 export default fp<{ write: WriteAuditEntry }>(async (app, { write }) => app.decorate('writeAuditEntry', write), {
   name: 'audit',
 });
 
-/** Writes the change that a request makes to the audit log. Services call it in the transaction of the change. */
+/**
+ * Creates the function that writes the change of a request to the audit log. Services call it in the transaction of the
+ * change.
+ */
 export function recordChangeOf(request: FastifyRequest): RecordChange {
   const { kind, keyId } = request.principal;
   const { operationId } = request.routeOptions.schema as { operationId: string };

@@ -9,13 +9,13 @@ import {
   type RequiredScope,
 } from '../../platform/contract/principal.ts';
 
-/** Finds out to whom an API key belongs. */
+/** Resolves API keys to principals. */
 export interface Authenticator {
   /** The principal of a key; null if the key is unknown, expired or revoked. */
   authenticate(key: string, logger: Pick<FastifyBaseLogger, 'warn'>): Promise<Principal | null>;
-  /** Whether a key can still be used, while an answer to it goes on. */
+  /** Whether a key is still usable. Long answers ask this while they are sent. */
   isUsable(key: string): Promise<boolean>;
-  /** Forgets all cached keys. Call it after a change of keys or tenants, before the change is answered. */
+  /** Forgets all cached keys. Call it after a change of keys or tenants, before that request is answered. */
   forget(): void;
 }
 
@@ -23,14 +23,14 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Set for every request below /v1. */
     principal: Principal;
-    /** Whether the key of the request can still be used, while its answer goes on. */
+    /** Whether the key of the request is still usable while the answer is sent. */
     hasUsableKey(): Promise<boolean>;
   }
 }
 
 /**
- * Authenticates every request of the Fastify scope in which it is registered, before its body is read. A route there that
- * does not say which scope it needs is refused when it is registered.
+ * Authenticates every request of the Fastify scope in which it is registered, before its body is read. It refuses to
+ * register a route that does not declare the scope it needs.
  */
 export default fp<{ keys: Authenticator }>(
   async (app, { keys }) => {
@@ -52,7 +52,8 @@ export default fp<{ keys: Authenticator }>(
       request.principal = principal;
       if (principal.kind === 'tenant') request.log = request.log.child({ tenantId: principal.tenantId });
     });
-    // Any write may have changed keys or their tenants. At this process, a revoked key ends before the client reads that it did.
+    // Any write may have changed keys or their tenants. In this process, a revoked key stops working before the client
+    // reads the answer.
     app.addHook('onSend', async (request, _reply, payload) => {
       if (!isRead(request.method)) keys.forget();
       return payload;
@@ -66,7 +67,7 @@ function keyOf(request: FastifyRequest): string {
   return key;
 }
 
-/** Makes the error of a refused request. Addresses that send too many unknown keys are slowed down. */
+/** Creates the errors of refused requests. Addresses that send too many unknown keys get a rate limit. */
 async function createRefusal(app: FastifyInstance) {
   const limiter = app.createRateLimit({ max: 300, timeWindow: 60_000, keyGenerator: (request) => `ip:${request.ip}` });
   return async (request: FastifyRequest): Promise<AppError> => {
@@ -93,13 +94,13 @@ export function tooManyRequests(retryAfterSeconds: number): AppError {
   });
 }
 
-/** A route's `onRequest` hook that admits the callers with a scope. */
+/** `onRequest` hook of a route that requires a scope. */
 interface Admission {
   (request: FastifyRequest, reply: FastifyReply): Promise<void>;
   readonly scope: RequiredScope;
 }
 
-/** A route's `onRequest` hook that admits operators and keys whose scopes include this one. */
+/** Creates an `onRequest` hook that admits operators and keys whose scopes include this one. */
 export function requireScope(scope: RequiredScope): Admission {
   const admit = async (request: FastifyRequest, _reply: FastifyReply): Promise<void> => {
     if (isAdmitted(request.principal, scope, isRead(request.method))) return;
@@ -116,10 +117,10 @@ export function requireScope(scope: RequiredScope): Admission {
   return Object.assign(admit, { scope });
 }
 
-/** A route's `onRequest` hook that admits operators only. */
+/** `onRequest` hook that admits only operators. */
 export const requireOperator = requireScope(OPERATOR_SCOPE);
 
-/** The scope that a route needs; undefined if it does not say. */
+/** Scope that a route needs; undefined if it declares none. */
 export function requiredScope({ onRequest }: Pick<RouteOptions, 'onRequest'>): RequiredScope | undefined {
   const hooks: readonly object[] = onRequest === undefined ? [] : [onRequest].flat();
   return hooks.find((hook): hook is Admission => 'scope' in hook)?.scope;
@@ -130,7 +131,7 @@ export function isRead(method: RouteOptions['method']): boolean {
   return [method].flat().every((one) => one === 'GET' || one === 'HEAD');
 }
 
-/** As whom the request reads what all tenants share. */
+/** Identity with which the request reads data shared by all tenants. */
 export function readerOf({ principal }: FastifyRequest): Reader {
   if (principal.kind === 'tenant') return 'tenant';
   return principal.servingOnly ? 'engine' : 'operator';

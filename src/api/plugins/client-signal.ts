@@ -1,13 +1,13 @@
 import type { FastifyReply } from 'fastify';
 
-/** Aborts when the client of a request has gone before it was answered. */
+/** Creates a signal that aborts when the client disconnects before the answer. */
 export function signalOfClient(reply: Pick<FastifyReply, 'raw'>): AbortSignal {
   const gone = new AbortController();
   const { raw } = reply;
   raw.once('close', () => {
     if (!raw.writableFinished) gone.abort();
   });
-  // It may be gone before its request is begun.
+  // The client may disconnect before its request is begun.
   if (raw.destroyed) gone.abort();
   return gone.signal;
 }

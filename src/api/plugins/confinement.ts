@@ -15,7 +15,7 @@ interface ConfinementOptions {
   rowSecurity: boolean;
 }
 
-/** Gives every request the database as its caller may see it. Routes have no other. */
+/** Gives every request the database as its caller may see it. Routes have no other access. */
 export default fp<ConfinementOptions>(
   async (app, { db, rowSecurity }) => {
     // The hook sets it before anything can read it.

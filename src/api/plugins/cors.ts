@@ -1,26 +1,26 @@
 import cors from '@fastify/cors';
 import type { FastifyInstance } from 'fastify';
 
-/** Seconds for which a browser may keep what a preflight has answered. */
+/** Time for which a browser may cache the answer to a preflight, in seconds. */
 const MAX_AGE_S = 600;
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'];
 
-/** What scripts may send beside what browsers always let them. */
+/** Request headers that scripts may send in addition to the CORS-safelisted ones. */
 const ALLOWED_HEADERS = [
   ...['Authorization', 'Content-Type', 'Idempotency-Key', 'If-None-Match', 'If-Range', 'Last-Event-ID', 'Range'],
   ...['traceparent', 'tracestate'],
 ];
 
-/** What scripts may read beside what browsers always let them. */
+/** Response headers that scripts may read in addition to the CORS-safelisted ones. */
 const EXPOSED_HEADERS = [
   ...['Accept-Ranges', 'Allow', 'Content-Disposition', 'Content-Range', 'ETag', 'Idempotency-Replayed', 'Location'],
   ...['RateLimit-Limit', 'RateLimit-Remaining', 'RateLimit-Reset', 'Repr-Digest', 'Retry-After', 'X-Request-Id'],
 ];
 
 /**
- * Lets scripts of other origins use the API from a browser: of those that are named, and none by default. A key goes in a header that a
- * script has to set itself, so no cookies or other credentials of the browser are accepted.
+ * Lets scripts of the given origins use the API from a browser; none by default. Keys go in a header that a script has
+ * to set itself, so cookies and other credentials of the browser are not allowed.
  * @param origins origins such as `https://fleet.example.com`; `*` stands for all
  */
 export async function useCors(app: FastifyInstance, origins: readonly string[]): Promise<void> {
@@ -31,7 +31,7 @@ export async function useCors(app: FastifyInstance, origins: readonly string[]):
     allowedHeaders: ALLOWED_HEADERS,
     exposedHeaders: EXPOSED_HEADERS,
     maxAge: MAX_AGE_S,
-    // An OPTIONS that is no preflight is answered as it is without CORS.
+    // An OPTIONS request that is not a preflight is answered as if CORS were off.
     strictPreflight: false,
   });
 }

@@ -7,17 +7,17 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import { packagePath } from '../../../core/installation/package-path.ts';
 import { AppError } from '../../platform/contract/errors.ts';
 
-/** Where `npm run build` puts the dashboard. */
+/** Output folder of the dashboard's build (`npm run build`). */
 const BUILT = packagePath('dashboard', 'dist');
 
 const PAGE = 'index.html';
 
-/** Whether there is a dashboard to serve. A checkout has none until it is built. */
+/** Whether the dashboard is built. A fresh checkout has none. */
 export function isDashboardBuilt(): boolean {
   return existsSync(path.join(BUILT, PAGE));
 }
 
-/** The page that the dashboard shows at a path. What else stands below the first word is decided in the browser. */
+/** Page of the dashboard by the first segment of the path. The browser routes the rest. */
 export const DASHBOARD_PAGES: Readonly<Record<string, string>> = {
   '/': 'fleet',
   '/sign-in': 'sign-in',
@@ -35,16 +35,17 @@ export const DASHBOARD_PAGES: Readonly<Record<string, string>> = {
 const FIRST_WORDS = new Set(Object.keys(DASHBOARD_PAGES).map((url) => url.split('/')[1]!));
 FIRST_WORDS.delete('');
 
-/** What `index.html` has in the place of the nonce of its answer. */
+/** Placeholder in `index.html` that each answer replaces by its nonce. */
 const NONCE_PLACEHOLDER = '__CSP_NONCE__';
 
-/** What the build says of the files of each page (`dashboard/page-preloads.ts`). */
+/** File in which the build lists the files of each page (`dashboard/page-preloads.ts`). */
 const PRELOADS = 'pages.json';
 type Preloads = Readonly<Record<string, { modules: string[]; styles: string[]; later: string[] }>>;
 
 /**
- * Two style elements that Radix inserts without a nonce: they hide the native scroll bar of scroll areas and of lists of choices. The
- * texts do not change, so their digests stand for them; a test in a real browser fails when a new release has other ones.
+ * Two style elements that Radix inserts without a nonce: they hide the native scroll bar of scroll areas and of lists
+ * of choices. Their texts are constant, so the policy allows them by digest; a test in a real browser fails when a new
+ * release changes them.
  */
 const RADIX_STYLES = [
   'sha256-vGQdhYJbTuF+M8iCn1IZCHpdkiICocWHDq4qnQF4Rjw=',
@@ -52,13 +53,14 @@ const RADIX_STYLES = [
 ];
 
 /**
- * Serves the dashboard: hashed files below `/assets/`, which never change, and one page for all of its paths. Everything that it shows
- * comes from `/v1`, with the key that its user enters.
+ * Serves the dashboard: hashed, immutable files below `/assets/`, and one page for all of its paths. All of its data
+ * comes from `/v1`, with the key that the user enters.
  */
 export default async function dashboard(app: FastifyInstance, { folder = BUILT }: { folder?: string }): Promise<void> {
   app.addHook('onRequest', async (_request, reply) => void protect(reply));
   const assets = path.join(folder, 'assets');
-  // The plugin would warn of a checkout in which nothing is built yet, and finds what is built later. Where it cannot be made, it may warn.
+  // The plugin warns if the folder is missing, but finds files that are built later. If the folder cannot be made, the
+  // warning is right.
   await mkdir(assets, { recursive: true }).catch(() => undefined);
   await app.register(fastifyStatic, {
     root: assets,
@@ -89,9 +91,9 @@ async function sendPage(reply: FastifyReply, folder: string, page?: string): Pro
     .send(html.replace(NONCE_PLACEHOLDER, nonce).replace('</head>', `${preloads}</head>`));
 }
 
-/** Links by which the browser asks for the files of a page at once, and not after it has run the scripts that ask for them. */
+/** `Link` header that makes the browser load the files of a page at once, not only when its scripts ask for them. */
 async function preloadsOf(folder: string, page: string): Promise<string> {
-  // Without the file, the page is only slower.
+  // A missing file only makes the page slower.
   const text = await readFile(path.join(folder, PRELOADS), 'utf8').catch(() => '{}');
   const { modules = [], styles = [], later = [] } = (JSON.parse(text) as Preloads)[page] ?? {};
   return [

@@ -12,8 +12,8 @@ declare module 'fastify' {
 }
 
 /**
- * Adds an ETag to every JSON answer to a GET or HEAD, and answers 304 if the client has the answer already. Where no version
- * says so beforehand ({@link unlessUnchanged}), the ETag is made from the answer.
+ * Adds an ETag to every JSON answer to a GET or HEAD, and answers 304 if the client already has it. The ETag is a hash
+ * of the answer, unless the route gives a version beforehand ({@link unlessUnchanged}).
  */
 export default fp(
   async (app) => {
@@ -21,7 +21,7 @@ export default fp(
     app.addHook('onSend', async (request, reply, payload) => {
       const reads = request.method === 'GET' || request.method === 'HEAD';
       if (!reads || reply.statusCode !== 200 || typeof payload !== 'string' || reply.hasHeader('etag')) return payload;
-      // What nobody may keep needs no tag.
+      // An answer that must not be stored needs no ETag.
       if (reply.getHeader('cache-control') === 'no-store') return payload;
       const etag = etagOf(payload);
       setEtag(reply, etag);
@@ -33,15 +33,15 @@ export default fp(
   { name: 'etag' },
 );
 
-/** Bodies of another release may look different, though nothing has changed. */
+/** Part of each ETag: another release may write a different body for unchanged data. */
 const RELEASE = packageVersion();
 
 /**
- * Answers 304 without making the body, if the client has the body of this version, and sends a body that was made for this version
- * and caller before. The version is read before the body, so a change in between makes the client ask again, and never leaves it
- * with an old body.
+ * Answers 304 without making the body if the client has this version, or reuses a cached body of this version and
+ * caller. The version is read before the body, so a change in between makes the client ask again and never leaves it
+ * with an outdated body.
  *
- * @param answer.version a text that differs after each change of the body; null where there is none
+ * @param answer.version a text that differs after each change of the body; null if there is none
  */
 export async function unlessUnchanged<T>(
   request: FastifyRequest,
@@ -54,7 +54,7 @@ export async function unlessUnchanged<T>(
   const etag = etagOf(`${RELEASE} ${scope} ${version}`);
   if (matchesEtag(request.headers['if-none-match'], etag)) {
     setEtag(reply, etag);
-    // The answer is on its way, which the returned reply tells Fastify.
+    // The 304 is already sent; returning the reply tells Fastify so.
     return reply.code(304).send() as unknown as T;
   }
   const { keptBodies } = request.server;

@@ -4,14 +4,14 @@ import type { ArtifactStore } from '../../platform/artifacts/artifact-store.ts';
 import type { Config } from '../../platform/config/config.ts';
 import type { JobProducer } from '../../platform/queue/producer.ts';
 
-/** Dependencies that the routes of every room may use. The database comes with each request, confined to its caller. */
+/** Dependencies available to the routes of every room. The database comes with each request, confined to its caller. */
 export interface ModuleDependencies {
   artifacts: ArtifactStore;
   producer: JobProducer;
   logger: Logger;
 }
 
-/** Options of every plugin of routes. */
+/** Options of every route plugin. */
 export interface ModuleOptions<Deps extends ModuleDependencies = ModuleDependencies> {
   config: Config;
   deps: Deps;

@@ -4,8 +4,8 @@ import fp from 'fastify-plugin';
 const QUIET = new Set(['/healthz', '/readyz', '/metrics']);
 
 /**
- * Logs a line per request once it is answered: answers of 5xx at error, probes at debug, the others at info. Bodies and
- * query strings are not logged.
+ * Logs one line per answered request: 5xx at error, probes at debug, all others at info. Bodies and query strings are
+ * not logged.
  */
 export default fp(
   async (app) => {

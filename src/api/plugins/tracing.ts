@@ -5,7 +5,9 @@ import { NO_TRACING, type Span, type Tracing } from '../../platform/tracing/trac
 
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS']);
 
-/** Makes a span of each request that may change something. It goes on from the caller's `traceparent`, if there is one. */
+/**
+ * Creates a span for each request that may change something. It continues the caller's `traceparent`, if there is one.
+ */
 export default fp<{ tracing: Tracing }>(
   async (app, { tracing }) => {
     if (tracing === NO_TRACING) return;

@@ -2,8 +2,9 @@ import { Prisma } from '../../platform/database/database.ts';
 import { AppError } from '../../platform/contract/errors.ts';
 
 /**
- * A position in the order of commits: the transaction that made a change, and the place of the change within it. Readers go
- * up to the first transaction that is still running, so whatever is committed later comes after what they have read.
+ * A position in the order of commits: the transaction that made a change, and the place of the change within it.
+ * Readers stop before the first transaction that is still running, so whatever is committed later comes after what they
+ * have read.
  */
 export interface CommitPosition {
   readonly transaction: bigint;
@@ -18,10 +19,10 @@ export function isPosition(text: string): boolean {
 }
 
 /**
- * The first transaction that was still running when the statement took its snapshot: those before it have ended. One that is
- * seen to belong to another database of the server does not count, and one of which that is not known does. So one of another
- * database that did not count may do so for a moment while it ends, or for as long as it is prepared: a later statement may get an
- * earlier transaction.
+ * The first transaction that was still running when the statement took its snapshot; all before it have ended. A
+ * transaction that is known to belong to another database of the server is ignored; one whose database is unknown
+ * counts. So a transaction of another database may count for a moment while it ends, or for as long as it is prepared,
+ * and a later statement may return an earlier transaction.
  */
 export const FIRST_RUNNING = Prisma.sql`(SELECT readapt_first_running())`;
 
@@ -29,13 +30,16 @@ export function formatPosition({ transaction, sequence }: CommitPosition): strin
   return `${transaction}-${sequence}`;
 }
 
-/** @param text what matches {@link POSITION_PATTERN} */
+/** @param text a position that matches {@link POSITION_PATTERN} */
 export function parsePosition(text: string): CommitPosition {
   const [transaction, sequence = '0'] = text.split('-') as [string, string?];
   return { transaction: BigInt(transaction), sequence: BigInt(sequence) };
 }
 
-/** What a reader is told who comes too late: what was pruned, by which setting, and what else there is for him. */
+/**
+ * Explanation for a reader who comes too late: the kind of rows that were pruned, the setting that controls it, and the
+ * alternative.
+ */
 export interface Retained {
   readonly what: string;
   readonly setting: string;
@@ -43,7 +47,7 @@ export interface Retained {
 }
 
 /**
- * Call it after something was read: what is pruned later has been read then.
+ * Call it after the read, so that it also notices what was pruned during the read.
  * @throws AppError 410 `position_expired` if something after the position was pruned, so that the reader would miss it
  */
 export function requireRetained(
@@ -72,9 +76,12 @@ export function later(a: CommitPosition, b: CommitPosition): CommitPosition {
   return isBefore(a, b) ? b : a;
 }
 
-/** @throws AppError 400 `invalid_cursor` if the database has not come that far, because it was restored from a dump */
+/**
+ * Refuses a position that the database has not reached, as after it was restored from a dump.
+ * @throws AppError 400 `invalid_cursor`
+ */
 export function requireReached(text: string, { transaction, sequence }: CommitPosition, next: bigint): void {
-  // A stream that begins now has the place before the next transaction.
+  // A new stream starts at the position just before the next transaction.
   if (transaction < next || (transaction === next && sequence === 0n)) return;
   throw new AppError({
     code: 'invalid_cursor',

@@ -14,7 +14,7 @@ const operation = operationsOf('Events');
 const common = {
   onRequest: requireScope('tenant:read'),
   config: { problems: [410] },
-  // An answer to HEAD would be made from all of the stream, which has no end.
+  // Fastify would make the answer to HEAD from the whole stream, which has no end.
   exposeHeadRoute: false,
 };
 const requested = { headers: EventStreamHeaders, querystring: EventStreamQuery, response: { 200: EventStream } };
@@ -25,7 +25,7 @@ interface StreamRequest extends FastifyRequest {
 
 function answer(request: FastifyRequest, reply: FastifyReply, source: EventSource): Promise<FastifyReply> {
   const { headers, query } = request as StreamRequest & { query: EventStreamQuery };
-  // A client that connects again sends the query of the first time, too.
+  // A client that reconnects repeats its first query, so `Last-Event-ID` takes precedence.
   return streamEvents(request, reply, { source, after: headers['last-event-id'] || (query.after ?? null) });
 }
 
@@ -37,7 +37,8 @@ const eventStreamRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) 
       schema: {
         ...operation('streamEvents', 'Follow events as they happen'),
         description:
-          'Sends events as they are committed, as server-sent events. A client that connects again with the `Last-Event-ID` misses nothing.',
+          'Sends events as they are committed, as server-sent events. A client that connects again with the ' +
+          '`Last-Event-ID` misses nothing.',
         ...requested,
       },
     },

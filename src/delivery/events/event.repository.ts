@@ -6,7 +6,7 @@ import type { EventData, EventType } from './catalog/catalog.ts';
 import { prunedPosition } from './retention.repository.ts';
 
 interface NewEventOf<T extends EventType> {
-  /** Its identifier, where it is needed beforehand (default: a new one). */
+  /** Identifier of the event, if it is needed beforehand (default: a new one). */
   id?: string;
   /** The tenant that may see the event; null for the operator alone. */
   tenantId: string | null;
@@ -15,10 +15,10 @@ interface NewEventOf<T extends EventType> {
   subjectId: string;
   data: EventData<T>;
 }
-/** An event to be recorded. Its data is what the catalog says of its type. */
+/** An event to be recorded. The catalog describes the data of each type. */
 export type NewEvent = { [T in EventType]: NewEventOf<T> }[EventType];
 
-/** Which events the operator reads: of those that several tenants are told of, its own. */
+/** Condition that excludes copies. The operator reads its own event in place of the copies for tenants. */
 const NO_COPIES = Prisma.sql`AND NOT is_copy`;
 const NEXT_TRANSACTION = Prisma.sql`pg_snapshot_xmax(pg_current_snapshot())::text::bigint`;
 
@@ -44,20 +44,20 @@ export interface EventRow {
   seq: bigint;
 }
 
-/** Which events are wanted: of one subject, or of one rollout with its jobs. */
+/** Filter for events: those about one subject, or about one rollout and its jobs. */
 export interface EventFilter {
   readonly subjectId?: string;
   readonly rolloutId?: string;
 }
 
-/** Events after a position, and what tells whether some are missing. */
+/** Events after a position, with the facts that reveal missing ones. */
 export interface EventsAfter {
   readonly events: EventRow[];
-  /** Position of the last one that was pruned; null if none was. */
+  /** Position of the last pruned event; null if none was pruned. */
   readonly pruned: CommitPosition | null;
   /** The number of the next transaction. */
   readonly next: bigint;
-  /** The first transaction that is still running: the events go no further. */
+  /** The first transaction that is still running; the events end before it. */
   readonly horizon: bigint;
 }
 
@@ -70,33 +70,33 @@ interface FoundRow extends Omit<EventRow, 'id'> {
   horizon: bigint;
 }
 
-/** What an event is about, which says whom it concerns. */
+/** Subject of an event, which determines the streams that it concerns. */
 export interface EventSubject {
   readonly tenant_id: string | null;
   readonly subject_id: string;
   readonly rollout_id: string | null;
-  /** Whether it concerns its tenant alone, because the operator has one of its own. */
+  /** Whether the event is a tenant's copy of an event of the operator. */
   readonly is_copy: boolean;
 }
 
-/** What events after a position are about. */
+/** Subjects of the events after a position. */
 export interface SubjectPage {
   readonly subjects: EventSubject[];
-  /** Everything up to here was looked at. */
+  /** Position up to which events were examined. */
   readonly end: CommitPosition;
   readonly isLast: boolean;
 }
 
 export function createEventRepository(db: Database) {
   return {
-    /** Events after a position, in the order of commits; of one tenant, or of all if `tenantId` is null. */
+    /** Lists events after a position, in the order of commits; of one tenant, or of all if `tenantId` is null. */
     async after(
       position: CommitPosition,
       { limit = 100, ...filter }: EventFilter & { limit?: number },
       tenantId: string | null,
       tx: Queryable = db,
     ): Promise<EventsAfter> {
-      // One statement has one view of events, of what was pruned and of transactions, and takes one round trip.
+      // One statement has one snapshot of events, of pruned positions and of transactions, and takes one round trip.
       const rows = await readRows<FoundRow>(
         tx,
         Prisma.sql`
@@ -118,7 +118,7 @@ export function createEventRepository(db: Database) {
       return { events: rows.filter((row) => row.id !== null) as EventRow[], pruned, next, horizon };
     },
 
-    /** What events after a position are about, of all tenants, in the order of commits. */
+    /** Lists the subjects of events after a position, of all tenants, in the order of commits. */
     async subjectsAfter({ transaction, sequence }: CommitPosition, limit: number): Promise<SubjectPage> {
       const rows = await readRows<EventSubject & { transaction_id: bigint | null; seq: bigint; horizon: bigint }>(
         db,
@@ -141,7 +141,7 @@ export function createEventRepository(db: Database) {
       return { subjects, end, isLast };
     },
 
-    /** The first transaction that is still running: whatever is committed from now on belongs to it or to a later one. */
+    /** The first transaction that is still running. All later commits belong to it or to a later one. */
     async horizon(tx: Queryable = db): Promise<bigint> {
       const [row] = await readRows<{ horizon: bigint }>(tx, Prisma.sql`SELECT ${FIRST_RUNNING} AS horizon`);
       return row!.horizon;
@@ -152,7 +152,7 @@ export function createEventRepository(db: Database) {
       return (await readRows(db, Prisma.sql`SELECT id FROM jobs WHERE id = ${id} ${ofTenant}`)).length > 0;
     },
 
-    /** Rollouts belong to no tenant. */
+    /** Whether a rollout exists. Rollouts belong to no tenant. */
     rolloutExists: async (id: string): Promise<boolean> =>
       (await readRows(db, Prisma.sql`SELECT id FROM rollouts WHERE id = ${id}`)).length > 0,
 
@@ -164,7 +164,7 @@ export function createEventRepository(db: Database) {
   };
 }
 
-/** The events that are wanted after a position, in order, up to the horizon of `now`. */
+/** Selects the matching events after a position, in order, up to the horizon of `now`. */
 function rangeAfter(
   { transaction, sequence }: CommitPosition,
   { subjectId, rolloutId }: EventFilter,
@@ -172,8 +172,8 @@ function rangeAfter(
 ): Prisma.Sql {
   const after = Prisma.sql`${transaction}::bigint, ${sequence}::bigint`;
   if (rolloutId !== undefined && tenantId !== null) {
-    // Written so that one index has the range alone. PostgreSQL takes tenants to be spread evenly over rollouts, and would read all
-    // events of a tenant, or of a rollout, to find a page of those that belong to both.
+    // In this form, one index answers the range. PostgreSQL assumes that tenants are spread evenly over rollouts, and
+    // would otherwise read all events of a tenant or of a rollout to find a page of those that belong to both.
     return Prisma.sql`
       WHERE (rollout_id, tenant_id, transaction_id, seq) > (${rolloutId}, ${tenantId}, ${after})
         AND (rollout_id, tenant_id, transaction_id) < (${rolloutId}, ${tenantId}, (SELECT horizon FROM now))

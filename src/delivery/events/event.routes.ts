@@ -9,7 +9,10 @@ import { createEventService } from './event.service.ts';
 
 const operation = operationsOf('Events');
 
-/** The schema describes what this version records; events of others are written as they are, with whatever they have. */
+/**
+ * Skips serialization by schema: it describes only events of this version, and events of other versions are sent as
+ * they were recorded.
+ */
 const serializerCompiler = () => (answer: unknown) => JSON.stringify(answer);
 
 const common = { onRequest: requireScope('tenant:read'), config: { problems: [410] }, serializerCompiler };
@@ -22,7 +25,8 @@ const eventRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
       schema: {
         ...operation('listEvents', 'List events, oldest first'),
         description:
-          'Lists what has happened, in the order of commits. Go on with `next_after` as `after`; a list that is empty keeps the position.',
+          'Lists what has happened, in the order of commits. Go on with `next_after` as `after`; a list that ' +
+          'is empty keeps the position.',
         querystring: EventQuery,
         response: { 200: Events },
       },

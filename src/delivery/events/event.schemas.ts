@@ -7,7 +7,8 @@ const Common = {
   id: Id('event'),
   sequence: Type.String({
     description:
-      'Position of the event in the order of commits. Pass it as `after` to get later events, or as `changed_after` to ' +
+      'Position of the event in the order of commits. Pass it as `after` to get later events, or as ' +
+      '`changed_after` to ' +
       'get jobs that changed later.',
   }),
   tenant_id: Nullable(Id('tenant', 'The tenant that may see the event; null for the operator alone.')),
@@ -17,7 +18,7 @@ const Common = {
 /** An event of one type. */
 type EventOf<T extends EventType> = Static<Type.TObject<typeof Common>> & {
   type: T;
-  /** What the event is about. */
+  /** Identifier of the object that the event is about. */
   subject_id: string;
   data: EventData<T>;
 };
@@ -29,7 +30,7 @@ export const EventTypeName = Type.Enum(EVENT_TYPES, {
   description: 'What has happened. Later versions add types.',
 });
 
-/** `job.not_ready` is a `JobNotReadyEvent`. */
+/** Schema title of an event type: `JobNotReadyEvent` for `job.not_ready`. */
 export function titleOf(type: EventType): string {
   return `${pascalCase(type)}Event`;
 }
@@ -63,7 +64,7 @@ export function eventSchema(type: EventType) {
   );
 }
 
-/** The events whose types this version knows, which `type` tells apart. */
+/** Union of the event types known to this version, discriminated by `type`. */
 const KnownEvent = Type.Unsafe<Event>({
   title: 'KnownEvent',
   description: 'An event of a type that this version of the document describes.',
@@ -88,8 +89,8 @@ const UnknownEvent = Type.Object(
 );
 
 /**
- * What clients are generated from. The type that takes everything comes last, because clients try the others first, and events that a
- * newer version has recorded can be read by it. Answers are not written by this schema: they are served as they were recorded.
+ * Schema from which clients are generated. The open type comes last, because clients try the others first; it lets them
+ * read events of a newer version. Answers are not serialized by this schema: events are served as they were recorded.
  */
 const Event = Type.Unsafe<Event>({
   title: 'Event',
@@ -101,11 +102,12 @@ const Event = Type.Unsafe<Event>({
 const After = Type.String({
   pattern: POSITION_PATTERN,
   description:
-    'Only events after this `sequence`. Without it, or with `0`, the list begins with the oldest event that is kept. If ' +
+    'Only events after this `sequence`. Without it, or with `0`, the list begins with the oldest event that ' +
+    'is kept. If ' +
     'events after it were pruned, the answer is 410.',
 });
 
-/** What a list of the events of one subject takes. */
+/** Query parameters of a list of the events of one subject. */
 export const EventPageQuery = Type.Object(
   {
     after: Type.Optional(After),
@@ -139,7 +141,8 @@ export const EventStreamQuery = Type.Object(
         pattern: POSITION_PATTERN,
         description:
           'Only events after this `sequence`; `0` begins with the oldest event that is kept. Without it, and without ' +
-          '`Last-Event-ID`, which goes before it, the stream begins with what happens from now on. If events after it were pruned, ' +
+          '`Last-Event-ID`, which goes before it, the stream begins with what happens from now on. If events ' +
+          'after it were pruned, ' +
           'the answer is 410.',
       }),
     ),
@@ -161,7 +164,8 @@ export const EventStreamHeaders = Type.Object({
 
 export const EventStream = {
   description:
-    'Server-sent events. `event` is the type, `id` the position, and `data` the event as JSON, as lists show it. The first ' +
+    'Server-sent events. `event` is the type, `id` the position, and `data` the event as JSON, as lists show ' +
+    'it. The first ' +
     'block and heartbeats have an `id` and no `data`.',
   content: { 'text/event-stream': { schema: Type.Unsafe<object>(Type.String()) } },
 };

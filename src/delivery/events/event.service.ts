@@ -15,19 +15,19 @@ import type { Event, EventPageQuery, EventQuery, Events } from './event.schemas.
 
 export type EventService = ReturnType<typeof createEventService>;
 
-/** What the events of a list or of a stream belong to. */
+/** Scope of a list or a stream: one job, one rollout, or all events. */
 export type EventSource = { readonly jobId: string } | { readonly rolloutId: string } | 'all';
 
 /** Events after a position. */
 export interface EventPage {
   readonly events: Event[];
-  /** Everything up to here was read. */
+  /** Position up to which events were read. */
   readonly end: CommitPosition;
-  /** Whether there are no further ones yet. */
+  /** Whether the page reaches the end of the log. */
   readonly isLast: boolean;
 }
 
-/** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
+/** Lists of events. `scope` is the tenant to which the caller is confined, or null for the operator. */
 export function createEventService({ db }: { db: Database }) {
   const events = createEventRepository(db);
 
@@ -39,7 +39,7 @@ export function createEventService({ db }: { db: Database }) {
   ): Promise<EventPage> {
     const found = await events.after(after, query, scope);
     const text = formatPosition(after);
-    // A reader who begins gets what there is; one who goes on must not miss anything.
+    // A reader who begins gets the events that are kept; one who continues must not miss any.
     if (after.transaction !== 0n || after.sequence !== 0n) {
       const advice = `GET /v1/jobs?changed_after=${text} lists the jobs that have changed since`;
       requireRetained(after, found.pruned, { what: 'events', setting: EVENT_RETENTION_VARIABLE, advice });
@@ -48,7 +48,7 @@ export function createEventService({ db }: { db: Database }) {
     const last = found.events.at(-1);
     const isLast = found.events.length < (query.limit ?? 100);
     const reached = { transaction: found.horizon, sequence: 0n };
-    // The first running transaction may be an earlier one than before, and a reader who went back to it would get events again.
+    // The first running transaction may be an earlier one than before; going back to it would repeat events.
     const end = isLast || last === undefined ? later(after, reached) : positionOf(last);
     return { events: found.events.map(toEvent), end, isLast };
   }
@@ -70,7 +70,7 @@ export function createEventService({ db }: { db: Database }) {
       return list(query, await this.filterFor(source, scope), scope);
     },
 
-    /** The events of a job are those about it; the events of a rollout are its own and those of its jobs. @throws AppError 404 */
+    /** Filter for the events of a job, or of a rollout and its jobs. @throws AppError 404 */
     async filterFor(source: EventSource, scope: string | null): Promise<EventFilter> {
       if (source === 'all') return {};
       if ('jobId' in source) {
@@ -81,7 +81,7 @@ export function createEventService({ db }: { db: Database }) {
       return source;
     },
 
-    /** The position before everything that is committed from now on. */
+    /** Position before everything that is committed from now on. */
     now: async (): Promise<CommitPosition> => ({ transaction: await events.horizon(), sequence: 0n }),
   };
 }

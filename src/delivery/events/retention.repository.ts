@@ -2,20 +2,20 @@ import { Prisma, type Queryable } from '../../platform/database/database.ts';
 import { readRows } from '../../platform/database/database-reads.ts';
 import { FIRST_RUNNING, type CommitPosition } from './commit-position.ts';
 
-/** What is read in the order of commits and pruned in that order. */
+/** Logs that are read and pruned in the order of commits. */
 export type CommitLog = 'events' | 'audit_entries';
 
-/** Where the position of the last one that was pruned is noted: columns of `tenants`, and a row of `event_retention`. */
+/** Columns of `tenants`, and row of `event_retention`, that hold the position of the last pruned entry. */
 const NOTED = {
   events: { columns: 'events_pruned', row: 'all' },
   audit_entries: { columns: 'audit_pruned', row: 'audit' },
 } as const;
 
 /**
- * Deletes at most `limit` events or audit entries that are older than so many days, from the beginning of the order of commits, and
- * notes the position of the last one, for all readers and for those of its tenant. One that somebody could not have read yet is
- * kept, and so is everything after one that is not old enough.
- * @returns how many were deleted
+ * Deletes at most `limit` events or audit entries older than so many days, in the order of commits, and stores the
+ * position of the last one, both for all readers and for its tenant. Pruning stops at the first entry that is too
+ * young, or that is not readable yet because an earlier transaction runs.
+ * @returns the number of deleted entries
  */
 export async function pruneLog(
   tx: Queryable,
@@ -52,7 +52,7 @@ export async function pruneLog(
   return row?.count ?? 0;
 }
 
-/** Position of the last one that was pruned: of a tenant's, or of all if `tenantId` is null. Null if none was. */
+/** Position of the last pruned entry of a tenant, or of all if `tenantId` is null. Null if none was pruned. */
 export async function prunedUpTo(
   db: Queryable,
   log: CommitLog,
@@ -62,7 +62,7 @@ export async function prunedUpTo(
   return row ?? null;
 }
 
-/** The statement of {@link prunedUpTo}, which can be part of another one. */
+/** The query of {@link prunedUpTo}, to be embedded in another one. */
 export function prunedPosition(log: CommitLog, tenantId: string | null): Prisma.Sql {
   const { columns, row } = NOTED[log];
   if (tenantId === null) {
@@ -70,5 +70,6 @@ export function prunedPosition(log: CommitLog, tenantId: string | null): Prisma.
   }
   const [transaction, sequence] = [Prisma.raw(`${columns}_transaction_id`), Prisma.raw(`${columns}_seq`)];
   return Prisma.sql`
-    SELECT ${transaction} AS transaction, ${sequence} AS sequence FROM tenants WHERE id = ${tenantId} AND ${sequence} <> 0`;
+    SELECT ${transaction} AS transaction, ${sequence} AS sequence
+    FROM tenants WHERE id = ${tenantId} AND ${sequence} <> 0`;
 }

@@ -5,18 +5,19 @@ import { recordEvent, type NewEvent } from './event.repository.ts';
 
 type EndType = 'rollout.completed' | 'rollout.failed' | 'rollout.cancelled';
 type WithoutReader<E> = E extends NewEvent ? Omit<E, 'id' | 'tenantId'> : never;
-/** That a rollout has ended, as the operator is told. */
+/** The operator's event about the end of a rollout. */
 type RolloutEnd = WithoutReader<Extract<NewEvent, { type: EndType }>>;
 
 /**
- * Records that a rollout has ended: for the operator, and a copy for each tenant with jobs in it, which is at most as many rows as
- * those jobs have written. A copy is a tenant's event like any other, so nothing that reads events for a tenant has to know of it.
- * The copies come first: once a reader of the operator has come to its own event, it has passed all of them.
+ * Records the end of a rollout: an event for the operator, and a copy for each tenant with jobs in it, which is at most
+ * as many rows as those jobs have written. A copy is an ordinary event of its tenant, so readers for tenants need no
+ * special case. The copies come first: once the operator's reader reaches its own event, it has passed all copies.
  */
 export async function recordRolloutEnd(tx: Transaction, end: RolloutEnd): Promise<void> {
   const { type, subjectId } = end;
   const tenants = await tx.$queryRaw<{ tenant_id: string }[]>`
-    SELECT DISTINCT tenant_id FROM rollout_tenant_counts WHERE rollout_id = ${subjectId} AND jobs > 0 ORDER BY tenant_id`;
+    SELECT DISTINCT tenant_id FROM rollout_tenant_counts WHERE rollout_id = ${subjectId} AND jobs > 0
+    ORDER BY tenant_id`;
   const copies = tenants.map(({ tenant_id: tenantId }) => ({ id: newId('event'), tenantId }));
   await tx.$executeRaw`
     INSERT INTO events (id, tenant_id, type, subject_id, data, is_copy)
@@ -25,7 +26,10 @@ export async function recordRolloutEnd(tx: Transaction, end: RolloutEnd): Promis
   await recordEvent(tx, { tenantId: null, ...end });
 }
 
-/** A tenant is told no more than the rollout itself shows it. The identifier stands for any tenant: all of them are shown the same. */
+/**
+ * Data of the event for tenants, limited to what they see of the rollout itself. All tenants see the same, so any
+ * tenant's identifier will do.
+ */
 function dataForTenants(end: RolloutEnd): object {
   return end.type === 'rollout.failed' ? { error: showError(end.data.error, 'any tenant') } : end.data;
 }

@@ -5,7 +5,7 @@ import type { ListReplicaAdapters } from './replica.schemas.ts';
 export type ReplicaRow = Prisma.ReplicaGetPayload<object>;
 export type ReplicaAdapterRow = Prisma.ReplicaAdapterGetPayload<object>;
 
-/** The process that works on a replica begins anew, and finds what it should serve now. */
+/** Resets the work on a replica: the next turn reads again what it should serve. */
 const ANEW = { leaseOwner: null, leaseExpiresAt: null, failures: 0, listingDigest: null, resyncAt: new Date(0) };
 
 export const replicaRepository = {
@@ -24,7 +24,7 @@ export const replicaRepository = {
 
   hasBaseModelVersion: async (tx: Transaction, id: string): Promise<boolean> =>
     (await tx.baseModelVersion.count({ where: { id } })) > 0,
-  /** One of the tenants that does not exist. */
+  /** Finds an identifier that no tenant has. */
   async missingTenant(tx: Transaction, ids: readonly string[]): Promise<string | undefined> {
     const found = await tx.tenant.findMany({ where: { id: { in: [...ids] }, deletedAt: null }, select: { id: true } });
     const known = new Set(found.map(({ id }) => id));

@@ -41,7 +41,8 @@ const replicaRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       schema: {
         ...operation('createReplica', 'Add a replica of a serving engine'),
         description:
-          'From now on the service loads there what is current on the base model version, checks it, and unloads what is not current any more.',
+          'From now on the service loads there what is current on the base model version, checks it, and ' +
+          'unloads what is not current any more.',
         body: CreateReplica,
         response: { 201: Replica },
       },

@@ -7,7 +7,7 @@ import { ENGINES } from './engines/create-engine.ts';
 
 const DEFAULT_UNLOAD_AFTER_MS = 600_000;
 const DEFAULT_MAX_ADAPTERS = 1000;
-/** More than engines hold, and a list of it can still be read. */
+/** Largest number of adapters of a replica: more than engines hold, and its list can still be read. */
 const MOST_ADAPTERS = 20_000;
 
 const Engine = Type.Enum(ENGINES, {
@@ -18,14 +18,16 @@ const Engine = Type.Enum(ENGINES, {
 const Check = Type.Enum(['gate_prompt', 'none'] as const, {
   title: 'ReplicaCheck',
   description:
-    '`gate_prompt`: before an adapter serves, the engine completes up to three prompts of its gate rows with and without it, and has to ' +
+    '`gate_prompt`: before an adapter serves, the engine completes up to three prompts of its gate rows with ' +
+    'and without it, and has to ' +
     'answer otherwise. `none`: what the engine lists counts as loaded.',
 });
 
 const ReplicaState = Type.Enum(['syncing', 'in_sync', 'failed', 'unreachable'] as const, {
   title: 'ReplicaState',
   description:
-    '`syncing`: adapters are loaded or unloaded. `in_sync`: it serves all that it should. `failed`: it answers, and something could not be ' +
+    '`syncing`: adapters are loaded or unloaded. `in_sync`: it serves all that it should. `failed`: it ' +
+    'answers, and something could not be ' +
     'loaded. `unreachable`: it does not answer. In all states the service goes on trying.',
 });
 
@@ -33,7 +35,8 @@ const Url = Type.String({
   minLength: 1,
   maxLength: MAX_URL,
   description:
-    'Where the engine answers, without `/v1`: `http://vllm-0.vllm.svc.cluster.local:8000`. One process, not a balancer before several. ' +
+    'Where the engine answers, without `/v1`: `http://vllm-0.vllm.svc.cluster.local:8000`. One process, not ' +
+    'a balancer before several. ' +
     'Addresses that are not public need a range in `READAPT_REPLICA_ALLOWED_RANGES`.',
 });
 
@@ -147,9 +150,12 @@ export const REPLICA_ADAPTER_STATES = ['waiting', 'checking', 'loaded', 'failed'
 const ReplicaAdapterState = Type.Enum(REPLICA_ADAPTER_STATES, {
   title: 'ReplicaAdapterState',
   description:
-    '`waiting`: it is to be loaded. `checking`: the engine is asked to load it and may list it already, but has not been seen to use it. ' +
-    '`loaded`: it serves, and has passed its check if there is one. `failed`: it could not be loaded or has not passed its check, was ' +
-    'unloaded, and is tried again at `next_attempt_at`. `retiring`: it is no longer current, and is unloaded at `unload_at`.',
+    '`waiting`: it is to be loaded. `checking`: the engine is asked to load it and may list it already, but ' +
+    'has not been seen to use it. ' +
+    '`loaded`: it serves, and has passed its check if there is one. `failed`: it could not be loaded or has ' +
+    'not passed its check, was ' +
+    'unloaded, and is tried again at `next_attempt_at`. `retiring`: it is no longer current, and is unloaded ' +
+    'at `unload_at`.',
 });
 
 export const ReplicaAdapter = Type.Object(
@@ -178,7 +184,7 @@ export const ListReplicaAdapters = Type.Object(
 );
 export type ListReplicaAdapters = Static<typeof ListReplicaAdapters>;
 
-/** What a replica has that is added without it. */
+/** Defaults of a new replica. */
 export const REPLICA_DEFAULTS = {
   maxAdapters: DEFAULT_MAX_ADAPTERS,
   aliases: true,

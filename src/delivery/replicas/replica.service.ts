@@ -28,13 +28,13 @@ import {
 interface ReplicaDependencies {
   readonly db: Database;
   readonly policy: AddressPolicy;
-  /** Null where the service has no key to encrypt secrets. */
+  /** Null if the service has no key to encrypt secrets. */
   readonly box: SecretBox | null;
 }
 
-/** Replicas are the operator's alone. */
+/** Replicas of serving engines, which belong to the operator. */
 export function createReplicaService({ db, policy, box }: ReplicaDependencies) {
-  /** The columns that a request gives. @throws AppError 404, 422 `url_not_allowed`, 503 `secret_key_missing` */
+  /** Converts a request to columns. @throws AppError 404, 422 `url_not_allowed`, 503 `secret_key_missing` */
   async function columnsOf(tx: Transaction, id: string, request: UpdateReplica) {
     const { url, base_model_version_id: baseModelVersionId, tenant_ids: tenantIds = [] } = request;
     const problem = url === undefined ? null : urlProblem(url, policy, REPLICA_RANGES_VARIABLE);
@@ -124,7 +124,7 @@ export function createReplicaService({ db, policy, box }: ReplicaDependencies) {
   };
 }
 
-/** The members that have a value. */
+/** Keeps the members that are not undefined. */
 function given<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
     [K in keyof T]?: Exclude<T[K], undefined>;

@@ -1,23 +1,23 @@
-/** What a serving engine calls an adapter, or one version of it. */
+/** Name by which a serving engine knows an adapter, or one version of it. */
 export interface EngineName {
   /** Name of the tenant. */
   readonly tenant: string;
   /** Name of the adapter. */
   readonly adapter: string;
-  /** Number of the version; without it, the name is the alias of whichever version is current. */
+  /** Number of the version; without it, the name is the alias of the current version. */
   readonly number?: number;
 }
 
-/** The largest number of a version that the database holds. */
+/** Largest version number that the database can store. */
 const MAX_NUMBER = 2 ** 31 - 1;
 
-/** Longer than any two names of up to 100 characters are, percent-encoded. Nothing longer is parsed. */
+/** Largest length of a parsed name. Two percent-encoded names of up to 100 characters each always fit. */
 const MAX_CHARACTERS = 1024;
 
 /**
- * The name by which serving engines know an adapter (`acme.support`) or a version of it (`acme.support@3`). It can be used as a file name
- * and in a URL, and {@link parseEngineName} takes it apart again. Whatever is neither a letter, a digit, `-` nor `_`
- * is percent-encoded; so is `.` in a tenant's name, because the first `.` ends it.
+ * Formats the name by which serving engines know an adapter (`acme.support`) or a version of it (`acme.support@3`). It
+ * can be used as a file name and in a URL, and {@link parseEngineName} parses it. All characters except letters,
+ * digits, `-` and `_` are percent-encoded; so is `.` in a tenant's name, because the first `.` ends it.
  *
  * @throws URIError for half of a surrogate pair, which no name has
  */
@@ -26,7 +26,7 @@ export function engineName({ tenant, adapter, number }: EngineName): string {
   return number === undefined ? alias : `${alias}@${number}`;
 }
 
-/** What an engine's name stands for; null if {@link engineName} would not have written it so. */
+/** Parses an engine's name; null if {@link engineName} would write it differently. */
 export function parseEngineName(text: string): EngineName | null {
   if (text.length > MAX_CHARACTERS) return null;
   const [, tenant = '', adapter = '', digits] = /^([^.@]+)\.([^@]+)(?:@([1-9]\d{0,9}))?$/.exec(text) ?? [];
@@ -38,7 +38,9 @@ export function parseEngineName(text: string): EngineName | null {
   return engineName(name) === text ? name : null;
 }
 
-/** `encodeURIComponent` leaves a few marks as they are that shells and file systems give a meaning. */
+/**
+ * Percent-encodes also the marks that `encodeURIComponent` keeps, because shells and file systems give them a meaning.
+ */
 function encode(text: string): string {
   return encodeURIComponent(text).replace(/[!'()*~]|^\.+/g, (marks) =>
     [...marks].map((mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`).join(''),

@@ -4,7 +4,7 @@ import { toTimestamp } from '../../platform/contract/schemas.ts';
 import type { ServedRow } from './served-version.repository.ts';
 import type { ServedVersion } from './serving.schemas.ts';
 
-/** @param scope the tenant that is answered; null for the operator */
+/** @param scope tenant that receives the answer; null for the operator */
 export function toServedVersion(row: ServedRow, scope: string | null): ServedVersion {
   const { tenant, adapter, number, servingName } = row;
   return {

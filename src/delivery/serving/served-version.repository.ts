@@ -3,7 +3,7 @@ import { readRows } from '../../platform/database/database-reads.ts';
 import { decodeCursor, type PageQuery } from '../../platform/contract/pagination.ts';
 import { FIRST_RUNNING, type CommitPosition } from '../events/index.ts';
 
-/** An adapter, and a version of its base if the request has named one that exists. */
+/** An adapter, and a version of its base if the request names one that exists. */
 export interface AdapterOnBase {
   readonly adapterId: string;
   readonly tenantId: string;
@@ -14,7 +14,7 @@ export interface AdapterOnBase {
   readonly fingerprint: string | null;
 }
 
-/** A version that is to be served. */
+/** A version to serve. */
 export interface ServedRow extends AdapterOnBase {
   readonly baseModelVersionId: string;
   readonly servingName: string;
@@ -27,31 +27,32 @@ export interface ServedRow extends AdapterOnBase {
   readonly changedAt: Date;
 }
 
-/** Without a version where nothing is to be served. */
+/** A version to serve, or an adapter and a base on which nothing is to be served. */
 export type FoundRow = AdapterOnBase & ({ readonly versionId: null } | ServedRow);
 
-/** An adapter by its names. */
+/** An adapter with its names. */
 export interface ServedAdapter {
   readonly adapterId: string;
   readonly adapter: string;
   readonly tenant: string;
 }
 
-/** A change of what is to be served: another version, or none. */
+/** A change of the version to serve; a null version means that none is left. */
 export type ChangedRow = { readonly adapterId: string } & ({ readonly versionId: null } | ServedRow) & CommitPosition;
 
-/** Which adapter is asked for. */
+/** Adapter of a request, by identifier or by names. */
 export type WantedAdapter = { readonly id: string } | { readonly tenant: string; readonly adapter: string };
 
-/** Which version of its base, by identifier or by the engines' name. */
+/** Base model version of a request, by identifier or by the engine's name of it. */
 export type WantedBase = { readonly id: string } | { readonly servingName: string };
 
-/** What is answered of the adapter `a`, its tenant `t`, the base `b` and the version `v`. */
+/** Columns of an answer about the adapter `a`, its tenant `t`, the base `b` and the version `v`. */
 const SHOWN = Prisma.sql`a.id AS "adapterId", a.tenant_id AS "tenantId", a.name AS adapter, t.name AS tenant,
   b.id AS "baseModelVersionId", b.serving_name AS "servingName", b.fingerprint,
   v.id AS "versionId", v.number, v.provisional, v.rank, v.artifact_digest AS digest, v.bytes`;
 
-const NOTHING_CURRENT = Prisma.sql`v.id IS NULL OR v.deleted_at IS NOT NULL OR a.deleted_at IS NOT NULL OR t.deleted_at IS NOT NULL`;
+const NOTHING_CURRENT = Prisma.sql`v.id IS NULL OR v.deleted_at IS NOT NULL OR a.deleted_at IS NOT NULL
+  OR t.deleted_at IS NOT NULL`;
 
 function ofTenant(tenantId: string | null): Prisma.Sql {
   return tenantId === null ? Prisma.empty : Prisma.sql`AND a.tenant_id = ${tenantId}`;
@@ -60,8 +61,10 @@ function ofTenant(tenantId: string | null): Prisma.Sql {
 /** A `tenantId` of null stands for any tenant. */
 export const servedVersionRepository = {
   /**
-   * The version to be served, by one statement: that with the number if it is for the base, or else what is current there.
-   * @returns a row for each base that is meant, of which there are several only for a name that several versions have; none if there is no such adapter
+   * Finds the version to serve in one statement: the version with the number if it is for the base, or else the current
+   * one.
+   * @returns a row for each matching base: several only if base model versions share a serving name, none if there is
+   * no such adapter
    */
   find: (
     db: Queryable,
@@ -87,7 +90,7 @@ export const servedVersionRepository = {
         } LIMIT 2`,
     ),
 
-  /** A page of what is current on a base model version, by the identifiers of the adapters, and one more. */
+  /** Lists a page of the current versions on a base model version by the adapters' identifiers, and one row more. */
   page: (
     db: Queryable,
     baseModelVersionId: string,
@@ -108,7 +111,7 @@ export const servedVersionRepository = {
         ORDER BY c.adapter_id LIMIT ${limit + 1}`,
     ),
 
-  /** The base model versions that have changes after the position up to which a follower has read each. */
+  /** Lists the base model versions with changes after the positions that a follower has read. */
   async changedBases(db: Queryable, read: ReadonlyMap<string, CommitPosition>): Promise<string[]> {
     const positions = [...read.values()];
     const [transactions, sequences] = [
@@ -130,7 +133,7 @@ export const servedVersionRepository = {
     return rows.map(({ id }) => id);
   },
 
-  /** What has changed after a position on a base model version, in the order of commits. */
+  /** Lists the changes on a base model version after a position, in the order of commits. */
   changes: (
     db: Queryable,
     baseModelVersionId: string,
@@ -156,8 +159,8 @@ export const servedVersionRepository = {
     ),
 
   /**
-   * The adapters of which something is current on a base model version by a change after a position. Unlike in {@link changes}, an older
-   * transaction may still run.
+   * Lists the adapters whose current version on a base model version changed after a position. Unlike {@link changes},
+   * it includes changes that are not readable yet because an older transaction runs.
    */
   unread: (db: Queryable, baseModelVersionId: string, after: CommitPosition): Promise<ServedAdapter[]> =>
     readRows<ServedAdapter>(

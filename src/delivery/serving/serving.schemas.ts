@@ -47,7 +47,8 @@ export const ResolveNameQuery = Type.Object(
       minLength: 1,
       maxLength: 1024,
       description:
-        'An alias, `TENANT.ADAPTER`, or the name of a version, `TENANT.ADAPTER@NUMBER`. In names of tenants, `.` is written as `%2E`.',
+        'An alias, `TENANT.ADAPTER`, or the name of a version, `TENANT.ADAPTER@NUMBER`. In names of tenants, ' +
+        '`.` is written as `%2E`.',
     }),
     serving_name: Type.Optional(
       Type.String({
@@ -77,8 +78,10 @@ export const CurrentOfBaseQuery = Type.Object(
       Type.String({
         pattern: POSITION_PATTERN,
         description:
-          'Only what has changed after this position, what changed first coming first: the `next_changed_after` of the answer before; ' +
-          '`0` for all. A change appears once all older transactions of the database have ended; until then it is left out. ' +
+          'Only what has changed after this position, what changed first coming first: the ' +
+          '`next_changed_after` of the answer before; ' +
+          '`0` for all. A change appears once all older transactions of the database have ended; until then ' +
+          'it is left out. ' +
           'It takes no `cursor`.',
       }),
     ),
@@ -92,7 +95,8 @@ export const CurrentOfBase = Type.Object(
     ...pageOf(ServedVersion).properties,
     removed: Type.Array(Id('adapter'), {
       description:
-        'With `changed_after`, the adapters of which nothing is to be served any more: they were deleted, or none of their versions is current.',
+        'With `changed_after`, the adapters of which nothing is to be served any more: they were deleted, or ' +
+        'none of their versions is current.',
     }),
     next_changed_after: Nullable(
       Type.String({

@@ -17,7 +17,7 @@ import type { CurrentOfBase, CurrentOfBaseQuery, ResolveNameQuery, ServedVersion
 
 const NAME = new RegExp(NAME_PATTERN);
 
-/** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
+/** Served versions. `scope` is the tenant to which the caller is confined, or null for the operator. */
 export function createServingService({ db }: { db: Database }) {
   async function changes(id: string, query: CurrentOfBaseQuery, after: string, scope: string | null) {
     if (query.cursor !== undefined) {
@@ -45,7 +45,10 @@ export function createServingService({ db }: { db: Database }) {
   }
 
   return {
-    /** What is current of an adapter on a base model version. @throws AppError 404, also `no_current_version` */
+    /**
+     * Resolves an adapter to its current version on a base model version. @throws AppError 404, also
+     * `no_current_version`
+     */
     async resolve(adapterId: string, baseModelVersionId: string, scope: string | null): Promise<ServedVersion> {
       const wanted = { adapter: { id: adapterId }, base: { id: baseModelVersionId } };
       const [found] = await repository.find(db, wanted, scope);
@@ -53,16 +56,16 @@ export function createServingService({ db }: { db: Database }) {
     },
 
     /**
-     * The same by the names that engines know. A name with a number is that of a version; where that is not for the base or
-     * is gone, what is current is answered.
+     * Resolves an engine's names to a version. A name with a number refers to that version; if it is not for the base
+     * or is deleted, the current version is returned.
      *
-     * @throws AppError 400 `invalid_request` if no base is named, 404, also `no_current_version`, 409 `ambiguous_serving_name`,
-     *   422 `serving_name_mismatch`
+     * @throws AppError 400 `invalid_request` if no base is named, 404, also `no_current_version`, 409
+     * `ambiguous_serving_name`, 422 `serving_name_mismatch`
      */
     async resolveName(query: ResolveNameQuery, scope: string | null): Promise<ServedVersion> {
       const base = baseOf(query);
       const name = parseEngineName(query.name);
-      // Nothing has any other name, and the database refuses some of them.
+      // Only such names exist, and the database refuses some others.
       if (name === null || !NAME.test(name.tenant) || !NAME.test(name.adapter)) throw notFound('adapter', query.name);
       const rows = await repository.find(db, { adapter: name, base, number: name.number }, scope);
       if (rows.length > 1) throw ambiguous(query);
@@ -112,7 +115,9 @@ function served(
   throw new AppError({
     code: 'no_current_version',
     status: 404,
-    message: `no version of adapter ${asked.adapter} is current on base model version ${row.baseModelVersionId}, so none is to be served there`,
+    message:
+      `no version of adapter ${asked.adapter} is current on base model version ` +
+      `${row.baseModelVersionId}, so none is to be served there`,
   });
 }
 

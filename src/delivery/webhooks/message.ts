@@ -1,10 +1,10 @@
 import type { EventRow } from '../events/index.ts';
 import { toEvent, type Event } from '../events/index.ts';
 
-/** The event of a test, which is only sent to the endpoint that is tested. */
+/** Event type of a test, which is sent only to the tested endpoint. */
 export const PING = 'webhook_endpoint.tested';
 
-/** What is sent, as Standard Webhooks recommends it. */
+/** Body of a request to an endpoint, in the form recommended by Standard Webhooks. */
 export interface WebhookMessage {
   readonly type: string;
   readonly timestamp: string;

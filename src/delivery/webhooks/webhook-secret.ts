@@ -3,10 +3,10 @@ import { SECRET_KEY_VARIABLE } from '../../platform/config/variables.ts';
 import { AppError } from '../../platform/contract/errors.ts';
 import type { SecretBox } from '../../platform/config/secret-box.ts';
 
-/** A new secret as Standard Webhooks writes it. */
+/** Generates a secret in the format of Standard Webhooks. */
 export const generateWebhookSecret = (): string => `whsec_${randomBytes(32).toString('base64')}`;
 
-/** @throws AppError 503 `secret_key_missing` if secrets cannot be stored */
+/** Requires the key that encrypts secrets. @throws AppError 503 `secret_key_missing` */
 export function requireSecretBox(box: SecretBox | null): SecretBox {
   if (box !== null) return box;
   throw new AppError({

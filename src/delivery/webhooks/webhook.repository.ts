@@ -16,11 +16,11 @@ export interface NewEndpoint {
   readonly position: CommitPosition;
 }
 
-/** What is changed of an endpoint besides its description. The process that sends to it then begins anew. */
+/** Assignments that restart the delivery to an endpoint, for every change but that of its description. */
 const ANEW = Prisma.sql`lease_owner = NULL, lease_expires_at = NULL, failures = 0, next_turn_at = clock_timestamp()`;
 
 export const webhookRepository = {
-  /** Locks the owner of endpoints, so that two that are created at once are both counted. False if it is gone. */
+  /** Locks the owner of endpoints, so that concurrent creations count each other. False if the owner is gone. */
   async lockOwner(tx: Transaction, tenantId: string | null): Promise<boolean> {
     if (tenantId === null) {
       await tx.$executeRaw`SELECT pg_advisory_xact_lock(7236841)`;
@@ -32,7 +32,7 @@ export const webhookRepository = {
   },
   count: (tx: Transaction, tenantId: string | null) => tx.webhookEndpoint.count({ where: { tenantId } }),
 
-  /** The end of the log: what is committed from now on comes after it. Rows of all tenants count. */
+  /** End of the log of all tenants: later commits come after it. */
   async end(db: Queryable): Promise<CommitPosition> {
     const [row] = await db.$queryRaw<[CommitPosition]>`
       SELECT ${FIRST_RUNNING} - 1 AS transaction, COALESCE((SELECT max(seq) FROM events), 0) AS sequence`;
@@ -40,8 +40,8 @@ export const webhookRepository = {
   },
 
   /**
-   * A position before all events that were made since a time, by their identifiers; null if there are none. A transaction takes a minute at
-   * most, so what has an earlier position than the first of them was made within a minute of it.
+   * Position before all events made since a time, by their identifiers; null if there are none. A transaction takes at
+   * most a minute, so every event with an earlier position than the first of them was made at most a minute after it.
    */
   async before(db: Queryable, since: Date): Promise<CommitPosition | null> {
     const [first] = await db.$queryRaw<{ id: string }[]>`
@@ -56,12 +56,14 @@ export const webhookRepository = {
   async insert(tx: Transaction, endpoint: NewEndpoint): Promise<EndpointRow> {
     const { id, tenantId, url, description, eventTypes, position } = endpoint;
     await tx.$executeRaw`
-      INSERT INTO webhook_endpoints (id, tenant_id, url, description, event_types, position_transaction_id, position_seq)
-      VALUES (${id}, ${tenantId}, ${url}, ${description}, ${[...eventTypes]}::text[], ${position.transaction}, ${position.sequence})`;
+      INSERT INTO webhook_endpoints (id, tenant_id, url, description, event_types, position_transaction_id,
+        position_seq)
+      VALUES (${id}, ${tenantId}, ${url}, ${description}, ${[...eventTypes]}::text[],
+        ${position.transaction}, ${position.sequence})`;
     return tx.webhookEndpoint.findUniqueOrThrow({ where: { id } });
   },
 
-  /** Adds a secret. The ones before expire at a time, unless they do so earlier. */
+  /** Adds a secret, and lets the present ones expire at a time, unless they do so earlier. */
   async addSecret(
     tx: Transaction,
     secret: { id: string; endpointId: string; tenantId: string | null; sealed: string },
@@ -69,10 +71,12 @@ export const webhookRepository = {
   ): Promise<void> {
     const { id, endpointId, tenantId, sealed } = secret;
     await tx.$executeRaw`
-      UPDATE webhook_secrets SET expires_at = LEAST(expires_at, clock_timestamp() + make_interval(secs => ${othersForMs / 1000}::float8))
+      UPDATE webhook_secrets SET expires_at = LEAST(expires_at,
+        clock_timestamp() + make_interval(secs => ${othersForMs / 1000}::float8))
       WHERE endpoint_id = ${endpointId}`;
     await tx.$executeRaw`
-      INSERT INTO webhook_secrets (id, endpoint_id, tenant_id, sealed) VALUES (${id}, ${endpointId}, ${tenantId}, ${sealed})`;
+      INSERT INTO webhook_secrets (id, endpoint_id, tenant_id, sealed)
+      VALUES (${id}, ${endpointId}, ${tenantId}, ${sealed})`;
   },
   async countSecrets(tx: Transaction, endpointId: string): Promise<number> {
     const [row] = await tx.$queryRaw<[{ count: number }]>`
@@ -110,7 +114,8 @@ export const webhookRepository = {
   },
   async moveTo(tx: Transaction, id: string, { transaction, sequence }: CommitPosition): Promise<EndpointRow> {
     await tx.$executeRaw`
-      UPDATE webhook_endpoints SET position_transaction_id = ${transaction}, position_seq = ${sequence}, ${ANEW} WHERE id = ${id}`;
+      UPDATE webhook_endpoints SET position_transaction_id = ${transaction}, position_seq = ${sequence}, ${ANEW}
+      WHERE id = ${id}`;
     return tx.webhookEndpoint.findUniqueOrThrow({ where: { id } });
   },
   delete: (tx: Transaction, id: string) => tx.$executeRaw`DELETE FROM webhook_endpoints WHERE id = ${id}`,
@@ -121,7 +126,7 @@ export const webhookRepository = {
   },
   findDelivery: (tx: Transaction, endpointId: string, id: string) =>
     tx.webhookDelivery.findFirst({ where: { id, endpointId } }),
-  /** Whether a delivery of this type waits. */
+  /** Whether a delivery of this event type is pending. */
   async isWaiting(tx: Transaction, endpointId: string, eventType: string): Promise<boolean> {
     const found = await tx.webhookDelivery.findFirst({
       where: { endpointId, eventType, state: 'pending' },
@@ -129,7 +134,7 @@ export const webhookRepository = {
     });
     return found !== null;
   },
-  /** Adds the delivery of an event that is not sent in its order. */
+  /** Adds a delivery that is sent out of order. */
   async addDelivery(
     tx: Transaction,
     delivery: { endpointId: string; tenantId: string | null; eventId: string; eventType: string },
@@ -141,16 +146,17 @@ export const webhookRepository = {
       VALUES (${id}, ${endpointId}, ${tenantId}, ${eventId}, ${eventType}, 'pending', clock_timestamp())`;
     return tx.webhookDelivery.findUniqueOrThrow({ where: { id } });
   },
-  /** Lets an event be sent again, now. */
+  /** Makes an event due for another delivery now. */
   async replay(tx: Transaction, id: string): Promise<DeliveryRow> {
     await tx.$executeRaw`
-      UPDATE webhook_deliveries SET state = 'pending', attempts = 0, first_attempt_at = NULL, next_attempt_at = clock_timestamp()
+      UPDATE webhook_deliveries SET state = 'pending', attempts = 0, first_attempt_at = NULL,
+        next_attempt_at = clock_timestamp()
       WHERE id = ${id}`;
     return tx.webhookDelivery.findUniqueOrThrow({ where: { id } });
   },
 };
 
-/** The least identifier of an event that is made at a time: UUIDv7 begins with the milliseconds since 1970. */
+/** Smallest identifier of an event made at a time: UUIDv7 begins with the milliseconds since 1970. */
 function firstIdAt(ms: number): string {
   const hex = Math.max(0, ms).toString(16).padStart(12, '0');
   return `evt_${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`;

@@ -46,7 +46,8 @@ const webhookRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       schema: {
         ...operation('createWebhookEndpoint', 'Create a webhook endpoint'),
         description:
-          'Events that are committed from now on are sent to the URL, signed by Standard Webhooks. The answer has the secret, which ' +
+          'Events that are committed from now on are sent to the URL, signed by Standard Webhooks. The ' +
+          'answer has the secret, which ' +
           'cannot be shown again.',
         body: CreateWebhookEndpoint,
         response: { 201: CreatedWebhookEndpoint },
@@ -124,7 +125,8 @@ const webhookRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       schema: {
         ...operation('rotateWebhookSecret', 'Give a webhook endpoint a new secret'),
         description:
-          'What is sent has a signature by the new secret and, for `overlap_ms`, one by the old secret besides. The answer has the new ' +
+          'What is sent has a signature by the new secret and, for `overlap_ms`, one by the old secret ' +
+          'besides. The answer has the new ' +
           'secret, which cannot be shown again.',
         params: WebhookEndpointParams,
         body: RotateWebhookSecret,
@@ -143,7 +145,8 @@ const webhookRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       schema: {
         ...operation('testWebhookEndpoint', 'Send a test event to a webhook endpoint'),
         description:
-          'Sends an event of the type `webhook_endpoint.tested`, whatever types are chosen. Its delivery is in the log of the endpoint.',
+          'Sends an event of the type `webhook_endpoint.tested`, whatever types are chosen. Its delivery is ' +
+          'in the log of the endpoint.',
         params: WebhookEndpointParams,
         response: { 202: WebhookDelivery },
       },
@@ -169,7 +172,8 @@ const webhookRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       schema: {
         ...operation('replayWebhookEvents', 'Send events to a webhook endpoint again'),
         description:
-          'Moves the position of the endpoint: events after it are sent again, with the same `webhook-id`. A later position leaves ' +
+          'Moves the position of the endpoint: events after it are sent again, with the same `webhook-id`. A ' +
+          'later position leaves ' +
           'out what is between.',
         params: WebhookEndpointParams,
         body: ReplayWebhookEvents,

@@ -36,7 +36,8 @@ const properties = {
     Type.Enum(['requested', 'failing', 'gone'] as const, {
       title: 'WebhookDisabledReason',
       description:
-        '`failing`: an event was sent in vain for three days, and no other one was taken meanwhile. `gone`: it has answered 410.',
+        '`failing`: an event was sent in vain for three days, and no other one was taken meanwhile. `gone`: ' +
+        'it has answered 410.',
     }),
   ),
   position: Type.String({ description: 'The `sequence` up to which events were sent at least once.' }),
@@ -93,7 +94,8 @@ export const UpdateWebhookEndpoint = Type.Object(
     enabled: Type.Optional(
       Type.Boolean({
         description:
-          'Nothing is sent while it is false. Afterwards it goes on where it was, and begins the attempts of what failed anew.',
+          'Nothing is sent while it is false. Afterwards it goes on where it was, and begins the attempts of ' +
+          'what failed anew.',
       }),
     ),
   },
@@ -170,7 +172,8 @@ export const WebhookDelivery = Type.Object(
         {
           title: 'DeliveryOutcome',
           description:
-            'What came of an attempt. `refused`: a status other than 2xx. `no_allowed_address`: the name has no address that requests may ' +
+            'What came of an attempt. `refused`: a status other than 2xx. `no_allowed_address`: the name has ' +
+            'no address that requests may ' +
             'go to. `event_pruned`: the event was deleted before it could be sent.',
         },
       ),

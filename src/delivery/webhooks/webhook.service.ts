@@ -35,19 +35,19 @@ import {
   type WebhookEndpoint,
 } from './webhook.schemas.ts';
 
-/** Most endpoints of a tenant, and of the operator. */
+/** Largest number of endpoints of a tenant, and of the operator. */
 const MAX_ENDPOINTS = 20;
-/** Most secrets of an endpoint that sign at a time. */
+/** Largest number of secrets with which an endpoint's messages are signed at a time. */
 const MAX_SECRETS = 4;
 
 interface WebhookDependencies {
   readonly db: Database;
   readonly policy: AddressPolicy;
-  /** Null where the service has no key to encrypt secrets. */
+  /** Null if the service has no key to encrypt secrets. */
   readonly box: SecretBox | null;
 }
 
-/** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
+/** Webhook endpoints. `scope` is the tenant to which the caller is confined, or null for the operator. */
 export function createWebhookService({ db, policy, box }: WebhookDependencies) {
   async function change<T>(
     id: string,
@@ -70,7 +70,9 @@ export function createWebhookService({ db, policy, box }: WebhookDependencies) {
   }
 
   return {
-    /** @throws AppError 404 `tenant`, 409 `too_many_webhook_endpoints`, 422 `url_not_allowed`, 503 `secret_key_missing` */
+    /**
+     * @throws AppError 404 `tenant`, 409 `too_many_webhook_endpoints`, 422 `url_not_allowed`, 503 `secret_key_missing`
+     */
     async create(
       request: CreateWebhookEndpoint,
       scope: string | null,
@@ -80,7 +82,7 @@ export function createWebhookService({ db, policy, box }: WebhookDependencies) {
       const { url, description = null, event_types: eventTypes = [] } = request;
       requireAllowed(url, policy);
       const tenantId = ownerOf(request, scope);
-      // What is committed later comes after it, whoever has written it.
+      // Later commits come after this position, whichever tenant they belong to.
       const position = await repository.end(unconfined(db));
       return withTransaction(db, async (tx) => {
         if (!(await repository.lockOwner(tx, tenantId))) throw notFound('tenant', tenantId ?? '');
@@ -175,7 +177,7 @@ export function createWebhookService({ db, policy, box }: WebhookDependencies) {
       }),
 
     /**
-     * Sends all events from a position or a time on again.
+     * Repeats all events from a position or a time on.
      * @throws AppError 400 `invalid_cursor`, 404, 409 `webhook_endpoint_disabled`, 410 `position_expired`
      */
     async replay(
@@ -197,7 +199,7 @@ export function createWebhookService({ db, policy, box }: WebhookDependencies) {
       });
     },
 
-    /** Sends an event that says nothing, whatever types are chosen. @throws AppError 404, 409 */
+    /** Sends a test event, whatever types the endpoint wants. @throws AppError 404, 409 */
     test: (id: string, scope: string | null, record: RecordAnswer<WebhookDelivery>): Promise<WebhookDelivery> =>
       change(id, scope, async (tx, row) => {
         requireEnabled(row);
@@ -252,9 +254,9 @@ function stillRotating(id: string): AppError {
 
 async function positionOf(db: Database, request: ReplayWebhookEvents, scope: string | null): Promise<CommitPosition> {
   if ('since' in request) {
-    // Identifiers tell the time of the process that made them, which may be some seconds behind.
+    // Identifiers carry the clock of the process that made them, which may be some seconds slow.
     const since = new Date(Date.parse(request.since) - 5000);
-    // The positions of all events are in one order, so it does not matter whose the first one is.
+    // The positions of all tenants are in one order, so any tenant's first event will do.
     const everything = unconfined(db);
     return (await repository.before(everything, since)) ?? repository.end(everything);
   }

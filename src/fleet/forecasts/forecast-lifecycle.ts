@@ -43,9 +43,9 @@ export interface ForecastLifecycle {
    * Excludes the running computation from the count of attempts, because the worker is shutting down or its machine
    * fails.
    */
-  excuse(id: string, error: Prisma.InputJsonObject | null): Promise<number>;
+  excuse(id: string, error: Prisma.InputJsonObject | null): Promise<unknown>;
   /** Stores the reason why a forecast waits. */
-  note(id: string, error: Prisma.InputJsonObject): Promise<number>;
+  note(id: string, error: Prisma.InputJsonObject): Promise<unknown>;
   /** Computes the forecast and stores its result. */
   complete(id: string, fleet: AnalyzedFleet): Promise<void>;
   fail(id: string, error: Prisma.InputJsonObject): Promise<void>;

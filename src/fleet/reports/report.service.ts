@@ -6,7 +6,7 @@ import {
 } from '../../platform/database/database.ts';
 import { AppError, unprocessable } from '../../platform/contract/errors.ts';
 import { createKeyedMutex } from '../../lib/keyed-mutex.ts';
-import type { createRolloutService } from '../rollouts/index.ts';
+import type { RolloutService } from '../rollouts/index.ts';
 import { groupsOf, phasesOf, speedupOf, totalOf, type Found } from './report.mapper.ts';
 import { reportRepository as repository, type Selection } from './report.repository.ts';
 import type { Figures, Group, GroupBy, RolloutReport, TtrQuery, TtrReport } from './report.schemas.ts';

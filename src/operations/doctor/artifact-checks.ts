@@ -15,7 +15,7 @@ import {
 } from './doctor.repository.ts';
 
 const PAGE = 500;
-/** Artifacts that are looked at at a time, each with a request or two of the store. */
+/** Number of artifacts that are checked at a time, each with one or two requests to the store. */
 const AT_A_TIME = 8;
 
 export interface ArtifactChecks {
@@ -23,17 +23,19 @@ export interface ArtifactChecks {
   readonly artifacts: ArtifactStore;
   /** Whether the content is read and compared with its digest. */
   readonly verify: boolean;
-  /** Age from which stored bytes that no row names count as left behind, in milliseconds. */
+  /** Age from which stored bytes without a row count as left behind, in milliseconds. */
   readonly graceMs: number;
 }
 
-/** How much of what was looked at is wrong. */
+/** Number of artifacts that were examined, and of those with a problem. */
 export interface Tally {
   examined: number;
   wrong: number;
 }
 
-/** Compares what rows name with what is stored, a page at a time. What is gone or corrupt counts as wrong. */
+/**
+ * Compares the artifacts that rows refer to with the store, a page at a time. Missing and corrupt ones count as wrong.
+ */
 export async function* checkNamed(checks: ArtifactChecks, tally: Tally): AsyncGenerator<Diagnosis> {
   for (let after = ''; ;) {
     const page = await repository.named(checks.db, after, PAGE);
@@ -59,7 +61,7 @@ async function diagnose(checks: ArtifactChecks, named: NamedArtifact, tally: Tal
   return named.bytes === null ? [unregistered(checks, named, bytes)] : [];
 }
 
-/** What is wrong with stored content; null if nothing is. */
+/** Finds the problem with an artifact's stored content; null if there is none. */
 async function problemOf(
   { artifacts, verify }: ArtifactChecks,
   { digest, bytes: expected }: NamedArtifact,
@@ -101,7 +103,10 @@ function unregistered({ db, artifacts }: ArtifactChecks, { digest, kind }: Named
   };
 }
 
-/** What is wrong because an artifact is. What was current comes first, because it has to be so no longer before more is done. */
+/**
+ * Finds the consequences of a bad artifact. Versions that are current come first, because they have to be replaced
+ * before anything else can be done.
+ */
 async function consequences({ db, artifacts }: ArtifactChecks, digest: string, how: string): Promise<Diagnosis[]> {
   const versions = await repository.versionsWith(db, digest);
   const datasets = await repository.datasetsWith(db, digest);
@@ -117,7 +122,10 @@ async function consequences({ db, artifacts }: ArtifactChecks, digest: string, h
   return found.map((diagnosis) => unlessStored(artifacts, digest, diagnosis));
 }
 
-/** The same content may have been sent again since it was looked for. What was corrupt is in quarantine by then. */
+/**
+ * Wraps a remedy so that it is skipped if the content was uploaded again in the meantime. Corrupt content is in
+ * quarantine by then.
+ */
 function unlessStored(artifacts: ArtifactStore, digest: string, { remedy, ...found }: Diagnosis): Diagnosis {
   if (remedy === null) return { ...found, remedy };
   const apply = async () => {
@@ -197,13 +205,16 @@ function partGone(db: Database, { digest, part }: { digest: string; part: Upload
   return { ...found, remedy: { text, apply: () => repository.forgetUploadPart(db, digest, part) } };
 }
 
-/** The audit log shows that somebody at the command line has done what the API does in this operation. */
+/** Records a repair in the audit log as the equivalent API operation, done from the command line. */
 const recordedAs =
   (operation: string): RecordChange =>
   (tx, change) =>
     writeAuditEntry(tx, { ...change, actor: { kind: 'command', keyId: null }, operation, requestId: null });
 
-/** Finds stored bytes without a row, of which the younger ones may be about to get one. What nobody names counts as wrong. */
+/**
+ * Finds stored bytes without a row. Bytes younger than the grace time may be about to get one. Bytes that nothing
+ * refers to count as wrong.
+ */
 export async function* checkStored(
   { db, artifacts, graceMs }: ArtifactChecks,
   tally: Tally,
@@ -232,11 +243,11 @@ function unnamedArtifact(db: Database, artifacts: ArtifactStore, digest: string)
     remedy: {
       text: 'put it into quarantine; without that, the collector removes it a day after it was stored',
       apply: async () => {
-        // The quarantine in the transaction, which holds the only connection, goes by this answer.
+        // The quarantine runs in a transaction that holds the only connection, so it needs this answer to be cached.
         await artifacts.ownership.problem();
         await withTransaction(db, async (tx) => {
           await lockArtifact(tx, digest);
-          // It may have been registered since it was found.
+          // The artifact may have been registered in the meantime.
           if (!(await namedAmong(tx, [digest])).has(digest)) await artifacts.quarantine(digest);
         });
       },

@@ -1,15 +1,15 @@
 import type { Database, Transaction } from '../../platform/database/database.ts';
 
-/** An artifact that rows name. */
+/** An artifact that rows refer to. */
 export interface NamedArtifact {
   digest: string;
   /** Null if the artifact has no row of its own. */
   bytes: bigint | null;
-  /** By whom it is named. */
+  /** Kind of the row that refers to it. */
   kind: 'dataset' | 'adapter' | 'evolution' | 'base_part';
 }
 
-/** A version of an adapter, and the base model version that it is current on. */
+/** A version of an adapter, and the base model version on which it is current. */
 export interface VersionWith {
   id: string;
   tenant_id: string;
@@ -29,7 +29,10 @@ export interface UploadPart {
 }
 
 export const doctorRepository = {
-  /** A page of what datasets, adapter versions, evolutions and uploads of base models name that are not deleted, in the order of the digests. Each table is read by its index. */
+  /**
+   * Lists a page of the artifacts of datasets, adapter versions, evolutions and base model uploads that are not
+   * deleted, by digest. Each table is read by its index.
+   */
   named: (db: Database, after: string, limit: number): Promise<NamedArtifact[]> =>
     db.$queryRaw<NamedArtifact[]>`
       SELECT n.digest, min(n.kind) AS kind, a.bytes FROM (
@@ -54,7 +57,10 @@ export const doctorRepository = {
       FROM adapter_versions v LEFT JOIN current_versions c ON c.adapter_version_id = v.id
       WHERE v.artifact_digest = ${digest} AND v.deleted_at IS NULL ORDER BY v.id`,
 
-  /** Marks a version as deleted that a rollout can make again. @returns whether it was not, and is current nowhere */
+  /**
+   * Marks a version as deleted that a rollout can make again. @returns true if it was neither deleted nor current
+   * anywhere
+   */
   setAside: async (tx: Transaction, id: string): Promise<boolean> => {
     const count = await tx.$executeRaw`
       UPDATE adapter_versions v SET deleted_at = clock_timestamp()
@@ -72,22 +78,23 @@ export const doctorRepository = {
   evolutionsWith: (db: Database, digest: string): Promise<{ id: string }[]> =>
     db.evolution.findMany({ where: { artifactDigest: digest, state: 'ready' }, select: { id: true } }),
 
-  /** The parts that are this artifact, with the state of their uploads. */
+  /** Finds the upload parts with this content, with the state of their uploads. */
   uploadPartsWith: (db: Database, digest: string): Promise<UploadPart[]> =>
     db.$queryRaw<UploadPart[]>`
       SELECT p.upload_id, p.file_name, p.number, u.state
       FROM base_model_upload_parts p JOIN base_model_uploads u ON u.id = p.upload_id
       WHERE p.artifact_digest = ${digest} ORDER BY p.upload_id, p.file_name, p.number`,
 
-  /** Its client sends a part of an open upload again that is not there. */
+  /** Removes the row of a missing part of an open upload. The client then sends the part again. */
   forgetUploadPart: async (db: Database, digest: string, { upload_id: id, file_name: file, number }: UploadPart) => {
     await db.$executeRaw`
       DELETE FROM base_model_upload_parts p USING base_model_uploads u
-      WHERE u.id = p.upload_id AND u.state = 'open' AND p.upload_id = ${id} AND p.file_name = ${file} AND p.number = ${number}
+      WHERE u.id = p.upload_id AND u.state = 'open' AND p.upload_id = ${id} AND p.file_name = ${file}
+        AND p.number = ${number}
         AND p.artifact_digest = ${digest}`;
   },
 
-  /** The next rollout between the two versions computes it again. */
+  /** Removes an evolution. The next rollout between the two versions computes it again. */
   forgetEvolution: async (db: Database, id: string, digest: string): Promise<void> => {
     await db.evolution.updateMany({
       where: { id, artifactDigest: digest, state: 'ready' },
@@ -95,7 +102,7 @@ export const doctorRepository = {
     });
   },
 
-  /** The base model versions in folders. Others are fetched by each worker that needs them. */
+  /** Lists the base model versions in folders. Workers download all others themselves. */
   bases: (db: Database): Promise<{ id: string; version: string; path: string }[]> =>
     db.baseModelVersion.findMany({
       where: { sourceKey: null },
@@ -103,14 +110,15 @@ export const doctorRepository = {
       orderBy: { id: 'asc' },
     }),
 
-  /** Jobs whose lease has run out longer ago than this. A worker's sweep takes them over within seconds. */
+  /** Finds jobs whose lease expired longer ago than this. A worker's sweep normally takes them over within seconds. */
   staleLeases: (db: Database, olderThanMs: number): Promise<{ id: string; owner: string | null }[]> =>
     db.$queryRaw<{ id: string; owner: string | null }[]>`
       SELECT id, lease_owner AS owner FROM jobs
-      WHERE finished_at IS NULL AND lease_expires_at <= statement_timestamp() - make_interval(secs => ${olderThanMs / 1000}::float8)
+      WHERE finished_at IS NULL
+        AND lease_expires_at <= statement_timestamp() - make_interval(secs => ${olderThanMs / 1000}::float8)
       ORDER BY id`,
 
-  /** Jobs that should have been put into the queue longer ago than this. */
+  /** Finds jobs that should have been put into the queue longer ago than this. */
   staleOutbox: (db: Database, olderThanMs: number): Promise<{ job_id: string; queue: string }[]> =>
     db.$queryRaw<{ job_id: string; queue: string }[]>`
       SELECT job_id, queue FROM outbox

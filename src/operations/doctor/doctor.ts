@@ -12,28 +12,31 @@ export interface ExaminationOptions {
   artifacts: ArtifactStore;
   /** Reads all artifacts and compares them with their digests (default false). */
   verify?: boolean;
-  /** Does what the findings say it would do (default false). */
+  /** Carries out the repairs that the findings propose (default false). */
   mend?: boolean;
-  /** Makes the store belong to this database (default false). */
+  /** Makes this database the owner of the store (default false). */
   adopt?: boolean;
-  /** Mends or adopts also where most artifacts are gone, corrupt or nobody's (default false). */
+  /** Mends or adopts even if most artifacts are missing, corrupt or without a row (default false). */
   acceptLosses?: boolean;
-  /** Age from which stored bytes that no row names count as left behind (default an hour), in milliseconds. */
+  /** Age from which stored bytes without a row count as left behind (default an hour), in milliseconds. */
   graceMs?: number;
 }
 
 const HOUR_MS = 3_600_000;
-/** A worker's sweep does what is to be done every few seconds. */
+/**
+ * Age from which unfinished work is reported, in milliseconds. A worker's sweep repeats its tasks every few seconds.
+ */
 const STALE_MS = 600_000;
 
 /**
- * Looks for what does not fit together in the database and the artifact store. It changes nothing unless it is to mend, and even then
- * it deletes no artifact. It may run beside the service.
+ * Looks for inconsistencies between the database and the artifact store. It changes nothing unless it is told to mend,
+ * and even then deletes no artifact. It may run beside the service.
  *
- * Nothing is mended before everything was looked at, and nothing at all where most artifacts are wrong: then it is more likely that the
- * store or the database is another one than that they were lost.
+ * Repairs begin after all checks, and are refused if most artifacts are wrong: a wrong store or database is then more
+ * likely than lost artifacts.
  *
- * @throws AppError `storage_away`; SetupError `most_artifacts_wrong`, or `artifact_store_not_owned` if it is to mend without adopting; the system's error if the store cannot be read
+ * @throws AppError `storage_away`; SetupError `most_artifacts_wrong`, or `artifact_store_not_owned` if it is to mend
+ * without adopting; the system's error if the store cannot be read
  */
 export async function* examine(options: ExaminationOptions): AsyncGenerator<Finding> {
   const {
@@ -79,13 +82,15 @@ function notOwned(message: string): SetupError {
 
 const emptyTally = (): Tally => ({ examined: 0, wrong: 0 });
 
-/** @throws SetupError if more than half is wrong, and not only one */
+/** Refuses repairs if more than one artifact, and more than half of them, are wrong. @throws SetupError */
 function refuseMost({ examined, wrong }: Tally, what: string): void {
   if (wrong < 2 || 2 * wrong <= examined) return;
   throw new SetupError(
     'most_artifacts_wrong',
-    `nothing was changed: ${wrong} of ${examined} ${what}, as where the store or the database is another one. Check DATABASE_URL, ` +
-      `${ARTIFACTS_VARIABLE} and READAPT_DATA_DIR, and look at the report without --mend; if they are lost, add --accept-losses`,
+    `nothing was changed: ${wrong} of ${examined} ${what}, as where the store or the database is another ` +
+      `one. Check DATABASE_URL, ` +
+      `${ARTIFACTS_VARIABLE} and READAPT_DATA_DIR, and look at the report without --mend; if they are lost, ` +
+      `add --accept-losses`,
     { badInput: true },
   );
 }
@@ -107,7 +112,7 @@ async function* checkBases(db: Database): AsyncGenerator<Diagnosis> {
   }
 }
 
-/** What running workers would have done long ago. */
+/** Finds work that running workers would have done long ago. */
 async function* checkWork(db: Database): AsyncGenerator<Diagnosis> {
   const rest = { remedy: null, advice: 'start a worker: it does so within seconds' };
   for (const { id, owner } of await repository.staleLeases(db, STALE_MS)) {

@@ -1,4 +1,4 @@
-/** What the doctor looks for, in the order of its report. */
+/** Kinds of findings, in the order of the report. */
 export const FINDINGS = {
   store_not_owned: 'the artifact store does not belong to this database',
   artifact_corrupt: 'artifacts whose content is not what their digest says',
@@ -18,19 +18,19 @@ export type FindingKind = keyof typeof FINDINGS;
 
 export interface Finding {
   readonly kind: FindingKind;
-  /** Identifier or digest of what is wrong. */
+  /** Identifier or digest of the affected object. */
   readonly subject: string;
-  /** What is wrong, in a sentence. */
+  /** Description of the problem in a sentence. */
   readonly message: string;
-  /** What `--mend` does about it, or `--adopt` about the store; null if they cannot do anything. */
+  /** Repair by `--mend`, or by `--adopt` for the store; null if there is none. */
   readonly mend: string | null;
-  /** What the operator can do where it cannot. */
+  /** Advice for the operator where `--mend` does not help. */
   readonly advice?: string;
-  /** Whether it was done. */
+  /** Whether the repair was carried out. */
   readonly mended: boolean;
 }
 
-/** Something that was found, with the way to mend it if there is one. */
+/** A problem, with its repair if there is one. */
 export interface Diagnosis extends Omit<Finding, 'mend' | 'mended'> {
   readonly remedy: { readonly text: string; readonly apply: () => Promise<void> } | null;
 }

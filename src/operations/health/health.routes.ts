@@ -47,7 +47,8 @@ const healthRoutes: FastifyPluginAsyncTypebox<HealthOptions> = async (app, optio
       schema: {
         ...operation('getHealth', 'Check whether the process is alive'),
         description:
-          'Answers as long as the process runs. It needs no key and asks nothing of the database: let a supervisor restart by it.',
+          'Answers as long as the process runs. It needs no key and asks nothing of the database: let a ' +
+          'supervisor restart by it.',
         response: { 200: Health },
       },
     },
@@ -59,7 +60,8 @@ const healthRoutes: FastifyPluginAsyncTypebox<HealthOptions> = async (app, optio
       schema: {
         ...operation('getReadiness', 'Check whether the database and the queue can be reached'),
         description:
-          'Says whether requests can be answered, and which part is wrong where they cannot: let a load balancer send requests by it. It needs no key.',
+          'Says whether requests can be answered, and which part is wrong where they cannot: let a load ' +
+          'balancer send requests by it. It needs no key.',
         response: { 200: Readiness, 503: Readiness },
       },
     },

@@ -7,14 +7,14 @@ import { AppError } from '../../platform/contract/errors.ts';
 import { withTimeout } from '../../lib/timeout.ts';
 import { probeDatabaseWrite } from './health.repository.ts';
 
-/** Checks by name. Each rejects if its part of the service cannot be used. */
+/** Checks by name. Each rejects if its part of the service is unusable. */
 export type ReadinessChecks = Readonly<Record<string, () => Promise<unknown>>>;
 
 export interface Readiness {
   status: 'ready' | 'not_ready';
-  /** `reason` says what is wrong and reveals nothing internal; null if nothing is. */
+  /** `reason` describes the problem without internal details; null if there is none. */
   checks: { name: string; ok: boolean; duration_ms: number; reason: string | null }[];
-  /** What is wrong and does not keep the service from answering. */
+  /** Problems that do not keep the service from answering. */
   warnings: string[];
 }
 
@@ -24,10 +24,13 @@ interface WarnLog {
   warn(fields: object, message: string): void;
 }
 
-/** How long the result of a check that writes is kept, so that polling /readyz does not wear the disk. */
+/** Lifetime of the result of a check that writes, in milliseconds, so that polling /readyz does not wear the disk. */
 const WRITE_CHECK_MS = 5_000;
 
-/** Checks that artifacts and the database can be written, which a full disk prevents. Results are kept for five seconds. */
+/**
+ * Checks that artifacts and the database can be written, which a full disk prevents. Results are cached for five
+ * seconds.
+ */
 export function writeChecks(db: Database, artifacts: Pick<ArtifactStore, 'checkWritable'>): ReadinessChecks {
   return {
     artifacts_write: kept(() => artifacts.checkWritable()),
@@ -37,7 +40,7 @@ export function writeChecks(db: Database, artifacts: Pick<ArtifactStore, 'checkW
   };
 }
 
-/** Runs a check anew only if its last result has become old; those who ask meanwhile get that result, too. */
+/** Caches the result of a check. Concurrent callers share one run. */
 function kept(check: () => Promise<unknown>): () => Promise<unknown> {
   let last: { at: number; result: Promise<unknown> } | null = null;
   return () => {
@@ -47,13 +50,13 @@ function kept(check: () => Promise<unknown>): () => Promise<unknown> {
   };
 }
 
-/** Finds what is wrong and does not keep the service from answering. It reveals nothing internal. */
+/** Lists problems that do not keep the service from answering, without internal details. */
 export type ReadinessWarnings = () => Promise<readonly string[]>;
 
-/** Says why nothing may be removed from the store, if it is so. */
+/** Warns if nothing may be removed from the store. */
 export function storeWarnings(artifacts: Pick<ArtifactStore, 'ownership'>): ReadinessWarnings {
   return async () => {
-    // Where it is not known, a check that has failed says why.
+    // If the ownership cannot be read, a failed readiness check reports the cause.
     const problem = await withTimeout(artifacts.ownership.problem(), TIMEOUT_MS, 'ownership').catch(() => null);
     return problem === null ? [] : [problem.message];
   };
@@ -64,11 +67,13 @@ export interface ReadinessOptions {
   checks: ReadinessChecks;
   warnings: ReadinessWarnings;
   log: WarnLog;
-  /** How far this process's clock may be from the database's. */
+  /** Largest tolerated difference between this process's clock and the database's, in milliseconds. */
   clockToleranceMs: number;
 }
 
-/** Runs all checks at once. The client is shown the message of an AppError; of other errors only the log has the reason. */
+/**
+ * Runs all checks at once. Clients see the messages of AppErrors; the causes of other errors appear only in the log.
+ */
 export async function checkReadiness(options: ReadinessOptions): Promise<Readiness> {
   const { db, checks, log, clockToleranceMs } = options;
   const clocks: ClockReading[] = [];

@@ -1,11 +1,11 @@
 import type { Logger } from '../../lib/logger.ts';
 
-/** Something that is done from time to time, in steps that each commit. */
+/** A periodic task that works in steps, each with a commit of its own. */
 export interface HousekeepingTask {
   readonly name: string;
   /**
-   * Goes on until nothing is left to do, until another process is at it, or until the signal aborts.
-   * @returns how much of what was removed
+   * Runs until no work is left, another process does the same work, or the signal aborts.
+   * @returns the number of removed rows or files by kind
    */
   run(signal: AbortSignal): Promise<Readonly<Record<string, number>>>;
 }
@@ -17,19 +17,19 @@ export interface HousekeeperOptions {
   intervalMs?: number;
   /** Time until the first round, in milliseconds. */
   delayMs?: number;
-  /** Whether this process must not judge how old something is, because its clock is wrong (default: never). */
+  /** Whether this process must not judge the age of anything, because its clock is wrong (default: never). */
   isUnfit?: () => boolean;
-  /** Is told of each task that has ended well. */
+  /** Called after each successful task. */
   onDone?: (task: string) => void;
 }
 
 export interface Housekeeper {
   start(): void;
-  /** Waits for the running step. */
+  /** Stops after the running step. */
   stop(): Promise<void>;
 }
 
-/** Runs tasks one after the other, once an hour. A task that fails does not keep the others from running. */
+/** Runs tasks one after the other, once an hour. A failing task does not keep the others from running. */
 export function createHousekeeper(options: HousekeeperOptions): Housekeeper {
   const { tasks, logger, intervalMs = 3_600_000, delayMs = 60_000, isUnfit = () => false } = options;
   const stopping = new AbortController();

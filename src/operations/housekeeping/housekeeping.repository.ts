@@ -2,7 +2,7 @@ import { withTransaction, type Database, type Transaction } from '../../platform
 
 /**
  * Runs one step of the housekeeping in a transaction, unless another process is running one.
- * @returns what the step returns; null if another process is at it
+ * @returns the result of the step; null if another process holds the lock
  */
 export function exclusively<T>(db: Database, step: (tx: Transaction) => Promise<T>): Promise<T | null> {
   return withTransaction(db, async (tx) => {

@@ -1,9 +1,9 @@
 import type { Queryable } from '../../platform/database/database.ts';
 
 /**
- * Looks at the next `limit` metric points after a position, oldest first, and deletes those of jobs that ended more than so
- * many days ago.
- * @returns how many were deleted, and the position to go on from; null if there is nothing more that is old enough
+ * Reads the next `limit` metric points after a position, oldest first, and deletes those of jobs that ended more than
+ * `days` days ago.
+ * @returns the number of deleted points, and the position from which to continue; null if no old enough point is left
  */
 export async function pruneMetricPoints(
   tx: Queryable,
@@ -26,8 +26,8 @@ export async function pruneMetricPoints(
 }
 
 /**
- * Deletes at most `limit` uses of devices that have ended more than so many days ago.
- * @returns how many were deleted
+ * Deletes at most `limit` device uses that ended more than `days` days ago.
+ * @returns the number of deleted uses
  */
 export const pruneDeviceUses = (tx: Queryable, { days, limit }: { days: number; limit: number }): Promise<number> =>
   tx.$executeRaw`
@@ -36,9 +36,9 @@ export const pruneDeviceUses = (tx: Queryable, { days, limit }: { days: number; 
       ORDER BY ended_at LIMIT ${limit}))`;
 
 /**
- * Deletes at most `limit` webhook deliveries that nothing is to be done for and whose last attempt is older than so many days, and all
- * secrets that sign no more.
- * @returns how many deliveries were deleted
+ * Deletes at most `limit` settled webhook deliveries whose last attempt is older than `days` days, and all expired
+ * secrets.
+ * @returns the number of deleted deliveries
  */
 export async function pruneWebhookDeliveries(
   tx: Queryable,

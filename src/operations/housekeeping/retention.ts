@@ -4,7 +4,7 @@ import type { HousekeepingTask } from './housekeeper.ts';
 import { exclusively } from './housekeeping.repository.ts';
 import { pruneDeviceUses, pruneMetricPoints, pruneWebhookDeliveries } from './retention.repository.ts';
 
-/** Number of rows that one transaction looks at. */
+/** Number of rows that one transaction examines. */
 const BATCH = 5000;
 
 export interface RetentionOptions {
@@ -19,8 +19,8 @@ export interface RetentionOptions {
 }
 
 /**
- * Prunes old events, audit entries, uses of devices and webhook deliveries, and the metric points of jobs that ended long ago, in batches that each
- * commit.
+ * Prunes old events, audit entries, device uses and webhook deliveries, and the metric points of jobs that ended long
+ * ago. It works in batches, each with a commit of its own.
  */
 export function retentionTasks(options: RetentionOptions): HousekeepingTask[] {
   const { db, metricRetentionDays, batch = BATCH } = options;

@@ -1,6 +1,6 @@
 import { Gauge, type Registry } from 'prom-client';
 
-/** One value of a gauge, with the labels that it has. */
+/** One value of a gauge with its labels. */
 export interface Sample<Label extends string> {
   readonly labels: Readonly<Record<Label, string>>;
   readonly value: number;
@@ -10,11 +10,11 @@ export interface ReadGauge<T, Label extends string> {
   readonly name: string;
   readonly help: string;
   readonly labelNames?: readonly Label[];
-  /** The values of what was read. */
+  /** Derives the samples from the result of the read. */
   readonly samples: (found: T) => readonly Sample<Label>[];
 }
 
-/** Makes a gauge whose values are read when it is scraped. It has none where they cannot be read. */
+/** Registers a gauge that reads its values during each scrape. It has no value if the read fails. */
 export function registerReadGauge<T, Label extends string = never>(
   registry: Registry,
   read: () => Promise<T | null>,
@@ -28,19 +28,19 @@ export function registerReadGauge<T, Label extends string = never>(
     async collect() {
       const found = await read();
       this.reset();
-      // A gauge without labels begins with 0, which would be a claim where nothing is known.
+      // A gauge without labels starts at 0, which would be wrong if nothing is known.
       if (labelNames.length === 0) this.remove();
       for (const { labels, value } of found === null ? [] : samples(found)) this.set(labels, value);
     },
   });
 }
 
-/** The one sample of a gauge without labels. */
 export const single = (value: number): readonly Sample<never>[] => [{ labels: {}, value }];
 
 /**
- * Reads something for all who ask at once, and keeps it for some time, so that scrapes cost the same however many there are.
- * @param keptMs in milliseconds
+ * Shares one read among concurrent callers and caches its result, so that the cost does not grow with the number of
+ * scrapes.
+ * @param keptMs lifetime of the result in milliseconds
  */
 export function readTogether<T>(read: () => Promise<T>, keptMs: number): () => Promise<T> {
   let last: { readonly until: number; readonly result: Promise<T> } | null = null;

@@ -4,14 +4,14 @@ import type { Database } from '../../platform/database/database.ts';
 import { poolUseOf, type PoolUse } from '../../platform/database/database-reads.ts';
 import { registerReadGauge, single } from './gauges.ts';
 
-/** A registry with the metrics of this process: its memory, its processor time, its event loop. */
+/** Creates a registry with the metrics of this process: memory, processor time, event loop. */
 export function createProcessRegistry(): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   return registry;
 }
 
-/** Adds the use of this process's connections to PostgreSQL. */
+/** Adds metrics of this process's pool of PostgreSQL connections. */
 export function registerPoolMetrics(registry: Registry, db: Database): void {
   const read = async (): Promise<PoolUse | null> => poolUseOf(db);
   registerReadGauge(registry, read, {
@@ -32,7 +32,7 @@ export function registerPoolMetrics(registry: Registry, db: Database): void {
   });
 }
 
-/** Faults of the store by their codes; all other faults of its file system are `file_system`. */
+/** Error codes of the store that have a label of their own; all other file system errors count as `file_system`. */
 const STORE_FAULTS = [
   'storage_full',
   'storage_read_only',
@@ -41,10 +41,10 @@ const STORE_FAULTS = [
   'artifact_corrupt',
 ] as const;
 const FILE_SYSTEM = 'file_system';
-/** Codes of a client that goes away in the middle of an upload. */
+/** Error codes of a client that disconnects during an upload. */
 const CLIENT_GONE = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED']);
 
-/** Counts the faults of a store. What a caller has done wrong, such as a broken upload, is none. */
+/** Counts the faults of a store. Errors of callers, such as a broken upload, are not counted. */
 export function countStoreFaults(store: ArtifactStore, registry: Registry): ArtifactStore {
   const faults = new Counter({
     name: 'readapt_artifact_store_errors_total',

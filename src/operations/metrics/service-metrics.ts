@@ -15,11 +15,11 @@ export interface ServiceMetricsOptions {
   db: Database;
   producer: Pick<JobProducer, 'countByState'>;
   logger: Logger;
-  /** What /readyz checks besides the database. */
+  /** Checks of /readyz besides that of the database. */
   checks: ReadinessChecks;
   warnings: ReadinessWarnings;
   clockToleranceMs: number;
-  /** For how long what was read is kept, in milliseconds (default 5,000). */
+  /** Lifetime of read values, in milliseconds (default 5,000). */
   keptMs?: number;
 }
 
@@ -31,10 +31,13 @@ interface QueueDepth {
 /** A scrape waits this long for the database and the queue, in milliseconds. Prometheus gives up after ten seconds. */
 const TIMEOUT_MS = 3000;
 
-/** Adds the metrics of the service as a whole, which each API reads from the database and the queue when it is scraped. */
+/**
+ * Adds the metrics of the whole service. Each API process reads them from the database and the queue when it is
+ * scraped.
+ */
 export function registerServiceMetrics(registry: Registry, options: ServiceMetricsOptions): void {
   const { db, producer, logger, checks, warnings, clockToleranceMs, keptMs = 5000 } = options;
-  /** What cannot be read in time is left out, and the log says why. */
+  /** Omits values that cannot be read in time, and logs the cause. */
   const reading = <T>(what: string, read: () => Promise<T>): (() => Promise<T | null>) =>
     readTogether(
       () =>
@@ -71,7 +74,7 @@ function registerReadiness(registry: Registry, read: () => Promise<Readiness>): 
   });
 }
 
-/** Rollouts and their jobs. */
+/** Registers metrics of rollouts and their jobs. */
 function registerFleet(registry: Registry, read: () => Promise<ServiceState | null>): void {
   registerReadGauge(registry, read, {
     name: 'readapt_rollouts',
@@ -96,11 +99,13 @@ function registerFleet(registry: Registry, read: () => Promise<ServiceState | nu
   });
 }
 
-/** What is on the way to a worker, and what workers hold. */
+/** Registers metrics of the jobs that are queued or held by workers. */
 function registerBacklog(registry: Registry, read: () => Promise<ServiceState | null>): void {
   registerReadGauge(registry, read, {
     name: 'readapt_outbox_entries',
-    help: `Number of jobs that the queue has not been given yet, by queue; of all queues, the ${MOST_PENDING} oldest are counted.`,
+    help:
+      `Number of jobs that the queue has not been given yet, by queue; of all queues, the ` +
+      `${MOST_PENDING} oldest are counted.`,
     labelNames: ['queue'] as const,
     samples: ({ outbox }) =>
       QUEUES.map((queue) => ({ labels: { queue }, value: outbox.find((row) => row.queue === queue)?.count ?? 0 })),
@@ -127,7 +132,7 @@ function registerBacklog(registry: Registry, read: () => Promise<ServiceState | 
   });
 }
 
-/** What is sent to webhooks. What came of each attempt counts the process that made it. */
+/** Registers metrics of pending webhook events. Outcomes of attempts are counted by the process that makes them. */
 function registerWebhooks(registry: Registry, read: () => Promise<WebhookState | null>): void {
   registerReadGauge(registry, read, {
     name: 'readapt_webhook_endpoints',
@@ -137,7 +142,9 @@ function registerWebhooks(registry: Registry, read: () => Promise<WebhookState |
   });
   registerReadGauge(registry, read, {
     name: 'readapt_webhook_oldest_event_age_seconds',
-    help: 'How long the oldest event has waited that an enabled endpoint has not acknowledged, in seconds; 0 if none waits.',
+    help:
+      'How long the oldest event has waited that an enabled endpoint has not acknowledged, in seconds; 0 ' +
+      'if none waits.',
     samples: ({ oldest_age: age }) => single(age),
   });
   registerReadGauge(registry, read, {
@@ -147,7 +154,7 @@ function registerWebhooks(registry: Registry, read: () => Promise<WebhookState |
   });
 }
 
-/** Replicas of serving engines. What was asked of each counts the process that asked. */
+/** Registers the states of replicas. Requests to engines are counted by the process that makes them. */
 function registerReplicas(registry: Registry, read: () => Promise<ReplicaStates | null>): void {
   registerReadGauge(registry, read, {
     name: 'readapt_replicas',

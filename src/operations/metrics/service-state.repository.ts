@@ -3,18 +3,18 @@ import { readRows } from '../../platform/database/database-reads.ts';
 import { JOB_NAMES } from '../../platform/queue/catalog.ts';
 import { LIVE_ROLLOUT_STATES } from '../../fleet/rollouts/index.ts';
 
-/** What the database says of the work that has not ended. Ages are in seconds. */
+/** Unfinished work according to the database. Ages are in seconds. */
 export interface ServiceState {
   rollouts: { state: string; count: number }[];
   awaiting_approval: number;
   jobs: { kind: string; state: string; count: number }[];
-  /** Jobs that the queue has not been given yet, of the {@link MOST_PENDING} oldest. */
+  /** Jobs not yet handed to the queue, among the {@link MOST_PENDING} oldest. */
   outbox: { queue: string; count: number }[];
   outbox_age: number;
   leases: { held: number; expired: number; age: number };
 }
 
-/** While the queue is away, a whole fleet may wait to be given to it. */
+/** Largest number of pending jobs that are counted. A whole fleet may be pending while the queue is down. */
 export const MOST_PENDING = 1000;
 
 const LIVE = Prisma.sql`${[...LIVE_ROLLOUT_STATES]}::rollout_state[]`;
@@ -24,13 +24,13 @@ const list = (query: Prisma.Sql): Prisma.Sql =>
   Prisma.sql`(SELECT coalesce(jsonb_agg(to_jsonb(listed)), '[]') FROM (${query}) AS listed)`;
 
 /**
- * Reads it in one statement, which is cheap for any fleet: jobs are counted by the counts of their rollouts, and only those that a
- * worker holds are read themselves.
+ * Reads the state in one statement that is cheap for any fleet: it sums up the counts of rollouts, and reads only the
+ * jobs that a worker holds.
  */
 export async function readServiceState(db: Database): Promise<ServiceState> {
   const seconds = (since: string): Prisma.Sql =>
     Prisma.raw(`coalesce(greatest(0, extract(epoch FROM statement_timestamp() - min(${since}))), 0)::float8`);
-  // Those of a newer version are left to processes that know it.
+  // Jobs written by a newer version are left to processes that know them.
   const pending = Prisma.sql`
     SELECT queue, created_at FROM (SELECT * FROM outbox ORDER BY created_at, id LIMIT ${MOST_PENDING}) AS oldest
     WHERE payload->>'name' = ANY(${JOB_NAMES})`;

@@ -2,28 +2,31 @@ import { Prisma, type Database } from '../../platform/database/database.ts';
 import { readRows } from '../../platform/database/database-reads.ts';
 import { FIRST_RUNNING } from '../../delivery/events/index.ts';
 
-/** What the database says of what is sent to webhooks. Ages are in seconds; 0 where nothing waits. */
+/** Pending webhook events according to the database. Ages are in seconds; 0 if nothing waits. */
 export interface WebhookState {
   enabled: number;
-  /** Those that were disabled because they failed or were gone, and not by a request. */
+  /** Endpoints that were disabled because they failed or were gone, not by a request. */
   disabled: number;
-  /** For how long the oldest event has waited that an endpoint has not acknowledged. */
+  /** Age of the oldest event that an endpoint has not acknowledged. */
   oldest_age: number;
-  /** For how long the endpoint that waits longest has waited for a process to send what is due. */
+  /** Longest time for which a due endpoint has waited for a process to send to it. */
   overdue: number;
 }
 
-/** Of an endpoint that fails, so many events that are tried again are looked at, the oldest ones. */
+/** Largest number of events examined per failing endpoint, oldest first. */
 const MOST_PENDING = 100;
 
-const AFTER = Prisma.sql`(ev.transaction_id, ev.seq) > (e.position_transaction_id, e.position_seq) AND ev.transaction_id < ${FIRST_RUNNING}`;
+const AFTER = Prisma.sql`(ev.transaction_id, ev.seq) > (e.position_transaction_id, e.position_seq)
+  AND ev.transaction_id < ${FIRST_RUNNING}`;
 const FIRST = Prisma.sql`ORDER BY ev.transaction_id, ev.seq LIMIT 1`;
-/** When the next event of the log happened that an endpoint has not come to; in two statements, because each has an index of its own. */
+/** Time of the next event after an endpoint's position. Two queries, because each has its own index. */
 const NEXT_EVENT_AT = Prisma.sql`CASE WHEN e.tenant_id IS NULL
   THEN (SELECT ev.occurred_at FROM events ev WHERE NOT ev.is_copy AND ${AFTER} ${FIRST})
   ELSE (SELECT ev.occurred_at FROM events ev WHERE ev.tenant_id = e.tenant_id AND ${AFTER} ${FIRST}) END`;
 
-/** Reads it in one statement, in time in proportion to the number of endpoints, as each look of the delivery does. */
+/**
+ * Reads the state in one statement, in time proportional to the number of endpoints, as each poll of the delivery does.
+ */
 export async function readWebhookState(db: Database): Promise<WebhookState> {
   const age = (since: Prisma.Sql): Prisma.Sql =>
     Prisma.sql`coalesce(greatest(0, extract(epoch FROM statement_timestamp() - min(${since}))), 0)::float8`;

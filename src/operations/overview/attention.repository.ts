@@ -11,7 +11,7 @@ export interface AttentionRow {
   readonly since: Date | null;
   readonly count: number | null;
   readonly reason: string | null;
-  /** How many rows of the kind there are. */
+  /** Number of rows of this kind. */
   readonly of_kind: number;
 }
 
@@ -22,7 +22,7 @@ const GOES_ON = Prisma.sql`r.state IN ('planning', 'analyzing', 'adapting', 'pau
 const FOUND = Prisma.sql`count(*) OVER ()::int AS of_kind`;
 const FIRST = Prisma.sql`ORDER BY since NULLS LAST, subject_id LIMIT ${MOST_OF_A_KIND}`;
 
-/** Rollouts `r` that somebody should look at. */
+/** Selects rollouts `r` that need attention. */
 function rollouts(
   kind: AttentionKind,
   since: string,
@@ -30,7 +30,8 @@ function rollouts(
   reason = Prisma.sql`NULL::text`,
 ): Prisma.Sql {
   return Prisma.sql`
-    (SELECT ${kind} AS kind, r.id AS subject_id, ${NAME} AS name, NULL::text AS tenant_id, r.${Prisma.raw(since)} AS since,
+    (SELECT ${kind} AS kind, r.id AS subject_id, ${NAME} AS name, NULL::text AS tenant_id,
+      r.${Prisma.raw(since)} AS since,
       NULL::int AS count, ${reason} AS reason, ${FOUND}
     FROM rollouts r ${OF_ROLLOUT} WHERE ${condition} ${FIRST})`;
 }
@@ -38,7 +39,7 @@ function rollouts(
 const PAUSE_CODE = Prisma.sql`r.paused_reason ->> 'code'`;
 
 export const attentionRepository = {
-  /** What of the rollouts waits for the operator. */
+  /** Lists rollouts that need a decision or a look of the operator. */
   rollouts: (db: Queryable) =>
     readRows<AttentionRow>(
       db,
@@ -68,14 +69,15 @@ export const attentionRepository = {
     ),
 
   /**
-   * Rollouts with jobs that wait for their tenants, of one tenant or of all. Only numbers come from outside of the confinement, under
-   * which no index on the state can be used; the condition confines them.
+   * Lists rollouts with jobs that wait for approval by their tenants, of one tenant or of all. No index on the state
+   * can be used under row security, so the counts are read without it, and the condition confines them.
    */
   approvals: (db: Queryable, tenantId: string | null) =>
     readRows<AttentionRow>(
       unconfined(db),
       Prisma.sql`
-        SELECT 'jobs_await_approval' AS kind, r.id AS subject_id, ${NAME} AS name, waiting.tenant_id, waiting.since, waiting.count,
+        SELECT 'jobs_await_approval' AS kind, r.id AS subject_id, ${NAME} AS name, waiting.tenant_id,
+          waiting.since, waiting.count,
           NULL::text AS reason, ${FOUND}
         FROM rollouts r ${OF_ROLLOUT} CROSS JOIN LATERAL (
           SELECT j.tenant_id, min(j.created_at) AS since, count(*)::int AS count FROM jobs j
@@ -105,7 +107,7 @@ export const attentionRepository = {
           ${tenantId === null ? Prisma.empty : Prisma.sql`AND tenant_id = ${tenantId}`} ${FIRST}`,
     ),
 
-  /** Base model versions that retire, or have, while something is served there. */
+  /** Lists base model versions past or near their retirement on which adapters are still served. */
   retirements: (db: Queryable, tenantId: string | null) =>
     readRows<AttentionRow>(
       db,

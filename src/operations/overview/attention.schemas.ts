@@ -3,9 +3,9 @@ import { Id, Nullable, Timestamp } from '../../platform/contract/schemas.ts';
 
 /** Largest number of entries of one kind. */
 export const MOST_OF_A_KIND = 100;
-/** Days before its end from which on a base model version is listed. */
+/** Number of days before its retirement from which a base model version is listed. */
 export const RETIRES_WITHIN_DAYS = 30;
-/** For how many days a failed rollout is listed. */
+/** Number of days for which a failed rollout is listed. */
 export const FAILED_WITHIN_DAYS = 7;
 
 export const ATTENTION_KINDS = [
@@ -25,10 +25,14 @@ const Entry = Type.Object(
     kind: Type.Enum(ATTENTION_KINDS, {
       title: 'AttentionKind',
       description:
-        '`wave_awaits_approval`: the next wave of the rollout waits for `POST …/approve`. `rollout_paused_itself`: its policy, its budget or ' +
-        'a refused approval has paused it. `rollout_failed`: in the last seven days. `deadline_missed`: the rollout goes on after its ' +
-        'deadline. `jobs_await_approval`: `count` jobs of a tenant in the rollout wait until that approves them. `worker_quarantined`: ' +
-        'its machine has failed, or its clock is wrong. `webhook_endpoint_disabled`: it has failed for days or is gone. ' +
+        '`wave_awaits_approval`: the next wave of the rollout waits for `POST …/approve`. ' +
+        '`rollout_paused_itself`: its policy, its budget or ' +
+        'a refused approval has paused it. `rollout_failed`: in the last seven days. `deadline_missed`: the ' +
+        'rollout goes on after its ' +
+        'deadline. `jobs_await_approval`: `count` jobs of a tenant in the rollout wait until that approves ' +
+        'them. `worker_quarantined`: ' +
+        'its machine has failed, or its clock is wrong. `webhook_endpoint_disabled`: it has failed for days ' +
+        'or is gone. ' +
         '`base_model_version_retires`: within 30 days or already, and `count` adapters have a current version there.',
     }),
     subject_id: Type.String({

@@ -21,7 +21,10 @@ export interface AdaptersRow {
   readonly unserved: number;
 }
 
-/** Adapters `a` that the caller may see: of a base model, not deleted, of one tenant or of all that are not deleted. */
+/**
+ * Selects the adapters `a` of a base model that are visible to the caller: not deleted, of one tenant or of all
+ * existing tenants.
+ */
 function adaptersOf(baseModelId: string, tenantId: string | null): Prisma.Sql {
   const ofTenant = tenantId === null ? Prisma.empty : Prisma.sql`AND a.tenant_id = ${tenantId}`;
   return Prisma.sql`
@@ -30,7 +33,7 @@ function adaptersOf(baseModelId: string, tenantId: string | null): Prisma.Sql {
 }
 
 export const fleetRepository = {
-  /** A base model by its identifier, or else by its name. */
+  /** Finds a base model by its identifier, or else by its name. */
   async baseModel(db: Queryable, reference: string): Promise<BaseModelRow | null> {
     const [row] = await readRows<BaseModelRow>(
       db,
@@ -41,7 +44,7 @@ export const fleetRepository = {
     return row ?? null;
   },
 
-  /** How many adapters are on each version of the base model. Identifiers of versions sort by their creation. */
+  /** Counts the adapters on each version of the base model. Identifiers of versions sort by creation time. */
   shares: (db: Queryable, baseModelId: string, tenantId: string | null) =>
     readRows<VersionShareRow>(
       db,
@@ -50,10 +53,12 @@ export const fleetRepository = {
         served AS (
           SELECT c.base_model_version_id, v.provisional,
             c.base_model_version_id = max(c.base_model_version_id) OVER (PARTITION BY c.adapter_id) AS is_newest
-          FROM mine JOIN current_versions c ON c.adapter_id = mine.id JOIN adapter_versions v ON v.id = c.adapter_version_id
+          FROM mine JOIN current_versions c ON c.adapter_id = mine.id
+            JOIN adapter_versions v ON v.id = c.adapter_version_id
         ),
         counted AS (
-          SELECT base_model_version_id AS id, count(*)::int AS current, (count(*) FILTER (WHERE is_newest))::int AS newest,
+          SELECT base_model_version_id AS id, count(*)::int AS current,
+            (count(*) FILTER (WHERE is_newest))::int AS newest,
             (count(*) FILTER (WHERE provisional))::int AS provisional
           FROM served GROUP BY base_model_version_id
         )
@@ -69,7 +74,8 @@ export const fleetRepository = {
       Prisma.sql`
         WITH mine AS (${adaptersOf(baseModelId, tenantId)})
         SELECT count(*)::int AS adapters, (count(*) FILTER (WHERE NOT EXISTS (
-          SELECT FROM current_versions c WHERE c.adapter_id = mine.id AND c.adapter_version_id IS NOT NULL)))::int AS unserved
+          SELECT FROM current_versions c WHERE c.adapter_id = mine.id
+            AND c.adapter_version_id IS NOT NULL)))::int AS unserved
         FROM mine`,
     );
     return row!;

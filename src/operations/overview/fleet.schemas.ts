@@ -27,7 +27,8 @@ export const Fleet = Type.Object(
     versions: Type.Array(VersionShare, {
       maxItems: VERSIONS_SHOWN,
       description:
-        'The newest 200 base model versions, newest first. `newest` of all versions and `unserved` add up to `adapters`.',
+        'The newest 200 base model versions, newest first. `newest` of all versions and `unserved` add up to ' +
+        '`adapters`.',
     }),
   },
   { title: 'Fleet', description: 'How much of a fleet is on which version of its base model.' },

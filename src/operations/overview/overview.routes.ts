@@ -20,7 +20,8 @@ const overviewRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => 
       schema: {
         ...operationsOf('Base models')('getFleet', 'Count the adapters on each version of a base model'),
         description:
-          'Poll it: however many do, it is counted for a twentieth of the time at the most, so that it may be a few seconds old in a large ' +
+          'Poll it: however many do, it is counted for a twentieth of the time at the most, so that it may ' +
+          'be a few seconds old in a large ' +
           'fleet. A tenant gets the counts of its own adapters.',
         params: FleetParams,
         response: { 200: Fleet },
@@ -35,8 +36,10 @@ const overviewRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => 
       schema: {
         ...operationsOf('Rollouts')('getAttention', 'List what waits for a person'),
         description:
-          'What the caller may do something about: waves to approve, rollouts that paused themselves or failed, workers in quarantine, ' +
-          'and base model versions that retire while adapters are served there; for a tenant, jobs that wait for its approval, and its ' +
+          'What the caller may do something about: waves to approve, rollouts that paused themselves or ' +
+          'failed, workers in quarantine, ' +
+          'and base model versions that retire while adapters are served there; for a tenant, jobs that wait ' +
+          'for its approval, and its ' +
           'disabled webhook endpoints (`tenant:admin`). Poll it as the counts of a fleet.',
         response: { 200: Attention },
       },

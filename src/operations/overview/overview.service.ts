@@ -8,7 +8,7 @@ import type { Attention, AttentionEntry } from './attention.schemas.ts';
 import { fleetRepository } from './fleet.repository.ts';
 import type { Fleet } from './fleet.schemas.ts';
 
-/** What dashboards poll. Each answer is kept for a short time, for all who may see the same. */
+/** Answers that dashboards poll. Each is cached briefly for all callers who may see the same. */
 export function createOverviewService() {
   const fleets = new TtlCache<Fleet>();
   const attentions = new TtlCache<Attention>();
@@ -19,7 +19,7 @@ export function createOverviewService() {
 
     attention(db: Database, principal: Principal): Promise<Attention> {
       const scope = principal.kind === 'tenant' ? principal.tenantId : null;
-      // Who may not see the endpoints is told of none.
+      // Callers who may not see the endpoints get no entries about them.
       const seesEndpoints = isAdmitted(principal, 'tenant:admin', true);
       return attentions.get(`${scope ?? ''} ${seesEndpoints}`, () => findAttention(db, { scope, seesEndpoints }));
     },
@@ -47,7 +47,7 @@ async function findAttention(
   { scope, seesEndpoints }: { scope: string | null; seesEndpoints: boolean },
 ): Promise<Attention> {
   const rows: AttentionRow[] = [];
-  // A tenant is told of what it can do something about.
+  // A tenant sees only entries on which it can act.
   if (scope === null)
     rows.push(...(await attentionRepository.rollouts(db)), ...(await attentionRepository.workers(db)));
   rows.push(...(await attentionRepository.approvals(db, scope)));

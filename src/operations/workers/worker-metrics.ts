@@ -4,13 +4,13 @@ import type { Logger } from '../../lib/logger.ts';
 import { withTimeout } from '../../lib/timeout.ts';
 import { createWorkerRepository, type WorkerRow } from './worker.repository.ts';
 
-/** A worker that is `gone` has neither stopped by itself nor reported itself; its row is kept for a day. */
+/** States of workers. A `gone` worker has neither stopped by itself nor sent a heartbeat; its row is kept for a day. */
 const STATES = ['ready', 'draining', 'quarantined', 'gone'] as const;
 
 /** A scrape waits this long for the database, in milliseconds. Prometheus gives up after ten seconds. */
 const TIMEOUT_MS = 3000;
 
-/** What is measured of each worker that is not gone. */
+/** Metrics of each worker that is not gone. */
 const OF_EACH: readonly { name: string; help: string; value: (row: WorkerRow) => number | null }[] = [
   {
     name: 'readapt_worker_jobs_done',
@@ -46,13 +46,13 @@ const OF_EACH: readonly { name: string; help: string; value: (row: WorkerRow) =>
 ];
 
 /**
- * Adds the metrics of all workers, which every API reads from the database. Where that cannot be reached, they are left out
- * and the others are served.
+ * Adds the metrics of all workers, which every API process reads from the database. If the database is unreachable,
+ * they are omitted and all other metrics are served.
  */
 export function registerWorkerMetrics(registry: Registry, { db, logger }: { db: Database; logger: Logger }): void {
   const workers = createWorkerRepository(db);
   let reading: Promise<WorkerRow[] | null> | null = null;
-  /** The gauges of one scrape are collected at once, and share what is read; null if it cannot be read in time. */
+  /** Reads the rows once for all gauges of a scrape; null if that takes too long. */
   const read = (): Promise<WorkerRow[] | null> => {
     reading ??= withTimeout(workers.unstopped(), TIMEOUT_MS, 'the database')
       .catch((error: unknown) => {
@@ -86,7 +86,7 @@ export function registerWorkerMetrics(registry: Registry, { db, logger }: { db: 
     async collect() {
       const rows = await read();
       this.reset();
-      // No value at all, because zeros would say that there are no workers.
+      // Set no value at all: zeros would claim that there are no workers.
       if (rows === null) return;
       const states = rows.map((row) => (row.gone ? 'gone' : row.state));
       for (const state of STATES) this.set({ state }, states.filter((one) => one === state).length);

@@ -4,21 +4,21 @@ import { pageArguments, type PageQuery } from '../../platform/contract/paginatio
 /** A worker without a heartbeat for this time counts as gone, in milliseconds. */
 const GONE_AFTER_MS = 30_000;
 
-/** The row of a worker that is gone is kept for this time, in milliseconds. */
+/** Time for which the row of a gone worker is kept, in milliseconds. */
 const KEPT_MS = 86_400_000;
 
-/** What a worker knows of itself when it starts. */
+/** Properties of a worker that are known at its start. */
 export interface NewWorker {
   id: string;
   host: string;
   pid: number;
   version: string;
   device: string;
-  /** Null where there is no limit. */
+  /** Null if there is no limit. */
   memoryBytes: bigint | null;
 }
 
-/** What a worker reports with each heartbeat. */
+/** State of a worker, sent with each heartbeat. */
 export interface WorkerReport {
   state: 'ready' | 'draining' | 'quarantined';
   reason: string | null;
@@ -29,17 +29,19 @@ export interface WorkerReport {
   faults: number;
   busyMs: number;
   tokensPerSecond: number | null;
-  /** Share of the last minutes in which it was busy. */
+  /** Share of the last minutes in which the worker was busy. */
   load: number | null;
-  /** Folders of the base models that it has in memory. */
+  /** Folders of the base models that the worker has in memory. */
   loadedFolders: readonly string[];
   unreadableBases: string[];
 }
 
-/** What the operator can ask: end the job and stop, end the job and take no other, take jobs again, end the quarantine. */
+/**
+ * Requests of the operator: end the job and stop, end the job and take no other, take jobs again, end the quarantine.
+ */
 export type WorkerRequest = 'drain' | 'idle' | 'release' | 'lift';
 
-/** What the operator asks of a worker, and the database's time. */
+/** Answer to a heartbeat: the operator's pending requests, and the database's time. */
 interface WorkerAnswer {
   drain_requested_at: Date | null;
   idle_requested_at: Date | null;
@@ -64,24 +66,25 @@ function before(ms: number): Prisma.Sql {
 const IS_GONE = Prisma.sql`(stopped_at IS NOT NULL OR ${before(GONE_AFTER_MS)})`;
 
 export function createWorkerRepository(db: Queryable) {
-  /** Adds whether each worker is gone, by the database's clock. */
+  /** Adds to each worker whether it is gone, by the database's clock. */
   const withGone = async <T extends { id: string }>(rows: readonly T[]): Promise<(T & { gone: boolean })[]> => {
     const ids = rows.map(({ id }) => id);
     const found = await db.$queryRaw<{ id: string }[]>`SELECT id FROM workers WHERE id = ANY(${ids}) AND ${IS_GONE}`;
     const gone = new Set(found.map(({ id }) => id));
     return rows.map((row) => ({ ...row, gone: gone.has(row.id) }));
   };
-  /** The workers that have not stopped by themselves; some may be gone all the same. */
+  /** Lists workers that have not stopped by themselves; some may be gone nevertheless. */
   const unstopped = async (): Promise<WorkerRow[]> => {
     const rows = await db.workerProcess.findMany({ where: { stoppedAt: null }, orderBy: { id: 'asc' } });
     return (await withGone(rows)) as WorkerRow[];
   };
   return {
-    /** Writes a heartbeat. The row of a worker that was removed, or that the database has lost, comes back. */
+    /** Writes a heartbeat. It restores the row of a worker that was removed or lost. */
     async report(worker: NewWorker, report: WorkerReport): Promise<WorkerAnswer> {
       const [row] = await db.$queryRaw<[WorkerAnswer]>`
         INSERT INTO workers (
-          id, host, pid, version, device, memory_bytes, state, reason, quarantined_until, current_job, jobs_done, jobs_failed,
+          id, host, pid, version, device, memory_bytes, state, reason, quarantined_until, current_job,
+          jobs_done, jobs_failed,
           faults, busy_ms, tokens_per_second, load, loaded_bases, unreadable_bases, seen_at
         ) VALUES (
           ${worker.id}, ${worker.host}, ${worker.pid}, ${worker.version}, ${worker.device}, ${worker.memoryBytes},
@@ -89,7 +92,8 @@ export function createWorkerRepository(db: Queryable) {
           ${report.jobsFailed}, ${report.faults}, ${report.busyMs}, ${report.tokensPerSecond},
           ${report.load}, ARRAY(
             SELECT v.id FROM base_model_versions v
-            WHERE v.path = ANY(${[...report.loadedFolders]}::text[]) OR v.source_key = ANY(${[...report.loadedFolders]}::text[])
+            WHERE v.path = ANY(${[...report.loadedFolders]}::text[])
+              OR v.source_key = ANY(${[...report.loadedFolders]}::text[])
             ORDER BY v.id
           ), ${report.unreadableBases}, clock_timestamp()
         )
@@ -97,15 +101,17 @@ export function createWorkerRepository(db: Queryable) {
           quarantined_until = EXCLUDED.quarantined_until, current_job = EXCLUDED.current_job,
           jobs_done = EXCLUDED.jobs_done, jobs_failed = EXCLUDED.jobs_failed, faults = EXCLUDED.faults,
           busy_ms = EXCLUDED.busy_ms, tokens_per_second = EXCLUDED.tokens_per_second,
-          load = EXCLUDED.load, loaded_bases = EXCLUDED.loaded_bases, unreadable_bases = EXCLUDED.unreadable_bases, seen_at = EXCLUDED.seen_at, stopped_at = NULL
+          load = EXCLUDED.load, loaded_bases = EXCLUDED.loaded_bases, unreadable_bases = EXCLUDED.unreadable_bases,
+            seen_at = EXCLUDED.seen_at, stopped_at = NULL
         RETURNING drain_requested_at, idle_requested_at, lift_requested_at, clock_timestamp() AS now`;
       return row;
     },
 
-    /** Notes that a worker has stopped by itself. */
+    /** Records that a worker has stopped by itself. */
     async stopped(id: string): Promise<void> {
       await db.$executeRaw`
-        UPDATE workers SET stopped_at = clock_timestamp(), current_job = NULL, load = NULL, loaded_bases = '{}', unreadable_bases = '{}'
+        UPDATE workers SET stopped_at = clock_timestamp(), current_job = NULL, load = NULL, loaded_bases = '{}',
+          unreadable_bases = '{}'
         WHERE id = ${id}`;
     },
 
@@ -123,12 +129,15 @@ export function createWorkerRepository(db: Queryable) {
       return (await withGone(await db.workerProcess.findMany(pageArguments(query)))) as WorkerRow[];
     },
 
-    /** The workers that are not gone. */
+    /** Lists workers that are not gone. */
     present: async (): Promise<WorkerRow[]> => (await unstopped()).filter(({ gone }) => !gone),
 
     unstopped,
 
-    /** Asks something of a worker, which it does at its next heartbeat. Of two requests to end its jobs, the later one counts. */
+    /**
+     * Requests something of a worker, which acts at its next heartbeat. Of two requests to end its jobs, the later one
+     * wins.
+     */
     async request(id: string, what: WorkerRequest): Promise<void> {
       const now = new Date();
       const data = {

@@ -44,8 +44,10 @@ const workerRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
       schema: {
         ...operation('drainWorker', 'Let a worker finish and stop, or finish and wait'),
         description:
-          'The worker ends the job that it runs, takes no other and stops, which begins within five seconds. With `stop=false` it keeps ' +
-          'its process, and waits for its release. Of two requests the later one counts. Workers of version 0.2 take no notice of `stop=false`.',
+          'The worker ends the job that it runs, takes no other and stops, which begins within five seconds. ' +
+          'With `stop=false` it keeps ' +
+          'its process, and waits for its release. Of two requests the later one counts. Workers of version ' +
+          '0.2 take no notice of `stop=false`.',
         params: WorkerParams,
         querystring: DrainQuery,
         response: { 202: Worker },
@@ -70,7 +72,8 @@ const workerRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
       schema: {
         ...operation('releaseWorker', 'Let a drained worker take jobs again'),
         description:
-          'The worker takes jobs again within five seconds, unless it has stopped. For one that was not drained, nothing changes. ' +
+          'The worker takes jobs again within five seconds, unless it has stopped. For one that was not ' +
+          'drained, nothing changes. ' +
           'A worker that is drained by a signal to its process stops all the same.',
         params: WorkerParams,
         response: { 202: Worker },

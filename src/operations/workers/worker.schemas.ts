@@ -12,8 +12,10 @@ export const Worker = Type.Object(
     state: Type.Enum(['ready', 'draining', 'quarantined', 'gone'] as const, {
       title: 'WorkerState',
       description:
-        '`draining`: it ends its job and takes no other; then it stops or, where `idle_requested_at` is set, waits for its release. `quarantined`: its machine has failed several jobs in a row, and ' +
-        'it takes none until `quarantined_until`, or its clock is wrong, and it takes none until that is right. `gone`: it has stopped, or gave no sign of life for 30 s.',
+        '`draining`: it ends its job and takes no other; then it stops or, where `idle_requested_at` is set, ' +
+        'waits for its release. `quarantined`: its machine has failed several jobs in a row, and ' +
+        'it takes none until `quarantined_until`, or its clock is wrong, and it takes none until that is ' +
+        'right. `gone`: it has stopped, or gave no sign of life for 30 s.',
     }),
     reason: Nullable(Type.String({ description: 'Why it is quarantined.' })),
     quarantined_until: Nullable(Timestamp),
@@ -26,7 +28,8 @@ export const Worker = Type.Object(
     load: Nullable(
       Type.Number({
         description:
-          'Share of the last five minutes, or of its life, in which it worked on jobs. Null where it is not known or the worker is gone.',
+          'Share of the last five minutes, or of its life, in which it worked on jobs. Null where it is not ' +
+          'known or the worker is gone.',
       }),
     ),
     loaded_base_model_version_ids: Type.Array(Id('baseModelVersion'), {

@@ -7,7 +7,7 @@ import { recordEvent } from '../../delivery/events/index.ts';
 import { createWorkerRepository, type WorkerRequest, type WorkerRow } from './worker.repository.ts';
 import type { Worker } from './worker.schemas.ts';
 
-/** The operator's events of what he asks of a worker. */
+/** Event of each request of the operator to a worker. */
 const EVENTS = {
   drain: 'worker.drain_requested',
   idle: 'worker.idle_requested',
@@ -41,13 +41,13 @@ export function createWorkerService({ db }: { db: Database }) {
     get: async (id: string): Promise<Worker> => toWorker(await find(id)),
 
     /**
-     * Asks a worker to end its job, and to stop then or to wait for its release. It does at its next heartbeat.
+     * Asks a worker to end its job at its next heartbeat, and then to stop or to wait for its release.
      * @throws AppError 404, 409 `worker_gone`
      */
     drain: (id: string, { stop }: { stop: boolean }, recordChange: RecordChange): Promise<Worker> =>
       request(id, stop ? 'drain' : 'idle', recordChange),
 
-    /** Lets a worker that was drained and has not stopped take jobs again. @throws AppError 404, 409 `worker_gone` */
+    /** Lets a drained worker that has not stopped take jobs again. @throws AppError 404, 409 `worker_gone` */
     release: (id: string, recordChange: RecordChange): Promise<Worker> => request(id, 'release', recordChange),
 
     /** Asks a worker to end its quarantine at its next heartbeat. @throws AppError 404, 409 `worker_gone` */

@@ -20,7 +20,7 @@ export interface NewApiKey {
   secretHash: string;
   scopes: string[];
   expiresAt: Date | null;
-  /** The key whose place it takes. */
+  /** The key that this one replaces. */
   rotatedFromId?: string | null;
 }
 
@@ -57,14 +57,14 @@ export function createApiKeyRepository(db: Database) {
     /** Records that the key was used just now. */
     noteUse: (id: string, tx: Queryable = db) =>
       tx.apiKey.updateMany({ where: { id }, data: { lastUsedAt: new Date() } }),
-    /** The key, the one whose place it has taken and the one that takes its place; until the transaction ends, others wait. */
+    /** Locks the key, the key that it replaced and its successor until the end of the transaction. */
     async lockWithRotation(id: string, tenantId: string | undefined, tx: Queryable) {
       await tx.$queryRaw`SELECT id FROM api_keys WHERE id = ${id} FOR NO KEY UPDATE`;
       return tx.apiKey.findFirst({ where: { id, tenantId }, include: { rotatedFrom: true, successor: true } });
     },
     setExpiry: (id: string, expiresAt: Date, tx: Queryable = db) =>
       tx.apiKey.update({ where: { id }, data: { expiresAt } }),
-    /** The revoked key; null if it had been revoked before. */
+    /** Revokes the key. Null if it was revoked before. */
     async revoke(id: string, tx: Queryable = db) {
       const [row] = await tx.apiKey.updateManyAndReturn({
         where: { id, revokedAt: null },
@@ -74,7 +74,7 @@ export function createApiKeyRepository(db: Database) {
     },
     countOperatorKeys: (tx: Queryable = db) =>
       tx.apiKey.count({ where: { tenantId: null, scopes: { hasSome: [...OPERATOR_SCOPES] } } }),
-    /** Until the transaction ends, other processes wait to decide whether the first operator key is needed. */
+    /** Serializes the decision whether a first operator key is needed, until the end of the transaction. */
     lockOperatorKeys: (tx: Queryable) => tx.$executeRaw`SELECT pg_advisory_xact_lock(7236835)`,
   };
 }

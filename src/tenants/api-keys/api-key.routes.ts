@@ -42,8 +42,10 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { con
       schema: {
         ...operation('rotateApiKey', 'Replace an API key by a new one'),
         description:
-          'Creates a key with the name, the owner and the scopes of the old one, which expires after `overlap_ms`, so that ' +
-          'clients can change over without an interruption. The answer has the whole new key, which cannot be shown again.',
+          'Creates a key with the name, the owner and the scopes of the old one, which expires after ' +
+          '`overlap_ms`, so that ' +
+          'clients can change over without an interruption. The answer has the whole new key, which cannot ' +
+          'be shown again.',
         params: ApiKeyParams,
         body: RotateApiKey,
         response: { 201: CreatedApiKey },
@@ -78,7 +80,8 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { con
       schema: {
         ...operation('revokeApiKey', 'Revoke an API key'),
         description:
-          'The key cannot be used any more. Other API processes may take it for a second more. Revoking it again changes nothing.',
+          'The key cannot be used any more. Other API processes may take it for a second more. Revoking it ' +
+          'again changes nothing.',
         params: ApiKeyParams,
         response: { 204: Type.Null({ description: 'The key is revoked and cannot be used any more.' }) },
       },

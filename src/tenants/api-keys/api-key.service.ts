@@ -32,11 +32,11 @@ export type ApiKeyService = ReturnType<typeof createApiKeyService>;
 
 interface ApiKeyServiceDependencies {
   readonly db: Database;
-  /** What each tenant may have by default. */
+  /** Default quotas of a tenant. */
   readonly quotas: QuotaLimits;
 }
 
-/** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
+/** API keys. `scope` is the tenant to which the caller is confined, or null for the operator. */
 export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
   const keys = createApiKeyRepository(db);
   const check = createQuotaCheck({ db, defaults: quotas });
@@ -78,7 +78,10 @@ export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
       return toPage(await keys.page(query, scope ?? query.tenant_id), query, toApiKey);
     },
 
-    /** The caller whose key a request has. @throws AppError 404 for a key that was removed meanwhile */
+    /**
+     * Describes the caller to whom the key of a request belongs. @throws AppError 404 for a key that was removed
+     * meanwhile
+     */
     async caller(principal: Principal): Promise<Caller> {
       const tenantId = principal.kind === 'tenant' ? principal.tenantId : null;
       const row = await keys.findWithOwner(principal.keyId, tenantId);
@@ -98,8 +101,8 @@ export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
     },
 
     /**
-     * Makes a key that takes the place of another one, which expires after the overlap. It counts against no quota, because
-     * the old key counts only once with it.
+     * Creates a key that replaces another one, which expires after the overlap. It counts against no quota: the old and
+     * the new key count as one.
      *
      * @throws AppError 404, 409 `key_ended`, `already_rotated` or `rotation_in_progress`, 422 `already_expired`
      */
@@ -150,7 +153,7 @@ export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
     /**
      * Creates the first operator key and returns it; null if there is an operator key already.
      *
-     * @param keep is given the key before it counts; if it throws, there is no key
+     * @param keep receives the key before it becomes valid; if it throws, no key is created
      */
     ensureOperatorKey: (keep: (key: string) => Promise<void> = async () => {}): Promise<string | null> =>
       withTransaction(db, async (tx) => {
@@ -186,7 +189,8 @@ function ownerOf(request: CreateApiKey, scope: string | null): string | null {
 }
 
 /**
- * Only `serving:read` may be for all tenants, and only where the request says so by a `tenant_id` of null, since who forgets it means one tenant.
+ * Allows keys for all tenants only with the scope `serving:read`, and only if the request has an explicit `tenant_id`
+ * of null: a caller who leaves it out means one tenant.
  * @throws AppError 422
  */
 function requireServingOfAll({ scopes, tenant_id: tenantId }: CreateApiKey): void {
@@ -205,7 +209,7 @@ function expiryOf(time: string | null): Date | null {
   return expiresAt;
 }
 
-/** The expiry of a key that is valid for as long as another one was made to be. */
+/** Expiry that gives the new key the lifetime with which the old one was created. */
 function sameLifetime({ createdAt, expiresAt }: { createdAt: Date; expiresAt: Date | null }): Date | null {
   return expiresAt === null ? null : new Date(Date.now() + expiresAt.getTime() - createdAt.getTime());
 }
@@ -224,7 +228,8 @@ function requireRotatable(key: Row & { rotatedFrom: Row | null; successor: Row |
     const { id, expiresAt } = key.rotatedFrom;
     throw conflict(
       'rotation_in_progress',
-      `API key ${key.id} has taken the place of ${id}, which can be used until ${toTimestamp(expiresAt)}: wait until then, or ` +
+      `API key ${key.id} has taken the place of ${id}, which can be used until ${toTimestamp(expiresAt)}: ` +
+        `wait until then, or ` +
         'revoke that one',
       { predecessor_id: id, expires_at: toTimestamp(expiresAt) },
     );

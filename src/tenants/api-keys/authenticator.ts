@@ -14,14 +14,16 @@ import { lookUpTogether } from './look-up-together.ts';
 
 type KeyRow = Awaited<ReturnType<ReturnType<typeof createApiKeyRepository>['findByPrefixes']>>[number];
 
-/** `last_used_at` of a key is written at most once in this time. */
+/** Resolution of `last_used_at`: it is written at most once in this time, in milliseconds. */
 const LAST_USED_RESOLUTION_MS = 60_000;
 
-/** A key is looked up at most once in this time. So one that another process has revoked works for so long. */
+/**
+ * Time for which a key is cached, in milliseconds. A key that another process revokes still works for up to this time.
+ */
 const KEPT_MS = 1_000;
 const MOST_KEPT = 10_000;
 
-/** After a key that does not exist, keys that were not seen before are not looked up for this time. */
+/** After a lookup of an unknown key, the next lookup of new keys waits for this time, in milliseconds. */
 const PAUSE_MS = 100;
 
 interface KeptKey {
@@ -37,8 +39,8 @@ interface AuthenticatorOptions {
 }
 
 /**
- * Finds out whose key it is. Keys that can be used are kept for a second, so that who polls does not look them up each time. Keys
- * that were seen before do not wait for others; so whoever guesses keys holds up nobody but those who come for the first time.
+ * Finds the principal of an API key. Usable keys are cached for a second, so that polling clients cost no query each
+ * time. Cached keys do not wait for lookups, so a client that guesses keys delays only keys that are not cached.
  */
 export function createAuthenticator({ db, keptMs = KEPT_MS, pauseMs = PAUSE_MS }: AuthenticatorOptions): Authenticator {
   const keys = createApiKeyRepository(db);
@@ -51,7 +53,7 @@ export function createAuthenticator({ db, keptMs = KEPT_MS, pauseMs = PAUSE_MS }
   async function find(prefix: string): Promise<KeyRow | null> {
     const known = kept.get(prefix);
     if (known?.changes === changes && performance.now() < known.until) return known.row;
-    // What is read before a change may be old after it.
+    // A key that is read before a change may be outdated after it.
     const read = { changes, until: performance.now() + keptMs };
     const row = await (known === undefined ? lookUpNew(prefix) : lookUpKnown(prefix));
     kept.delete(prefix);
@@ -62,7 +64,7 @@ export function createAuthenticator({ db, keptMs = KEPT_MS, pauseMs = PAUSE_MS }
     return row;
   }
 
-  /** The row of a key that can be used; null if there is none. */
+  /** Reads the row of a usable key; null if there is none. */
   async function findUsable(key: string): Promise<KeyRow | null> {
     const parsed = parseApiKey(key);
     const row = parsed === null ? null : await find(parsed.prefix);
@@ -70,7 +72,7 @@ export function createAuthenticator({ db, keptMs = KEPT_MS, pauseMs = PAUSE_MS }
     return isUsable(row) ? row : null;
   }
 
-  /** Does not hold up the request that uses the key. */
+  /** Records the use of the key in the background, without delaying the request. */
   function noteUse(row: KeyRow, log: Pick<Logger, 'warn'>): void {
     const now = new Date();
     if (row.lastUsedAt !== null && now.getTime() - row.lastUsedAt.getTime() <= LAST_USED_RESOLUTION_MS) return;
@@ -83,7 +85,7 @@ export function createAuthenticator({ db, keptMs = KEPT_MS, pauseMs = PAUSE_MS }
   }
 
   return {
-    // Scopes that this version does not know, because a later one has created the key, allow nothing.
+    // A later version may have created the key: scopes unknown to this version grant nothing.
     async authenticate(key: string, log: Pick<Logger, 'warn'>): Promise<Principal | null> {
       const row = await findUsable(key);
       if (row === null) return null;

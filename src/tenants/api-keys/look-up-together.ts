@@ -1,8 +1,11 @@
 import { setImmediate as nextRound, setTimeout as sleep } from 'node:timers/promises';
 
-/** Most things that one query looks up. */
+/** Largest number of names in one query. */
 const MOST_TOGETHER = 1_000;
-/** Most that are answered in one round of the event loop. Whoever is answered goes on at once, and nobody else is heard meanwhile. */
+/**
+ * Largest number of callers that are answered in one round of the event loop. Each continues at once, and nothing else
+ * runs meanwhile.
+ */
 const ANSWERED_A_ROUND = 16;
 
 interface Answer<T> {
@@ -11,15 +14,15 @@ interface Answer<T> {
 }
 
 /**
- * Makes a function that looks one thing up by its name, with one query at a time for all who ask: who asks during a query waits for
- * the next one. So a crowd costs a few queries and one connection, whatever it asks for. After a query that has missed something the
- * next one waits for `pauseMs`; then who guesses names costs the database little, and nobody else is refused for it.
+ * Batches lookups by name. One query runs at a time, and callers that arrive during it share the next one. A burst of
+ * lookups so costs a few queries and one connection. After a query that did not find every name, the next one waits for
+ * `pauseMs`: guessing names costs the database little, and no other caller is refused.
  */
 export function lookUpTogether<T>(find: (names: string[]) => Promise<ReadonlyMap<string, T>>, pauseMs: number) {
   const waiting = new Map<string, Answer<T>[]>();
   let running = false;
 
-  /** Answers some of those who wait. @returns whether each of them was found */
+  /** Answers a batch of waiting callers. @returns whether each of their names was found */
   async function answerSome(): Promise<boolean> {
     const batch = [...waiting].slice(0, MOST_TOGETHER);
     for (const [name] of batch) waiting.delete(name);

@@ -39,7 +39,7 @@ export interface AuditFilter {
 
 export function createAuditRepository(db: Database) {
   return {
-    /** Entries after a position and, if it is given, up to another one, in the order of commits. */
+    /** Lists the entries after a position, up to another one if given, in the order of commits. */
     after: (
       { transaction, sequence }: CommitPosition,
       filter: AuditFilter & { limit: number; upTo?: CommitPosition },
@@ -51,14 +51,16 @@ export function createAuditRepository(db: Database) {
           ? Prisma.empty
           : Prisma.sql`AND (transaction_id, seq) <= (${upTo.transaction}::bigint, ${upTo.sequence}::bigint)`;
       return tx.$queryRaw<AuditRow[]>`
-        SELECT id, tenant_id, actor, key_id, operation, subject_id, before, after, request_id, occurred_at, transaction_id, seq
+        SELECT id, tenant_id, actor, key_id, operation, subject_id, before, after, request_id, occurred_at,
+          transaction_id, seq
         FROM audit_entries
-        WHERE (transaction_id, seq) > (${transaction}::bigint, ${sequence}::bigint) AND transaction_id < ${FIRST_RUNNING}
+        WHERE (transaction_id, seq) > (${transaction}::bigint, ${sequence}::bigint)
+          AND transaction_id < ${FIRST_RUNNING}
           ${end} ${conditions(filter)}
         ORDER BY transaction_id, seq LIMIT ${filter.limit}`;
     },
 
-    /** The position of the last entry that can be read by now; null if there is none. */
+    /** Reads the position of the last entry that is readable by now; null if there is none. */
     async last(filter: AuditFilter, tx: Queryable = db): Promise<CommitPosition | null> {
       const [row] = await tx.$queryRaw<CommitPosition[]>`
         SELECT transaction_id AS transaction, seq AS sequence FROM audit_entries

@@ -33,7 +33,8 @@ const auditRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
       schema: {
         ...operation('exportAuditLog', 'Export the audit log as JSONL'),
         description:
-          'Answers with all entries after a position, up to the last one when the export began, as one JSON object a line.',
+          'Answers with all entries after a position, up to the last one when the export began, as one JSON ' +
+          'object a line.',
         querystring: AuditExportQuery,
         response: {
           200: AuditExport,

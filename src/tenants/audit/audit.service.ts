@@ -17,18 +17,18 @@ import type { AuditEntries, AuditEntry, AuditExportQuery, AuditQuery } from './a
 /** Number of entries that an export reads at a time. */
 const PAGE = 1000;
 
-/** Entries up to the last one that could be read when the export began. */
+/** Stream of the entries up to the last one that was readable when the export began. */
 export interface AuditExportStream {
   /** Position of that entry; null if there is none. */
   readonly end: string | null;
   readonly entries: AsyncIterable<AuditEntry>;
 }
 
-/** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
+/** The audit log. `scope` is the tenant to which the caller is confined, or null for the operator. */
 export function createAuditService({ db }: { db: Database }) {
   const audit = createAuditRepository(db);
 
-  /** Nothing may be missing in an answer that goes on from somewhere. @throws AppError 410 `position_expired` */
+  /** Makes sure that no entry after the position was pruned. @throws AppError 410 `position_expired` */
   async function requireUnpruned(position: CommitPosition, { tenantId }: AuditFilter): Promise<void> {
     if (position.transaction === 0n && position.sequence === 0n) return;
     const retained = { what: 'audit entries', setting: AUDIT_RETENTION_VARIABLE };

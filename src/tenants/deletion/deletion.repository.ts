@@ -9,7 +9,7 @@ interface Locked {
 
 type NamedTable = 'datasets' | 'adapters';
 
-/** Sets the time of the deletion, and frees the name for another: no name in a request has a `~`. */
+/** Assignments that mark a row as deleted and free its name for another one. Names in requests never contain `~`. */
 const DELETED = Prisma.sql`deleted_at = clock_timestamp(), name = name || '~' || id`;
 
 function first<T>(rows: T[]): T | null {
@@ -17,11 +17,11 @@ function first<T>(rows: T[]): T | null {
 }
 
 /**
- * What is deleted is locked first, so that rows that are being inserted and refer to it are either seen or inserted afterwards.
- * A `tenantId` of null stands for any tenant.
+ * Queries of deletions. Each locks its row first, so that concurrent inserts that refer to it are either visible or
+ * happen afterwards. A `tenantId` of null stands for any tenant.
  */
 export const deletionRepository = {
-  /** Also gives one that is deleted already, but none of a deleted tenant. */
+  /** Locks a row, also if it is already deleted. Rows of a deleted tenant are not found. */
   lock: async (tx: Transaction, table: NamedTable, id: string, tenantId: string | null): Promise<Locked | null> =>
     first(
       await tx.$queryRaw<Locked[]>`
@@ -45,7 +45,7 @@ export const deletionRepository = {
   markVersionDeleted: (tx: Transaction, id: string) =>
     tx.$executeRaw`UPDATE adapter_versions SET deleted_at = clock_timestamp() WHERE id = ${id}`,
 
-  /** Adapters with this dataset, the first ones by name. */
+  /** Lists the adapters with this dataset by name. */
   adaptersWith: (tx: Transaction, datasetId: string, limit: number) =>
     tx.adapter.findMany({
       where: { datasetId, deletedAt: null },
@@ -54,7 +54,10 @@ export const deletionRepository = {
       take: limit,
     }),
 
-  /** The numbers of the adapter's latest version and of its last one, which can be later; see `superseded`. */
+  /**
+   * Numbers of the adapter's latest version and of the last one that was ever made, which can be later; see
+   * `superseded`.
+   */
   async lastNumbers(tx: Transaction, adapterId: string): Promise<{ latest: number | null; last: number | null }> {
     const latest = await tx.adapterVersion.aggregate({
       where: { adapterId, superseded: false, deletedAt: null },
@@ -64,14 +67,14 @@ export const deletionRepository = {
     return { latest: latest._max.number, last: last._max.number };
   },
 
-  /** The base model version on which it is current. */
+  /** Finds the base model version on which this version is current. */
   async currentOn(tx: Transaction, versionId: string): Promise<string | null> {
     const where = { adapterVersionId: versionId };
     const found = await tx.currentVersion.findFirst({ where, select: { baseModelVersionId: true } });
     return found?.baseModelVersionId ?? null;
   },
 
-  /** A job that carries this version over and has not ended, with all that is measured for its report. */
+  /** Finds an unfinished job that carries this version over, including the measurements for its report. */
   jobFrom: (tx: Transaction, versionId: string) =>
     tx.job.findFirst({
       where: { sourceVersionId: versionId, OR: [{ finishedAt: null }, { baselinesPending: true }] },

@@ -13,7 +13,8 @@ const adapters = operationsOf('Adapters');
 const tenants = operationsOf('Tenants');
 
 const LATER =
-  'It is gone at once, and its files and rows are removed when the grace time is over. Deleting it again changes nothing.';
+  'It is gone at once, and its files and rows are removed when the grace time is over. Deleting it again ' +
+  'changes nothing.';
 const Deleted = Type.Null({ description: 'It is deleted.' });
 
 const deletionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
@@ -60,7 +61,8 @@ const deletionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { d
       schema: {
         ...adapters('deleteAdapterVersion', 'Delete an adapter version'),
         description:
-          'Neither the latest version of an adapter (`latest_version`), nor one that is current on its base model version ' +
+          'Neither the latest version of an adapter (`latest_version`), nor one that is current on its base ' +
+          'model version ' +
           `(\`current_version\`), nor one that a job carries over (\`version_in_use\`) can be deleted. ${LATER}`,
         params: Type.Object({ id: Id('adapter'), version_id: Id('adapterVersion') }),
         response: { 204: Deleted },
@@ -83,7 +85,8 @@ const deletionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { d
       schema: {
         ...tenants('deleteTenant', 'Delete a tenant'),
         description:
-          'Deletes a tenant with everything that it has: its keys are refused and its jobs cancelled. Export it first: see ' +
+          'Deletes a tenant with everything that it has: its keys are refused and its jobs cancelled. Export ' +
+          'it first: see ' +
           `\`exportTenant\`. ${LATER}`,
         params: Type.Object({ id: Id('tenant') }),
         response: { 204: Deleted },

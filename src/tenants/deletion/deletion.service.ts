@@ -17,8 +17,8 @@ interface DeletionDependencies {
 }
 
 /**
- * Deletes softly: what is deleted is gone for everybody at once, and the collector removes it later. Deleting something again
- * changes nothing, until it is collected. In all methods `scope` is the tenant to which the caller is confined, or null for the
+ * Soft deletion: a deleted resource disappears for all callers at once, and the collector removes its data later. Until
+ * then, deleting it again changes nothing. `scope` is the tenant to which the caller is confined, or null for the
  * operator.
  */
 export function createDeletionService({ db, producer }: DeletionDependencies) {
@@ -48,12 +48,15 @@ export function createDeletionService({ db, producer }: DeletionDependencies) {
         await recordEvent(tx, { tenantId, type: 'adapter.deleted', subjectId: id, data: { name } });
         await recordChange(tx, { tenantId, subjectId: id, before: { name }, after: null });
       });
-      // Only then, because a publication locks the job before the adapter. The collector repeats it. Whether these were the last
-      // jobs of their rollouts depends on those of all tenants.
+      // Jobs are cancelled after the commit, because a publication locks the job before the adapter. The collector
+      // repeats the cancellation. The connection is unconfined: whether these were the last jobs of their rollouts
+      // depends on the jobs of all tenants.
       await cancelJobsOf({ db: unconfined(db), producer }, { adapterId: id });
     },
 
-    /** @throws AppError 404, 409 `latest_version`, 409 `current_version`, 409 `version_in_use` if a job carries it over */
+    /**
+     * @throws AppError 404, 409 `latest_version`, 409 `current_version`, 409 `version_in_use` if a job carries it over
+     */
     deleteVersion: (
       adapterId: string,
       id: string,
@@ -80,7 +83,7 @@ export function createDeletionService({ db, producer }: DeletionDependencies) {
       }),
 
     /**
-     * Deletes a tenant with everything that it has, cancels its jobs, and refuses its keys from now on.
+     * Deletes a tenant with all its data, cancels its jobs, and refuses its keys from now on.
      * @throws AppError 404
      */
     async deleteTenant(id: string, recordChange: RecordChange = unrecorded): Promise<void> {
@@ -89,7 +92,7 @@ export function createDeletionService({ db, producer }: DeletionDependencies) {
         if (tenant === null) throw notFound('tenant', id);
         if (tenant.deleted_at !== null) return;
         await repository.markDeleted(tx, 'tenants', id);
-        // The operator's event stays when the tenant is collected, so it has nothing of the tenant but the identifier.
+        // The operator's event outlives the tenant, so it holds nothing of the tenant but the identifier.
         await recordEvent(tx, { tenantId: null, type: 'tenant.deleted', subjectId: id, data: {} });
         await recordChange(tx, { tenantId: null, subjectId: id, before: null, after: null });
       });
@@ -103,7 +106,8 @@ function datasetInUse(id: string, adapters: readonly { id: string; name: string 
   const more = adapters.length > NAMED ? ' and others' : '';
   return conflict(
     'dataset_in_use',
-    `dataset ${id} is the data of ${named.map(({ name }) => name).join(', ')}${more}: give these adapters another dataset or ` +
+    `dataset ${id} is the data of ${named.map(({ name }) => name).join(', ')}${more}: give these adapters ` +
+      `another dataset or ` +
       'none with `PATCH /v1/adapters/{id}` and `dataset_id`, or delete them',
     { adapter_ids: named.map((adapter) => adapter.id) },
   );
@@ -119,7 +123,8 @@ function lastVersion(number: number, latest: number | null) {
 
 function currentVersion(number: number, adapterId: string, baseModelVersionId: string) {
   const message =
-    `version ${number} is what should be served on base model version ${baseModelVersionId}: make another version or none ` +
+    `version ${number} is what should be served on base model version ${baseModelVersionId}: make another ` +
+    `version or none ` +
     `current with \`PUT /v1/adapters/${adapterId}/current/${baseModelVersionId}\` first`;
   return conflict('current_version', message, { base_model_version_id: baseModelVersionId });
 }

@@ -15,13 +15,16 @@ function first<T>(rows: T[]): T | null {
   return rows[0] ?? null;
 }
 
-/** The name that a deleted thing had: see deletion.repository.ts. */
+/** Name of a resource before its deletion: see deletion.repository.ts. */
 export function formerName(name: string, id: string): string {
   const mark = `~${id}`;
   return name.endsWith(mark) ? name.slice(0, -mark.length) : name;
 }
 
-/** A `tenantId` of null stands for any tenant. What belongs to a deleted tenant is not found: it is undeleted with its tenant. */
+/**
+ * Queries that undo deletions. A `tenantId` of null stands for any tenant. Resources of a deleted tenant are not found:
+ * they come back with their tenant.
+ */
 export const undeleteRepository = {
   lockTenant: async (tx: Transaction, id: string) =>
     first(
@@ -32,13 +35,15 @@ export const undeleteRepository = {
   lockDataset: async (tx: Transaction, id: string, tenantId: string | null) =>
     first(
       await tx.$queryRaw<Locked[]>`
-        SELECT d.tenant_id, d.name, d.deleted_at FROM datasets d JOIN tenants t ON t.id = d.tenant_id AND t.deleted_at IS NULL
+        SELECT d.tenant_id, d.name, d.deleted_at FROM datasets d JOIN tenants t ON t.id = d.tenant_id
+          AND t.deleted_at IS NULL
         WHERE d.id = ${id} AND (${tenantId}::text IS NULL OR d.tenant_id = ${tenantId}) FOR UPDATE OF d`,
     ),
 
   /**
-   * The dataset is locked before the adapter, as the collector does, which takes a dataset away from the adapters that have it.
-   * Null if the dataset was collected, or if the adapter has none.
+   * Locks the dataset of an adapter. The dataset is locked before the adapter, the order in which the collector takes
+   * the locks when it detaches a dataset from its adapters. Null if the dataset was collected, or if the adapter has
+   * none.
    */
   lockDatasetOf: async (tx: Transaction, adapterId: string, tenantId: string | null) =>
     first(
@@ -58,8 +63,8 @@ export const undeleteRepository = {
     ),
 
   /**
-   * Takes back the deletion mark, and gives the name back.
-   * @returns false if something else has the name by now
+   * Clears the deletion mark and restores the name.
+   * @returns false if another resource has the name by now
    */
   async restore(
     tx: Transaction,

@@ -15,7 +15,8 @@ const adapters = operationsOf('Adapters');
 const tenants = operationsOf('Tenants');
 
 const UNTIL =
-  'It is possible for the grace time of deletions at least, until workers begin to remove what was deleted (404, or 410 ' +
+  'It is possible for the grace time of deletions at least, until workers begin to remove what was deleted ' +
+  '(404, or 410 ' +
   '`grace_time_over` meanwhile). What is not deleted stays as it is.';
 
 const undeleteRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
@@ -26,7 +27,8 @@ const undeleteRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => 
       config: { problems: [409] },
       schema: {
         ...datasets('undeleteDataset', 'Undelete a dataset'),
-        description: `If another dataset has its name by now, that one has to go first (409 \`dataset_exists\`). ${UNTIL}`,
+        description:
+          `If another dataset has its name by now, that one has to go first (409 ` + `\`dataset_exists\`). ${UNTIL}`,
         params: Type.Object({ id: Id('dataset') }),
         response: { 200: Dataset },
       },
@@ -42,8 +44,10 @@ const undeleteRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => 
       schema: {
         ...adapters('undeleteAdapter', 'Undelete an adapter'),
         description:
-          'Brings an adapter back with the versions that it had. Its jobs stay cancelled; the next rollout takes it again. ' +
-          'If another adapter has its name by now, that one has to go first (409 `adapter_exists`); if its dataset is deleted ' +
+          'Brings an adapter back with the versions that it had. Its jobs stay cancelled; the next rollout ' +
+          'takes it again. ' +
+          'If another adapter has its name by now, that one has to go first (409 `adapter_exists`); if its ' +
+          'dataset is deleted ' +
           `too, undelete that one first (409 \`dataset_deleted\`). ${UNTIL}`,
         params: Type.Object({ id: Id('adapter') }),
         response: { 200: Adapter },
@@ -79,7 +83,8 @@ const undeleteRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => 
       schema: {
         ...tenants('undeleteTenant', 'Undelete a tenant'),
         description:
-          'Brings a tenant back with everything that it had; its keys can be used again, and its jobs stay cancelled. If another ' +
+          'Brings a tenant back with everything that it had; its keys can be used again, and its jobs stay ' +
+          'cancelled. If another ' +
           `tenant has its name by now, that one has to go first (409 \`tenant_exists\`). ${UNTIL}`,
         params: Type.Object({ id: Id('tenant') }),
         response: { 200: Tenant },

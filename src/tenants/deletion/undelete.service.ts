@@ -10,9 +10,9 @@ import { deletionRepository } from './deletion.repository.ts';
 import { formerName, undeleteRepository as repository } from './undelete.repository.ts';
 
 /**
- * Takes deletions back, as long as the collector has not begun to remove what was deleted: after that everything goes, and until
- * then nothing is missing. What is not deleted stays as it is. Jobs that the deletion has cancelled stay cancelled. In all methods
- * `scope` is the tenant to which the caller is confined, or null for the operator.
+ * Undoes deletions until the collector begins to remove the data; before that nothing is missing. Undeleting a resource
+ * that is not deleted changes nothing. Jobs that the deletion cancelled stay cancelled. `scope` is the tenant to which
+ * the caller is confined, or null for the operator.
  */
 export function createUndeleteService({ db }: { db: Database }) {
   const tenants = createTenantRepository(db);
@@ -36,7 +36,7 @@ export function createUndeleteService({ db }: { db: Database }) {
       }),
 
     /**
-     * Brings an adapter back with the versions that it had.
+     * Restores an adapter with its versions.
      * @throws AppError 404, 409 `adapter_exists`, 409 `dataset_deleted`, 410 `grace_time_over`
      */
     undeleteAdapter: (id: string, scope: string | null, recordChange: RecordChange = unrecorded) =>
@@ -56,7 +56,7 @@ export function createUndeleteService({ db }: { db: Database }) {
         return toAdapter(await existing(adapters.find(id, scope, tx), 'adapter', id));
       }),
 
-    /** A version of a deleted adapter is undeleted with its adapter, unless it was deleted before. @throws AppError 404 */
+    /** Restores a version. One that was deleted with its adapter comes back with the adapter. @throws AppError 404 */
     undeleteVersion: (adapterId: string, id: string, scope: string | null, recordChange: RecordChange = unrecorded) =>
       withTransaction(db, async (tx) => {
         const adapter = await deletionRepository.lock(tx, 'adapters', adapterId, scope);
@@ -74,7 +74,7 @@ export function createUndeleteService({ db }: { db: Database }) {
       }),
 
     /**
-     * Brings a tenant back with everything that it had. Its keys can be used again.
+     * Restores a tenant with all its data. Its keys can be used again.
      * @throws AppError 404, 409 `tenant_exists`, 410 `grace_time_over`
      */
     undeleteTenant: (id: string, recordChange: RecordChange = unrecorded) =>
@@ -93,7 +93,7 @@ export function createUndeleteService({ db }: { db: Database }) {
   };
 }
 
-/** Its tenant may have been deleted since it was locked. */
+/** Requires a row that may be missing because its tenant was deleted after the row was locked. @throws AppError 404 */
 async function existing<T>(found: PromiseLike<T | null>, what: string, id: string): Promise<T> {
   const row = await found;
   if (row === null) throw notFound(what, id);
@@ -109,7 +109,9 @@ function graceTimeOver(what: string, id: string, deletedAt: Date): AppError {
   return new AppError({
     code: 'grace_time_over',
     status: 410,
-    message: `${what} ${id} was deleted at ${deletedAt.toISOString()}, and it is being removed, because its grace time is over`,
+    message:
+      `${what} ${id} was deleted at ${deletedAt.toISOString()}, and it is being removed, because its ` +
+      `grace time is over`,
     details: { deleted_at: deletedAt.toISOString() },
   });
 }

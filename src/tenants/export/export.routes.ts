@@ -42,8 +42,10 @@ const exportRoutes: FastifyPluginAsyncTypebox<ModuleOptions<ExportDependencies>>
       schema: {
         ...operation('exportTenant', 'Export everything that a tenant has'),
         description:
-          'Returns a tar archive with the datasets as JSONL, the versions of the adapters as PEFT folders, and the rows of ' +
-          'datasets, adapters, versions (with the numbers of the rows that they have lost), jobs and events as JSON. It is read while it is sent: an archive that breaks off is ' +
+          'Returns a tar archive with the datasets as JSONL, the versions of the adapters as PEFT folders, ' +
+          'and the rows of ' +
+          'datasets, adapters, versions (with the numbers of the rows that they have lost), jobs and events ' +
+          'as JSON. It is read while it is sent: an archive that breaks off is ' +
           'incomplete.',
         params: Type.Object({ id: Id('tenant') }),
         response: {

@@ -1,3 +1,3 @@
-export { createJobRooms, type JobRoom } from './job-room.ts';
+export { createJobRooms, type JobRoom, type JobRooms } from './job-room.ts';
 export { createQuotaCheck } from './quota-check.ts';
 export { createUploadRooms, type UploadRoom, type UploadRooms } from './upload-room.ts';

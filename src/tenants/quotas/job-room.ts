@@ -4,22 +4,29 @@ import { describeExceeding, type ExceededQuota } from './quota-exceeded.ts';
 import { jobUsageRepository as usage } from './job-usage.repository.ts';
 import type { OwnLimits } from './quota.repository.ts';
 
-/** How many more jobs a tenant may have, and why no more. */
+/** Number of further jobs that a tenant may have, and the quotas that limit it. */
 export interface JobRoom {
-  /** Below zero where the limit was lowered below what the tenant has. */
+  /** Number of further jobs. Negative if the limit was lowered below the present number. */
   readonly jobs: number;
-  /** Whether a job may take the place of one that has ended, however many there are. */
+  /** Whether a new job may replace one that has ended, regardless of the limit. */
   readonly mayExchange: boolean;
   readonly refusal: ExceededQuota;
 }
 
 type JobQuota = 'queued_jobs' | 'device_seconds';
 
-/** What the jobs of tenants may take. A job that has begun is finished, whatever it takes. */
-export function createJobRooms({ db, defaults }: { db: Database; defaults: QuotaLimits }) {
+/** Limits on the jobs of tenants. A job that has begun is finished, whatever it uses. */
+export interface JobRooms {
+  /** Room of each tenant that has a limit. Call it in the transaction that plans their jobs. */
+  rooms(tx: Transaction, tenantIds: readonly string[]): Promise<Map<string, JobRoom>>;
+  /** Quota that keeps a job of the tenant from beginning; null if it may begin. */
+  deviceRefusal(tenantId: string): Promise<ExceededQuota | null>;
+}
+
+export function createJobRooms({ db, defaults }: { db: Database; defaults: QuotaLimits }): JobRooms {
   const limitOf = (own: OwnLimits, name: JobQuota) => (own[name] === undefined ? defaults[name] : own[name]);
 
-  /** The tenants whose device seconds of this month are used up. */
+  /** Finds the tenants that have used up their device seconds of this month. */
   async function withoutDevice(
     tenants: readonly { id: string; own: OwnLimits }[],
     tx: Database | Transaction,
@@ -42,7 +49,7 @@ export function createJobRooms({ db, defaults }: { db: Database; defaults: Quota
     return refusals;
   }
 
-  /** The tenants with a limit of jobs. Others wait to plan jobs for them until the transaction ends. */
+  /** Locks the tenants that have a job limit, so that others wait to plan jobs for them until the transaction ends. */
   async function withJobLimit(
     tenants: readonly { id: string; own: OwnLimits }[],
     tx: Transaction,
@@ -66,7 +73,6 @@ export function createJobRooms({ db, defaults }: { db: Database; defaults: Quota
     (await usage.ownLimits(tx, ids)).map(({ id, quotas }) => ({ id, own: (quotas ?? {}) as OwnLimits }));
 
   return {
-    /** The rooms of those tenants that have a limit, within the transaction that plans their jobs. */
     async rooms(tx: Transaction, tenantIds: readonly string[]): Promise<Map<string, JobRoom>> {
       const tenants = await tenantsOf(tx, tenantIds);
       const rooms = await withJobLimit(tenants, tx);
@@ -76,7 +82,6 @@ export function createJobRooms({ db, defaults }: { db: Database; defaults: Quota
       return rooms;
     },
 
-    /** Why a job of the tenant may not begin; null if it may. */
     deviceRefusal: async (tenantId: string): Promise<ExceededQuota | null> =>
       (await withoutDevice(await tenantsOf(db, [tenantId]), db)).get(tenantId) ?? null,
   };

@@ -6,30 +6,33 @@ const MONTH = Prisma.raw(`date_trunc('month', clock_timestamp() AT TIME ZONE 'UT
 
 export interface DeviceUsage {
   tenant_id: string;
-  /** Seconds for which jobs of the tenant have held a device since the month began, by UTC. */
+  /** Seconds for which jobs of the tenant have held a device since the month began, in UTC. */
   seconds: number;
-  /** When the next month begins. */
+  /** Start of the next month. */
   resets_at: Date;
 }
 
-/** Queries on what the jobs of tenants take. */
+/** Queries on the resources that jobs of tenants use. */
 export const jobUsageRepository = {
-  /** Until the transaction ends, others wait to plan jobs of these tenants. */
+  /** Locks the tenants, so that others wait to plan jobs for them until the transaction ends. */
   lockTenants: (tx: Transaction, tenantIds: readonly string[]) =>
     tx.$queryRaw`SELECT id FROM tenants WHERE id = ANY(${[...tenantIds]}::text[]) ORDER BY id FOR NO KEY UPDATE`,
 
   ownLimits: (tx: Queryable, tenantIds: readonly string[]) =>
     tx.tenant.findMany({ where: { id: { in: [...tenantIds] } }, select: { id: true, quotas: true } }),
 
-  /** Numbers of jobs that have not ended, as triggers count them: a large fleet has too many to be counted for each page. */
+  /**
+   * Numbers of unfinished jobs. Triggers keep them, because counting the jobs of a large fleet for each page is too
+   * slow.
+   */
   unfinished: (tx: Queryable, tenantIds: readonly string[]) =>
     tx.$queryRaw<{ tenant_id: string; count: number }[]>`
       SELECT tenant_id, sum(unfinished)::int AS count FROM rollout_tenant_counts
       WHERE tenant_id = ANY(${[...tenantIds]}::text[]) GROUP BY tenant_id`,
 
   /**
-   * Device seconds of this month, with those of running jobs and measurements. Few jobs have a lease, which the planner knows of
-   * a comparison with a constant, and not of one with the month.
+   * Device seconds of this month, including those of running jobs and measurements. The comparison with `-infinity` is
+   * for the planner: few jobs have a lease, which it can tell from a comparison with a constant, not from the month's.
    */
   device: (tx: Queryable, tenantIds: readonly string[]) =>
     tx.$queryRaw<DeviceUsage[]>`
@@ -50,7 +53,8 @@ export const jobUsageRepository = {
           AND r.tenant_id = ANY(${[...tenantIds]}::text[])
       )
       SELECT t.id AS tenant_id, month.ends AS resets_at, COALESCE((
-        SELECT sum(EXTRACT(EPOCH FROM u.ended_at - GREATEST(u.started_at, month.began))) FROM uses u WHERE u.tenant_id = t.id
+        SELECT sum(EXTRACT(EPOCH FROM u.ended_at - GREATEST(u.started_at, month.began))) FROM uses u
+          WHERE u.tenant_id = t.id
       ), 0)::float8 AS seconds
       FROM unnest(${[...tenantIds]}::text[]) AS t (id), month`,
 };

@@ -5,14 +5,14 @@ import { createQuotaRepository, type StoredUsage } from './quota.repository.ts';
 
 export interface EffectiveLimits {
   readonly limits: QuotaLimits;
-  /** Whether the operator has given the tenant this limit. */
+  /** Whether the operator has set this limit for the tenant. */
   isOwn(name: QuotaName): boolean;
 }
 
-/** What a transaction adds to the counted things of a tenant. */
+/** Amounts that a transaction adds to a tenant's usage. */
 export type Added = Partial<Record<'adapters' | 'stored_bytes' | 'dataset_rows', number>>;
 
-/** Holds tenants to their limits. What they had before a limit was lowered stays. */
+/** Enforces the quotas of tenants. Usage from before a limit was lowered may stay. */
 export function createQuotaCheck({ db, defaults }: { db: Database; defaults: QuotaLimits }) {
   const quotas = createQuotaRepository(db);
 
@@ -30,7 +30,7 @@ export function createQuotaCheck({ db, defaults }: { db: Database; defaults: Quo
   return {
     limitsOf,
 
-    /** Refuses early what has no room at all, before an upload is read. @throws AppError 403 `quota_exceeded` */
+    /** Refuses an upload before it is read if a quota has no room at all. @throws AppError 403 `quota_exceeded` */
     async requireAnyRoom(tenantId: string, names: readonly (keyof Added)[]): Promise<void> {
       const { limits, isOwn } = await limitsOf(tenantId);
       const usage = await quotas.storedUsage(tenantId);
@@ -42,8 +42,8 @@ export function createQuotaCheck({ db, defaults }: { db: Database; defaults: Quo
     },
 
     /**
-     * Makes sure that a transaction which has inserted its rows stays within the limits. The counters' row is locked by
-     * those inserts, so of two transactions the second one sees what the first has added.
+     * Checks the limits in a transaction that has inserted its rows. Those inserts lock the row of the counters, so of
+     * two concurrent transactions the second one sees the additions of the first.
      *
      * @throws AppError 403 `quota_exceeded`, which rolls the inserts back
      */
@@ -60,7 +60,7 @@ export function createQuotaCheck({ db, defaults }: { db: Database; defaults: Quo
       }
     },
 
-    /** Makes room for one more key within the caller's transaction. @throws AppError 403 `quota_exceeded` */
+    /** Requires room for one more key, within the caller's transaction. @throws AppError 403 `quota_exceeded` */
     async requireKeyRoom(tx: Transaction, tenantId: string): Promise<void> {
       await quotas.lockTenant(tenantId, tx);
       const { limits, isOwn } = await limitsOf(tenantId, tx);
@@ -72,7 +72,7 @@ export function createQuotaCheck({ db, defaults }: { db: Database; defaults: Quo
   };
 }
 
-/** Bytes that a running upload has reserved count as used. */
+/** Usage of a quota, including the bytes that running uploads have reserved. */
 function taken(usage: StoredUsage, name: keyof Added): number {
   return name === 'stored_bytes' ? usage.stored_bytes + usage.reserved_bytes : usage[name];
 }

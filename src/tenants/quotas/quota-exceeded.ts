@@ -19,15 +19,15 @@ const ADVICE: Record<QuotaName, string> = {
   api_keys: 'revoke one that is not needed, or ask the operator for a higher limit',
 };
 
-/** What is reported of a quota that is used up. */
+/** Details of a quota that is used up, as reported to clients. */
 export interface ExceededQuota {
   readonly quota: QuotaName;
   readonly limit: number;
-  /** What the tenant has without what was asked for. */
+  /** Usage before the request. */
   readonly used: number;
-  /** The setting of the limit; null if the tenant has one of its own. */
+  /** Setting that holds the default limit; null if the tenant has its own limit. */
   readonly setting: string | null;
-  /** When what is used counts from nothing again; null if only the tenant or the operator can make room. */
+  /** Time at which the usage starts again from zero; null if only the tenant or the operator can make room. */
   readonly resets_at: string | null;
   readonly message: string;
 }
@@ -36,7 +36,7 @@ export interface Exceeding {
   name: QuotaName;
   limit: number;
   used: number;
-  /** How much more was asked for, if that is known. */
+  /** Amount that the request would add, if it is known. */
   wanted?: number;
   /** Whether the limit is the tenant's own. */
   isOwn: boolean;

@@ -1,10 +1,10 @@
 import type { QuotaName } from '../../platform/config/quotas.ts';
 import type { Database, Queryable, Transaction } from '../../platform/database/database.ts';
 
-/** Limits that the operator has given a tenant in place of the default ones; null is no limit. */
+/** Limits that the operator has set for a tenant in place of the defaults; null means no limit. */
 export type OwnLimits = Partial<Record<QuotaName, number | null>>;
 
-/** The counters that triggers keep, and the bytes that running uploads have reserved. */
+/** Counters kept by triggers, and the bytes that running uploads have reserved. */
 export interface StoredUsage {
   adapters: number;
   stored_bytes: number;
@@ -25,11 +25,16 @@ export function createQuotaRepository(db: Database) {
     setOwnLimits: (tenantId: string, limits: OwnLimits, tx: Transaction) =>
       tx.tenant.update({ where: { id: tenantId }, data: { quotas: limits } }),
 
-    /** Until the transaction ends, others wait to change the tenant's limits or the number of its keys. */
+    /**
+     * Locks the tenant, so that others wait to change its limits or the number of its keys until the transaction ends.
+     */
     lockTenant: (tenantId: string, tx: Transaction) =>
       tx.$queryRaw`SELECT id FROM tenants WHERE id = ${tenantId} FOR NO KEY UPDATE`,
 
-    /** Until the transaction ends, others wait to add anything that is counted, or to reserve bytes. */
+    /**
+     * Locks the tenant's usage, so that others wait to add anything counted, or to reserve bytes, until the transaction
+     * ends.
+     */
     async lockUsage(tenantId: string, tx: Transaction): Promise<void> {
       await tx.$executeRaw`INSERT INTO tenant_usage (tenant_id) VALUES (${tenantId}) ON CONFLICT DO NOTHING`;
       await tx.$queryRaw`SELECT tenant_id FROM tenant_usage WHERE tenant_id = ${tenantId} FOR UPDATE`;
@@ -37,14 +42,15 @@ export function createQuotaRepository(db: Database) {
 
     async storedUsage(tenantId: string, tx: Queryable = db): Promise<StoredUsage> {
       const [row] = await tx.$queryRaw<StoredUsage[]>`
-        SELECT u.adapters::float8 AS adapters, u.stored_bytes::float8 AS stored_bytes, u.dataset_rows::float8 AS dataset_rows,
+        SELECT u.adapters::float8 AS adapters, u.stored_bytes::float8 AS stored_bytes,
+          u.dataset_rows::float8 AS dataset_rows,
           COALESCE((SELECT sum(bytes) FROM upload_reservations r
             WHERE r.tenant_id = u.tenant_id AND r.expires_at > clock_timestamp()), 0)::float8 AS reserved_bytes
         FROM tenant_usage u WHERE u.tenant_id = ${tenantId}`;
       return row ?? NOTHING;
     },
 
-    /** Keys that can be used. One that was rotated counts together with its successor, while both can be used. */
+    /** Number of usable keys. A rotated key and its successor count as one while both can be used. */
     liveKeys(tenantId: string, tx: Queryable = db): Promise<number> {
       const usable = { revokedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: new Date() } }] };
       return tx.apiKey.count({ where: { tenantId, ...usable, NOT: { successor: { is: usable } } } });

@@ -9,7 +9,7 @@ import { createQuotaCheck } from './quota-check.ts';
 import { createQuotaRepository, type OwnLimits } from './quota.repository.ts';
 import type { SetTenantQuotas, TenantQuotas } from './quota.schemas.ts';
 
-/** Of a tenant in the fair order of jobs. */
+/** Default weight of a tenant in the fair order of jobs. */
 const DEFAULT_WEIGHT = 1;
 
 interface QuotaServiceDependencies {
@@ -65,7 +65,7 @@ export function createQuotaService({ db, defaults, requestsPerMinute }: QuotaSer
     },
 
     /**
-     * Gives a tenant these limits of its own, and no others. What it has already stays, if it is more.
+     * Replaces all limits that the operator has set for a tenant. Present usage stays, even above a new limit.
      * @throws AppError 404
      */
     set: (tenantId: string, limits: SetTenantQuotas, recordChange: RecordChange): Promise<TenantQuotas> =>

@@ -1,7 +1,7 @@
 import type { Database, Queryable, Transaction } from '../../platform/database/database.ts';
 import { newId } from '../../platform/contract/ids.ts';
 
-/** A reservation that was not renewed for this time is that of a dead process. */
+/** Lifetime of a reservation without renewal, in seconds. After that its process counts as dead. */
 const RESERVATION_S = 60;
 
 /** Bytes that uploads have reserved while they run. */
@@ -9,7 +9,8 @@ export function createReservationRepository(db: Database) {
   return {
     async insert(tenantId: string, tx: Transaction): Promise<string> {
       const id = newId('reservation');
-      await tx.$executeRaw`DELETE FROM upload_reservations WHERE tenant_id = ${tenantId} AND expires_at <= clock_timestamp()`;
+      await tx.$executeRaw`DELETE FROM upload_reservations WHERE tenant_id = ${tenantId}
+        AND expires_at <= clock_timestamp()`;
       await tx.$executeRaw`
         INSERT INTO upload_reservations (id, tenant_id, bytes, expires_at)
         VALUES (${id}, ${tenantId}, 0, clock_timestamp() + make_interval(secs => ${RESERVATION_S}::float8))`;

@@ -7,11 +7,14 @@ import { quotaExceeded } from './quota-exceeded.ts';
 import { createQuotaRepository } from './quota.repository.ts';
 import { createReservationRepository } from './reservation.repository.ts';
 
-/** How far ahead of an upload of unknown length bytes are reserved. */
+/** Bytes that are reserved ahead of an upload of unknown length. */
 const STEP_BYTES = 64 * 2 ** 20;
 const RENEW_MS = 20_000;
 
-/** The lock on a tenant's usage lets one transaction through at a time. Who waits for it here holds no connection meanwhile. */
+/**
+ * Serializes the transactions of a tenant in this process. The database's lock on the usage does so too, but here
+ * waiting takes no connection.
+ */
 const forTenant = createKeyedMutex();
 
 export interface UploadRoomDependencies {
@@ -20,12 +23,12 @@ export interface UploadRoomDependencies {
   readonly quotas: QuotaLimits;
 }
 
-/** The room of one upload that is running. */
+/** Reserved room of one running upload. */
 export interface UploadRoom {
-  /** Passes the bytes of the upload on, and reserves more when they exceed what is reserved. */
+  /** Passes the bytes of the upload on, and extends the reservation when they exceed it. */
   measured(chunks: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>;
   /**
-   * Exchanges the reservation for what the transaction has inserted.
+   * Replaces the reservation by the rows that the transaction has inserted.
    * @throws AppError 403 `quota_exceeded`, which rolls the inserts back
    */
   settle(tx: Transaction, added: Added): Promise<void>;
@@ -34,15 +37,17 @@ export interface UploadRoom {
 export type UploadRooms = ReturnType<typeof createUploadRooms>;
 
 /**
- * Reserves bytes of a tenant's quota while its uploads run, so that uploads at the same time cannot exceed it together.
- * A reservation ends with its upload, or lapses a minute after its process has died.
+ * Reserves bytes of a tenant's quota while its uploads run, so that concurrent uploads cannot exceed it together. A
+ * reservation ends with its upload, or lapses a minute after its process has died.
  */
 export function createUploadRooms({ db, logger, quotas: defaults }: UploadRoomDependencies) {
   const reservations = createReservationRepository(db);
   const quotas = createQuotaRepository(db);
   const check = createQuotaCheck({ db, defaults });
 
-  /** Resizes a reservation to `wish` bytes, or to what there is. @throws AppError 403 if that is less than `least` */
+  /**
+   * Resizes a reservation to `wish` bytes, or to the room there is. @throws AppError 403 if that is less than `least`
+   */
   async function resize(
     tx: Transaction,
     { id, tenantId }: { id: string; tenantId: string },
@@ -60,7 +65,7 @@ export function createUploadRooms({ db, logger, quotas: defaults }: UploadRoomDe
     return room;
   }
 
-  /** Runs `work` in a transaction in which nobody else changes the tenant's usage. */
+  /** Runs `work` in a transaction that holds the lock on the tenant's usage. */
   const withUsage = <T>(tenantId: string, work: (tx: Transaction) => Promise<T>): Promise<T> =>
     forTenant(tenantId, () =>
       withTransaction(db, async (tx) => {
@@ -73,8 +78,9 @@ export function createUploadRooms({ db, logger, quotas: defaults }: UploadRoomDe
     ...check,
 
     /**
+     * Runs `work` with reserved room for an upload.
      * @param declaredBytes size of the upload; null if it is not known ahead
-     * @throws AppError 403 `quota_exceeded` if there is no room, and what `work` throws
+     * @throws AppError 403 `quota_exceeded` if there is no room, and any error of `work`
      */
     async during<T>(
       tenantId: string,
@@ -111,7 +117,7 @@ export function createUploadRooms({ db, logger, quotas: defaults }: UploadRoomDe
         });
       } finally {
         clearInterval(renewal);
-        // What cannot be removed now lapses.
+        // A reservation that cannot be removed now lapses.
         await reservations.remove(id).catch(() => undefined);
       }
     },

@@ -6,7 +6,7 @@ export function ownedBy(tenantId: string | null | undefined): { tenantId?: strin
 }
 
 /**
- * The tenant that will own what a request creates.
+ * Determines the tenant that will own a new resource.
  *
  * @param scope the tenant to which the caller is confined; null for the operator, who has to name a tenant
  * @param requested the `tenant_id` of the request

@@ -8,13 +8,18 @@ import { recordEvent } from '../../delivery/events/index.ts';
 import { createTenantRepository } from './tenant.repository.ts';
 import type { CreateTenant, Tenant } from './tenant.schemas.ts';
 
-export type TenantService = ReturnType<typeof createTenantService>;
+export interface TenantService {
+  /** @throws AppError 409 `tenant_exists` */
+  create(request: CreateTenant, record: RecordAnswer<Tenant>): Promise<Tenant>;
+  list(query: PageQuery): Promise<Page<Tenant>>;
+  /** @param scope the tenant to which the caller is confined, or null for the operator @throws AppError 404 */
+  get(id: string, scope: string | null): Promise<Tenant>;
+}
 
-export function createTenantService({ db }: { db: Database }) {
+export function createTenantService({ db }: { db: Database }): TenantService {
   const tenants = createTenantRepository(db);
   return {
-    /** @throws AppError 409 `tenant_exists` */
-    create: ({ name }: CreateTenant, record: RecordAnswer<Tenant>): Promise<Tenant> =>
+    create: ({ name }, record) =>
       withTransaction(db, async (tx) => {
         const row = await tenants.insert({ id: newId('tenant'), name }, tx);
         await recordEvent(tx, { tenantId: row.id, type: 'tenant.created', subjectId: row.id, data: { name } });
@@ -23,12 +28,11 @@ export function createTenantService({ db }: { db: Database }) {
         return tenant;
       }),
 
-    async list(query: PageQuery): Promise<Page<Tenant>> {
+    async list(query) {
       return toPage(await tenants.page(query), query, toTenant);
     },
 
-    /** @param scope the tenant to which the caller is confined, or null for the operator @throws AppError 404 */
-    async get(id: string, scope: string | null): Promise<Tenant> {
+    async get(id, scope) {
       const row = scope === null || scope === id ? await tenants.find(id) : null;
       if (row === null) throw notFound('tenant', id);
       return toTenant(row);

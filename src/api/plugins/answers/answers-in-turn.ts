@@ -2,28 +2,34 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 
-/** Most requests on one connection that are not answered yet. Clients that send ahead keep to ten or so. */
+/** Largest number of unanswered requests on one connection. Clients that pipeline keep to about ten. */
 const MOST_UNANSWERED = 32;
-/** How long requests are begun in one round of the event loop before it turns to its sockets again. */
+/**
+ * Time in one round of the event loop in which requests are begun, in milliseconds, before it returns to its sockets.
+ */
 const SLICE_MS = 4;
-/** Most requests that are begun in one round. */
+/** Largest number of requests begun in one round. */
 const MOST_IN_SLICE = 64;
-/** How long requests wait at most for connections that go on arriving. Node accepts one in each round of the event loop. */
+/**
+ * Longest time that requests wait while new connections keep arriving, in milliseconds. Node accepts one connection in
+ * each round of the event loop.
+ */
 const ACCEPTING_MS = 50;
-/** Says whether the process is alive, which has to be known while a crowd waits, and costs nothing to say. */
+/** Liveness probe, which skips the queue: it has to be answered under load, and costs almost nothing. */
 const AHEAD_OF_OTHERS = '/healthz';
 
 interface Line {
   unanswered: number;
-  /** Resolves when the last request in the line has been answered, and the answer was handed to the network. */
+  /** Resolves when the last queued request is answered, and the answer was handed to the network. */
   end: Promise<void>;
 }
 
 /**
- * Begins a request when the one before it on the same connection has been answered, and closes connections on which too many wait.
- * Node begins all that have arrived in one piece, more than a thousand, and keeps their answers in memory if the client does not
- * read. Answers on a connection go out in order anyway. Of many connections that arrive together, all are accepted before the first
- * request is begun, a few milliseconds' worth of requests are begun at a time, and `/healthz` does not wait for them.
+ * Begins a request when the previous one on the same connection is answered, and closes connections with too many
+ * waiting requests. Node itself begins all requests that arrive in one piece, more than a thousand, and buffers their
+ * answers if the client does not read; answers on a connection go out in order anyway. If many connections arrive
+ * together, all are accepted before the first request is begun. Requests are begun a few milliseconds' worth at a time,
+ * and `/healthz` does not wait for them.
  */
 export function answerInTurn({ server }: Pick<FastifyInstance, 'server'>): void {
   const lines = new WeakMap<Socket, Line>();
@@ -39,7 +45,7 @@ export function answerInTurn({ server }: Pick<FastifyInstance, 'server'>): void 
     const before = line.unanswered === 0 ? null : line.end;
     line.unanswered += 1;
     if (line.unanswered > MOST_UNANSWERED) {
-      // The request is closed first, without an error. Closing the socket would make one, with a stack.
+      // Closing the request first avoids an error: closing the socket would create one, with a stack trace.
       request.destroy();
       return void socket.destroy();
     }
@@ -50,7 +56,7 @@ export function answerInTurn({ server }: Pick<FastifyInstance, 'server'>): void 
       }),
     );
     const answer = () => {
-      // Otherwise nobody is there to read the answer.
+      // A destroyed socket has no reader for the answer.
       if (!socket.destroyed) handle(request, response);
     };
     const start = request.url === AHEAD_OF_OTHERS ? answer : () => begin(answer);
@@ -59,16 +65,16 @@ export function answerInTurn({ server }: Pick<FastifyInstance, 'server'>): void 
   });
 }
 
-/** What Node tells of each head that it has read, and whether its parser goes on: 2 stops it, as before an upgrade. */
+/** Node's callback for each parsed head. Its result controls the parser: 2 stops it, as before an upgrade. */
 interface Parser {
   onIncoming: ((request: IncomingMessage, shouldKeepAlive: boolean) => number) | null;
 }
 const STOP = 2;
 
 /**
- * Makes Node leave what has arrived on a connection and was not read before it was closed. Node reads 64 KiB at once, with a thousand
- * requests in them, and would make a request and its answer of each. The parser is not part of Node's documented interface: where a
- * later Node has none, closing a connection takes longer, and the test of closed connections fails.
+ * Makes Node discard unparsed input of a closed connection. Node reads 64 KiB at once, which may hold a thousand
+ * requests, and would create a request and an answer for each. The parser is not a documented interface of Node: if a
+ * later Node lacks it, closing a connection takes longer, and the test of closed connections fails.
  */
 function ignoreAfterClose(socket: Socket & { readonly parser?: Parser | null }): void {
   const { parser } = socket;
@@ -81,8 +87,8 @@ function ignoreAfterClose(socket: Socket & { readonly parser?: Parser | null }):
 }
 
 /**
- * Runs what it is given in the order in which it is given, for `SLICE_MS` in each round of the event loop. Each has an immediate of its
- * own, so that what it goes on with by promises, which is the greater part of a request, has run before the next one is begun.
+ * Runs tasks in order, for up to `SLICE_MS` in each round of the event loop. Each task has an immediate of its own, so
+ * that its promise callbacks, which are most of a request, run before the next task begins.
  */
 function inSlices(server: FastifyInstance['server']): (task: () => void) => void {
   const waiting: (() => void)[] = [];
@@ -109,7 +115,7 @@ function inSlices(server: FastifyInstance['server']): (task: () => void) => void
     sliceEnd = null;
     isScheduled = waiting.length > 0;
     if (!isScheduled) return;
-    // What is set here runs in the next round, after its sockets.
+    // Immediates set here run in the next round, after its sockets.
     for (let left = Math.min(waiting.length, MOST_IN_SLICE); left > 0; left--) setImmediate(runOne);
     setImmediate(runSlice);
   };

@@ -7,24 +7,25 @@ import { matchesEtag } from '../etag.ts';
 
 interface ByteRange {
   readonly start: number;
-  /** The last byte. */
+  /** Offset of the last byte, inclusive. */
   readonly end: number;
 }
 
-/** Something that can be downloaded, of which equal tags mean equal bytes. */
+/** A downloadable resource. Equal tags mean equal bytes. */
 interface Representation {
   /** The tag without its quotes. */
   readonly tag: string;
   open(): Promise<{ readonly bytes: number; read(range?: ByteRange): Readable }>;
 }
 
-/** Largest number of digests that are kept. */
+/** Largest number of cached digests. */
 const KEPT_DIGESTS = 1000;
 
 /**
- * Answers a GET or HEAD with something that has a strong ETag: with its length, with one range of it where the request asks for that
- * (RFC 9110, section 14), or with 304. Several ranges at once are answered with all of it, which the RFC allows. The SHA-256 of all
- * bytes goes into `Repr-Digest` (RFC 9530) if the request wants it: reading them all takes as long as a download.
+ * Answers a GET or HEAD of a resource with a strong ETag: with all of it, with one range if the request asks for that
+ * (RFC 9110, section 14), or with 304. A request for several ranges gets the whole, which the RFC allows. If the
+ * request wants it, the SHA-256 of all bytes goes into `Repr-Digest` (RFC 9530); reading them takes as long as a
+ * download.
  *
  * @throws AppError 416 `range_not_satisfiable`
  */
@@ -52,11 +53,12 @@ export async function sendBytes(
 
 function unsatisfiable(reply: FastifyReply, bytes: number): AppError {
   reply.removeHeader('content-disposition').header('content-range', `bytes */${bytes}`);
-  const message = `the range is not within the ${bytes} bytes that there are, expected one such as bytes=0-${bytes - 1}`;
+  const message =
+    `the range is not within the ${bytes} bytes that there are, expected one such as ` + `bytes=0-${bytes - 1}`;
   return new AppError({ code: 'range_not_satisfiable', status: 416, message, details: { bytes } });
 }
 
-/** The range that a request asks for; null for all bytes: it asks for none, for several, or for one of what has changed since. */
+/** Parses the requested range; null for all bytes: no range, several, or an `If-Range` that no longer matches. */
 function rangeOf(
   headers: FastifyRequest['headers'],
   { etag, bytes }: { etag: string; bytes: number },
@@ -81,7 +83,7 @@ function wantsDigest(header: string | string[] | undefined): boolean {
 const DIGESTS = new Map<string, string>();
 const inTurn = createKeyedMutex();
 
-/** SHA-256 in base64. One is computed at a time, and the last ones are kept. */
+/** Computes a SHA-256 in base64, one at a time. The latest ones are cached. */
 function digestOf(key: string, read: () => Readable): Promise<string> {
   return inTurn('', async () => {
     const digest = DIGESTS.get(key) ?? (await hash(read()));

@@ -1,4 +1,4 @@
-/** Most characters of all bodies together, and of one. A page of 200 jobs has some 250,000. */
+/** Largest number of cached characters in all, and of one body. A page of 200 jobs has some 250,000. */
 const MOST_CHARACTERS = 16 * 1024 * 1024;
 const MOST_OF_ONE = 512 * 1024;
 
@@ -8,14 +8,14 @@ interface Kept {
 }
 
 /**
- * Bodies of answers with the ETags that were read before them, so that an answer which has not changed is not made again. The caller
- * reads the current ETag each time: what is kept never says that something is unchanged. What was used last is kept longest.
+ * LRU cache of answer bodies with the ETags that were read before them, so that unchanged answers are not made again.
+ * The caller reads the current ETag each time: the cache never decides whether something is unchanged.
  */
 export class KeptBodies {
   readonly #kept = new Map<string, Kept>();
   #characters = 0;
 
-  /** @param key what the answer is and who asks, since tenants are shown different bodies */
+  /** @param key identifies the answer and the caller, since tenants see different bodies */
   get(key: string, etag: string): string | null {
     const kept = this.#kept.get(key);
     if (kept?.etag !== etag) return null;

@@ -5,7 +5,7 @@ import { claimOf, secretsOf, stillRunning, withoutSecrets } from './idempotency.
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
-/** The status and the `Location` of an answer, and what the audit log says that it is about. */
+/** Status and `Location` of an answer, and the subject and tenant of its audit entry. */
 export interface AnswerHead {
   status: 201 | 202;
   location?: string;
@@ -14,7 +14,7 @@ export interface AnswerHead {
   tenantId: string | null;
 }
 
-/** The head of an answer to a request that has created a resource below a path. */
+/** Creates the head of an answer to a request that created a resource below a path. */
 export function createdBelow(path: string) {
   return (answer: { id: string; tenant_id?: string }): AnswerHead => ({
     status: 201,
@@ -25,9 +25,9 @@ export function createdBelow(path: string) {
 }
 
 /**
- * Answers a request that creates something with what `work` returns, and writes it to the audit log. `work` passes its result
- * to `record` in the transaction that creates it, so a retry with the same `Idempotency-Key` gets that answer even if this
- * process dies before it has been sent.
+ * Answers a creating request with the result of `work`, and writes the audit entry. `work` passes its result to
+ * `record` in the transaction that creates it, so a retry with the same `Idempotency-Key` gets that answer even if this
+ * process dies before sending it.
  */
 export async function answerOnce<T extends Record<string, unknown>>(
   request: FastifyRequest,

@@ -7,7 +7,7 @@ export interface StoredAnswer {
   payload: string;
 }
 
-/** What identifies a request: the hash of its method, its URL and its body, and the size of the body. */
+/** Identity of a request: hash of method, URL and body, and the size of the body. */
 export interface RequestDigest {
   hash: string;
   bytes: number;
@@ -26,15 +26,15 @@ export interface FoundRecord {
 export interface Claim {
   principal: string;
   key: string;
-  /** Differs between requests, so that one that was taken for dead no longer holds the key. */
+  /** Identifier of the claim, so that a request whose claim lapsed no longer holds the key. */
   claimId: string;
 }
 
-/** A claim that was not renewed for this time counts as that of a dead process. */
+/** Lifetime of a claim without renewal, in milliseconds. After that its process counts as dead. */
 const CLAIM_MS = 60_000;
 const KEEP_MS = 24 * 3_600_000;
 
-/** Stands for the hash of a body that has not been read completely. */
+/** Placeholder for the hash of a body that is still being read. */
 const UNKNOWN = '';
 const RUNNING: FoundRecord = { requestHash: null, bodyBytes: null, answer: null };
 

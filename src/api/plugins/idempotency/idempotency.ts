@@ -25,7 +25,7 @@ declare module 'fastify' {
   }
 }
 
-/** State of a request with an `Idempotency-Key`, which the hooks share. */
+/** State of a request with an `Idempotency-Key`, shared by the hooks. */
 export interface IdempotentRequest extends Claim {
   /** Hash of the method, the URL and the body's bytes. It is complete once the body has been read. */
   hash: Hash;
@@ -48,7 +48,7 @@ const STORED_HEADERS = ['content-type', 'location', 'etag'] as const;
 
 interface IdempotencyOptions {
   db: Database;
-  /** How far a retry is read if nobody knows how long the first request was. */
+  /** Limit for reading a retry if the size of the first request is unknown, in bytes. */
   maxUploadBytes: number;
 }
 
@@ -174,7 +174,7 @@ function digestOf({ hash, bytes }: IdempotentRequest): RequestDigest {
 }
 
 /**
- * Reads an upload only to compare it with the first one, and no further than that was long.
+ * Reads a repeated upload only to compare it with the first one, and not beyond the first one's size.
  * @throws AppError 422 `idempotency_key_reused` if it is longer
  */
 async function readAgain(request: FastifyRequest, state: IdempotentRequest, maxBytes: number): Promise<RequestDigest> {
@@ -213,7 +213,7 @@ function replay(reply: FastifyReply, answer: StoredAnswer): FastifyReply {
     .send(answer.payload);
 }
 
-/** The answer to be stored; null if the request has failed. */
+/** Answer to store; null if the request has failed. */
 function answerOf(request: FastifyRequest, reply: FastifyReply, payload: unknown): StoredAnswer | null {
   const { statusCode } = reply;
   if (statusCode < 200 || statusCode >= 300 || (typeof payload !== 'string' && payload !== null)) return null;

@@ -8,11 +8,13 @@ import { EVENT_STREAM_TYPE } from '../../../platform/contract/schemas.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Statuses of the route's problems, besides those that every route of its kind has. They are only documented. */
+    /** Problem statuses of the route, besides those common to all routes of its kind. Documentation only. */
     problems?: readonly number[];
-    /** False if the answers of a POST have no `Location`, although something is created or started. It is only documented. */
+    /**
+     * False if the answers of a POST have no `Location`, although it creates or starts something. Documentation only.
+     */
     location?: false;
-    /** The values of `state` that the answer keeps: whoever polls stops there. They are only documented. */
+    /** Final values of `state`, at which polling stops. Documentation only. */
     finalStates?: readonly string[];
   }
 }
@@ -21,13 +23,16 @@ const PROBLEMS: Partial<Record<ProblemStatus, string>> = {
   400: 'The request is malformed; `errors` lists the fields that are wrong.',
   401: 'The request has no usable API key.',
   403:
-    'The API key does not have the scope that this request needs (`forbidden`), or what it asks for exceeds a quota of the ' +
+    'The API key does not have the scope that this request needs (`forbidden`), or what it asks for exceeds ' +
+    'a quota of the ' +
     'tenant (`quota_exceeded`, with `quota`, `limit`, `used`, `setting` and `resets_at`).',
   404: 'What the request names does not exist or belongs to another tenant.',
   409:
     'The request conflicts with the present state: the name is taken, the job or rollout has ended, or the first ' +
     'request with the same `Idempotency-Key` is still running (`idempotency_in_progress`).',
-  410: 'It is too late: events after the position were pruned (go on with `pruned_up_to`), or what was deleted is gone.',
+  410:
+    'It is too late: events after the position were pruned (go on with `pruned_up_to`), or what was ' +
+    'deleted is gone.',
   413: 'The body is over its limit.',
   414: 'A part of the path is too long.',
   415: 'The body has a type or an encoding that is not accepted.',
@@ -36,8 +41,10 @@ const PROBLEMS: Partial<Record<ProblemStatus, string>> = {
     'The request is well-formed, but its content cannot be used: see `code` and `detail`. The code ' +
     '`idempotency_key_reused` means that the `Idempotency-Key` was used for a different request.',
   429:
-    'The tenant, or the key of the operator, has made too many requests (`rate_limited`), or has too many streams of events open ' +
-    '(`too_many_streams`, with `setting`) or uploads under inspection (`too_many_inspections`), or a process is busy with others ' +
+    'The tenant, or the key of the operator, has made too many requests (`rate_limited`), or has too many ' +
+    'streams of events open ' +
+    '(`too_many_streams`, with `setting`) or uploads under inspection (`too_many_inspections`), or a process ' +
+    'is busy with others ' +
     '(`too_many_parts`, of a base model).',
   500: 'The service has failed.',
   503: 'The service cannot do it at present: try again.',
@@ -51,7 +58,7 @@ const HEADERS: Record<number, Record<string, { description: string; schema: obje
   503: RETRY_AFTER,
 };
 
-/** The problems as `components.responses`: one for each status, named by the status's phrase. */
+/** Problems as `components.responses`: one for each status, named by the status's phrase. */
 export const PROBLEM_RESPONSES = Object.fromEntries(
   Object.entries(PROBLEMS).map(([status, description]) => [
     nameOf(status),
@@ -82,7 +89,7 @@ const IF_NONE_MATCH = {
   description: 'The ETags that the client has. The answer is 304 if one of them is current.',
 };
 
-/** What a request for a part of a download may say. */
+/** Request headers for partial downloads. */
 const RANGE_HEADERS = {
   range: {
     type: 'string',
@@ -97,7 +104,7 @@ const RANGE_HEADERS = {
     description: '`sha-256=1` asks for `Repr-Digest`, the SHA-256 of all bytes (RFC 9530).',
   },
 };
-/** What the answer says of its bytes. */
+/** Response headers of downloads. */
 const BYTE_HEADERS = {
   'accept-ranges': { description: 'Always `bytes`.', schema: { type: 'string' } },
   'content-length': { description: 'Number of bytes that follow.', schema: { type: 'integer' } },
@@ -126,18 +133,18 @@ function isStream(responses: unknown): boolean {
   return answer?.content !== undefined && EVENT_STREAM_TYPE in answer.content;
 }
 
-/** A key needs one of the scopes, or one that includes it. */
+/** Security requirements of a route. A key needs one of the scopes, or one that includes it. */
 function securityOf(route: RouteOptions): { apiKey: string[] }[] {
   const scope = requiredScope(route);
   return scope === undefined ? [] : leastScopes(scope, isRead(route.method)).map((least) => ({ apiKey: [least] }));
 }
 
-/** Carries what a route has in common with others to its operation, in which responses can be references. */
+/** Vendor extension that carries the common parts of a route to its operation, where responses can be references. */
 const COMMON_MARK = 'x-common';
 
 interface Common {
   problems: number[];
-  /** Whether a POST answers with the path of what it has created or started. Routes that anyone may ask have neither this nor an ETag. */
+  /** Whether a POST answers with the path of a new resource. Public routes have neither this nor an ETag. */
   location?: boolean;
 }
 
@@ -160,7 +167,9 @@ interface Operation {
   [COMMON_MARK]?: Common;
 }
 
-/** Adds the headers of answers, the status 304 and the problems to every operation. A body that has a default may be left out. */
+/**
+ * Adds headers, the status 304 and problems to the answers of every operation. A body with a default becomes optional.
+ */
 export function describeAnswers<T>(document: T): T {
   const { paths = {} } = document as { paths?: Record<string, Record<string, Operation>> };
   for (const operations of Object.values(paths)) {

@@ -14,32 +14,32 @@ interface Operation {
   'x-polling'?: Polling;
 }
 
-/** A query parameter, and the member of the answer whose value it takes in the next request. */
+/** A query parameter, and the member of the previous answer that supplies its value. */
 interface Continuation {
   readonly parameter: string;
   readonly next: string;
 }
-/** How a list goes on: it has ended when `next` is null, or, of one that grows at its end, when it is empty. */
+/** Pagination of a list. It ends when `next` is null or, for a list that grows at its end, when the page is empty. */
 interface Pagination extends Continuation {
   readonly items: string;
   readonly limit: string;
   readonly ends: 'next_null' | 'items_empty';
 }
-/** How somebody follows what changes. An answer has an ETag; `final` are the states that it keeps. */
+/** Polling of a resource with an ETag. `final` lists its final states. */
 interface Polling {
   readonly validator: 'etag';
   readonly state?: string;
   readonly final?: readonly string[];
-  /** What has changed since the answer before. */
+  /** Parameter that selects the changes since the previous answer. */
   readonly changes?: Continuation;
 }
 
-/** Carries the final states of a route to its operation. */
+/** Vendor extension that carries the final states of a route to its operation. */
 export const FINAL_MARK = 'x-final-states';
 const ITEMS = 'data';
 const CURSOR = 'next_cursor';
 
-/** Says of each list how it goes on, and of what changes how it is followed, by what its parameters and its answer have. */
+/** Documents the pagination of each list and the polling of changing resources, derived from parameters and answers. */
 export function describePages<T>(document: T): T {
   const { paths = {}, components = {} } = document as {
     paths?: Record<string, { get?: Operation }>;
@@ -67,7 +67,7 @@ function membersOf({ responses = {} }: Operation, schemas: Record<string, Schema
   return new Set(Object.keys(properties));
 }
 
-/** Those of a list, the one by which its pages follow each other first. */
+/** Continuations of a list. The one for ordinary paging comes first. */
 function continuationsOf({ parameters = [] }: Operation, members: ReadonlySet<string>): Continuation[] {
   const names = parameters.filter((parameter) => parameter.in === 'query').map(({ name }) => name);
   const found = names

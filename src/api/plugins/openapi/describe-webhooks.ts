@@ -1,6 +1,6 @@
 const EVENT = { $ref: '#/components/schemas/Event' };
 
-/** What is sent to a webhook endpoint, in the form that Standard Webhooks recommends. */
+/** Request to a webhook endpoint, in the form recommended by Standard Webhooks. */
 const MESSAGE = {
   type: 'object',
   description: 'What is sent to a webhook endpoint: an event, in the form that Standard Webhooks recommends.',
@@ -23,11 +23,12 @@ const header = (name: string, description: string) => ({
 const RECEIVE_EVENT = {
   operationId: 'receiveEvent',
   security: [],
-  // Not the tag of the endpoints: generators make one file of each tag's operations.
+  // This tag differs from that of the endpoints: generators make one file of each tag's operations.
   tags: ['Webhook messages'],
   summary: 'An event is sent to a webhook endpoint',
   description:
-    'Signed by Standard Webhooks: verify the signature with the secret of the endpoint before you use the body. An event may come more ' +
+    'Signed by Standard Webhooks: verify the signature with the secret of the endpoint before you use the ' +
+    'body. An event may come more ' +
     'than once, and after later ones if an attempt has failed. Redirects are not followed.',
   parameters: [
     header('webhook-id', 'The identifier of the event, the same in every attempt: drop what you have seen before.'),
@@ -49,7 +50,7 @@ interface Described {
   components?: { schemas?: Record<string, unknown> };
 }
 
-/** Adds the requests that the service sends itself to the document. */
+/** Adds the requests that the service itself sends to the document. */
 export function describeWebhooks<T>(document: T): T {
   const { components = {} } = document as Described;
   components.schemas = { ...components.schemas, WebhookMessage: MESSAGE };

@@ -1,8 +1,9 @@
 type Json = Record<string, unknown>;
 
 /**
- * Writes all schemas in the forms that client generators understand alike: numbers with a `format`, what may be null as a `type` of two or as
- * `anyOf` a name and null, and unions that a member tells apart as `oneOf` with a `discriminator`. What is valid stays the same.
+ * Rewrites all schemas in forms that client generators agree on: numbers with a `format`, nullable values as a `type`
+ * of two or as `anyOf` a name and null, and tagged unions as `oneOf` with a `discriminator`. The set of valid values
+ * stays the same.
  */
 export function useGeneratorForms<T>(document: T): T {
   const { components = {} } = document as { components?: { schemas?: Record<string, Json> } };
@@ -19,7 +20,10 @@ function rewrite(value: unknown): unknown {
   return nullable(withFormat(withoutRarePattern(node)));
 }
 
-/** Looking around and classes of Unicode are not in every language's regular expressions. Descriptions say what such a pattern does. */
+/**
+ * Lookaround and Unicode classes, which not every language's regular expressions support. Descriptions explain these
+ * patterns.
+ */
 const RARE = /\\p\{|\(\?<?[=!]/i;
 
 function withoutRarePattern(node: Json): Json {
@@ -27,11 +31,11 @@ function withoutRarePattern(node: Json): Json {
   return typeof pattern === 'string' && RARE.test(pattern) ? rest : node;
 }
 
-/** The largest integer of 32 bits. What has no maximum may be larger, such as a number of parameters or bytes. */
+/** Largest 32-bit integer. Integers without a maximum, such as byte counts, may exceed it. */
 const INT32 = 2 ** 31 - 1;
 
 function withFormat(node: Json): Json {
-  // The validation sees a stream, which is no string.
+  // The schema lacks a type, because the validation sees a stream, not a string.
   if (node.format === 'binary') return { type: 'string', ...node };
   if ('format' in node) return node;
   if (node.type === 'number') return { ...node, format: 'double' };
@@ -44,7 +48,7 @@ function nullable(node: Json): Json {
   if (!Array.isArray(anyOf) || anyOf.length !== 2 || !isNull(anyOf[1])) return node;
   const inner = anyOf[0] as Json;
   if (typeof inner.type === 'string') return { ...inner, ...rest, type: [inner.type, 'null'] };
-  // What is said of the place stands beside the reference.
+  // Descriptions of the place stand beside the reference.
   const { $ref, ...said } = inner;
   return $ref === undefined ? node : { anyOf: [{ $ref }, { type: 'null' }], ...said, ...rest };
 }
@@ -53,7 +57,7 @@ function isNull(schema: unknown): boolean {
   return (schema as Json).type === 'null';
 }
 
-/** Gives the union the values by which its variants are told apart. */
+/** Adds the discriminator with the values of its variants to a union. */
 function discriminate(schema: Json, schemas: Record<string, Json>): void {
   const { anyOf, discriminator } = schema as { anyOf?: { $ref: string }[]; discriminator?: { propertyName: string } };
   if (anyOf === undefined || discriminator === undefined) return;

@@ -33,7 +33,7 @@ function isParameter(node: Json): node is Parameter {
   return typeof node.in === 'string' && typeof node.schema === 'object';
 }
 
-/** A parameter stands with the description of its schema beside it, where that of its use belongs. */
+/** Moves the description of a parameter's schema to the parameter. */
 function parameter({ schema, description: stated, ...rest }: Parameter, schemas: Json): Json {
   const { description = stated, ...written } = named({ description: stated, ...schema }, schemas) as Json;
   return { ...rest, ...(description !== undefined && { description }), schema: written };
@@ -44,7 +44,7 @@ function membersOf(value: Json, schemas: Json): Json {
   return { ...('enum' in value ? { type: 'string' } : {}), ...Object.fromEntries(members) };
 }
 
-/** What belongs to the place where a schema is used, its default among it, stays beside the reference. */
+/** Replaces a schema by a reference. Facts about its use, such as the default, stay beside the reference. */
 function reference(node: Json, schemas: Json): Json {
   const { title, default: byDefault, [USE]: use, ...definition } = node as Json & { title: string };
   if (title in schemas && !isDeepStrictEqual(schemas[title], definition))
@@ -53,7 +53,7 @@ function reference(node: Json, schemas: Json): Json {
   return {
     $ref: `#/components/schemas/${title}`,
     ...(use !== undefined && { description: use }),
-    // What is of several types has its default in words alone: generators cannot write one.
+    // The default of a schema with several types stays in its description alone: generators cannot write one.
     ...(byDefault !== undefined && !('anyOf' in definition) && { default: byDefault }),
   };
 }

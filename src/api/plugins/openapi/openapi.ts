@@ -33,20 +33,26 @@ const DESCRIPTION = `When the base model moves, every tenant's LoRA adapter move
 
 **Errors** are problems by RFC 9457 with a stable \`code\`.
 
-**Retries.** Every POST accepts an \`Idempotency-Key\`: for 24 hours the same request with the same key gets the answer of the first one. A
+**Retries.** Every POST accepts an \`Idempotency-Key\`: for 24 hours the same request with the same key gets the \
+answer of the first one. A
 key that makes too many requests gets the status 429 with \`Retry-After\`.
 
-**Pages.** A list is \`{data, next_cursor}\`: pass \`next_cursor\` as \`cursor\` until it is null. Lists that grow at their end, of events, entries
-of the audit log and metrics, run the other way: pass \`next_after\` as \`after\`, or \`next_since_id\` as \`since_id\`, for what is new.
+**Pages.** A list is \`{data, next_cursor}\`: pass \`next_cursor\` as \`cursor\` until it is null. Lists that grow \
+at their end, of events, entries
+of the audit log and metrics, run the other way: pass \`next_after\` as \`after\`, or \`next_since_id\` as \
+\`since_id\`, for what is new.
 
-**Polling.** Answers to GETs have an \`ETag\`; sent back as \`If-None-Match\`, an unchanged answer is an empty 304. Follow a fleet by
+**Polling.** Answers to GETs have an \`ETag\`; sent back as \`If-None-Match\`, an unchanged answer is an empty 304. \
+Follow a fleet by
 \`GET /v1/jobs\` with \`changed_after\`, and what happens by a stream of events or a webhook.
 
-**Changes.** Within \`/v1\`, members, operations, parameters, codes, types of events and values of enumerations are only added: pass over what
-you do not know. What is to go is marked as \`deprecated\` here, works for at least two further minor versions and six months, and is named in the changelog when
+**Changes.** Within \`/v1\`, members, operations, parameters, codes, types of events and values of enumerations are \
+only added: pass over what
+you do not know. What is to go is marked as \`deprecated\` here, works for at least two further minor versions and \
+six months, and is named in the changelog when
 it is marked and when it goes.`;
 
-/** The first one is what a client that was given the document by a service talks to. */
+/** Servers of the document. Clients that got the document from a service use the first one. */
 const SERVERS = [
   { url: '/', description: 'The service that has answered with this document.' },
   { url: 'http://127.0.0.1:8420', description: '`readapt serve` on this machine.' },
@@ -57,8 +63,10 @@ const API_KEY = {
   scheme: 'bearer',
   bearerFormat: 'rdp_<prefix>_<secret>',
   description:
-    'Each operation names the least scopes of which a key needs one. A key with `operator` may do everything, and one with ' +
-    '`operator:read` may read everything; `tenant:admin` includes `tenant:write`, which includes `tenant:read`, which ' +
+    'Each operation names the least scopes of which a key needs one. A key with `operator` may do ' +
+    'everything, and one with ' +
+    '`operator:read` may read everything; `tenant:admin` includes `tenant:write`, which includes ' +
+    '`tenant:read`, which ' +
     'includes `serving:read`.',
 } as const;
 
@@ -67,7 +75,7 @@ const CONTACT = { name: 'The Readapt project' };
 /** `identifier` is new in OpenAPI 3.1 and not in the plugin's types. */
 const LICENSE: { name: string } = Object.assign({ name: 'Apache-2.0' }, { identifier: 'Apache-2.0' });
 
-/** What the routes say, with what all of them have in common, in the forms that client generators understand. */
+/** Completes the document with the common parts of all routes, in forms that client generators understand. */
 function describe<T>(document: T): T {
   return describeExamples(describePages(useGeneratorForms(describeWebhooks(nameSchemas(describeAnswers(document))))));
 }
@@ -98,7 +106,7 @@ export default fp(
         describe('openapiObject' in document ? document.openapiObject : document.swaggerObject),
     });
     await app.register(swaggerUi, { routePrefix: '/docs', logLevel: 'warn' });
-    // Anyone may ask for it as often as he likes, and it takes a fifth of a second, so it is written once, before the first request.
+    // Public and unlimited, but slow to make (200 ms), so it is rendered once, before the first request.
     let text: Buffer | undefined;
     const document = () => (text ??= Buffer.from(JSON.stringify(app.swagger())));
     app.addHook('onListen', async () => void document());

@@ -1,4 +1,4 @@
-/** Makes the part of a route's schema that names the route in the OpenAPI document. */
+/** Creates the part of a route's schema that names it in the OpenAPI document. */
 export function operationsOf(tag: string) {
   return (operationId: string, summary: string) => ({ tags: [tag], operationId, summary });
 }

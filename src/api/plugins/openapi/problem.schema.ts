@@ -23,7 +23,7 @@ const text = (description: string) => Type.Optional(Type.String({ description })
 const count = (description: string) => Type.Optional(Type.Integer({ description }));
 const quantity = (description: string) => Type.Optional(Type.Number({ description }));
 
-/** Members that a few codes have each. They stand in the one schema of all problems: see ADR 24. */
+/** Members that only a few codes have. They all stand in the one schema of problems: see ADR 24. */
 const ofCodes = {
   rollout_id: Type.Optional(Id('rollout', 'Of `rollout_exists` and `superseded`: the other rollout.')),
   job_id: Type.Optional(Id('job', 'Of `adapter_in_use` and `version_in_use`: the job that uses it.')),
@@ -51,7 +51,8 @@ const ofCodes = {
       Type.String({
         format: 'date-time',
         description:
-          'Of `quota_exceeded`: when what is used counts from nothing again; null if only the tenant or the operator can make room.',
+          'Of `quota_exceeded`: when what is used counts from nothing again; null if only the tenant or the ' +
+          'operator can make room.',
       }),
     ),
   ),

@@ -10,7 +10,7 @@ export function useAllowedMethods(app: FastifyInstance): (path: string) => strin
   app.addHook('onRoute', ({ url, method }) => {
     const route = routes.get(url) ?? { pattern: patternOf(url), methods: new Set<string>() };
     routes.set(url, route);
-    // OPTIONS is there for every path where CORS is on, and for none of its own.
+    // OPTIONS exists for every path if CORS is on, and is no method of a route itself.
     for (const name of [method].flat()) if (name !== 'OPTIONS') route.methods.add(name);
   });
   return (path) => {

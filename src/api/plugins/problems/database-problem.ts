@@ -7,14 +7,15 @@ import {
 } from '../../../platform/database/database.ts';
 import { AppError } from '../../../platform/contract/errors.ts';
 
-/** What a client is told of an error of the database that is not ours; null for any other error. */
+/** Translates an error of the database into one for clients; null for any other error. */
 export function databaseProblem(cause: unknown): AppError | null {
   if (isOutOfConnections(cause)) {
     return new AppError({
       code: 'unavailable',
       status: 503,
       message:
-        `no connection to the database was free in time: try again; where this lasts, the operator raises ${API_CONNECTIONS_VARIABLE}, ` +
+        `no connection to the database was free in time: try again; where this lasts, the operator raises ` +
+        `${API_CONNECTIONS_VARIABLE}, ` +
         "or PostgreSQL's max_connections where that is used up",
       details: { retry_after_ms: 1000 },
       cause,

@@ -8,9 +8,7 @@ import type { ProblemCode } from '../../../platform/contract/problem-codes.ts';
 import { invalidRequest } from '../validation/validation.ts';
 import { useAllowedMethods } from './allowed-methods.ts';
 
-/**
- * Answers every error with a problem by RFC 9457. An error that is not meant for clients is answered by a plain 500.
- */
+/** Answers every error with a problem (RFC 9457). Errors not meant for clients become a plain 500. */
 export function useProblems(app: FastifyInstance): void {
   app.setErrorHandler((error: unknown, request, reply) => {
     const problem = toAppError(error, request);
@@ -22,7 +20,7 @@ export function useProblems(app: FastifyInstance): void {
   app.setNotFoundHandler((request, reply) => {
     const path = pathOf(request);
     const found = allowedMethods(path);
-    // If a route has the method, it has not found what it serves.
+    // If the route supports the method, it did not find its resource, so 404 is right.
     const methods = found.includes(request.method) ? [] : found;
     if (methods.length > 0) reply.header('allow', methods.join(', '));
     return sendProblem(request, reply, routeNotFound(request.method, path, methods));
@@ -46,10 +44,12 @@ function pathOf(request: FastifyRequest): string {
   return request.url.split('?', 1)[0] ?? request.url;
 }
 
-/** Characters of the path that an answer repeats. */
+/** Largest number of characters of the path that an answer repeats. */
 const MAX_INSTANCE = 1000;
 
-/** The problem document of an error (RFC 9457). `instance` is the requested path, if it is known, cut if it is very long. */
+/**
+ * Problem document of an error (RFC 9457). `instance` is the requested path, if it is known, cut if it is very long.
+ */
 export function problemDocument(error: AppError, instance?: string): Record<string, unknown> {
   return {
     ...error.details,
@@ -65,8 +65,8 @@ export function problemDocument(error: AppError, instance?: string): Record<stri
 /** Answers a request with a problem. */
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: AppError): FastifyReply {
   if (error.status === 401) reply.header('www-authenticate', 'Bearer');
-  // Fastify would close the connection of a body that it has not read, which takes the answer away from a client that is
-  // still sending. What it may still send is bounded by unread-body.ts.
+  // Fastify would close the connection if the body is unread, and a client that is still sending would lose the answer.
+  // unread-body.ts limits how much the client may still send.
   reply.removeHeader('connection');
   const retryAfterMs = error.details.retry_after_ms;
   if (typeof retryAfterMs === 'number') reply.header('retry-after', String(Math.ceil(retryAfterMs / 1000)));
@@ -78,7 +78,7 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, error:
     .send(problemDocument(error, pathOf(request)));
 }
 
-/** Our stable codes for the errors of Fastify itself. */
+/** Stable codes for Fastify's own errors. */
 const FASTIFY_CODES: Record<
   string,
   { code: ProblemCode; status: number; message: string; details?: { setting: string } }
@@ -109,7 +109,8 @@ function unsupportedMediaType({ headers, routeOptions }: FastifyRequest, cause: 
 function toAppError(error: unknown, request: FastifyRequest): AppError {
   if (error instanceof AppError) return error;
   const fastifyError = error as Partial<FastifyError>;
-  // A body that breaks off has the code of a connection that is reset, as a database that goes away has, and a status by Fastify.
+  // An interrupted body has the error code of a reset connection, as a lost database has, but also a status set by
+  // Fastify.
   const ofDatabase = fastifyError.statusCode === undefined ? databaseProblem(error) : null;
   if (ofDatabase !== null) return ofDatabase;
   if (Array.isArray(fastifyError.validation)) {

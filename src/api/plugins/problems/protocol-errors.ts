@@ -6,33 +6,33 @@ import { problemDocument, sendProblem } from './problems.ts';
 
 type ErrorOptions = Required<Pick<FastifyServerOptions, 'frameworkErrors' | 'clientErrorHandler'>>;
 
-/** Options that make Fastify answer with a problem if a request fails before its route is known. */
+/** Fastify options that turn failures before routing into problems. */
 export const protocolErrors: ErrorOptions & { readonly http: { readonly requireHostHeader: false } } = {
-  // Node's own refusal is no problem; see useProtocolProblems.
+  // Node would refuse without a problem document; see useProtocolProblems.
   http: { requireHostHeader: false },
   frameworkErrors: (error, request, reply) => {
-    // There are no hooks for a request without a route.
+    // Hooks do not run for a request without a route.
     boundUnreadBody(request, reply);
     void sendProblem(request, reply, badPath(error));
   },
   clientErrorHandler: (error, socket) => {
-    // On a connection that is reset or closed nobody can read an answer.
+    // A reset or closed connection has no reader.
     if (error.code === 'ECONNRESET' || socket.destroyed) return;
-    // It was answered, and what the client goes on sending cannot be read either.
+    // The answer was sent, and further input of the client cannot be parsed either.
     if (socket.writableEnded) return;
     if (!socket.writable) return void socket.destroy(error);
-    // A connection that is destroyed while something arrives takes the answer away from the client.
+    // Destroying a connection with unread input would take the answer away from the client.
     socket.end(rawAnswer(badMessage(error.code)));
     closeInTime(socket, () => false);
   },
 };
 
-/** Answers with a problem what Node would refuse with a bare status, or by closing the connection. */
+/** Answers requests that Node would refuse with a bare status, or by closing the connection, with a problem. */
 export function useProtocolProblems(app: FastifyInstance): void {
   app.addHook('onRequest', async ({ raw }) => {
     if (raw.httpVersion === '1.1' && raw.headers.host === undefined) throw badMessage('no host');
   });
-  // Whoever expects something else than 100-continue may be answered without it.
+  // Other expectations than 100-continue may be ignored.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   app.server.on('connect', (_request, socket) => {
     socket.on('error', () => undefined);

@@ -1,34 +1,34 @@
 import { Prisma, type Database } from '../../../platform/database/database.ts';
 
-/** Who spends tokens: a tenant, or a key of the operator. */
+/** Owner of a bucket: a tenant, or a key of the operator. */
 export interface BucketOwner {
   readonly id: string;
   readonly tenantId: string | null;
 }
 
-/** What a process was given of a bucket. */
+/** Tokens that a process received from a bucket. */
 export interface Grant {
   readonly tokens: number;
   /** Tokens that are left in the bucket. */
   readonly left: number;
-  /** Size of the bucket, and the tokens that it gets a minute. */
+  /** Capacity of the bucket, which is also its refill per minute. */
   readonly perMinute: number;
-  /** Tokens that a process takes at a time if there are as many. */
+  /** Number of tokens that a process takes at a time, if available. */
   readonly batch: number;
 }
 
-/** Tokens in a bucket by now. `b` is the row, and EXCLUDED has the limit and the time. */
+/** Present number of tokens. `b` is the row, and EXCLUDED has the limit and the time. */
 const FILLED = Prisma.sql`LEAST(EXCLUDED.per_minute, b.tokens
   + GREATEST(0, EXTRACT(EPOCH FROM EXCLUDED.refilled_at - b.refilled_at)) * EXCLUDED.per_minute / 60)`;
 
 /**
- * Buckets of tokens that all API processes share, by the database's clock. A bucket is full at first, and fills up within
- * a minute. A process takes one hundredth of it at a time, so that the database sees a hundredth of the requests.
+ * Token buckets shared by all API processes, by the database's clock. A bucket starts full and refills within a minute.
+ * A process takes one hundredth of it at a time, so that the database sees a hundredth of the requests.
  */
 export function createBucketRepository(db: Database) {
   return {
     /**
-     * Takes a batch of tokens, or what there is.
+     * Takes a batch of tokens, or the rest.
      * @param perMinute the size of the bucket, unless the tenant has a limit of its own
      */
     async take({ id, tenantId }: BucketOwner, perMinute: number): Promise<Grant> {

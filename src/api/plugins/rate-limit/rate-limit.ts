@@ -8,14 +8,14 @@ import { createTokenLeases } from './token-leases.ts';
 
 interface RateLimitOptions {
   db: Database;
-  /** Requests a minute of one tenant with all its keys, or of one operator key, at all API processes together. */
+  /** Requests a minute of one tenant with all its keys, or of one operator key, across all API processes. */
   perMinute: number;
 }
 
 /** Limits the requests of each tenant. A request counts after its authentication and before its body is read. */
 export default fp<RateLimitOptions>(
   async (app, { db, perMinute }) => {
-    // Only attempts without a usable key, which have no tenant, count in this process (see auth.ts).
+    // This per-process limit counts only attempts without a usable key, which have no tenant (see auth.ts).
     await app.register(rateLimit, { global: false });
     const buckets = createBucketRepository(db);
     const leases = createTokenLeases((owner) => buckets.take(owner, perMinute));
@@ -32,7 +32,10 @@ export default fp<RateLimitOptions>(
   { name: 'rate-limit' },
 );
 
-/** A tenant can make keys, so all of its keys share one bucket. Each key of the operator has its own. */
+/**
+ * Owner of the bucket of a request. All keys of a tenant share one, because a tenant can create keys; each operator key
+ * has its own.
+ */
 function ownerOf(principal: Principal): BucketOwner {
   return principal.kind === 'tenant'
     ? { id: principal.tenantId, tenantId: principal.tenantId }

@@ -1,11 +1,11 @@
 import type { BucketOwner, Grant } from './bucket.repository.ts';
 
-/** Unused tokens are given up after this time, in which their bucket fills up anyway. */
+/** Time after which unused tokens are dropped, in milliseconds; their bucket refills within it anyway. */
 const LEASE_MS = 60_000;
 
-/** The answer to a request that wants to spend a token. */
+/** Result of spending a token. */
 export interface Spent {
-  /** Milliseconds until there may be a token; null if one was spent. */
+  /** Milliseconds until a token may be available; null if one was spent. */
   readonly retryAfterMs: number | null;
   /** Tokens that the owner has left, as far as this process knows. */
   readonly remaining: number;
@@ -15,7 +15,7 @@ export interface Spent {
 interface Lease {
   tokens: number;
   expiresAt: number;
-  /** Until then the bucket is known to have no batch of tokens, and is not asked. */
+  /** Until then the bucket is known to lack a batch of tokens, and is not asked. */
   emptyUntil: number;
   left: number;
   perMinute: number;
@@ -23,11 +23,11 @@ interface Lease {
 }
 
 /**
- * Spends tokens of shared buckets that this process has taken in batches. A request waits for the database only when a
- * batch is used up, and an owner who goes on after the bucket is empty costs the database one statement for each batch
- * that flows in.
+ * Spends tokens that this process has taken from shared buckets in batches. A request waits for the database only when
+ * a batch is used up. An owner who keeps sending to an empty bucket costs the database one statement per refilled
+ * batch.
  *
- * @param take takes a batch of tokens; if it fails, so do the requests that wait for it
+ * @param take takes a batch of tokens; if it fails, so do the waiting requests
  */
 export function createTokenLeases(take: (owner: BucketOwner) => Promise<Grant>) {
   const leases = new Map<string, Lease>();

@@ -1,4 +1,4 @@
-/** No request needs more. The count of values is that of the members and elements behind a comma. */
+/** Limits that no valid request reaches. The number of values is counted by the commas. */
 const MAX_DEPTH = 32;
 const MAX_VALUES = 10_000;
 
@@ -7,10 +7,11 @@ const OPENING = new Set([0x5b, 0x7b]);
 const CLOSING = new Set([0x5d, 0x7d]);
 
 /**
- * Says what is too much about the structure of JSON before a value is made of it: `JSON.parse` needs 200 ms for a megabyte of
- * brackets, in which nobody else is answered. The text need not be valid.
+ * Checks the structure of JSON before it is parsed: `JSON.parse` blocks the process for 200 ms on a megabyte of
+ * brackets. The text need not be valid.
  *
- * @param text JSON in UTF-8, of whose bytes those of other characters are never mistaken for brackets
+ * @param text JSON in UTF-8, in which the bytes of other characters never equal those of brackets
+ * @returns a description of the exceeded limit; null if there is none
  */
 export function excessOf(text: Uint8Array): string | null {
   let [depth, values, quoted] = [0, 1, false];

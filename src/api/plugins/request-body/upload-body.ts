@@ -9,7 +9,7 @@ export function acceptUploads(app: FastifyInstance, contentTypes: readonly strin
 }
 
 /**
- * The uploaded body of a request, whose bytes are read when they are asked for.
+ * Opens the uploaded body of a request, whose bytes are read on demand.
  *
  * @throws AppError 415 if the request has no body of these types, 413 `upload_too_large`, 400 `upload_aborted`
  */
@@ -34,7 +34,7 @@ async function* limited(body: Readable, limit: UploadLimit): AsyncGenerator<Buff
   }
 }
 
-/** Reads a stream without destroying it if the reader stops early: the connection is still needed for the answer. */
+/** Reads a stream without destroying it if the reader stops early: the answer still needs the connection. */
 async function* readOn(body: Readable): AsyncGenerator<Buffer> {
   const chunks = body.iterator({ destroyOnReturn: false });
   try {
@@ -46,7 +46,7 @@ async function* readOn(body: Readable): AsyncGenerator<Buffer> {
       yield next.value as Buffer;
     }
   } finally {
-    // While the iterator listens, nobody else can read on or discard the rest.
+    // While the iterator listens, no other reader can continue or discard the rest.
     await chunks.return?.();
   }
 }

@@ -6,13 +6,13 @@ interface Described {
   properties?: Record<string, Described>;
 }
 
-/** Numbers as people write them; JavaScript would take `0x10` and `1e2`, too. */
+/** Decimal integers; JavaScript's conversion would also accept `0x10` and `1e2`. */
 const INTEGER = /^-?(?:0|[1-9]\d*)$/;
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/;
 
 /**
- * Gives the values of a path or a query the types of their schemas. What is no decimal number or neither `true` nor `false` stays the text
- * that it is, which the validation refuses then.
+ * Converts the values of a path or a query to the types of their schemas. Values that are not decimal numbers or
+ * booleans stay text, and the validation then refuses them.
  */
 export function fromText(schema: TSchema, input: unknown): unknown {
   return valueOf(schema, input);

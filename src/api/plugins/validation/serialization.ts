@@ -4,30 +4,31 @@ import build from 'fast-json-stringify';
 type Schema = Readonly<Record<string, unknown>>;
 
 /**
- * Writes answers by their schemas, which keep out what is not in them, and never refuse a value: a version after this one, which runs
- * beside it during an upgrade or before a way back, may have stored a strategy, a state or a kind of gate that this one does not know. Enumerations
- * of answers are open, as the OpenAPI document says, so such a value is passed on as it is.
+ * Serializes answers by their schemas, which drop unknown members but never refuse a value. A later version, during an
+ * upgrade or before a rollback, may have stored a strategy, a state or a kind of gate that this one does not know. The
+ * OpenAPI document declares enumerations of answers as open, so such values are passed on.
  */
 export function useOpenSerialization(app: FastifyInstance): void {
   app.setSerializerCompiler(compile);
 }
 
-/** Compiles a schema when the first answer needs it: those of all routes take half a second, which every start would wait for. */
+/** Compiles a schema for its first answer: compiling all of them takes half a second of every start. */
 const compile: FastifySerializerCompiler<Schema> = ({ schema }) => {
   let write: ReturnType<typeof build> | undefined;
   return (answer) => (write ??= build(openSchema(schema)))(answer);
 };
 
 /**
- * The schema with enumerations that take any value, and unions that take what none of their variants describes.
- * @param isTagged whether it is one of several variants: what tells them apart, their enumerated members and names, stays as it is
+ * Opens a schema: enumerations accept any value, and unions accept values that match no variant.
+ * @param isTagged whether the schema is a variant of a union; its enumerated members and names tell the variants apart,
+ * so they stay closed
  */
 export function openSchema(schema: Schema, isTagged = false): Schema {
   const keywords = Object.entries(schema).filter(([keyword, value]) => !closes(keyword, value) || isTagged);
   return Object.fromEntries(keywords.map(([keyword, value]) => [keyword, openKeyword(keyword, value, isTagged)]));
 }
 
-/** Whether a keyword refuses what it does not know. Members that are not described are left out of answers without it, too. */
+/** Whether a keyword refuses unknown values. Answers omit undescribed members even without it. */
 function closes(keyword: string, value: unknown): boolean {
   return keyword === 'enum' || (keyword === 'additionalProperties' && value === false);
 }
@@ -42,7 +43,7 @@ function openKeyword(keyword: string, value: unknown, isTagged: boolean): unknow
   return isSchema && (keyword === 'items' || keyword === 'additionalProperties') ? openSchema(value as Schema) : value;
 }
 
-/** The variants are tried in their order, and the one that takes everything comes last. */
+/** Opens a union. Variants are tried in order, so the one that accepts everything comes last. */
 function openUnion(variants: readonly Schema[]): Schema[] {
   const isTagged = variants.filter(({ type }) => type !== 'null').length > 1;
   return [...variants.map((variant) => openSchema(variant, isTagged)), {}];

@@ -10,8 +10,8 @@ export interface Unstorable {
 }
 
 /**
- * Finds the first value of parsed input that cannot be stored. Depth and number of the values of a body are bounded before it
- * is parsed (see json-structure.ts). Bodies that are streams are not searched.
+ * Finds the first value of parsed input that cannot be stored. The depth and the number of values of a body are bounded
+ * before it is parsed (see json-structure.ts). Bodies that are streams are not searched.
  */
 export function findUnstorable(input: unknown, path: string[] = []): Unstorable | null {
   if (typeof input === 'string') {

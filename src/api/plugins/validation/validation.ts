@@ -10,24 +10,24 @@ import { fromText } from './from-text.ts';
 import { findUnstorable, type Unstorable } from './storable.ts';
 
 /**
- * Validates requests with TypeBox. Values in the path and the query are converted to the type of the schema, strictly; bodies
- * are not converted. Defaults are filled in. Unknown fields are refused if the schema says `additionalProperties: false`,
- * and are never dropped silently.
+ * Validates requests with TypeBox. Values in the path and the query are converted strictly to the types of the schema;
+ * bodies are not converted. Defaults are filled in. Unknown fields are refused if the schema says
+ * `additionalProperties: false`, and are never dropped silently.
  */
 export function useTypeBoxValidation(app: FastifyInstance): void {
   registerAjvFormats();
   app.setValidatorCompiler(compile);
 }
 
-/** Compiles a schema when the first request needs it, as those of answers. */
+/** Compiles a schema for its first request. */
 const compile: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
   let compiled: Validator | undefined;
   return (input: unknown) => {
     const check = (compiled ??= Compile(schema));
-    // This check comes first because the others take time and stack in proportion to the input.
+    // This check comes first, because the others take time and stack in proportion to the input.
     const unstorable = findUnstorable(input);
     if (unstorable !== null) return { error: [toValidationError(unstorable)] };
-    // Fastify has null for a body that was not sent, in whose place the default of the schema stands, if it has one.
+    // Fastify passes null for a missing body, for which the schema's default is used, if there is one.
     const converted = httpPart === 'body' ? (input ?? undefined) : fromText(schema, input);
     const value = Value.Default(schema, converted);
     if (check.Check(value)) return { value };
@@ -41,9 +41,9 @@ function toValidationError({ path, message }: Unstorable): FastifySchemaValidati
 }
 
 interface FieldError {
-  /** The values that one schema of the field takes, where it takes some alone. */
+  /** Allowed values by one schema of the field, if it lists some. */
   allowed?: readonly string[];
-  /** Path of the field, for example `gate.target`, cut if it is long; the part of the request if all of it is wrong. */
+  /** Path of the field, such as `gate.target`, cut if it is long; for a wholly invalid part, the name of that part. */
   field: string;
   message: string;
 }
@@ -92,7 +92,8 @@ function toFieldErrors(error: FastifySchemaValidationError, part: string): Field
 }
 
 const NO_TIME =
-  'must be a time such as 2026-11-27T10:00:00Z or 2026-11-27T11:00:00+01:00: with a year from 1000 to 9999, from 9000 on in UTC, and ' +
+  'must be a time such as 2026-11-27T10:00:00Z or 2026-11-27T11:00:00+01:00: with a year from 1000 to 9999, ' +
+  'from 9000 on in UTC, and ' +
   'without a leap second';
 
 function isAboutTime({ params }: FastifySchemaValidationError): boolean {
@@ -104,7 +105,7 @@ function allowedValues({ keyword, params }: FastifySchemaValidationError): reado
   return keyword === 'const' ? [String(params.allowedValue)] : null;
 }
 
-/** A field that several variants have, such as the `kind` of a gate, takes the values of all of them. */
+/** Merges the allowed values of a field that several variants have, such as the `kind` of a gate. */
 function withAllAllowed(errors: readonly FieldError[]): FieldError[] {
   return errors.map(({ allowed, ...error }) => {
     if (allowed === undefined) return error;

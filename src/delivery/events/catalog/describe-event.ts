@@ -2,7 +2,7 @@ import Type from 'typebox';
 import type { Prisma } from '../../../platform/database/database.ts';
 import { ErrorOf } from '../../../platform/contract/schemas.ts';
 
-/** What an event of one type says, and what its data holds. */
+/** Description of an event type and of its data. */
 export interface EventDescription<D extends Type.TProperties = Type.TProperties> {
   /** One sentence, for the OpenAPI document and docs/events.md. */
   readonly description: string;
@@ -10,8 +10,8 @@ export interface EventDescription<D extends Type.TProperties = Type.TProperties>
 }
 
 /**
- * Describes a type of event. Later versions may add members to its data, and take none away.
- * @param title the name of the data's schema where several types share it
+ * Describes an event type. Later versions may add members to its data, and remove none.
+ * @param title name of the data's schema if several types share it
  */
 export function describeEvent<D extends Type.TProperties>(
   description: string,
@@ -21,10 +21,10 @@ export function describeEvent<D extends Type.TProperties>(
   return { description, data: Type.Object(data, title === undefined ? {} : { title }) };
 }
 
-/** Why something failed. The code's further members depend on the code. */
+/** Cause of a failure. Further members depend on the code. */
 export const Failure = Type.Unsafe<Prisma.InputJsonObject>(ErrorOf('Why it failed.'));
 
-/** A JSON object that another schema describes. */
+/** Schema of a JSON object that is described elsewhere. */
 export function ObjectLike(description: string) {
   return Type.Unsafe<Prisma.InputJsonObject>(Type.Object({}, { additionalProperties: true, description }));
 }

@@ -28,7 +28,7 @@ const JobChange = {
 };
 const job = (description: string) => describeEvent(description, JobChange, 'JobChangeData');
 
-/** Events of rollouts and jobs. Those of a job have its new state in their type. */
+/** Events of rollouts and jobs. The type of a job's event names its new state. */
 export const FLEET_EVENTS = {
   'rollout.accepted': describeEvent('A rollout was requested.', { base_model_version_id: Id('baseModelVersion') }),
   'rollout.planning': describeEvent('A paused rollout was resumed, which waits for its analysis.', { from }),
@@ -88,7 +88,8 @@ export const FLEET_EVENTS = {
   }),
   'rollout_forecast.failed': describeEvent('A forecast of a rollout could not be computed.', { error: Failure }),
   'job.without_provisional': describeEvent(
-    'No provisional version could be made. The job goes on as without one, and one that failed for want of a dataset stays failed.',
+    'No provisional version could be made. The job goes on as without one, and one that failed for want of a ' +
+      'dataset stays failed.',
     {
       rollout_id: Id('rollout'),
       adapter_id: Id('adapter'),

@@ -1,12 +1,13 @@
 import { formatPosition, type CommitPosition } from '../commit-position.ts';
 import type { Event } from '../event.schemas.ts';
 
-/** How long a client that has lost its connection waits before it connects again, in milliseconds. */
+/** Delay before a client reconnects after it has lost its connection, in milliseconds. */
 const RETRY_MS = 3000;
 
-// The format is that of the WHATWG's HTML standard, section 9.2 (server-sent events). Data is one line: JSON has no line breaks.
+// The format is that of the WHATWG's HTML standard, section 9.2 (server-sent events). Data is one line: JSON has no
+// line breaks.
 
-/** The beginning of a stream. Its `id` lets a client that has seen no event yet go on where it has begun. */
+/** First frame of a stream. Its `id` lets a client that has seen no event yet resume from there. */
 export function openingFrame(position: CommitPosition): string {
   return `retry: ${RETRY_MS}\nid: ${formatPosition(position)}\n\n`;
 }
@@ -15,7 +16,10 @@ export function eventFrame(event: Event): string {
   return `id: ${event.sequence}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
 }
 
-/** A comment, so that nobody on the way closes the connection, and the position up to which there is nothing for the client. */
+/**
+ * Heartbeat: a comment that keeps proxies from closing the connection, and the position up to which there is no event
+ * for the client.
+ */
 export function heartbeatFrame(position: CommitPosition): string {
   return `: heartbeat\nid: ${formatPosition(position)}\n\n`;
 }

@@ -13,7 +13,7 @@ declare module 'fastify' {
   }
 }
 
-/** Proxies close a connection on which nothing moves for a minute or half of one. */
+/** Interval of heartbeats, in milliseconds. Proxies close connections that are idle for 30 to 60 seconds. */
 const HEARTBEAT_MS = 15_000;
 
 interface EventStreamsPluginOptions {
@@ -21,11 +21,11 @@ interface EventStreamsPluginOptions {
   config: Pick<Config, 'eventStreams' | 'tenantEventStreams' | 'idleTimeoutMs'>;
 }
 
-/** Keeps the streams of events of this process, which end when it stops. */
+/** Manages the event streams of this process, and ends them when it stops. */
 export default fp<EventStreamsPluginOptions>(
   async (app, { db, config }) => {
     const limits = { perOwner: config.tenantEventStreams, all: config.eventStreams };
-    // The server closes connections on which nothing moves, which must not be those that only wait.
+    // The server closes idle connections, so waiting streams need heartbeats well within that time.
     const heartbeatMs = Math.min(HEARTBEAT_MS, Math.ceil(config.idleTimeoutMs / 3));
     const streams = createEventStreams({ db, limits, heartbeatMs, logger: app.log });
     app.decorate('eventStreams', streams);
@@ -41,7 +41,7 @@ export async function streamEvents(
   streamed: StreamedEvents,
 ): Promise<FastifyReply> {
   const frames = await request.server.eventStreams.open(readerOf(request, reply), streamed);
-  // Proxies would keep what they are sent until there is more of it.
+  // Without these headers, proxies buffer the stream.
   reply.header('cache-control', 'no-cache').header('x-accel-buffering', 'no');
   return reply.type(EVENT_STREAM_TYPE).send(Readable.from(frames));
 }
@@ -50,7 +50,7 @@ function readerOf(request: FastifyRequest, reply: FastifyReply): StreamReader {
   const { db, principal } = request;
   const closed = new AbortController();
   reply.raw.once('close', () => closed.abort());
-  // The client may be gone before its request is begun.
+  // The client may disconnect before its request is begun.
   if (reply.raw.destroyed) closed.abort();
   return {
     db,

@@ -10,11 +10,14 @@ import { createEventWatch, keyOf, type EventInterest } from './event-watch.ts';
 import { createSharedPages, type FramedPage } from './shared-pages.ts';
 import { createStreamSlots, type StreamLimits } from './stream-limits.ts';
 
-/** How many events one query of the watch looks at. */
+/** Number of events that one query of the watch examines. */
 const WATCHED = 1000;
-/** How long a stream waits after a query has failed, in milliseconds. */
+/** Delay before a stream reads again after a failed query, in milliseconds. */
 const RETRY_READING_MS = 1000;
-/** How long streams have to end when the service stops, in milliseconds; those of clients that do not read are cut then. */
+/**
+ * Time that streams have to end when the service stops, in milliseconds. Connections of clients that do not read are
+ * cut then.
+ */
 const END_MS = 250;
 
 /** The reader of a stream. */
@@ -23,24 +26,24 @@ export interface StreamReader {
   readonly db: Database;
   /** The tenant to which it is confined; null for the operator. */
   readonly scope: string | null;
-  /** The tenant, or the key of the operator, whose streams are counted together. */
+  /** Key under which streams are counted together: the tenant, or the operator's key. */
   readonly owner: string;
   /** Aborted when the connection is closed. */
   readonly signal: AbortSignal;
   /** Whether its key can still be used. */
   isAdmitted(): Promise<boolean>;
-  /** Closes the connection, though not everything was sent. */
+  /** Closes the connection at once, with unsent data. */
   cut(): void;
 }
 
 export interface StreamedEvents {
   readonly source: EventSource;
-  /** The position after which events are sent; null for those from now on. */
+  /** Position after which events are sent; null starts with new events. */
   readonly after: string | null;
 }
 
 interface EventStreamsOptions {
-  /** The database of all tenants. It tells only whom new events concern. */
+  /** Database with access to all tenants. It is only asked which streams new events concern. */
   readonly db: Database;
   readonly limits: StreamLimits;
   readonly heartbeatMs: number;
@@ -50,8 +53,8 @@ interface EventStreamsOptions {
 export type EventStreams = ReturnType<typeof createEventStreams>;
 
 /**
- * Streams of events. A stream reads a page only when the client has taken the one before, so one whose client is slow keeps a page
- * in memory and no more; the server closes a connection on which nothing moves.
+ * Streams of events. A stream reads a page only after the client has taken the previous one, so a slow client keeps no
+ * more than a page in memory. The server closes idle connections.
  */
 export function createEventStreams({ db, limits, heartbeatMs, logger }: EventStreamsOptions) {
   const repository = createEventRepository(db);
@@ -72,14 +75,17 @@ export function createEventStreams({ db, limits, heartbeatMs, logger }: EventStr
     else reader.signal.addEventListener('abort', leave, { once: true });
   }
 
-  /** Reads a page for a stream that is open, again and again while the database cannot be reached. Null if it ends the stream. */
+  /**
+   * Reads a page for a stream, and repeats this while the database is unreachable and the stream is open. Null ends the
+   * stream.
+   */
   async function tryToRead(reader: StreamReader, read: () => Promise<FramedPage>): Promise<FramedPage | null> {
     while (!reader.signal.aborted) {
       try {
         const page = await read();
         return page.text === '' || (await reader.isAdmitted()) ? page : null;
       } catch (error) {
-        // What comes next was pruned. Whoever connects again is told so.
+        // The next events were pruned. A client that reconnects gets this error.
         if (error instanceof AppError) return null;
         logger.warn({ err: error }, 'events of a stream could not be read: trying again');
         await sleep(RETRY_READING_MS, undefined, { signal: reader.signal }).catch(() => undefined);
@@ -91,7 +97,7 @@ export function createEventStreams({ db, limits, heartbeatMs, logger }: EventStr
   return {
     /**
      * Opens a stream.
-     * @returns what is sent, in pieces
+     * @returns the text to send, in pieces
      * @throws AppError 404, 400 `invalid_cursor`, 410 `position_expired`, 429 `too_many_streams`
      */
     async open(reader: StreamReader, { source, after }: StreamedEvents): Promise<AsyncGenerator<string, void>> {
@@ -125,7 +131,7 @@ export function createEventStreams({ db, limits, heartbeatMs, logger }: EventStr
       return frames();
     },
 
-    /** Ends all streams. Their clients go on elsewhere, or later, with the last position that they have. */
+    /** Ends all streams. Their clients reconnect, perhaps to another process, with the last position that they have. */
     close(): void {
       watch.close();
       setTimeout(() => open.forEach((reader) => reader.cut()), END_MS).unref();

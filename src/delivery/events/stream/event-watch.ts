@@ -2,15 +2,15 @@ import type { Logger } from '../../../lib/logger.ts';
 import { isBefore, later, type CommitPosition } from '../commit-position.ts';
 import type { EventFilter, EventSubject, SubjectPage } from '../event.repository.ts';
 
-/** How often the database is asked for new events while streams wait for some, in milliseconds. */
+/** Interval at which the database is asked for new events while streams wait, in milliseconds. */
 const POLL_MS = 500;
 
-/** What a stream waits for: events of a tenant, or of all if `tenantId` is null. */
+/** Events that a stream waits for, of one tenant, or of all if `tenantId` is null. */
 export interface EventInterest extends EventFilter {
   readonly tenantId: string | null;
 }
 
-/** Why a stream goes on: there may be events, or it should show that it is alive. Nothing that concerns it is before the position. */
+/** Reason to resume a stream: possible events, or a heartbeat. No event for the stream comes before the position. */
 export interface Wake {
   readonly reason: 'events' | 'heartbeat';
   readonly position: CommitPosition;
@@ -22,7 +22,7 @@ interface Waiter {
 }
 
 interface EventWatchOptions {
-  /** What the events after a position are about, and up to where that was looked at. */
+  /** Reads the subjects of events after a position, and the position up to which it looked. */
   readonly subjectsAfter: (position: CommitPosition) => Promise<SubjectPage>;
   readonly heartbeatMs: number;
   readonly logger: Pick<Logger, 'warn'>;
@@ -30,13 +30,13 @@ interface EventWatchOptions {
 }
 
 /**
- * Wakes streams whose events have come. All streams of a process share one query for that, twice a second while any stream waits, so
- * one that waits costs the database nothing. PostgreSQL's notifications would not do: an event can be read when every transaction
- * before its own has ended, and of those that write no event nobody is notified.
+ * Wakes streams when they have new events. All streams of a process share one query, twice a second while any stream
+ * waits; without streams it does not run. PostgreSQL's notifications would not do: an event becomes readable when every
+ * earlier transaction has ended, and transactions that write no event notify nobody.
  */
 export function createEventWatch({ subjectsAfter, heartbeatMs, logger, pollMs = POLL_MS }: EventWatchOptions) {
   const waiters = new Set<Waiter>();
-  /** Whoever waits for an event up to here was woken. Null while nobody waits. */
+  /** Position up to which all waiting streams were woken. Null while none waits. */
   let announced: CommitPosition | null = null;
   let polling: NodeJS.Timeout | null = null;
   let closed = false;
@@ -52,7 +52,7 @@ export function createEventWatch({ subjectsAfter, heartbeatMs, logger, pollMs = 
     try {
       const { subjects, end, isLast } = await subjectsAfter(from);
       const keys = new Set(subjects.flatMap(keysOf));
-      // Those who wait have missed nothing up to `from`, so all of them go on from there and can share what they read.
+      // The waiting streams have missed nothing up to `from`, so all resume there and can share a page.
       if (keys.size > 0) wakeAll('events', (waiter) => keys.has(waiter.key));
       announced = end;
       schedule(isLast ? pollMs : 0);
@@ -71,11 +71,11 @@ export function createEventWatch({ subjectsAfter, heartbeatMs, logger, pollMs = 
   return {
     /**
      * Waits until there may be events after the position, or for the next heartbeat.
-     * @returns null if the signal or the end of the process has ended the stream
+     * @returns null if the signal or `close` has ended the stream
      */
     async next(interest: EventInterest, position: CommitPosition, signal: AbortSignal): Promise<Wake | null> {
       if (closed || signal.aborted) return null;
-      // What came between the stream's reading and now may have been announced without it.
+      // Events may have been announced between the stream's last read and this call.
       if (announced !== null && isBefore(position, announced)) return { reason: 'events', position };
       announced ??= position;
       return new Promise((resolve) => {
@@ -96,7 +96,7 @@ export function createEventWatch({ subjectsAfter, heartbeatMs, logger, pollMs = 
       });
     },
 
-    /** Ends the waiting of all streams. */
+    /** Ends all waits. */
     close(): void {
       closed = true;
       clearInterval(heartbeat);
@@ -108,12 +108,12 @@ export function createEventWatch({ subjectsAfter, heartbeatMs, logger, pollMs = 
 
 const ANY = '*';
 
-/** Readers with the same key see the same events. */
+/** Key of an interest. Readers with the same key see the same events. */
 export function keyOf({ tenantId, subjectId, rolloutId }: EventInterest): string {
   return `${tenantId ?? ANY} ${rolloutId ?? subjectId ?? ANY}`;
 }
 
-/** The keys of all interests that an event concerns. */
+/** Keys of all interests that match an event. */
 function keysOf(event: EventSubject): string[] {
   const { tenant_id: tenantId, subject_id: subjectId, rollout_id: rolloutId, is_copy: isCopy } = event;
   const tenants = [...(isCopy ? [] : [ANY]), ...(tenantId === null ? [] : [tenantId])];

@@ -2,23 +2,23 @@ import { formatPosition, type CommitPosition } from '../commit-position.ts';
 import type { EventPage } from '../event.service.ts';
 import { eventFrame } from './event-frames.ts';
 
-/** How many pages are read at a time: streams leave the connections to requests. */
+/** Largest number of pages read at a time, which leaves connections for requests. */
 const MOST_AT_A_TIME = 2;
 
-/** A page as streams send it. */
+/** A page in the format of the stream. */
 export interface FramedPage extends Omit<EventPage, 'events'> {
   readonly text: string;
 }
 
 /**
- * Reads pages of events for streams. Those that go on from the same place, with the same events to see, share what is read and
- * written, so a thousand streams of a rollout cost one query.
+ * Reads pages of events for streams. Streams at the same position with the same view share the query and the formatted
+ * page, so a thousand streams of a rollout cost one query.
  */
 export function createSharedPages() {
   const reading = new Map<string, Promise<FramedPage>>();
   const inTurn = createTurns(MOST_AT_A_TIME);
   return {
-    /** @param seen what the stream may see: streams with the same text see the same events */
+    /** @param seen key of the stream's view: streams with the same key see the same events */
     read(
       seen: string,
       position: CommitPosition,
@@ -36,7 +36,7 @@ export function createSharedPages() {
   };
 }
 
-/** Makes a function that runs so many works at a time, in the order in which they come. */
+/** Creates a limiter that runs at most `most` tasks at a time, in the order of their arrival. */
 function createTurns(most: number) {
   const waiting: (() => void)[] = [];
   let running = 0;

@@ -1,10 +1,10 @@
 import { EVENT_STREAMS_VARIABLE, TENANT_EVENT_STREAMS_VARIABLE } from '../../../platform/config/variables.ts';
 import { AppError } from '../../../platform/contract/errors.ts';
 
-/** When a refused client may try again, in seconds. Nobody knows when a stream ends. */
+/** `Retry-After` of a refused client, in seconds. The end of a stream cannot be foreseen. */
 const RETRY_AFTER_S = 30;
 
-/** How many streams may be open at a time: of a tenant, or a key of the operator, and of all. */
+/** Largest numbers of open streams: of one tenant or operator key, and of all together. */
 export interface StreamLimits {
   readonly perOwner: number;
   readonly all: number;
@@ -17,7 +17,7 @@ export function createStreamSlots({ perOwner, all }: StreamLimits) {
   return {
     /**
      * @param owner a tenant or an operator key
-     * @returns what gives the slot back
+     * @returns a function that releases the slot
      * @throws AppError 429 `too_many_streams`
      */
     take(owner: string): () => void {
@@ -41,7 +41,9 @@ function tooManyStreams(what: string, setting: string): AppError {
   return new AppError({
     code: 'too_many_streams',
     status: 429,
-    message: `${what}: close one and try again in ${RETRY_AFTER_S} s, or list events, or ask the operator to raise ${setting}`,
+    message:
+      `${what}: close one and try again in ${RETRY_AFTER_S} s, or list events, or ask the operator to ` +
+      `raise ${setting}`,
     details: { retry_after_ms: RETRY_AFTER_S * 1000, setting },
   });
 }

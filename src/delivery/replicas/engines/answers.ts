@@ -2,7 +2,7 @@ import Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import { EngineError, type Completion, type Listing } from './engine.ts';
 
-// Compiled, because a list may hold 20,000 names, for which `Value.Check` takes seconds.
+// Compiled, because a list may have 20,000 names, which take `Value.Check` seconds.
 const Models = Compile(
   Type.Object({
     data: Type.Array(
@@ -27,7 +27,7 @@ const Completions = Compile(
   }),
 );
 
-/** Reads `GET /v1/models`, in which adapters name their base as `parent`. @throws EngineError */
+/** Reads an answer of `GET /v1/models`, in which adapters name their base as `parent`. @throws EngineError */
 export function readListing(answer: unknown): Listing {
   if (!Models.Check(answer)) throw new EngineError('unreadable_answer', '/v1/models lists no models');
   const bases = new Set<string>();
@@ -39,7 +39,7 @@ export function readListing(answer: unknown): Listing {
   return { bases, adapters };
 }
 
-/** Reads an answer of `POST /v1/completions` that was asked for log-probabilities. @throws EngineError */
+/** Reads an answer of `POST /v1/completions` to a request for log-probabilities. @throws EngineError */
 export function readCompletion(answer: unknown): Completion {
   if (!Completions.Check(answer)) {
     throw new EngineError('unreadable_answer', '/v1/completions answered without log-probabilities');

@@ -4,16 +4,19 @@ import type { Send, SendResult } from '../../../platform/outgoing/post.ts';
 import { resolveByDns, type Resolve } from '../../../platform/outgoing/target.ts';
 import { EngineError } from './engine.ts';
 
-/** Most bytes of an answer that lists adapters: 20,000 of them, each with the permissions that vLLM adds. */
+/** Largest size of a list of adapters, in bytes: 20,000 of them, each with the permissions that vLLM adds. */
 export const MAX_LIST = 32 * 1024 * 1024;
 
-/** Most bytes of any other answer. A completion has eight tokens; of what is said to a load, only the status and the start matter. */
+/**
+ * Largest size of any other answer, in bytes. A completion has eight tokens; of an answer to a load, only the status
+ * and the start matter.
+ */
 export const MAX_ANSWER = 64 * 1024;
 
-/** Most characters of an engine's answer in an error. */
+/** Largest number of characters of an engine's answer quoted in an error. */
 const MAX_QUOTED = 300;
 
-/** Where an engine is, and how it is asked. */
+/** Address and credentials of an engine. */
 export interface EngineAddress {
   readonly url: string;
   readonly apiKey: string | null;
@@ -22,24 +25,24 @@ export interface EngineAddress {
 }
 
 export interface ConnectionOptions {
-  /** Asks for a list. */
+  /** Sends requests for lists. */
   readonly get: Send;
-  /** Loads, unloads and completes, which may take much longer. */
+  /** Sends requests that load, unload and complete, with a longer timeout. */
   readonly post: Send;
-  /** Ends all requests. */
+  /** Aborts all requests. */
   readonly signal: AbortSignal;
-  /** Told of each request, for metrics. */
+  /** Called after each request, for metrics. */
   readonly observe?: (operation: string, outcome: string, latencyMs: number) => void;
 }
 
-/** Asks one engine. Both throw {@link EngineError}. */
+/** Connection to one engine. Both methods throw {@link EngineError}. */
 export interface Connection {
   get(path: string): Promise<unknown>;
   /** @returns the text of the answer */
   post(path: string, body: object): Promise<string>;
 }
 
-/** As by DNS, but this machine is known without it. */
+/** Resolves names by DNS, and the names of this machine without it. */
 export const resolveReplica: Resolve = (name, signal) =>
   name === 'localhost' ? Promise.resolve(['127.0.0.1', '::1']) : resolveByDns(name, signal);
 
@@ -60,7 +63,7 @@ export function connect({ url, apiKey }: EngineAddress, { get, post, signal, obs
   };
 }
 
-/** @throws EngineError if it is no JSON */
+/** @throws EngineError if the text is not JSON */
 export function parse(text: string, path: string): unknown {
   try {
     return JSON.parse(text) as unknown;
@@ -69,7 +72,7 @@ export function parse(text: string, path: string): unknown {
   }
 }
 
-/** @param apiKey which engines or what stands before them may repeat in an answer, and which errors do not show */
+/** @param apiKey key that is removed from errors, because an engine or its proxy may echo it */
 function problemOf(result: SendResult, path: string, apiKey: string | null): EngineError | null {
   if ('failure' in result) {
     if (result.failure === 'aborted') return new EngineError('stopped', 'the service was stopped meanwhile');

@@ -5,26 +5,26 @@ import type { Engine } from './engine.ts';
 export const ENGINES = ['vllm', 'sglang'] as const;
 export type EngineKind = (typeof ENGINES)[number];
 
-/** In what the interfaces of engines differ. */
+/** Differences between the interfaces of engines. */
 interface Dialect {
   readonly atOnce: number;
   readonly load: string;
   readonly unload: string;
-  /** The members of a completion that choose an adapter, or the base model (null). */
+  /** Members of a completion request that select an adapter, or the base model (null). */
   choose(adapter: string | null, base: string): object;
 }
 
 const DIALECTS: Readonly<Record<EngineKind, Dialect>> = {
-  // With VLLM_ALLOW_RUNTIME_LORA_UPDATING. `load_inplace` is never used: vLLM keeps it with the name, and then reads the adapter from disk again
-  // for each step that uses it.
+  // Needs VLLM_ALLOW_RUNTIME_LORA_UPDATING. `load_inplace` is never used: vLLM keeps it with the name, and then reads
+  // the adapter from disk again for each step that uses it.
   vllm: {
     atOnce: 4,
     load: '/v1/load_lora_adapter',
     unload: '/v1/unload_lora_adapter',
     choose: (adapter, base) => ({ model: adapter ?? base }),
   },
-  // With --enable-lora. It loads one adapter at a time. A `model` that it does not know is answered by the base model, so the adapter
-  // is named by `lora_path`, which takes a name.
+  // Needs --enable-lora. It loads one adapter at a time. The base model answers requests with an unknown `model`, so
+  // `lora_path` selects the adapter; it takes a name.
   sglang: {
     atOnce: 1,
     load: '/load_lora_adapter',
@@ -33,7 +33,7 @@ const DIALECTS: Readonly<Record<EngineKind, Dialect>> = {
   },
 };
 
-/** A completion of a prompt that compares models: greedy, a few tokens, with the probabilities of those. */
+/** Completion that compares models: greedy, a few tokens, with their log-probabilities. */
 const GREEDY = { max_tokens: 8, temperature: 0, logprobs: 1 };
 
 export function createEngine(kind: EngineKind, address: EngineAddress, options: ConnectionOptions): Engine {

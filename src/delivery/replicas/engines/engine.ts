@@ -1,7 +1,7 @@
-/** Why a request to an engine was in vain. */
+/** Cause of a failed request to an engine. */
 export type EngineFailure = 'unreachable' | 'timeout' | 'refused' | 'unreadable_answer' | 'stopped';
 
-/** A request to an engine that was in vain. The message may hold an answer's text: it is for the operator alone. */
+/** A failed request to an engine. The message may quote the engine's answer, so only the operator may see it. */
 export class EngineError extends Error {
   readonly code: EngineFailure;
 
@@ -12,29 +12,29 @@ export class EngineError extends Error {
   }
 }
 
-/** What an engine says that it serves. */
+/** Models that an engine lists. */
 export interface Listing {
-  /** The names and paths of the base model. */
+  /** Names and paths of the base model. */
   readonly bases: ReadonlySet<string>;
-  /** The path of each adapter, by the name under which it is loaded. */
+  /** Path of each adapter by the name under which it is loaded. */
   readonly adapters: ReadonlyMap<string, string>;
 }
 
-/** What a model says to a prompt. */
+/** Completion of a prompt. */
 export interface Completion {
   readonly text: string;
-  /** Natural logarithms of the probabilities of the tokens that were generated. */
+  /** Natural logarithms of the probabilities of the generated tokens. */
   readonly logprobs: readonly number[];
 }
 
-/** The endpoints of a serving engine by which adapters are loaded. All methods throw {@link EngineError}. */
+/** Endpoints of a serving engine that manage adapters. All methods throw {@link EngineError}. */
 export interface Engine {
-  /** How many adapters may be worked on at a time. */
+  /** Number of adapters that may be loaded or unloaded at a time. */
   readonly atOnce: number;
   list(): Promise<Listing>;
   /** Loads an adapter under a name that is not loaded. */
   load(name: string, path: string): Promise<void>;
   unload(name: string): Promise<void>;
-  /** Lets an adapter, or the base model (null), complete a prompt greedily by a few tokens. */
+  /** Completes a prompt greedily by a few tokens, with an adapter or the base model (null). */
   complete(prompt: string, adapter: string | null): Promise<Completion>;
 }

@@ -3,24 +3,25 @@ import type { SyncTimes } from './times.ts';
 import type { Workbench } from './workbench.ts';
 
 export interface CarryOutOptions {
-  /** How many adapters are worked on at a time. */
+  /** Number of adapters that are worked on at a time. */
   readonly atOnce: number;
   readonly times: Pick<SyncTimes, 'turnMs' | 'resyncMs'>;
   readonly control: { readonly signal: AbortSignal; readonly isStopping: () => boolean };
-  /** Whether the plan still holds. It is asked each time that a turn would be over. */
+  /** Whether the plan is still valid. Called each time that a turn would end. */
   readonly isUnchanged: () => Promise<boolean>;
 }
 
 export interface Progress {
-  /** Number of steps that were made. */
+  /** Number of steps attempted. */
   readonly made: number;
-  /** How many of them have succeeded. */
+  /** Number of steps that succeeded. */
   readonly succeeded: number;
 }
 
 /**
- * Does what a plan says, a few adapters at a time, until all is done or something has changed. What is left is planned anew. To plan takes
- * time in proportion to all adapters, so a plan that holds is gone on with, but not for so long that a restart of the engine is missed.
+ * Carries out a plan, a few adapters at a time, until it is finished or something changes; the rest is planned again.
+ * Planning takes time in proportion to all adapters, so a valid plan continues past the end of a turn, but not for so
+ * long that a restart of the engine goes unnoticed.
  */
 export async function carryOut(
   plan: Plan,

@@ -1,11 +1,15 @@
 import type { Completion, Engine } from '../engines/engine.ts';
 
-/** An engine that batches requests answers the same prompt with slightly other probabilities. An adapter changes more than twice that. */
+/**
+ * An adapter has to change log-probabilities by more than this multiple of the noise, which comes from batching in the
+ * engine.
+ */
 const NOISE_FACTOR = 2;
 
 /**
- * Whether an engine uses an adapter: it has to complete one of the prompts otherwise than the base model does, by its text or by the
- * probabilities of the tokens. An engine that has not loaded an adapter may answer with the base model and say nothing.
+ * Whether an engine uses an adapter: the completion of at least one prompt has to differ from the base model's, in its
+ * text or in the probabilities of its tokens. An engine that has not loaded an adapter may silently answer with the
+ * base model.
  * @throws EngineError
  */
 export async function changesSomething(

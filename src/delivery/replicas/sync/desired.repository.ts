@@ -3,37 +3,40 @@ import { engineName } from '../../serving/index.ts';
 import { FIRST_RUNNING } from '../../events/index.ts';
 import type { DesiredAdapter } from './plan.ts';
 
-/** Which adapters a replica serves. */
+/** Selection of the adapters that a replica serves. */
 export interface Selection {
   readonly baseModelVersionId: string;
-  /** None stands for all tenants. */
+  /** Tenants whose adapters are served; an empty list means all. */
   readonly tenantIds: readonly string[];
   readonly labels: Prisma.JsonValue;
   readonly maxAdapters: number;
 }
 
-/** What was current when the versions were read: whoever finds other figures later has to read them again. */
+/** Fingerprint of the state that was read. If it differs later, the versions have to be read again. */
 export interface Seen {
   readonly horizon: bigint;
   readonly changes: bigint;
 }
 
 export interface Desired {
-  /** Those that were changed last come first. */
+  /** Adapters in the order of their last change, latest first. */
   readonly adapters: readonly DesiredAdapter[];
-  /** Number of adapters that are selected, of which `adapters` are the oldest. */
+  /** Number of selected adapters; `adapters` has the oldest of them. */
   readonly total: number;
   readonly seen: Seen;
 }
 
-/** @param horizon all transactions before it have ended, and what they changed was seen */
+/**
+ * Fingerprint of the changes since a horizon: the sum of their transaction ids.
+ * @param horizon a transaction before which all have ended and whose earlier changes were read
+ */
 export const changesSince = (baseModelVersionId: Prisma.Sql, horizon: Prisma.Sql): Prisma.Sql => Prisma.sql`
   (SELECT COALESCE(sum(c.change_transaction_id), 0)::bigint FROM current_versions c
    WHERE c.base_model_version_id = ${baseModelVersionId} AND c.change_transaction_id >= ${horizon})`;
 
 /** Reads what a replica should serve. */
 export async function readDesired(db: Queryable, selection: Selection): Promise<Desired> {
-  // What is seen comes first: a change in between is found again, and none is missed.
+  // The fingerprint is read first, so that a change in between is found again and none is missed.
   const seen = await readSeen(db, selection.baseModelVersionId);
   const { baseModelVersionId, tenantIds, labels, maxAdapters } = selection;
   const rows = await db.$queryRaw<

@@ -2,15 +2,18 @@ import { isChat, questionMessages, type DatasetRow } from '../../../../core/form
 import { parseDataset } from '../../../../core/formats/dataset/dataset-jsonl.ts';
 import type { ArtifactStore } from '../../../platform/artifacts/index.ts';
 
-/** What is asked where an adapter has no dataset: it changes what follows any text. */
+/** Prompt for adapters without a dataset: an adapter changes the continuation of any text. */
 const ANY_PROMPT = 'The';
 const MOST_PROMPTS = 3;
-/** Most characters of a prompt, so that any model has room for it. */
+/** Largest number of characters of a prompt, so that it fits any model. */
 const MOST_CHARACTERS = 400;
-/** Most bytes of a dataset that are read in search of gate rows. */
+/** Largest number of bytes of a dataset that are read in search of gate rows. */
 const MOST_BYTES = 4 * 1024 * 1024;
 
-/** The prompts of an adapter's first gate rows, by which it is told from the base model. They go to the operator's engine alone. */
+/**
+ * Reads the prompts of an adapter's first gate rows, which tell it from the base model. They are sent only to the
+ * operator's engine.
+ */
 export async function gatePrompts(artifacts: ArtifactStore, digest: string | null): Promise<readonly string[]> {
   if (digest === null) return [ANY_PROMPT];
   const prompts: string[] = [];
@@ -20,7 +23,7 @@ export async function gatePrompts(artifacts: ArtifactStore, digest: string | nul
       if (prompts.length === MOST_PROMPTS) break;
     }
   } catch {
-    // The last line may be cut, or the rows are gone. What came before counts, and without any row any prompt will do.
+    // The last line may be cut off, or the rows may be gone. Use the rows found so far, or else any prompt.
   }
   return prompts.length === 0 ? [ANY_PROMPT] : prompts;
 }

@@ -1,34 +1,34 @@
 import type { Listing } from '../engines/engine.ts';
 import { parseEngineName } from '../../serving/index.ts';
 
-/** An adapter in the version that a replica should serve. */
+/** An adapter with the version that a replica should serve. */
 export interface DesiredAdapter {
   readonly tenantId: string;
   readonly adapterId: string;
   readonly adapterVersionId: string;
   readonly datasetDigest: string | null;
-  /** The name without and with the number of the version. */
+  /** Name without the number of the version; `name` includes it. */
   readonly alias: string;
   readonly name: string;
 }
 
-/** What is kept of a name that a replica has or should have. */
+/** Stored state of a name that a replica has or should have. */
 export interface TrackedAdapter {
   readonly name: string;
   readonly adapterId: string | null;
-  /** The version that the name stands for; null where it is not known. */
+  /** Version to which the name belongs; null if unknown. */
   readonly adapterVersionId: string | null;
   /**
-   * The version whose weights the service last had loaded under the name. A name that was free again may stand for another one by now.
-   * Null until the service has loaded something under it.
+   * Version whose weights were last loaded under the name. It can differ from the name's version if the name was freed
+   * and given again. Null until the service has loaded something under it.
    */
   readonly loadedVersionId: string | null;
   readonly state: string;
   readonly attempts: number;
-  /** Null if it may be tried now. */
+  /** Delay before the next attempt; null if it may be tried now. */
   readonly retryInMs: number | null;
   readonly isChecked: boolean;
-  /** How long it stays loaded; null if that has not been decided. */
+  /** Time until it is unloaded; null if that is not decided. */
   readonly unloadInMs: number | null;
 }
 
@@ -42,51 +42,51 @@ export interface PlanInput {
   readonly checks: boolean;
 }
 
-/** What is to be done for one adapter, in this order. */
+/** Steps for one adapter, in this order. */
 export interface AdapterWork {
   readonly adapter: DesiredAdapter;
   readonly path: string;
-  /** Names that the engine has with other weights than the version's. They are unloaded first. */
+  /** Names under which the engine has other weights than the version's. They are unloaded first. */
   readonly unload: readonly string[];
   readonly load: boolean;
   readonly check: boolean;
-  /** What is to be done with the alias: nothing, load it, or unload and load it. */
+  /** Step for the alias: nothing, load it, or unload and load it. */
   readonly alias: 'keep' | 'load' | 'move';
   readonly attempts: number;
 }
 
 export interface Plan {
-  /** Adapters of which nothing is kept yet. */
+  /** Adapters without stored state. */
   readonly added: readonly DesiredAdapter[];
-  /** Adapters whose name stood for another version before. */
+  /** Adapters whose name belonged to another version before. */
   readonly renewed: readonly DesiredAdapter[];
-  /** In the order of `desired`. What has failed and is to wait is left out. */
+  /** Work in the order of `desired`, without adapters that wait after a failure. */
   readonly work: readonly AdapterWork[];
-  /** Versions whose successor serves, or that nobody should serve: they stay for the grace time. */
+  /** Versions that were replaced by a serving successor or should no longer be served. They stay for the grace time. */
   readonly retire: readonly string[];
-  /** Names of ours that nothing is kept of. They are retired, too. */
+  /** Names of this service that the engine has without stored state. They are retired, too. */
   readonly found: readonly string[];
-  /** Names that are to be unloaded now, with what is kept of them. */
+  /** Names to unload now, with their stored state. */
   readonly unload: readonly string[];
-  /** What is kept of names that are gone. */
+  /** Stored names that are no longer loaded and can be deleted. */
   readonly forget: readonly string[];
-  /** Versions that were retired and are current again. */
+  /** Retired versions that are current again. */
   readonly revive: readonly string[];
-  /** Names that serve, and were noted otherwise. */
+  /** Names that serve, but are stored in another state. */
   readonly serving: readonly string[];
-  /** Names that were noted as serving, and have to be loaded anew. */
+  /** Names that are stored as serving, but have to be loaded again. */
   readonly waiting: readonly string[];
-  /** Names that are loaded and were not checked, and were noted otherwise. */
+  /** Names that are loaded but unchecked, and are stored in another state. */
   readonly checking: readonly string[];
 }
 
-/** Compares what a replica has with what it should have. It does nothing itself. */
+/** Compares a replica with its desired state. It has no side effects. */
 export function makePlan(input: PlanInput): Plan {
   const { desired, listing, tracked } = input;
   const kept = new Map(tracked.map((one) => [one.name, one]));
   const works = desired.map((adapter) => workOf(adapter, kept, input));
   const current = new Set(desired.map(({ name }) => name));
-  // Until its successor serves, a version is kept: the alias and gateways still lead to it.
+  // A version stays until its successor serves: the alias and gateways still lead to it.
   const waiting = new Set(works.filter(({ isDone }) => !isDone).map(({ work }) => work.adapter.adapterId));
   const old = tracked.filter(({ name }) => !current.has(name));
   const isOver = (one: TrackedAdapter): boolean => one.adapterId === null || !waiting.has(one.adapterId);
@@ -112,17 +112,17 @@ export function makePlan(input: PlanInput): Plan {
   };
 }
 
-/** States that say of a name that the engine has it. */
+/** States in which the engine should have the name. */
 const SEEMS_LOADED = new Set(['loaded', 'checking']);
 
 const nameOf = ({ work }: { readonly work: AdapterWork }): string => work.adapter.name;
 
-/** Whether a name that something is kept of stands for another version by now: its adapter is gone, and the name was given again. */
+/** Whether a stored name now belongs to another version: its adapter was deleted and the name given again. */
 function isRenewed({ adapterVersionId }: DesiredAdapter, kept: TrackedAdapter | undefined): boolean {
   return kept !== undefined && kept.adapterVersionId !== adapterVersionId;
 }
 
-/** The folder of an adapter as the engine sees it. */
+/** Folder of an adapter in the engine's file system. */
 export function pathOf(pathPrefix: string, name: string): string {
   return `${pathPrefix.replace(/\/+$/, '')}/${name}`;
 }
@@ -155,7 +155,7 @@ function aliasWork(hasAliases: boolean, path: string, aliasRoot: string | undefi
   return aliasRoot === undefined ? 'load' : 'move';
 }
 
-/** Whether an alias leads to a version of an adapter that had the same name before. */
+/** Whether an alias leads to a version of a deleted adapter that had the same name. */
 function isOfAnother(
   { adapterId }: DesiredAdapter,
   root: string | undefined,
@@ -167,7 +167,7 @@ function isOfAnother(
   return root.startsWith(pathOf(pathPrefix, '')) && owner !== adapterId;
 }
 
-/** Aliases of ours whose adapter nothing is to be served of. */
+/** Aliases of this service whose adapters have nothing to serve. */
 function deadAliases({ desired, listing, ...input }: PlanInput): string[] {
   const alive = new Set(input.aliases ? desired.map(({ alias }) => alias) : []);
   return [...listing.adapters.keys()].filter(
@@ -175,7 +175,7 @@ function deadAliases({ desired, listing, ...input }: PlanInput): string[] {
   );
 }
 
-/** Whether a name was loaded from the folder of adapters, and is one that this service gives. */
+/** Whether a name has this service's form and was loaded from its folder of adapters. */
 function isOurs(name: string, { listing, pathPrefix }: Pick<PlanInput, 'listing' | 'pathPrefix'>): boolean {
   return (listing.adapters.get(name) ?? '').startsWith(pathOf(pathPrefix, '')) && parseEngineName(name) !== null;
 }

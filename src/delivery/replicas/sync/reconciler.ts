@@ -4,17 +4,20 @@ import { syncRepository as repository, type Lease } from './sync.repository.ts';
 import { runTurn, type TurnOptions } from './turn.ts';
 
 export interface ReconcilerOptions extends TurnOptions {
-  /** Time between two looks for replicas that have to be worked on, in milliseconds (default 1000). */
+  /** Interval at which replicas with pending work are looked for, in milliseconds (default 1000). */
   readonly intervalMs?: number;
-  /** How long a replica is left to a process that does not say anything any more, in milliseconds (default 30,000). */
+  /** Duration of a lease, in milliseconds (default 30,000). A replica of a silent process is taken over after it. */
   readonly leaseMs?: number;
-  /** How long requests may take to end when the process stops, in milliseconds (default 5000). What is cut off is done again. */
+  /**
+   * Time that requests have to end when the process stops, in milliseconds (default 5000). Aborted requests are
+   * repeated later.
+   */
   readonly graceMs?: number;
 }
 
 /**
- * Keeps the adapters that replicas have loaded in accordance with what is current. Every API process has one. Which process works on a replica
- * is decided by a lease of its row, so that one does at a time, and another one goes on if it dies.
+ * Keeps the adapters loaded in replicas in line with the current versions. Every API process runs one. A lease on the
+ * replica's row lets one process work on it at a time, and another one take over if it dies.
  */
 export function createReconciler(options: ReconcilerOptions): ClaimLoop {
   const { db, logger, leaseMs = 30_000, intervalMs, graceMs } = options;

@@ -4,7 +4,7 @@ export interface SyncMetrics {
   request(operation: string, outcome: string, latencyMs: number): void;
 }
 
-/** Adds the metrics of what this process has asked of replicas. */
+/** Adds metrics of the requests of this process to replicas. */
 export function createSyncMetrics(registry: Registry): SyncMetrics {
   const requests = new Histogram({
     name: 'readapt_replica_request_duration_seconds',

@@ -11,7 +11,7 @@ import type { EngineKind } from '../engines/create-engine.ts';
 import { changesSince, type Selection, type Seen } from './desired.repository.ts';
 import type { DesiredAdapter, Plan, TrackedAdapter } from './plan.ts';
 
-/** A replica that this process works on until its lease expires. */
+/** A replica on which this process works until its lease expires. */
 export interface ClaimedReplica extends Selection {
   readonly id: string;
   readonly engine: EngineKind;
@@ -25,7 +25,7 @@ export interface ClaimedReplica extends Selection {
   readonly state: string;
   readonly failures: number;
   readonly listingDigest: string | null;
-  /** Whether versions have become current since the last look, or everything is to be compared again. */
+  /** Whether versions have changed since the last turn, or a full comparison is due. */
   readonly isStale: boolean;
 }
 
@@ -34,13 +34,13 @@ export interface Lease {
   readonly forMs: number;
 }
 
-/** Why a replica or an adapter is not as it should be. */
+/** Cause of the failure of a replica or an adapter. */
 export interface SyncError {
   readonly code: string;
   readonly message: string;
 }
 
-/** What a look has found, with the time until the next one. */
+/** Result of a turn, with the time until the next one. */
 export interface Outcome {
   readonly state: 'syncing' | 'in_sync' | 'failed';
   readonly error: SyncError | null;
@@ -53,7 +53,8 @@ export interface Outcome {
 
 const NOW = Prisma.sql`(SELECT clock_timestamp())`;
 const IS_FREE = Prisma.sql`(r.lease_expires_at IS NULL OR r.lease_expires_at < ${NOW})`;
-const HAS_CHANGED = Prisma.sql`${changesSince(Prisma.sql`r.base_model_version_id`, Prisma.sql`r.seen_horizon`)} <> r.seen_changes`;
+const CHANGES = changesSince(Prisma.sql`r.base_model_version_id`, Prisma.sql`r.seen_horizon`);
+const HAS_CHANGED = Prisma.sql`${CHANGES} <> r.seen_changes`;
 const IS_DUE = Prisma.sql`${IS_FREE} AND (r.next_turn_at <= ${NOW} OR (r.failures = 0 AND ${HAS_CHANGED}))`;
 const RELEASED = Prisma.sql`lease_owner = NULL, lease_expires_at = NULL`;
 
@@ -68,25 +69,29 @@ const countsOf = (id: string): Prisma.Sql => Prisma.sql`
   failed = (SELECT count(*) FROM replica_adapters WHERE replica_id = ${id} AND state = 'failed')`;
 
 export const syncRepository = {
-  /** Replicas that are to be looked at and nobody works on, those first that have waited longest. One that does not answer only waits for its time. */
+  /**
+   * Lists due replicas without a lease, those first that have waited longest. A replica that does not answer is due
+   * only by its time.
+   */
   candidates: (db: Queryable, limit: number): Promise<{ id: string }[]> =>
     db.$queryRaw`
       SELECT r.id FROM replicas r
       WHERE ${IS_DUE}
       ORDER BY r.next_turn_at LIMIT ${limit}`,
 
-  /** Takes the lease of a replica; null if somebody else was faster, or has looked at it since. */
+  /** Takes the lease of a replica; null if another process was faster, or has completed a turn since. */
   async claim(db: Queryable, id: string, { owner, forMs }: Lease): Promise<ClaimedReplica | null> {
     const [row] = await db.$queryRaw<ClaimedReplica[]>`
       UPDATE replicas r SET lease_owner = ${owner}, lease_expires_at = ${after(forMs)}
       FROM base_model_versions b WHERE b.id = r.base_model_version_id AND r.id = ${id} AND ${IS_DUE}
       RETURNING r.id, r.engine, r.url, b.serving_name AS "servingName", r.base_model_version_id AS "baseModelVersionId",
-        r.path_prefix AS "pathPrefix", r.sealed_api_key AS "sealedApiKey", r.max_adapters AS "maxAdapters", r.aliases, r.check,
+        r.path_prefix AS "pathPrefix", r.sealed_api_key AS "sealedApiKey", r.max_adapters AS "maxAdapters",
+          r.aliases, r.check,
         r.tenant_ids AS "tenantIds", r.labels, r.unload_after_ms AS "unloadAfterMs", r.state, r.failures,
         r.listing_digest AS "listingDigest", (r.resync_at <= clock_timestamp() OR ${HAS_CHANGED}) AS "isStale"`;
     return row ?? null;
   },
-  /** False if the lease is lost. */
+  /** Renews the lease. False if it is lost. */
   renew: (db: Queryable, id: string, lease: Lease): Promise<boolean> => hold(db, id, lease, Prisma.empty),
   release: (db: Queryable, id: string, { owner }: Lease) =>
     db.$executeRaw`UPDATE replicas SET ${RELEASED} WHERE id = ${id} AND lease_owner = ${owner}`,
@@ -98,7 +103,7 @@ export const syncRepository = {
         checked_at IS NOT NULL AS "isChecked", ${msUntil('unload_at')} AS "unloadInMs"
       FROM replica_adapters WHERE replica_id = ${replicaId}`,
 
-  /** Writes down what a plan has found, before anything is done. False if the lease is lost. */
+  /** Stores the changes that a plan has found, before any step. False if the lease is lost. */
   prepare: (db: Database, { id, unloadAfterMs }: ClaimedReplica, plan: Plan, lease: Lease): Promise<boolean> =>
     withTransaction(db, async (tx) => {
       if (!(await hold(tx, id, lease, Prisma.empty))) return false;
@@ -113,18 +118,22 @@ export const syncRepository = {
       await setAll(tx, id, checking, Prisma.sql`state = 'checking'`);
       await setAll(tx, id, serving, Prisma.sql`state = 'loaded', error = NULL, attempts = 0, next_attempt_at = NULL`);
       await addFound(tx, id, found);
-      const retiring = Prisma.sql`state = 'retiring', error = NULL, next_attempt_at = NULL, unload_at = ${after(unloadAfterMs)}`;
+      const retiring = Prisma.sql`state = 'retiring', error = NULL, next_attempt_at = NULL,
+        unload_at = ${after(unloadAfterMs)}`;
       await setAll(tx, id, [...retire, ...found], retiring);
       return true;
     }),
 
-  /** An adapter serves in its version. */
+  /** Records that an adapter serves in its version. */
   noteServing: (db: Queryable, replicaId: string, name: string, isChecked: boolean) =>
     db.$executeRaw`
       UPDATE replica_adapters SET state = 'loaded', attempts = 0, error = NULL, next_attempt_at = NULL,
         checked_at = CASE WHEN ${isChecked} THEN clock_timestamp() ELSE checked_at END
       WHERE replica_id = ${replicaId} AND engine_name = ${name}`,
-  /** An engine is about to be asked to load a version, and may have it from now on, whatever becomes of the request. */
+  /**
+   * Records that the engine is about to be asked to load a version: from then on it may have it, even if the request
+   * fails.
+   */
   noteLoading: (
     db: Queryable,
     replicaId: string,
@@ -145,41 +154,47 @@ export const syncRepository = {
       UPDATE replica_adapters SET state = 'failed', attempts = attempts + 1, error = ${json(error)}, checked_at = NULL,
         next_attempt_at = ${after(retryMs)}
       WHERE replica_id = ${replicaId} AND engine_name = ${name}`,
-  /** What is kept of a name that was unloaded goes. */
+  /** Deletes the stored state of a name that was unloaded. */
   noteUnloaded: (db: Queryable, replicaId: string, name: string) =>
     db.$executeRaw`DELETE FROM replica_adapters WHERE replica_id = ${replicaId} AND engine_name = ${name}`,
 
-  /** The names that wait for a time, and how long until the first of them, in milliseconds. */
+  /** Counts the names that wait, and gives the time until the first of them is due, in milliseconds. */
   async pending(
     db: Queryable,
     replicaId: string,
   ): Promise<{ failed: number; retiring: number; nextMs: number | null }> {
     const [row] = await db.$queryRaw<[{ failed: number; retiring: number; nextMs: number | null }]>`
-      SELECT count(*) FILTER (WHERE state = 'failed')::int AS failed, count(*) FILTER (WHERE state = 'retiring')::int AS retiring,
+      SELECT count(*) FILTER (WHERE state = 'failed')::int AS failed,
+        count(*) FILTER (WHERE state = 'retiring')::int AS retiring,
         ${msUntil('min(LEAST(next_attempt_at, unload_at))')} AS "nextMs"
       FROM replica_adapters WHERE replica_id = ${replicaId}`;
     return row;
   },
 
   /**
-   * Notes in the middle of a long turn how far it is, and renews the lease. In which state the replica is, the end of the turn says.
-   * @returns whether it may go on: the lease is held, and what was read is still current
+   * Stores the progress of a long turn and renews the lease. The end of the turn sets the state of the replica.
+   * @returns whether the turn may continue: the lease is held, and the versions it has read are still current
    */
   async noteProgress(db: Queryable, id: string, seen: Seen, { owner, forMs }: Lease): Promise<boolean> {
     const [row] = await db.$queryRaw<{ isUnchanged: boolean }[]>`
       UPDATE replicas r SET lease_expires_at = ${after(forMs)}, last_seen_at = clock_timestamp(), ${countsOf(id)}
       WHERE id = ${id} AND lease_owner = ${owner}
-      RETURNING ${changesSince(Prisma.sql`r.base_model_version_id`, Prisma.sql`${seen.horizon}`)} = ${seen.changes} AS "isUnchanged"`;
+      RETURNING ${changesSince(Prisma.sql`r.base_model_version_id`, Prisma.sql`${seen.horizon}`)}
+        = ${seen.changes} AS "isUnchanged"`;
     return row?.isUnchanged === true;
   },
 
-  /** Ends a look at a replica that has answered. Nothing is written if the lease is lost. @returns whether the state is another one */
+  /**
+   * Ends a turn with a replica that has answered. Nothing is written if the lease is lost. @returns whether the state
+   * has changed
+   */
   finish: (db: Database, replica: ClaimedReplica, outcome: Outcome, lease: Lease): Promise<boolean> =>
     withTransaction(db, async (tx) => {
       const { id } = replica;
       const { state, error, desired, listingDigest, seen, nextTurnMs, resyncMs } = outcome;
       const change = Prisma.sql`, state = ${state}, error = ${json(error)}, desired = ${desired},
-        ${countsOf(id)}, last_seen_at = clock_timestamp(), in_sync_at = CASE WHEN ${state === 'in_sync'} THEN clock_timestamp() ELSE in_sync_at END,
+        ${countsOf(id)}, last_seen_at = clock_timestamp(),
+        in_sync_at = CASE WHEN ${state === 'in_sync'} THEN clock_timestamp() ELSE in_sync_at END,
         seen_horizon = ${seen.horizon}, seen_changes = ${seen.changes}, listing_digest = ${listingDigest}, failures = 0,
         next_turn_at = ${after(nextTurnMs)}, resync_at = ${after(resyncMs)}`;
       if (!(await hold(tx, id, lease, change))) return false;
@@ -188,7 +203,7 @@ export const syncRepository = {
       return true;
     }),
 
-  /** Ends a look that has found what the last one had left, or has found out nothing. */
+  /** Ends a turn without a change of state: it found what the last turn had left, or found out nothing. */
   rest: (db: Queryable, id: string, nextTurnMs: number, lease: Lease): Promise<boolean> =>
     hold(
       db,
@@ -197,7 +212,7 @@ export const syncRepository = {
       Prisma.sql`, last_seen_at = clock_timestamp(), failures = 0, next_turn_at = ${after(nextTurnMs)}`,
     ),
 
-  /** Ends a look that was in vain. @returns whether the state is another one */
+  /** Ends a failed turn. @returns whether the state has changed */
   giveUp: (
     db: Database,
     replica: ClaimedReplica,
@@ -205,7 +220,8 @@ export const syncRepository = {
     lease: Lease,
   ): Promise<boolean> =>
     withTransaction(db, async (tx) => {
-      const change = Prisma.sql`, state = ${state}, error = ${json(error)}, failures = failures + 1, listing_digest = NULL,
+      const change = Prisma.sql`, state = ${state}, error = ${json(error)}, failures = failures + 1,
+        listing_digest = NULL,
         next_turn_at = ${after(nextTurnMs)}`;
       if (!(await hold(tx, replica.id, lease, change)) || state === replica.state) return false;
       await recordState(tx, replica.id, state, error.code);
@@ -228,7 +244,7 @@ async function add(tx: Transaction, replicaId: string, adapters: readonly Desire
   if (data.length > 0) await tx.replicaAdapter.createMany({ data, skipDuplicates: true });
 }
 
-/** Lets rows stand for the versions that have their names now. Which weights the engine has stays as it was noted. */
+/** Assigns stored names to the versions that have them now. The recorded weights stay unchanged. */
 async function renew(tx: Transaction, replicaId: string, adapters: readonly DesiredAdapter[]): Promise<void> {
   if (adapters.length === 0) return;
   const given = JSON.stringify(
@@ -240,9 +256,11 @@ async function renew(tx: Transaction, replicaId: string, adapters: readonly Desi
     })),
   );
   await tx.$executeRaw`
-    UPDATE replica_adapters r SET tenant_id = g."tenantId", adapter_id = g."adapterId", adapter_version_id = g."adapterVersionId",
+    UPDATE replica_adapters r SET tenant_id = g."tenantId", adapter_id = g."adapterId",
+      adapter_version_id = g."adapterVersionId",
       state = 'waiting', attempts = 0, error = NULL, next_attempt_at = NULL, checked_at = NULL, unload_at = NULL
-    FROM jsonb_to_recordset(${given}::jsonb) AS g (name text, "tenantId" text, "adapterId" text, "adapterVersionId" text)
+    FROM jsonb_to_recordset(${given}::jsonb) AS g (name text, "tenantId" text, "adapterId" text,
+      "adapterVersionId" text)
     WHERE r.replica_id = ${replicaId} AND r.engine_name = g.name`;
 }
 

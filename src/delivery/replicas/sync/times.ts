@@ -1,17 +1,22 @@
 import { jitter } from '../../../lib/jitter.ts';
 
-/** How often and how long replicas are worked on, in milliseconds. Tests shorten the times. */
+/** Intervals and timeouts of the work on replicas, in milliseconds. Tests shorten them. */
 export interface SyncTimes {
-  /** Between two looks at a replica to which nothing is to be done. A restart is found so late. */
+  /**
+   * Time between two turns at a replica without pending work. A restart of the engine is noticed after at most this
+   * time.
+   */
   readonly checkMs: number;
-  /** Until all is compared again, whatever has changed: deleted adapters, other labels. */
+  /** Time until the next full comparison, which finds deleted adapters and other labels. */
   readonly resyncMs: number;
-  /** After that a turn ends if something has changed; one in which nothing does ends after {@link resyncMs}. */
+  /**
+   * Length of a turn after which it ends if something has changed; a turn without changes ends after {@link resyncMs}.
+   */
   readonly turnMs: number;
-  /** Until a failed attempt is made again; twice as long after each. */
+  /** Delay before the first retry of a failed attempt; it doubles with each failure. */
   readonly retryMs: number;
   readonly longestRetryMs: number;
-  /** How long a list may take, and how long loading, unloading and completing. */
+  /** Timeouts: `getMs` of a list, `postMs` of loading, unloading and completing. */
   readonly getMs: number;
   readonly postMs: number;
 }
@@ -26,7 +31,7 @@ export const SYNC_TIMES: SyncTimes = {
   postMs: 60_000,
 };
 
-/** Time until the next attempt after some have failed. @param what is tried, so that not everything is tried at once */
+/** Delay before the next attempt, by the number of failures. @param what seed of the jitter */
 export function retryIn({ retryMs, longestRetryMs }: SyncTimes, failures: number, what: string): number {
   return Math.min(retryMs * 2 ** Math.min(failures - 1, 20), longestRetryMs) * jitter(what);
 }

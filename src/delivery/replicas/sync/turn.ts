@@ -22,7 +22,7 @@ export interface TurnOptions {
   readonly db: Database;
   readonly artifacts: ArtifactStore;
   readonly policy: AddressPolicy;
-  /** Null where the service has no key to decrypt secrets. */
+  /** Null if the service has no key to decrypt secrets. */
   readonly box: SecretBox | null;
   readonly times: SyncTimes;
   readonly logger: Logger;
@@ -31,12 +31,12 @@ export interface TurnOptions {
 
 export interface TurnControl {
   readonly lease: Lease;
-  /** Aborts when the lease is lost or the process cannot wait any longer. */
+  /** Aborts when the lease is lost or the process can wait no longer. */
   readonly signal: AbortSignal;
   readonly isStopping: () => boolean;
 }
 
-/** Compares a replica with what it should serve, and does for some seconds what is to be done there. */
+/** Runs one turn: compares a replica with its desired state, and works on the difference for some seconds. */
 export async function runTurn(options: TurnOptions, replica: ClaimedReplica, control: TurnControl): Promise<void> {
   const { db, times, logger } = options;
   try {
@@ -64,7 +64,7 @@ export async function runTurn(options: TurnOptions, replica: ClaimedReplica, con
   }
 }
 
-/** Something is wrong with a replica as a whole, though its engine may answer. */
+/** A replica is misconfigured as a whole, though its engine may answer. */
 class UnusableReplicaError extends Error {
   readonly code: 'key_unreadable' | 'wrong_base';
   constructor(code: 'key_unreadable' | 'wrong_base', message: string) {
@@ -136,9 +136,9 @@ async function outcomeOf(
   const resyncMs = times.resyncMs;
   const common = { desired: desired.total, seen: desired.seen, resyncMs, listingDigest: null };
   const steps = plan.work.length + plan.unload.length;
-  // What was done is looked at in the next turn, which begins at once: only a list in which nothing is missing says that all is there.
+  // The next turn begins at once and verifies the work: only a complete list shows that everything is loaded.
   const isToGoOn = progress.succeeded > 0 || progress.made < steps;
-  // What is overdue and could not be done may stay so for long: nobody is asked again at once.
+  // Overdue steps that failed may stay overdue for long, so the next turn waits at least `retryMs`.
   const restMs = Math.max(times.retryMs, Math.min(times.checkMs * jitter(id), pending.nextMs ?? Infinity));
   const nextTurnMs = isToGoOn ? 0 : restMs;
   const error = errorOf(pending.failed, desired.total, maxAdapters);

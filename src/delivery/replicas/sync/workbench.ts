@@ -17,18 +17,18 @@ interface WorkbenchOptions {
   readonly checks: boolean;
 }
 
-/** Does what is to be done for adapters at one replica. Both throw {@link EngineError} if the replica cannot be reached any more. */
+/** Steps for the adapters of one replica. Both methods throw {@link EngineError} if the replica becomes unreachable. */
 export interface Workbench {
   /**
-   * Loads an adapter, checks it and moves its alias. If one of these fails, that is written down, and tried again later.
+   * Loads an adapter, checks it and moves its alias. A failure is recorded and retried later.
    * @returns whether it serves
    */
   serve(work: AdapterWork): Promise<boolean>;
-  /** Unloads a name. What fails is tried again in a later turn. @returns whether it is gone */
+  /** Unloads a name. A later turn retries a failure. @returns whether it is gone */
   unload(name: string): Promise<boolean>;
 }
 
-/** An adapter was loaded, and the engine answers as if it were not. */
+/** An adapter was loaded, but the engine answers as if it were not. */
 class UnusedAdapterError extends Error {
   readonly code = 'changes_nothing';
 }
@@ -36,7 +36,10 @@ class UnusedAdapterError extends Error {
 export function createWorkbench(options: WorkbenchOptions): Workbench {
   const { db, artifacts, engine, replica, times } = options;
 
-  /** Loads a name. An engine that has refused because a request that timed out was granted after all has it now. */
+  /**
+   * Loads a name. If the engine refuses because an earlier request that timed out has succeeded after all, the name
+   * counts as loaded.
+   */
   async function load(name: string, path: string): Promise<void> {
     try {
       await engine.load(name, path);
@@ -46,14 +49,15 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
     }
   }
 
-  /** Where it cannot be unloaded, the next list says whether it is there, and it is checked again. */
+  /** Unloads a name, ignoring refusals: the next list shows whether it is still there, and it is then checked again. */
   async function unloadIfThere(name: string): Promise<void> {
     await engine.unload(name).catch(failureOf);
   }
 
   /**
-   * What has not passed its check does not stay loaded: a gateway may send requests to whatever an engine lists. What was there before may
-   * serve, and goes only where it is known to be of no use, and not because the engine could not be asked.
+   * Checks an adapter, and unloads it if it fails: a gateway may send requests to whatever an engine lists. A name that
+   * was loaded before may be in use, so it is unloaded only if it is known to be useless, not if the engine could not
+   * be asked.
    */
   async function checkOrUnload(work: AdapterWork): Promise<void> {
     try {
@@ -71,8 +75,10 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
     const prompts = await gatePrompts(artifacts, datasetDigest);
     if (await changesSomething(engine, name, prompts)) return;
     const message =
-      `the engine completes ${prompts.length === 1 ? 'a prompt' : `${prompts.length} gate prompts`} with and without the adapter alike, ` +
-      'so it does not use it. Look at the log of the engine. If the adapter really changes nothing, set check of the replica to none';
+      `the engine completes ${prompts.length === 1 ? 'a prompt' : `${prompts.length} gate prompts`} with and ` +
+      `without the adapter alike, ` +
+      'so it does not use it. Look at the log of the engine. If the adapter really changes nothing, set ' +
+      'check of the replica to none';
     throw new UnusedAdapterError(message);
   }
 
@@ -109,7 +115,7 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
         await repository.noteUnloaded(db, replica.id, name);
         return true;
       } catch (error) {
-        // The next list says whether the name is gone all the same.
+        // The next list shows whether the name is gone nevertheless.
         failureOf(error);
         return false;
       }
@@ -117,7 +123,7 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
   };
 }
 
-/** Why one adapter has failed. @throws the error if it is not about the adapter */
+/** Error code and message for a failed adapter. @throws the error itself if it is not about the adapter */
 function failureOf(error: unknown): { code: string; message: string } {
   if (error instanceof UnusedAdapterError) return { code: error.code, message: error.message };
   const isOfReplica = error instanceof EngineError && (error.code === 'unreachable' || error.code === 'stopped');

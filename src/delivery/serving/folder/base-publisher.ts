@@ -4,41 +4,43 @@ import type { ChangedRow, ServedAdapter, ServedRow } from '../served-version.rep
 import type { EngineFolder } from './engine-folder.ts';
 import type { ServedMarker } from './served-files.ts';
 
-/** What is done in the folder, for the metrics. */
+/** Kinds of changes to the folder, for the metrics. */
 export type FolderAction = 'published' | 'aliased' | 'alias_removed' | 'collected';
 
 export interface BasePublisherOptions {
   readonly folder: EngineFolder;
   /** The base model version. */
   readonly base: string;
-  /** How long a version stays that is no longer current, in milliseconds. */
+  /** Time for which a version stays in the folder after it is no longer current, in milliseconds. */
   readonly graceMs: number;
-  /** The next changes after a position, in the order of commits; none at the end. */
+  /** Reads the next changes after a position, in the order of commits; empty at the end. */
   readonly readChanges: (base: string, after: CommitPosition) => Promise<readonly ChangedRow[]>;
-  /** Of which adapters something is current by a change after a position, whether or not it can be read yet. */
+  /** Reads the adapters whose current version changed after a position, whether or not the change is readable yet. */
   readonly readUnread: (base: string, after: CommitPosition) => Promise<readonly ServedAdapter[]>;
-  /** Runs `work` with the folder of an artifact whose content was checked, which stays until it has ended. */
+  /**
+   * Runs `work` with the folder of an artifact whose content was verified, and keeps the folder until `work` has ended.
+   */
   readonly withFiles: (digest: string, work: (folder: string) => Promise<void>) => Promise<void>;
   /** Called before each change of the folder. @throws Error if another process may hold it */
   readonly requireLease: () => void;
   readonly onAction: (action: FolderAction) => void;
-  /** Is told once of an adapter that cannot be published, until it could be. */
+  /** Called once when an adapter cannot be published, and not again until it could be. */
   readonly onFailure: (error: unknown, row: Pick<ChangedRow, 'adapterId'>) => void;
 }
 
 const BEGINNING: CommitPosition = { transaction: 0n, sequence: 0n };
 
-/** What could not be published is tried again after this time. */
+/** Delay before a failed publication is tried again, in milliseconds. */
 const RETRY_MS = 30_000;
 
-/** Keeps the folder of one base model version as the database says. */
+/** Keeps the folder of one base model version in line with the database. */
 export class BasePublisher {
   readonly #options: BasePublisherOptions;
   #position = BEGINNING;
   #wasCompared = false;
-  /** The alias of each adapter that is served. */
+  /** Alias of each served adapter. */
   readonly #aliases = new Map<string, string>();
-  /** Since when each version is no longer current, in milliseconds since 1970. */
+  /** Time since which each version is no longer current, in milliseconds since 1970. */
   readonly #retired = new Map<string, number>();
   readonly #failed = new Map<string, ChangedRow>();
   #triedAt = -Infinity;
@@ -47,7 +49,7 @@ export class BasePublisher {
     this.#options = options;
   }
 
-  /** Up to where it has followed the database. */
+  /** Position up to which the publisher has followed the database. */
   get position(): CommitPosition {
     return this.#position;
   }
@@ -62,7 +64,7 @@ export class BasePublisher {
     return this.#aliases.size;
   }
 
-  /** Forgets what is known of the folder, so that the next call compares all of it with the database. */
+  /** Forgets the known state of the folder, so that the next call compares all of it with the database. */
   reset(): void {
     this.#position = BEGINNING;
     this.#wasCompared = false;
@@ -70,8 +72,8 @@ export class BasePublisher {
   }
 
   /**
-   * Follows the database up to its end, and collects what is no longer current for long enough. The first call also compares the folder with
-   * the database. What fails for one adapter is tried again at a later call.
+   * Follows the database up to its end, and removes versions that have not been current for the grace time. The first
+   * call also compares the whole folder with the database. A later call retries adapters that failed.
    *
    * @param hasChanged whether the database is known to have changed
    */
@@ -137,12 +139,12 @@ export class BasePublisher {
     if (name !== null) await this.#retire(name);
   }
 
-  /** What lies in the folder and is not current has been, while nobody followed. */
+  /** Retires versions in the folder that are not current: they were replaced while no process followed. */
   async #retireUnknown(): Promise<void> {
     const { folder, base, requireLease, readUnread } = this.#options;
     const unread = await readUnread(base, this.#position);
     const { versions, aliases } = await folder.contents(base);
-    // What was current of an adapter stays until the change can be read that makes another version so.
+    // A version stays until the change that replaces it is readable.
     for (const row of unread) {
       const alias = engineName(row);
       const name = aliases.get(alias);
@@ -150,7 +152,7 @@ export class BasePublisher {
       this.#aliases.set(row.adapterId, alias);
     }
     const kept = new Set(this.#aliases.values());
-    // The version before stays where the current one could not be published.
+    // The previous version stays while the current one cannot be published.
     for (const row of this.#failed.values()) {
       if (row.versionId !== null) kept.add(engineName({ tenant: row.tenant, adapter: row.adapter }));
     }

@@ -6,14 +6,14 @@ import { parseEngineName } from '../engine-name.ts';
 import { idPattern } from '../../../platform/contract/ids.ts';
 import { hasServedFiles, MARKER, renewServedFiles, writeServedFiles, type ServedMarker } from './served-files.ts';
 
-/** Holds what is not for engines. */
+/** Folder for internal files, which engines ignore. */
 const OWN = '.readapt';
 
 const BASE = new RegExp(idPattern('baseModelVersion'));
 
-/** What lies in the folder of a base model version. */
+/** Contents of the folder of a base model version. */
 export interface FolderContents {
-  /** The engine names of folders that say of themselves what they hold. Nothing else is ever removed. */
+  /** Engine names of folders that have a marker. No other folder is ever removed. */
   readonly versions: readonly string[];
   /** Engine names by alias. */
   readonly aliases: ReadonlyMap<string, string>;
@@ -22,8 +22,9 @@ export interface FolderContents {
 export type EngineFolder = Awaited<ReturnType<typeof openEngineFolder>>;
 
 /**
- * The folder from which engines take adapters: `ROOT/<base model version>/<engine name>/`, and a link for each alias. What engines see appears and
- * goes by a rename, so a process that dies at any time leaves nothing by halves; what it leaves in `ROOT/.readapt` is cleared by the next holder.
+ * The folder from which engines take adapters: `ROOT/<base model version>/<engine name>/`, and a link for each alias.
+ * Visible changes are renames, so a crash never leaves a partial result; leftovers in `ROOT/.readapt` are cleared by
+ * the next holder.
  */
 export async function openEngineFolder(root: string) {
   const [scratch, retired] = [join(root, OWN, 'scratch'), join(root, OWN, 'retired')];
@@ -38,15 +39,15 @@ export async function openEngineFolder(root: string) {
   }
 
   return {
-    /** The same for all processes that share the folder, and another for each folder. */
+    /** Identifier of the folder, shared by all processes that use it. */
     id,
 
-    /** Removes what a process that died has left. Call it with the lease. */
+    /** Removes the leftovers of a process that died. Call it with the lease. */
     async clear(): Promise<void> {
       for (const name of await readdir(scratch)) await rm(join(scratch, name), { recursive: true, force: true });
     },
 
-    /** The base model versions that have a folder. */
+    /** Lists the base model versions that have a folder. */
     bases: async (): Promise<string[]> => (await readdir(root)).filter((name) => BASE.test(name)),
 
     async contents(base: string): Promise<FolderContents> {
@@ -61,16 +62,17 @@ export async function openEngineFolder(root: string) {
       return { versions, aliases };
     },
 
-    /** What a version's folder says of itself; null if there is none or it says nothing. */
+    /** Marker of a version's folder; null if there is no folder or no marker. */
     marker: (base: string, name: string): Promise<ServedMarker | null> => readMarker(join(root, base, name)),
 
-    /** The engine name for which an alias stands; null if there is none. */
+    /** Engine name to which an alias points; null if there is none. */
     target: (base: string, alias: string): Promise<string | null> =>
       readlink(join(root, base, alias)).catch(unlessMissing(null)),
 
     /**
-     * Puts the files of a version there. Where they are there for another name of the base, they are never missing meanwhile. What else has the name
-     * goes first, since files of two adapters in one folder would be worse than none.
+     * Puts the files of a version in place. If the folder has them under another name of the base, they are replaced
+     * without ever being missing. Any other content under the name is removed first, since a folder with files of two
+     * adapters would be worse than none.
      */
     async put(base: string, name: string, { source, marker }: { source: string; marker: ServedMarker }): Promise<void> {
       const [made, path] = [join(scratch, randomUUID()), join(root, base, name)];
@@ -83,13 +85,13 @@ export async function openEngineFolder(root: string) {
         if ((await stat(path).catch(unlessMissing(null))) !== null) await moveAway(path);
         await rename(made, path);
       } finally {
-        // Where it could not be put there, it is tried again and again, and each attempt may have copied the weights.
+        // Publishing is retried, and each failed attempt may have copied the weights.
         await rm(made, { recursive: true, force: true });
       }
       await syncFolder(join(root, base));
     },
 
-    /** Lets an alias stand for a version, in one step. */
+    /** Points an alias to a version, atomically. */
     async point(base: string, alias: string, name: string): Promise<void> {
       const made = join(scratch, randomUUID());
       await symlink(name, made);
@@ -99,7 +101,10 @@ export async function openEngineFolder(root: string) {
 
     removeAlias: (base: string, alias: string): Promise<void> => rm(join(root, base, alias), { force: true }),
 
-    /** Notes that a version is no longer current, unless that is noted. @returns since when, in milliseconds since 1970 */
+    /**
+     * Marks a version as no longer current, unless it is marked. @returns the time of the mark, in milliseconds since
+     * 1970
+     */
     async retire(base: string, name: string): Promise<number> {
       const note = join(retired, base, name);
       const known = await stat(note).catch(unlessMissing(null));
@@ -125,7 +130,7 @@ async function identifierOf(own: string): Promise<string> {
   if (known !== '') return known;
   const made = join(own, `id-${randomUUID()}`);
   await writeHashed(made, text(randomUUID()));
-  // Where another process has written one meanwhile, that is it for both.
+  // If another process has written one in the meantime, both use that one.
   await link(made, path).catch(unless('EEXIST', undefined));
   await rm(made);
   await syncFolder(own);

@@ -4,7 +4,9 @@ import type { FolderMetrics } from './serving-folder.ts';
 
 const ACTIONS: readonly FolderAction[] = ['published', 'aliased', 'alias_removed', 'collected'];
 
-/** Adds the metrics of the folder for engines that this process keeps. They stay as they are while another process holds it. */
+/**
+ * Adds the metrics of the engine folder kept by this process. They keep their values while another process holds it.
+ */
 export function createFolderMetrics(registry: Registry): FolderMetrics {
   const actions = new Counter({
     name: 'readapt_serving_folder_changes_total',

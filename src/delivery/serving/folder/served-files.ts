@@ -3,10 +3,10 @@ import { link, mkdir, readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readPlainFile, syncFolder, writeHashed } from '../../../platform/artifacts/index.ts';
 
-/** The file in a folder for engines that says what it holds. */
+/** File name of the marker that describes the contents of an engine folder. */
 export const MARKER = 'readapt-serving.json';
 
-/** What a folder for engines holds. A folder with another one is made anew. */
+/** Description of a folder's contents. A folder with a different marker is written again. */
 export interface ServedMarker {
   readonly adapter_id: string;
   readonly adapter_version_id: string;
@@ -19,8 +19,8 @@ const CONFIG = 'adapter_config.json';
 const MANIFEST = 'readapt.json';
 
 /**
- * Writes the files of an artifact to a new folder, as engines want them. Weights are linked where the store is on the same file system, and
- * copied elsewhere. When it returns, all of it is on disk.
+ * Writes the files of an artifact to a new folder in the form that engines expect. Weights are linked if the store is
+ * on the same file system, and copied otherwise. All files are on disk when it returns.
  */
 export async function writeServedFiles(source: string, to: string, marker: ServedMarker): Promise<void> {
   await mkdir(to);
@@ -34,15 +34,18 @@ export async function writeServedFiles(source: string, to: string, marker: Serve
   await syncFolder(to);
 }
 
-/** Whether a folder has the files of an artifact, and no others, so that only those have to be written again that name the base. */
+/**
+ * Whether a folder has exactly the files of an artifact, so that only the files that name the base have to be
+ * rewritten.
+ */
 export async function hasServedFiles(source: string, folder: string): Promise<boolean> {
   const [expected, present] = await Promise.all([source, folder].map((path) => readdir(path)));
   return [...expected!, MARKER].sort().join('/') === present!.sort().join('/');
 }
 
 /**
- * Writes the files again that name the base of a version. Each is replaced by a rename, so that a reader finds all files at any time, old or new, and the
- * one that says what the folder holds comes last, so that an attempt which was cut off is made again. Weights stay as they are.
+ * Rewrites the files that contain the name of the base. Each is replaced by a rename, so readers always find all files,
+ * old or new. The marker comes last, so an interrupted attempt is repeated. Weights stay untouched.
  * @param scratch a folder on the same file system
  */
 export async function renewServedFiles(
@@ -60,8 +63,8 @@ export async function renewServedFiles(
 }
 
 /**
- * The files that differ from those of the artifact: an imported adapter names the base as its tenant calls it, and engines compare that with
- * their own name of the base. Its `readapt.json`, if it has one, gets the checksum of the changed config.
+ * Files that differ from the artifact's. An imported adapter names the base as its tenant calls it, and engines compare
+ * that with their own name of the base. Its `readapt.json`, if present, gets the checksum of the changed config.
  */
 async function withServingName(source: string, servingName: string): Promise<Map<string, string>> {
   const config = JSON.parse(await readFile(join(source, CONFIG), 'utf8')) as Record<string, unknown>;
@@ -82,7 +85,7 @@ async function linkOrCopy(from: string, to: string): Promise<void> {
   try {
     await link(from, to);
   } catch (error) {
-    // Another file system, one without links, or a store that belongs to another user.
+    // Links are impossible: another file system, one without links, or a store that belongs to another user.
     if (!['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? ''))
       throw error;
     await writeHashed(to, readPlainFile(from));

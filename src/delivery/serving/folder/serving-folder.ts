@@ -7,44 +7,47 @@ import { servedVersionRepository as repository } from '../served-version.reposit
 import { BasePublisher, type FolderAction } from './base-publisher.ts';
 import { openEngineFolder, type EngineFolder } from './engine-folder.ts';
 
-/** Changes that are read by one statement. */
+/** Number of changes read by one statement. */
 const PAGE = 500;
 
-/** A folder is compared with the database as a whole at the start and from time to time, so that what somebody has removed comes back. */
+/**
+ * Interval of the full comparison of a folder with the database, in milliseconds, which restores files that somebody
+ * has removed. It is also made at the start.
+ */
 const COMPARED_MS = 3_600_000;
 
 export interface ServingFolderOptions {
   readonly db: Database;
   readonly artifacts: ArtifactStore;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
-  /** The folder, `READAPT_SERVING_FOLDER`. */
+  /** Path of the folder, `READAPT_SERVING_FOLDER`. */
   readonly root: string;
-  /** How long a version stays that is no longer current, in milliseconds. */
+  /** Time for which a version stays after it is no longer current, in milliseconds. */
   readonly graceMs: number;
-  /** Default 1000. */
+  /** Interval between two rounds, in milliseconds (default 1000). */
   readonly intervalMs?: number;
-  /** After what time another process takes over from one that has died (default 15,000). */
+  /** Duration of the lease, in milliseconds (default 15,000). Another process takes over after it. */
   readonly leaseMs?: number;
   readonly metrics?: FolderMetrics;
 }
 
 export interface FolderMetrics {
   acted(action: FolderAction): void;
-  /** Is told after each round: how many adapters are served and how many could not be published. */
+  /** Called after each round with the numbers of served and of failed adapters. */
   followed(state: { readonly served: number; readonly failed: number }): void;
 }
 
 export interface ServingFolder {
   start(): void;
-  /** Waits for the round that runs, and lets another process take over. */
+  /** Waits for the running round, and releases the lease. */
   stop(): Promise<void>;
-  /** Follows once. @returns false if another process holds the folder */
+  /** Runs one round. @returns false if another process holds the folder */
   round(): Promise<boolean>;
 }
 
 /**
- * Keeps a folder from which serving engines take adapters. Of the processes that have the same folder, one holds it by a lease. Folders
- * of the same path on different machines are different ones.
+ * Keeps a folder from which serving engines take adapters. A lease lets one of the processes that share the folder
+ * write to it. Folders with the same path on different machines are independent.
  */
 export function createServingFolder(options: ServingFolderOptions): ServingFolder {
   const { db, logger, root, intervalMs = 1000, leaseMs = 15_000, metrics } = options;
@@ -97,7 +100,7 @@ export function createServingFolder(options: ServingFolderOptions): ServingFolde
     return publisher;
   }
 
-  /** Lets this round compare the whole folder with the database. */
+  /** Makes this round compare the whole folder with the database. */
   async function compare(folder: EngineFolder): Promise<void> {
     await folder.clear();
     for (const publisher of publishers.values()) publisher.reset();
@@ -111,7 +114,7 @@ export function createServingFolder(options: ServingFolderOptions): ServingFolde
     if (!(await hold(lease, holdLease))) return false;
     const renewal = setInterval(() => void hold(lease, renewLease).catch(() => undefined), leaseMs / 3);
     try {
-      // Whoever held it meanwhile may have changed it.
+      // Another process may have changed the folder while it held the lease.
       if (!held || performance.now() - comparedAt > COMPARED_MS) await compare(folder);
       const positions = new Map([...publishers].map(([base, { position }]) => [base, position]));
       const changed = new Set(await repository.changedBases(db, positions));

@@ -4,17 +4,20 @@ import { deliveryRepository as repository, type Lease } from './delivery.reposit
 import { runTurn, type TurnOptions } from './turn.ts';
 
 export interface DelivererOptions extends TurnOptions {
-  /** Time between two looks for what is to be sent, in milliseconds (default 1000). */
+  /** Interval at which endpoints with pending events are looked for, in milliseconds (default 1000). */
   readonly intervalMs?: number;
-  /** How long an endpoint is left to a process that does not say anything any more, in milliseconds (default 60,000). */
+  /** Duration of a lease, in milliseconds (default 60,000). An endpoint of a silent process is taken over after it. */
   readonly leaseMs?: number;
-  /** How long requests may take to end when the process stops, in milliseconds (default 5000). What is cut off is sent again. */
+  /**
+   * Time that requests have to end when the process stops, in milliseconds (default 5000). Aborted ones are repeated
+   * later.
+   */
   readonly graceMs?: number;
 }
 
 /**
- * Sends events to webhook endpoints. Every API process has one. Which process sends to an endpoint is decided by a lease of its row, so that
- * one does at a time, and another one goes on if it dies.
+ * Sends events to webhook endpoints. Every API process runs one. A lease on the endpoint's row lets one process send to
+ * it at a time, and another one take over if it dies.
  */
 export function createDeliverer(options: DelivererOptions): ClaimLoop {
   const { db, logger, leaseMs = 60_000, intervalMs, graceMs } = options;

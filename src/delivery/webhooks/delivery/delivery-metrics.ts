@@ -5,11 +5,14 @@ export interface DeliveryMetrics {
   disabled(reason: string): void;
 }
 
-/** What can come of an attempt, and why endpoints are disabled: series that begin with 0, so that their first increase is seen. */
+/**
+ * Outcomes of attempts. Their series start at 0, like those of the reasons for disabling an endpoint, so that the first
+ * increase is visible.
+ */
 const OUTCOMES = ['delivered', 'refused', 'timeout', 'connection_failed', 'no_allowed_address'];
 const REASONS = ['failing', 'gone'];
 
-/** Adds the metrics of what this process has sent. */
+/** Adds metrics of the deliveries of this process. */
 export function createDeliveryMetrics(registry: Registry): DeliveryMetrics {
   const attempts = new Histogram({
     name: 'readapt_webhook_attempt_duration_seconds',

@@ -8,7 +8,7 @@ import {
 import { newId } from '../../../platform/contract/ids.ts';
 import { FIRST_RUNNING, recordEvent, type CommitPosition, type EventData, type EventRow } from '../../events/index.ts';
 
-/** An endpoint that this process sends to until its lease expires. */
+/** An endpoint to which this process sends until its lease expires. */
 export interface ClaimedEndpoint {
   readonly id: string;
   readonly tenantId: string | null;
@@ -23,31 +23,32 @@ export interface Lease {
   readonly forMs: number;
 }
 
-/** An attempt to send an event, and what came of it. */
+/** An attempt to send an event, with its outcome. */
 export interface Attempt {
   readonly eventId: string;
   readonly eventType: string;
   readonly outcome: string;
   readonly statusCode: number | null;
   readonly latencyMs: number;
-  /** Where the endpoint has come; null if the event was not sent in its order. */
+  /** New position of the endpoint; null if the event was sent out of order. */
   readonly position: CommitPosition | null;
-  /** Times until the next attempt after the first one and so on, in milliseconds, and the least of them. */
+  /** Delays before the second, third … attempt, in milliseconds, and the least delay. */
   readonly delaysMs: readonly number[];
   readonly leastDelayMs: number;
-  /** Nothing is sent to the endpoint for so long. */
+  /** Time for which nothing is sent to the endpoint, in milliseconds. */
   readonly restMs: number;
 }
 
-/** Number of events of an endpoint that wait for another attempt from which on, while it fails, these come before new ones. */
+/** Number of pending retries from which on a failing endpoint gets these before new events. */
 export const MANY_PENDING = 20;
 
 const NOW = Prisma.sql`(SELECT clock_timestamp())`;
 const IS_FREE = Prisma.sql`(e.lease_expires_at IS NULL OR e.lease_expires_at < ${NOW})`;
-const AFTER = Prisma.sql`(ev.transaction_id, ev.seq) > (e.position_transaction_id, e.position_seq) AND ev.transaction_id < ${FIRST_RUNNING}`;
+const AFTER = Prisma.sql`(ev.transaction_id, ev.seq) > (e.position_transaction_id, e.position_seq)
+  AND ev.transaction_id < ${FIRST_RUNNING}`;
 const HAS_RETRY = Prisma.sql`EXISTS (
   SELECT FROM webhook_deliveries d WHERE d.endpoint_id = e.id AND d.next_attempt_at <= ${NOW})`;
-/** In two statements, because each has an index of its own. */
+/** Two queries, because each has its own index. */
 const HAS_EVENT = Prisma.sql`CASE WHEN e.tenant_id IS NULL
   THEN EXISTS (SELECT FROM events ev WHERE NOT ev.is_copy AND ${AFTER})
   ELSE EXISTS (SELECT FROM events ev WHERE ev.tenant_id = e.tenant_id AND ${AFTER}) END`;
@@ -56,7 +57,7 @@ const RELEASED = Prisma.sql`lease_owner = NULL, lease_expires_at = NULL`;
 const lasting = (ms: number): Prisma.Sql => Prisma.sql`make_interval(secs => ${ms / 1000}::float8)`;
 
 export const deliveryRepository = {
-  /** Endpoints to which something is to be sent and nobody sends, those first that have waited longest. */
+  /** Lists due endpoints without a lease, those first that have waited longest. */
   candidates: (db: Queryable, limit: number): Promise<{ id: string; tenant_id: string | null }[]> =>
     db.$queryRaw`
       SELECT e.id, e.tenant_id FROM webhook_endpoints e LEFT JOIN tenants t ON t.id = e.tenant_id
@@ -64,7 +65,7 @@ export const deliveryRepository = {
         AND (${HAS_RETRY} OR ${HAS_EVENT})
       ORDER BY e.next_turn_at LIMIT ${limit}`,
 
-  /** Takes the lease of an endpoint; null if somebody else was faster, or it has come to rest since it was a candidate. */
+  /** Takes the lease of an endpoint; null if another process was faster, or the endpoint is no longer due. */
   async claim(db: Queryable, id: string, { owner, forMs }: Lease): Promise<ClaimedEndpoint | null> {
     const [row] = await db.$queryRaw<(Omit<ClaimedEndpoint, 'position'> & CommitPosition)[]>`
       UPDATE webhook_endpoints e SET lease_owner = ${owner}, lease_expires_at = clock_timestamp() + ${lasting(forMs)}
@@ -77,13 +78,14 @@ export const deliveryRepository = {
     return { ...endpoint, position: { transaction, sequence } };
   },
 
-  /** Gives the lease up; another endpoint of those that wait comes first then. */
+  /** Releases the lease. The endpoint then queues behind the others that wait. */
   release: (db: Queryable, id: string, { owner }: Lease, restMs = 0) =>
     db.$executeRaw`
-      UPDATE webhook_endpoints SET ${RELEASED}, next_turn_at = GREATEST(next_turn_at, clock_timestamp() + ${lasting(restMs)})
+      UPDATE webhook_endpoints SET ${RELEASED}, next_turn_at = GREATEST(next_turn_at,
+        clock_timestamp() + ${lasting(restMs)})
       WHERE id = ${id} AND lease_owner = ${owner}`,
 
-  /** The secrets that sign now, encrypted, the newest first. */
+  /** Lists the encrypted secrets that sign now, newest first. */
   secrets: async (db: Queryable, endpointId: string): Promise<string[]> =>
     (
       await db.$queryRaw<{ sealed: string }[]>`
@@ -91,7 +93,7 @@ export const deliveryRepository = {
         WHERE endpoint_id = ${endpointId} AND (expires_at IS NULL OR expires_at > ${NOW}) ORDER BY id DESC`
     ).map(({ sealed }) => sealed),
 
-  /** The delivery whose next attempt is due, with its event, of which only the identifiers are left if it was pruned. */
+  /** Finds the delivery whose retry is due, with its event; of a pruned event only the identifiers are left. */
   async dueRetry(
     db: Queryable,
     endpointId: string,
@@ -104,11 +106,11 @@ export const deliveryRepository = {
     return { eventId, eventType, event: (event.id as string | null) === null ? null : event };
   },
 
-  /** How many events wait for another attempt, up to {@link MANY_PENDING}. */
+  /** Counts the events that wait for a retry, up to {@link MANY_PENDING}. */
   countPending: (db: Queryable, endpointId: string) =>
     db.webhookDelivery.count({ where: { endpointId, state: 'pending' }, take: MANY_PENDING }),
 
-  /** Notes that events up to a position need not be sent. False if the lease is lost. */
+  /** Moves the endpoint past events that need not be sent. False if the lease is lost. */
   advance: (db: Queryable, id: string, position: CommitPosition, lease: Lease): Promise<boolean> =>
     hold(
       db,
@@ -118,7 +120,7 @@ export const deliveryRepository = {
       position_transaction_id = ${position.transaction}, position_seq = ${position.sequence}`,
     ),
 
-  /** The same of events that were pruned before they could be sent, which is an event itself. */
+  /** Moves the endpoint past events that were pruned before they could be sent, and records an event about that. */
   skipPruned: (
     db: Database,
     { id, tenantId }: ClaimedEndpoint,
@@ -130,16 +132,16 @@ export const deliveryRepository = {
       return true;
     }),
 
-  /** Writes down that a pending event was pruned. */
+  /** Records that a pending event was pruned. */
   giveUpPruned: (db: Queryable, endpointId: string, eventId: string) =>
     db.$executeRaw`
       UPDATE webhook_deliveries SET state = 'failed', next_attempt_at = NULL, outcome = 'event_pruned'
       WHERE endpoint_id = ${endpointId} AND event_id = ${eventId}`,
 
   /**
-   * Writes down what came of an attempt, and disables the endpoint where it is to be. Nothing is written if the lease is lost: then
-   * another process sends the event again.
-   * @returns why the endpoint was disabled, if it was; `lost` if the lease is lost
+   * Records the outcome of an attempt, and disables the endpoint if it has failed for too long. Nothing is written if
+   * the lease is lost: another process then sends the event again.
+   * @returns the reason if the endpoint was disabled; `lost` if the lease is lost
    */
   record: (
     db: Database,
@@ -180,7 +182,10 @@ function noteOnEndpoint(tx: Transaction, id: string, attempt: Attempt, lease: Le
   return hold(tx, id, lease, Prisma.sql`${noted}${moved}`);
 }
 
-/** @returns whether it was the last attempt, and nothing was delivered to the endpoint since the first one */
+/**
+ * Stores an attempt on its delivery. @returns whether it was the last attempt and nothing was delivered to the endpoint
+ * since the first one
+ */
 async function noteOnDelivery(
   tx: Transaction,
   { id: endpointId, tenantId }: Pick<ClaimedEndpoint, 'id' | 'tenantId'>,
@@ -188,7 +193,7 @@ async function noteOnDelivery(
 ): Promise<boolean> {
   const { eventId, eventType, outcome, statusCode, latencyMs, delaysMs, leastDelayMs } = attempt;
   const delays = Prisma.sql`${delaysMs.map((ms) => ms / 1000)}::float8[]`;
-  // An event that is sent once more after its end begins anew.
+  // A replay of a finished delivery counts its attempts from 1.
   const number = Prisma.sql`(CASE WHEN d.state = 'pending' THEN d.attempts + 1 ELSE 1 END)`;
   const next = (count: Prisma.Sql) =>
     outcome === 'delivered'
@@ -201,11 +206,14 @@ async function noteOnDelivery(
       : Prisma.sql`CASE WHEN (${delays})[${count}] IS NULL THEN 'failed' ELSE 'pending' END`;
   const one = Prisma.sql`1`;
   const [row] = await tx.$queryRaw<{ over: boolean }[]>`
-    INSERT INTO webhook_deliveries AS d (id, endpoint_id, tenant_id, event_id, event_type, state, attempts, next_attempt_at,
+    INSERT INTO webhook_deliveries AS d (id, endpoint_id, tenant_id, event_id, event_type, state, attempts,
+      next_attempt_at,
       first_attempt_at, last_attempt_at, outcome, status_code, latency_ms)
-    VALUES (${newId('webhookDelivery')}, ${endpointId}, ${tenantId}, ${eventId}, ${eventType}, ${state(one)}, 1, ${next(one)},
+    VALUES (${newId('webhookDelivery')}, ${endpointId}, ${tenantId}, ${eventId}, ${eventType}, ${state(one)}, 1,
+      ${next(one)},
       clock_timestamp(), clock_timestamp(), ${outcome}, ${statusCode}, ${latencyMs})
-    ON CONFLICT (endpoint_id, event_id) DO UPDATE SET state = ${state(number)}, attempts = ${number}, next_attempt_at = ${next(number)},
+    ON CONFLICT (endpoint_id, event_id) DO UPDATE
+      SET state = ${state(number)}, attempts = ${number}, next_attempt_at = ${next(number)},
       first_attempt_at = CASE WHEN ${number} = 1 THEN EXCLUDED.first_attempt_at ELSE d.first_attempt_at END,
       last_attempt_at = EXCLUDED.last_attempt_at, outcome = EXCLUDED.outcome, status_code = EXCLUDED.status_code,
       latency_ms = EXCLUDED.latency_ms
@@ -216,6 +224,7 @@ async function noteOnDelivery(
 
 async function disable(tx: Transaction, id: string, reason: string): Promise<boolean> {
   const count = await tx.$executeRaw`
-    UPDATE webhook_endpoints SET enabled = FALSE, disabled_reason = ${reason}, ${RELEASED} WHERE id = ${id} AND enabled`;
+    UPDATE webhook_endpoints SET enabled = FALSE, disabled_reason = ${reason}, ${RELEASED}
+    WHERE id = ${id} AND enabled`;
   return count === 1;
 }

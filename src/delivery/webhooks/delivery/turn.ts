@@ -31,22 +31,22 @@ export interface TurnOptions {
   readonly metrics: DeliveryMetrics;
 }
 
-/** How long a turn lasts, after which other endpoints are served, in milliseconds. */
+/** Length of a turn, after which other endpoints are served, in milliseconds. */
 const TURN_MS = 5000;
-/** An endpoint whose secrets this process cannot decrypt is left to others for so long. */
+/** Pause of an endpoint whose secrets this process cannot decrypt, so that others can try, in milliseconds. */
 const UNREADABLE_MS = 60_000;
-/** Most that an answer can put the next attempt off by its Retry-After. */
+/** Longest delay of the next attempt that a `Retry-After` can cause, in milliseconds. */
 const MAX_RETRY_AFTER_MS = 86_400_000;
 const PAGE = 100;
 
-/** An event that is to be sent. */
+/** An event to send. */
 interface Work {
   readonly event: EventRow;
-  /** Where the endpoint is when it was sent; null for another attempt or a replay. */
+  /** New position of the endpoint once the event is sent; null for a retry or a replay. */
   readonly position: CommitPosition | null;
 }
 
-/** Sends what waits for one endpoint, one event after the other, until nothing is left, one fails, or the turn is over. */
+/** Sends the pending events of one endpoint one by one, until none is left, one fails, or the turn is over. */
 export async function runTurn(
   options: TurnOptions,
   endpoint: ClaimedEndpoint,
@@ -58,7 +58,8 @@ export async function runTurn(
   if (readable.length === 0) {
     logger.error(
       { endpoint: endpoint.id, setting: SECRET_KEY_VARIABLE },
-      'no secret of a webhook endpoint can be decrypted: add the key that it was stored with to the setting, behind the present one',
+      'no secret of a webhook endpoint can be decrypted: add the key that it was stored with to the setting, ' +
+        'behind the present one',
     );
     await repository.release(db, endpoint.id, lease, UNREADABLE_MS);
     return;
@@ -77,7 +78,7 @@ export async function runTurn(
   await repository.release(db, endpoint.id, lease);
 }
 
-/** What waits for an endpoint: the log of events in the order of commits, and what is tried again. */
+/** Creates the queue of an endpoint: new events in the order of commits, and due retries. */
 function createQueue(db: Database, endpoint: ClaimedEndpoint, lease: Lease) {
   const { id, tenantId, eventTypes, failures } = endpoint;
   const events = createEventRepository(db);
@@ -94,7 +95,10 @@ function createQueue(db: Database, endpoint: ClaimedEndpoint, lease: Lease) {
     }
   }
 
-  /** Reads on, and notes what need not be sent. False at the end of the log, or if the lease is lost. */
+  /**
+   * Reads the next page of events, and moves past those that need not be sent. False at the end of the log, or if the
+   * lease is lost.
+   */
   async function readPage(): Promise<boolean> {
     if (isAtEnd) return false;
     const found = await events.after(position, { limit: PAGE }, tenantId);
@@ -121,13 +125,13 @@ function createQueue(db: Database, endpoint: ClaimedEndpoint, lease: Lease) {
     }
   }
 
-  // A turn ends when something fails, so the next one begins with the other.
+  // A failure ends the turn, so the next turn begins with the other kind.
   let isTurnOfEvents = failures % 2 === 0;
   let isBehind: boolean | null = null;
   return {
     /**
-     * Takes turns, so that neither what fails again and again nor a busy log holds up the other. If an endpoint fails for which much waits
-     * already, that comes first, and something new is only tried when nothing else is due.
+     * Alternates between retries and new events, so that neither can starve the other. If a failing endpoint has many
+     * pending retries, these come first, and a new event is tried only if no retry is due.
      */
     async next(): Promise<Work | null> {
       isBehind ??= failures > 0 && (await repository.countPending(db, id)) >= MANY_PENDING;
@@ -150,7 +154,7 @@ async function send(
   return result;
 }
 
-/** @returns whether it was delivered and the endpoint is still this process's */
+/** Records an attempt. @returns whether it was delivered and this process still holds the endpoint */
 async function note(
   { db, schedule, logger, metrics }: TurnOptions,
   endpoint: ClaimedEndpoint,
@@ -180,7 +184,7 @@ async function note(
   return outcome === 'delivered' && recorded === null;
 }
 
-/** A redirect is not followed and counts as refused, as Standard Webhooks advises. */
+/** Classifies a response. Redirects are not followed and count as refused, as Standard Webhooks advises. */
 function outcomeOf(result: SendResult): string {
   if ('failure' in result) return result.failure;
   return result.status >= 200 && result.status < 300 ? 'delivered' : 'refused';

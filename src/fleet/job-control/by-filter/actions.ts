@@ -1,6 +1,6 @@
 import type { JobEntry } from '../../../platform/queue/catalog.ts';
 import type { Transaction } from '../../../platform/database/database.ts';
-import type { createJobRooms } from '../../../tenants/quotas/index.ts';
+import type { JobRooms } from '../../../tenants/quotas/index.ts';
 import { keepPaused, pauseJobs, resumeJobs, settleRollout } from '../../rollouts/index.ts';
 import { beginAnew, judgeRetries, type RetryChanges } from '../retry/retry.ts';
 import { type ChangedJob, cancelJobs } from '../../jobs/index.ts';
@@ -67,7 +67,7 @@ const cancel: Action = (tx, { rolloutId }) => {
 
 interface RetryDependencies {
   readonly changes: RetryChanges;
-  readonly jobRooms: ReturnType<typeof createJobRooms>;
+  readonly jobRooms: JobRooms;
   /** In a dry run, jobs of earlier batches have not taken up any quota yet, so they have to be counted. */
   readonly isDryRun: boolean;
 }

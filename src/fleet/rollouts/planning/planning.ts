@@ -22,7 +22,7 @@ import { lockSuccession, settleOlder, takeAdapters, withoutTaken, type Successio
 import { withTransaction, type Database, type Prisma, type Transaction } from '../../../platform/database/database.ts';
 import { newId } from '../../../platform/contract/ids.ts';
 import { recordEvent } from '../../../delivery/events/index.ts';
-import type { createJobRooms } from '../../../tenants/quotas/index.ts';
+import type { JobRooms } from '../../../tenants/quotas/index.ts';
 
 /** Queries of the repository that forecasts use. */
 export const { countSourcesByTenant, leftOut: countLeftOut, ranked: rankAdapters } = repository;
@@ -49,7 +49,7 @@ export type OnPlanned = (entries: readonly JobEntry[], superseded: readonly stri
 
 export interface PlannerDependencies {
   db: Database;
-  jobRooms: ReturnType<typeof createJobRooms>;
+  jobRooms: JobRooms;
 }
 
 interface PagedDependencies extends PlannerDependencies {

@@ -7,8 +7,8 @@ import { collectionRepository as repository } from './collection.repository.ts';
 const PAGE = 500;
 
 /**
- * How old bytes must be that no row names, and rows that nothing refers to: much longer than it takes from the end of a put to the
- * transaction that names the artifact.
+ * Minimum age of unreferenced rows and of bytes without a row before they are removed, in milliseconds. It is much
+ * longer than the time between the end of a put and the transaction that refers to the artifact.
  */
 const GRACE_MS = 86_400_000;
 
@@ -20,9 +20,10 @@ export interface ArtifactCollectionOptions {
 }
 
 /**
- * Removes artifacts that nothing refers to: those whose datasets, versions or jobs were removed, and bytes without a row, which a
- * process leaves that dies between a put and its registration. Row and bytes of an artifact are removed under the lock that
- * registering takes. It removes nothing of a store that does not belong to the database. If the process dies in between, what is left is found again, because both are looked for.
+ * Removes unreferenced artifacts: those whose datasets, versions or jobs were removed, and bytes without a row, left by
+ * a process that died between a put and its registration. The row and the bytes are removed under the lock that
+ * registering takes. Nothing is removed from a store that belongs to another database. If the process dies in between,
+ * the next round finds the rest, because it looks for both.
  */
 export function artifactCollectionTask(options: ArtifactCollectionOptions): HousekeepingTask {
   const { db, artifacts, graceMs = GRACE_MS, page = PAGE } = options;
@@ -35,7 +36,8 @@ export function artifactCollectionTask(options: ArtifactCollectionOptions): Hous
       for (const digest of found) {
         if (signal.aborted) return count;
         if (kept.has(digest)) continue;
-        // The removal in the transaction, which holds a worker's only connection, goes by this answer.
+        // The removal runs in a transaction that holds a worker's only connection, so it needs this answer to be
+        // cached.
         await artifacts.ownership.problem();
         const removed = await exclusively(db, async (tx) => {
           await lockArtifact(tx, digest);
@@ -76,7 +78,7 @@ export function artifactCollectionTask(options: ArtifactCollectionOptions): Hous
   return {
     name: 'collection of artifacts',
     run: async (signal) => {
-      // Each removal is refused, too; this says so before any row is looked at.
+      // Each removal would be refused as well; this check fails before any row is read.
       const problem = await artifacts.ownership.problem();
       if (problem !== null) throw new Error(problem.message);
       return {

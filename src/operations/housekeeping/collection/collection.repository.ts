@@ -1,19 +1,22 @@
 import { Prisma, type Database, type Queryable, type Transaction } from '../../../platform/database/database.ts';
 import { recordEvent } from '../../../delivery/events/index.ts';
 
-/** Whose rows are removed: those of all adapters whose collection has begun, or of one tenant. */
+/** Owner of the removed rows: all adapters whose collection has begun, or one tenant. */
 type Owner = 'adapters' | { tenantId: string };
 
-/** Removes so many rows. @returns how many it has removed; fewer than the limit if none are left */
+/** Removes at most `limit` rows. @returns the number of removed rows; fewer than the limit if none are left */
 export type Removal = (tx: Transaction, limit: number) => Promise<number>;
 
-/** What was deleted longer ago than the grace time. */
+/** Condition for rows that were deleted longer ago than the grace time. */
 function isDue(table: string, graceDays: number): Prisma.Sql {
   const column = Prisma.raw(`${table}.deleted_at`);
   return Prisma.sql`${column} <= clock_timestamp() - make_interval(days => ${graceDays}::int)`;
 }
 
-/** Adapters that are being collected, also by a worker with a longer grace time. Both columns, because one has an index. */
+/**
+ * Condition for adapters whose collection has begun, perhaps by a worker with a longer grace time. It names both
+ * columns, because one of them has an index.
+ */
 const BEGUN = Prisma.sql`a.deleted_at IS NOT NULL AND a.collection_began_at IS NOT NULL`;
 
 function jobsOf(owner: Owner): Prisma.Sql {
@@ -21,14 +24,14 @@ function jobsOf(owner: Owner): Prisma.Sql {
   return Prisma.sql`j.adapter_id IN (SELECT a.id FROM adapters a WHERE ${BEGUN})`;
 }
 
-/** The tables of which rows are removed before those of others that refer to them, or that they refer to. */
+/** Tables in the order in which their rows are removed, because of foreign keys. */
 const IN_ORDER = ['metric_points', 'search_evaluations', 'jobs', 'adapter_versions', 'adapters', 'datasets'];
 
-/** What is locked is not waited for, and read as it is when it has the lock: it may be undeleted at this moment. */
+/** Skips locked rows: a request may be undeleting them at this moment. A row is read again once it is locked. */
 const UNLESS_LOCKED = Prisma.sql`FOR UPDATE SKIP LOCKED`;
 
 export const collectionRepository = {
-  /** Adapters and tenants that are deleted, but still have jobs to be cancelled. */
+  /** Finds deleted adapters and tenants that still have jobs to cancel. */
   async withUnfinishedJobs(db: Database, limit: number): Promise<{ adapterIds: string[]; tenantIds: string[] }> {
     const adapters = await db.$queryRaw<{ id: string }[]>`
       SELECT a.id FROM adapters a WHERE a.deleted_at IS NOT NULL
@@ -39,7 +42,7 @@ export const collectionRepository = {
     return { adapterIds: adapters.map(({ id }) => id), tenantIds: tenants.map(({ id }) => id) };
   },
 
-  /** Versions that are due, with their gate outcomes, unless a job still carries one over or one is current. */
+  /** Removes due versions with their gate outcomes, except those that a job still carries over or that are current. */
   versions: (tx: Transaction, limit: number, graceDays: number): Promise<number> =>
     tx.$executeRaw`
       DELETE FROM adapter_versions WHERE id IN (
@@ -49,7 +52,7 @@ export const collectionRepository = {
           AND NOT EXISTS (SELECT 1 FROM current_versions c WHERE c.adapter_version_id = v.id)
         LIMIT ${limit} ${UNLESS_LOCKED})`,
 
-  /** Datasets that are due, unless an adapter has one. */
+  /** Removes due datasets that no adapter has. */
   datasets: (tx: Transaction, limit: number, graceDays: number): Promise<number> =>
     tx.$executeRaw`
       DELETE FROM datasets WHERE id IN (
@@ -57,18 +60,19 @@ export const collectionRepository = {
           AND NOT EXISTS (SELECT 1 FROM adapters a WHERE a.dataset_id = d.id AND a.deleted_at IS NULL)
         LIMIT ${limit} ${UNLESS_LOCKED})`,
 
-  /** Begins the collection of adapters that are due: they cannot be undeleted any more. */
+  /** Begins the collection of due adapters, after which they cannot be undeleted. */
   beginAdapters: (tx: Transaction, limit: number, graceDays: number): Promise<number> =>
     tx.$executeRaw`
       UPDATE adapters SET collection_began_at = clock_timestamp() WHERE id IN (
         SELECT a.id FROM adapters a WHERE ${isDue('a', graceDays)} AND a.collection_began_at IS NULL
         LIMIT ${limit} ${UNLESS_LOCKED})`,
 
-  /** The same of one tenant. False if it is not due any more, or if somebody is undeleting it. */
+  /** Begins the collection of a tenant. False if it is no longer due, or if a request is undeleting it. */
   async beginTenant(tx: Transaction, id: string, graceDays: number): Promise<boolean> {
     const count = await tx.$executeRaw`
       UPDATE tenants SET collection_began_at = COALESCE(collection_began_at, clock_timestamp()) WHERE id IN (
-        SELECT t.id FROM tenants t WHERE t.id = ${id} AND (${isDue('t', graceDays)} OR t.collection_began_at IS NOT NULL)
+        SELECT t.id FROM tenants t WHERE t.id = ${id} AND (${isDue('t', graceDays)}
+          OR t.collection_began_at IS NOT NULL)
         ${UNLESS_LOCKED})`;
     return count === 1;
   },
@@ -84,13 +88,13 @@ export const collectionRepository = {
         SELECT e.job_id, e.index FROM jobs j JOIN search_evaluations e ON e.job_id = j.id
         WHERE ${jobsOf(owner)} LIMIT ${limit})`,
 
-  /** Jobs that have ended. */
+  /** Removes jobs that have ended. */
   jobs: (tx: Transaction, limit: number, owner: Owner): Promise<number> =>
     tx.$executeRaw`
       DELETE FROM jobs WHERE id IN (
         SELECT j.id FROM jobs j WHERE ${jobsOf(owner)} AND j.finished_at IS NOT NULL LIMIT ${limit})`,
 
-  /** Versions of adapters whose collection has begun. */
+  /** Removes versions of adapters whose collection has begun. */
   versionsOfAdapters: (tx: Transaction, limit: number): Promise<number> =>
     tx.$executeRaw`
       DELETE FROM adapter_versions WHERE id IN (
@@ -98,7 +102,7 @@ export const collectionRepository = {
           AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.source_version_id = v.id)
         LIMIT ${limit})`,
 
-  /** Adapters whose collection has begun and that have nothing left. */
+  /** Removes adapters whose collection has begun and that have no rows left. */
   adapters: (tx: Transaction, limit: number): Promise<number> =>
     tx.$executeRaw`
       DELETE FROM adapters WHERE id IN (
@@ -107,7 +111,7 @@ export const collectionRepository = {
           AND NOT EXISTS (SELECT 1 FROM adapter_versions v WHERE v.adapter_id = a.id)
         LIMIT ${limit})`,
 
-  /** Tenants that are due, or whose collection has begun. */
+  /** Lists tenants that are due, or whose collection has begun. */
   dueTenants: async (db: Database, graceDays: number): Promise<string[]> =>
     (
       await db.$queryRaw<{ id: string }[]>`
@@ -117,8 +121,8 @@ export const collectionRepository = {
     ).map(({ id }) => id),
 
   /**
-   * Removals of all rows of a tenant, one table after the other. The tables are those that have a `tenant_id`, so that a new
-   * one cannot be forgotten.
+   * Lists the removals of all rows of a tenant, one for each table. The tables are found by their column `tenant_id`,
+   * so that a new one cannot be forgotten.
    */
   async ofTenant(db: Database, tenantId: string): Promise<Removal[]> {
     const owner = { tenantId };
@@ -136,7 +140,8 @@ export const collectionRepository = {
     const byTenant = [...IN_ORDER.slice(3), ...others].map((table): Removal => (tx, limit) => {
       const name = Prisma.raw(`"${table}"`);
       return tx.$executeRaw`
-            DELETE FROM ${name} WHERE ctid = ANY(ARRAY(SELECT ctid FROM ${name} WHERE tenant_id = ${tenantId} LIMIT ${limit}))`;
+            DELETE FROM ${name} WHERE ctid = ANY(ARRAY(
+              SELECT ctid FROM ${name} WHERE tenant_id = ${tenantId} LIMIT ${limit}))`;
     });
     const answers: Removal = (tx, limit) =>
       tx.$executeRaw`
@@ -145,7 +150,9 @@ export const collectionRepository = {
     return [...byJob, ...byTenant, answers];
   },
 
-  /** Removes the row of a tenant that has nothing else. False if it has a job again, which is to be cancelled first. */
+  /**
+   * Removes the row of a tenant that has no other rows. False if it has a job again, which has to be cancelled first.
+   */
   async tenant(tx: Transaction, id: string): Promise<boolean> {
     const count = await tx.$executeRaw`
       DELETE FROM tenants WHERE id = ${id} AND NOT EXISTS (SELECT 1 FROM jobs WHERE tenant_id = ${id})`;
@@ -154,7 +161,7 @@ export const collectionRepository = {
     return true;
   },
 
-  /** Artifacts that were registered some time ago and that no row names, in the order of their digests. */
+  /** Lists artifacts that were registered longer ago than the grace time and that no row refers to, by digest. */
   async unreferenced(db: Database, query: { after: string; limit: number; graceMs: number }): Promise<string[]> {
     const rows = await db.$queryRaw<{ digest: string }[]>`
       SELECT a.digest FROM artifacts a WHERE a.digest > ${query.after} AND ${isUnreferenced(query.graceMs)}
@@ -162,7 +169,7 @@ export const collectionRepository = {
     return rows.map(({ digest }) => digest);
   },
 
-  /** Those of the artifacts that a job has kept as its best candidate. */
+  /** Selects the artifacts that a job has kept as its best candidate. */
   async keptCandidates(db: Database, digests: readonly string[]): Promise<Set<string>> {
     if (digests.length === 0) return new Set();
     const rows = await db.$queryRaw<{ digest: string }[]>`
@@ -172,8 +179,8 @@ export const collectionRepository = {
   },
 
   /**
-   * Removes the row of an artifact that is still unreferenced. The artifact must be locked. Every new reference registers it
-   * again, which counts as new.
+   * Removes the row of an artifact that is still unreferenced. The caller holds the artifact's lock. Every new
+   * reference registers the artifact again and so renews its age.
    */
   async removeUnreferenced(tx: Transaction, digest: string, graceMs: number): Promise<boolean> {
     const count =
@@ -181,7 +188,7 @@ export const collectionRepository = {
     return count === 1;
   },
 
-  /** Those of the digests that have a row. */
+  /** Selects the digests that have a row. */
   async registered(db: Queryable, digests: readonly string[]): Promise<Set<string>> {
     const rows = await db.artifact.findMany({ where: { digest: { in: [...digests] } }, select: { digest: true } });
     return new Set(rows.map(({ digest }) => digest));

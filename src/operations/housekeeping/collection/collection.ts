@@ -17,14 +17,18 @@ export interface CollectionOptions {
 }
 
 /**
- * Removes the rows of what was deleted longer ago than the grace time, in batches that each commit. Of an adapter or a tenant it
- * first notes that it has begun; until then they can be undeleted. Rows that refer to others go first, so a process that dies leaves something that is still marked as deleted, and the next round goes on. The files follow
- * when no row names them any more: see artifact-collection.ts.
+ * Removes the rows of resources that were deleted longer ago than the grace time, in batches that each commit. The
+ * collection of an adapter or a tenant is marked as begun first; until then it can be undeleted. Referring rows go
+ * first, so after a crash the rest is still marked as deleted, and the next round continues. Files follow when no row
+ * refers to them: see artifact-collection.ts.
  */
 export function collectionTask(options: CollectionOptions): HousekeepingTask {
   const { db, producer, deletionGraceDays: days, batch = BATCH } = options;
 
-  /** Makes the removal of rows. It ends for all tables when another process is at it, or the signal aborts. */
+  /**
+   * Creates a function that repeats a removal. It stops for all tables if another process collects, or if the signal
+   * aborts.
+   */
   function createRemover(signal: AbortSignal) {
     let stopped = false;
     return {
@@ -42,7 +46,7 @@ export function collectionTask(options: CollectionOptions): HousekeepingTask {
     };
   }
 
-  /** A job that was planned while its adapter or tenant was deleted may have been missed. */
+  /** Cancels jobs that were planned while their adapter or tenant was being deleted, and so were missed. */
   async function cancelLeftOvers(): Promise<void> {
     const { adapterIds, tenantIds } = await repository.withUnfinishedJobs(db, batch);
     for (const adapterId of adapterIds) await cancelJobsOf({ db, producer }, { adapterId });

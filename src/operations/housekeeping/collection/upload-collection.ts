@@ -8,8 +8,8 @@ import { exclusively } from '../housekeeping.repository.ts';
 const BATCH = 5;
 
 /**
- * Removes uploads of base models that nobody has gone on with, or whose files no version has. Their parts are artifacts that no row names
- * then: see artifact-collection.ts.
+ * Removes abandoned uploads of base models, and those whose files no version uses. Their parts are then unreferenced
+ * artifacts: see artifact-collection.ts.
  */
 export function uploadCollectionTask({ db }: { db: Database }): HousekeepingTask {
   return {

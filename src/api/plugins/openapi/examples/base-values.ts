@@ -1,4 +1,7 @@
-/** Values of examples of where bases come from, as values.ts has them: of version 2 of the base model `assistant`, in four shards. */
+/**
+ * Example values for the sources of bases, in addition to values.ts: version 2 of the base model `assistant`, in four
+ * shards.
+ */
 export const BASE_VALUES: Readonly<Record<string, unknown>> = {
   'RolloutFetch.file': 'model-00002-of-00004.safetensors',
   'RolloutFetch.bytes_done': 5_368_709_120,

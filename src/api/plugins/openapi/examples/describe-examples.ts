@@ -30,13 +30,13 @@ interface Described {
   };
 }
 
-/** Examples of what is text, by its type. */
+/** Examples of text bodies by media type. */
 const TEXTS: Readonly<Record<string, string>> = {
   'text/csv': 'group,id,name,jobs,ready\ntotal,,,40,38\n',
   'text/event-stream': 'id: 48213-7\nevent: rollout.completed\ndata: {"type":"rollout.completed"}\n\n',
 };
 
-/** Gives an example to every schema, parameter, body and answer. Bytes have none. */
+/** Adds an example to every schema, parameter, body and answer, except those of bytes. */
 export function describeExamples<T>(document: T): T {
   const { paths = {}, webhooks = {}, components = {} } = document as Described;
   const { schemas = {}, responses = {} } = components;

@@ -17,13 +17,13 @@ export interface Schema {
 }
 export type Schemas = Record<string, Schema>;
 
-/** Where a schema stands: the component or the operation, and the member or the parameter of it. */
+/** Place of a schema: its component or operation, and the member or parameter. */
 interface Place {
   readonly owner: string;
   readonly name: string;
 }
 
-/** Makes examples of schemas, from those of their members. */
+/** Creates a function that composes examples of schemas from those of their members. */
 export function exampleMaker(schemas: Schemas) {
   const made = new Map<string, unknown>();
 
@@ -58,7 +58,7 @@ export function exampleMaker(schemas: Schemas) {
   return { ofComponent, of };
 }
 
-/** The last part of identifiers in examples, by their prefix, so that the same thing has the same one everywhere. */
+/** Fixed suffixes of example identifiers by prefix, so that an object has the same identifier everywhere. */
 const IDS = [
   'ten',
   'bm',

@@ -1,4 +1,4 @@
-/** Members of examples that belong together, or that would contradict each other if each had the value of its name. */
+/** Example members that belong together, or that would contradict each other if chosen by name alone. */
 export const SCHEMAS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   Rollout: {
     state: 'completed',
@@ -51,7 +51,7 @@ export const SCHEMAS: Readonly<Record<string, Readonly<Record<string, unknown>>>
   AuditEntry: { before: null, after: { id: 'rol_0199f3a0-1c52-7b44-9a3e-5d0c7f1e2a06', state: 'planning' } },
 };
 
-/** Whole examples of what clients send, which give only what they want to say. */
+/** Complete examples of request bodies, with only the members that a client would set. */
 export const WHOLE: Readonly<Record<string, unknown>> = {
   Problem: {
     type: 'urn:readapt:problem:invalid_request',

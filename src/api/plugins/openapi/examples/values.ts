@@ -2,8 +2,9 @@ import { BASE_VALUES } from './base-values.ts';
 import { DOWNLOAD_VALUES } from './download-values.ts';
 
 /**
- * Values of examples by the name of a member or, where one name stands for different things, by the schema and the name. They tell of one
- * rollout: the base model `assistant` has got its version 2, and the adapter `support-replies` of the tenant `acme` was carried over.
+ * Example values by the name of a member or, if a name is ambiguous, by schema and name. Together they show one
+ * rollout: the base model `assistant` has a new version 2, and the adapter `support-replies` of the tenant `acme` was
+ * carried over.
  */
 export const VALUES: Readonly<Record<string, unknown>> = {
   ...BASE_VALUES,
@@ -79,7 +80,7 @@ export const VALUES: Readonly<Record<string, unknown>> = {
   'idempotency-key': 'f3b7c1e0-9a52-4a5f-8d7e-1c0b2a394857',
   'if-none-match': 'W/"3f0kQm1hZr8vXw2uJc5nT7yBdLs"',
 
-  // What is wrong.
+  // Problems.
   code: 'gate_inconclusive',
   message: 'the gate rows are too few to certify any candidate',
   detail: null,
@@ -129,7 +130,7 @@ export const VALUES: Readonly<Record<string, unknown>> = {
   labels: { tier: 'gold' },
   'WaveByLabels.label': { tier: 'gold' },
 
-  // States that are told in words.
+  // States in words.
   from: 'adapting',
   strategy: 'revert',
 
@@ -344,16 +345,16 @@ export const VALUES: Readonly<Record<string, unknown>> = {
   'JobMetric.name': 'accuracy',
   'AdapterVersionMeasuredData.metric': 'accuracy',
 
-  // Options that have no default of their own.
+  // Options without a default.
   learning_rate: 0.0005,
   scratch_learning_rate: 0.002,
 
-  // What a rung has left.
+  // Results of a rung.
   best_candidate: 'fine_tune@120',
   published_candidate: 'fine_tune@120',
   'LadderCandidate.id': 'fine_tune@120',
 
-  // What dashboards ask.
+  // Overview of a dashboard.
   'Caller.is_operator': false,
   read_only: false,
   tenant_name: 'acme',
@@ -374,7 +375,7 @@ export const VALUES: Readonly<Record<string, unknown>> = {
   'if-range': '"9c0f3b7a6e21d5840b9e7c36f1a2d85e4470c1b96f3e8d2a57b04c19e6fd3a82"',
   'want-repr-digest': 'sha-256=1',
 
-  // What changed in the base, and the model of a search.
+  // Changes of the base, and the model of a search.
   old_version: '1',
   new_version: '2',
   compute_ms: 84_000,
