@@ -31,7 +31,7 @@ import { findFiles, toBaseSource, type SourceContext } from './version-source.ts
 export interface BaseModelServiceOptions {
   db: Database;
   producer: JobProducer;
-  /** How files that requests name are found. */
+  /** Sources of the files that requests name. */
   files: SourceContext;
 }
 

@@ -21,9 +21,7 @@ export interface DownloadOptions {
    * fetch. Default: any.
    */
   readonly patienceMs?: number;
-  /**
-   * What is wrong with a file whose bytes are those of its source; null if nothing is. Default: nothing is looked at.
-   */
+  /** Finds a problem with a file whose bytes match its source; null if there is none. Default: no check. */
   readonly problemOf?: (place: string, name: string) => Promise<string | null>;
 }
 
@@ -128,7 +126,7 @@ async function append(part: string, file: SourceFile, options: Append): Promise<
 
 interface Checked {
   readonly sha256: string;
-  /** What is wrong; null if nothing is. */
+  /** Problem with the file; null if there is none. */
   readonly problem: string | null;
 }
 

@@ -27,7 +27,7 @@ interface HubRequest {
   readonly signal: AbortSignal;
 }
 
-/** How long a hub may take to send the next bytes of a file, or all of another answer, in milliseconds. */
+/** Timeout for the next bytes of a file, or for the whole of another answer, in milliseconds. */
 const SILENT_MS = 60_000;
 
 /**
@@ -202,7 +202,7 @@ function toFile(entry: { path: string; size: number; oid?: string; lfs?: { oid: 
   };
 }
 
-/** Says what an answer of the hub, or none, means. */
+/** Converts a failure of the hub, or a missing answer, to an error for the caller. */
 function toSourceError(error: unknown, source: RemoteSource, file: string | null, hub: string): Error {
   if (error instanceof SourceError || error instanceof AppError) return error;
   const what = `${file === null ? '' : `${file} of `}${sourceText(source)}`;

@@ -24,7 +24,7 @@ export const MAX_FILES = 2000;
 /** Largest size of a file that is no weights, in bytes; the largest tokenizers have 40 MB. */
 const MAX_OTHER_BYTES = 64 << 20;
 
-/** What is taken of a source, and how much its first folder may have. */
+/** Files to take from a source, and the limit of entries in its first folder. */
 export interface ListingRules {
   /** The most files and folders there; a listing that has more is not read to its end. */
   readonly maxEntries: number;

@@ -27,7 +27,7 @@ export interface GivenFiles {
 }
 
 /**
- * Where the files are that a request names.
+ * Place of the files that a request names.
  * @param expected what a text may be, for the message of an error
  * @throws AppError 422 `invalid_source`
  */

@@ -13,7 +13,7 @@ import { requireFew, type ListingRules } from './listing.ts';
 import { isRefusal, SourceError } from './source-error.ts';
 import { sourceText, type PinnedFiles, type S3Source, type SourceFile } from './source.ts';
 
-/** What says that the credentials or the region of this process are wrong, by other statuses than 401 and 403. */
+/** Names of errors about wrong credentials or a wrong region whose status is neither 401 nor 403. */
 const NOT_SET_UP =
   /^(CredentialsProviderError|AuthorizationHeaderMalformed|ExpiredToken|InvalidToken|TokenRefreshRequired)$/;
 
@@ -167,7 +167,7 @@ function statusOf(error: unknown): number | null {
   return (error as { $response?: { statusCode?: number } }).$response?.statusCode ?? null;
 }
 
-/** Says what an answer of the service, or none, means. */
+/** Converts a failure of the bucket, or a missing answer, to a source error. */
 function toSourceError(error: unknown, source: S3Source, file: string | null): SourceError {
   if (error instanceof SourceError) return error;
   const what = `${file === null ? '' : `${file} of `}${sourceText(source)}`;

@@ -1,4 +1,4 @@
-/** What can be wrong with a source, and what follows from it. */
+/** Codes of source errors, each with the attempt that can succeed: `later`, `elsewhere` (on another worker) or `never`. */
 const KINDS = {
   /** The credentials of this process are missing or are not enough. */
   source_unauthorized: 'elsewhere',
@@ -31,7 +31,7 @@ export type SourceErrorCode = keyof typeof KINDS;
 /** A fault of a source. The message says which file, what is wrong and what to do, and holds no secret. */
 export class SourceError extends Error {
   readonly code: SourceErrorCode;
-  /** How long the source wants to be left alone, in milliseconds; null if it does not say. */
+  /** Delay that the source asks for before the next request, in milliseconds; null if it names none. */
   readonly retryAfterMs: number | null;
 
   constructor(code: SourceErrorCode, message: string, options: { cause?: unknown; retryAfterMs?: number | null } = {}) {

@@ -13,7 +13,7 @@ export interface HubSource {
 export interface S3Source {
   readonly kind: 's3';
   readonly bucket: string;
-  /** What the keys begin with, without a slash at either end; empty for the whole bucket. */
+  /** Key prefix, without a slash at either end; empty for the whole bucket. */
   readonly prefix: string;
 }
 
@@ -47,7 +47,7 @@ export interface SourceFile {
   readonly sha256: string | null;
   /** The hash by which Git names the content, hexadecimal; null where the source is no repository. */
   readonly gitSha1: string | null;
-  /** What names this state of the file at its source; null where the commit does. */
+  /** ETag of the file at its source; null where the commit pins it. */
   readonly etag: string | null;
   /** The version of the object, where the bucket keeps versions. */
   readonly versionId: string | null;

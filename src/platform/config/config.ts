@@ -2,7 +2,7 @@ import { Value } from 'typebox/value';
 import { QUOTA_VARIABLES, readQuotas, type QuotaLimits } from './quotas.ts';
 import { ConfigSchema, SETTINGS, type PlainConfig } from './settings.ts';
 
-export type Config = Readonly<PlainConfig & { /** What each tenant may have by default. */ quotas: QuotaLimits }>;
+export type Config = Readonly<PlainConfig & { /** Default limits of each tenant. */ quotas: QuotaLimits }>;
 
 /** Settings that cannot be used. The message has one line for each and names its variable. */
 export class ConfigError extends Error {

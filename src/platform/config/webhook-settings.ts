@@ -5,7 +5,7 @@ export const SECRET_KEY_PATTERN = '^[A-Za-z0-9+/]{43}=$';
 export const KEYS_EXPECTED =
   '32 random bytes in base64, as `openssl rand -base64 32` prints them, or several such keys separated by ","';
 
-/** What no address range looks like is refused by {@link parseRanges}; the schema only asks for the form. */
+/** Form of an address range. {@link parseRanges} refuses texts of this form that are no range. */
 export const RANGE_PATTERN = '^[0-9a-fA-F.:]+/[0-9]{1,3}$';
 export const RANGES_EXPECTED = 'ranges of addresses separated by ",", such as 10.20.0.0/16,fd12:3456::/32';
 

@@ -6,7 +6,7 @@ import { ID_NOUNS, idPattern, type IdKind } from './ids.ts';
 /** Media type of a stream of server-sent events. */
 export const EVENT_STREAM_TYPE = 'text/event-stream';
 
-/** What a named schema says where it is used, besides its own description. It becomes the description there. */
+/** Keyword of the description that a named schema has where it is used, besides its own. */
 export const USE = 'x-use';
 
 interface Use {

@@ -4,7 +4,7 @@ import { AppError } from './errors.ts';
 import { USE } from './schemas.ts';
 import { decodeCursor, encodeCursor, isIdentifier, type PageQuery } from './pagination.ts';
 
-/** How the values of a column are written in cursors, and read from there by SQL. */
+/** Kinds of sorted columns: the form of their values in cursors, and their conversion to SQL. */
 const KINDS = {
   name: {
     isValid: (value: string) => /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/.test(value),

@@ -92,7 +92,7 @@ export class Batch implements pg.Submittable {
     else this.#settle.reject(this.#failure.error);
   }
 
-  /** What is thrown here would be thrown into the driver's reading of the connection. */
+  /** Keeps an error for later: thrown here, it would interrupt the driver while it reads the connection. */
   #attempt(read: () => void): void {
     try {
       read();

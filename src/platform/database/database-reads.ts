@@ -5,7 +5,7 @@ import { toParameter } from './database-values.ts';
 
 type Queryable = PrismaClient | Prisma.TransactionClient;
 
-/** How a client reads without Prisma: on connections of its pool, with statements that come before each of its own. */
+/** Means of reading without Prisma: the client's pool, and statements that run before each of its own. */
 interface Reader {
   readonly pool: pg.Pool;
   readonly nameOf: (statement: { sql: string; args: readonly unknown[] }) => string;

@@ -20,7 +20,7 @@ const TEXT_ARRAY = 1009;
 export type ParseValue = (text: string) => unknown;
 
 /**
- * What makes the same values of a column as Prisma's `$queryRaw` does.
+ * Parser that makes the same values of a column as Prisma's `$queryRaw`.
  * @throws Error if the type is one that no statement has selected so far
  */
 export function parserOf(type: number): ParseValue {

@@ -113,13 +113,13 @@ export function isForeignKeyViolation(error: unknown): boolean {
 const UNREACHABLE_CODES = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028']);
 /** Codes of the system, and SQLSTATEs of a server that starts, stops or has no connection left. */
 const UNREACHABLE_CAUSES = /^(ECONNREFUSED|ECONNRESET|ENOTFOUND|EPIPE|ETIMEDOUT|08...|57P0[123]|53300)$/;
-/** What Prisma's driver makes of errors of the connection, without a code. */
+/** Kinds that Prisma's driver gives errors of the connection, which have no code. */
 const UNREACHABLE_KINDS = new Set(['ConnectionClosed', 'DatabaseNotReachable', 'SocketTimeout', 'TooManyConnections']);
 /** The driver passes these errors on as they are, without a code either. */
 const UNREACHABLE_MESSAGES =
   /Client has encountered a connection error|Connection terminated|exceeded when trying to connect/;
 
-/** What PostgreSQL says if it takes no more connections, and what a pool says all of whose connections are in use. */
+/** Messages of PostgreSQL at its limit of connections, and of a pool whose connections are all in use. */
 const EXHAUSTED_MESSAGES =
   /too many clients already|remaining connection slots are reserved|too many connections for (role|database)|timeout exceeded when trying to connect/;
 

@@ -19,7 +19,7 @@ const INITIALIZED = 'readapt-initialized';
  * The sessions of a killed server hold its shared memory until they have noticed, which takes a busy machine seconds.
  */
 const SESSIONS_END_MS = 60_000;
-/** What the log says of them. */
+/** Line of PostgreSQL's log about shared memory that an earlier server still holds. */
 const SHARED_MEMORY_IS_HELD = /pre-existing shared memory block/;
 
 /** Context that commands on a cluster need. */

@@ -5,7 +5,7 @@ import { commandLine } from './processes.ts';
 /** A process id that no system assigns. */
 const NO_PID = 999_999_999;
 const READY_WITHIN_MS = 120_000;
-/** How long sessions may take to end before the server is told to stop at once, which makes it recover at its start. */
+/** Time for sessions to end before the server has to stop at once and recover at its next start, in milliseconds. */
 const FAST_STOP_MS = 60_000;
 const POLL_MS = 50;
 

@@ -36,7 +36,7 @@ export function superviseServer(options: SupervisionOptions): Supervision {
   const { folder, cluster, port, logger } = options;
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
-  /** What identifies the server's process, so that another with its id is not taken for it. */
+  /** Identity of the server's process, so that another one with its process id is not mistaken for it. */
   let server: string | null = null;
   let fault: string | null = null;
   let restarts = 0;

@@ -6,7 +6,7 @@ import type { AddressPolicy } from './address-policy.ts';
 export type Resolve = (name: string, signal: AbortSignal) => Promise<readonly string[]>;
 
 /**
- * Where a request goes: an address that was checked, to which the connection is made without looking the name up again.
+ * Destination of a request: an address that was checked, to which the connection is made without looking the name up again.
  */
 export interface Target {
   readonly url: URL;
@@ -22,8 +22,8 @@ export const MAX_URL = 2048;
 const FIRST_FREE_PORT = 1024;
 
 /**
- * What is wrong with an address by its text alone, before anything is looked up; null if nothing is. Who may name
- * addresses gets this to read, so it says nothing of the network.
+ * Problem with the text of an address, before any lookup; null if there is none. Users who name addresses read it, so
+ * it reveals nothing about the network.
  */
 export function urlProblem(text: string, policy: AddressPolicy, setting: string): string | null {
   const url = URL.canParse(text) ? new URL(text) : null;

@@ -92,7 +92,7 @@ export interface ConsumerOptions {
   /** Interval between checks for dead workers (default 5,000 ms). */
   stalledCheckMs?: number;
   quarantine?: QuarantineOptions;
-  /** What is wrong with the worker's clock at the start; null if nothing is (default). */
+  /** Problem with the worker's clock at the start; null if there is none (default). */
   clockProblem?: string | null;
   /** Is told of each job and of each quarantine. */
   observer?: ConsumerObserver;

@@ -1,7 +1,4 @@
-/**
- * What a policy says about the order of rollouts: all jobs of one that is `high` come before those of one that is
- * `normal`.
- */
+/** Priorities of rollouts by their policy: all jobs of a `high` one come before those of a `normal` one. */
 export const PRIORITIES = ['high', 'normal', 'low'] as const;
 
 /**
@@ -11,7 +8,7 @@ export const PRIORITIES = ['high', 'normal', 'low'] as const;
  */
 export const TAGS = 2 ** 19;
 
-/** What comes after all adaptations: what only reports need, so that it never delays a tenant. */
+/** First priority after all adaptations: entries that only reports need come there, so that they delay no tenant. */
 const AFTER_ALL = PRIORITIES.length * TAGS;
 export const BASELINES_PRIORITY = AFTER_ALL + 1;
 export const CONTROL_PRIORITY = AFTER_ALL + 2;

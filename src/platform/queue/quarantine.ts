@@ -8,7 +8,8 @@ export interface QuarantineOptions {
   /** Number of faults in a row, without a job that succeeds, after which the worker claims no more jobs. */
   readonly faults?: number;
   /**
-   * How long it claims none the first time. It tries one job then; if that fails too, it claims none for twice as long.
+   * Duration of the first quarantine, in which the worker claims nothing. Afterwards it tries one entry; if that fails
+   * too, the next quarantine is twice as long.
    */
   readonly firstMs?: number;
   readonly longestMs?: number;

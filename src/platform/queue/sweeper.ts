@@ -7,7 +7,7 @@ import { giveUpLease, holdLease, renewLease, type ProcessLease } from './process
 import type { JobProducer } from './producer.ts';
 import { setBackFutureTimes, type QueueClock } from './queue-clock.repository.ts';
 
-/** What a module knows about the jobs that should be in a queue. */
+/** Source of the entries that should be in a queue, from the rows of one room. */
 export interface RecoverySource {
   readonly queue: QueueName;
   /** Jobs whose worker has let its lease expire, and those that nobody else enqueues. */

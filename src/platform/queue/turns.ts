@@ -1,9 +1,9 @@
 import type { QueueName } from './catalog.ts';
 
-/** How long a job waits for the end of another queue's job before it goes back to its queue. */
+/** Time in which an entry waits for the end of another queue's entry before it goes back to its queue, in milliseconds. */
 const HOLD_MS = 300;
 
-/** How long it stays there, in milliseconds. An idle worker finds it then. */
+/** Delay of an entry that went back to its queue, in milliseconds, after which an idle worker finds it. */
 export const RETURN_MS = 100;
 
 /**

@@ -39,7 +39,7 @@ export async function readArchive(
   return withoutFolders(archive, found);
 }
 
-/** Where an entry is; null for one that is left out. */
+/** Folder and name of an entry; null for one that is left out. */
 function checkEntry(archive: string, { path, type }: TarEntry): Pick<FoundEntry, 'name' | 'folder'> | null {
   const folder = path.split('/').filter((part) => part !== '.');
   if (folder[0] === '' && folder.length > 1) throw refused(archive, path, 'is an absolute path');

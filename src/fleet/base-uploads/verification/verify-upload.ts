@@ -48,7 +48,7 @@ export async function verifyUpload(options: VerifyOptions, claimed: ClaimedUploa
   if (outcome !== null) await repository.finish(db, { ...turn, id: claimed.id }, outcome, days);
 }
 
-/** How often a verification is begun that ends neither way. With the pauses between them, that takes some hours. */
+/** Attempts at a verification that neither succeeds nor fails. With the pauses between them, they take some hours. */
 const MOST_ATTEMPTS = 100;
 
 /** @returns null if the lease is lost */

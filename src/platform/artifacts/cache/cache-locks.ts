@@ -8,15 +8,13 @@ import { joinOwners, ofDeadOwners } from '../scratch.ts';
 const POLL_MS = 200;
 const HELD = 'held';
 
-/**
- * How often a process says that it still holds a lock or a mark, and after what silence it counts as dead, in
- * milliseconds.
- */
+/** Interval of the heartbeats of a lock or mark, and silence after which its process counts as dead, in milliseconds. */
 const BEAT_MS = 5000;
 const SILENT_MS = 60_000;
 
 /**
- * What the processes that share a cache tell each other: who fetches or removes something of it, and who uses what.
+ * Locks and marks by which processes share a cache: a lock is held while a folder is fetched or removed, a mark while
+ * one is used.
  * Locks and marks are files that name their process. Those of a process of this machine that has died count no longer;
  * those of other machines, and of containers that were started anew, count until they have been silent for a minute.
  */

@@ -34,7 +34,7 @@ export interface OpenedBy {
 
 /** A place that may be the store. */
 interface Place {
-  /** Where it is. */
+  /** Place of the store: a folder or a bucket. */
   readonly name: string;
   /** The variable that says so. */
   readonly setting: string;
@@ -46,7 +46,7 @@ interface Place {
   open(): Promise<ArtifactStore>;
   /** Waits for work with it that a start cannot do without. An error names the setting. */
   usable<T>(work: Promise<T>): Promise<T>;
-  /** What is said where it has nothing of what it should have. */
+  /** Error for a store that has nothing of what it should have. */
   away(): SetupError;
 }
 

@@ -23,7 +23,7 @@ const KEPT_MS = 10_000;
 /** Artifacts that are looked at to find out whose store it is. */
 const SAMPLE = 500;
 
-/** What is known since a moment of `performance.now()`. */
+/** Answer of an ownership check, with its time by `performance.now()`. */
 interface Answer {
   readonly at: number;
   readonly problem: OwnershipProblem | null;

@@ -29,7 +29,7 @@ export interface ListedObject {
   readonly modifiedAt: Date;
 }
 
-/** What a connection that breaks off in the middle of an object is opened again for. */
+/** Attempts at reading an object whose connection breaks off in the middle. */
 const READS = 4;
 
 /** A bucket's objects below a prefix. All keys are within it. Faults are thrown as {@link toS3Error} says. */

@@ -47,7 +47,7 @@ export async function prepareTenantRole(client: pg.Client): Promise<void> {
 }
 
 /**
- * Why the database cannot confine the requests of tenants; null if it can.
+ * Reason for which the database cannot confine the requests of tenants; null if it can.
  *
  * @throws Error of the database if it cannot be reached
  */

@@ -40,7 +40,7 @@ const CURRENT_VERSION = [
   ...['adapter_id', 'base_model_version_id', 'tenant_id'],
   ...['adapter_version_id', 'previous_version_id', 'held_job_id', 'changed_at'],
 ];
-/** What says from where on, when and by whom an endpoint is sent to. */
+/** Columns of a webhook endpoint that deliveries read and write. */
 const ENDPOINT = [
   ...['url', 'description', 'event_types', 'enabled', 'disabled_reason', 'position_transaction_id', 'position_seq'],
   ...['failures', 'next_turn_at', 'lease_owner', 'lease_expires_at'],
@@ -48,8 +48,8 @@ const ENDPOINT = [
 const ANSWER = ['request_hash', 'body_bytes', 'status_code', 'response', 'created_at'];
 
 /**
- * What requests of tenants need of each table, and nothing more: a statement that does what it should not fails. Rows
- * of other tenants are hidden beside that. A key that cannot be changed, because the policy of the table binds it to
+ * Rights that requests of tenants need on each table, and no others, so that a statement beyond them fails. Row-level
+ * security hides the rows of other tenants besides. A key that cannot be changed, because the policy of the table binds it to
  * the tenant, stands where rows are only locked, for which PostgreSQL wants the right to update some column. Places in
  * the order of commits (`seq`) are never given by a request, because one that is ahead would be in the way of others.
  */
@@ -154,7 +154,7 @@ function needed(): string {
     WHERE c.relkind = 'S' AND ${OBJECTS} AND owner.relname IN (${filled.map((table) => `'${table}'`).join(', ')})`;
 }
 
-/** The same of what the role has. */
+/** Query for the rights that the role has, in the same columns. */
 function held(role: string): string {
   return `
     SELECT c.oid, acl.privilege_type, '' FROM pg_class c, aclexplode(c.relacl) AS acl
