@@ -1,6 +1,6 @@
 /**
  * Which folder may import which: the one table that `npm run lint` enforces (through .dependency-cruiser.cjs) and that
- * docs/architecture.md prints. `node scripts/import-rules.cjs --write FILE` puts the table into a document, between two
+ * docs/architecture/import-rules.md prints. `node scripts/import-rules.cjs --write FILE` puts the table into a document, between two
  * comments; `--check FILE` fails if the document prints another one.
  */
 const { readFileSync, writeFileSync } = require('node:fs');
@@ -349,12 +349,30 @@ function importRules() {
     );
     return {
       name: `${folder.replaceAll('/', '-')}-imports`,
-      comment: `${folder} may import ${may.join(', ') || 'nothing'}; see docs/architecture.md`,
+      comment: `${folder} may import ${may.join(', ') || 'nothing'}; see docs/architecture/import-rules.md`,
       severity: 'error',
       from: { path: inside(folder) },
       to: { path: OURS, pathNot: [inside(folder), ...allowed].join('|') },
     };
   });
+}
+
+/** Most floors of a wing of `src`: a room stands on the floor above the highest room of its wing that it may import. */
+const MAX_FLOORS = 5;
+
+/** Refuses a table in which two folders could import each other, or whose wings have too many floors. */
+function requireOrder() {
+  const names = FOLDERS.map(([folder]) => folder);
+  const floors = new Map();
+  for (const [index, [folder, , may]] of FOLDERS.entries()) {
+    const later = may.find((other) => names.indexOf(other) > index);
+    if (later !== undefined) throw new Error(`${folder} may import ${later}, which stands below it in the table`);
+    const [, wing] = /^(src\/\w+)\/[^/]+$/.exec(folder) ?? [];
+    if (wing === undefined) continue;
+    const below = may.filter((other) => other.startsWith(`${wing}/`)).map((other) => floors.get(other));
+    floors.set(folder, Math.max(0, ...below) + 1);
+    if (floors.get(folder) > MAX_FLOORS) throw new Error(`${folder} is above floor ${MAX_FLOORS} of ${wing}`);
+  }
 }
 
 function table() {
@@ -368,6 +386,7 @@ const BEGIN = '<!-- import rules: written by scripts/import-rules.cjs -->';
 const END = '<!-- end of the import rules -->';
 
 async function main([flag, file]) {
+  requireOrder();
   const { format, resolveConfig } = await import('prettier');
   const text = readFileSync(file, 'utf8');
   const [before, rest] = text.split(BEGIN);
