@@ -85,7 +85,8 @@ const STATEMENTS = [
   `INSERT INTO adapters (id, tenant_id, base_model_id, dataset_id, name, metric, gate, labels)
    SELECT ${id('adp', 'n')}, ${tenantOf('n')}, ${id('bm', '1')}, ${id('dst', 'n')}, 'adapter-' || n, 'accuracy',
      '{"kind": "absolute", "target": 0.5}',
-     jsonb_build_object('tier', 'gold', 'customer', 'c' || n) || CASE WHEN n <= 200 THEN '{"region": "eu"}' ELSE '{}' END::jsonb
+     jsonb_build_object('tier', 'gold', 'customer', 'c' || n)
+       || CASE WHEN n <= 200 THEN '{"region": "eu"}' ELSE '{}' END::jsonb
    FROM generate_series(1, ${2 * LARGE}) n`,
   `INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_model_version_id, number, origin,
      artifact_digest, rank, lora_alpha)
