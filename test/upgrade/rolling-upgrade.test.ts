@@ -20,8 +20,8 @@ if (!isThere) {
   console.warn(`${message}: the rolling upgrade is not tested`);
 }
 
-/** Requests that the latest version be measured, as an import by the new API does. @returns waits for the result */
-async function requestMeasurement({ db, postgres }: UpgradeWorld): Promise<() => Promise<void>> {
+/** Requests that the latest version be measured, as an import by the new API does, and waits for the result. */
+async function measure({ db, postgres }: UpgradeWorld): Promise<void> {
   const { id, tenantId } = await db.adapterVersion.findFirstOrThrow({ orderBy: { number: 'desc' } });
   const { measuredAt } = await db.gateOutcomes.findUniqueOrThrow({ where: { adapterVersionId: id } });
   const task = { gate: { kind: 'relative', margin: 0.2 }, datasetId: 'any' };
@@ -32,11 +32,9 @@ async function requestMeasurement({ db, postgres }: UpgradeWorld): Promise<() =>
   expect(entries.map(({ name }) => name)).toEqual(['outcomes.measure']);
   await producer.enqueue(entries);
   await producer.close();
-  return async () => {
-    await eventually('it is measured', async () => (await db.outcomeRequest.count()) === 0);
-    const { measuredAt: again } = await db.gateOutcomes.findUniqueOrThrow({ where: { adapterVersionId: id } });
-    expect(again.getTime()).toBeGreaterThan(measuredAt.getTime());
-  };
+  await eventually('it is measured', async () => (await db.outcomeRequest.count()) === 0);
+  const { measuredAt: again } = await db.gateOutcomes.findUniqueOrThrow({ where: { adapterVersionId: id } });
+  expect(again.getTime()).toBeGreaterThan(measuredAt.getTime());
 }
 
 describe.runIf(isThere)(`version ${release.version} and this one on one database`, () => {
@@ -84,8 +82,7 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
 
   test('workers of both share a queue', async () => {
     const oldWorker = await world.startWorker(earlier.command);
-    const measured = await requestMeasurement(world);
-    await measured();
+    await measure(world);
     const newWorker = await world.startWorker(OURS);
     await world.roll(oldApi, '4', 'newBase');
     expect([oldWorker.child.exitCode, newWorker.child.exitCode]).toEqual([null, null]);
