@@ -12,7 +12,7 @@ import { requireDatabase, requireRedis } from '../platform/config/reachable.ts';
 import { nameAddress, nameDataFolder } from '../platform/config/setup-error.ts';
 import { applyMigrations } from '../platform/database/migrations.ts';
 import { startEmbeddedPostgres } from '../platform/embedded/index.ts';
-import { createJobProducer, createQueueBackend, type QueueBackend } from '../platform/queue/index.ts';
+import { createQueueProducer, createQueueBackend, type QueueBackend } from '../platform/queue/index.ts';
 import { createShutdown, type Shutdown } from '../lib/shutdown.ts';
 import { clockProblem } from '../lib/clock.ts';
 import { readClock } from '../platform/database/clock.repository.ts';
@@ -104,7 +104,7 @@ async function start(
   const wrongClock = clockProblem(await readClock(db), config.clockToleranceMs);
   if (typeof wrongClock === 'string') logger.warn({ reason: wrongClock }, 'the clock of this API is wrong');
   const backend = createQueueBackend({ databaseUrl, redisUrl: config.redisUrl });
-  const producer = await createJobProducer({ db, backend, logger });
+  const producer = await createQueueProducer({ db, backend, logger });
   closing.add('queue', () => producer.close());
   const metrics = options.metrics ?? createProcessRegistry();
   const tracing = await startTracing({

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createJobProducer, createQueueBackend } from '../../src/platform/queue/index.ts';
+import { createQueueProducer, createQueueBackend } from '../../src/platform/queue/index.ts';
 import { withTransaction } from '../../src/platform/database/database.ts';
 import { outcomesRecoverySource, requestOutcomes } from '../../src/fleet/outcomes/index.ts';
 import { compiledCommand } from '../compiled/index.ts';
@@ -27,7 +27,7 @@ async function measure({ db, postgres }: UpgradeWorld): Promise<void> {
   const task = { gate: { kind: 'relative', margin: 0.2 }, datasetId: 'any' };
   await withTransaction(db, (tx) => requestOutcomes(tx, task, { tenantId, versionIds: [id] }));
   const backend = createQueueBackend({ databaseUrl: postgres.url, redisUrl: null });
-  const producer = await createJobProducer({ db, backend, logger });
+  const producer = await createQueueProducer({ db, backend, logger });
   const entries = await outcomesRecoverySource(db).expired(10);
   expect(entries.map(({ name }) => name)).toEqual(['outcomes.measure']);
   await producer.enqueue(entries);

@@ -8,7 +8,7 @@ import {
   WorkerFaultError,
   type HandlerContext,
   type HandlerSet,
-  type JobProducer,
+  type QueueProducer,
 } from '../../src/platform/queue/index.ts';
 import { NO_QUOTAS, type QuotaLimits } from '../../src/platform/config/quotas.ts';
 import type { Database } from '../../src/platform/database/database.ts';
@@ -39,7 +39,7 @@ import { removeJobFolder } from './work-dir.ts';
 
 export interface AdaptationDependencies extends JobFolders {
   db: Database;
-  producer: JobProducer;
+  producer: QueueProducer;
   training: TrainingProcess;
   /** Jobs that do not fit into this worker's memory. Default: all of them fit. */
   check?: MemoryCheck;

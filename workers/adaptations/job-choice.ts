@@ -1,4 +1,4 @@
-import { priorityOf, TryLaterError, type JobProducer } from '../../src/platform/queue/index.ts';
+import { priorityOf, TryLaterError, type QueueProducer } from '../../src/platform/queue/index.ts';
 import type { Database } from '../../src/platform/database/database.ts';
 import {
   bringForward,
@@ -24,7 +24,7 @@ export interface JobChoice {
  * deadline. For a while it also lets a worker stay with the bases that it has loaded. A job that is passed over has not
  * begun and goes back into the queue, so that attempts and delays stay with their job.
  */
-export function createJobChoice({ db, producer }: { db: Database; producer: JobProducer }): JobChoice {
+export function createJobChoice({ db, producer }: { db: Database; producer: QueueProducer }): JobChoice {
   let loaded: BasePair | null = null;
   /** Number of jobs passed over since the bases were loaded. */
   let passed = 0;

@@ -4,7 +4,7 @@ import type { JobSpec } from '../../core/adaptation/job-spec.ts';
 import { rowsWarning } from '../../core/method/gate/gate-rows.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import type { MetricName } from '../../core/options/metrics.ts';
-import type { JobProducer } from '../../src/platform/queue/index.ts';
+import type { QueueProducer } from '../../src/platform/queue/index.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import type { JobEnd } from '../../src/fleet/job-control/index.ts';
 import type { TrainingSlot } from '../training/training-process.ts';
@@ -20,7 +20,7 @@ export interface JobRun extends Omit<PublicationContext, 'anchor'>, JobFolders {
   slot: TrainingSlot;
   /** Aborts when the worker stops or the job has taken too long. */
   signal: AbortSignal;
-  producer: JobProducer;
+  producer: QueueProducer;
   logger: Logger;
   heartbeatMs: number;
   onTrained?: (tokensPerSecond: number) => void;

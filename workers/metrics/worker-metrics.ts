@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import { JOB_NAMES } from '../../src/platform/queue/catalog.ts';
+import { ENTRY_NAMES } from '../../src/platform/queue/catalog.ts';
 import type { ConsumerObserver } from '../../src/platform/queue/index.ts';
 import type { Database } from '../../src/platform/database/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
@@ -114,7 +114,7 @@ function observeConsumer({ registry, device }: WorkerMetricsOptions): ConsumerOb
     labelNames: ['device', 'job'] as const,
     registers: [registry],
   });
-  for (const job of JOB_NAMES) {
+  for (const job of ENTRY_NAMES) {
     seconds.inc({ device, job }, 0);
     for (const end of ENDS) attempts.inc({ job, end }, 0);
   }

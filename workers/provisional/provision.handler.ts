@@ -7,7 +7,7 @@ import {
   PermanentError,
   type HandlerContext,
   type HandlerSet,
-  type JobProducer,
+  type QueueProducer,
 } from '../../src/platform/queue/index.ts';
 import type { Database, Transaction } from '../../src/platform/database/database.ts';
 import { newId } from '../../src/platform/contract/ids.ts';
@@ -45,7 +45,7 @@ import type { TrainingProcess, TrainingSlot } from '../training/training-process
 export interface ProvisionDependencies {
   db: Database;
   artifacts: ArtifactStore;
-  producer: JobProducer;
+  producer: QueueProducer;
   training: TrainingProcess;
   /** Interval at which the work checks whether its version is still wanted. */
   heartbeatMs?: number;

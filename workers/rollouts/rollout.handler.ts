@@ -3,7 +3,7 @@ import {
   TryLaterError,
   type HandlerContext,
   type HandlerSet,
-  type JobProducer,
+  type QueueProducer,
 } from '../../src/platform/queue/index.ts';
 import type { QuotaLimits } from '../../src/platform/config/quotas.ts';
 import type { Database } from '../../src/platform/database/database.ts';
@@ -32,7 +32,7 @@ import { noteFetches, withFetchedVersions } from './version-fetch.ts';
 export interface RolloutDependencies {
   db: Database;
   artifacts: ArtifactStore;
-  producer: JobProducer;
+  producer: QueueProducer;
   training: TrainingProcess;
   /** Default quotas of each tenant. Default: no limits. */
   quotas?: QuotaLimits;

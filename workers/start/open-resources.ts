@@ -12,9 +12,9 @@ import { requireDatabase, requireRedis } from '../../src/platform/config/reachab
 import { SetupError } from '../../src/platform/config/setup-error.ts';
 import { pendingMigrations } from '../../src/platform/database/migrations.ts';
 import {
-  createJobProducer,
+  createQueueProducer,
   createQueueBackend,
-  type JobProducer,
+  type QueueProducer,
   type QueueBackend,
 } from '../../src/platform/queue/index.ts';
 import type { Shutdown } from '../../src/lib/shutdown.ts';
@@ -34,7 +34,7 @@ type OpenDependencies = WorkerDependencies & { readonly logger: Logger };
 export interface Stores {
   readonly db: Database;
   readonly backend: QueueBackend;
-  readonly producer: JobProducer;
+  readonly producer: QueueProducer;
   readonly artifacts: ArtifactStore;
   readonly registry: Registry;
 }
@@ -65,8 +65,8 @@ function openDatabase(config: Config, closing: Shutdown): Database {
 async function openProducer(
   stores: { readonly db: Database; readonly backend: QueueBackend; readonly logger: Logger },
   closing: Shutdown,
-): Promise<JobProducer> {
-  const producer = await createJobProducer(stores);
+): Promise<QueueProducer> {
+  const producer = await createQueueProducer(stores);
   closing.add('queue', () => producer.close());
   return producer;
 }

@@ -1,5 +1,5 @@
 import type { ArtifactStore } from '../../src/platform/artifacts/artifact-store.ts';
-import type { JobProducer, QuarantineOptions, QueueBackend } from '../../src/platform/queue/index.ts';
+import type { QueueProducer, QuarantineOptions, QueueBackend } from '../../src/platform/queue/index.ts';
 import type { Database } from '../../src/platform/database/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import type { TrainingProcess } from '../training/training-process.ts';
@@ -9,7 +9,7 @@ export interface WorkerDependencies {
   db?: Database;
   artifacts?: ArtifactStore;
   backend?: QueueBackend;
-  producer?: JobProducer;
+  producer?: QueueProducer;
   training?: TrainingProcess;
   logger?: Logger;
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { createJobProducer, createQueueBackend, createSweeper } from '../../../src/platform/queue/index.ts';
+import { createQueueProducer, createQueueBackend, createSweeper } from '../../../src/platform/queue/index.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { createJobLifecycle } from '../../../src/fleet/job-control/job-lifecycle.ts';
 import { jobRecoverySource } from '../../../src/fleet/rollouts/order/job-recovery.ts';
@@ -57,7 +57,7 @@ export async function measureFleet(
 async function sweeps(stack: BenchStack, redisUrl: string | null): Promise<number[]> {
   const logger = createLogger({ level: 'warn', pretty: false });
   const backend = createQueueBackend({ databaseUrl: stack.databaseUrl, redisUrl });
-  const producer = await createJobProducer({ db: stack.db, backend, logger });
+  const producer = await createQueueProducer({ db: stack.db, backend, logger });
   const sources = [rolloutRecoverySource(stack.db), jobRecoverySource(stack.db)];
   const sweeper = createSweeper({ db: stack.db, producer, sources, logger });
   try {

@@ -2,12 +2,12 @@ import type { FastifyPluginAsync } from 'fastify';
 import type { Logger } from '../../lib/logger.ts';
 import type { ArtifactStore } from '../../platform/artifacts/artifact-store.ts';
 import type { Config } from '../../platform/config/config.ts';
-import type { JobProducer } from '../../platform/queue/producer.ts';
+import type { QueueProducer } from '../../platform/queue/producer.ts';
 
 /** Dependencies available to the routes of every room. The database comes with each request, confined to its caller. */
 export interface ModuleDependencies {
   artifacts: ArtifactStore;
-  producer: JobProducer;
+  producer: QueueProducer;
   logger: Logger;
 }
 

@@ -1,6 +1,6 @@
 import { isAbsolute } from 'node:path';
-import type { JobEntry } from '../../platform/queue/catalog.ts';
-import type { JobProducer } from '../../platform/queue/producer.ts';
+import type { QueueEntry } from '../../platform/queue/catalog.ts';
+import type { QueueProducer } from '../../platform/queue/producer.ts';
 import { withTransaction, type Database, type Transaction } from '../../platform/database/database.ts';
 import { notFound, unprocessable } from '../../platform/contract/errors.ts';
 import { newId } from '../../platform/contract/ids.ts';
@@ -30,7 +30,7 @@ import { findFiles, toBaseSource, type SourceContext } from './version-source.ts
 
 export interface BaseModelServiceOptions {
   db: Database;
-  producer: JobProducer;
+  producer: QueueProducer;
   /** Sources of the files that requests name. */
   files: SourceContext;
 }
@@ -206,7 +206,7 @@ interface Started {
   readonly rollout: CreatedBaseModelVersion['rollout'];
   readonly forecast: CreatedBaseModelVersion['forecast'];
   /** To be enqueued after the commit. */
-  readonly entries: JobEntry[];
+  readonly entries: QueueEntry[];
 }
 
 const NOTHING_STARTED: Started = { rollout: null, forecast: null, entries: [] };

@@ -1,6 +1,6 @@
-import type { JobEntry } from '../../platform/queue/catalog.ts';
+import type { QueueEntry } from '../../platform/queue/catalog.ts';
 import { writeOutbox } from '../../platform/queue/outbox.repository.ts';
-import type { JobProducer } from '../../platform/queue/producer.ts';
+import type { QueueProducer } from '../../platform/queue/producer.ts';
 import type { RecoverySource } from '../../platform/queue/sweeper.ts';
 import { withTransaction, type Database, type Transaction } from '../../platform/database/database.ts';
 import { notFound, unprocessable } from '../../platform/contract/errors.ts';
@@ -14,7 +14,7 @@ import { createForecastRepository, type ForecastRow } from './forecast.repositor
 import type { CreateForecast, Forecast, ForecastEntry, ForecastQuery } from './forecast.schemas.ts';
 
 /** Service for forecasts of rollouts, which only the operator sees. */
-export function createForecastService({ db, producer }: { db: Database; producer: JobProducer }) {
+export function createForecastService({ db, producer }: { db: Database; producer: QueueProducer }) {
   const forecasts = createForecastRepository(db);
   const show = async (row: ForecastRow): Promise<Forecast> => {
     const [drifts, rollout] = [await forecasts.drifts(row.baseModelVersionId), await forecasts.rolloutOf(row)];
@@ -67,7 +67,7 @@ export function createForecastService({ db, producer }: { db: Database; producer
 export async function createForecast(
   tx: Transaction,
   { baseModelVersionId, options }: { baseModelVersionId: string; options: RolloutOptions },
-): Promise<{ forecast: Forecast; entries: JobEntry[] }> {
+): Promise<{ forecast: Forecast; entries: QueueEntry[] }> {
   const forecasts = createForecastRepository(tx);
   if (!(await forecasts.baseModelVersionExists(baseModelVersionId))) {
     throw unprocessable('base_model_version_not_found', `base model version ${baseModelVersionId} does not exist`);
@@ -82,7 +82,7 @@ export async function createForecast(
   return { forecast: toForecast(row, { drifts: [], rollout: null, truth: null }), entries };
 }
 
-function toForecastJob(id: string): JobEntry {
+function toForecastJob(id: string): QueueEntry {
   return { name: 'rollout.forecast', id, payload: { forecastId: id } };
 }
 

@@ -1,4 +1,4 @@
-import type { JobEntry } from '../../platform/queue/catalog.ts';
+import type { QueueEntry } from '../../platform/queue/catalog.ts';
 import type { Transaction } from '../../platform/database/database.ts';
 import { recordEvent } from '../../delivery/events/index.ts';
 import { type ChangedJob, recordJobChanges } from '../jobs/index.ts';
@@ -13,7 +13,7 @@ import { jobApprovalRepository } from './approval.repository.ts';
 export async function approveJob(
   tx: Transaction,
   { id, rolloutId }: { id: string; rolloutId: string },
-): Promise<{ job: ChangedJob; entries: JobEntry[] } | null> {
+): Promise<{ job: ChangedJob; entries: QueueEntry[] } | null> {
   await lockStartTags(tx);
   const job = await jobApprovalRepository.give(tx, { id, rolloutId });
   if (job === null) return null;

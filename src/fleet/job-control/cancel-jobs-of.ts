@@ -1,4 +1,4 @@
-import type { JobProducer } from '../../platform/queue/producer.ts';
+import type { QueueProducer } from '../../platform/queue/producer.ts';
 import type { Database } from '../../platform/database/database.ts';
 import { cancelJobs, unfinishedOf, type JobOwner } from '../jobs/index.ts';
 import { changeAndSettle } from '../rollouts/index.ts';
@@ -12,7 +12,7 @@ const BATCH = 500;
  * @returns the number cancelled
  */
 export async function cancelJobsOf(
-  { db, producer }: { db: Database; producer: Pick<JobProducer, 'enqueueAfterCommit' | 'remove'> },
+  { db, producer }: { db: Database; producer: Pick<QueueProducer, 'enqueueAfterCommit' | 'remove'> },
   owner: JobOwner,
 ): Promise<number> {
   let count = 0;

@@ -5,8 +5,8 @@ import { unrecorded } from '../../platform/contract/record-answer.ts';
 import type { RecordChange } from '../../platform/contract/record-change.ts';
 import { withTransaction, type Database, type Transaction } from '../../platform/database/database.ts';
 import { unconfined } from '../../platform/database/row-security/confined-database.repository.ts';
-import type { JobEntry } from '../../platform/queue/catalog.ts';
-import type { JobProducer } from '../../platform/queue/producer.ts';
+import type { QueueEntry } from '../../platform/queue/catalog.ts';
+import type { QueueProducer } from '../../platform/queue/producer.ts';
 import { cancelJobs, createJobService, type ChangedJob, type Job, type OwnOptions } from '../jobs/index.ts';
 import { keepPaused, lockRollout, pauseJobs, resumeJobs, settleRollout } from '../rollouts/index.ts';
 import { approveJob } from './approval.ts';
@@ -15,7 +15,7 @@ import { retryJob, type RetryChanges } from './retry/retry.ts';
 
 interface ControlDependencies {
   db: Database;
-  producer: JobProducer;
+  producer: QueueProducer;
   quotas: QuotaLimits;
 }
 
@@ -55,7 +55,7 @@ export interface JobControl {
 /** Outcome of a change: the changed job, or null if nothing had to change, and entries to enqueue after the commit. */
 interface Changed {
   readonly job: ChangedJob | null;
-  readonly entries: readonly JobEntry[];
+  readonly entries: readonly QueueEntry[];
 }
 
 const UNCHANGED: Changed = { job: null, entries: [] };

@@ -1,5 +1,5 @@
 import type { Precision } from '../../../core/options/precisions.ts';
-import type { JobEntry } from '../../platform/queue/catalog.ts';
+import type { QueueEntry } from '../../platform/queue/catalog.ts';
 import { writeOutbox } from '../../platform/queue/outbox.repository.ts';
 import { withTransaction, type Database, type Prisma, type Transaction } from '../../platform/database/database.ts';
 import { recordJobChange, toBaselinesEntry, type ChangedJob, type JobPhase } from '../jobs/index.ts';
@@ -93,7 +93,7 @@ export interface JobLifecycle {
    * pending.
    * @returns the queue jobs to enqueue: the one that measures the baselines, and jobs admitted in place of this one
    */
-  end(lease: Lease, rolloutId: string, end: JobEnd): Promise<JobEntry[]>;
+  end(lease: Lease, rolloutId: string, end: JobEnd): Promise<QueueEntry[]>;
   /**
    * Ends the measurement of a job's pending baselines, which completes the rollout if nothing else is left of it.
    * `also` runs in the same transaction. Does nothing if no baselines are pending any more.
@@ -146,7 +146,7 @@ export function createJobLifecycle({ db, leaseMs = 15_000, observer }: JobLifecy
       return published.versionId;
     },
 
-    end: async (lease: Lease, rolloutId: string, end: JobEnd): Promise<JobEntry[]> => {
+    end: async (lease: Lease, rolloutId: string, end: JobEnd): Promise<QueueEntry[]> => {
       const { state, error = null, best = null, precision = null, baselinesPending = false } = end;
       const { result, entries } = await changeAndSettle(db, rolloutId, async (tx) => {
         const job = await repository.end(tx, lease, { state, error, best, precision, baselinesPending });

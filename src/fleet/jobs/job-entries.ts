@@ -1,4 +1,4 @@
-import type { JobEntry } from '../../platform/queue/catalog.ts';
+import type { QueueEntry } from '../../platform/queue/catalog.ts';
 import { BASELINES_PRIORITY, CONTROL_PRIORITY, priorityOf } from '../../platform/queue/priorities.ts';
 
 /** A job that has an entry in the queue, or should have one. */
@@ -12,12 +12,12 @@ export interface LiveJob {
 }
 
 /** The queue entry of a job. An adaptation without a start tag, whose adapter is ready already, comes first. */
-export function toEntry({ id, kind, start_tag: startTag }: Omit<LiveJob, 'ended'>): JobEntry {
+export function toEntry({ id, kind, start_tag: startTag }: Omit<LiveJob, 'ended'>): QueueEntry {
   const priority = kind === 'control' ? CONTROL_PRIORITY : startTag === null ? undefined : priorityOf(startTag);
   return { name: 'adaptation.run', id, payload: { jobId: id }, ...(priority !== undefined && { priority }) };
 }
 
 /** The queue entry that measures the pending baselines of a job that has ended. */
-export function toBaselinesEntry(jobId: string): JobEntry {
+export function toBaselinesEntry(jobId: string): QueueEntry {
   return { name: 'baselines.measure', id: `${jobId}-baselines`, payload: { jobId }, priority: BASELINES_PRIORITY };
 }

@@ -1,6 +1,6 @@
 import { needsOldVersion, type GateRule } from '../../../core/options/gates.ts';
 import type { MetricName } from '../../../core/options/metrics.ts';
-import type { JobEntry } from '../../platform/queue/catalog.ts';
+import type { QueueEntry } from '../../platform/queue/catalog.ts';
 import { OUTCOMES_PRIORITY } from '../../platform/queue/priorities.ts';
 import type { RecoverySource } from '../../platform/queue/sweeper.ts';
 import { withTransaction, type Database, type Transaction } from '../../platform/database/database.ts';
@@ -37,7 +37,7 @@ export async function requestOutcomes(
   await repository.request(tx, tenantId, versionIds);
 }
 
-function toEntry({ id: versionId }: { readonly id: string }): JobEntry {
+function toEntry({ id: versionId }: { readonly id: string }): QueueEntry {
   return { name: 'outcomes.measure', id: `${versionId}-outcomes`, payload: { versionId }, priority: OUTCOMES_PRIORITY };
 }
 

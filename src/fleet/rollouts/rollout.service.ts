@@ -1,7 +1,7 @@
 import { NO_QUOTAS, type QuotaLimits } from '../../platform/config/quotas.ts';
-import type { JobEntry } from '../../platform/queue/catalog.ts';
+import type { QueueEntry } from '../../platform/queue/catalog.ts';
 import { writeOutbox } from '../../platform/queue/outbox.repository.ts';
-import type { JobProducer } from '../../platform/queue/producer.ts';
+import type { QueueProducer } from '../../platform/queue/producer.ts';
 import type { RecoverySource } from '../../platform/queue/sweeper.ts';
 import { withTransaction, type Database, type Transaction } from '../../platform/database/database.ts';
 import { conflict, notFound, unprocessable } from '../../platform/contract/errors.ts';
@@ -40,7 +40,7 @@ import { SummaryCache } from './summary-cache.ts';
 
 interface RolloutServiceDependencies {
   db: Database;
-  producer: JobProducer;
+  producer: QueueProducer;
   /** Cache of summaries. Pass one that outlives the service where a service is created per request. */
   summaries?: SummaryCache;
 }
@@ -163,7 +163,7 @@ export function createRolloutService({
 export async function createRollout(
   tx: Transaction,
   request: { baseModelVersionId: string; options: RolloutOptions },
-): Promise<{ rollout: Rollout; entries: JobEntry[] }> {
+): Promise<{ rollout: Rollout; entries: QueueEntry[] }> {
   const rollouts = createRolloutRepository(tx);
   const { baseModelVersionId } = request;
   if (!(await rollouts.baseModelVersionExists(baseModelVersionId, tx))) {
@@ -186,7 +186,7 @@ export async function createRollout(
   const deadline = options.policy?.deadline === undefined ? null : new Date(options.policy.deadline);
   const traceparent = currentTraceparent();
   const row = await rollouts.insert(tx, { id, baseModelVersionId, options, deadline, traceparent });
-  const entries: JobEntry[] = [toPlanEntry(row)];
+  const entries: QueueEntry[] = [toPlanEntry(row)];
   await recordEvent(tx, {
     tenantId: null,
     type: 'rollout.accepted',
@@ -210,7 +210,7 @@ export async function optionsOf(
   return withDefaults(policy === null ? options : withPolicy(options, policy));
 }
 
-type FollowingProducer = Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
+type FollowingProducer = Pick<QueueProducer, 'enqueueAfterCommit' | 'remove'>;
 
 /** Stand-in without a producer: resumed jobs stay in the outbox until the next sweep. */
 const SWEPT_LATER: FollowingProducer = {

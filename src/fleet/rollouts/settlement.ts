@@ -1,6 +1,6 @@
 import { recordRolloutEnd } from '../../delivery/events/index.ts';
 import { withTransaction, type Database, type Transaction } from '../../platform/database/database.ts';
-import type { JobEntry } from '../../platform/queue/catalog.ts';
+import type { QueueEntry } from '../../platform/queue/catalog.ts';
 import { noteDeadline } from './limits/limits.ts';
 import { admitJobs } from './order/admission.ts';
 import { settlementRepository as repository } from './settlement.repository.ts';
@@ -19,7 +19,7 @@ export const lockRollout = (tx: Transaction, rolloutId: string): Promise<string>
  * the jobs have ended, and admits waiting jobs of limited concurrency. The rollout's row must be locked.
  * @returns queue jobs to enqueue, like {@link admitJobs}
  */
-export async function settleRollout(tx: Transaction, rolloutId: string): Promise<JobEntry[]> {
+export async function settleRollout(tx: Transaction, rolloutId: string): Promise<QueueEntry[]> {
   await noteDeadline(tx, rolloutId);
   await stepWaves(tx, rolloutId);
   const completed = await repository.completeRollout(tx, rolloutId);
@@ -37,7 +37,7 @@ export function changeAndSettle<T>(
   db: Database,
   rolloutId: string,
   change: (tx: Transaction) => Promise<T | null>,
-): Promise<{ result: T | null; entries: JobEntry[] }> {
+): Promise<{ result: T | null; entries: QueueEntry[] }> {
   return withTransaction(db, async (tx) => {
     await repository.lockRollout(tx, rolloutId);
     const result = await change(tx);

@@ -1,6 +1,6 @@
 import type { Registry } from 'prom-client';
 import { QUEUES } from '../../platform/queue/catalog.ts';
-import type { JobProducer } from '../../platform/queue/producer.ts';
+import type { QueueProducer } from '../../platform/queue/producer.ts';
 import type { Database } from '../../platform/database/database.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { withTimeout } from '../../lib/timeout.ts';
@@ -13,7 +13,7 @@ import { readWebhookState, type WebhookState } from './webhook-state.repository.
 
 export interface ServiceMetricsOptions {
   db: Database;
-  producer: Pick<JobProducer, 'countByState'>;
+  producer: Pick<QueueProducer, 'countByState'>;
   logger: Logger;
   /** Checks of /readyz besides that of the database. */
   checks: ReadinessChecks;

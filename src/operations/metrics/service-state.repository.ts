@@ -1,6 +1,6 @@
 import { Prisma, type Database } from '../../platform/database/database.ts';
 import { readRows } from '../../platform/database/database-reads.ts';
-import { JOB_NAMES } from '../../platform/queue/catalog.ts';
+import { ENTRY_NAMES } from '../../platform/queue/catalog.ts';
 import { LIVE_ROLLOUT_STATES } from '../../fleet/rollouts/index.ts';
 
 /** Unfinished work according to the database. Ages are in seconds. */
@@ -33,7 +33,7 @@ export async function readServiceState(db: Database): Promise<ServiceState> {
   // Jobs written by a newer version are left to processes that know them.
   const pending = Prisma.sql`
     SELECT queue, created_at FROM (SELECT * FROM outbox ORDER BY created_at, id LIMIT ${MOST_PENDING}) AS oldest
-    WHERE payload->>'name' = ANY(${JOB_NAMES})`;
+    WHERE payload->>'name' = ANY(${ENTRY_NAMES})`;
   const [row] = await readRows<ServiceState>(
     db,
     Prisma.sql`WITH pending AS MATERIALIZED (${pending}) SELECT

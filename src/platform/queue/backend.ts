@@ -9,7 +9,7 @@ interface QueuedJob {
 }
 
 /** The part of BullMQ's queue that Readapt uses. Both backends have it. */
-export interface JobQueue {
+export interface BackendQueue {
   addBulk(jobs: QueuedJob[]): Promise<unknown>;
   /**
    * Returns 1 if the job was removed. A running job is not removed. No job of Readapt has children to be looked for.
@@ -36,7 +36,7 @@ export interface QueueWorker {
   on(event: 'error', listener: (error: Error) => void): unknown;
 }
 
-/** The states of a job that is in the queue. */
+/** The states of an entry that is in the queue. */
 export const QUEUE_STATES = ['waiting', 'active', 'delayed', 'prioritized', 'paused'] as const;
 type QueueState = (typeof QUEUE_STATES)[number];
 type WorkerTuning = Pick<
@@ -46,7 +46,7 @@ type WorkerTuning = Pick<
 
 export interface QueueBackend {
   readonly kind: 'postgres' | 'redis';
-  createQueue(name: QueueName): JobQueue;
+  createQueue(name: QueueName): BackendQueue;
   createWorker(name: QueueName, processor: Processor, tuning: WorkerTuning): QueueWorker;
 }
 
@@ -74,12 +74,12 @@ function postgresBackend(connectionString: string): QueueBackend {
     application_name: 'readapt-queue',
     idle_in_transaction_session_timeout: ABANDONED_MS,
     // A queue does not wait for the disk. PostgreSQL writes its log in order, so a crash of the server cannot lose a
-    // job that has left the outbox, and a job whose end it loses is delivered again, which its handler notices.
+    // job that has left the outbox, and an entry whose end it loses is delivered again, which its handler notices.
     options: '-c synchronous_commit=off',
   };
   return {
     kind: 'postgres',
-    createQueue: (name) => new Queue(name, { connection }, createPostgresBackend) as JobQueue,
+    createQueue: (name) => new Queue(name, { connection }, createPostgresBackend) as BackendQueue,
     createWorker: (name, processor, tuning) =>
       new Worker(name, processor, { connection, ...tuning }, createPostgresBackend),
   };
@@ -88,7 +88,7 @@ function postgresBackend(connectionString: string): QueueBackend {
 function redisBackend(url: string, prefix: string): QueueBackend {
   return {
     kind: 'redis',
-    createQueue: (name) => new Queue(name, { connection: { url }, prefix }) as JobQueue,
+    createQueue: (name) => new Queue(name, { connection: { url }, prefix }) as BackendQueue,
     // Without a limit of retries, a worker waits until Redis is back.
     createWorker: (name, processor, tuning) =>
       new Worker(name, processor, { connection: { url, maxRetriesPerRequest: null }, prefix, ...tuning }),

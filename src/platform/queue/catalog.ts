@@ -18,7 +18,7 @@ export interface CatalogEntry {
 
 const HOUR_MS = 3_600_000;
 
-/** Every kind of queue job. */
+/** Every kind of queue entry. */
 export const CATALOG = {
   /** Analyzes a rollout and plans its jobs. */
   'rollout.plan': {
@@ -52,7 +52,7 @@ export const CATALOG = {
     backoff: { type: 'exponential', delay: 1000 },
     timeoutMs: HOUR_MS,
   },
-  /** Measures what a job that has ended is compared with, as far as only its report needs it. */
+  /** Measures baselines of a job that has ended, as far as only its report needs it. */
   'baselines.measure': {
     queue: 'adaptations',
     payload: Type.Object({ jobId: Id('job') }, { additionalProperties: false }),
@@ -70,22 +70,22 @@ export const CATALOG = {
   },
 } as const satisfies Record<string, CatalogEntry>;
 
-export type JobName = keyof typeof CATALOG;
-export type JobPayload<Name extends JobName> = Static<(typeof CATALOG)[Name]['payload']>;
+export type EntryName = keyof typeof CATALOG;
+export type EntryPayload<Name extends EntryName> = Static<(typeof CATALOG)[Name]['payload']>;
 
-export const JOB_NAMES = Object.keys(CATALOG) as JobName[];
+export const ENTRY_NAMES = Object.keys(CATALOG) as EntryName[];
 
-export function isJobName(name: string): name is JobName {
+export function isEntryName(name: string): name is EntryName {
   return Object.hasOwn(CATALOG, name);
 }
 
-/** A queue job. Its `id` follows from the identifier of the row, so enqueuing the same row again changes nothing. */
-export type JobEntry = {
-  [Name in JobName]: {
+/** A queue entry. Its `id` follows from the identifier of the row, so enqueuing the same row again changes nothing. */
+export type QueueEntry = {
+  [Name in EntryName]: {
     readonly name: Name;
     readonly id: string;
-    readonly payload: JobPayload<Name>;
-    /** Lower numbers run first. A job without a priority runs before all that have one. */
+    readonly payload: EntryPayload<Name>;
+    /** Lower numbers run first. An entry without a priority runs before all that have one. */
     readonly priority?: number;
   };
-}[JobName];
+}[EntryName];

@@ -3,7 +3,15 @@ import { Value } from 'typebox/value';
 import type { Logger } from '../../lib/logger.ts';
 import { startDeadline } from '../../lib/timeout.ts';
 import type { QueueBackend, QueueWorker } from './backend.ts';
-import { CATALOG, isJobName, JOB_NAMES, QUEUES, type JobName, type JobPayload, type QueueName } from './catalog.ts';
+import {
+  CATALOG,
+  isEntryName,
+  ENTRY_NAMES,
+  QUEUES,
+  type EntryName,
+  type EntryPayload,
+  type QueueName,
+} from './catalog.ts';
 import { createQuarantine, type Quarantine, type QuarantineOptions } from './quarantine.ts';
 import { RETURN_MS, Turns } from './turns.ts';
 
@@ -20,8 +28,8 @@ export interface HandlerContext {
  * if another attempt cannot help, a {@link TryLaterError} if the job has to wait, a {@link WorkerFaultError} if the
  * worker's machine has failed, and any other error to be retried.
  */
-type Handler<Name extends JobName> = (payload: JobPayload<Name>, context: HandlerContext) => Promise<void>;
-export type Handlers = { readonly [Name in JobName]: Handler<Name> };
+type Handler<Name extends EntryName> = (payload: EntryPayload<Name>, context: HandlerContext) => Promise<void>;
+export type Handlers = { readonly [Name in EntryName]: Handler<Name> };
 /** The handlers of one part of the worker. */
 export type HandlerSet = Partial<Handlers>;
 
@@ -63,21 +71,21 @@ export class WorkerFaultError extends Error {
   }
 }
 
-/** Merges handlers. @throws Error if a job of the catalog does not have exactly one handler */
+/** Merges handlers. @throws Error if an entry of the catalog does not have exactly one handler */
 export function combineHandlers(sets: readonly HandlerSet[]): Handlers {
   const problems: string[] = [];
-  for (const name of JOB_NAMES) {
+  for (const name of ENTRY_NAMES) {
     const count = sets.filter((set) => set[name] !== undefined).length;
     if (count !== 1) problems.push(`job ${name} has ${count} handlers, expected one`);
   }
   for (const name of sets.flatMap((set) => Object.keys(set))) {
-    if (!isJobName(name)) problems.push(`there is a handler for ${name}, which is not in the catalog`);
+    if (!isEntryName(name)) problems.push(`there is a handler for ${name}, which is not in the catalog`);
   }
   if (problems.length > 0) throw new Error(problems.join('; '));
   return Object.assign({}, ...sets) as Handlers;
 }
 
-/** Time that a worker holds a job without a heartbeat, in milliseconds. */
+/** Time that a worker holds an entry without a heartbeat, in milliseconds. */
 export const LOCK_MS = 15_000;
 
 export interface ConsumerOptions {
@@ -100,14 +108,14 @@ export interface ConsumerOptions {
 
 /** Observer of a consumer's work. */
 export interface ConsumerObserver {
-  /** A job begins. @returns what to call with its end and its time in milliseconds */
-  begin(jobId: string, name: JobName): (end: JobAttemptEnd, ms: number) => void;
+  /** An entry begins. @returns what to call with its end and its time in milliseconds */
+  begin(jobId: string, name: EntryName): (end: AttemptEnd, ms: number) => void;
   /** The consumer is quarantined, or no longer. */
   quarantine(active: Quarantine['active']): void;
 }
 
 /** Result of an attempt: done, failed, a fault of the machine, or put off before its work began. */
-export type JobAttemptEnd = 'done' | 'failed' | 'fault' | 'put_off';
+export type AttemptEnd = 'done' | 'failed' | 'fault' | 'put_off';
 
 export interface Consumer {
   /**
@@ -192,7 +200,7 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
       concurrency: options.concurrency?.[queue] ?? 1,
       lockDuration: lockMs,
       stalledInterval: stalledCheckMs,
-      // The handler limits how often a job may lose its worker: it counts that in the row.
+      // The handler limits how often an entry may lose its worker: it counts that in the row.
       maxStalledCount: 1_000_000,
       // A worker with a wrong clock must not even look for stalled jobs.
       autorun: clockProblem === null,
@@ -231,9 +239,9 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
   };
 }
 
-/** Runs a job, or gives it back if another queue's job keeps the device or the worker is quarantined. */
+/** Runs an entry, or gives it back if another queue's job keeps the device or the worker is quarantined. */
 async function takeTurn(shared: Shared, queue: QueueName, job: Job, token?: string): Promise<void> {
-  // A worker that was waiting for a job when it was told to fetch none still gets one, and one may be told so while a
+  // A worker that was waiting for an entry when it was told to fetch none still gets one, and one may be told so while a
   // job waits for its turn.
   const takesNone = () => shared.stopping.aborted || shared.sickness.active !== null || shared.draining;
   const end = takesNone() ? null : await shared.turns.take(queue);
@@ -243,7 +251,7 @@ async function takeTurn(shared: Shared, queue: QueueName, job: Job, token?: stri
   }
   shared.running++;
   try {
-    await runJob(shared, job, token);
+    await runEntry(shared, job, token);
   } finally {
     shared.running--;
     if (shared.running === 0) for (const resolve of shared.whenIdle.splice(0)) resolve();
@@ -251,10 +259,10 @@ async function takeTurn(shared: Shared, queue: QueueName, job: Job, token?: stri
   }
 }
 
-async function runJob(shared: Shared, job: Job, token?: string): Promise<void> {
+async function runEntry(shared: Shared, job: Job, token?: string): Promise<void> {
   const { name } = job;
   const logger = shared.logger.child({ job: name, queueJobId: job.id });
-  if (!isJobName(name)) {
+  if (!isEntryName(name)) {
     if (!shared.unknownNames.has(name)) logger.warn('a job of a newer version is left to workers that know its name');
     shared.unknownNames.add(name);
     return putOff(shared, job, token, unknownDelay(job));
@@ -271,9 +279,9 @@ async function runJob(shared: Shared, job: Job, token?: string): Promise<void> {
   };
   const startedAt = performance.now();
   const observed = shared.observer?.begin(job.id ?? '', name);
-  const ended = (end: JobAttemptEnd) => observed?.(end, performance.now() - startedAt);
+  const ended = (end: AttemptEnd) => observed?.(end, performance.now() - startedAt);
   try {
-    await (shared.handlers[name] as Handler<JobName>)(job.data, context);
+    await (shared.handlers[name] as Handler<EntryName>)(job.data, context);
     shared.sickness.success(job.id ?? '');
     ended('done');
   } catch (error) {
@@ -316,7 +324,7 @@ async function translate(error: unknown, { shared, job, token, logger }: Failed)
 }
 
 /**
- * Delay of a job that only a newer version knows. It doubles each time that a worker has met the job, so that a queue
+ * Delay of an entry that only a newer version knows. It doubles each time that a worker has met the job, so that a queue
  * full of them does not keep old workers busy.
  */
 function unknownDelay({ attemptsStarted }: Job): number {

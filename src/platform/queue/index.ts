@@ -1,5 +1,5 @@
 export { createQueueBackend, type QueueBackend } from './backend.ts';
-export { QUEUES, type JobEntry } from './catalog.ts';
+export { QUEUES, type QueueEntry } from './catalog.ts';
 export {
   combineHandlers,
   LOCK_MS,
@@ -14,7 +14,7 @@ export {
 } from './consumer.ts';
 export { writeOutbox } from './outbox.repository.ts';
 export { priorityOf } from './priorities.ts';
-export { createJobProducer, type JobProducer } from './producer.ts';
+export { createQueueProducer, type QueueProducer } from './producer.ts';
 export type { QuarantineOptions } from './quarantine.ts';
 export { ensureLease, giveUpLease, holdLease, renewLease, type ProcessLease } from './process-lease.repository.ts';
 export { createSweeper, type RecoverySource } from './sweeper.ts';

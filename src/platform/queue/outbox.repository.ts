@@ -1,11 +1,11 @@
 import type { Queryable } from '../database/database.ts';
-import { CATALOG, JOB_NAMES, type JobEntry, type JobName, type QueueName } from './catalog.ts';
+import { CATALOG, ENTRY_NAMES, type QueueEntry, type EntryName, type QueueName } from './catalog.ts';
 
 /**
  * Records, in the transaction that makes a change, the jobs to be enqueued once it has committed. It is one statement
  * for any number of jobs; entries that exist already stay as they are.
  */
-export async function writeOutbox(tx: Queryable, entries: readonly JobEntry[]): Promise<void> {
+export async function writeOutbox(tx: Queryable, entries: readonly QueueEntry[]): Promise<void> {
   if (entries.length === 0) return;
   const queues = entries.map((entry) => CATALOG[entry.name].queue);
   const ids = entries.map((entry) => entry.id);
@@ -19,7 +19,7 @@ export async function writeOutbox(tx: Queryable, entries: readonly JobEntry[]): 
 }
 
 /** Deletes the entries of jobs that the queue has. */
-export async function deleteFromOutbox(db: Queryable, entries: readonly JobEntry[]): Promise<void> {
+export async function deleteFromOutbox(db: Queryable, entries: readonly QueueEntry[]): Promise<void> {
   if (entries.length === 0) return;
   const queues = entries.map((entry) => CATALOG[entry.name].queue);
   const ids = entries.map((entry) => entry.id);
@@ -33,14 +33,14 @@ export async function deleteFromOutbox(db: Queryable, entries: readonly JobEntry
  * `clock_timestamp()`, which changes from row to row. Those of a newer version, whose job is not in this catalog, are
  * left to processes that know it.
  */
-export async function leftoverEntries(db: Queryable, olderThanMs: number, limit: number): Promise<JobEntry[]> {
+export async function leftoverEntries(db: Queryable, olderThanMs: number, limit: number): Promise<QueueEntry[]> {
   const rows = await db.$queryRaw<{ job_id: string; payload: StoredPayload }[]>`
     SELECT job_id, payload FROM outbox
     WHERE created_at <= statement_timestamp() - make_interval(secs => ${olderThanMs / 1000}::float8)
-      AND payload->>'name' = ANY(${JOB_NAMES})
+      AND payload->>'name' = ANY(${ENTRY_NAMES})
     ORDER BY created_at, id LIMIT ${limit}`;
   return rows.map(({ job_id: id, payload: { name, payload, priority } }) => {
-    return { name, id, payload, priority: priority ?? undefined } as JobEntry;
+    return { name, id, payload, priority: priority ?? undefined } as QueueEntry;
   });
 }
 
@@ -48,13 +48,13 @@ export async function leftoverEntries(db: Queryable, olderThanMs: number, limit:
 export async function countPending(db: Queryable, queue: QueueName, most: number): Promise<number> {
   const [row] = await db.$queryRaw<{ count: number }[]>`
     SELECT count(*)::int AS count FROM (
-      SELECT 1 FROM outbox WHERE queue = ${queue} AND payload->>'name' = ANY(${JOB_NAMES}) LIMIT ${most}
+      SELECT 1 FROM outbox WHERE queue = ${queue} AND payload->>'name' = ANY(${ENTRY_NAMES}) LIMIT ${most}
     ) AS known`;
   return row?.count ?? 0;
 }
 
 interface StoredPayload {
-  name: JobName;
+  name: EntryName;
   payload: unknown;
   priority?: number | null;
 }

@@ -1,22 +1,22 @@
 import type { Database } from '../database/database.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { withTimeout } from '../../lib/timeout.ts';
-import { QUEUE_STATES, type JobQueue, type QueueBackend } from './backend.ts';
-import { CATALOG, QUEUES, type JobEntry, type QueueName } from './catalog.ts';
+import { QUEUE_STATES, type BackendQueue, type QueueBackend } from './backend.ts';
+import { CATALOG, QUEUES, type QueueEntry, type QueueName } from './catalog.ts';
 import { deleteFromOutbox } from './outbox.repository.ts';
 
 /** Number of jobs that one command adds to the queue. */
 const BULK = 1000;
 const REMOVED_AT_ONCE = 100;
 
-export interface JobProducer {
+export interface QueueProducer {
   /**
    * Enqueues jobs that a committed transaction has written to the outbox. If the queue cannot be reached, it logs a
    * warning and does not throw: the jobs stay in the outbox, and the sweeper enqueues them.
    */
-  enqueueAfterCommit(entries: readonly JobEntry[]): Promise<void>;
+  enqueueAfterCommit(entries: readonly QueueEntry[]): Promise<void>;
   /** Enqueues jobs in bulk. @throws Error if the queue does not answer in time */
-  enqueue(entries: readonly JobEntry[]): Promise<void>;
+  enqueue(entries: readonly QueueEntry[]): Promise<void>;
   /** Tries to take waiting jobs out of the queue. Running jobs stay in it, and a failure is only logged. */
   remove(queue: QueueName, ids: readonly string[]): Promise<void>;
   /**
@@ -42,19 +42,19 @@ export interface ProducerOptions {
 }
 
 /** @throws Error if a queue cannot be reached */
-export async function createJobProducer(options: ProducerOptions): Promise<JobProducer> {
+export async function createQueueProducer(options: ProducerOptions): Promise<QueueProducer> {
   const { db, backend, logger } = options;
   const timeoutMs = options.timeoutMs ?? 5000;
-  const queues = new Map<QueueName, JobQueue>();
+  const queues = new Map<QueueName, BackendQueue>();
   for (const name of QUEUES) {
     const queue = backend.createQueue(name);
     queue.on('error', (error) => logger.warn({ err: error, queue: name }, 'the connection to the queue failed'));
     queues.set(name, queue);
     await withTimeout(queue.waitUntilReady(), 30_000, `queue ${name}`);
   }
-  const queueOf = (name: QueueName): JobQueue => queues.get(name) as JobQueue;
+  const queueOf = (name: QueueName): BackendQueue => queues.get(name) as BackendQueue;
 
-  const enqueue = async (entries: readonly JobEntry[]): Promise<void> => {
+  const enqueue = async (entries: readonly QueueEntry[]): Promise<void> => {
     for (const [name, group] of byQueue(entries)) {
       for (let start = 0; start < group.length; start += BULK) {
         const chunk = group.slice(start, start + BULK);
@@ -78,7 +78,7 @@ export async function createJobProducer(options: ProducerOptions): Promise<JobPr
     remove: async (name, ids) => {
       for (let start = 0; start < ids.length; start += REMOVED_AT_ONCE) {
         const chunk = ids.slice(start, start + REMOVED_AT_ONCE);
-        // A job that a worker runs cannot be removed: the worker sees the change in its row.
+        // An entry that a worker runs cannot be removed: the worker sees the change in its row.
         const removals = Promise.allSettled(chunk.map((id) => queueOf(name).remove(id, { removeChildren: false })));
         const done = await withTimeout(removals, timeoutMs, `queue ${name}`).catch((error: unknown) => {
           logger.warn(
@@ -111,8 +111,8 @@ export async function createJobProducer(options: ProducerOptions): Promise<JobPr
   };
 }
 
-function byQueue(entries: readonly JobEntry[]): Map<QueueName, JobEntry[]> {
-  const groups = new Map<QueueName, JobEntry[]>();
+function byQueue(entries: readonly QueueEntry[]): Map<QueueName, QueueEntry[]> {
+  const groups = new Map<QueueName, QueueEntry[]>();
   for (const entry of entries) {
     const { queue } = CATALOG[entry.name];
     const group = groups.get(queue);
@@ -124,9 +124,9 @@ function byQueue(entries: readonly JobEntry[]): Map<QueueName, JobEntry[]> {
 
 /**
  * The queue keeps no jobs that have ended. The database records them, and BullMQ ignores a new job whose id it still
- * has, so a job that has failed could never be enqueued again.
+ * has, so an entry that has failed could never be enqueued again.
  */
-function toQueuedJob(entry: JobEntry) {
+function toQueuedJob(entry: QueueEntry) {
   const { attempts, backoff } = CATALOG[entry.name];
   return {
     name: entry.name,

@@ -2,10 +2,10 @@ import type { Logger } from '../../lib/logger.ts';
 
 /** Times in milliseconds. */
 export interface QuarantineOptions {
-  /** Delay of a job after the first fault that this worker's machine causes it; it doubles with each further one. */
+  /** Delay of an entry after the first fault that this worker's machine causes it; it doubles with each further one. */
   readonly firstDelayMs?: number;
   readonly longestDelayMs?: number;
-  /** Number of faults in a row, without a job that succeeds, after which the worker claims no more jobs. */
+  /** Number of faults in a row, without an entry that succeeds, after which the worker claims no more jobs. */
   readonly faults?: number;
   /**
    * Duration of the first quarantine, in which the worker claims nothing. Afterwards it tries one entry; if that fails
@@ -20,7 +20,7 @@ export interface Quarantine {
   readonly active: { readonly reason: string; readonly until: Date | null } | null;
   /** Counts a fault of the machine. @returns the delay of the job that met it */
   fault(jobId: string, reason: string): number;
-  /** Forgets the faults: the machine has done a job. */
+  /** Forgets the faults: the machine has done an entry. */
   success(jobId: string): void;
   /**
    * Ends the quarantine and forgets the faults, because somebody has mended the machine. What `hold` has begun goes on.

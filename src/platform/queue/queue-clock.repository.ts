@@ -12,7 +12,7 @@ export interface QueueClock {
 /**
  * Sets times back that a process with a clock that is ahead has written into a queue in PostgreSQL, where BullMQ goes
  * by the clocks of its clients. Until such a time comes, nobody would look for jobs whose worker has died
- * (`stalled-check`), take the job of a dead worker (its lock), or run a job that was put off. What is set back is what
+ * (`stalled-check`), take the job of a dead worker (its lock), or run an entry that was put off. What is set back is what
  * a process with the right clock could have written a moment ago, so a worker that lives keeps its job. A time that is
  * too early needs no repair: it only makes what it is about happen at once.
  *

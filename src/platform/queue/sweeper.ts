@@ -1,28 +1,28 @@
 import { randomUUID } from 'node:crypto';
 import type { Database } from '../database/database.ts';
 import type { Logger } from '../../lib/logger.ts';
-import type { JobEntry, QueueName } from './catalog.ts';
+import type { QueueEntry, QueueName } from './catalog.ts';
 import { countPending, leftoverEntries } from './outbox.repository.ts';
 import { giveUpLease, holdLease, renewLease, type ProcessLease } from './process-lease.repository.ts';
-import type { JobProducer } from './producer.ts';
+import type { QueueProducer } from './producer.ts';
 import { setBackFutureTimes, type QueueClock } from './queue-clock.repository.ts';
 
 /** Source of the entries that should be in a queue, from the rows of one room. */
 export interface RecoverySource {
   readonly queue: QueueName;
   /** Jobs whose worker has let its lease expire, and those that nobody else enqueues. */
-  expired(limit: number): Promise<JobEntry[]>;
+  expired(limit: number): Promise<QueueEntry[]>;
   /** Counts the jobs that should be in the queue. */
   countLive(): Promise<number>;
   /** A page of those jobs in the order of the identifiers of their rows, after the given one. */
-  live(after: string, limit: number): Promise<{ readonly rowId: string; readonly entry: JobEntry }[]>;
+  live(after: string, limit: number): Promise<{ readonly rowId: string; readonly entry: QueueEntry }[]>;
   /** Repairs anything else that an interrupted process may have left unfinished. */
   repair?(): Promise<void>;
 }
 
 export interface SweeperOptions {
   db: Database;
-  producer: JobProducer;
+  producer: QueueProducer;
   sources: readonly RecoverySource[];
   logger: Logger;
   intervalMs?: number;
@@ -139,7 +139,7 @@ async function sweepLost({ producer, db, sources }: SweeperOptions, queue: Queue
   };
   const expected = await countLive();
   if (expected === 0) return 0;
-  // A job that is enqueued meanwhile counts twice, and one that ends does not count as lost.
+  // An entry that is enqueued meanwhile counts twice, and one that ends does not count as lost.
   const pending = await countPending(db, queue, expected);
   const held = await producer.count(queue);
   const live = await countLive();
@@ -148,7 +148,7 @@ async function sweepLost({ producer, db, sources }: SweeperOptions, queue: Queue
   return live - held - pending;
 }
 
-async function enqueueAll(producer: JobProducer, source: RecoverySource): Promise<void> {
+async function enqueueAll(producer: QueueProducer, source: RecoverySource): Promise<void> {
   for (let after = ''; ;) {
     const page = await source.live(after, PAGE);
     await producer.enqueue(page.map(({ entry }) => entry));

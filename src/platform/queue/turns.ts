@@ -7,7 +7,7 @@ const HOLD_MS = 300;
 export const RETURN_MS = 100;
 
 /**
- * A worker has one device and a consumer of each queue. This lets the jobs of one queue run at a time, so that a job
+ * A worker has one device and a consumer of each queue. This lets the jobs of one queue run at a time, so that an entry
  * does not wait in a busy worker while others are idle. A queue whose job had to go back is blocked until the device is
  * free; a rollout then comes first, because a whole fleet waits for it.
  */

@@ -1,4 +1,4 @@
-import type { JobProducer } from '../../platform/queue/producer.ts';
+import type { QueueProducer } from '../../platform/queue/producer.ts';
 import { withTransaction, type Database } from '../../platform/database/database.ts';
 import { conflict, notFound } from '../../platform/contract/errors.ts';
 import { unrecorded } from '../../platform/contract/record-answer.ts';
@@ -13,7 +13,7 @@ const NAMED = 10;
 
 interface DeletionDependencies {
   readonly db: Database;
-  readonly producer: Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
+  readonly producer: Pick<QueueProducer, 'enqueueAfterCommit' | 'remove'>;
 }
 
 /**

@@ -24,11 +24,11 @@ const JOBS = {
   'exact match': { task: 'plural', adapter: 'plural-small', metric: 'exact_match', margin: 0.06, state: 'not_ready' },
   loss: { task: 'agnews', adapter: 'agnews-small', metric: 'loss', margin: 0.01, state: 'not_ready' },
 } as const;
-type JobName = keyof typeof JOBS;
+type EntryName = keyof typeof JOBS;
 
 let folder: string;
 let bases: BaseCache;
-const old = new Map<JobName, GateOutcomes>();
+const old = new Map<EntryName, GateOutcomes>();
 
 beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'recorded-jobs-'));
@@ -46,7 +46,7 @@ afterAll(async () => {
 
 const gateRows = (task: string): string => path.join(folder, `${task}.jsonl`);
 
-function specOf(name: JobName, run: string): JobSpec {
+function specOf(name: EntryName, run: string): JobSpec {
   const { task, adapter, metric, margin } = JOBS[name];
   return {
     jobId: run,
@@ -79,7 +79,7 @@ interface Recorded {
   readonly kept: string | null;
 }
 
-async function record(name: JobName, run: string, stopAfter = Infinity): Promise<Recorded> {
+async function record(name: EntryName, run: string, stopAfter = Infinity): Promise<Recorded> {
   const candidates: CandidateRecord[] = [];
   const published: string[] = [];
   const controller = new AbortController();
@@ -112,7 +112,7 @@ function lookWhole() {
 
 const untimed = ({ elapsedMs: _, ...record }: CandidateRecord) => record;
 
-describe.each(Object.keys(JOBS) as JobName[])('a job with the metric %s', (name) => {
+describe.each(Object.keys(JOBS) as EntryName[])('a job with the metric %s', (name) => {
   let curtailed: Recorded;
   beforeAll(async () => void (curtailed = await record(name, 'curtailed')));
 

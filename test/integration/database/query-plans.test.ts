@@ -4,7 +4,7 @@ import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildApp } from '../../../src/api/app.ts';
 import { NO_QUOTAS } from '../../../src/platform/config/quotas.ts';
-import { createSweeper, type JobProducer } from '../../../src/platform/queue/index.ts';
+import { createSweeper, type QueueProducer } from '../../../src/platform/queue/index.ts';
 import { newId } from '../../../src/platform/contract/ids.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { jobRecoverySource } from '../../../src/fleet/rollouts/order/job-recovery.ts';
@@ -362,7 +362,7 @@ describe('what is polled reads little', () => {
 
   test('a sweep', async () => {
     const enqueued: string[] = [];
-    const producer: Pick<JobProducer, 'enqueue' | 'count'> = {
+    const producer: Pick<QueueProducer, 'enqueue' | 'count'> = {
       enqueue: async (entries) => {
         enqueued.push(...entries.map((entry) => entry.id));
         await service.db.outboxEntry.deleteMany({ where: { jobId: { in: entries.map((entry) => entry.id) } } });
@@ -371,7 +371,7 @@ describe('what is polled reads little', () => {
     };
     const sweeper = createSweeper({
       db: plans.db,
-      producer: producer as JobProducer,
+      producer: producer as QueueProducer,
       sources: [rolloutRecoverySource(plans.db), jobRecoverySource(plans.db), outcomesRecoverySource(plans.db)],
       logger: createLogger({ level: 'silent' }),
     });

@@ -1,4 +1,4 @@
-import type { JobEntry } from '../../../src/platform/queue/index.ts';
+import type { QueueEntry } from '../../../src/platform/queue/index.ts';
 import type { RolloutLifecycle } from '../../../src/fleet/rollouts/index.ts';
 
 type Plan = RolloutLifecycle['plan'];
@@ -8,8 +8,8 @@ export async function planEntries(
   lifecycle: RolloutLifecycle,
   rollout: Parameters<Plan>[0],
   refusals: Parameters<Plan>[1] = new Map(),
-): Promise<JobEntry[] | null> {
-  const entries: JobEntry[] = [];
+): Promise<QueueEntry[] | null> {
+  const entries: QueueEntry[] = [];
   const jobs = await lifecycle.plan(rollout, refusals, (page) => Promise.resolve(void entries.push(...page)));
   return jobs === null ? null : entries;
 }

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import {
   combineHandlers,
-  createJobProducer,
+  createQueueProducer,
   createSweeper,
   PermanentError,
   startConsumer,
@@ -10,11 +10,11 @@ import {
   writeOutbox,
   type Consumer,
   type HandlerContext,
-  type JobEntry,
-  type JobProducer,
+  type QueueEntry,
+  type QueueProducer,
   type RecoverySource,
 } from '../../../src/platform/queue/index.ts';
-import type { JobQueue } from '../../../src/platform/queue/backend.ts';
+import type { BackendQueue } from '../../../src/platform/queue/backend.ts';
 import { CATALOG, type QueueName } from '../../../src/platform/queue/catalog.ts';
 import { withTransaction } from '../../../src/platform/database/database.ts';
 import { newId } from '../../../src/platform/contract/ids.ts';
@@ -36,22 +36,25 @@ afterEach(async () => {
 });
 afterAll(() => queue.close());
 
-function entry(priority?: number): JobEntry {
+function entry(priority?: number): QueueEntry {
   const id = newId('job');
   return { name: 'adaptation.run', id, payload: { jobId: id }, priority };
 }
 
 const outbox = () => queue.database.db.outboxEntry.count();
-const commit = (entries: readonly JobEntry[]) => withTransaction(queue.database.db, (tx) => writeOutbox(tx, entries));
+const commit = (entries: readonly QueueEntry[]) => withTransaction(queue.database.db, (tx) => writeOutbox(tx, entries));
 
 /** Producer with modified queues. */
-function producerWith(change: (queue: JobQueue) => Partial<JobQueue>, timeoutMs?: number): Promise<JobProducer> {
+function producerWith(
+  change: (queue: BackendQueue) => Partial<BackendQueue>,
+  timeoutMs?: number,
+): Promise<QueueProducer> {
   const { backend, database } = queue;
   const createQueue = (name: QueueName) => {
     const made = backend.createQueue(name);
     return Object.assign(made, change(made));
   };
-  return createJobProducer({ db: database.db, backend: { ...backend, createQueue }, logger, timeoutMs });
+  return createQueueProducer({ db: database.db, backend: { ...backend, createQueue }, logger, timeoutMs });
 }
 
 /** Runs adaptations with `work` and returns their identifiers in the order in which they ran. */
@@ -139,7 +142,7 @@ describe(`queue on ${queueKind}`, () => {
     const entries = [entry()];
     await commit(entries);
     const { backend, database } = queue;
-    const cutOff = await createJobProducer({ db: database.db, backend, logger, timeoutMs: 500 });
+    const cutOff = await createQueueProducer({ db: database.db, backend, logger, timeoutMs: 500 });
     await cutOff.close();
     await cutOff.enqueueAfterCommit(entries);
     expect(await outbox()).toBe(1);
@@ -216,7 +219,7 @@ describe(`queue on ${queueKind}`, () => {
   });
 
   test('a payload that does not fit its schema never reaches the handler', async () => {
-    const bad = { name: 'adaptation.run', id: newId('job'), payload: { jobId: 'x' } } as JobEntry;
+    const bad = { name: 'adaptation.run', id: newId('job'), payload: { jobId: 'x' } } as QueueEntry;
     await queue.producer.enqueue([bad]);
     const runs = await consume();
     await eventually('it is gone', async () => (await queue.producer.count('adaptations')) === 0);

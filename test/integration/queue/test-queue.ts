@@ -1,9 +1,9 @@
 import type { Queue } from 'bullmq';
 import {
-  createJobProducer,
+  createQueueProducer,
   createQueueBackend,
   QUEUES,
-  type JobProducer,
+  type QueueProducer,
   type QueueBackend,
 } from '../../../src/platform/queue/index.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
@@ -20,7 +20,7 @@ if (queueKind !== 'postgres' && queueKind !== 'redis') {
 export interface TestQueue {
   database: TestDatabase;
   backend: QueueBackend;
-  producer: JobProducer;
+  producer: QueueProducer;
   /** URL of the Redis for `startWorker`; null if the queue is in PostgreSQL. */
   redisUrl: string | null;
   /** Empties the outbox and the queues. */
@@ -33,7 +33,7 @@ export async function createTestQueue(): Promise<TestQueue> {
   const database = await createTestDatabase();
   const redis = queueKind === 'redis' ? await startRedis() : null;
   const backend = createQueueBackend({ databaseUrl: database.url, redisUrl: redis?.url ?? null });
-  const producer = await createJobProducer({ db: database.db, backend, logger });
+  const producer = await createQueueProducer({ db: database.db, backend, logger });
   return {
     database,
     backend,

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { compiledModule } from '../../compiled/index.ts';
 import { NO_QUOTAS } from '../../../src/platform/config/quotas.ts';
-import { createSweeper, type JobEntry } from '../../../src/platform/queue/index.ts';
+import { createSweeper, type QueueEntry } from '../../../src/platform/queue/index.ts';
 import { withTransaction, type Database } from '../../../src/platform/database/database.ts';
 import { newId } from '../../../src/platform/contract/ids.ts';
 import { cancelJobs } from '../../../src/fleet/jobs/index.ts';
@@ -49,13 +49,13 @@ async function accept(size: { tenants: number; adapters: number }, options: Roll
 }
 
 /** Starts the analysis and plans like a worker; `onPlanned` is called with each page of ten. */
-async function plan(id: string, onPlanned: (entries: readonly JobEntry[]) => Promise<void>, quotas = NO_QUOTAS) {
+async function plan(id: string, onPlanned: (entries: readonly QueueEntry[]) => Promise<void>, quotas = NO_QUOTAS) {
   const lifecycle = createRolloutLifecycle({ db, quotas, pageSize: 10 });
   const { baseModelVersionId, options } = (await lifecycle.beginAnalysis(id))!;
   return lifecycle.plan({ id, baseModelVersionId, options: options as StoredOptions }, new Map(), onPlanned);
 }
 
-const enqueue = (entries: readonly JobEntry[]) => queue.producer.enqueueAfterCommit(entries);
+const enqueue = (entries: readonly QueueEntry[]) => queue.producer.enqueueAfterCommit(entries);
 const show = (id: string) => createRolloutService({ db, producer: queue.producer }).get(id, null);
 const sweep = () => {
   const sources = [rolloutRecoverySource(db), jobRecoverySource(db)];
@@ -100,7 +100,7 @@ const ENDS_WHILE_PLANNED =
 test(ENDS_WHILE_PLANNED, async () => {
   const { id } = await accept({ tenants: 1, adapters: 11 });
   const states: string[] = [];
-  const endAll = (entries: readonly JobEntry[]) =>
+  const endAll = (entries: readonly QueueEntry[]) =>
     withTransaction(db, async (tx) => {
       await tx.$queryRaw`SELECT id FROM rollouts WHERE id = ${id} FOR NO KEY UPDATE`;
       await cancelJobs(tx, { jobIds: entries.map((entry) => entry.id) });
@@ -163,7 +163,7 @@ describe('a rollout that fails while it is planned', () => {
   });
 });
 
-function failAfterFirst(entries: readonly JobEntry[]): Promise<void> {
+function failAfterFirst(entries: readonly QueueEntry[]): Promise<void> {
   return entries.length > 0 ? Promise.reject(new Error('the queue is gone')) : Promise.resolve();
 }
 

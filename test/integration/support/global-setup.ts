@@ -5,7 +5,7 @@ import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { applyMigrations } from '../../../src/platform/database/migrations.ts';
 import { startEmbeddedPostgres } from '../../../src/platform/embedded/index.ts';
-import { createJobProducer, createQueueBackend } from '../../../src/platform/queue/index.ts';
+import { createQueueProducer, createQueueBackend } from '../../../src/platform/queue/index.ts';
 import { createDatabase } from '../../../src/platform/database/database.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { copyDatabaseFolder } from './database-folder.ts';
@@ -66,7 +66,7 @@ async function placeOfData(): Promise<string> {
 async function prepareQueue(databaseUrl: string): Promise<void> {
   const db = createDatabase(databaseUrl);
   const backend = createQueueBackend({ databaseUrl, redisUrl: null });
-  const producer = await createJobProducer({ db, backend, logger: createLogger({ level: 'silent', pretty: false }) });
+  const producer = await createQueueProducer({ db, backend, logger: createLogger({ level: 'silent', pretty: false }) });
   await producer.close();
   await db.$disconnect();
 }

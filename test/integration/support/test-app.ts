@@ -7,7 +7,7 @@ import type { AppDependencies } from '../../../src/api/app-dependencies.ts';
 import { buildApp } from '../../../src/api/app.ts';
 import { openArtifactStore } from '../../../src/platform/artifacts/index.ts';
 import { loadConfig, type Config } from '../../../src/platform/config/config.ts';
-import { createJobProducer, createQueueBackend, type JobProducer } from '../../../src/platform/queue/index.ts';
+import { createQueueProducer, createQueueBackend, type QueueProducer } from '../../../src/platform/queue/index.ts';
 import type { Database } from '../../../src/platform/database/database.ts';
 import { createLogger, type Logger } from '../../../src/lib/logger.ts';
 import { createTestDatabase, type TestDatabase } from './test-database.ts';
@@ -92,9 +92,9 @@ async function testDependencies(
 }
 
 /** Creates the real producer for the queue in the test's database. */
-function createTestProducer(database: TestDatabase, logger: Logger): Promise<JobProducer> {
+function createTestProducer(database: TestDatabase, logger: Logger): Promise<QueueProducer> {
   const backend = createQueueBackend({ databaseUrl: database.url, redisUrl: null });
-  return createJobProducer({ db: database.db, backend, logger });
+  return createQueueProducer({ db: database.db, backend, logger });
 }
 
 /** Dependency that throws when used, for tests that do not provide it. */

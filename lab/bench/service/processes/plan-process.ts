@@ -1,4 +1,4 @@
-import { createJobProducer, createQueueBackend } from '../../../../src/platform/queue/index.ts';
+import { createQueueProducer, createQueueBackend } from '../../../../src/platform/queue/index.ts';
 import { createDatabase } from '../../../../src/platform/database/database.ts';
 import { createLogger } from '../../../../src/lib/logger.ts';
 import { createAnalyzed } from '../fleet.ts';
@@ -7,7 +7,7 @@ import { createAnalyzed } from '../fleet.ts';
 const [, , baseModelVersionId = '', databaseUrl = '', redisUrl = ''] = process.argv;
 const db = createDatabase(databaseUrl);
 const backend = createQueueBackend({ databaseUrl, redisUrl: redisUrl === '' ? null : redisUrl });
-const producer = await createJobProducer({ db, backend, logger: createLogger({ level: 'warn', pretty: false }) });
+const producer = await createQueueProducer({ db, backend, logger: createLogger({ level: 'warn', pretty: false }) });
 const { lifecycle, request } = await createAnalyzed(db, baseModelVersionId);
 process.once('message', () => void measure());
 process.send?.({ ready: true });

@@ -1,4 +1,4 @@
-import type { JobEntry } from '../../../platform/queue/catalog.ts';
+import type { QueueEntry } from '../../../platform/queue/catalog.ts';
 import type { Transaction } from '../../../platform/database/database.ts';
 import type { JobRooms } from '../../../tenants/quotas/index.ts';
 import { keepPaused, pauseJobs, resumeJobs, settleRollout } from '../../rollouts/index.ts';
@@ -15,7 +15,7 @@ export interface LockedPage {
 
 /** Queue changes to make after the commit. */
 export interface QueueChanges {
-  readonly entries: readonly JobEntry[];
+  readonly entries: readonly QueueEntry[];
   /** Queued jobs to take out of the queue. */
   readonly removed: readonly string[];
 }

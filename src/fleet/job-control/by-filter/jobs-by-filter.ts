@@ -1,5 +1,5 @@
 import type { QuotaLimits } from '../../../platform/config/quotas.ts';
-import type { JobProducer } from '../../../platform/queue/producer.ts';
+import type { QueueProducer } from '../../../platform/queue/producer.ts';
 import { withTransaction, type Database, type Transaction } from '../../../platform/database/database.ts';
 import { notFound } from '../../../platform/contract/errors.ts';
 import { decodeCursor, encodeCursor } from '../../../platform/contract/pagination.ts';
@@ -20,7 +20,7 @@ const PAGES = 10;
 
 interface ByFilterDependencies {
   readonly db: Database;
-  readonly producer: Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
+  readonly producer: Pick<QueueProducer, 'enqueueAfterCommit' | 'remove'>;
   readonly quotas: QuotaLimits;
   readonly pageSize?: number;
   readonly pages?: number;

@@ -1,4 +1,4 @@
-import type { JobEntry } from '../../../platform/queue/catalog.ts';
+import type { QueueEntry } from '../../../platform/queue/catalog.ts';
 import type { Transaction } from '../../../platform/database/database.ts';
 import { camelCase, resolveJobOptions } from '../../../../core/options/job-settings.ts';
 import type { GivenJobOptions } from '../../../../core/options/job-options.ts';
@@ -40,7 +40,7 @@ interface JudgedRetries {
 export async function retryJob(
   tx: Transaction,
   { id, ...retry }: RetryOf & { readonly id: string },
-): Promise<{ job: ChangedJob; entries: JobEntry[] }> {
+): Promise<{ job: ChangedJob; entries: QueueEntry[] }> {
   const { refused, kept } = await judgeRetries(tx, [id], retry);
   const refusal = refused.get(id);
   if (refusal !== undefined) throw refusal;
@@ -79,7 +79,7 @@ export async function beginAnew(
   tx: Transaction,
   ids: readonly string[],
   { rolloutId, rolloutState, kept }: Pick<RetryOf, 'rolloutId' | 'rolloutState'> & Pick<JudgedRetries, 'kept'>,
-): Promise<{ jobs: ChangedJob[]; entries: JobEntry[] }> {
+): Promise<{ jobs: ChangedJob[]; entries: QueueEntry[] }> {
   await lockStartTags(tx);
   await repository.waitForOlder(tx, ids);
   const jobs = inOrder(await repository.retry(tx, { ids, rolloutId, kept }));

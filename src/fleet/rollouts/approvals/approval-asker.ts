@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { JobProducer } from '../../../platform/queue/producer.ts';
+import type { QueueProducer } from '../../../platform/queue/producer.ts';
 import { createClaimLoop, type ClaimLoop } from '../../../lib/claim-loop.ts';
 import { withTransaction, type Database, type Prisma, type Transaction } from '../../../platform/database/database.ts';
 import type { Logger } from '../../../lib/logger.ts';
@@ -15,7 +15,7 @@ import { readDecision, type Decision } from './decision.ts';
 
 export interface ApprovalAskerOptions {
   readonly db: Database;
-  readonly producer: Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
+  readonly producer: Pick<QueueProducer, 'enqueueAfterCommit' | 'remove'>;
   /** Creates the sender of a request with a timeout in milliseconds. */
   readonly post: (timeoutMs: number) => Post;
   /** Signing secrets of Standard Webhooks, the newest first. */

@@ -1,4 +1,4 @@
-import type { JobEntry } from '../../../platform/queue/catalog.ts';
+import type { QueueEntry } from '../../../platform/queue/catalog.ts';
 import { writeOutbox } from '../../../platform/queue/outbox.repository.ts';
 import type { Transaction } from '../../../platform/database/database.ts';
 import { toEntry, type ChangedJob, type JobState } from '../../jobs/index.ts';
@@ -9,7 +9,7 @@ import { admissionRepository as repository } from './admission.repository.ts';
  * other rollouts. The rollout's row must be locked.
  * @returns queue jobs, already in the outbox, to enqueue after the commit
  */
-export async function admitJobs(tx: Transaction, rolloutId: string): Promise<JobEntry[]> {
+export async function admitJobs(tx: Transaction, rolloutId: string): Promise<QueueEntry[]> {
   if (!(await repository.lockLimited(tx, rolloutId))) return [];
   const entries = (await repository.admit(tx, rolloutId)).map(toEntry);
   await writeOutbox(tx, entries);
@@ -21,7 +21,11 @@ export async function admitJobs(tx: Transaction, rolloutId: string): Promise<Job
  * they wait to be admitted, and the next ones are admitted. The rollout's row must be locked.
  * @returns queue jobs to enqueue, like {@link admitJobs}
  */
-export async function queueJobs(tx: Transaction, rolloutId: string, jobs: readonly JobToQueue[]): Promise<JobEntry[]> {
+export async function queueJobs(
+  tx: Transaction,
+  rolloutId: string,
+  jobs: readonly JobToQueue[],
+): Promise<QueueEntry[]> {
   const entries = inOrder(jobs)
     .filter(({ state, admission }) => TO_QUEUE.has(state) && admission !== 'waiting')
     .map(toEntry);

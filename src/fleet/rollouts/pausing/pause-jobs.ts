@@ -1,4 +1,4 @@
-import type { JobEntry } from '../../../platform/queue/catalog.ts';
+import type { QueueEntry } from '../../../platform/queue/catalog.ts';
 import type { Transaction } from '../../../platform/database/database.ts';
 import { type ChangedJob, recordJobChanges } from '../../jobs/index.ts';
 import { inOrder, lockStartTags, queueJobs } from '../order/admission.ts';
@@ -21,7 +21,7 @@ export async function pauseJobs(tx: Transaction, which: JobsToHold): Promise<Cha
 export async function resumeJobs(
   tx: Transaction,
   which: JobsToHold,
-): Promise<{ jobs: ChangedJob[]; entries: JobEntry[] }> {
+): Promise<{ jobs: ChangedJob[]; entries: QueueEntry[] }> {
   await lockStartTags(tx);
   const jobs = inOrder(await repository.resume(tx, which));
   await recordJobChanges(tx, jobs);

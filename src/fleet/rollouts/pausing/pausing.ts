@@ -1,6 +1,6 @@
-import type { JobEntry } from '../../../platform/queue/catalog.ts';
+import type { QueueEntry } from '../../../platform/queue/catalog.ts';
 import { writeOutbox } from '../../../platform/queue/outbox.repository.ts';
-import type { JobProducer } from '../../../platform/queue/producer.ts';
+import type { QueueProducer } from '../../../platform/queue/producer.ts';
 import { withTransaction, type Database, type Transaction } from '../../../platform/database/database.ts';
 import { conflict, notFound } from '../../../platform/contract/errors.ts';
 import type { RecordChange } from '../../../platform/contract/record-change.ts';
@@ -21,11 +21,11 @@ const REQUESTED: PausedReason = { code: 'requested', message: 'paused by the ope
 
 interface PausingDependencies {
   db: Database;
-  producer: Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
+  producer: Pick<QueueProducer, 'enqueueAfterCommit' | 'remove'>;
 }
 
 /** The queue entry that plans a rollout. */
-export function toPlanEntry({ id }: { id: string }): JobEntry {
+export function toPlanEntry({ id }: { id: string }): QueueEntry {
   return { name: 'rollout.plan', id, payload: { rolloutId: id } };
 }
 
@@ -85,7 +85,7 @@ export async function followInBatches({ db, producer }: PausingDependencies, id:
 
 interface Batch {
   /** Jobs to be enqueued. */
-  readonly entries: readonly JobEntry[];
+  readonly entries: readonly QueueEntry[];
   /** Queued jobs to take out of the queue. */
   readonly removed: readonly string[];
   readonly isLast: boolean;

@@ -1,4 +1,4 @@
-import type { JobEntry } from '../../../platform/queue/catalog.ts';
+import type { QueueEntry } from '../../../platform/queue/catalog.ts';
 import { writeOutbox } from '../../../platform/queue/outbox.repository.ts';
 import { both } from '../both.ts';
 import { plannedJobsRepository, type PlannedJob } from './planned-jobs.repository.ts';
@@ -45,7 +45,7 @@ export type Refusals = ReadonlyMap<string, Prisma.InputJsonObject>;
  * Callback for each committed page: receives the queue jobs of the page, and jobs of older rollouts to remove from the
  * queue. An error ends the planning; a further call continues it.
  */
-export type OnPlanned = (entries: readonly JobEntry[], superseded: readonly string[]) => Promise<void>;
+export type OnPlanned = (entries: readonly QueueEntry[], superseded: readonly string[]) => Promise<void>;
 
 export interface PlannerDependencies {
   db: Database;
@@ -59,7 +59,7 @@ interface PagedDependencies extends PlannerDependencies {
 
 /** Queue changes to make after jobs were planned. */
 export interface NewJobs {
-  readonly entries: readonly JobEntry[];
+  readonly entries: readonly QueueEntry[];
   /** Queued jobs of older rollouts to remove. */
   readonly superseded: readonly string[];
 }
@@ -236,7 +236,7 @@ async function decideWaves(db: Database, rollout: RolloutToPlan): Promise<void> 
 async function endPlanning(
   tx: Transaction,
   rolloutId: string,
-): Promise<{ jobs: number; entries: readonly JobEntry[] } | null> {
+): Promise<{ jobs: number; entries: readonly QueueEntry[] } | null> {
   const succession = await lockSuccession(tx, rolloutId);
   if (succession?.rollout.state !== 'analyzing') return null;
   await createRolloutRepository(tx).move(tx, rolloutId, { from: ['analyzing'], next: 'adapting' });

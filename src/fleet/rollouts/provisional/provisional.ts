@@ -1,10 +1,10 @@
-import type { JobEntry } from '../../../platform/queue/catalog.ts';
+import type { QueueEntry } from '../../../platform/queue/catalog.ts';
 import type { RecoverySource } from '../../../platform/queue/sweeper.ts';
 import type { Database } from '../../../platform/database/database.ts';
 import { provisionalRepository as repository } from './provisional.repository.ts';
 
 /** Queue entry that makes the provisional version of a job's adapter. */
-export function toProvisionEntry(jobId: string): JobEntry {
+export function toProvisionEntry(jobId: string): QueueEntry {
   return { name: 'adaptation.provision', id: `${jobId}-provision`, payload: { jobId } };
 }
 

@@ -1,4 +1,4 @@
-import type { JobEntry } from '../../../platform/queue/catalog.ts';
+import type { QueueEntry } from '../../../platform/queue/catalog.ts';
 import type { Transaction } from '../../../platform/database/database.ts';
 import { type ChangedJob, recordJobChanges } from '../../jobs/index.ts';
 import { lockStartTags, queueJobs } from '../order/admission.ts';
@@ -60,7 +60,7 @@ export async function releaseJobs(
   tx: Transaction,
   rolloutId: string,
   limit: number,
-): Promise<{ jobs: ChangedJob[]; entries: JobEntry[] }> {
+): Promise<{ jobs: ChangedJob[]; entries: QueueEntry[] }> {
   await lockStartTags(tx);
   const jobs = await repository.release(tx, rolloutId, limit);
   jobs.sort((a, b) => (a.id < b.id ? -1 : 1));

@@ -1,4 +1,4 @@
-import type { JobProducer } from '../../../platform/queue/producer.ts';
+import type { QueueProducer } from '../../../platform/queue/producer.ts';
 import type { Transaction } from '../../../platform/database/database.ts';
 import { settleRollout } from '../settlement.ts';
 import {
@@ -18,7 +18,7 @@ import { lockSuccession, withoutTaken, type Succession } from './succession.ts';
 const BATCH = 1000;
 
 interface LateDependencies extends PlannerDependencies {
-  producer: Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
+  producer: Pick<QueueProducer, 'enqueueAfterCommit' | 'remove'>;
 }
 
 interface Batch extends NewJobs {

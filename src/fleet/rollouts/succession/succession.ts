@@ -1,4 +1,4 @@
-import type { JobEntry } from '../../../platform/queue/catalog.ts';
+import type { QueueEntry } from '../../../platform/queue/catalog.ts';
 import type { Transaction } from '../../../platform/database/database.ts';
 import { recordEvent } from '../../../delivery/events/index.ts';
 import { settleRollout } from '../settlement.ts';
@@ -52,8 +52,8 @@ export async function takeAdapters(
  * tags, the tenants have to be locked before.
  * @returns queue jobs to enqueue after the commit
  */
-export async function settleOlder(tx: Transaction, { concerned }: Pick<Taken, 'concerned'>): Promise<JobEntry[]> {
-  const entries: JobEntry[] = [];
+export async function settleOlder(tx: Transaction, { concerned }: Pick<Taken, 'concerned'>): Promise<QueueEntry[]> {
+  const entries: QueueEntry[] = [];
   for (const id of concerned) entries.push(...(await settleRollout(tx, id)));
   return entries;
 }

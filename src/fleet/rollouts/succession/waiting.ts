@@ -1,5 +1,5 @@
-import type { JobProducer } from '../../../platform/queue/producer.ts';
-import type { JobEntry } from '../../../platform/queue/catalog.ts';
+import type { QueueProducer } from '../../../platform/queue/producer.ts';
+import type { QueueEntry } from '../../../platform/queue/catalog.ts';
 import { withTransaction, type Database, type Transaction } from '../../../platform/database/database.ts';
 import { jobSuccessionRepository as jobs } from './job-succession.repository.ts';
 import { releaseJobs } from './job-succession.ts';
@@ -10,11 +10,11 @@ const BATCH = 1000;
 
 interface WaitingDependencies {
   db: Database;
-  producer: Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
+  producer: Pick<QueueProducer, 'enqueueAfterCommit' | 'remove'>;
 }
 
 interface Batch {
-  readonly entries: readonly JobEntry[];
+  readonly entries: readonly QueueEntry[];
   /** Queued jobs of older rollouts to remove from the queue. */
   readonly superseded: readonly string[];
   readonly isLast: boolean;

@@ -1,4 +1,4 @@
-import type { JobProducer } from '../../../platform/queue/producer.ts';
+import type { QueueProducer } from '../../../platform/queue/producer.ts';
 import type { Database } from '../../../platform/database/database.ts';
 import { cancelJobsOf } from '../../../fleet/job-control/index.ts';
 import type { HousekeepingTask } from '../housekeeper.ts';
@@ -10,7 +10,7 @@ const BATCH = 1000;
 
 export interface CollectionOptions {
   db: Database;
-  producer: Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
+  producer: Pick<QueueProducer, 'enqueueAfterCommit' | 'remove'>;
   /** Days between a deletion and its collection. */
   deletionGraceDays: number;
   batch?: number;

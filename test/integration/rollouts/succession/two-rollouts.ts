@@ -12,13 +12,13 @@ import {
   type StoredOptions,
 } from '../../../../src/fleet/rollouts/index.ts';
 import { insertAdapterVersion } from '../../../../src/fleet/adapters/index.ts';
-import type { JobEntry, JobProducer } from '../../../../src/platform/queue/index.ts';
+import type { QueueEntry, QueueProducer } from '../../../../src/platform/queue/index.ts';
 import type { Fleet } from '../../queue/fleet.ts';
 
-type Planner = Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
+type Planner = Pick<QueueProducer, 'enqueueAfterCommit' | 'remove'>;
 
 /** Callback with the entries of a planned page. It may throw, like a process that dies. */
-export type OnPage = (entries: readonly JobEntry[]) => Promise<void>;
+export type OnPage = (entries: readonly QueueEntry[]) => Promise<void>;
 
 /** Adds a base model version newer than those of the fleet. @returns its identifier */
 export async function addBase(db: Database, { baseModelId, folder }: Fleet, version = 'v3'): Promise<string> {
