@@ -334,7 +334,7 @@ describe('tenants', () => {
     }
     const upload = {
       method: 'POST' as const,
-      url: `${versions}?base_model_version=control`,
+      url: `${versions}/upload?base_model_version=control`,
       payload: rawTar(good()),
       headers: TAR,
     };
