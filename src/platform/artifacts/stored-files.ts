@@ -4,7 +4,7 @@ import { folderDigest, type ManifestEntry } from './manifest.ts';
 import { corruptArtifact } from './storage-errors.ts';
 import type { ReadableFile } from './tar/tar-archive.ts';
 
-/** Response headers that a presigned URL makes the store send with a file. */
+/** File name and media type that the store sends with a file at its presigned URL. */
 export interface ServedAs {
   readonly filename: string;
   readonly mediaType: string;

@@ -1,4 +1,4 @@
-/** Codes of source errors, each with the attempt that can succeed: `later`, `elsewhere` (on another worker) or `never`. */
+/** Codes of source errors, each with when another attempt may succeed; see {@link SourceError.hope}. */
 const KINDS = {
   /** The credentials of this process are missing or are not enough. */
   source_unauthorized: 'elsewhere',

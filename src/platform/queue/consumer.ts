@@ -77,7 +77,10 @@ export function combineHandlers(sets: readonly HandlerSet[]): Handlers {
   return Object.assign({}, ...sets) as Handlers;
 }
 
-/** Time that a worker holds a job without a heartbeat, in milliseconds. */
+/**
+ * Duration of a worker's lock on a running job, in milliseconds. The worker renews it while it lives; once it expires,
+ * another worker may take the job.
+ */
 export const LOCK_MS = 15_000;
 
 export interface ConsumerOptions {

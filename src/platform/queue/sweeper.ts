@@ -36,8 +36,9 @@ export interface SweeperOptions {
 
 export interface Sweeper {
   /**
-   * Sweeps once, whoever else does. @returns the number of jobs enqueued @throws Error if the database or the queue
-   * cannot be reached
+   * Sweeps once, whoever else does.
+   * @returns the number of jobs enqueued
+   * @throws Error if the database or the queue cannot be reached
    */
   sweep(): Promise<number>;
   /** Sweeps at every interval, unless another process does. */

@@ -29,8 +29,8 @@ export const ADAPTER_SOURCE_SETTINGS = {
     fallback: [],
     parse: parsePlaces,
     expected:
-      'places separated by ",", such as hf://,s3://adapters/{tenant}; {tenant} and {tenant_id} are whole folders, and no tenant may have ' +
-      'a name by which one place leads into the folders of tenants of another',
+      'places separated by ",", such as hf://,s3://adapters/{tenant}; {tenant} and {tenant_id} are whole folders, ' +
+      'and no tenant may have a name by which one place leads into the folders of tenants of another',
   },
   adapterHubToken: {
     variable: ADAPTER_HUB_TOKEN_VARIABLE,
