@@ -63,7 +63,7 @@ export async function explainMissing<T>(
   }
 }
 
-/** Those of the digests that have a row, or that a row names. */
+/** Filters the digests down to those that have a row of their own or are named by another row. */
 export async function namedAmong(db: Queryable, digests: readonly string[]): Promise<Set<string>> {
   const rows = await db.$queryRaw<{ digest: string }[]>`
     SELECT d.digest FROM unnest(${[...digests]}::text[]) AS d (digest)

@@ -22,7 +22,7 @@ export interface StoredFile extends ManifestEntry, ReadableFile {
   presign(as: ServedAs): Promise<PresignedUrl | null>;
 }
 
-/** For whom the files of a folder are listed. */
+/** Options of a listing that depend on its caller. */
 export interface ListedFor {
   /** Folders that have to be read as a whole for it are read one after another for each line. */
   readonly line?: string;

@@ -12,7 +12,7 @@ export interface DownloadOptions {
   readonly source: PinnedSource;
   readonly token: string | null;
   readonly signal: AbortSignal;
-  /** Is told of bytes that have arrived, or, as a negative number, of bytes that are fetched once more. */
+  /** Called with the number of bytes that arrived, or, as a negative number, of bytes that are fetched again. */
   readonly onBytes: (bytes: number) => void;
   /** Wait after the first fault of a source, in milliseconds; each further one doubles it. Default: a second. */
   readonly firstDelayMs?: number;

@@ -97,7 +97,7 @@ export interface ConsumerOptions {
   quarantine?: QuarantineOptions;
   /** Problem with the worker's clock at the start; null if there is none (default). */
   clockProblem?: string | null;
-  /** Is told of each job and of each quarantine. */
+  /** Observer of each job and of each quarantine. */
   observer?: ConsumerObserver;
 }
 

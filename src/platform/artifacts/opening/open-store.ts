@@ -28,7 +28,7 @@ export interface OpenedBy {
   begins: boolean;
   /** Whether it may mark one as the store and as that of its database (default true). */
   marks?: boolean;
-  /** Is told if the store does not belong to the database. */
+  /** Log of the warning that the store does not belong to the database. */
   logger?: Pick<Logger, 'warn'>;
 }
 
