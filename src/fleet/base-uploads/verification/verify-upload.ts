@@ -48,7 +48,7 @@ export async function verifyUpload(options: VerifyOptions, claimed: ClaimedUploa
   if (outcome !== null) await repository.finish(db, { ...turn, id: claimed.id }, outcome, days);
 }
 
-/** Attempts at a verification that neither succeeds nor fails. With the pauses between them, they take some hours. */
+/** Attempts at a verification after which it is given up. With the pauses between them, they take some hours. */
 const MOST_ATTEMPTS = 100;
 
 /** @returns null if the lease is lost */
