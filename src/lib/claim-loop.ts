@@ -3,7 +3,7 @@ import type { Logger } from './logger.ts';
 /** Unit of work that one process at a time claims. */
 export interface Claimable {
   readonly id: string;
-  /** Tenant or other owner; `ofOneOwner` keeps one owner from taking all slots of a process. */
+  /** Key of the limit `ofOneOwner`, for example a tenant; the own identifier where a unit shares it with no other. */
   readonly owner: string;
 }
 

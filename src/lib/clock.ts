@@ -29,7 +29,8 @@ export function clockProblem(reading: ClockReading, toleranceMs: number): string
   if (difference - uncertaintyMs <= toleranceMs) return undefined;
   return (
     `the clock of this machine is ${inWords(difference)} ${aheadMs > 0 ? 'ahead of' : 'behind'} the database's, ` +
-    `expected at most ${inWords(toleranceMs)} (${CLOCK_TOLERANCE_VARIABLE}): synchronize the clocks of both, for example by NTP`
+    `expected at most ${inWords(toleranceMs)} (${CLOCK_TOLERANCE_VARIABLE}): synchronize the clocks of both, for ` +
+    'example by NTP'
   );
 }
 

@@ -24,8 +24,8 @@ const REQUIRED: readonly AdapterFile[] = ['adapter_config.json', 'adapter_model.
 /** The weights as early versions of PEFT write them by default. */
 export const PICKLED_WEIGHTS = 'adapter_model.bin';
 export const PICKLE_ADVICE =
-  'is a pickle, which can run code and is therefore never read: if you trust its source, load it with PEFT and save it as ' +
-  'adapter_model.safetensors with save_pretrained(folder, safe_serialization=True)';
+  'is a pickle, which can run code and is therefore never read: if you trust its source, load it with PEFT and save ' +
+  'it as adapter_model.safetensors with save_pretrained(folder, safe_serialization=True)';
 
 export function isAdapterFile(name: string): name is AdapterFile {
   return Object.hasOwn(ADAPTER_FILE_LIMITS, name);

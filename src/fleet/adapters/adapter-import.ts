@@ -55,10 +55,9 @@ interface ImportTarget {
  * Nothing is stored if a check fails.
  *
  * @param target the tenant that gets the adapter, its base model, the version of it on which the adapter was trained,
- * and the room of the upload
+ *   and the room of the upload
  * @throws AppError 422 `invalid_adapter` or `invalid_base_model` that names file and tensor, `adapter_not_servable`, an
- * error of
- * the source, or one of the inspector
+ *   error of the source, or one of the inspector
  */
 export function importAdapter(
   deps: ImportDependencies,

@@ -49,9 +49,10 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
       schema: {
         ...operation('importAdapterVersion', 'Import an adapter version from a folder, a hub or a bucket'),
         description:
-          'Imports the next version of an adapter from a folder that the service can read, or from a hub or a bucket, which it asks within ' +
-          'the request. Every tensor is checked against the base model version on which the adapter was trained. If the import is refused, ' +
-          'nothing of it is stored. Archives go to `…/versions/upload`.',
+          'Imports the next version of an adapter from a folder that the service can read, or from a hub or a ' +
+          'bucket, which it asks within the request. Every tensor is checked against the base model version on which ' +
+          'the adapter was trained. If the import is refused, nothing of it is stored. Archives go to ' +
+          '`…/versions/upload`.',
         params: AdapterParams,
         body: AdapterFiles,
         response: { 201: AdapterVersion },
@@ -98,10 +99,10 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
       schema: {
         ...operation('listNegativeFlips', 'List the rows that an adapter version has lost'),
         description:
-          'Lists the gate rows that the version before had right and this one has wrong, measured when it was published, in the order ' +
-          'of the dataset: the first 1,000 of them. How many there are says `negative_flips` of its `metrics`, as a share of ' +
-          '`examples`. Empty where rows are neither right nor wrong, and where the gate compares with no version. The texts of ' +
-          'rows are never stored here.',
+          'Lists the gate rows that the version before had right and this one has wrong, measured when it was ' +
+          'published, in the order of the dataset: the first 1,000 of them. How many there are says ' +
+          '`negative_flips` of its `metrics`, as a share of `examples`. Empty where rows are neither right nor ' +
+          'wrong, and where the gate compares with no version. The texts of rows are never stored here.',
         params: AdapterVersionParams,
         querystring: PageQuery,
         response: { 200: pageOf(NegativeFlip) },
@@ -118,10 +119,11 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
       schema: {
         ...operation('downloadAdapterVersion', 'Download an adapter version'),
         description:
-          'Returns the PEFT folder of the version as a tar archive, ready for a serving engine, with `readapt.json` if it has one. The ' +
-          'archive of a version has always the same bytes, so a download that broke off goes on with `Range` and `If-Range`. ' +
-          '`Want-Repr-Digest: sha-256=1` asks for the SHA-256 of the whole archive (`Repr-Digest`, RFC 9530), which takes the server as long ' +
-          'as to read it. `digest` of the version is that of the files: see `AdapterVersion`.',
+          'Returns the PEFT folder of the version as a tar archive, ready for a serving engine, with ' +
+          '`readapt.json` if it has one. The archive of a version has always the same bytes, so a download that ' +
+          'broke off goes on with `Range` and `If-Range`. `Want-Repr-Digest: sha-256=1` asks for the SHA-256 ' +
+          'of the whole archive (`Repr-Digest`, RFC 9530), which takes the server as long as to read it. ' +
+          '`digest` of the version is that of the files: see `AdapterVersion`.',
         params: AdapterVersionParams,
         response: {
           200: VersionArchive,
@@ -151,8 +153,8 @@ const uploadRoute: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (app,
       schema: {
         ...operation('uploadAdapterVersion', 'Import an adapter version from a tar archive'),
         description:
-          'Imports the next version of an adapter from the archive in the body. Every tensor is checked against the base model version on ' +
-          'which the adapter was trained. If the import is refused, nothing of it is stored.',
+          'Imports the next version of an adapter from the archive in the body. Every tensor is checked against the ' +
+          'base model version on which the adapter was trained. If the import is refused, nothing of it is stored.',
         params: AdapterParams,
         querystring: UploadVersionQuery,
         body: UploadVersionBody,

@@ -175,8 +175,8 @@ export function createAdapterRepository(db: Database) {
       pageOfAdapters(db, query, tenantId),
 
     /**
-     * Locks it, so that no job can be planned for it until the transaction ends. @returns a job that still needs its
-     * dataset
+     * Locks it, so that no job can be planned for it until the transaction ends.
+     * @returns a job that still needs its dataset
      */
     async lockForUpdate(id: string, tx: Transaction): Promise<{ id: string } | null> {
       await tx.$queryRaw`SELECT id FROM adapters WHERE id = ${id} FOR UPDATE`;

@@ -43,10 +43,10 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions<AdapterDependencies
       schema: {
         ...operation('createAdapter', 'Create an adapter'),
         description:
-          'Creates an adapter. With `source`, its first version is imported too, from a folder, a hub or a bucket, and either both are ' +
-          'created or neither. ' +
-          'A dataset of prompts alone is refused for the metrics `accuracy` and `loss` (422 `metric_needs_answers`). ' +
-          '`gate_advice` says what the gate rows of its dataset can certify.',
+          'Creates an adapter. With `source`, its first version is imported too, from a folder, a hub or a bucket, ' +
+          'and either both are created or neither. A dataset of prompts alone is refused for the metrics ' +
+          '`accuracy` and `loss` (422 `metric_needs_answers`). `gate_advice` says what the gate rows of its ' +
+          'dataset can certify.',
         body: CreateAdapter,
         response: { 201: CreatedAdapter },
       },
@@ -92,12 +92,13 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions<AdapterDependencies
       schema: {
         ...operation('updateAdapter', "Change an adapter's dataset, its gate, its labels, its pin or its approval"),
         description:
-          'Labels take the place of all that it had. A pin and an approval concern jobs that are planned from now on; jobs that exist ' +
-          'go on until they are cancelled. With another dataset, the next rollout measures the adapter on the new rows, also what ' +
-          'it did before. Without a dataset, its jobs fail (`dataset_missing`). While a job of it waits or runs, its dataset and ' +
-          'its gate stay (409 `adapter_in_use`). A dataset that is known to have no gate row in a slice that the gate names is refused (422 ' +
-          '`unknown_slice`), and so is one of prompts alone for the metrics `accuracy` and `loss` (422 ' +
-          '`metric_needs_answers`). `gate_advice` says what the gate rows of the new one can certify.',
+          'Labels take the place of all that it had. A pin and an approval concern jobs that are planned from now ' +
+          'on; jobs that exist go on until they are cancelled. With another dataset, the next rollout measures the ' +
+          'adapter on the new rows, also what it did before. Without a dataset, its jobs fail (`dataset_missing`). ' +
+          'While a job of it waits or runs, its dataset and its gate stay (409 `adapter_in_use`). A dataset that ' +
+          'is known to have no gate row in a slice that the gate names is refused (422 `unknown_slice`), and so is ' +
+          'one of prompts alone for the metrics `accuracy` and `loss` (422 `metric_needs_answers`). ' +
+          '`gate_advice` says what the gate rows of the new one can certify.',
         params: AdapterParams,
         body: UpdateAdapter,
         response: { 200: UpdatedAdapter },

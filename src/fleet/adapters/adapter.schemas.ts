@@ -27,8 +27,8 @@ const Labels = labelsOf({ description: 'Labels by which lists, rollouts and wave
 const Pin = Nullable(
   Id(
     'baseModelVersion',
-    'The version of the base model to which it is pinned: no rollout to another one takes it. Pinned to the one that it is on, it is left ' +
-      'out of rollouts. Null if it is not pinned.',
+    'The version of the base model to which it is pinned: no rollout to another one takes it. Pinned to the one that ' +
+      'it is on, it is left out of rollouts. Null if it is not pinned.',
   ),
 );
 
@@ -117,8 +117,9 @@ export const AdapterVersion = Type.Object(
     }),
     digest: Type.String({
       description:
-        'SHA-256 over the names, sizes and SHA-256 of the files, which is also the ETag of the download: that of the text `readapt folder 1`, ' +
-        'an end of line, and for each file, by name, a line `["NAME",BYTES,"SHA-256"]`. docs/api.md has the command.',
+        'SHA-256 over the names, sizes and SHA-256 of the files, which is also the ETag of the download: that of the ' +
+        'text `readapt folder 1`, an end of line, and for each file, by name, a line `["NAME",BYTES,"SHA-256"]`. ' +
+        'docs/api.md has the command.',
     }),
     rank: Type.Integer({ description: 'The rank of the LoRA.' }),
     lora_alpha: Type.Number({ description: "The numerator of LoRA's scaling, `lora_alpha` in PEFT." }),
@@ -128,12 +129,14 @@ export const AdapterVersion = Type.Object(
     metrics: Nullable(
       Type.Record(Type.String(), Type.Unknown(), {
         description:
-          'What was measured on the gate rows when it was published: `metric`, `value`, `standard_error`, `bound` (the ' +
-          'confidence bound, if the gate has a confidence), `certificate` (`verdict`, `confidence`, `margin`, `rows`, `looks`, ' +
-          '`rows_needed` and the critical `slices`, as of a job; null if the gate has no confidence), `negative_flips`, `examples` (the number of rows), `step` (optimizer ' +
-          'steps), `data` (whether there were training rows), `judged_in` (the precision of the base in which this was ' +
-          'measured: a gate with an absolute target is confirmed in `f32` wherever there is enough memory for it) and, if ' +
-          'rows name slices, `slices` (`rows` and `value` of each). Null if imported.',
+          'What was measured on the gate rows when it was published: `metric`, `value`, `standard_error`, ' +
+          '`bound` (the confidence bound, if the gate has a confidence), `certificate` (`verdict`, ' +
+          '`confidence`, `margin`, `rows`, `looks`, `rows_needed` and the critical `slices`, as of a ' +
+          'job; null if the gate has no confidence), `negative_flips`, `examples` (the number of rows), `step` ' +
+          '(optimizer steps), `data` (whether there were training rows), `judged_in` (the precision of the base ' +
+          'in which this was measured: a gate with an absolute target is confirmed in `f32` wherever there is ' +
+          'enough memory for it) and, if rows name slices, `slices` (`rows` and `value` of each). Null if ' +
+          'imported.',
       }),
     ),
     gate_value: Nullable(
@@ -156,8 +159,8 @@ export const AdapterVersion = Type.Object(
         {
           title: 'VersionAnchor',
           description:
-            'The version that the margin of the gate counted from when this one was published, which is the one that was ' +
-            'imported. Null if this one is imported, or if its gate has no margin.',
+            'The version that the margin of the gate counted from when this one was published, which is the one that ' +
+            'was imported. Null if this one is imported, or if its gate has no margin.',
         },
       ),
     ),
@@ -227,8 +230,8 @@ export const Adapter = Type.Object(
     current: Type.Array(CurrentVersion, {
       maxItems: CURRENT_SHOWN,
       description:
-        'For each base model version, the version that should be served there: the newest 20 base model versions that have ' +
-        'one. `latest_version` is what the next rollout carries over.',
+        'For each base model version, the version that should be served there: the newest 20 base model versions ' +
+        'that have one. `latest_version` is what the next rollout carries over.',
     }),
     created_at: Timestamp,
   },
@@ -301,8 +304,8 @@ export const ListAdaptersQuery = Type.Object(
     at_risk_on: Type.Optional(
       Id(
         'baseModelVersion',
-        'Only adapters that are at risk when this base model version retires: they have a current version on it, and none on a base ' +
-          'model version that is served for longer. As long as it has no `retires_at`, only versions ' +
+        'Only adapters that are at risk when this base model version retires: they have a current version on it, and ' +
+          'none on a base model version that is served for longer. As long as it has no `retires_at`, only versions ' +
           'without one count as longer.',
       ),
     ),

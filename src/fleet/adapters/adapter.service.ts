@@ -89,7 +89,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     return found;
   }
 
-  /** Advice on what the dataset's gate rows can certify; null without a dataset. */
+  /** Advice on what the dataset's gate rows can certify; null if there is no dataset or nothing to say. */
   async function adviceOf(
     { datasetId, metric, gate }: Pick<AdapterRow, 'datasetId'> & Pick<CreateAdapter, 'metric' | 'gate'>,
     owner: string,
@@ -277,8 +277,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
      *
      * @param baseModelVersion identifier or version text of the version on which the adapter was trained
      * @throws AppError 403 `quota_exceeded`, 404, 413, 422 such as `invalid_archive` or `invalid_adapter`; neither rows
-     * nor
-     * files remain then
+     *   nor files remain then
      */
     async importVersion(
       id: string,

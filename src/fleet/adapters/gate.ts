@@ -7,12 +7,13 @@ const LISTED_SLICES = 10;
 
 /**
  * @throws AppError 422 `invalid_gate` for a target that no value of the metric can reach, a negative margin, a limit of
- * flips under a
- * metric that has none, or a slice that is named twice
+ *   flips under a metric that has none, or a slice that is named twice
  */
 export function checkGate(metric: MetricName, gate: GateRule): void {
   if (!judgesRows(metric) && gate.max_negative_flips !== undefined) {
-    const message = `gate.max_negative_flips is given, expected none for the metric ${metric}, whose rows are neither right nor wrong: leave it out, or choose accuracy or exact_match`;
+    const message =
+      `gate.max_negative_flips is given, expected none for the metric ${metric}, whose rows are neither right nor ` +
+      'wrong: leave it out, or choose accuracy or exact_match';
     throw unprocessable('invalid_gate', message, { field: 'gate.max_negative_flips' });
   }
   if (gate.kind === 'absolute') requireWithin(metric, 'gate.target', gate.target);
@@ -30,8 +31,9 @@ export function checkGate(metric: MetricName, gate: GateRule): void {
 export function checkMetric(metric: MetricName, dataset: { readonly id: string; readonly promptsOnly: boolean }): void {
   if (!dataset.promptsOnly || isGenerated(metric)) return;
   const message =
-    `the metric is ${metric}, expected exact_match, rouge_l or token_f1: dataset ${dataset.id} has prompts alone, on which only ` +
-    'generated texts of two versions can be compared; upload rows with answers, or create the adapter with another metric';
+    `the metric is ${metric}, expected exact_match, rouge_l or token_f1: dataset ${dataset.id} has prompts alone, on ` +
+    'which only generated texts of two versions can be compared; upload rows with answers, or create the adapter ' +
+    'with another metric';
   throw unprocessable('metric_needs_answers', message, { dataset_id: dataset.id });
 }
 
@@ -47,7 +49,8 @@ export function checkSlices(gate: GateRule, dataset: { readonly id: string; read
   const others = known.length > LISTED_SLICES ? ` and ${known.length - LISTED_SLICES} others` : '';
   const found =
     known.length === 0 ? 'they name none' : `they name ${known.slice(0, LISTED_SLICES).join(', ')}${others}`;
-  const message = `the gate names the slice ${missing.name}, which no gate row of dataset ${dataset.id} is in: ${found}`;
+  const message =
+    `the gate names the slice ${missing.name}, which no gate row of ` + `dataset ${dataset.id} is in: ${found}`;
   throw unprocessable('unknown_slice', message, { slice: missing.name, dataset_id: dataset.id });
 }
 

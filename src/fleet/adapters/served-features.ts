@@ -1,8 +1,8 @@
 import type { ServedFeatures } from '../../../core/formats/peft/serving-rules.ts';
 
 /**
- * Features that engines must support to serve a version, as stored in its row. Plain JSON, which the database compares
- * with serving profiles.
+ * Features of a version that decide whether an engine can serve it, as stored in its row. Plain JSON, which the
+ * database compares with serving profiles.
  */
 export interface KeptFeatures {
   /** The largest of a module. */

@@ -74,8 +74,9 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
       schema: {
         ...operation('updateBaseModel', 'Set the policy or the serving profile of a base model, or take it away'),
         description:
-          'Rollouts that were accepted keep their policy. The serving profile says what engines accept: imports that break it are refused (422 ' +
-          '`adapter_not_servable`), and so are the jobs that begin from now on for adapters that were imported before.',
+          'Rollouts that were accepted keep their policy. The serving profile says what engines accept: imports that ' +
+          'break it are refused (422 `adapter_not_servable`), and so are the jobs that begin from now on for ' +
+          'adapters that were imported before.',
         params: BaseModelParams,
         body: UpdateBaseModel,
         response: { 200: BaseModel },
@@ -106,8 +107,8 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
       schema: {
         ...operation('createBaseModelVersion', 'Register a base model version and carry the fleet over to it'),
         description:
-          'The first version of a model is answered with 201. A later version starts a rollout and is answered with 202, ' +
-          'unless `start_rollout` is false. With `dry_run` it asks for a forecast in place of the rollout.',
+          'The first version of a model is answered with 201. A later version starts a rollout and is answered with ' +
+          '202, unless `start_rollout` is false. With `dry_run` it asks for a forecast in place of the rollout.',
         params: BaseModelParams,
         body: CreateBaseModelVersion,
         response: { 201: CreatedBaseModelVersion, 202: CreatedBaseModelVersion },

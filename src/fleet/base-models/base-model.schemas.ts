@@ -112,10 +112,10 @@ export const CreateBaseModelVersion = Type.Object(
         maxLength: MAX_BASE_NAME,
         pattern: BASE_NAME_PATTERN,
         description:
-          'What serving engines call this version: the exact text of `--model` of vLLM, or a name or path that PEFT can load ' +
-          'it from. Adapters published for it have it as `base_model_name_or_path`, which their tenants can read. ' +
-          'By default it is `path` as it is given, `org/name` of a hub, `s3://bucket/prefix`, or `upload://bmu_…`, which no engine can load. ' +
-          `${BASE_NAME_EXPECTED}.`,
+          'What serving engines call this version: the exact text of `--model` of vLLM, or a name or path that ' +
+          'PEFT can load it from. Adapters published for it have it as `base_model_name_or_path`, which their ' +
+          'tenants can read. By default it is `path` as it is given, `org/name` of a hub, ' +
+          `\`s3://bucket/prefix\`, or \`upload://bmu_…\`, which no engine can load. ${BASE_NAME_EXPECTED}.`,
       }),
     ),
     rollout_options: Type.Optional(
@@ -131,8 +131,8 @@ export const CreateBaseModelVersion = Type.Object(
       Type.Union([Type.Literal(false), RolloutOptions], {
         deprecated: true,
         description:
-          'What `rollout_options` and, if it is false, `start_rollout` say in one member, for which generators make clumsy types. ' +
-          'It cannot be given beside them.',
+          'What `rollout_options` and, if it is false, `start_rollout` say in one member, for which generators ' +
+          'make clumsy types. It cannot be given beside them.',
       }),
     ),
     retires_at: Type.Optional(RetiresAt),
@@ -140,8 +140,8 @@ export const CreateBaseModelVersion = Type.Object(
       Type.Boolean({
         default: false,
         description:
-          'Registers the version and asks what the rollout would do, as `POST /v1/rollout-forecasts` does, in place of beginning it. ' +
-          '`POST /v1/rollouts` begins it later.',
+          'Registers the version and asks what the rollout would do, as `POST /v1/rollout-forecasts` does, in ' +
+          'place of beginning it. `POST /v1/rollouts` begins it later.',
       }),
     ),
   },

@@ -102,7 +102,7 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
      * outbox entries are committed together.
      *
      * @throws AppError 404, 409 `base_model_version_exists`, 422 `path_not_allowed`, `path_not_found`, `not_a_folder`,
-     * `invalid_base_model`, `dry_run_of_nothing`, or one of a source as {@link findFiles} says
+     *   `invalid_base_model`, `dry_run_of_nothing`, or one of a source as {@link findFiles} says
      */
     async addVersion(
       idOrName: string,

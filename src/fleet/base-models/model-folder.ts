@@ -62,7 +62,8 @@ export function parseConfig(text: string): Record<string, unknown> {
     return found;
   });
   if (unusable[0] !== undefined) {
-    const found = `${JSON.stringify(unusable[0].slice(0, 200))} has a NUL or half of a character in its name or its text`;
+    const found =
+      `${JSON.stringify(unusable[0].slice(0, 200))} has a NUL or half of ` + 'a character in its name or its text';
     throw invalid('config.json', found, 'text in Unicode without NUL');
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;

@@ -29,8 +29,8 @@ export const GivenHub = Type.Object(
         maxLength: 1000,
         pattern: '^[\\x21-\\x7e]+$',
         description:
-          'A token of the hub that may read the model. It is never shown. That of a base model version is stored encrypted; that of an ' +
-          'adapter is used for the import, and not stored.',
+          'A token of the hub that may read the model. It is never shown. That of a base model version is stored ' +
+          'encrypted; that of an adapter is used for the import, and not stored.',
       }),
     ),
   },

@@ -39,7 +39,7 @@ export interface FoundFiles {
   readonly token: string | null;
 }
 
-/** Time limit for listing the files of a source, in milliseconds. */
+/** Time limit for listing the files of a source and reading its config.json, in milliseconds. */
 const PIN_MS = 60_000;
 
 /**

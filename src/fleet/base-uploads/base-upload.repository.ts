@@ -122,7 +122,8 @@ export const baseUploadRepository = {
 
   /** Puts off when the upload is removed. */
   putOff: (tx: Transaction, id: string, days: number) => tx.$executeRaw`
-    UPDATE base_model_uploads SET expires_at = clock_timestamp() + make_interval(days => ${days}::int) WHERE id = ${id}`,
+    UPDATE base_model_uploads SET expires_at = clock_timestamp() + make_interval(days => ${days}::int)
+    WHERE id = ${id}`,
 
   hasVersions: async (tx: Transaction, uploadId: string): Promise<boolean> =>
     (await tx.baseModelVersion.count({ where: { uploadId } })) > 0,

@@ -38,8 +38,9 @@ const baseUploadRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, {
       schema: {
         ...operation('createBaseModelUpload', 'Begin to upload a base model'),
         description:
-          'Says which files will be sent. Send their parts with `PUT …/files/{file}/parts/{number}`, in any order and several at a time, and ' +
-          'then `POST …/complete`. Where a connection is cut, `GET …` says which parts are missing.',
+          'Says which files will be sent. Send their parts with `PUT …/files/{file}/parts/{number}`, in any order ' +
+          'and several at a time, and then `POST …/complete`. Where a connection is cut, `GET …` says which ' +
+          'parts are missing.',
         body: CreateBaseModelUpload,
         response: { 201: BaseModelUpload },
       },
@@ -84,8 +85,9 @@ const baseUploadRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, {
       schema: {
         ...operation('putBaseModelUploadPart', 'Send a part of a file'),
         description:
-          'Stores the part, in the place of one that is there. The part is there when this is answered, and may be sent again if it was not. ' +
-          `A process receives ${MOST_AT_A_TIME} parts at a time and answers others with 429 and \`Retry-After\`.`,
+          'Stores the part, in the place of one that is there. The part is there when this is answered, and may be ' +
+          `sent again if it was not. A process receives ${MOST_AT_A_TIME} parts at a time and answers others with ` +
+          '429 and `Retry-After`.',
         params: PartParams,
         headers: PartHeaders,
         body: PartBody,
@@ -108,9 +110,9 @@ const baseUploadRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, {
       schema: {
         ...operation('completeBaseModelUpload', 'Have an upload verified of which all parts are there'),
         description:
-          'The files are read, compared with their SHA-256, and checked, archives too, which takes a while: the upload is `verifying`. Then it is ' +
-          '`complete` and versions can be registered from it, or `open` again where a file has to be sent ' +
-          'again, or `failed`.',
+          'The files are read, compared with their SHA-256, and checked, archives too, which takes a while: the ' +
+          'upload is `verifying`. Then it is `complete` and versions can be registered from it, or `open` ' +
+          'again where a file has to be sent again, or `failed`.',
         params: BaseModelUploadParams,
         response: { 202: BaseModelUpload },
       },

@@ -39,8 +39,9 @@ export type CreateBaseModelUpload = Static<typeof CreateBaseModelUpload>;
 const State = Type.Enum(['open', 'verifying', 'complete', 'failed'] as const, {
   title: 'BaseModelUploadState',
   description:
-    '`open`: it takes parts. `verifying`: all parts are there, and the files are being read and checked. `complete`: versions can be ' +
-    'registered from it. `failed`: the files are no model that can be taken, as `error` says; delete it.',
+    '`open`: it takes parts. `verifying`: all parts are there, and the files are being read and checked. ' +
+    '`complete`: versions can be registered from it. `failed`: the files are no model that can be taken, as ' +
+    '`error` says; delete it.',
 });
 
 const entry = {
@@ -49,8 +50,8 @@ const entry = {
   source: Type.String({ description: 'What a version names as its `source` when the upload is complete.' }),
   files_digest: Type.String({
     description:
-      'Tells whether another upload is of the same files: `sha256:` and the SHA-256 of the line `readapt folder 1` and of a line ' +
-      '`["name",size,"sha256"]` for each file, sorted by name.',
+      'Tells whether another upload is of the same files: `sha256:` and the SHA-256 of the line `readapt folder ' +
+      '1` and of a line `["name",size,"sha256"]` for each file, sorted by name.',
   }),
   bytes: Type.Integer({ description: 'Size of all files.' }),
   part_bytes: Type.Integer({
@@ -116,8 +117,8 @@ export const PartHeaders = Type.Object({
     Type.String({
       maxLength: 1000,
       description:
-        'The digest of the part by RFC 9530, for example `sha-256=:…:`. A part that has another SHA-256 is refused. Without it, a damaged ' +
-        'part is found only when the files are verified.',
+        'The digest of the part by RFC 9530, for example `sha-256=:…:`. A part that has another SHA-256 is ' +
+        'refused. Without it, a damaged part is found only when the files are verified.',
     }),
   ),
 });

@@ -190,8 +190,8 @@ function tooLarge(bytes: number, limit: number): AppError {
 
 function tooMany(limit: number): AppError {
   const message =
-    `${limit} uploads of base models are not complete, and there cannot be more (${BASE_UPLOADS_VARIABLE}): complete or delete one ` +
-    '(GET /v1/base-model-uploads?state=open)';
+    `${limit} uploads of base models are not complete, and there cannot be more (${BASE_UPLOADS_VARIABLE}): complete ` +
+    'or delete one (GET /v1/base-model-uploads?state=open)';
   return conflict('too_many_base_model_uploads', message, { limit });
 }
 
@@ -201,7 +201,8 @@ function notOpen(id: string, state: string): AppError {
 
 function incomplete(upload: BaseModelUpload, { name, missing }: BaseModelUpload['files'][number]): AppError {
   const files = upload.files.filter((file) => file.missing.length > 0).length;
-  const message = `parts of ${files} files are missing, the first one is part ${missing[0]!.first} of ${name}: send them`;
+  const message =
+    `parts of ${files} files are missing, the first one is part ` + `${missing[0]!.first} of ${name}: send them`;
   return conflict('base_model_upload_incomplete', message, { file: name, part: missing[0]!.first });
 }
 

@@ -3,7 +3,7 @@ import { AppError } from '../../platform/contract/errors.ts';
 /** Most parts that a process receives at a time. For a bucket, each takes up to 40 MiB of memory. */
 export const MOST_AT_A_TIME = 6;
 
-/** Retry delay announced to clients when all slots are taken, in milliseconds. */
+/** `retry_after_ms` of the error `too_many_parts`. */
 const RETRY_MS = 2000;
 
 /**
@@ -25,6 +25,8 @@ export function createPartSlots(): <T>(work: () => Promise<T>) => Promise<T> {
 }
 
 function tooMany(): AppError {
-  const message = `${MOST_AT_A_TIME} parts are received by this process already: send this one again when one of them is answered`;
+  const message =
+    `${MOST_AT_A_TIME} parts are received by this process already: send this ` +
+    'one again when one of them is answered';
   return new AppError({ code: 'too_many_parts', status: 429, message, details: { retry_after_ms: RETRY_MS } });
 }

@@ -6,7 +6,7 @@ export interface ExpectedPart {
   /** Name of the part in messages. */
   readonly what: string;
   readonly bytes: number;
-  /** Its SHA-256 as the sender says, hexadecimal; null if he does not. */
+  /** SHA-256 of the part that the sender announced, hexadecimal; null if it announced none. */
   readonly sha256: string | null;
 }
 

@@ -25,8 +25,8 @@ export const Dataset = Type.Object(
     ),
     prompts_only: Type.Boolean({
       description:
-        'Whether its rows are prompts alone. The version that a gate compares with answers them, or with an absolute gate the one that ' +
-        'is carried over, and what is measured is how far another version agrees with it.',
+        'Whether its rows are prompts alone. The version that a gate compares with answers them, or with an absolute ' +
+        'gate the one that is carried over, and what is measured is how far another version agrees with it.',
     }),
     digest: Type.String({ description: 'SHA-256 of the stored JSONL.' }),
     created_at: Timestamp,
@@ -57,14 +57,14 @@ export type CreateDatasetQuery = Static<typeof CreateDatasetQuery>;
 export const DATASET_TYPES = ['application/x-ndjson', 'application/octet-stream'] as const;
 
 const Rows = Binary(
-  'One JSON object per line: with the strings `prompt` and `completion`, or with `messages`, a conversation that ends ' +
-    'with the assistant, and optionally `tools`. If all rows lack the answer (no `completion`, no last message of the assistant), ' +
-    'the dataset is one of prompts alone, which the old version of an adapter answers; some rows with answers and some without are ' +
-    'refused. Each may have `slices`, names of groups to report by, and `split`: `training`, ' +
-    '`search` or `gate` (`train`, `validation` and `test` are accepted as other names of the same three). Either all ' +
-    'rows name their split or none does. If none does, 80 % become training rows, 10 % search rows and 10 % gate ' +
-    'rows, by a hash of the prompt, so that equal prompts are in the same split. A dataset needs search rows and ' +
-    'gate rows; adapters of one without training rows are never trained.',
+  'One JSON object per line: with the strings `prompt` and `completion`, or with `messages`, a conversation ' +
+    'that ends with the assistant, and optionally `tools`. If all rows lack the answer (no `completion`, no last ' +
+    'message of the assistant), the dataset is one of prompts alone, which the old version of an adapter answers; ' +
+    'some rows with answers and some without are refused. Each may have `slices`, names of groups to report by, ' +
+    'and `split`: `training`, `search` or `gate` (`train`, `validation` and `test` are accepted as ' +
+    'other names of the same three). Either all rows name their split or none does. If none does, 80 % become ' +
+    'training rows, 10 % search rows and 10 % gate rows, by a hash of the prompt, so that equal prompts are in the ' +
+    'same split. A dataset needs search rows and gate rows; adapters of one without training rows are never trained.',
 );
 
 /** At run time the body is a stream, whose rows the service checks. */

@@ -12,9 +12,9 @@ export const GateAdvice = Type.Object(
     certifiable_margin: Nullable(
       Type.Number({
         description:
-          'The smallest margin that these rows certify as a rule for a version that is as good as the old one, if four of a ' +
-          'hundred rows flip or, of a score, differ by a tenth. On prompts alone each of the four is lost, or half of its score. Null if ' +
-          'there is none.',
+          'The smallest margin that these rows certify as a rule for a version that is as good as the old one, if ' +
+          'four of a hundred rows flip or, of a score, differ by a tenth. On prompts alone each of the four is lost, ' +
+          'or half of its score. Null if there is none.',
       }),
     ),
     least_margin: Nullable(
@@ -25,8 +25,8 @@ export const GateAdvice = Type.Object(
       Type.Enum(['yes', 'unlikely', 'no'] as const, {
         title: 'Decidability',
         description:
-          '`no`: the rows are too few to certify any version within the margin, so that jobs end as inconclusive. `unlikely`: ' +
-          'the margin is smaller than `certifiable_margin`.',
+          '`no`: the rows are too few to certify any version within the margin, so that jobs end as inconclusive. ' +
+          '`unlikely`: the margin is smaller than `certifiable_margin`.',
       }),
     ),
   },

@@ -119,8 +119,8 @@ function requireHeldOutRows(counts: SplitCounts): void {
   const found = DATASET_SPLITS.map((split) => `${counts[split]} ${split}`).join(', ');
   throw unprocessable(
     'invalid_dataset',
-    `the dataset has no ${empty.join(' and no ')} rows (${found}), expected at least one search row and one gate row: ` +
-      'upload more rows, or name the split of each',
+    `the dataset has no ${empty.join(' and no ')} rows (${found}), expected at least one search row and one gate ` +
+      'row: upload more rows, or name the split of each',
     { lines: [], splits: { ...counts } },
   );
 }

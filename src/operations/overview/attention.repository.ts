@@ -69,8 +69,9 @@ export const attentionRepository = {
     ),
 
   /**
-   * Lists rollouts with jobs that wait for approval by their tenants, of one tenant or of all. No index on the state
-   * can be used under row security, so the counts are read without it, and the condition confines them.
+   * Lists rollouts with jobs that wait for approval by their tenants, of one tenant or of all. Under row security no
+   * index on the state could be used, so the query runs without it: it returns numbers alone of the jobs, and its own
+   * condition confines them to the tenant.
    */
   approvals: (db: Queryable, tenantId: string | null) =>
     readRows<AttentionRow>(

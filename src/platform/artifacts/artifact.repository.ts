@@ -4,8 +4,8 @@ import type { ArtifactStore, StoredArtifact } from './artifact-store.ts';
 import { MISSING_ARTIFACT, storageAway } from './storage-errors.ts';
 
 /**
- * Writes the row of an artifact whose bytes are in the store, unless the row exists already. A concurrent {@link
- * discardUnreferenced} waits until the transaction has ended, so that it does not remove these bytes.
+ * Writes the row of an artifact whose bytes are in the store, unless the row exists already. A concurrent
+ * {@link discardUnreferenced} waits until the transaction has ended, so that it does not remove these bytes.
  *
  * @throws AppError 503 `artifact_vanished` if the bytes were discarded after the put, which happens when another
  *   request with the same content fails at that moment. The request may be sent again.
@@ -46,8 +46,8 @@ export function locateArtifact(db: Queryable, store: ArtifactStore, digest: stri
 }
 
 /**
- * Runs what needs an artifact, and tells one that is gone from a store that is away. @throws AppError as {@link
- * locateArtifact}
+ * Runs what needs an artifact, and tells one that is gone from a store that is away.
+ * @throws AppError as {@link locateArtifact}
  */
 export async function explainMissing<T>(
   { db, store, digest }: { db: Queryable; store: ArtifactStore; digest: string },
@@ -63,7 +63,7 @@ export async function explainMissing<T>(
   }
 }
 
-/** Those of the digests that have a row, or that a row names. */
+/** Filters the digests down to those that have a row of their own or are named by another row. */
 export async function namedAmong(db: Queryable, digests: readonly string[]): Promise<Set<string>> {
   const rows = await db.$queryRaw<{ digest: string }[]>`
     SELECT d.digest FROM unnest(${[...digests]}::text[]) AS d (digest)

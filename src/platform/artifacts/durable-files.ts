@@ -60,8 +60,8 @@ export async function* readPlainFile(path: string): AsyncGenerator<Uint8Array> {
 }
 
 /**
- * Reads a file from a byte up to another one, which does not belong to the part. @throws Error if the file ends before
- * `to`
+ * Reads a file from a byte up to another one, which does not belong to the part.
+ * @throws Error if the file ends before `to`
  */
 export async function* partOfFile(file: string, from: number, to: number): AsyncGenerator<Buffer> {
   if (from === to) return;

@@ -42,14 +42,14 @@ const DIGEST = /^sha256:([0-9a-f]{2})([0-9a-f]{62})$/;
 
 export const isDigest = (text: string): boolean => DIGEST.test(text);
 
-/** Key of an artifact within a store: `sha256/ab/cdef…`. @throws Error if the text is no digest */
+/** Key or relative path of an artifact within a store: `sha256/ab/cdef…`. @throws Error if the text is no digest */
 export function placeOf(digest: string): string {
   const parts = DIGEST.exec(digest);
   if (parts === null) throw new Error(`"${digest}" is not an artifact digest, expected sha256:<64 hex digits>`);
   return `sha256/${parts[1]!}/${parts[2]!}`;
 }
 
-/** Quarantine key of an artifact that is taken out of a store, at a time. */
+/** Key or relative path in the quarantine for an artifact that is taken out of use, with the time of that. */
 export function quarantinePlace(digest: string, at = new Date()): string {
   return `quarantine/${placeOf(digest)}.${at.toISOString().replaceAll(/[:.]/g, '-')}`;
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 /** Heartbeat interval of a process, in milliseconds. */
 const HEARTBEAT_MS = 60_000;
 
-/** A process of another machine that has not said so for this time counts as dead. */
+/** Silence after which a process of another machine counts as dead, in milliseconds. */
 const SILENT_MS = 3_600_000;
 
 /** The folder in a store with a file for each process that has it open. */

@@ -4,7 +4,7 @@ import { folderDigest, type ManifestEntry } from './manifest.ts';
 import { corruptArtifact } from './storage-errors.ts';
 import type { ReadableFile } from './tar/tar-archive.ts';
 
-/** Response headers that a presigned URL makes the store send with a file. */
+/** File name and media type that the store sends with a file at its presigned URL. */
 export interface ServedAs {
   readonly filename: string;
   readonly mediaType: string;
@@ -22,7 +22,7 @@ export interface StoredFile extends ManifestEntry, ReadableFile {
   presign(as: ServedAs): Promise<PresignedUrl | null>;
 }
 
-/** For whom the files of a folder are listed. */
+/** Options of a listing that depend on its caller. */
 export interface ListedFor {
   /** Folders that have to be read as a whole for it are read one after another for each line. */
   readonly line?: string;

@@ -12,7 +12,7 @@ export interface DownloadOptions {
   readonly source: PinnedSource;
   readonly token: string | null;
   readonly signal: AbortSignal;
-  /** Is told of bytes that have arrived, or, as a negative number, of bytes that are fetched once more. */
+  /** Called with the number of bytes that arrived, or, as a negative number, of bytes that are fetched again. */
   readonly onBytes: (bytes: number) => void;
   /** Wait after the first fault of a source, in milliseconds; each further one doubles it. Default: a second. */
   readonly firstDelayMs?: number;
@@ -25,7 +25,7 @@ export interface DownloadOptions {
   readonly problemOf?: (place: string, name: string) => Promise<string | null>;
 }
 
-/** Failures in a row without a byte received, after which the fetch is given up for now. */
+/** Failures in a row, with no byte received between them, that a fetch survives. The next one ends it for now. */
 const MAX_FAULTS = 5;
 const LONGEST_DELAY_MS = 30_000;
 
@@ -154,13 +154,16 @@ async function check(
 
 function corrupt({ name }: SourceFile, source: PinnedSource, problem: string): string {
   return (
-    `${name} of ${sourceText(source)} arrived twice with the wrong content: ${problem}; check what is between this machine and the ` +
-    'source, such as a mirror or a proxy'
+    `${name} of ${sourceText(source)} arrived twice with the wrong content: ${problem}; check what is between this ` +
+    'machine and the source, such as a mirror or a proxy'
   );
 }
 
 function longer({ name, size }: SourceFile, source: PinnedSource): string {
-  return `${name} of ${sourceText(source)} is longer than the ${size} bytes that it had when it was listed: register or import it again`;
+  return (
+    `${name} of ${sourceText(source)} is longer than the ${size} bytes that it had when it was listed: register or ` +
+    'import it again'
+  );
 }
 
 function sizeOf(place: string): Promise<number | null> {

@@ -210,8 +210,9 @@ function toSourceError(error: unknown, source: RemoteSource, file: string | null
   const options = { cause: error };
   if (status === 401 || status === 403) {
     const message =
-      `the hub ${hub} does not let this process read ${what} (HTTP ${status}): if it is private or gated, give a token of somebody ` +
-      `who may read it as \`source.token\` or in ${HUB_TOKEN_VARIABLE}; hubs answer so for names that do not exist, too`;
+      `the hub ${hub} does not let this process read ${what} (HTTP ${status}): if it is private or gated, give a ` +
+      `token of somebody who may read it as \`source.token\` or in ${HUB_TOKEN_VARIABLE}; hubs answer so for names ` +
+      'that do not exist, too';
     return new SourceError('source_unauthorized', message, options);
   }
   if (status === 404) {
@@ -219,7 +220,9 @@ function toSourceError(error: unknown, source: RemoteSource, file: string | null
     return new SourceError('source_not_found', message, options);
   }
   if (status === 429) {
-    const message = `the hub ${hub} limits requests (HTTP 429) at ${what}: it is asked again later; a token in ${HUB_TOKEN_VARIABLE} has a higher limit`;
+    const message =
+      `the hub ${hub} limits requests (HTTP 429) at ${what}: it is asked again later; a token in ` +
+      `${HUB_TOKEN_VARIABLE} has a higher limit`;
     return new SourceError('source_unreachable', message, { ...options, retryAfterMs: retryAfterOf(error) });
   }
   if (isRefusal(status)) {
@@ -227,7 +230,9 @@ function toSourceError(error: unknown, source: RemoteSource, file: string | null
     return new SourceError('source_refused', message, options);
   }
   const why = status === null ? reasonOf(error) : `HTTP ${status}`;
-  const message = `the hub ${hub} could not be read at ${what} (${why}): check ${HUB_URL_VARIABLE} and the network of this machine`;
+  const message =
+    `the hub ${hub} could not be read at ${what} (${why}): check ` +
+    `${HUB_URL_VARIABLE} and the network of this machine`;
   return new SourceError('source_unreachable', message, options);
 }
 

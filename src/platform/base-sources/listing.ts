@@ -75,8 +75,8 @@ export function requireUsable(source: RemoteSource, files: readonly SourceFile[]
   if (wrong === undefined) return;
   const { name, size } = wrong;
   const message =
-    `${sourceText(source)} lists a file ${JSON.stringify(name.slice(0, 200))} of ${JSON.stringify(size)} bytes, expected a size, and a ` +
-    'name of at most 200 characters without control characters';
+    `${sourceText(source)} lists a file ${JSON.stringify(name.slice(0, 200))} of ${JSON.stringify(size)} bytes, ` +
+    'expected a size, and a name of at most 200 characters without control characters';
   throw new SourceError('source_refused', message);
 }
 
@@ -92,8 +92,8 @@ function noWeights(where: string, names: readonly string[]): SourceError {
   const message =
     pickle === undefined
       ? `${where} has no *.safetensors file, expected weights in one file or in shards`
-      : `${where} has its weights as ${pickle}, a pickle, which can run code and is never fetched: convert it to safetensors ` +
-        '(`save_pretrained(folder, safe_serialization=True)` of transformers does) and register that';
+      : `${where} has its weights as ${pickle}, a pickle, which can run code and is never fetched: convert it to ` +
+        'safetensors (`save_pretrained(folder, safe_serialization=True)` of transformers does) and register that';
   return new SourceError('source_refused', message);
 }
 

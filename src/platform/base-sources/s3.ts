@@ -147,8 +147,8 @@ function isRefused(error: unknown): boolean {
 
 function versionRefused(source: S3Source, file: string, cause: unknown): SourceError {
   const message =
-    `${file} of ${sourceText(source)} was replaced since it was registered, and this process may not read its version from then: allow ` +
-    's3:GetObjectVersion, or register what is there now as a new version';
+    `${file} of ${sourceText(source)} was replaced since it was registered, and this process may not read its ` +
+    'version from then: allow s3:GetObjectVersion, or register what is there now as a new version';
   return new SourceError('source_unauthorized', message, { cause });
 }
 
@@ -174,7 +174,8 @@ function toSourceError(error: unknown, source: S3Source, file: string | null): S
   const options = { cause: error };
   const status = statusOf(error);
   if (status === 412) {
-    const message = `${what} is not the object any more that was registered: register what is there now as a new version`;
+    const message =
+      `${what} is not the object any more that was registered: register ` + 'what is there now as a new version';
     return new SourceError('source_changed', message, options);
   }
   if (status === 404) {
@@ -183,7 +184,9 @@ function toSourceError(error: unknown, source: S3Source, file: string | null): S
   }
   const { name } = error as Error;
   if (isRefused(error) || NOT_SET_UP.test(name)) {
-    const message = `this process may not read ${what} (${name}): check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the role of the machine`;
+    const message =
+      `this process may not read ${what} (${name}): check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the role ` +
+      'of the machine';
     return new SourceError('source_unauthorized', message, options);
   }
   const why = status === null ? (error as Error).message || name : `HTTP ${status}`;

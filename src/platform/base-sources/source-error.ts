@@ -1,20 +1,21 @@
-/** Codes of source errors, each with the attempt that can succeed: `later`, `elsewhere` (on another worker) or `never`. */
+/** Codes of source errors, each with when another attempt may succeed; see {@link SourceError.hope}. */
 const KINDS = {
   /** The credentials of this process are missing or are not enough. */
   source_unauthorized: 'elsewhere',
-  /** It does not answer, or says that it cannot now. */
+  /** The source does not answer, or says that it cannot now. */
   source_unreachable: 'later',
-  /** It does not have what is asked for. */
+  /** The source does not have the repository, the bucket or the file. */
   source_not_found: 'never',
-  /** It has other files than those that were pinned. */
+  /** The source has other files than those that were pinned. */
   source_changed: 'never',
-  /** It sends other bytes than it says. */
+  /** The source sends other bytes than it announces. */
   source_corrupt: 'never',
   /**
-   * Its files are none that are taken, or it refuses what it is asked. The message names no setting: tenants read it.
+   * The files of the source are not of a kind that is taken, or it refuses the request. Tenants read the message, so it
+   * names no setting.
    */
   source_refused: 'never',
-  /** They do not fit into the cache of this worker. */
+  /** The files do not fit into the cache of this worker. */
   base_cache_too_small: 'elsewhere',
 } as const;
 

@@ -16,8 +16,8 @@ export interface SourceRequest {
 /** Options for listing the files of a source. */
 interface PinRequest extends SourceRequest {
   /**
-   * Is told which repository of a hub answers, before anything of it is listed: hubs redirect to the new name of one
-   * that was renamed. An AppError that it throws is thrown unchanged.
+   * Called with the repository of a hub that answers, before anything of it is listed: hubs redirect to the new name of
+   * a renamed one. An AppError that it throws is thrown unchanged.
    */
   readonly checkRepo?: (repo: string) => void;
 }

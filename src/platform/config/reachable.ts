@@ -33,8 +33,8 @@ export async function requireDatabase(url: string): Promise<void> {
 
 function rowsHidden(user: string): SetupError {
   const message =
-    `DATABASE_URL: row-level security hides all rows from the user "${user}": connect as the owner of the tables, or let a ` +
-    `superuser run \`ALTER ROLE ${user} BYPASSRLS\``;
+    `DATABASE_URL: row-level security hides all rows from the user "${user}": connect as the owner of the tables, or ` +
+    `let a superuser run \`ALTER ROLE ${user} BYPASSRLS\``;
   return new SetupError('database_unusable', message, { badInput: true });
 }
 
@@ -53,8 +53,8 @@ function databaseError(url: string, cause: unknown): SetupError {
   if (code === '53300') {
     return refuse(
       false,
-      `${server} has no connection left (${code}): raise its max_connections, or lower ${API_CONNECTIONS_VARIABLE} and ` +
-        `${WORKER_CONNECTIONS_VARIABLE} of the processes that use it`,
+      `${server} has no connection left (${code}): raise its max_connections, or lower ${API_CONNECTIONS_VARIABLE} ` +
+        `and ${WORKER_CONNECTIONS_VARIABLE} of the processes that use it`,
     );
   }
   return refuse(false, `${server} cannot be reached (${reasonOf(cause)}): start it, or correct the address`);

@@ -58,7 +58,7 @@ export const ConfigSchema = Type.Object({
   allowedRoots: Type.Array(Type.String()),
   /** Absolute path of the folder from which serving engines take adapters, which the API keeps; null keeps none. */
   servingFolder: Type.Union([Type.String({ minLength: 1 }), Type.Null()]),
-  /** Time that a version stays in the serving folder after it is no longer current, in milliseconds. */
+  /** Time for which the API keeps a version in `servingFolder` that is no longer current, in milliseconds. */
   servingGraceMs: Type.Integer({ minimum: 0, maximum: 2_592_000_000 }),
   /** Largest JSON body in bytes. Uploads have their own limits. */
   bodyLimitBytes: Type.Integer({ minimum: 1024, maximum: 1 << 30 }),
@@ -109,17 +109,17 @@ export const ConfigSchema = Type.Object({
   metricRetentionDays: Type.Union([Type.Integer({ minimum: 1, maximum: 36_500 }), Type.Null()]),
   /** Retention of audit entries, in days; null keeps them forever. */
   auditRetentionDays: Type.Union([Type.Integer({ minimum: 1, maximum: 36_500 }), Type.Null()]),
-  /** Retention of device use, in days. The monthly quota needs the use that ended in the month. */
+  /** Retention of device uses after their end, in days; null keeps them forever. The monthly quota counts them. */
   deviceUseRetentionDays: Type.Union([Type.Integer({ minimum: 32, maximum: 36_500 }), Type.Null()]),
   /** Largest number of connections to PostgreSQL for the queries of an API process. */
   apiConnections: Type.Integer({ minimum: 1, maximum: 1000 }),
-  /** Database connections of a worker, which seldom runs two queries at a time. */
+  /** Largest number of connections to PostgreSQL for the queries of a worker, which seldom runs two at a time. */
   workerConnections: Type.Integer({ minimum: 1, maximum: 1000 }),
   /** Keys of 32 bytes in base64 that encrypt stored secrets. The first one encrypts; the others only decrypt. */
   secretKeys: Type.Array(Type.String({ pattern: SECRET_KEY_PATTERN }), { maxItems: 10 }),
   /** Ranges of addresses, by CIDR, to which webhooks may go although they are not public, and without TLS. */
   webhookAllowedRanges: Type.Array(Type.String({ pattern: RANGE_PATTERN }), { maxItems: 1000 }),
-  /** Address ranges allowed for replicas of serving engines. */
+  /** Ranges of addresses, by CIDR, where replicas of engines may be although they are not public, and without TLS. */
   replicaAllowedRanges: Type.Array(Type.String({ pattern: RANGE_PATTERN }), { maxItems: 1000 }),
   /** Secrets that sign the requests by which waves of rollouts are approved. */
   approvalSecrets: Type.Array(Type.String({ pattern: APPROVAL_SECRET_PATTERN }), { maxItems: 4 }),

@@ -22,7 +22,8 @@ export function parseRanges(text: string): unknown {
 /** A secret of Standard Webhooks: 24 to 64 bytes. */
 export const APPROVAL_SECRET_PATTERN = '^whsec_[A-Za-z0-9+/]{32,86}={0,2}$';
 export const APPROVAL_SECRETS_EXPECTED =
-  '"whsec_" and 24 to 64 random bytes in base64, such as `echo whsec_$(openssl rand -base64 32)` prints, or several separated by ","';
+  '"whsec_" and 24 to 64 random bytes in base64, such as `echo whsec_$(openssl rand -base64 32)` prints, or ' +
+  'several separated by ","';
 
 /** @returns the secrets; the text unchanged if one of them is no base64, which the schema then refuses */
 export function parseApprovalSecrets(text: string): unknown {

@@ -5,7 +5,8 @@ const KEY = '[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?';
 const VALUE = '[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?';
 
 const RULE =
-  'Keys and values have at most 63 letters, digits, ".", "_" and "-", and keys "/" too; the first and the last is a letter or a digit.';
+  'Keys and values have at most 63 letters, digits, ".", "_" and "-", and keys "/" too; the first and the last is a ' +
+  'letter or a digit.';
 
 /** Labels of a thing, or those that a thing must have to be chosen. */
 export function labelsOf({ description, ...limits }: { description: string; minProperties?: number }) {

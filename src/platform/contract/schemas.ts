@@ -127,8 +127,8 @@ export const PausedReason = Type.Object(
     code: Type.Enum(['requested', 'pause_if', 'budget_spent', 'approval_refused'] as const, {
       title: 'PauseCode',
       description:
-        '`requested`: the operator has paused it. `pause_if`: a condition of its policy has. `budget_spent`: its jobs have used ' +
-        '`budget_device_seconds`. `approval_refused`: whom its policy asks has refused a wave.',
+        '`requested`: the operator has paused it. `pause_if`: a condition of its policy has. `budget_spent`: ' +
+        'its jobs have used `budget_device_seconds`. `approval_refused`: whom its policy asks has refused a wave.',
     }),
     message: Type.String({ description: 'Why, for people.' }),
     condition: Type.Optional(Type.String({ description: 'The condition of `pause_if`.' })),

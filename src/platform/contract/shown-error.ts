@@ -23,7 +23,8 @@ export function namesInternals(text: string): boolean {
 }
 
 /**
- * The error of a row as the caller may see it. Tenants see no `detail`, and a message that names something internal is replaced.
+ * The error of a row as the caller may see it. Tenants see no `detail`, and a message that names something internal is
+ * replaced.
  * @param scope who sees it: null for the operator, and a text, such as the identifier of the tenant, for everybody else
  */
 export function showError<Shown extends StoredError>(stored: unknown, scope: string | null): Shown | null {

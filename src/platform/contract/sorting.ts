@@ -91,7 +91,8 @@ export function sortingOf<Row extends { id: string }>(query: SortedQuery, column
         return position === null ? Prisma.empty : Prisma.sql`AND ${id} ${beyond} ${position.id}`;
       // Also where a position says so, because PostgreSQL enters partial indexes by the condition itself alone.
       if (position === null) return Prisma.sql`AND ${sorted} IS NOT NULL`;
-      return Prisma.sql`AND ${sorted} IS NOT NULL AND (${sorted}, ${id}) ${beyond} (${KINDS[column.kind].toSql(position.value)}, ${position.id})`;
+      const value = KINDS[column.kind].toSql(position.value);
+      return Prisma.sql`AND ${sorted} IS NOT NULL AND (${sorted}, ${id}) ${beyond} (${value}, ${position.id})`;
     },
     orderBy(prefix = '') {
       const { id, sorted } = named(prefix);

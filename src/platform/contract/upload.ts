@@ -3,7 +3,7 @@ import { AppError } from './errors.ts';
 /** Upload of a client while it arrives. */
 export interface Upload {
   readonly chunks: AsyncIterable<Uint8Array>;
-  /** Its size as the client says; null if he does not. */
+  /** Size that the client announced, in bytes; null if it announced none. */
   readonly declaredBytes: number | null;
 }
 

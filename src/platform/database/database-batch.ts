@@ -16,7 +16,7 @@ interface Column {
   readonly parse: ParseValue;
 }
 
-/** Driver connection with a field that its types do not declare. */
+/** Driver connection with the statements that it has prepared, a field that its types do not declare. */
 type DriverConnection = pg.Connection & { readonly parsedStatements: Record<string, string> };
 
 /**

@@ -44,8 +44,8 @@ function toDate(text: string): Date {
 }
 
 /**
- * Writes a parameter of a statement as the text that PostgreSQL reads. @throws Error if it is of a type that no
- * statement takes so far
+ * Writes a parameter of a statement as the text that PostgreSQL reads.
+ * @throws Error if it is of a type that no statement takes so far
  */
 export function toParameter(value: unknown): string | null {
   if (value === null) return null;

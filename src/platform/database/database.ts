@@ -52,7 +52,7 @@ export function createDatabaseOn(pool: pg.Pool, nameOf: ReturnType<typeof statem
 /** Most statements that a connection keeps prepared, and most parameters of one. Each takes the server some 10 KiB. */
 const PREPARED = { statements: 300, parameters: 16 } as const;
 
-/** End of a list statement, unless {@link usualLimit} made it. */
+/** Pattern of the limit of a list, unless {@link usualLimit} has written it into the text. */
 const LIMITED = /\bLIMIT \$\d/;
 
 /**
@@ -120,8 +120,10 @@ const UNREACHABLE_MESSAGES =
   /Client has encountered a connection error|Connection terminated|exceeded when trying to connect/;
 
 /** Messages of PostgreSQL at its limit of connections, and of a pool whose connections are all in use. */
-const EXHAUSTED_MESSAGES =
-  /too many clients already|remaining connection slots are reserved|too many connections for (role|database)|timeout exceeded when trying to connect/;
+const EXHAUSTED_MESSAGES = new RegExp(
+  'too many clients already|remaining connection slots are reserved|too many connections for (role|database)|' +
+    'timeout exceeded when trying to connect',
+);
 
 /** Whether a connection was wanted and none was left, of the server's or of this process's. */
 export function isOutOfConnections(error: unknown): boolean {

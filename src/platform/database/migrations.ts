@@ -69,8 +69,8 @@ interface Ledger {
 
 /**
  * Brings a database to the newest schema: applies the migrations that its ledger lacks, each in one transaction with
- * its ledger row. Then prepares the role of tenants' requests, as far as this user may. Processes that start at the same
- * time wait for each other. `onNewer` is told the migrations of a newer version whose window includes this one.
+ * its ledger row. Then prepares the role of tenants' requests, as far as this user may. Processes that start at the
+ * same time wait for each other. `onNewer` is told the migrations of a newer version whose window includes this one.
  *
  * @returns the names of the migrations that were applied now
  * @throws MigrationError if a file was changed after it was applied, if the database needs a newer program, if another
@@ -107,7 +107,8 @@ async function readLedger(client: pg.Client, migrations: readonly Migration[]): 
     }
     if (migration !== undefined && row.checksum !== migration.checksum) {
       throw new MigrationError(
-        `migration ${row.migration_name} has the checksum ${migration.checksum}, expected ${row.checksum}: it was changed after it was applied`,
+        `migration ${row.migration_name} has the checksum ${migration.checksum}, expected ${row.checksum}: it was ` +
+          'changed after it was applied',
       );
     }
   }
@@ -126,8 +127,8 @@ async function requireInWindow(
   const oldest = await oldestMigration(client);
   if (oldest !== null && known.has(oldest)) return;
   throw new MigrationError(
-    `the database has the migration ${newer.at(-1)}, which this version of Readapt does not know, and may only be used by ` +
-      `versions that know ${oldest ?? 'it'}: start the version that has migrated it, or a later one`,
+    `the database has the migration ${newer.at(-1)}, which this version of Readapt does not know, and may only be ` +
+      `used by versions that know ${oldest ?? 'it'}: start the version that has migrated it, or a later one`,
     { badInput: true },
   );
 }

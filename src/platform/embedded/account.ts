@@ -61,9 +61,9 @@ export async function prepareFolder(dataDir: string, folder: string, account: Ac
     if ((mode & bit) !== 0) continue;
     throw new SetupError(
       'data_folder_unusable',
-      `PostgreSQL runs as user ${account.name}, who cannot reach the data folder ${dataDir} because ${above} is private. ` +
-        'Set READAPT_DATA_DIR (for the demo TMPDIR) to another folder, run Readapt as another user, or ' +
-        'set DATABASE_URL',
+      `PostgreSQL runs as user ${account.name}, who cannot reach the data folder ${dataDir} because ${above} is ` +
+        'private. Set READAPT_DATA_DIR (for the demo TMPDIR) to another folder, run Readapt as another user, or set ' +
+        'DATABASE_URL',
       { badInput: true },
     );
   }

@@ -26,7 +26,8 @@ interface SymlinkEntry {
 }
 
 /**
- * Finds the binaries and makes sure that `account` can run them. @throws SetupError if there are none for this platform
+ * Finds the binaries and makes sure that `account` can run them.
+ * @throws SetupError if there are none for this platform
  */
 export async function findBinaries(account: Account): Promise<Binaries> {
   const { root, version } = await locatePackage();

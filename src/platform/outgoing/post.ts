@@ -44,7 +44,7 @@ export type Send = (request: SentRequest) => Promise<SendResult>;
 const MAX_ANSWER = 16 * 1024;
 const MAX_HEADERS = 16 * 1024;
 
-/** As {@link createSend}, for POST alone. */
+/** Makes the function of {@link createSend} for POST alone. */
 export const createPost = (options: OutgoingOptions): Post => createSend(options);
 
 /**

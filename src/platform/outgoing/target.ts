@@ -5,9 +5,7 @@ import type { AddressPolicy } from './address-policy.ts';
 /** Finds the addresses of a name. @throws Error if it has none, or if nobody answers */
 export type Resolve = (name: string, signal: AbortSignal) => Promise<readonly string[]>;
 
-/**
- * Destination of a request: an address that was checked, to which the connection is made without looking the name up again.
- */
+/** Destination of a request: a checked address, to which the connection is made without another look-up of the name. */
 export interface Target {
   readonly url: URL;
   readonly address: string;

@@ -85,7 +85,10 @@ export function combineHandlers(sets: readonly HandlerSet[]): Handlers {
   return Object.assign({}, ...sets) as Handlers;
 }
 
-/** Time that a worker holds an entry without a heartbeat, in milliseconds. */
+/**
+ * Duration of a worker's lock on a running entry, in milliseconds. The worker renews it while it lives; once it expires,
+ * another worker may take the entry.
+ */
 export const LOCK_MS = 15_000;
 
 export interface ConsumerOptions {
@@ -102,7 +105,7 @@ export interface ConsumerOptions {
   quarantine?: QuarantineOptions;
   /** Problem with the worker's clock at the start; null if there is none (default). */
   clockProblem?: string | null;
-  /** Is told of each job and of each quarantine. */
+  /** Observer of each job and of each quarantine. */
   observer?: ConsumerObserver;
 }
 

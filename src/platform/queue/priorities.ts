@@ -2,13 +2,13 @@
 export const PRIORITIES = ['high', 'normal', 'low'] as const;
 
 /**
- * Number of start tags of each of them. The queue has 2 ** 21 priorities, so that this leaves as many for what comes
- * after all adaptations. A tenant that has more jobs waiting than its weight times this gets the rest of them in the
- * order in which they came.
+ * Number of start tags of each priority of a policy. The queue has 2 ** 21 priorities, which leaves as many again for
+ * jobs after all adaptations. Of a tenant with more waiting jobs than its weight times this, the rest run in the order
+ * in which they came.
  */
 export const TAGS = 2 ** 19;
 
-/** First priority after all adaptations: entries that only reports need come there, so that they delay no tenant. */
+/** Last queue priority of adaptations. Jobs that only reports need come after it, so that they delay no tenant. */
 const AFTER_ALL = PRIORITIES.length * TAGS;
 export const BASELINES_PRIORITY = AFTER_ALL + 1;
 export const CONTROL_PRIORITY = AFTER_ALL + 2;

@@ -11,7 +11,8 @@ export interface ProcessLease {
 /** Takes or renews a lease. False if another process holds it. */
 export async function holdLease(db: Queryable, { name, owner, forMs }: ProcessLease): Promise<boolean> {
   const count = await db.$executeRaw`
-    UPDATE process_leases SET owner = ${owner}, expires_at = clock_timestamp() + make_interval(secs => ${forMs / 1000}::float8)
+    UPDATE process_leases SET owner = ${owner},
+      expires_at = clock_timestamp() + make_interval(secs => ${forMs / 1000}::float8)
     WHERE name = ${name} AND (owner IS NULL OR owner = ${owner} OR expires_at < clock_timestamp())`;
   return count === 1;
 }

@@ -7,7 +7,7 @@ import { giveUpLease, holdLease, renewLease, type ProcessLease } from './process
 import type { QueueProducer } from './producer.ts';
 import { setBackFutureTimes, type QueueClock } from './queue-clock.repository.ts';
 
-/** Source of the entries that should be in a queue, from the rows of one room. */
+/** Rows of one module that tell which entries should be in a queue. */
 export interface RecoverySource {
   readonly queue: QueueName;
   /** Jobs whose worker has let its lease expire, and those that nobody else enqueues. */
@@ -28,16 +28,17 @@ export interface SweeperOptions {
   intervalMs?: number;
   /** Age from which an outbox entry counts as missed. A younger one may be about to be enqueued by its writer. */
   graceMs?: number;
-  /** By which times in the queue are repaired, if it is in the database; null if it is not (default). */
+  /** Limits for the repair of times in a queue in PostgreSQL; null for one in Redis (default). */
   queueClock?: QueueClock | null;
-  /** Is told of each sweep that this process has ended. */
+  /** Called after each sweep of this process. */
   onSwept?: () => void;
 }
 
 export interface Sweeper {
   /**
-   * Sweeps once, whoever else does. @returns the number of jobs enqueued @throws Error if the database or the queue
-   * cannot be reached
+   * Sweeps once, whoever else does.
+   * @returns the number of jobs enqueued
+   * @throws Error if the database or the queue cannot be reached
    */
   sweep(): Promise<number>;
   /** Sweeps at every interval, unless another process does. */

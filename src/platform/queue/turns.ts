@@ -1,6 +1,6 @@
 import type { QueueName } from './catalog.ts';
 
-/** Time in which an entry waits for the end of another queue's entry before it goes back to its queue, in milliseconds. */
+/** Longest wait of an entry for the end of another queue's entry before it goes back to its queue, in milliseconds. */
 const HOLD_MS = 300;
 
 /** Delay of an entry that went back to its queue, in milliseconds, after which an idle worker finds it. */

@@ -28,7 +28,7 @@ export interface Desired {
 
 /**
  * Fingerprint of the changes since a horizon: the sum of their transaction ids.
- * @param horizon a transaction before which all have ended and whose earlier changes were read
+ * @param horizon a transaction id; all transactions below it have ended, and their changes were read
  */
 export const changesSince = (baseModelVersionId: Prisma.Sql, horizon: Prisma.Sql): Prisma.Sql => Prisma.sql`
   (SELECT COALESCE(sum(c.change_transaction_id), 0)::bigint FROM current_versions c

@@ -117,7 +117,7 @@ const SEEMS_LOADED = new Set(['loaded', 'checking']);
 
 const nameOf = ({ work }: { readonly work: AdapterWork }): string => work.adapter.name;
 
-/** Whether a stored name now belongs to another version: its adapter was deleted and the name given again. */
+/** Whether a stored name now belongs to another version, such as one of a new adapter with an old name. */
 function isRenewed({ adapterVersionId }: DesiredAdapter, kept: TrackedAdapter | undefined): boolean {
   return kept !== undefined && kept.adapterVersionId !== adapterVersionId;
 }
@@ -155,7 +155,7 @@ function aliasWork(hasAliases: boolean, path: string, aliasRoot: string | undefi
   return aliasRoot === undefined ? 'load' : 'move';
 }
 
-/** Whether an alias leads to a version of a deleted adapter that had the same name. */
+/** Whether an alias leads to files that are tracked for another adapter, one that had the same name before. */
 function isOfAnother(
   { adapterId }: DesiredAdapter,
   root: string | undefined,

@@ -27,7 +27,8 @@ export async function adaptersByBase(tx: Queryable, { query, sorting, tenantId }
     SELECT a.* FROM adapters a JOIN tenants t ON t.id = a.tenant_id AND t.deleted_at IS NULL
       ${on === undefined ? Prisma.empty : Prisma.sql`JOIN current_versions c ON c.adapter_id = a.id`}
       ${withLabels({ ...query, tenantIds, sorting })}
-    WHERE a.deleted_at IS NULL ${on === undefined ? Prisma.empty : Prisma.sql`AND ${isOn(on)}`} ${missing} ${atRisk} ${sorting.rest('a.')}
+    WHERE a.deleted_at IS NULL ${on === undefined ? Prisma.empty : Prisma.sql`AND ${isOn(on)}`}
+      ${missing} ${atRisk} ${sorting.rest('a.')}
       ${Prisma.join([Prisma.empty, ...tenantIds.map((id) => ofTenant(id, on))], ' ')}
       ${query.name === undefined ? Prisma.empty : Prisma.sql`AND a.name = ${query.name}`}
     ORDER BY ${sorting.orderBy('a.')} LIMIT ${sorting.take}`;
@@ -69,5 +70,6 @@ async function atRiskWhen(tx: Queryable, baseModelVersionId: string, isKnown: bo
 
 /** Both tables have the tenant. An index of each begins with it. */
 function ofTenant(tenantId: string, on: string | undefined): Prisma.Sql {
-  return Prisma.sql`AND a.tenant_id = ${tenantId} ${on === undefined ? Prisma.empty : Prisma.sql`AND c.tenant_id = ${tenantId}`}`;
+  const current = on === undefined ? Prisma.empty : Prisma.sql`AND c.tenant_id = ${tenantId}`;
+  return Prisma.sql`AND a.tenant_id = ${tenantId} ${current}`;
 }

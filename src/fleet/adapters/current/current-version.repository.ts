@@ -36,7 +36,8 @@ export type CurrentVersionRow = Pick<
 export const CURRENT_OF_A = Prisma.sql`
   SELECT COALESCE(json_agg(json_build_object('adapterId', c.adapter_id, 'baseModelVersionId', c.base_model_version_id,
       'adapterVersionId', c.adapter_version_id, 'previousVersionId', c.previous_version_id, 'changedAt', c.changed_at,
-      'adapterVersion', json_build_object('number', n.number, 'artifactDigest', n.artifact_digest, 'provisional', n.provisional))
+      'adapterVersion', json_build_object('number', n.number, 'artifactDigest', n.artifact_digest,
+        'provisional', n.provisional))
     ORDER BY c.base_model_version_id DESC), '[]')
   FROM (
     SELECT * FROM current_versions WHERE adapter_id = a.id AND adapter_version_id IS NOT NULL

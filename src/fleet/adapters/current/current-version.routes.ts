@@ -40,11 +40,11 @@ const currentVersionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (ap
       schema: {
         ...operation('setCurrentVersion', 'Roll an adapter back, or forward again'),
         description:
-          'Makes another version of the adapter current on a base model version, or none. No work is started, and `latest_version`, ' +
-          'which the next rollout carries over, stays what it is. If something else than `expected_version_id` is current, nothing changes ' +
-          '(409 `current_version_changed` with `current_version_id`); if `version_id` is current already, nothing changes either, so the ' +
-          'request can be sent again. What the job of the version before publishes later does not become ' +
-          'current by itself.',
+          'Makes another version of the adapter current on a base model version, or none. No work is started, and ' +
+          '`latest_version`, which the next rollout carries over, stays what it is. If something else than ' +
+          '`expected_version_id` is current, nothing changes (409 `current_version_changed` with ' +
+          '`current_version_id`); if `version_id` is current already, nothing changes either, so the request can ' +
+          'be sent again. What the job of the version before publishes later does not become current by itself.',
         params: CurrentVersionParams,
         body: SetCurrentVersion,
         response: { 200: CurrentVersion },

@@ -37,7 +37,8 @@ export function createCurrentVersionService({ db }: { db: Database }) {
     if (version.baseModelVersionId === baseModelVersionId) return;
     throw unprocessable(
       'version_of_another_base',
-      `adapter version ${id} is for base model version ${version.baseModelVersionId}, expected one for ${baseModelVersionId}`,
+      `adapter version ${id} is for base model version ${version.baseModelVersionId}, expected one for ` +
+        `${baseModelVersionId}`,
     );
   }
 

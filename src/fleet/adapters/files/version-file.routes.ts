@@ -26,9 +26,10 @@ const versionFileRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, 
       schema: {
         ...operation('listAdapterVersionFiles', 'List the files of an adapter version, and where to get them'),
         description:
-          'Where artifacts are in a bucket, each file has a presigned URL there, which works for a short time, so that its bytes do not ' +
-          'pass through this API. Otherwise it has a path of this API. Each call checks the key, and a version that is deleted has no files; ' +
-          'a URL that was given before works until it expires, also where the key has been revoked since.',
+          'Where artifacts are in a bucket, each file has a presigned URL there, which works for a short time, so ' +
+          'that its bytes do not pass through this API. Otherwise it has a path of this API. Each call checks the ' +
+          'key, and a version that is deleted has no files; a URL that was given before works until it expires, also ' +
+          'where the key has been revoked since.',
         params: AdapterVersionParams,
         response: { 200: VersionFiles },
       },
@@ -47,8 +48,8 @@ const versionFileRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, 
       schema: {
         ...operation('downloadAdapterVersionFile', 'Download one file of an adapter version'),
         description:
-          'Answers with the bytes of the file, whether or not they are in a bucket. Its `ETag` is its SHA-256, so a download that broke off ' +
-          'goes on with `Range` and `If-Range`, at any API process.',
+          'Answers with the bytes of the file, whether or not they are in a bucket. Its `ETag` is its SHA-256, so ' +
+          'a download that broke off goes on with `Range` and `If-Range`, at any API process.',
         params: VersionFileParams,
         response: {
           200: FileContent,

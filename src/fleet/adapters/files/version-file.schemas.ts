@@ -14,9 +14,9 @@ export const VersionFile = Type.Object(
     }),
     url: Type.String({
       description:
-        'Where to get the file. With `expires_at`, it is a presigned URL of the bucket, which takes no key: whoever knows it can read the file ' +
-        'until then, so keep it out of logs, and send no key there. Without, it is a path of this API, ' +
-        'which takes a key. Both take `Range`.',
+        'Where to get the file. With `expires_at`, it is a presigned URL of the bucket, which takes no key: ' +
+        'whoever knows it can read the file until then, so keep it out of logs, and send no key there. Without, it ' +
+        'is a path of this API, which takes a key. Both take `Range`.',
     }),
     expires_at: Nullable(
       Type.String({

@@ -74,7 +74,7 @@ function clientGone(): AppError {
   return new AppError({ code: 'upload_aborted', status: 400, message });
 }
 
-/** None of these is shown as a page by a browser. */
+/** Media types of files by their endings. Browsers show none of them as a page. */
 const MEDIA_TYPES: Readonly<Record<string, string>> = {
   '.json': 'application/json',
   '.md': 'text/markdown; charset=utf-8',

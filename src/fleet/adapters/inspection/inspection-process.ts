@@ -142,10 +142,14 @@ function environment(): NodeJS.ProcessEnv {
 
 function exceeded(limit: 'time' | 'memory', { memoryBytes, timeoutMs }: InspectionLimits): AppError {
   if (limit === 'time') {
-    const message = `checking the adapter's files took longer than ${timeoutMs} ms (READAPT_INSPECTION_TIMEOUT_MS), so it was ended`;
+    const message =
+      `checking the adapter's files took longer than ${timeoutMs} ms ` +
+      '(READAPT_INSPECTION_TIMEOUT_MS), so it was ended';
     return unprocessable('inspection_timeout', message, { limit_ms: timeoutMs });
   }
-  const message = `checking the adapter's files took more than ${memoryBytes} bytes of memory (READAPT_INSPECTION_MEMORY), so it was ended`;
+  const message =
+    `checking the adapter's files took more than ${memoryBytes} bytes of memory (READAPT_INSPECTION_MEMORY), so it ` +
+    'was ended';
   return unprocessable('inspection_out_of_memory', message, { limit_bytes: memoryBytes });
 }
 

@@ -47,7 +47,9 @@ function tooMany(): AppError {
   return new AppError({
     code: 'too_many_inspections',
     status: 429,
-    message: `${MOST_WAITING} adapters of this tenant wait to be checked already: send the next ones when these are answered`,
+    message:
+      `${MOST_WAITING} adapters of this tenant wait to be checked already: send ` +
+      'the next ones when these are answered',
     details: { retry_after_ms: 1000 },
   });
 }

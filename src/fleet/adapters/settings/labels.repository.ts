@@ -2,7 +2,7 @@ import { parseLabels } from '../../../platform/contract/labels.ts';
 import type { Sorting } from '../../../platform/contract/sorting.ts';
 import { Prisma } from '../../../platform/database/database.ts';
 
-/** Tenant whose adapters are listed, and the labels that they must all have, as the query gives them. */
+/** Filter of a list of adapters: their tenants, and the labels that each must have, in the form of the query. */
 interface Labelled {
   readonly label?: readonly string[] | undefined;
   /** The tenants to which the list is confined; more than one find nothing. */

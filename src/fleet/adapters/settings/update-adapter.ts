@@ -31,7 +31,7 @@ interface RequestedUpdate {
  *
  * @returns the owner of the adapter
  * @throws AppError 404, 409 `adapter_in_use` for another dataset or gate while a job has not ended, 422 `invalid_gate`,
- * `metric_needs_answers`, `unknown_slice` or `base_model_version_not_found`
+ *   `metric_needs_answers`, `unknown_slice` or `base_model_version_not_found`
  */
 export async function updateAdapter(
   tx: Transaction,
@@ -110,7 +110,9 @@ async function changeTask(
 }
 
 function adapterInUse(id: string, jobId: string) {
-  const message = `adapter ${id} is being carried over with its dataset and its gate by job ${jobId}: cancel the job, or wait for its end`;
+  const message =
+    `adapter ${id} is being carried over with its dataset and its gate by job ${jobId}: cancel the job, or wait for ` +
+    'its end';
   return conflict('adapter_in_use', message, { job_id: jobId });
 }
 

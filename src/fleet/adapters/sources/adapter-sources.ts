@@ -81,8 +81,7 @@ export function createAdapterSources({ config, logger }: { config: Config; logge
      * Finds an adapter, and calls `work`, which may fetch it.
      *
      * @throws AppError 413, 422 such as `source_not_allowed` or `invalid_adapter`, 429 `too_many_fetches`, 503
-     * `source_unreachable`,
-     * and what `work` throws
+     *   `source_unreachable`, and what `work` throws
      */
     async during<T>(
       { source, token, gone }: RemoteAdapter,

@@ -28,8 +28,8 @@ function segmentsOf(source: ExternalSource): string[] {
 }
 
 /**
- * Whether a source holds artifacts of the service, which are those of all tenants. @param artifacts
- * `s3://bucket/prefix`, or null
+ * Whether a source holds artifacts of the service, which are those of all tenants.
+ * @param artifacts `s3://bucket/prefix`, or null
  */
 export function isOfArtifacts(source: ExternalSource, artifacts: string | null): boolean {
   if (source.kind !== 's3' || artifacts === null) return false;

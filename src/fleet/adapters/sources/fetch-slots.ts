@@ -4,7 +4,7 @@ import { AppError } from '../../../platform/contract/errors.ts';
 const MOST_OF_ONE = 4;
 const MOST_OF_ALL = 16;
 
-/** Retry delay announced to clients when all slots are taken, in milliseconds. */
+/** `retry_after_ms` of the error `too_many_fetches`. */
 const RETRY_MS = 2000;
 
 type InSlot = <T>(owner: string, work: () => Promise<T>) => Promise<T>;

@@ -49,8 +49,8 @@ export function notAllowed(
 
 export function tooSlow({ source }: Pick<Asked, 'source'>, timeoutMs: number): AppError {
   const message =
-    `${sourceText(source)} has not arrived within ${timeoutMs} ms (${ADAPTER_FETCH_TIMEOUT_VARIABLE}): send the request again later, or ` +
-    'upload the adapter';
+    `${sourceText(source)} has not arrived within ${timeoutMs} ms (${ADAPTER_FETCH_TIMEOUT_VARIABLE}): send the ` +
+    'request again later, or upload the adapter';
   return new AppError({ code: 'source_unreachable', status: 503, message });
 }
 

@@ -10,8 +10,8 @@ import { GivenFolder, GivenHub, GivenS3, SourceText } from '../../base-models/in
 
 export const GivenAdapterSource = Type.Union([SourceText, GivenHub, GivenS3, GivenFolder], {
   description:
-    'Where the PEFT folder is, in place of `path`. The service fetches it within the request, from where the operator allows it ' +
-    '(READAPT_ADAPTER_SOURCES).',
+    'Where the PEFT folder is, in place of `path`. The service fetches it within the request, from where the ' +
+    'operator allows it (READAPT_ADAPTER_SOURCES).',
 });
 
 /**

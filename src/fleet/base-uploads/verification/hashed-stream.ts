@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 
 /**
- * Bytes that are hashed as they are read. Whoever reads only some of them leaves the rest to {@link
- * HashedStream.sha256}.
+ * Bytes that are hashed as they are read. A reader that stops early leaves the rest to
+ * {@link HashedStream.sha256}.
  */
 export class HashedStream {
   readonly #source: AsyncIterator<Uint8Array>;

@@ -20,8 +20,7 @@ type FoundEntry = UploadedFile & { readonly folder: readonly string[] };
  * @param archive its name, for messages
  * @param most the largest number of files, in all folders together
  * @throws AppError 422 `invalid_archive` that names the entry: a link, a device, a path that leads out of the archive,
- * or a file
- * that is there twice; `source_refused` if there are more files
+ *   or a file that is there twice; `source_refused` if there are more files
  */
 export async function readArchive(
   { archive, most }: { archive: string; most: number },
@@ -78,7 +77,9 @@ function checkFolder(archive: string, files: readonly FoundEntry[]): void {
 }
 
 function tooMany(archive: string): AppError {
-  const message = `the files of a model in ${archive}, with those before it, are more than ${MAX_FILES}, also counted in inner folders`;
+  const message =
+    `the files of a model in ${archive}, with those before it, are more than ${MAX_FILES}, also counted in inner ` +
+    'folders';
   return unprocessable('source_refused', message);
 }
 

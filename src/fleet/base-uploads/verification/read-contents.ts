@@ -19,7 +19,7 @@ export interface AnnouncedFile {
   readonly sha256: string;
 }
 
-/** Content that differs from what was announced and has to be sent again. */
+/** Error for a file whose SHA-256 is not the announced one, so that it has to be sent again. */
 export class WrongContentError extends Error {
   constructor(
     readonly file: string,

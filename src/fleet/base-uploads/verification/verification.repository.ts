@@ -25,7 +25,7 @@ interface HeldUpload {
 export interface ClaimedUpload {
   readonly id: string;
   readonly partBytes: number;
-  /** Number of verifications begun, including this one. */
+  /** Number of verifications begun since the upload was last closed, including this one. */
   readonly attempts: number;
 }
 
@@ -65,7 +65,8 @@ export const verificationRepository = {
   /** Takes the lease of an upload; null if somebody else was faster. */
   async claim(db: Queryable, id: string, { owner, forMs }: Lease): Promise<ClaimedUpload | null> {
     const [row] = await db.$queryRaw<ClaimedUpload[]>`
-      UPDATE base_model_uploads u SET lease_owner = ${owner}, lease_expires_at = ${after(forMs)}, attempts = attempts + 1
+      UPDATE base_model_uploads u SET lease_owner = ${owner}, lease_expires_at = ${after(forMs)},
+        attempts = attempts + 1
       WHERE u.id = ${id} AND ${IS_DUE} RETURNING u.id, u.part_bytes AS "partBytes", u.attempts`;
     return row ?? null;
   },

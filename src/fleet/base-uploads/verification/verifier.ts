@@ -8,7 +8,10 @@ export interface UploadVerifierOptions extends VerifyOptions {
   readonly logger: Logger;
   /** Time between two looks for uploads that are to be verified, in milliseconds (default 1000). */
   readonly intervalMs?: number;
-  /** Time after which a process that sends no heartbeat loses its upload, in milliseconds (default 30,000). */
+  /**
+   * Duration of the lease on an upload, in milliseconds (default 30,000). The process renews it while it works; if it
+   * dies, another one may claim the upload when the lease has expired.
+   */
   readonly leaseMs?: number;
   /**
    * Time until a verification that the store has interrupted is tried again, in milliseconds (default 10,000). With

@@ -48,7 +48,7 @@ export async function verifyUpload(options: VerifyOptions, claimed: ClaimedUploa
   if (outcome !== null) await repository.finish(db, { ...turn, id: claimed.id }, outcome, days);
 }
 
-/** Attempts at a verification that neither succeeds nor fails. With the pauses between them, they take some hours. */
+/** Attempts at a verification after which it is given up. With the pauses between them, they take some hours. */
 const MOST_ATTEMPTS = 100;
 
 /** @returns null if the lease is lost */
@@ -170,8 +170,8 @@ function checkContents(id: string, contents: readonly UploadedFile[]): void {
 
 function givenUp(id: string): Outcome {
   const message =
-    `the files could not be verified in ${MOST_ATTEMPTS} attempts, which the log of the API explains: have them verified again when ` +
-    'that is mended';
+    `the files could not be verified in ${MOST_ATTEMPTS} attempts, which the log of the API explains: have them ` +
+    'verified again when that is mended';
   const error = { code: 'verification_interrupted', message };
   const event = { tenantId: null, subjectId: id, type: 'base_model_upload.reopened' as const, data: { error } };
   return { state: 'open', error, event };

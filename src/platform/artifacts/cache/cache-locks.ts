@@ -8,15 +8,15 @@ import { joinOwners, ofDeadOwners } from '../scratch.ts';
 const POLL_MS = 200;
 const HELD = 'held';
 
-/** Interval of the heartbeats of a lock or mark, and silence after which its process counts as dead, in milliseconds. */
+/** Heartbeat interval of a lock or mark, in milliseconds. */
 const BEAT_MS = 5000;
+/** Silence after which the process of a lock or mark counts as dead, in milliseconds. */
 const SILENT_MS = 60_000;
 
 /**
- * Locks and marks by which processes share a cache: a lock is held while a folder is fetched or removed, a mark while
- * one is used.
- * Locks and marks are files that name their process. Those of a process of this machine that has died count no longer;
- * those of other machines, and of containers that were started anew, count until they have been silent for a minute.
+ * Locks and marks by which processes share a cache: a process holds a lock while it fetches or removes something, and
+ * a mark while it uses something. Both are files that name their process. Those of a dead process of this machine do
+ * not count; those of other machines, and of restarted containers, count until they have been silent for a minute.
  */
 export class CacheLocks {
   readonly #root: string;
@@ -65,7 +65,7 @@ export class CacheLocks {
     };
   }
 
-  /** Entries that living processes use. Removes the marks of dead ones. */
+  /** Keys that living processes have marked as used. Removes the marks of dead ones. */
   async held(): Promise<ReadonlySet<string>> {
     const folder = path.join(this.#root, HELD);
     await this.#owner();

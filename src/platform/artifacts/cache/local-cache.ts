@@ -7,7 +7,7 @@ import { placeOf } from '../manifest.ts';
 import { kindOfEntry, type Temporaries } from '../temporaries.ts';
 import { CacheLocks } from './cache-locks.ts';
 
-/** Interval between checks whether another process has finished the awaited fetch, in milliseconds. */
+/** Interval between checks whether another process has given up an artifact's lock, in milliseconds. */
 const LOOK_MS = 50;
 
 /** Source of an artifact's bytes. */

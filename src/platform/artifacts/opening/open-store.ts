@@ -28,7 +28,7 @@ export interface OpenedBy {
   begins: boolean;
   /** Whether it may mark one as the store and as that of its database (default true). */
   marks?: boolean;
-  /** Is told if the store does not belong to the database. */
+  /** Log of the warning that the store does not belong to the database. */
   logger?: Pick<Logger, 'warn'>;
 }
 
@@ -97,8 +97,9 @@ function folderIn(dataDir: string): Place {
     usable: (work) => work,
     away: () =>
       storeAway(
-        `READAPT_DATA_DIR is ${dataDir}, but ${root} has none of the artifacts that the database names: mount its file system, or ` +
-          `set READAPT_DATA_DIR (--data-dir) to the folder that has them; if they are lost, create the file ${marker} to go on without`,
+        `READAPT_DATA_DIR is ${dataDir}, but ${root} has none of the artifacts that the database names: mount its ` +
+          'file system, or set READAPT_DATA_DIR (--data-dir) to the folder that has them; if they are lost, create ' +
+          `the file ${marker} to go on without`,
       ),
   };
 }
@@ -119,8 +120,8 @@ async function bucketAt(url: string, config: StoreConfig): Promise<Place> {
     usable,
     away: () =>
       storeAway(
-        `${ARTIFACTS_VARIABLE} is ${url}, which has none of the artifacts that the database names: set it to the bucket and the ` +
-          `prefix that have them; if they are lost, put an object ${MARKER} there to go on without`,
+        `${ARTIFACTS_VARIABLE} is ${url}, which has none of the artifacts that the database names: set it to the ` +
+          `bucket and the prefix that have them; if they are lost, put an object ${MARKER} there to go on without`,
       ),
   };
 }
@@ -131,8 +132,8 @@ function named(error: unknown, url: string): unknown {
   const { name, message } = error.cause;
   return new SetupError(
     'artifact_store_away',
-    `${ARTIFACTS_VARIABLE} is ${url}, which cannot be used: ${error.message} (${name}: ${message}); check the bucket, ` +
-      'READAPT_S3_ENDPOINT, and the region and credentials that the AWS SDK finds',
+    `${ARTIFACTS_VARIABLE} is ${url}, which cannot be used: ${error.message} (${name}: ${message}); check the ` +
+      'bucket, READAPT_S3_ENDPOINT, and the region and credentials that the AWS SDK finds',
     { badInput: false, cause: error },
   );
 }

@@ -3,8 +3,8 @@ import { storageAway } from '../storage-errors.ts';
 import type { StoreOwnership } from './store-ownership.ts';
 
 /**
- * Age up to which a known answer allows removals. Removals happen in transactions, which ask anew before they begin
- * and may last 30 s.
+ * Age up to which a known answer allows removals, in milliseconds. Removals happen in transactions, which ask anew
+ * before they begin and may last 30 s.
  */
 const REMOVAL_MS = 60_000;
 

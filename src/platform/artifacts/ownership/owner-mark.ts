@@ -12,7 +12,8 @@ import type { Owner } from './installation.repository.ts';
 export const OWNER_MARK = 'readapt-installation.json';
 
 const ABOUT =
-  'This artifact store belongs to the installation of Readapt that is named here. `readapt doctor --adopt` gives it to another one.';
+  'This artifact store belongs to the installation of Readapt that is named here. `readapt doctor --adopt` gives ' +
+  'it to another one.';
 
 const OwnerMark = Type.Object({ installation: Type.String(), database: Type.String() });
 

@@ -117,14 +117,15 @@ async function compare(
 
 function another(mark: Owner, own: Owner, setting: string): OwnershipProblem {
   const message =
-    `the artifact store belongs to installation ${mark.installation}, and the database is that of installation ${own.installation}, so ` +
-    `nothing is stored or removed: check ${setting} and DATABASE_URL; if they belong together, run \`readapt doctor --adopt\``;
+    `the artifact store belongs to installation ${mark.installation}, and the database is that of installation ` +
+    `${own.installation}, so nothing is stored or removed: check ${setting} and DATABASE_URL; if they belong ` +
+    'together, run `readapt doctor --adopt`';
   return { message, isForeign: true };
 }
 
 const whichGoesOn = (setting: string): string =>
-  'if this database has taken the place of that one, run `readapt doctor --adopt`; if it is a copy for something else, give it a ' +
-  `store of its own (${setting}), or check DATABASE_URL`;
+  'if this database has taken the place of that one, run `readapt doctor --adopt`; if it is a copy for something ' +
+  `else, give it a store of its own (${setting}), or check DATABASE_URL`;
 
 function copied(setting: string): OwnershipProblem {
   const message =
@@ -135,23 +136,23 @@ function copied(setting: string): OwnershipProblem {
 
 function unknown(setting: string): OwnershipProblem {
   const message =
-    `the artifact store has no valid ${OWNER_MARK}, and the database does not name most of what is in it, so nothing is stored or ` +
-    `removed: check ${setting} and DATABASE_URL; if they belong together, run \`readapt doctor --adopt\``;
+    `the artifact store has no valid ${OWNER_MARK}, and the database does not name most of what is in it, so nothing ` +
+    `is stored or removed: check ${setting} and DATABASE_URL; if they belong together, run \`readapt doctor --adopt\``;
   return { message, isForeign: true };
 }
 
 function withMore(): OwnershipProblem {
   const message =
-    `the artifact store has no valid ${OWNER_MARK}; it has what the database names, and more that it does not name, as one does that was ` +
-    'restored from a backup folder with earlier artifacts, so nothing is removed: run `readapt doctor --adopt --accept-losses`, and ' +
-    'workers remove the rest';
+    `the artifact store has no valid ${OWNER_MARK}; it has what the database names, and more that it does not name, ` +
+    'as one does that was restored from a backup folder with earlier artifacts, so nothing is removed: run `readapt ' +
+    'doctor --adopt --accept-losses`, and workers remove the rest';
   return { message, isForeign: false };
 }
 
 function damaged(): OwnershipProblem {
   const message =
-    `the file or object ${OWNER_MARK} in the artifact store cannot be read as one, so nothing is removed: if the store belongs to this ` +
-    'database, run `readapt doctor --adopt`, which writes it anew';
+    `the file or object ${OWNER_MARK} in the artifact store cannot be read as one, so nothing is removed: if the ` +
+    'store belongs to this database, run `readapt doctor --adopt`, which writes it anew';
   return { message, isForeign: false };
 }
 

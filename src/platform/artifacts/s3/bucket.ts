@@ -29,7 +29,7 @@ export interface ListedObject {
   readonly modifiedAt: Date;
 }
 
-/** Attempts at reading an object whose connection breaks off in the middle. */
+/** Number of times that an object is opened for one read; a connection that breaks off takes the next one. */
 const READS = 4;
 
 /** A bucket's objects below a prefix. All keys are within it. Faults are thrown as {@link toS3Error} says. */
@@ -77,8 +77,8 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
   }
 
   /**
-   * Reads an object, or a part from a byte up to another one. @throws AppError `storage_away`; the SDK's error if it is
-   * missing
+   * Reads an object, or a part from a byte up to another one.
+   * @throws AppError `storage_away`; the SDK's error if it is missing
    */
   async function* read(key: string, from = 0, to = Infinity): AsyncGenerator<Uint8Array> {
     let position = from;
@@ -129,7 +129,8 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
   }
 
   /**
-   * Aborts the uploads in parts to keys that begin with `start` and that were begun before a time. @returns how many
+   * Aborts the uploads in parts to keys that begin with `start` and that were begun before a time.
+   * @returns how many
    */
   async function abortUploads(start: string, before: Date): Promise<number> {
     let count = 0;

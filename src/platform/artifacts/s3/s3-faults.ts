@@ -2,14 +2,14 @@ import { S3_ENCRYPTION_VARIABLE } from '../../config/variables.ts';
 import { AppError } from '../../contract/errors.ts';
 import { storageAway, storageFull } from '../storage-errors.ts';
 
-/** Error text of a full store: MinIO, Ceph, SeaweedFS and others each have their own words. */
+/** Pattern of error names from a full store: MinIO, Ceph, SeaweedFS and others each have their own. */
 const FULL = /full|quota|insufficientstorage/i;
 /** Statuses for faults beyond this object: the bucket, the credentials, the region. */
 const REFUSALS = new Set([301, 307, 401, 403]);
 const REFUSED_NAMES =
   /^(NoSuchBucket|CredentialsProviderError|AuthorizationHeaderMalformed|InvalidAccessKeyId|SignatureDoesNotMatch)$/;
 /**
- * Error text about encryption: `KMS.NotFoundException`, a missing `kms:GenerateDataKey`,
+ * Pattern of error names and messages about encryption: `KMS.NotFoundException`, a missing `kms:GenerateDataKey`,
  * `InvalidEncryptionAlgorithmError` and others.
  */
 const ENCRYPTION = /\bkms\b|kms[.:]|encrypt/i;
@@ -42,8 +42,8 @@ export function toS3Error(error: unknown): unknown {
   const status = statusOf(error);
   if (isAboutEncryption(error, status)) {
     const message =
-      `the artifact store refuses the encryption (${error.name}), which is that of ${S3_ENCRYPTION_VARIABLE} or else the bucket's own: ` +
-      'its operator has to see to the setting, the key and the rights to it';
+      `the artifact store refuses the encryption (${error.name}), which is that of ${S3_ENCRYPTION_VARIABLE} or else ` +
+      "the bucket's own: its operator has to see to the setting, the key and the rights to it";
     return storageAway(error, message);
   }
   if (status === 507 || FULL.test(error.name)) return storageFull(error);
@@ -61,8 +61,10 @@ function isAboutEncryption({ name, message }: Error, status: number | undefined)
   return status !== undefined && (status < 500 || status === 501) && ENCRYPTION.test(`${name} ${message}`);
 }
 
-const UNREACHABLE =
-  /^(ECONN(REFUSED|RESET|ABORTED)|EPIPE|EPROTO|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|E(HOST|NET)UNREACH|ERR_(TLS|SSL)_.*|.*CERT.*)$/;
+const UNREACHABLE = new RegExp(
+  '^(ECONN(REFUSED|RESET|ABORTED)|EPIPE|EPROTO|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|E(HOST|NET)UNREACH|' +
+    'ERR_(TLS|SSL)_.*|.*CERT.*)$',
+);
 
 function isUnreachable(error: Error): boolean {
   const { code = '' } = error as NodeJS.ErrnoException;

@@ -48,7 +48,7 @@ export async function tarOf(folder: string, prefix: string): Promise<TarArchive>
   return tarOfFiles(files, prefix);
 }
 
-/** Tar archive of files from any folders, sorted by their paths. */
+/** Makes a tar archive, as {@link tarOf} does, of files that may be anywhere. @param files sorted by their paths */
 export function tarOfFiles(files: readonly ReadableFile[], prefix: string): TarArchive {
   const pieces: Piece[] = [];
   for (const file of files) {

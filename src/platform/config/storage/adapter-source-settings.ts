@@ -11,7 +11,7 @@ const PLACE_PATTERN =
   `^(hf://(${HUB_SEGMENT}(/${HUB_SEGMENT})?)?` +
   `|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/(?!\\.{1,2}(/|$))(${SEGMENT}|\\{tenant\\}|\\{tenant_id\\}))*)$`;
 
-/** From where the API imports adapters. */
+/** Settings of the imports of adapters by the API. */
 export const ADAPTER_SOURCE_SCHEMA = {
   /** Places from which tenants may import: `hf://`, `hf://org`, `hf://org/name`, `s3://bucket/folder/{tenant}`. */
   adapterSources: Type.Array(Type.String({ pattern: PLACE_PATTERN }), { maxItems: 100 }),
@@ -29,8 +29,8 @@ export const ADAPTER_SOURCE_SETTINGS = {
     fallback: [],
     parse: parsePlaces,
     expected:
-      'places separated by ",", such as hf://,s3://adapters/{tenant}; {tenant} and {tenant_id} are whole folders, and no tenant may have ' +
-      'a name by which one place leads into the folders of tenants of another',
+      'places separated by ",", such as hf://,s3://adapters/{tenant}; {tenant} and {tenant_id} are whole folders, ' +
+      'and no tenant may have a name by which one place leads into the folders of tenants of another',
   },
   adapterHubToken: {
     variable: ADAPTER_HUB_TOKEN_VARIABLE,

@@ -48,7 +48,8 @@ export const BASE_SETTINGS = {
     // The variable that Hugging Face's own programs read.
     fallback: process.env.HF_ENDPOINT?.trim() || 'https://huggingface.co',
     parse: asText,
-    expected: `http://host:port or https://host:port without a user and password; a token goes into ${HUB_TOKEN_VARIABLE}`,
+    expected:
+      'http://host:port or https://host:port without a user and password; a ' + `token goes into ${HUB_TOKEN_VARIABLE}`,
     secretUrl: true,
   },
   hubToken: {

@@ -71,7 +71,10 @@ export async function confinementProblem(url: string): Promise<string | null> {
       return `the user "${user}" may not take the role ${TENANT_ROLE}: let an administrator run \`${grant};\``;
     }
     if (await holds(client, UNBOUND)) {
-      return `the role ${TENANT_ROLE} is a superuser, bypasses row-level security or owns tables: make it one that does not`;
+      return (
+        `the role ${TENANT_ROLE} is a superuser, bypasses row-level security or owns tables: make it one that does ` +
+        'not'
+      );
     }
     const missing = await client.query<{ privilege: string; object: string }>(lackingGrants(TENANT_ROLE));
     if (missing.rows.length === 0) return null;
@@ -85,7 +88,8 @@ export async function confinementProblem(url: string): Promise<string | null> {
 /** Whether row-level security would not apply to the tenants' role. */
 const UNBOUND = `(
   SELECT r.rolsuper OR r.rolbypassrls OR EXISTS (
-    SELECT FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace AND pg_has_role(r.oid, c.relowner, 'USAGE'))
+    SELECT FROM pg_class c
+    WHERE c.relnamespace = current_schema()::regnamespace AND pg_has_role(r.oid, c.relowner, 'USAGE'))
   FROM pg_roles r WHERE r.rolname = '${TENANT_ROLE}')`;
 
 async function holds(client: pg.Client, condition: string): Promise<boolean> {

@@ -2,7 +2,7 @@ type Privilege = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE';
 /** Null stands for all columns. */
 type Grants = Readonly<Partial<Record<Privilege, readonly string[] | null>>>;
 
-/** Read-only access, for tables that workers write. */
+/** Right to read all columns, for tables that workers, the operator or triggers write. */
 const READ: Grants = { SELECT: null };
 const NOTHING: Grants = {};
 
@@ -40,7 +40,7 @@ const CURRENT_VERSION = [
   ...['adapter_id', 'base_model_version_id', 'tenant_id'],
   ...['adapter_version_id', 'previous_version_id', 'held_job_id', 'changed_at'],
 ];
-/** Columns of a webhook endpoint that deliveries read and write. */
+/** Columns of a webhook endpoint that requests update: settings, the position in the events, and the next turn. */
 const ENDPOINT = [
   ...['url', 'description', 'event_types', 'enabled', 'disabled_reason', 'position_transaction_id', 'position_seq'],
   ...['failures', 'next_turn_at', 'lease_owner', 'lease_expires_at'],
@@ -49,9 +49,9 @@ const ANSWER = ['request_hash', 'body_bytes', 'status_code', 'response', 'create
 
 /**
  * Rights that requests of tenants need on each table, and no others, so that a statement beyond them fails. Row-level
- * security hides the rows of other tenants besides. A key that cannot be changed, because the policy of the table binds it to
- * the tenant, stands where rows are only locked, for which PostgreSQL wants the right to update some column. Places in
- * the order of commits (`seq`) are never given by a request, because one that is ahead would be in the way of others.
+ * security hides the rows of other tenants besides. A key that cannot be changed, because the policy of the table binds
+ * it to the tenant, stands where rows are only locked, for which PostgreSQL wants the right to update some column.
+ * Requests never set places in the order of commits (`seq`), because one that is ahead would be in the way of others.
  */
 export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   _prisma_migrations: NOTHING,
@@ -170,7 +170,8 @@ function named(rows: string): string {
   return `
     SELECT privilege || CASE attname WHEN '' THEN '' ELSE format(' (%I)', attname) END AS privilege,
       CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE '' END || format('%I.%I', n.nspname, c.relname) AS object
-    FROM (${rows}) AS listed (oid, privilege, attname) JOIN pg_class c USING (oid) JOIN pg_namespace n ON n.oid = c.relnamespace
+    FROM (${rows}) AS listed (oid, privilege, attname)
+      JOIN pg_class c USING (oid) JOIN pg_namespace n ON n.oid = c.relnamespace
     ORDER BY 2, 1`;
 }
 
