@@ -1,5 +1,6 @@
-// usage: node cutting-relay.mjs ORIGIN: passes requests on to a service, and prints where it listens. It cuts the connection in the
-// middle of every download of a whole archive, so that a download ends only if its client asks for the rest.
+// usage: node cutting-relay.mjs ORIGIN: passes requests on to a service, and prints where it listens. It cuts the
+// connection in the middle of every download of a whole archive, so that a download ends only if its client asks for
+// the rest.
 import http from 'node:http';
 
 const [origin] = process.argv.slice(2);

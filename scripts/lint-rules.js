@@ -1,5 +1,6 @@
 /**
- * Rules of `npm run lint` that are about this project alone: a plugin of oxlint (`.oxlintrc.json`) in the form of ESLint's.
+ * Rules of `npm run lint` that are about this project alone: a plugin of oxlint (`.oxlintrc.json`) in the form of
+ * ESLint's.
  */
 
 const MAX_LINE_LENGTH = 120;

@@ -169,7 +169,9 @@ describe('the gate and the rows of readapt rebase', () => {
     );
   });
 
-  it('stops after an inconclusive candidate where rows are too few as a rule, unless it is asked to go on', async () => {
+  const INCONCLUSIVE_CANDIDATE =
+    'stops after an inconclusive candidate where rows are too few as a rule, unless it is asked to go on';
+  it(INCONCLUSIVE_CANDIDATE, async () => {
     const demo = (...parts: string[]) => packagePath(path.join('examples/demo-family', ...parts));
     const rebaseDemo = (name: string, ...more: string[]) => {
       const bases = ['--old-base', demo('v1'), '--base', demo('v2'), '--adapter', demo('adapters/agnews')];

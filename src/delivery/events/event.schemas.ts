@@ -7,9 +7,8 @@ const Common = {
   id: Id('event'),
   sequence: Type.String({
     description:
-      'Position of the event in the order of commits. Pass it as `after` to get later events, or as ' +
-      '`changed_after` to ' +
-      'get jobs that changed later.',
+      'Position of the event in the order of commits. Pass it as `after` to get later events, or as `changed_after` ' +
+      'to get jobs that changed later.',
   }),
   tenant_id: Nullable(Id('tenant', 'The tenant that may see the event; null for the operator alone.')),
   occurred_at: Timestamp,
@@ -102,9 +101,8 @@ const Event = Type.Unsafe<Event>({
 const After = Type.String({
   pattern: POSITION_PATTERN,
   description:
-    'Only events after this `sequence`. Without it, or with `0`, the list begins with the oldest event that ' +
-    'is kept. If ' +
-    'events after it were pruned, the answer is 410.',
+    'Only events after this `sequence`. Without it, or with `0`, the list begins with the oldest event that is kept. ' +
+    'If events after it were pruned, the answer is 410.',
 });
 
 /** Query parameters of a list of the events of one subject. */
@@ -141,9 +139,8 @@ export const EventStreamQuery = Type.Object(
         pattern: POSITION_PATTERN,
         description:
           'Only events after this `sequence`; `0` begins with the oldest event that is kept. Without it, and without ' +
-          '`Last-Event-ID`, which goes before it, the stream begins with what happens from now on. If events ' +
-          'after it were pruned, ' +
-          'the answer is 410.',
+          '`Last-Event-ID`, which goes before it, the stream begins with what happens from now on. If events after ' +
+          'it were pruned, the answer is 410.',
       }),
     ),
   },
@@ -164,9 +161,8 @@ export const EventStreamHeaders = Type.Object({
 
 export const EventStream = {
   description:
-    'Server-sent events. `event` is the type, `id` the position, and `data` the event as JSON, as lists show ' +
-    'it. The first ' +
-    'block and heartbeats have an `id` and no `data`.',
+    'Server-sent events. `event` is the type, `id` the position, and `data` the event as JSON, as lists show it. The ' +
+    'first block and heartbeats have an `id` and no `data`.',
   content: { 'text/event-stream': { schema: Type.Unsafe<object>(Type.String()) } },
 };
 

@@ -90,7 +90,9 @@ function positionOf({ transaction_id: transaction, seq: sequence }: EventRow): C
   return { transaction, sequence };
 }
 
-/** Shows an event as it was recorded, also where another version has recorded other types or data than the schema says. */
+/**
+ * Shows an event as it was recorded, also where another version has recorded other types or data than the schema says.
+ */
 export function toEvent(row: EventRow): Event {
   const { id, tenant_id, type, subject_id, data } = row;
   const sequence = formatPosition(positionOf(row));

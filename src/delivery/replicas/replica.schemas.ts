@@ -18,26 +18,23 @@ const Engine = Type.Enum(ENGINES, {
 const Check = Type.Enum(['gate_prompt', 'none'] as const, {
   title: 'ReplicaCheck',
   description:
-    '`gate_prompt`: before an adapter serves, the engine completes up to three prompts of its gate rows with ' +
-    'and without it, and has to ' +
-    'answer otherwise. `none`: what the engine lists counts as loaded.',
+    '`gate_prompt`: before an adapter serves, the engine completes up to three prompts of its gate rows with and ' +
+    'without it, and has to answer otherwise. `none`: what the engine lists counts as loaded.',
 });
 
 const ReplicaState = Type.Enum(['syncing', 'in_sync', 'failed', 'unreachable'] as const, {
   title: 'ReplicaState',
   description:
-    '`syncing`: adapters are loaded or unloaded. `in_sync`: it serves all that it should. `failed`: it ' +
-    'answers, and something could not be ' +
-    'loaded. `unreachable`: it does not answer. In all states the service goes on trying.',
+    '`syncing`: adapters are loaded or unloaded. `in_sync`: it serves all that it should. `failed`: it answers, and ' +
+    'something could not be loaded. `unreachable`: it does not answer. In all states the service goes on trying.',
 });
 
 const Url = Type.String({
   minLength: 1,
   maxLength: MAX_URL,
   description:
-    'Where the engine answers, without `/v1`: `http://vllm-0.vllm.svc.cluster.local:8000`. One process, not ' +
-    'a balancer before several. ' +
-    'Addresses that are not public need a range in `READAPT_REPLICA_ALLOWED_RANGES`.',
+    'Where the engine answers, without `/v1`: `http://vllm-0.vllm.svc.cluster.local:8000`. One process, not a ' +
+    'balancer before several. Addresses that are not public need a range in `READAPT_REPLICA_ALLOWED_RANGES`.',
 });
 
 const settings = {
@@ -150,12 +147,10 @@ export const REPLICA_ADAPTER_STATES = ['waiting', 'checking', 'loaded', 'failed'
 const ReplicaAdapterState = Type.Enum(REPLICA_ADAPTER_STATES, {
   title: 'ReplicaAdapterState',
   description:
-    '`waiting`: it is to be loaded. `checking`: the engine is asked to load it and may list it already, but ' +
-    'has not been seen to use it. ' +
-    '`loaded`: it serves, and has passed its check if there is one. `failed`: it could not be loaded or has ' +
-    'not passed its check, was ' +
-    'unloaded, and is tried again at `next_attempt_at`. `retiring`: it is no longer current, and is unloaded ' +
-    'at `unload_at`.',
+    '`waiting`: it is to be loaded. `checking`: the engine is asked to load it and may list it already, but has not ' +
+    'been seen to use it. `loaded`: it serves, and has passed its check if there is one. `failed`: it could not be ' +
+    'loaded or has not passed its check, was unloaded, and is tried again at `next_attempt_at`. `retiring`: it is no ' +
+    'longer current, and is unloaded at `unload_at`.',
 });
 
 export const ReplicaAdapter = Type.Object(

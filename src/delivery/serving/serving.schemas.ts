@@ -78,11 +78,9 @@ export const CurrentOfBaseQuery = Type.Object(
       Type.String({
         pattern: POSITION_PATTERN,
         description:
-          'Only what has changed after this position, what changed first coming first: the ' +
-          '`next_changed_after` of the answer before; ' +
-          '`0` for all. A change appears once all older transactions of the database have ended; until then ' +
-          'it is left out. ' +
-          'It takes no `cursor`.',
+          'Only what has changed after this position, what changed first coming first: the `next_changed_after` of ' +
+          'the answer before; `0` for all. A change appears once all older transactions of the database have ended; ' +
+          'until then it is left out. It takes no `cursor`.',
       }),
     ),
   },

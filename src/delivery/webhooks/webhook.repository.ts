@@ -71,8 +71,8 @@ export const webhookRepository = {
   ): Promise<void> {
     const { id, endpointId, tenantId, sealed } = secret;
     await tx.$executeRaw`
-      UPDATE webhook_secrets SET expires_at = LEAST(expires_at,
-        clock_timestamp() + make_interval(secs => ${othersForMs / 1000}::float8))
+      UPDATE webhook_secrets
+      SET expires_at = LEAST(expires_at, clock_timestamp() + make_interval(secs => ${othersForMs / 1000}::float8))
       WHERE endpoint_id = ${endpointId}`;
     await tx.$executeRaw`
       INSERT INTO webhook_secrets (id, endpoint_id, tenant_id, sealed)

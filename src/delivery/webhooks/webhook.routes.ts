@@ -46,9 +46,8 @@ const webhookRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       schema: {
         ...operation('createWebhookEndpoint', 'Create a webhook endpoint'),
         description:
-          'Events that are committed from now on are sent to the URL, signed by Standard Webhooks. The ' +
-          'answer has the secret, which ' +
-          'cannot be shown again.',
+          'Events that are committed from now on are sent to the URL, signed by Standard Webhooks. The answer has ' +
+          'the secret, which cannot be shown again.',
         body: CreateWebhookEndpoint,
         response: { 201: CreatedWebhookEndpoint },
       },
@@ -125,9 +124,8 @@ const webhookRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       schema: {
         ...operation('rotateWebhookSecret', 'Give a webhook endpoint a new secret'),
         description:
-          'What is sent has a signature by the new secret and, for `overlap_ms`, one by the old secret ' +
-          'besides. The answer has the new ' +
-          'secret, which cannot be shown again.',
+          'What is sent has a signature by the new secret and, for `overlap_ms`, one by the old secret besides. The ' +
+          'answer has the new secret, which cannot be shown again.',
         params: WebhookEndpointParams,
         body: RotateWebhookSecret,
         response: { 201: CreatedWebhookEndpoint },
@@ -172,9 +170,8 @@ const webhookRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       schema: {
         ...operation('replayWebhookEvents', 'Send events to a webhook endpoint again'),
         description:
-          'Moves the position of the endpoint: events after it are sent again, with the same `webhook-id`. A ' +
-          'later position leaves ' +
-          'out what is between.',
+          'Moves the position of the endpoint: events after it are sent again, with the same `webhook-id`. A later ' +
+          'position leaves out what is between.',
         params: WebhookEndpointParams,
         body: ReplayWebhookEvents,
         response: { 200: WebhookEndpoint },

@@ -172,9 +172,8 @@ export const WebhookDelivery = Type.Object(
         {
           title: 'DeliveryOutcome',
           description:
-            'What came of an attempt. `refused`: a status other than 2xx. `no_allowed_address`: the name has ' +
-            'no address that requests may ' +
-            'go to. `event_pruned`: the event was deleted before it could be sent.',
+            'What came of an attempt. `refused`: a status other than 2xx. `no_allowed_address`: the name has no ' +
+            'address that requests may go to. `event_pruned`: the event was deleted before it could be sent.',
         },
       ),
     ),

@@ -7,7 +7,9 @@ interface StoredDrift {
   readonly drift: number;
 }
 
-/** Summary that the analysis stores: see `summarizeAnalysis` of the method. It is empty until the evolution is ready. */
+/**
+ * Summary that the analysis stores: see `summarizeAnalysis` of the method. It is empty until the evolution is ready.
+ */
 interface StoredSummary {
   readonly advice?: unknown;
   readonly changed_settings?: readonly StoredDifference[];

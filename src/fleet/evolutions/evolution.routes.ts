@@ -17,8 +17,7 @@ const evolutionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) =>
         ...operation('listEvolutions', 'List what changed from earlier versions to a base model version, newest first'),
         description:
           'One entry for each version that adapters came from when a rollout or a dry run was analyzed. `GET ' +
-          '/v1/evolutions/{id}` has the ' +
-          'whole of one.',
+          '/v1/evolutions/{id}` has the whole of one.',
         params: BaseModelVersionParams,
         querystring: PageQuery,
         response: { 200: pageOf(EvolutionEntry) },

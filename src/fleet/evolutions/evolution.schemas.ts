@@ -129,9 +129,8 @@ export const Evolution = Type.Object(
   {
     title: 'Evolution',
     description:
-      'What changed between two base model versions, by layer and module. Lists are empty where the analysis is ' +
-      'not done, or is of a ' +
-      'version that did not keep them.',
+      'What changed between two base model versions, by layer and module. Lists are empty where the analysis is not ' +
+      'done, or is of a version that did not keep them.',
   },
 );
 export type Evolution = Static<typeof Evolution>;

@@ -28,10 +28,9 @@ const forecastRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { c
       schema: {
         ...operation('createRolloutForecast', 'Ask what a rollout would do, without beginning it'),
         description:
-          'A dry run of `POST /v1/rollouts` with the same body. A worker verifies the versions, computes and ' +
-          'keeps the evolutions, ' +
-          'counts who would be carried over, and predicts how long it takes. Nothing that is served changes, and ' +
-          'no job is planned.',
+          'A dry run of `POST /v1/rollouts` with the same body. A worker verifies the versions, computes and keeps ' +
+          'the evolutions, counts who would be carried over, and predicts how long it takes. Nothing that is served ' +
+          'changes, and no job is planned.',
         body: CreateForecast,
         response: { 202: Forecast },
       },

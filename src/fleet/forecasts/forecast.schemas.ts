@@ -79,9 +79,8 @@ const Basis = Type.Object(
         title: 'Likeness',
         description:
           'What the measured jobs have in common with those that are predicted: `pair`, the same two base model ' +
-          'versions; ' +
-          '`base_model`, the same base model; `size`, nothing, so that they are scaled by parameters and rows. ' +
-          'Null where none is known.',
+          'versions; `base_model`, the same base model; `size`, nothing, so that they are scaled by parameters and ' +
+          'rows. Null where none is known.',
       }),
     ),
     jobs: Type.Integer({ description: 'Number of measured jobs.' }),
@@ -130,9 +129,8 @@ export const Forecast = Type.Object(
     rollout_id: Nullable(
       Id(
         'rollout',
-        'The rollout whose figures are beside the predicted ones: for a dry run, the first one of the same ' +
-          'version and options that ' +
-          'was accepted after it.',
+        'The rollout whose figures are beside the predicted ones: for a dry run, the first one of the same version ' +
+          'and options that was accepted after it.',
       ),
     ),
     compatibility: Type.Array(Compatibility, { description: 'By the base model version that adapters come from.' }),

@@ -36,8 +36,8 @@ const jobControlRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, {
         ...operation('pauseJob', 'Pause a job'),
         description:
           'A job that waits is not started, and one that runs stops at its next step and keeps its checkpoint. ' +
-          'Pausing it again ' +
-          'changes nothing, except that a job that was paused with its rollout stays paused when that is resumed.',
+          'Pausing it again changes nothing, except that a job that was paused with its rollout stays paused when ' +
+          'that is resumed.',
         params: JobParams,
         response: { 200: Job },
       },
@@ -51,9 +51,8 @@ const jobControlRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, {
       schema: {
         ...operation('resumeJob', 'Resume a paused job'),
         description:
-          'The job goes on from its checkpoint and ends as if it had never been paused. Resuming a job that is ' +
-          'not paused changes ' +
-          'nothing. That of a paused rollout is refused with `409 rollout_paused`.',
+          'The job goes on from its checkpoint and ends as if it had never been paused. Resuming a job that is not ' +
+          'paused changes nothing. That of a paused rollout is refused with `409 rollout_paused`.',
         params: JobParams,
         response: { 200: Job },
       },
@@ -67,9 +66,9 @@ const jobControlRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, {
       schema: {
         ...operation('approveJob', "Approve a job that waits for its tenant's approval"),
         description:
-          'The jobs of an adapter whose `approval` is `tenant` are `held` until then. Where something else holds ' +
-          'the job too, its wave or ' +
-          'a pause, it goes on waiting for that. Approving a job that waits for no approval changes nothing.',
+          'The jobs of an adapter whose `approval` is `tenant` are `held` until then. Where something else holds the ' +
+          'job too, its wave or a pause, it goes on waiting for that. Approving a job that waits for no approval ' +
+          'changes nothing.',
         params: JobParams,
         response: { 200: Job },
       },
@@ -83,13 +82,11 @@ const jobControlRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, {
       schema: {
         ...operation('retryJob', 'Retry a job that has ended without a publication'),
         description:
-          'A job that is `not_ready`, `failed` or `cancelled` begins anew, with the dataset and the gate that ' +
-          'its adapter has now. Its ' +
-          'time goes on: that since its end counts as `held`. A completed rollout goes on then; for one that is ' +
-          'cancelled or failed, ' +
-          'start another rollout. It may have options of its own, which are used in every later attempt; a ' +
-          'tenant may not raise ' +
-          '`max_steps` and `search_evaluations` above those of the rollout (`422 invalid_options`).',
+          'A job that is `not_ready`, `failed` or `cancelled` begins anew, with the dataset and the gate that its ' +
+          'adapter has now. Its time goes on: that since its end counts as `held`. A completed rollout goes on then; ' +
+          'for one that is cancelled or failed, start another rollout. It may have options of its own, which are ' +
+          'used in every later attempt; a tenant may not raise `max_steps` and `search_evaluations` above those of ' +
+          'the rollout (`422 invalid_options`).',
         params: JobParams,
         body: RetryJob,
         response: { 200: Job },

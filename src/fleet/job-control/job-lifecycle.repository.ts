@@ -201,8 +201,8 @@ export const jobLifecycleRepository = {
   ): Promise<boolean> {
     const count = await tx.$executeRaw`
       UPDATE jobs SET baselines_pending = FALSE, updated_at = clock_timestamp(),
-        metric_old = COALESCE(metric_old, ${metricOld}::float8), metric_none = COALESCE(metric_none,
-          ${metricNone}::float8),
+        metric_old = COALESCE(metric_old, ${metricOld}::float8),
+        metric_none = COALESCE(metric_none, ${metricNone}::float8),
         metric_copy = COALESCE(metric_copy, ${metricCopy}::float8)
       WHERE id = ${jobId} AND baselines_pending`;
     return count === 1;

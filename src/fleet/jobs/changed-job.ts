@@ -24,8 +24,7 @@ export interface ChangedJob {
 /** Columns of a {@link ChangedJob}, for the updated job `j` and its row `old` before the update. */
 export const RETURNED = Prisma.raw(
   'j.id, j.tenant_id, j.rollout_id, j.adapter_id, j.kind, old.state AS old_state, j.state, j.attempt, ' +
-    'j.excused_attempts, ' +
-    'j.start_tag, j.admission',
+    'j.excused_attempts, j.start_tag, j.admission',
 );
 
 /** A ready job that is still being refined. */

@@ -81,9 +81,8 @@ const JobMetric = Type.Object(
 export const GateVerdict = Type.Enum(['passed', 'failed', 'inconclusive'] as const, {
   title: 'GateVerdict',
   description:
-    '`passed`: certified. `failed`: the value on the gate rows is worse than the margin allows. `inconclusive`: ' +
-    'it is not, ' +
-    'but the rows are too few to certify it.',
+    '`passed`: certified. `failed`: the value on the gate rows is worse than the margin allows. `inconclusive`: it ' +
+    'is not, but the rows are too few to certify it.',
 });
 
 const SliceVerdict = Type.Object(
@@ -147,9 +146,8 @@ export const Job = Type.Object(
       Type.String({
         format: 'date-time',
         description:
-          'Up to when `phases` are counted: the time since then belongs to `phase`. Null when the clock has ' +
-          'stopped, because the job is ' +
-          'ready or has ended.',
+          'Up to when `phases` are counted: the time since then belongs to `phase`. Null when the clock has stopped, ' +
+          'because the job is ready or has ended.',
       }),
     ),
     strategy: used(Strategy, { description: 'The strategy that was requested.' }),
@@ -188,9 +186,8 @@ export const Job = Type.Object(
       {
         title: 'JobPhases',
         description:
-          'Milliseconds that the clock has run on each phase. `held` is the time for which somebody wanted the ' +
-          'job to wait: paused, ' +
-          'for its wave, an approval or an older job, or ended until it was tried again.',
+          'Milliseconds that the clock has run on each phase. `held` is the time for which somebody wanted the job ' +
+          'to wait: paused, for its wave, an approval or an older job, or ended until it was tried again.',
       },
     ),
     approval: Nullable(
@@ -219,9 +216,8 @@ export const Job = Type.Object(
     attempt: Type.Integer({ description: 'How often a worker has claimed the job.' }),
     error: Nullable(
       ErrorOf(
-        'Why the job failed, is not ready or is being retried, or `superseded`: it was cancelled because the ' +
-          'rollout `rollout_id` ' +
-          'carries the adapter over to a newer version.',
+        'Why the job failed, is not ready or is being retried, or `superseded`: it was cancelled because the rollout ' +
+          '`rollout_id` carries the adapter over to a newer version.',
       ),
     ),
     row_format: Nullable(
@@ -240,9 +236,8 @@ export const Job = Type.Object(
     anchor_version_id: Nullable(
       Id(
         'adapterVersion',
-        'The version that the margin counts from: the one that was imported. Where its outcomes on the gate rows ' +
-          'are not known and ' +
-          'cannot be measured any more, it is the version that is carried over, and `warnings` says so.',
+        'The version that the margin counts from: the one that was imported. Where its outcomes on the gate rows are ' +
+          'not known and cannot be measured any more, it is the version that is carried over, and `warnings` says so.',
       ),
     ),
     published_version_id: Nullable(Id('adapterVersion', 'The newest adapter version that the job has published.')),
@@ -271,9 +266,8 @@ export const JobQuery = Type.Object(
       sortOf(
         'JobSort',
         ['created', 'finished', 'ttr'],
-        'The order of the list; `-created` is the default. By `finished` or `ttr`, it has only jobs that have ' +
-          'ended or a time to ' +
-          'readiness. It cannot be combined with `changed_after`.',
+        'The order of the list; `-created` is the default. By `finished` or `ttr`, it has only jobs that have ended ' +
+          'or a time to readiness. It cannot be combined with `changed_after`.',
       ),
     ),
     updated_since: Type.Optional(

@@ -28,9 +28,8 @@ const reportRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
         ...operation('getRolloutReport', 'Report how long a rollout took'),
         description:
           'Time to readiness in whole, by tenant, strategy and phase; the speed-up over controls; and device ' +
-          'seconds. A tenant gets the ' +
-          'report of its own jobs. While jobs go on, device seconds are those when the number of jobs in some ' +
-          'state last changed.',
+          'seconds. A tenant gets the report of its own jobs. While jobs go on, device seconds are those when the ' +
+          'number of jobs in some state last changed.',
         params: ReportParams,
         response: { 200: RolloutReport },
       },

@@ -14,8 +14,7 @@ const Ttr = Type.Object(quantiles, {
   title: 'TtrQuantiles',
   description:
     'Time to readiness in whole milliseconds, by the estimate of Kaplan and Meier: jobs that are not ready are ' +
-    'censored at their end or ' +
-    'now. A quantile is null where it is not reached.',
+    'censored at their end or now. A quantile is null where it is not reached.',
 });
 
 const figures = {
@@ -80,9 +79,8 @@ export const Speedup = Type.Object(
   {
     title: 'SpeedUp',
     description:
-      'How many times the time of an adaptation its control took, which trained the same adapter from scratch: ' +
-      'both without the wait in ' +
-      'the queue and what was held.',
+      'How many times the time of an adaptation its control took, which trained the same adapter from scratch: both ' +
+      'without the wait in the queue and what was held.',
   },
 );
 

@@ -19,14 +19,11 @@ const rollbackRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => 
         ...operation('rollBackRollout', 'Roll a rollout back'),
         description:
           'For each adapter whose current version was made by the rollout, makes what was current before current ' +
-          'again, or none. No work is ' +
-          'started. Adapters for which something else is current by now are left alone and counted. The rollout ' +
-          'has to have ended ' +
-          '(409 `rollout_not_ended`): cancel it first. Asking again changes nothing, except that it goes on ' +
-          'where an interrupted one ended, ' +
-          'and begins anew if a version of the rollout has become current since. A large fleet is gone through ' +
-          'in steps; `finished_at` ' +
-          'is set after the last one.',
+          'again, or none. No work is started. Adapters for which something else is current by now are left alone ' +
+          'and counted. The rollout has to have ended (409 `rollout_not_ended`): cancel it first. Asking again ' +
+          'changes nothing, except that it goes on where an interrupted one ended, and begins anew if a version of ' +
+          'the rollout has become current since. A large fleet is gone through in steps; `finished_at` is set after ' +
+          'the last one.',
         params: RollbackParams,
         response: { 200: RolloutRollback },
       },
@@ -40,9 +37,8 @@ const rollbackRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => 
       schema: {
         ...operation('getRollback', 'Get the rollback of a rollout'),
         description:
-          'Answers with how far the rollback is; `finished_at` is null until it has ended. A tenant sees the ' +
-          'counts of its own adapters. ' +
-          'A rollout that nobody has rolled back has none (404).',
+          'Answers with how far the rollback is; `finished_at` is null until it has ended. A tenant sees the counts ' +
+          'of its own adapters. A rollout that nobody has rolled back has none (404).',
         params: RollbackParams,
         response: { 200: RolloutRollback },
       },

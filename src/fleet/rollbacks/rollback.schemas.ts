@@ -18,8 +18,7 @@ export const RolloutRollback = Type.Object(
     title: 'RolloutRollback',
     description:
       'How far the rollback of a rollout is: for each adapter, what was current before it is current again. The ' +
-      'counts are of the ' +
-      "adapters that the caller may see: a tenant's own, or all.",
+      "counts are of the adapters that the caller may see: a tenant's own, or all.",
   },
 );
 export type RolloutRollback = Static<typeof RolloutRollback>;

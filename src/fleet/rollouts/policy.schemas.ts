@@ -45,10 +45,9 @@ const PauseIf = Type.Object(
     metric_drop: Type.Optional(
       Type.Number({
         description:
-          'Pause if the published versions of a wave are worse than those before them by more than this on ' +
-          'average. Adapters whose ' +
-          'metric is the loss do not count. On prompts alone, disagreement with the version that answers them ' +
-          'counts as worse.',
+          'Pause if the published versions of a wave are worse than those before them by more than this on average. ' +
+          'Adapters whose metric is the loss do not count. On prompts alone, disagreement with the version that ' +
+          'answers them counts as worse.',
       }),
     ),
     negative_flips: Share(
@@ -114,8 +113,8 @@ const Selection = Type.Object(
     additionalProperties: false,
     description:
       'Which adapters the rollout takes, of those that it would take without this: those that `tenants` or ' +
-      '`adapters` names, and of ' +
-      'them those with the `labels`. Another rollout takes the others later. Only the operator sees it.',
+      '`adapters` names, and of them those with the `labels`. Another rollout takes the others later. Only the ' +
+      'operator sees it.',
   },
 );
 
@@ -127,9 +126,8 @@ export const RolloutPolicy = Type.Object(
       Type.Array(Wave, {
         maxItems: 20,
         description:
-          'The waves by size or label, the canary first; all other adapters are the last wave. Jobs of a wave ' +
-          'are `held` until the wave ' +
-          'before has ended. Without it, all adapters are one wave.',
+          'The waves by size or label, the canary first; all other adapters are the last wave. Jobs of a wave are ' +
+          '`held` until the wave before has ended. Without it, all adapters are one wave.',
       }),
     ),
     approve: Type.Optional(Approve),
@@ -138,9 +136,8 @@ export const RolloutPolicy = Type.Object(
       Type.Enum(PRIORITIES, {
         title: 'RolloutPriority',
         description:
-          'Jobs of a rollout that is `high` begin before those of all that are `normal`, as it is by default, ' +
-          'and these before those ' +
-          'that are `low`.',
+          'Jobs of a rollout that is `high` begin before those of all that are `normal`, as it is by default, and ' +
+          'these before those that are `low`.',
       }),
     ),
     concurrency: Type.Optional(
@@ -153,9 +150,8 @@ export const RolloutPolicy = Type.Object(
     ),
     deadline: Type.Optional(
       requestedTime(
-        'When all adapters should be carried over. Of one tenant, jobs with an earlier deadline begin first. ' +
-          'When it passes before ' +
-          'that, the event `rollout.deadline_missed` says so, and the rollout goes on.',
+        'When all adapters should be carried over. Of one tenant, jobs with an earlier deadline begin first. When it ' +
+          'passes before that, the event `rollout.deadline_missed` says so, and the rollout goes on.',
       ),
     ),
     budget_device_seconds: Type.Optional(
@@ -182,9 +178,8 @@ export const RolloutPolicy = Type.Object(
         default: 'finish',
         description:
           'What becomes of jobs that workers run in rollouts to older versions, for adapters that this rollout ' +
-          'takes. `finish`: they ' +
-          'end, and the jobs of this rollout wait for them. `stop`: they are cancelled. Jobs that no worker runs ' +
-          'are cancelled in any case.',
+          'takes. `finish`: they end, and the jobs of this rollout wait for them. `stop`: they are cancelled. Jobs ' +
+          'that no worker runs are cancelled in any case.',
       }),
     ),
     provisional: Type.Optional(
@@ -192,11 +187,9 @@ export const RolloutPolicy = Type.Object(
         title: 'ProvisionalMode',
         default: 'none',
         description:
-          'Gives every adapter a version for the new base before any job begins that needs data: `revert` undoes ' +
-          'the change of the base as far as ' +
-          'the rank reaches, `reuse` copies the adapter. Nobody measures it. It is marked as `provisional`, ' +
-          'current only until a version is ' +
-          'published, and never the latest version.',
+          'Gives every adapter a version for the new base before any job begins that needs data: `revert` undoes the ' +
+          'change of the base as far as the rank reaches, `reuse` copies the adapter. Nobody measures it. It is ' +
+          'marked as `provisional`, current only until a version is published, and never the latest version.',
       }),
     ),
     late: Type.Optional(
@@ -205,8 +198,7 @@ export const RolloutPolicy = Type.Object(
         default: 'next',
         description:
           'What becomes of adapters that are imported for an older version while the rollout goes on. `join`: ' +
-          'they get a job in it. ' +
-          '`next`: the next rollout takes them.',
+          'they get a job in it. `next`: the next rollout takes them.',
       }),
     ),
   },

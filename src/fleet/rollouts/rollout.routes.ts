@@ -27,10 +27,9 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
         ...operation('createRollout', 'Carry the fleet over to a base model version'),
         description:
           'Starts a rollout to a version that is registered already. Registering a version starts one by itself, ' +
-          'unless ' +
-          'its `rollout` is false. A rollout takes the adapters that have no version for the base model version ' +
-          'when it is ' +
-          'planned; another one, when it has ended, takes those that have joined since or were not carried over.',
+          'unless its `rollout` is false. A rollout takes the adapters that have no version for the base model ' +
+          'version when it is planned; another one, when it has ended, takes those that have joined since or were ' +
+          'not carried over.',
         body: CreateRollout,
         response: { 202: Rollout },
       },
@@ -92,9 +91,8 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       schema: {
         ...operation('cancelRollout', 'Cancel a rollout and its jobs'),
         description:
-          'Ends waiting and running jobs. Published versions stay. Cancelling again changes nothing. The jobs of ' +
-          'a large ' +
-          'fleet are cancelled in steps; `finished_at` is set after the last one.',
+          'Ends waiting and running jobs. Published versions stay. Cancelling again changes nothing. The jobs of a ' +
+          'large fleet are cancelled in steps; `finished_at` is set after the last one.',
         params: RolloutParams,
         response: { 200: Rollout },
       },
@@ -108,9 +106,8 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       schema: {
         ...operation('pauseRollout', 'Pause a rollout and its jobs'),
         description:
-          'No job is planned or begun any more, and running ones stop at their next step and keep their ' +
-          'checkpoints. Pausing again ' +
-          'changes nothing. The jobs of a large fleet are paused in steps; none is begun meanwhile.',
+          'No job is planned or begun any more, and running ones stop at their next step and keep their checkpoints. ' +
+          'Pausing again changes nothing. The jobs of a large fleet are paused in steps; none is begun meanwhile.',
         params: RolloutParams,
         response: { 200: Rollout },
       },
@@ -124,9 +121,8 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       schema: {
         ...operation('resumeRollout', 'Resume a paused rollout and its jobs'),
         description:
-          'It goes on where it was, and each job from its checkpoint. Jobs that were paused themselves stay ' +
-          'paused. Resuming a rollout ' +
-          'that is not paused changes nothing.',
+          'It goes on where it was, and each job from its checkpoint. Jobs that were paused themselves stay paused. ' +
+          'Resuming a rollout that is not paused changes nothing.',
         params: RolloutParams,
         response: { 200: Rollout },
       },
@@ -140,9 +136,8 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       schema: {
         ...operation('approveRollout', 'Release a wave of a rollout that waits for an approval'),
         description:
-          'Jobs of the wave are enqueued. Approving a wave that was released already changes nothing; for one ' +
-          'that does not wait yet ' +
-          'the answer is `409 wave_not_waiting`.',
+          'Jobs of the wave are enqueued. Approving a wave that was released already changes nothing; for one that ' +
+          'does not wait yet the answer is `409 wave_not_waiting`.',
         params: RolloutParams,
         body: ApproveWave,
         response: { 200: Rollout },

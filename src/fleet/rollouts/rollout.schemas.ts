@@ -48,8 +48,7 @@ export function rolloutOptions(table: Type.TObject = JobOptions) {
           title: 'ControlMode',
           description:
             'Which adapters are also trained from scratch, after all others, so that the speed-up is measured. ' +
-            'Without it, `sample` ' +
-            'where the policy has a `control_fraction`, and else `none`.',
+            'Without it, `sample` where the policy has a `control_fraction`, and else `none`.',
         }),
       ),
       control_fraction: Type.Optional(
@@ -113,9 +112,8 @@ const Summary = Type.Object(
     median_speedup: Nullable(
       Type.Number({
         description:
-          'Median of the time of a control divided by the time of its adapter, both without the wait in the ' +
-          'queue and the time for ' +
-          'which they were held.',
+          'Median of the time of a control divided by the time of its adapter, both without the wait in the queue ' +
+          'and the time for which they were held.',
       }),
     ),
   },
@@ -125,12 +123,10 @@ const Summary = Type.Object(
 export const RolloutStateName = Type.Enum(ROLLOUT_STATES, {
   title: 'RolloutState',
   description:
-    'planning: waiting for a worker. analyzing: files are verified, the evolutions computed and the jobs ' +
-    'planned, the first ' +
-    'of which may run meanwhile. adapting: all jobs are planned, and run. paused: nothing is begun, and it goes ' +
-    'on when it is ' +
-    'resumed. ' +
-    'completed: all jobs have ended, and what their adapters are compared with is measured. failed: see `error`.',
+    'planning: waiting for a worker. analyzing: files are verified, the evolutions computed and the jobs planned, ' +
+    'the first of which may run meanwhile. adapting: all jobs are planned, and run. paused: nothing is begun, and it ' +
+    'goes on when it is resumed. completed: all jobs have ended, and what their adapters are compared with is ' +
+    'measured. failed: see `error`.',
 });
 
 const RolloutFetch = Type.Object(
@@ -156,9 +152,8 @@ export const Rollout = Type.Object(
     fetches: Nullable(
       Type.Array(RolloutFetch, {
         description:
-          'How far the last analysis has fetched bases that come from a hub or a bucket. Null where it found ' +
-          'them all on its worker, and ' +
-          'for tenants.',
+          'How far the last analysis has fetched bases that come from a hub or a bucket. Null where it found them ' +
+          'all on its worker, and for tenants.',
       }),
     ),
     paused_at: Nullable(Timestamp),
@@ -173,8 +168,8 @@ export const Rollout = Type.Object(
       Id(
         'rollout',
         'The last rollout to a newer version that has taken adapters of this one. Their jobs have ended as ' +
-          '`cancelled` with the error ' +
-          '`superseded`, or run to their end; the other adapters are carried over as before.',
+          '`cancelled` with the error `superseded`, or run to their end; the other adapters are carried over as ' +
+          'before.',
       ),
     ),
     waves: Nullable(
@@ -193,12 +188,10 @@ export const Rollout = Type.Object(
     left_out: Nullable(
       Type.Record(Type.String(), Type.Integer(), {
         description:
-          'Number of adapters of the base model that it does not take, by reason, as it was when the planning ' +
-          'began: `no_version` (there is ' +
-          'nothing to carry over), `carried_over` (it has a version for this base model version), `not_selected` ' +
-          '(by the policy) and ' +
-          '`pinned` (to another version, by its tenant). Each adapter counts for the first of these. Null until ' +
-          'then, and for tenants.',
+          'Number of adapters of the base model that it does not take, by reason, as it was when the planning began: ' +
+          '`no_version` (there is nothing to carry over), `carried_over` (it has a version for this base model ' +
+          'version), `not_selected` (by the policy) and `pinned` (to another version, by its tenant). Each adapter ' +
+          'counts for the first of these. Null until then, and for tenants.',
       }),
     ),
     jobs: countsOf('adaptation jobs'),
@@ -215,8 +208,7 @@ export const Rollout = Type.Object(
         format: 'date-time',
         description:
           'When its rollback has ended: `GET …/rollback` says what it has done. Null where nobody has rolled it ' +
-          'back, and until a ' +
-          'rollback has ended.',
+          'back, and until a rollback has ended.',
       }),
     ),
     updated_at: Timestamp,

@@ -56,8 +56,7 @@ const GRANTS: Record<string, Record<string, string>> = {
     SELECT: ALL,
     UPDATE:
       'admission evaluate_ms evolution_ms fine_tune_ms finished_at held_ms initialize_ms lease_expires_at ' +
-      'lease_owner paused_at ' +
-      'paused_by phase_since prepare_ms publish_ms queue_wait_ms state updated_at',
+      'lease_owner paused_at paused_by phase_since prepare_ms publish_ms queue_wait_ms state updated_at',
   },
   late_adapters: {},
   metric_points: { SELECT: ALL },
@@ -93,8 +92,7 @@ const GRANTS: Record<string, Record<string, string>> = {
     INSERT: 'description event_types id position_seq position_transaction_id tenant_id url',
     UPDATE:
       'description disabled_reason enabled event_types failures lease_expires_at lease_owner next_turn_at ' +
-      'position_seq ' +
-      'position_transaction_id url',
+      'position_seq position_transaction_id url',
     DELETE: ALL,
   },
   webhook_secrets: {

@@ -102,24 +102,22 @@ const STATEMENTS = [
    FROM generate_series(1, ${LARGE}) n`,
   // Rollout 1 has half of the jobs. The first hundred of them are not finished, and the first ten have a lease that has
   // run out.
-  `INSERT INTO jobs (id, tenant_id, rollout_id, adapter_id, source_version_id, kind, state, strategy, metric_name, updated_at,
-     finished_at, started_at, ready_at, ttr_ms, baselines_pending, lease_owner, lease_expires_at)
+  `INSERT INTO jobs (id, tenant_id, rollout_id, adapter_id, source_version_id, kind, state, strategy, metric_name,
+     updated_at, finished_at, started_at, ready_at, ttr_ms, baselines_pending, lease_owner, lease_expires_at)
    SELECT ${id('job', 'n')}, ${tenantOf('n')}, ${id('rol', `CASE WHEN n <= ${LARGE} THEN 1 ELSE n - ${LARGE} + 8 END`)},
      ${id('adp', 'n')}, ${id('adv', 'n')}, (CASE WHEN n % 100 = 0 THEN 'control' ELSE 'adaptation' END)::job_kind,
      (CASE WHEN n <= 10 THEN 'fine_tuning' WHEN n <= 100 THEN 'queued' WHEN n % 1000 = 1 THEN 'failed'
        ELSE 'ready' END)::job_state,
      'auto', 'accuracy', now() - interval '1 day' + make_interval(secs => n * 86400.0 / ${2 * LARGE}),
-     CASE WHEN n <= 100 THEN NULL ELSE now() - make_interval(secs => n) END, now(), CASE WHEN n <= 100 THEN NULL
-       ELSE now() END,
+     CASE WHEN n <= 100 THEN NULL ELSE now() - make_interval(secs => n) END, now(),
+     CASE WHEN n <= 100 THEN NULL ELSE now() END,
      CASE WHEN n <= 100 THEN NULL ELSE n END, n BETWEEN 101 AND 110,
      CASE WHEN n <= 10 THEN 'dead' END, CASE WHEN n <= 10 THEN now() - interval '1 minute' END
    FROM generate_series(1, ${2 * LARGE - 8}) n`,
   `INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_model_version_id, parent_version_id, number, origin,
-   artifact_digest,
-     rank, lora_alpha, job_id)
+     artifact_digest, rank, lora_alpha, job_id)
    SELECT ${id('adv', `n + ${2 * LARGE}`)}, ${id('ten', '1')}, ${id('adp', '(n - 1) / 200 + 1')}, ${id('bmv', '2')},
-     ${id('adv', '1')}, n + 1,
-     'adapted', 'none', 4, 8, ${id('job', 'n')}
+     ${id('adv', '1')}, n + 1, 'adapted', 'none', 4, 8, ${id('job', 'n')}
    FROM generate_series(1, ${LARGE}) n`,
   // A few adapters in the middle, with one version each, are also on another base model version.
   `INSERT INTO current_versions (adapter_id, base_model_version_id, tenant_id, adapter_version_id)

@@ -298,7 +298,9 @@ describe('what is polled reads little', () => {
     expect(await excesses(() => poll(`/v1/jobs/${large.job}?made`), 100)).toEqual([]);
   });
 
-  test('a question of an engine takes one statement besides that for the key, also if nothing has changed', async () => {
+  const ENGINE_QUESTION =
+    'a question of an engine takes one statement besides that for the key, also if nothing has changed';
+  test(ENGINE_QUESTION, async () => {
     const { name } = await service.db.adapter.findUniqueOrThrow({ where: { id: large.adapter } });
     const owner = await service.db.tenant.findUniqueOrThrow({ where: { id: large.tenant } });
     const base = `base_model_version=${large.baseModelVersion}`;

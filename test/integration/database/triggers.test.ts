@@ -33,7 +33,8 @@ function publish(...versions: Version[]): Promise<void> {
     const from = parent === undefined ? 'NULL' : `'${parent}'`;
     const origin = parent === undefined ? 'imported' : 'adapted';
     const deletedAt = mark === 'deleted' ? 'now()' : 'NULL';
-    return `('${id}', 't', 'a', '${base}', ${from}, ${number}, '${origin}', 'x', 4, 8, ${deletedAt}, ${mark === 'late'})`;
+    const superseded = mark === 'late';
+    return `('${id}', 't', 'a', '${base}', ${from}, ${number}, '${origin}', 'x', 4, 8, ${deletedAt}, ${superseded})`;
   });
   return run(
     `INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_model_version_id, parent_version_id, number, origin,
@@ -69,11 +70,13 @@ test('the newest version on each base is current, unless it comes from an earlie
 
 test('versions get the import that they come from as their anchor, whose results are kept', async () => {
   const { db } = database;
-  const measure = (...results: (readonly [id: string, digit: number])[]) =>
-    run(
+  const measure = (...results: (readonly [id: string, digit: number])[]) => {
+    const rows = results.map(([id, n]) => `('${id}', 't', 'sha256:${String(n).repeat(64)}', 0.${n}, 0.1, '{1,0}')`);
+    return run(
       `INSERT INTO gate_outcomes (adapter_version_id, tenant_id, digest, value, standard_error, values)
-       VALUES ${results.map(([id, n]) => `('${id}', 't', 'sha256:${String(n).repeat(64)}', 0.${n}, 0.1, '{1,0}')`).join()}`,
+       VALUES ${rows.join()}`,
     );
+  };
   const anchors = async () =>
     Object.fromEntries((await db.adapterVersion.findMany()).map(({ id, anchorVersionId }) => [id, anchorVersionId]));
   const kept = () => db.anchorOutcomes.findMany({ orderBy: { anchorVersionId: 'asc' } });

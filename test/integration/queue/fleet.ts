@@ -28,7 +28,9 @@ export interface Behavior {
   log?: string;
   /** Number of candidates to publish. */
   publications?: number;
-  /** Share of gate rows on which the published version is wrong and its predecessor was right. Default: not compared. */
+  /**
+   * Share of gate rows on which the published version is wrong and its predecessor was right. Default: not compared.
+   */
   negativeFlips?: number;
   /** Hidden size of the base. Bases of different sizes are incompatible. */
   hiddenSize?: number;

@@ -38,7 +38,9 @@ async function ask(server: Served, url: string, body?: object): Promise<Answer> 
 const checkOf = ({ body }: Answer, name: string) =>
   (body.checks as { name: string; ok: boolean; reason: string | null }[]).find((check) => check.name === name);
 
-test('after kill −9 of PostgreSQL it is started again, API and worker go on, and /readyz says why it waits', async () => {
+const KILLED_DATABASE =
+  'after kill −9 of PostgreSQL it is started again, API and worker go on, and /readyz says why it waits';
+test(KILLED_DATABASE, async () => {
   const server = await serve(folder, [], { env: { READAPT_ALLOWED_ROOTS: BASE } });
   await printed(server, /worker started/);
   expect((await ask(server, '/v1/tenants', { name: 'before' })).status).toBe(201);

@@ -141,9 +141,8 @@ test(ANCHOR_GIVES_WAY, async () => {
   const job = await db.job.findFirstOrThrow({ where: { adapterId, rollout: { baseModelVersionId: newer[1]! } } });
   expect(job).toMatchObject({ state: 'ready', anchorVersionId: second!.id });
   expect(job.warnings).toEqual([
-    'the margin counts from version 2, which is carried over, and not from version 1, which was imported: ' +
-      'its outcomes on these ' +
-      'gate rows are not known, and its files or its base are gone',
+    'the margin counts from version 2, which is carried over, and not from version 1, which was imported: its ' +
+      'outcomes on these gate rows are not known, and its files or its base are gone',
   ]);
   expect(third).toMatchObject({ number: 3, anchorVersionId: second!.id });
   const moved = await db.event.findMany({ where: { subjectId: adapterId, type: 'adapter.anchor_moved' } });

@@ -44,7 +44,8 @@ function chosenProgram(): Program {
   }
   if (versitygw === undefined) {
     throw new Error(
-      'neither READAPT_VERSITYGW nor READAPT_MINIO is set, expected the path of the program: see docs/faults-and-tests.md',
+      'neither READAPT_VERSITYGW nor READAPT_MINIO is set, expected the path of the program: ' +
+        'see docs/faults-and-tests.md',
     );
   }
   return {

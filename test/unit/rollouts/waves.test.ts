@@ -95,9 +95,8 @@ describe('a wave is judged', () => {
 
   test('and the reason names the figures', () => {
     expect(describeTripped({ condition: 'metric_drop', value: 0.03125, limit: 0.02 }, 2, 40)).toBe(
-      'wave 2: the mean drop of the metric is 0.03125 after 40 jobs, more than 0.02; ' +
-        'resume the rollout to go on all the ' +
-        'same, cancel some of its jobs before that, or cancel it',
+      'wave 2: the mean drop of the metric is 0.03125 after 40 jobs, more than 0.02; resume the rollout to go on all ' +
+        'the same, cancel some of its jobs before that, or cancel it',
     );
   });
 });

@@ -75,10 +75,9 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
     const prompts = await gatePrompts(artifacts, datasetDigest);
     if (await changesSomething(engine, name, prompts)) return;
     const message =
-      `the engine completes ${prompts.length === 1 ? 'a prompt' : `${prompts.length} gate prompts`} with and ` +
-      `without the adapter alike, ` +
-      'so it does not use it. Look at the log of the engine. If the adapter really changes nothing, set ' +
-      'check of the replica to none';
+      `the engine completes ${prompts.length === 1 ? 'a prompt' : `${prompts.length} gate prompts`} with and without ` +
+      'the adapter alike, so it does not use it. Look at the log of the engine. If the adapter really changes ' +
+      'nothing, set check of the replica to none';
     throw new UnusedAdapterError(message);
   }
 

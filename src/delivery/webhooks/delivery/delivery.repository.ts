@@ -81,8 +81,8 @@ export const deliveryRepository = {
   /** Releases the lease. The endpoint then queues behind the others that wait. */
   release: (db: Queryable, id: string, { owner }: Lease, restMs = 0) =>
     db.$executeRaw`
-      UPDATE webhook_endpoints SET ${RELEASED}, next_turn_at = GREATEST(next_turn_at,
-        clock_timestamp() + ${lasting(restMs)})
+      UPDATE webhook_endpoints SET ${RELEASED},
+        next_turn_at = GREATEST(next_turn_at, clock_timestamp() + ${lasting(restMs)})
       WHERE id = ${id} AND lease_owner = ${owner}`,
 
   /** Lists the encrypted secrets that sign now, newest first. */

@@ -15,10 +15,8 @@ const params = Type.Object({ id: Id('rollout') });
 
 const COMMON =
   'A tenant changes its own jobs only. Jobs that cannot be changed are counted by the reason, which is no error. ' +
-  'Jobs are changed in steps, ' +
-  'at most 10,000 by one request: with a `next_cursor` in the answer, go on. A request that was interrupted is ' +
-  'sent again: it changes what is ' +
-  'left.';
+  'Jobs are changed in steps, at most 10,000 by one request: with a `next_cursor` in the answer, go on. A request ' +
+  'that was interrupted is sent again: it changes what is left.';
 
 const RETRY =
   'Jobs that have ended without a publication begin anew, as far as quotas have room, with other options if some ' +

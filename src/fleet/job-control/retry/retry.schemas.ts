@@ -9,8 +9,7 @@ export const RetryJob = Type.Object(
       used(OwnOptions, {
         description:
           'Options that the job has of its own from now on, in place of those of its rollout and of an earlier ' +
-          'retry; `{}` gives it ' +
-          'those of the rollout again. Left out, it keeps what it has.',
+          'retry; `{}` gives it those of the rollout again. Left out, it keeps what it has.',
       }),
     ),
   },

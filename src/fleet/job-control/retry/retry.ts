@@ -150,18 +150,16 @@ function ownOptions(options: OwnOptions, rolledOut: GivenJobOptions): KeptOption
 function stopped(rolloutId: string, state: string): AppError | null {
   if (state === 'paused') return conflict('rollout_paused', `rollout ${rolloutId} is paused: resume it first`);
   if (state !== 'cancelled' && state !== 'failed') return null;
-  const message =
-    `rollout ${rolloutId} is ${state}: start another one, ` + 'which takes the adapters that have no version yet';
-  return conflict('rollout_ended', message);
+  const advice = 'start another one, which takes the adapters that have no version yet';
+  return conflict('rollout_ended', `rollout ${rolloutId} is ${state}: ${advice}`);
 }
 
 /** Error if another rollout to the same version is running, since a completed rollout cannot reopen beside it. */
 async function otherRollout(tx: Transaction, rolloutId: string): Promise<AppError | null> {
   const other = await repository.otherRollout(tx, rolloutId);
   if (other === null) return null;
-  const message =
-    `rollout ${rolloutId} is completed, ` + `and rollout ${other} carries the fleet over to the same version now`;
-  return conflict('rollout_exists', message, { rollout_id: other });
+  const reason = `rollout ${other} carries the fleet over to the same version now`;
+  return conflict('rollout_exists', `rollout ${rolloutId} is completed, and ${reason}`, { rollout_id: other });
 }
 
 async function reopen(tx: Transaction, rolloutId: string): Promise<void> {

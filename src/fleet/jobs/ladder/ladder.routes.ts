@@ -28,10 +28,9 @@ const ladderRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
       schema: {
         ...operation('getJobLadder', 'Get what a job has tried'),
         description:
-          'Every rung of the strategy, with the time it took and why it was skipped, and what the gate said of ' +
-          'each candidate. It grows ' +
-          'while the job runs. An attempt that resumes from a checkpoint goes on where the one before was; a ' +
-          'retry begins another run.',
+          'Every rung of the strategy, with the time it took and why it was skipped, and what the gate said of each ' +
+          'candidate. It grows while the job runs. An attempt that resumes from a checkpoint goes on where the one ' +
+          'before was; a retry begins another run.',
         params: JobParams,
         response: { 200: JobLadder },
       },

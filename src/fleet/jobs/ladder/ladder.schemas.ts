@@ -5,8 +5,9 @@ import { Certificate, GateVerdict } from '../job.schemas.ts';
 const RungName = Type.Enum(['copy', 'revert', 'search', 'fine_tune', 'scratch'] as const, {
   title: 'RungName',
   description:
-    '`copy`: the old adapter, unchanged. `revert`: with the change of the base undone. `search`: with the coefficients that its own ' +
-    'search has found. `fine_tune`: trained from the best of these. `scratch`: trained from the start.',
+    '`copy`: the old adapter, unchanged. `revert`: with the change of the base undone. `search`: with the ' +
+    'coefficients that its own search has found. `fine_tune`: trained from the best of these. `scratch`: trained ' +
+    'from the start.',
 });
 
 const Rung = Type.Object(
@@ -17,8 +18,7 @@ const Rung = Type.Object(
         title: 'RungResult',
         description:
           "What the gate said of the rung's best candidate. `skipped`: there was nothing to try. `not_run`: an " +
-          'earlier rung had ' +
-          'passed, or the run ended before. Null while neither is known.',
+          'earlier rung had passed, or the run ended before. Null while neither is known.',
       }),
     ),
     reason: Nullable(Type.String({ description: 'Why the rung was skipped or not run.' })),
@@ -143,9 +143,8 @@ export const SearchSurrogate = Type.Object(
     alpha: Grid('The values of α of the grid, ascending.'),
     beta: Grid('The values of β of the grid, ascending.'),
     mean: Grid(
-      'Expected ln(loss / loss of the copy), below 0 where it is better than the copy: of the first α with each ' +
-        'β, then of the next α. ' +
-        'What was measured above e times the smallest loss counts as that.',
+      'Expected ln(loss / loss of the copy), below 0 where it is better than the copy: of the first α with each β, ' +
+        'then of the next α. What was measured above e times the smallest loss counts as that.',
     ),
     standard_deviation: Grid('How uncertain that is, in the same order.'),
   },

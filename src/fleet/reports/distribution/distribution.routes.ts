@@ -19,8 +19,7 @@ const distributionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app,
         ...operation('getTtrDistribution', 'Get the times to readiness of a rollout, to be drawn'),
         description:
           'Those of its adaptations beside those of its controls. Controls run after the fleet, so compare ' +
-          '`working_ms`. A tenant gets ' +
-          'the times of its own jobs.',
+          '`working_ms`. A tenant gets the times of its own jobs.',
         params: ReportParams,
         response: { 200: TtrDistribution },
       },

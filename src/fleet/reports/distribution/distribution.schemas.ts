@@ -19,8 +19,7 @@ const Times = Type.Object(
     title: 'TtrValues',
     description:
       'The times of the jobs that are ready, in order: all of them where they are 101 or fewer, and else 101 of ' +
-      'them, from the smallest to ' +
-      'the largest at equal steps of rank.',
+      'them, from the smallest to the largest at equal steps of rank.',
   },
 );
 export type Times = Static<typeof Times>;

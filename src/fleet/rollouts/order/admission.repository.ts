@@ -28,13 +28,14 @@ export const admissionRepository = {
 
   /** Locks the start tags if the rollout has limited concurrency. False if it has not. */
   async lockLimited(tx: Transaction, rolloutId: string): Promise<boolean> {
-    const locked = await tx.$queryRaw<
-      unknown[]
-    >`SELECT ${LOCK} FROM rollouts r WHERE r.id = ${rolloutId} AND ${IS_LIMITED}`;
+    const locked = await tx.$queryRaw<unknown[]>`
+      SELECT ${LOCK} FROM rollouts r WHERE r.id = ${rolloutId} AND ${IS_LIMITED}`;
     return locked.length > 0;
   },
 
-  /** Rollouts that go on and have room for jobs that wait, because an earlier look skipped jobs that were being changed. */
+  /**
+   * Rollouts that go on and have room for jobs that wait, because an earlier look skipped jobs that were being changed.
+   */
   withRoom: (db: Queryable) =>
     db.$queryRaw<{ id: string }[]>`
       SELECT r.id FROM rollouts r WHERE r.state IN ('analyzing', 'adapting') AND ${IS_LIMITED}

@@ -43,10 +43,12 @@ export function startTagsOf(rolloutId: string, entering: Prisma.Sql, entry: 'new
       WHERE range.limited AND j.rollout_id = ${rolloutId} AND ${WAITING} GROUP BY j.tenant_id),
     virtual AS MATERIALIZED (
       SELECT CASE WHEN range.limited THEN GREATEST(range.first, (SELECT min(first) FROM waiting))
-        ELSE GREATEST(range.first,
+        ELSE GREATEST(
+          range.first,
           (SELECT j.start_tag FROM jobs j WHERE ${QUEUED} AND ${among} ORDER BY j.start_tag LIMIT 1),
           (SELECT max(j.start_tag) FROM jobs j
-            WHERE j.lease_expires_at > '-infinity' AND j.lease_owner IS NOT NULL AND ${among})) END AS now
+            WHERE j.lease_expires_at > '-infinity' AND j.lease_owner IS NOT NULL AND ${among})
+        ) END AS now
       FROM range),
     shares AS MATERIALIZED (
       SELECT t.id AS tenant_id, share.step, GREATEST(virtual.now, last.tag + share.step) AS first

@@ -142,8 +142,8 @@ export async function settleInTurn({ db, producer }: PausingDependencies, id: st
 }
 
 /**
- * Catches up on rollouts that no process has settled: a wave whose last job was paused, room for jobs that were skipped, a deadline that
- * has passed, and a pause or resumption whose process has died.
+ * Catches up on rollouts that no process has settled: a wave whose last job was paused, room for jobs that were
+ * skipped, a deadline that has passed, and a pause or resumption whose process has died.
  */
 export async function followInterrupted(deps: PausingDependencies): Promise<void> {
   for (const find of [wavesRepository.stalled, admissionRepository.withRoom, limitsRepository.overdue]) {
