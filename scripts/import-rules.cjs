@@ -1,6 +1,7 @@
 /**
  * Which folder may import which: the one table that `npm run lint` enforces (through .dependency-cruiser.cjs) and that
- * docs/architecture/import-rules.md prints. `node scripts/import-rules.cjs --write FILE` puts the table into a document, between two
+ * docs/architecture/import-rules.md prints.
+ * `node scripts/import-rules.cjs --write FILE` puts the table into a document, between two
  * comments; `--check FILE` fails if the document prints another one.
  */
 const { readFileSync, writeFileSync } = require('node:fs');

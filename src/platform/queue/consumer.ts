@@ -86,8 +86,8 @@ export function combineHandlers(sets: readonly HandlerSet[]): Handlers {
 }
 
 /**
- * Duration of a worker's lock on a running entry, in milliseconds. The worker renews it while it lives; once it expires,
- * another worker may take the entry.
+ * Duration of a worker's lock on a running entry, in milliseconds. The worker renews it while it lives; once it
+ * expires, another worker may take the entry.
  */
 export const LOCK_MS = 15_000;
 
@@ -244,8 +244,8 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
 
 /** Runs an entry, or gives it back if another queue's job keeps the device or the worker is quarantined. */
 async function takeTurn(shared: Shared, queue: QueueName, job: Job, token?: string): Promise<void> {
-  // A worker that was waiting for an entry when it was told to fetch none still gets one, and one may be told so while a
-  // job waits for its turn.
+  // A worker that was waiting for an entry when it was told to fetch none still gets one, and one may be told so while
+  // an entry waits for its turn.
   const takesNone = () => shared.stopping.aborted || shared.sickness.active !== null || shared.draining;
   const end = takesNone() ? null : await shared.turns.take(queue);
   if (end === null || takesNone()) {
@@ -327,8 +327,8 @@ async function translate(error: unknown, { shared, job, token, logger }: Failed)
 }
 
 /**
- * Delay of an entry that only a newer version knows. It doubles each time that a worker has met the job, so that a queue
- * full of them does not keep old workers busy.
+ * Delay of an entry that only a newer version knows. It doubles each time that a worker has met the entry, so that a
+ * queue full of them does not keep old workers busy.
  */
 function unknownDelay({ attemptsStarted }: Job): number {
   return Math.min(LONGEST_UNKNOWN_MS, FIRST_UNKNOWN_MS * 2 ** Math.min(30, attemptsStarted - 1));

@@ -81,7 +81,7 @@ const UNPRIVILEGED_USER =
   'a user who may not create roles migrates, is told what to do, and is confined once an administrator has done it';
 test(UNPRIVILEGED_USER, async () => {
   const url = await createOwner('plain_owner', 'NOSUPERUSER NOCREATEROLE');
-  expect((await applyMigrations(url)).length).toBeGreaterThan(10);
+  expect((await applyMigrations(url)).length).toBeGreaterThan(0);
   const log = logged();
   expect(await decideRowSecurity(url, 'auto', log as never)).toBe(false);
   expect(log.lines[0]?.reason).toContain('may not create it');
