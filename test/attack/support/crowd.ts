@@ -89,7 +89,8 @@ async function countOpen(origin: string, sockets: readonly Socket[]): Promise<nu
     ['tcp', 'tcp6'].map((name) => readFile(`/proc/net/${name}`, 'utf8').catch(() => '')),
   );
   const rows = tables.flatMap((table) => table.split('\n')).map((line) => line.trim().split(/[\s:]+/));
-  // Columns of a row: number, address, port, peer address, peer port, state.
-  return rows.filter(([, , own, , other, state]) => own === service && clients.has(other) && state === ESTABLISHED)
-    .length;
+  // Columns of a row: number, address, port, peer address, peer port, state. Another program's connection may have the
+  // same pair of ports at another address, so each client counts once.
+  const open = rows.filter(([, , own, , other, state]) => own === service && clients.has(other) && state === ESTABLISHED);
+  return new Set(open.map(([, , , , other]) => other)).size;
 }
