@@ -91,6 +91,8 @@ async function countOpen(origin: string, sockets: readonly Socket[]): Promise<nu
   const rows = tables.flatMap((table) => table.split('\n')).map((line) => line.trim().split(/[\s:]+/));
   // Columns of a row: number, address, port, peer address, peer port, state. Another program's connection may have the
   // same pair of ports at another address, so each client counts once.
-  const open = rows.filter(([, , own, , other, state]) => own === service && clients.has(other) && state === ESTABLISHED);
+  const open = rows.filter(
+    ([, , own, , other, state]) => own === service && clients.has(other) && state === ESTABLISHED,
+  );
   return new Set(open.map(([, , , , other]) => other)).size;
 }
