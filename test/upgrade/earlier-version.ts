@@ -15,7 +15,7 @@ export interface Release {
 /** The last version in the CHANGELOG that names its commit. */
 export async function lastRelease(): Promise<Release> {
   const text = await readFile(path.join(ROOT, 'CHANGELOG.md'), 'utf8');
-  const [, version, commit] = /^## (\d\S*)\n+Commit ([0-9a-f]{40})\./m.exec(text) ?? [];
+  const [, version, commit] = /^## (\d\S*)[^\n]*\n+Commit ([0-9a-f]{40})\./m.exec(text) ?? [];
   if (version === undefined || commit === undefined) throw new Error('the CHANGELOG names no version with its commit');
   return { version, commit };
 }
