@@ -36,7 +36,7 @@ export const FIGURES = ['training', 'evaluation', 'generation'] as const;
 
 export type Figure = (typeof FIGURES)[number];
 
-/** The same rows in batches of equal size, once for each order of the rows. */
+/** Batches of equal size over one set of rows, once for each order of the rows. */
 type Batched<Batch> = Readonly<Record<Batching, readonly Batch[]>>;
 
 export interface Workload {

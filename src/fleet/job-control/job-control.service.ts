@@ -8,7 +8,7 @@ import { unconfined } from '../../platform/database/row-security/confined-databa
 import type { QueueEntry } from '../../platform/queue/catalog.ts';
 import type { QueueProducer } from '../../platform/queue/producer.ts';
 import { cancelJobs, createJobService, type ChangedJob, type Job, type OwnOptions } from '../jobs/index.ts';
-import { keepPaused, lockRollout, pauseJobs, resumeJobs, settleRollout } from '../rollouts/index.ts';
+import { keepPaused, lockAndSettle, lockRollout, pauseJobs, resumeJobs, settleRollout } from '../rollouts/index.ts';
 import { approveJob } from './approval.ts';
 import { jobLifecycleRepository } from './job-lifecycle.repository.ts';
 import { retryJob, type RetryChanges } from './retry/retry.ts';
@@ -125,11 +125,7 @@ export function createJobControl({ db, producer, quotas }: ControlDependencies):
       await withTransaction(db, (tx) => cancel(tx, id, recordChange));
       // Unconfined, because whether this was the rollout's last job depends on the jobs of all tenants. The sweeper
       // completes the rollout if this transaction does not.
-      const entries = await withTransaction(unconfined(db), async (tx) => {
-        await lockRollout(tx, job.rollout_id);
-        return settleRollout(tx, job.rollout_id);
-      });
-      await producer.enqueueAfterCommit(entries);
+      await producer.enqueueAfterCommit(await lockAndSettle(unconfined(db), job.rollout_id));
       const after = await jobs.get(id, scope);
       if (job.finished_at !== null && after.state !== 'cancelled') {
         throw conflict('job_ended', `job ${id} cannot be cancelled: it has ended and is ${after.state}`);

@@ -39,5 +39,5 @@ export { jobRecoverySource } from './order/job-recovery.ts';
 export { IS_LIMITED, startTagsOf } from './order/start-tags.ts';
 export { isWaiting, keepPaused, pauseJobs, resumeJobs } from './pausing/pause-jobs.ts';
 export { RolloutPolicy, withoutAddress } from './policy.schemas.ts';
-export { changeAndSettle, lockRollout, settleRollout } from './settlement.ts';
+export { changeAndSettle, lockAndSettle, lockRollout, settleRollout } from './settlement.ts';
 export type { RunningJobs } from './succession/job-succession.repository.ts';

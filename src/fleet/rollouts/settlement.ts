@@ -17,7 +17,7 @@ export const lockRollout = (tx: Transaction, rolloutId: string): Promise<string>
 /**
  * Updates a rollout after its jobs have changed: judges the wave, releases the next wave or completes the rollout if
  * the jobs have ended, and admits waiting jobs of limited concurrency. The rollout's row must be locked.
- * @returns queue jobs to enqueue, like {@link admitJobs}
+ * @returns queue entries to enqueue, like {@link admitJobs}
  */
 export async function settleRollout(tx: Transaction, rolloutId: string): Promise<QueueEntry[]> {
   await noteDeadline(tx, rolloutId);
@@ -26,6 +26,14 @@ export async function settleRollout(tx: Transaction, rolloutId: string): Promise
   if (completed === null) return admitJobs(tx, rolloutId);
   await recordRolloutEnd(tx, { type: 'rollout.completed', subjectId: rolloutId, data: { from: 'adapting' } });
   return [];
+}
+
+/** Settles a rollout in a transaction that locks it. @returns entries to enqueue, like {@link settleRollout} */
+export function lockAndSettle(db: Database, rolloutId: string): Promise<QueueEntry[]> {
+  return withTransaction(db, async (tx) => {
+    await lockRollout(tx, rolloutId);
+    return settleRollout(tx, rolloutId);
+  });
 }
 
 /**
@@ -39,7 +47,7 @@ export function changeAndSettle<T>(
   change: (tx: Transaction) => Promise<T | null>,
 ): Promise<{ result: T | null; entries: QueueEntry[] }> {
   return withTransaction(db, async (tx) => {
-    await repository.lockRollout(tx, rolloutId);
+    await lockRollout(tx, rolloutId);
     const result = await change(tx);
     return { result, entries: result === null ? [] : await settleRollout(tx, rolloutId) };
   });

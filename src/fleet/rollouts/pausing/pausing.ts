@@ -7,7 +7,7 @@ import type { RecordChange } from '../../../platform/contract/record-change.ts';
 import { recordEvent } from '../../../delivery/events/index.ts';
 import { approveWave, markRolloutPaused, type PausedReason } from '../waves/waves.ts';
 import { pauseJobs, resumeJobs } from './pause-jobs.ts';
-import { settleRollout } from '../settlement.ts';
+import { lockAndSettle, settleRollout } from '../settlement.ts';
 import { limitsRepository } from '../limits/limits.repository.ts';
 import { admissionRepository } from '../order/admission.repository.ts';
 import { wavesRepository } from '../waves/waves.repository.ts';
@@ -134,11 +134,7 @@ export async function approveRollout(
 
 /** Settles a rollout although no job has just ended. */
 export async function settleInTurn({ db, producer }: PausingDependencies, id: string): Promise<void> {
-  const entries = await withTransaction(db, async (tx) => {
-    await repository.lock(tx, id);
-    return settleRollout(tx, id);
-  });
-  await producer.enqueueAfterCommit(entries);
+  await producer.enqueueAfterCommit(await lockAndSettle(db, id));
 }
 
 /**

@@ -97,9 +97,6 @@ export const provisionalRepository = {
   excuse: (db: Queryable, jobId: string) =>
     db.$executeRaw`UPDATE provisional_requests SET attempt = attempt - 1 WHERE job_id = ${jobId}`,
 
-  lockRollout: (tx: Transaction, id: string) =>
-    tx.$queryRaw`SELECT id FROM rollouts WHERE id = ${id} FOR NO KEY UPDATE`,
-
   /**
    * Ends a request.
    * @returns whether its job still wants the version; null if another process has ended the request
