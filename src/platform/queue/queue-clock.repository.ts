@@ -12,9 +12,9 @@ export interface QueueClock {
 /**
  * Sets times back that a process with a clock that is ahead has written into a queue in PostgreSQL, where BullMQ goes
  * by the clocks of its clients. Until such a time comes, nobody would look for entries whose worker has died
- * (`stalled-check`), take the entry of a dead worker (its lock), or run an entry that was put off. Times are set back to
- * what a process with the right clock could have written a moment ago, so a living worker keeps its entry. A time that
- * is too early needs no repair: it only makes what it is about happen at once.
+ * (`stalled-check`), take the entry of a dead worker (its lock), or run an entry that was put off. Times are set back
+ * to what a process with the right clock could have written a moment ago, so a living worker keeps its entry. A time
+ * that is too early needs no repair: it only makes what it is about happen at once.
  *
  * The tables are those of BullMQ 6.7, whose last migration is `0011_obliterate_producer_lock`. `statement_timestamp()`
  * lets the indexes `job_active_idx` and `job_delayed_idx` be used.
