@@ -140,26 +140,28 @@ class Region {
     const spread = REACH * Math.sqrt(rows * loss * (1 - loss)) + REACH;
     const from = Math.max(0, Math.floor(rows * loss - spread));
     const to = Math.min(rows, Math.ceil(rows * loss + spread));
+    const lost = shareOf(loss);
     // Conditional probability that a row is a gain, given that it is no loss.
-    const gain = Math.min(1, Math.max(0, (loss - this.#margin) / (1 - loss)));
+    const gained = shareOf(Math.min(1, Math.max(0, (loss - this.#margin) / (1 - loss))));
     let gains = this.#gains[from]!;
-    let tail = this.#tail(rows - from, gains, gain);
+    let tail = this.#tail(rows - from, gains, gained);
     let sum = 0;
     for (let losses = from; losses <= to; losses++) {
       const left = rows - losses;
-      for (; gains < this.#gains[losses]!; gains++) tail -= this.#mass(left, gains, gain);
+      for (; gains < this.#gains[losses]!; gains++) tail -= this.#mass(left, gains, gained);
       if (gains > left) break;
-      sum += this.#mass(rows, losses, loss) * Math.max(0, tail);
+      sum += this.#mass(rows, losses, lost) * Math.max(0, tail);
       // One row fewer: P(X' ≥ g) = P(X ≥ g) − p P(X' = g − 1).
-      if (gains > 0) tail -= gain * this.#mass(left - 1, gains - 1, gain);
+      if (gains > 0) tail -= gained.value * this.#mass(left - 1, gains - 1, gained);
     }
     return sum;
   }
 
   /** Probability of at least `least` successes. */
-  #tail(rows: number, least: number, share: number): number {
+  #tail(rows: number, least: number, share: BinomialShare): number {
     if (least <= 0) return 1;
-    const top = Math.min(rows, Math.ceil(rows * share + REACH * Math.sqrt(rows * share * (1 - share)) + REACH));
+    const { value } = share;
+    const top = Math.min(rows, Math.ceil(rows * value + REACH * Math.sqrt(rows * value * (1 - value)) + REACH));
     let sum = 0;
     for (let count = least; count <= Math.max(top, Math.min(rows, least + REACH)); count++) {
       sum += this.#mass(rows, count, share);
@@ -168,14 +170,25 @@ class Region {
   }
 
   /** Probability of exactly `count` successes. */
-  #mass(rows: number, count: number, share: number): number {
+  #mass(rows: number, count: number, { value, log, logRest }: BinomialShare): number {
     if (count < 0 || count > rows) return 0;
-    if (share === 0) return count === 0 ? 1 : 0;
-    if (share === 1) return count === rows ? 1 : 0;
+    if (value === 0) return count === 0 ? 1 : 0;
+    if (value === 1) return count === rows ? 1 : 0;
     const table = this.#logFactorials;
     const ways = table[rows]! - table[count]! - table[rows - count]!;
-    return Math.exp(ways + count * Math.log(share) + (rows - count) * Math.log1p(-share));
+    return Math.exp(ways + count * log + (rows - count) * logRest);
   }
+}
+
+/** Probability of one success, with the logarithms of itself and of its complement. */
+interface BinomialShare {
+  readonly value: number;
+  readonly log: number;
+  readonly logRest: number;
+}
+
+function shareOf(value: number): BinomialShare {
+  return { value, log: Math.log(value), logRest: Math.log1p(-value) };
 }
 
 function logFactorials(most: number): Float64Array {

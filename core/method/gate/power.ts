@@ -33,14 +33,17 @@ export interface PowerAssumptions {
  * because the variance has to be learned while bets are as large as allowed.
  */
 export function rowsToCertify(margin: number, comparison: PowerAssumptions): number {
-  const { metric, level, difference = 0 } = comparison;
-  const byMoments = rowsOfMean({ ...comparison, difference: margin + difference });
-  if (isScore(metric)) return byMoments + rowsOfEqualScores(margin, level);
-  let rows = byMoments;
-  while (metric !== 'loss' && rows < LARGEST_TRIED && !certifiesUnlucky(rows, margin, comparison)) {
-    rows = Math.ceil(rows * 1.02) + 1;
-  }
+  const estimate = firstOrderRows(margin, comparison);
+  if (!judgesRows(comparison.metric)) return estimate;
+  let rows = estimate;
+  while (rows < LARGEST_TRIED && !certifiesUnlucky(rows, margin, comparison)) rows = Math.ceil(rows * 1.02) + 1;
   return rows;
+}
+
+function firstOrderRows(margin: number, comparison: PowerAssumptions): number {
+  const { metric, level, difference = 0 } = comparison;
+  const ofMean = rowsOfMean({ ...comparison, difference: margin + difference });
+  return isScore(metric) ? ofMean + rowsOfEqualScores(margin, level) : ofMean;
 }
 
 /**
@@ -61,8 +64,11 @@ export function rowsOfMean({
 
 /** Whether a number of rows certifies a margin with the comparison's power. */
 export function isCertifiable(rows: number, margin: number, comparison: PowerAssumptions): boolean {
-  const tried = judgesRows(comparison.metric) && rows <= LARGEST_TRIED;
-  return tried ? certifiesUnlucky(rows, margin, comparison) : rowsToCertify(margin, comparison) <= rows;
+  const { metric, level } = comparison;
+  if (judgesRows(metric) && rows <= LARGEST_TRIED) return certifiesUnlucky(rows, margin, comparison);
+  // Without a single flip, the exact test's p-value is (1 − margin)ⁿ.
+  if (judgesRows(metric) && rows * Math.log1p(-margin) > Math.log(level)) return false;
+  return firstOrderRows(margin, comparison) <= rows;
 }
 
 /** Smallest margin that a number of rows certifies with the comparison's power; Infinity if there is none. */

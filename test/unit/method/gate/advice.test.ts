@@ -28,6 +28,13 @@ describe('advice on gate rows before anything runs', () => {
     expect(advice.rows_needed! > rows).toBe(decidable !== 'yes');
   });
 
+  it.each([1500, 1600, 1_000_000])('certifies 1 − level^(1/n) where none of %i rows differs', (rows) => {
+    const { least_margin: least } = gateAdvice(rows, rowsOf('accuracy'), relative(0.02))!;
+    const bound = 1 - 0.0133 ** (1 / rows);
+    expect(least).toBeGreaterThanOrEqual(bound - 1e-4);
+    expect(least).toBeLessThan(1.3 * bound + 2e-4);
+  });
+
   it('asks more rows for more confidence, and for a smaller margin', () => {
     const of = (margin: number, confidence?: number) =>
       gateAdvice(400, rowsOf('rouge_l'), { ...relative(margin), ...(confidence && { confidence }) })!.rows_needed!;
