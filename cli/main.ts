@@ -1,60 +1,74 @@
 import { Command, type HelpConfiguration, type Option } from 'commander';
-import * as login from './commands/access/login.ts';
-import * as logout from './commands/access/logout.ts';
-import * as profiles from './commands/access/profiles.ts';
-import * as adapters from './commands/adapters/adapters.ts';
-import * as audit from './commands/audit.ts';
-import * as bases from './commands/bases/bases.ts';
-import * as completion from './commands/completion/completion.ts';
-import * as demo from './commands/demo.ts';
-import * as devices from './commands/devices.ts';
-import * as doctor from './commands/doctor.ts';
-import * as evaluate from './commands/eval.ts';
-import * as exporting from './commands/export/export.ts';
-import * as events from './commands/fleet/events.ts';
-import * as replicas from './commands/fleet/replicas.ts';
-import * as workers from './commands/fleet/workers.ts';
-import * as generate from './commands/generate.ts';
-import * as graph from './commands/graph.ts';
-import * as inspect from './commands/inspect.ts';
-import * as jobs from './commands/jobs/jobs.ts';
-import * as keys from './commands/keys/keys.ts';
-import * as migrate from './commands/migrate.ts';
-import * as openapi from './commands/openapi.ts';
-import * as rebase from './commands/rebase.ts';
-import * as rollout from './commands/rollout/rollout.ts';
-import * as serve from './commands/serve.ts';
-import * as train from './commands/train.ts';
-import * as worker from './commands/worker.ts';
+import { addLoginCommand } from './commands/access/login.ts';
+import { addLogoutCommand } from './commands/access/logout.ts';
+import { addProfilesCommands } from './commands/access/profiles.ts';
+import { addAdaptersCommands } from './commands/adapters/adapters.ts';
+import { addAuditCommands } from './commands/audit.ts';
+import { addBasesCommands } from './commands/bases/bases.ts';
+import { addCompletionCommand } from './commands/completion/completion.ts';
+import { addDemoCommand } from './commands/demo.ts';
+import { addDevicesCommand } from './commands/devices.ts';
+import { addDoctorCommand } from './commands/doctor.ts';
+import { addEvalCommand } from './commands/eval.ts';
+import { addExportCommands } from './commands/export/export.ts';
+import { addEventsCommand } from './commands/fleet/events.ts';
+import { addReplicasCommands } from './commands/fleet/replicas.ts';
+import { addWorkersCommands } from './commands/fleet/workers.ts';
+import { addGenerateCommand } from './commands/generate.ts';
+import { addGraphCommand } from './commands/graph.ts';
+import { addInspectCommand } from './commands/inspect.ts';
+import { addJobsCommands } from './commands/jobs/jobs.ts';
+import { addKeysCommands } from './commands/keys/keys.ts';
+import { addMigrateCommand } from './commands/migrate.ts';
+import { addOpenapiCommand } from './commands/openapi.ts';
+import { addRebaseCommand } from './commands/rebase.ts';
+import { addRolloutCommands } from './commands/rollout/rollout.ts';
+import { addServeCommand } from './commands/serve.ts';
+import { addTrainCommand } from './commands/train.ts';
+import { addWorkerCommand } from './commands/worker.ts';
 import { exitCodeOf, printError } from './process/errors.ts';
 
 /**
- * A subcommand, which has a file of its own in `commands/`. `register` only declares name, options and help and must
- * stay light: whatever is slow to load (tfjs, ONNX Runtime, the server) is imported within the action.
+ * Adds a subcommand, which has a file of its own in `commands/`. It only declares name, options and help and must stay
+ * light: whatever is slow to load (tfjs, ONNX Runtime, the server) is imported within the action.
  */
-interface CommandModule {
-  register(program: Command): void;
-}
+type AddCommands = (program: Command) => void;
 
 /** Every subcommand, in the order of `readapt --help`, under its heading there. */
-const COMMANDS: Readonly<Record<string, readonly CommandModule[]>> = {
-  'Try it:': [demo],
-  'Adapters and models in files:': [rebase, train, evaluate, generate, inspect, graph, devices],
-  'Running the service:': [serve, worker, migrate, doctor, keys, audit, openapi],
-  'Using a running service:': [
-    login,
-    logout,
-    profiles,
-    rollout,
-    jobs,
-    adapters,
-    bases,
-    workers,
-    replicas,
-    events,
-    exporting,
+const COMMANDS: Readonly<Record<string, readonly AddCommands[]>> = {
+  'Try it:': [addDemoCommand],
+  'Adapters and models in files:': [
+    addRebaseCommand,
+    addTrainCommand,
+    addEvalCommand,
+    addGenerateCommand,
+    addInspectCommand,
+    addGraphCommand,
+    addDevicesCommand,
   ],
-  'This command:': [completion],
+  'Running the service:': [
+    addServeCommand,
+    addWorkerCommand,
+    addMigrateCommand,
+    addDoctorCommand,
+    addKeysCommands,
+    addAuditCommands,
+    addOpenapiCommand,
+  ],
+  'Using a running service:': [
+    addLoginCommand,
+    addLogoutCommand,
+    addProfilesCommands,
+    addRolloutCommands,
+    addJobsCommands,
+    addAdaptersCommands,
+    addBasesCommands,
+    addWorkersCommands,
+    addReplicasCommands,
+    addEventsCommand,
+    addExportCommands,
+  ],
+  'This command:': [addCompletionCommand],
 };
 
 /** The layout of `--help`: an option's description, then its choices and its default in one pair of parentheses. */
@@ -79,9 +93,9 @@ function createProgram(): Command {
     .configureHelp(HELP)
     .enablePositionalOptions()
     .showSuggestionAfterError();
-  for (const [heading, modules] of Object.entries(COMMANDS)) {
+  for (const [heading, commands] of Object.entries(COMMANDS)) {
     program.commandsGroup(heading);
-    for (const command of modules) command.register(program);
+    for (const add of commands) add(program);
   }
   for (const command of [program, ...program.commands.flatMap((each) => [each, ...each.commands])]) {
     command.exitOverride();

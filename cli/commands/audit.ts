@@ -8,7 +8,7 @@ interface ExportOptions extends DatabaseOption {
   readonly tenant?: string;
 }
 
-export function register(program: Command): void {
+export function addAuditCommands(program: Command): void {
   const audit = program.command('audit').description('Read who has changed what, in the database itself.');
   const exporting = audit
     .command('export')

@@ -2,7 +2,7 @@ import { Option, type Command } from 'commander';
 import type { DemoOptions } from '../demo/run-demo.ts';
 import { deviceOption, seedOption } from '../options/common-options.ts';
 
-export function register(program: Command): void {
+export function addDemoCommand(program: Command): void {
   program
     .command('demo')
     .description(

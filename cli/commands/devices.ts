@@ -17,7 +17,7 @@ const HELP = `
 The exit code is 0. With --device, it is 1 if that device does not work; with --check, it is 1 if a device that can be
 used computes something else than the reference.`;
 
-export function register(program: Command): void {
+export function addDevicesCommand(program: Command): void {
   const names = `${DEVICES.join(', ')}, or cuda:N for one of several cards`;
   const command = program
     .command('devices')

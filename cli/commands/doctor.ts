@@ -14,7 +14,7 @@ interface DoctorOptions extends JsonOption, DatabaseOption {
 /** Number of findings of one kind that are printed; `--json` has all. */
 const SHOWN = 20;
 
-export function register(program: Command): void {
+export function addDoctorCommand(program: Command): void {
   const doctor = program
     .command('doctor')
     .description('Compare the database with the artifact store, and say what does not fit together.')

@@ -17,7 +17,7 @@ interface EvalOptions extends CommonOptions, RowFormatOptions {
   readonly maxNewTokens?: number;
 }
 
-export function register(program: Command): void {
+export function addEvalCommand(program: Command): void {
   const command = program
     .command('eval')
     .description('Measure a base model, with or without an adapter, on a JSONL file of prompts and completions.')

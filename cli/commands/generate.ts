@@ -28,7 +28,7 @@ taken at each step.
 document a line, with the line of the row and its completion as expected. With --compare, a document holds two, old and
 new, and says whether their texts are the same.`;
 
-export function register(program: Command): void {
+export function addGenerateCommand(program: Command): void {
   const command = program
     .command('generate')
     .description('Continue prompts with a base model, with or without an adapter.')

@@ -30,7 +30,7 @@ The graph is the one that ONNX Runtime runs, after the last of the passes listed
 cuda and webgpu, whose graphs hold them. The ONNX file names the weights without holding them; Netron
 (https://netron.app) displays it.`;
 
-export function register(program: Command): void {
+export function addGraphCommand(program: Command): void {
   const command = program
     .command('graph')
     .description('Print the graph that computes a base model with an adapter, operator by operator.')

@@ -7,7 +7,7 @@ import { integer } from '../options/parsers.ts';
 import { addRowFormatOptions, rowFormatOf, type RowFormatOptions } from '../options/row-format.ts';
 import { count, createOutput } from '../screen/output.ts';
 
-export function register(program: Command): void {
+export function addInspectCommand(program: Command): void {
   const command = program
     .command('inspect')
     .description(

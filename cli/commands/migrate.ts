@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { UsageError } from '../process/errors.ts';
 import { addJsonOption, type JsonOption } from '../options/common-options.ts';
 
-export function register(program: Command): void {
+export function addMigrateCommand(program: Command): void {
   const command = program
     .command('migrate')
     .description('Apply the pending migrations to the database at DATABASE_URL.')

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { readFile } from 'node:fs/promises';
 import { UsageError } from '../process/errors.ts';
 
-export function register(program: Command): void {
+export function addOpenapiCommand(program: Command): void {
   program
     .command('openapi')
     .description('Print the OpenAPI document of the REST API, write it to a file, or compare it with one.')

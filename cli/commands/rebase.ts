@@ -11,7 +11,7 @@ import { addCommonOptions, baseNameOption, type CommonOptions } from '../options
 import type { GateOptions } from '../options/gate-options.ts';
 import { addOptionsLater } from '../options/later-options.ts';
 import { createOutput, type Output } from '../screen/output.ts';
-import { describeEvent, flipsText, ladderTable, rebaseDocument, rebaseRows } from '../reports/rebase-report.ts';
+import { describeJobEvent, flipsText, ladderTable, rebaseDocument, rebaseRows } from '../reports/rebase-report.ts';
 
 /** Options of the command, besides the job options. */
 interface RebaseOptions extends CommonOptions, GateOptions {
@@ -26,7 +26,7 @@ interface RebaseOptions extends CommonOptions, GateOptions {
   readonly explain?: boolean;
 }
 
-export function register(program: Command): void {
+export function addRebaseCommand(program: Command): void {
   const command = program
     .command('rebase')
     .description('Carry an adapter over to a new version of its base model, as cheaply as its target allows.')
@@ -142,7 +142,7 @@ function showProgress(output: Output, publish: (folder: string) => Promise<void>
         break;
       default:
     }
-    const line = describeEvent(event);
+    const line = describeJobEvent(event);
     if (line !== null) output.log(line);
   };
 }

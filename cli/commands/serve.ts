@@ -15,7 +15,7 @@ interface ServeOptions {
   readonly worker?: boolean;
 }
 
-export function register(program: Command): void {
+export function addServeCommand(program: Command): void {
   program
     .command('serve')
     .description('Start the service. Without DATABASE_URL, it comes with an embedded PostgreSQL, a queue and a worker.')

@@ -36,7 +36,7 @@ const NEW_ADAPTER_OPTIONS = ['rank', 'alpha', 'dropout', 'targets', 'layers', 'd
 const positive = number((value) => value > 0, 'a positive number');
 const dropoutRate = number((value) => value >= 0 && value < 1, 'a number of at least 0 and below 1');
 
-export function register(program: Command): void {
+export function addTrainCommand(program: Command): void {
   const command = program
     .command('train')
     .description('Train a LoRA adapter on a JSONL file and write it as a PEFT folder.')

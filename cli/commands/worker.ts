@@ -4,7 +4,7 @@ import { UsageError } from '../process/errors.ts';
 import { deviceOption } from '../options/common-options.ts';
 import { untilStopped } from '../stack/until-stopped.ts';
 
-export function register(program: Command): void {
+export function addWorkerCommand(program: Command): void {
   program
     .command('worker')
     .description('Run rollouts and adaptation jobs from the queue. Each device needs a worker of its own.')

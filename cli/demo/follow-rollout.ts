@@ -26,7 +26,7 @@ interface FollowOptions {
 }
 
 /** Shows the jobs of a rollout until it and all its jobs, including controls, have ended, or until it is paused. */
-export async function followRollout(
+export async function followDemoRollout(
   fleet: Pick<RegisteredFleet, 'operator'>,
   rolloutId: string,
   { signal, started }: FollowOptions,

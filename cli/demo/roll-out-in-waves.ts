@@ -11,7 +11,7 @@ import {
   type RolloutPolicy,
 } from '../../openapi/clients/typescript/src/index.ts';
 import { familyPath } from './fleet.ts';
-import { followRollout, type FollowedRollout } from './follow-rollout.ts';
+import { followDemoRollout, type FollowedRollout } from './follow-rollout.ts';
 import type { RegisteredFleet } from './register-fleet.ts';
 import { describeForecast } from '../reports/forecast-text.ts';
 
@@ -55,7 +55,7 @@ export async function rollOutInWaves(fleet: RegisteredFleet, options: StoryOptio
   const body = { base_model_version_id: version.id, options: request };
   const { id } = await createRollout({ client, body });
   say(`\nrollout ${id} begins with its canary; the other jobs are held\n`);
-  const canary = await followRollout(fleet, id, { signal, started });
+  const canary = await followDemoRollout(fleet, id, { signal, started });
   if (canary.rollout.state !== 'paused') return { ...canary, wasPaused: false };
   say(`\npaused by itself: ${canary.rollout.paused_reason?.message ?? 'no reason is given'}`);
   say('dry run of the rest, from what the canary has taken:');
@@ -64,7 +64,7 @@ export async function rollOutInWaves(fleet: RegisteredFleet, options: StoryOptio
 
   say('\na person has looked at the canary, finds it good enough, and resumes\n');
   await resumeRollout({ client, path: { id } });
-  return { ...(await followRollout(fleet, id, { signal, started })), wasPaused: true };
+  return { ...(await followDemoRollout(fleet, id, { signal, started })), wasPaused: true };
 }
 
 async function computed(client: ReadaptClient, id: string, signal: AbortSignal): Promise<RolloutForecast> {

@@ -10,7 +10,7 @@ import { createTemporaryFolder } from '../process/folders.ts';
 import { buildDashboardOnce } from '../stack/dashboard.ts';
 import { startLocalStack, type LocalStack } from '../stack/local-stack.ts';
 import { FAMILY, familyPath, FLEET } from './fleet.ts';
-import { followRollout, type FollowedRollout } from './follow-rollout.ts';
+import { followDemoRollout, type FollowedRollout } from './follow-rollout.ts';
 import { untilMeasured } from './measured-fleet.ts';
 import { displayName } from '../watch/progress-view.ts';
 import { registerFleet, type RegisteredFleet } from './register-fleet.ts';
@@ -131,7 +131,7 @@ async function rollOut(fleet: RegisteredFleet, options: DemoOptions, signal: Abo
     },
   });
   say(`version 2 accepted in ${Date.now() - started} ms: rollout ${accepted.rollout!.id}\n`);
-  return followRollout(fleet, accepted.rollout!.id, { signal, started });
+  return followDemoRollout(fleet, accepted.rollout!.id, { signal, started });
 }
 
 async function keepRunning(

@@ -1,13 +1,13 @@
 import type { ProblemError } from './client.ts';
 import { EXIT, ServiceError, UsageError, type ExitCode } from '../process/errors.ts';
 import { printable } from '../screen/text.ts';
-import type { Target } from './profiles/target.ts';
+import type { ServiceTarget } from './profiles/target.ts';
 
 /**
  * Turns an error of the client into a message for people: the problem, the remedy, and the service that was asked.
  * Returns other errors unchanged.
  */
-export async function explain(error: unknown, target: Target): Promise<unknown> {
+export async function explain(error: unknown, target: ServiceTarget): Promise<unknown> {
   const { ConnectionError, ProblemError, ReadaptError, UnexpectedAnswerError } = await import('./client.ts');
   const asked = `(asked ${target.url}, ${target.from})`;
   if (error instanceof ProblemError) {

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { ReadaptClient } from './client.ts';
 import { addJsonOption, type JsonOption } from '../options/common-options.ts';
 import { explain } from './explain.ts';
-import { findTarget, type Target } from './profiles/target.ts';
+import { findServiceTarget, type ServiceTarget } from './profiles/target.ts';
 
 /** Options of every command that asks a running service. */
 export interface ServiceOptions extends JsonOption {
@@ -12,7 +12,7 @@ export interface ServiceOptions extends JsonOption {
 /** Running service that a command uses. */
 export interface Service {
   readonly client: ReadaptClient;
-  readonly target: Target;
+  readonly target: ServiceTarget;
 }
 
 /** Adds `--json` and `--profile`, and examples below the help. */
@@ -40,8 +40,8 @@ export async function withService<T>(
   use: (service: Service) => Promise<T>,
   { following = false } = {},
 ): Promise<T> {
-  const target = await findTarget(options.profile);
-  return use({ client: await connect(target, following ? FOLLOWING_RETRY_MS : RETRY_MS), target }).catch(
+  const target = await findServiceTarget(options.profile);
+  return use({ client: await connectToService(target, following ? FOLLOWING_RETRY_MS : RETRY_MS), target }).catch(
     async (error: unknown) => {
       throw await explain(error, target);
     },
@@ -49,7 +49,10 @@ export async function withService<T>(
 }
 
 /** Makes the client of a service. */
-export async function connect({ url, key }: Pick<Target, 'url' | 'key'>, retryMs = RETRY_MS): Promise<ReadaptClient> {
+export async function connectToService(
+  { url, key }: Pick<ServiceTarget, 'url' | 'key'>,
+  retryMs = RETRY_MS,
+): Promise<ReadaptClient> {
   const { createClient } = await import('./client.ts');
   return createClient({ baseUrl: url, apiKey: key, retries: { maxElapsedMs: retryMs } });
 }

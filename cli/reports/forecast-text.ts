@@ -1,7 +1,7 @@
 import { duration } from '../screen/output.ts';
 
 /** Fields of the API's forecast that are printed. */
-export interface Forecast {
+export interface PrintedForecast {
   readonly adapters: { readonly total: number; readonly taken: number } | null;
   readonly tenant_count: number | null;
   readonly skipped: readonly { readonly reason: string; readonly adapters: number }[];
@@ -25,13 +25,13 @@ interface ForecastFigure {
 }
 
 /** Describes a forecast in a few indented lines. */
-export function describeForecast(forecast: Forecast): string {
+export function describeForecast(forecast: PrintedForecast): string {
   return [...selectionLines(forecast), ...forecast.compatibility.flatMap(changeLines), ...timeLines(forecast)]
     .map((line) => `  ${line}`)
     .join('\n');
 }
 
-function selectionLines({ adapters, tenant_count: tenants, skipped, waves }: Forecast): string[] {
+function selectionLines({ adapters, tenant_count: tenants, skipped, waves }: PrintedForecast): string[] {
   if (adapters === null) return [];
   const left = skipped.map(({ reason, adapters: count }) => `${count} ${reason.replaceAll('_', ' ')}`);
   return [
@@ -46,7 +46,7 @@ function changeLines({
   drift,
   drift_by_projection: groups,
   advice,
-}: Forecast['compatibility'][number]): string[] {
+}: PrintedForecast['compatibility'][number]): string[] {
   if (problem !== null) return [`refused    ${problem.message}`];
   const byGroup = Object.entries(groups ?? {}).flatMap(([name, { drift: of }]) =>
     of === null ? [] : [`${name} ${of.toFixed(3)}`],
@@ -57,7 +57,7 @@ function changeLines({
   ];
 }
 
-function timeLines({ figures, reason, basis, workers }: Forecast): string[] {
+function timeLines({ figures, reason, basis, workers }: PrintedForecast): string[] {
   const count = workers.reduce((sum, each) => sum + each.workers, 0);
   const predicted = (
     [

@@ -10,7 +10,7 @@ import { duration, percent } from '../screen/output.ts';
 import { certificateText, sliceText } from './certificate-text.ts';
 
 /** Describes an event in one line; returns null for events that are not shown. */
-export function describeEvent(event: JobEvent): string | null {
+export function describeJobEvent(event: JobEvent): string | null {
   switch (event.type) {
     case 'candidate': {
       const { id, metric, verdict } = event.candidate;

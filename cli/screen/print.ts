@@ -1,6 +1,6 @@
 import type { JsonOption } from '../options/common-options.ts';
 import { painterOf } from './paint.ts';
-import { renderTable, sizeOf, type Column } from './table.ts';
+import { renderTable, terminalSize, type Column } from './table.ts';
 
 interface Listed<T> {
   /** Document for `--json`. */
@@ -21,7 +21,7 @@ export function printTable<T>({ json = false }: JsonOption, { document, rows, co
   } else if (rows.length === 0) {
     note(empty);
   } else {
-    const width = process.stdout.isTTY === true ? sizeOf(process.stdout).columns : null;
+    const width = process.stdout.isTTY === true ? terminalSize(process.stdout).columns : null;
     process.stdout.write(renderTable(rows, columns, { width, paint: painterOf(process.stdout) }));
   }
 }

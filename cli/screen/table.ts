@@ -98,7 +98,7 @@ function stringWidth(text: string): number {
 }
 
 /** Size of a terminal; 80 × 24 if it reports none. */
-export function sizeOf({ columns, rows }: NodeJS.WriteStream): { columns: number; rows: number } {
+export function terminalSize({ columns, rows }: NodeJS.WriteStream): { columns: number; rows: number } {
   return { columns: columns > 0 ? columns : 80, rows: rows > 0 ? rows : 24 };
 }
 

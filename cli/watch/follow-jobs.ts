@@ -21,7 +21,7 @@ const PAGE = 200;
  * so that a fleet of any size costs two small requests a second.
  * @throws ProblemError, or the signal's reason
  */
-export async function* followRollout({ client, rolloutId, signal }: FollowOptions): AsyncGenerator<RolloutView, never> {
+export async function* pollRollout({ client, rolloutId, signal }: FollowOptions): AsyncGenerator<RolloutView, never> {
   const { getRollout } = await import('../remote/client.ts');
   let position = '0';
   for (;;) {

@@ -2,7 +2,7 @@ import logUpdate from 'log-update';
 import { isEndOfJob, type Job } from '../../openapi/clients/typescript/src/index.ts';
 import { percent } from '../screen/output.ts';
 import { painterOf, paintState, plain, type Paint } from '../screen/paint.ts';
-import { cut, sizeOf } from '../screen/table.ts';
+import { cut, terminalSize } from '../screen/table.ts';
 
 /** Shows the state of every job: on a terminal as a block that redraws itself, elsewhere as a line per change. */
 export interface ProgressView {
@@ -22,7 +22,7 @@ function blockView(stream: NodeJS.WriteStream): ProgressView {
   const paint = painterOf(stream);
   return {
     update(jobs, elapsedMs, heading = []) {
-      const size = sizeOf(stream);
+      const size = terminalSize(stream);
       // The cursor takes a line of its own.
       const rows = size.rows - heading.length - 1;
       const shown = jobs.length <= rows ? jobs : mostTelling(jobs, rows - 1);

@@ -5,7 +5,7 @@ import { isEndOfJob, isEndOfRollout, items, listJobs, type Job, type Rollout } f
 import type { Service, ServiceOptions } from '../remote/service.ts';
 import { countsText, fetchingTexts, whyWaiting } from '../reports/rollout-text.ts';
 import { painterOf, paintState } from '../screen/paint.ts';
-import { followRollout } from './follow-jobs.ts';
+import { pollRollout } from './follow-jobs.ts';
 import { untilInterrupted } from './until-interrupted.ts';
 
 export interface WatchOptions extends ServiceOptions {
@@ -24,7 +24,7 @@ export async function watchRollout({ client }: Service, rolloutId: string, optio
     const show = options.json ? jsonLines() : viewOf(createProgressView(process.stdout));
     const seen = new Map<string, Job>();
     try {
-      for await (const view of followRollout({ client, rolloutId, signal })) {
+      for await (const view of pollRollout({ client, rolloutId, signal })) {
         const changed = [...view.changed];
         for (const job of changed) seen.set(job.id, job);
         const isLast = isOver(view.rollout, options);

@@ -7,6 +7,12 @@ export interface Claimable {
   readonly owner: string;
 }
 
+/** Lease of a process on a unit. `owner` names the process; the lease expires after `forMs` unless it is renewed. */
+export interface Lease {
+  readonly owner: string;
+  readonly forMs: number;
+}
+
 export interface ClaimLoopOptions {
   /** Name of the work in log messages. */
   readonly what: string;

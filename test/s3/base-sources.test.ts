@@ -10,7 +10,12 @@ import {
 } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createS3Client } from '../../src/platform/artifacts/s3/s3-client.ts';
-import { createSources, keyOf, parseRemoteSource, type PinnedFiles } from '../../src/platform/base-sources/index.ts';
+import {
+  createSources,
+  pinnedFilesKey,
+  parseRemoteSource,
+  type PinnedFiles,
+} from '../../src/platform/base-sources/index.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { BaseFileCache } from '../../workers/bases/base-file-cache.ts';
 import { BASE } from '../unit/training/support/tiny-task.ts';
@@ -59,7 +64,7 @@ function fetchBase({ source, files }: PinnedFiles, sources = sourcesAt()) {
   const logger = createLogger({ level: 'silent', pretty: false });
   const cache = new BaseFileCache({ folder, maxBytes: 1e9, loaded: () => [], logger });
   const options = { sources, source, token: null, firstDelayMs: 1, streams: 4, onProgress: () => undefined };
-  const base = { key: keyOf({ source, files }), files };
+  const base = { key: pinnedFilesKey({ source, files }), files };
   return { cache, hashes: cache.fetch(base, { ...options, signal: AbortSignal.timeout(PATIENCE_MS) }) };
 }
 
@@ -73,11 +78,11 @@ test('the files of a model are pinned by their ETags, fetched, and compared with
   const { cache, hashes } = fetchBase(pinned);
   const found = await hashes;
   for (const { name } of pinned.files) {
-    expect(await readFile(path.join(cache.folderOf(keyOf(pinned)), name))).toEqual(
+    expect(await readFile(path.join(cache.folderOf(pinnedFilesKey(pinned)), name))).toEqual(
       await readFile(path.join(BASE, name)),
     );
   }
-  await rm(cache.folderOf(keyOf(pinned)), { recursive: true });
+  await rm(cache.folderOf(pinnedFilesKey(pinned)), { recursive: true });
   const files = pinned.files.map((file) => ({ ...file, sha256: found!.get(file.name)!.replace(/^./, 'x') }));
   await expect(fetchBase({ ...pinned, files }).hashes).rejects.toMatchObject({ code: 'source_corrupt' });
 });
@@ -113,7 +118,7 @@ describe('a bucket that keeps versions', () => {
 
   const replace = (prefix: string) => client.send(new PutObjectCommand({ ...at(prefix), Body: 'other weights' }));
   const weightsIn = async (cache: BaseFileCache, pinned: PinnedFiles) =>
-    readFile(path.join(cache.folderOf(keyOf(pinned)), 'model.safetensors'));
+    readFile(path.join(cache.folderOf(pinnedFilesKey(pinned)), 'model.safetensors'));
 
   test.each([
     ['was replaced', replace],

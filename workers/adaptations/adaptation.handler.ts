@@ -19,7 +19,7 @@ import {
   createJobLifecycle,
   LeaseLostError,
   type JobLifecycle,
-  type Lease,
+  type JobLease,
 } from '../../src/fleet/job-control/index.ts';
 import type { ChangedJob } from '../../src/fleet/jobs/index.ts';
 import { followInBatches, isWaiting, releaseAfter, type StoredOptions } from '../../src/fleet/rollouts/index.ts';
@@ -79,7 +79,7 @@ export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
         const slot = await acquireDevice(deps.training, context.signal);
         try {
           await choice.leaveToBetter(jobId);
-          const lease: Lease = { jobId, owner: `${os.hostname()}:${process.pid}:${randomUUID()}` };
+          const lease: JobLease = { jobId, owner: `${os.hostname()}:${process.pid}:${randomUUID()}` };
           const claimed = await lifecycle.claim(lease);
           if (claimed === null) await leaveToHolder(db, jobId);
           else await work({ ...deps, workerId, check, choice, lifecycle, slot, lease, claimed, context });
@@ -148,7 +148,7 @@ interface Claim extends Omit<AdaptationDependencies, 'availability'> {
   choice: JobChoice;
   lifecycle: JobLifecycle;
   slot: TrainingSlot;
-  lease: Lease;
+  lease: JobLease;
   claimed: ChangedJob;
   context: HandlerContext;
 }

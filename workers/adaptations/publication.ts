@@ -5,7 +5,7 @@ import type { ArtifactStore } from '../../src/platform/artifacts/artifact-store.
 import { registerArtifact } from '../../src/platform/artifacts/index.ts';
 import { withTransaction, type Database } from '../../src/platform/database/database.ts';
 import { carriedFeatures } from '../../src/fleet/adapters/index.ts';
-import type { CandidateColumns, JobLifecycle, Lease } from '../../src/fleet/job-control/index.ts';
+import type { CandidateColumns, JobLifecycle, JobLease } from '../../src/fleet/job-control/index.ts';
 import type { JobAnchor } from './anchors/anchor.repository.ts';
 import { adaptationRepository, certificateColumn, type LoadedJob } from './adaptation.repository.ts';
 
@@ -13,7 +13,7 @@ export interface PublicationContext {
   db: Database;
   artifacts: ArtifactStore;
   lifecycle: JobLifecycle;
-  lease: Lease;
+  lease: JobLease;
   job: LoadedJob;
   /** Version that the margin counts from; null if the gate has none. */
   anchor: JobAnchor | null;

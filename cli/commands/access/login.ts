@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { UsageError, quoted } from '../../process/errors.ts';
 import type { Caller } from '../../remote/client.ts';
-import { addServiceOptions, connect, type ServiceOptions } from '../../remote/service.ts';
-import type { Target } from '../../remote/profiles/target.ts';
+import { addServiceOptions, connectToService, type ServiceOptions } from '../../remote/service.ts';
+import type { ServiceTarget } from '../../remote/profiles/target.ts';
 
 interface LoginOptions extends ServiceOptions {
   readonly url?: string;
@@ -12,7 +12,7 @@ interface LoginOptions extends ServiceOptions {
 const STANDARD_URL = 'http://localhost:8420';
 const STANDARD_PROFILE = 'default';
 
-export function register(program: Command): void {
+export function addLoginCommand(program: Command): void {
   const command = program
     .command('login')
     .description('Sign in to a running service: check an API key, and keep it in a profile with the address.')
@@ -51,10 +51,10 @@ async function login(options: LoginOptions): Promise<void> {
     process.stdout.write(`signed in to ${url} as ${describeIdentity(identity)}\nprofile ${name} is kept in ${file}\n`);
 }
 
-async function identify(target: Target) {
+async function identify(target: ServiceTarget) {
   const { explain } = await import('../../remote/explain.ts');
   const { whoami } = await import('../../remote/client.ts');
-  return whoami({ client: await connect(target) }).catch(async (error: unknown) => {
+  return whoami({ client: await connectToService(target) }).catch(async (error: unknown) => {
     throw await explain(error, target);
   });
 }

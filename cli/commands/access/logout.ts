@@ -6,7 +6,7 @@ interface LogoutOptions extends JsonOption {
   readonly profile?: string;
 }
 
-export function register(program: Command): void {
+export function addLogoutCommand(program: Command): void {
   const command = program
     .command('logout')
     .description(

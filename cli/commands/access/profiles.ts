@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { UsageError, quoted } from '../../process/errors.ts';
 import { addJsonOption, type JsonOption } from '../../options/common-options.ts';
 
-export function register(program: Command): void {
+export function addProfilesCommands(program: Command): void {
   const profiles = program.command('profiles').description('List the profiles, and choose the current one.');
   const list = profiles
     .command('ls', { isDefault: true })

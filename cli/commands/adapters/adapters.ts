@@ -1,15 +1,15 @@
 import type { Command } from 'commander';
-import { addGet } from './get.ts';
-import { addList } from './list.ts';
-import { addPull } from './pull.ts';
-import { addPush } from './push/push.ts';
+import { addAdaptersGetCommand } from './get.ts';
+import { addAdaptersListCommand } from './list.ts';
+import { addAdaptersPullCommand } from './pull.ts';
+import { addAdaptersPushCommand } from './push/push.ts';
 
-export function register(program: Command): void {
+export function addAdaptersCommands(program: Command): void {
   const adapters = program
     .command('adapters')
     .description('Import adapters into a running service, see which versions they have, and fetch them.');
-  addPush(adapters);
-  addPull(adapters);
-  addList(adapters);
-  addGet(adapters);
+  addAdaptersPushCommand(adapters);
+  addAdaptersPullCommand(adapters);
+  addAdaptersListCommand(adapters);
+  addAdaptersGetCommand(adapters);
 }

@@ -6,7 +6,7 @@ import { findAdapter } from '../../remote/find.ts';
 import { addServiceOptions, withService, type ServiceOptions } from '../../remote/service.ts';
 import { painterOf } from '../../screen/paint.ts';
 import { printJson } from '../../screen/print.ts';
-import { renderTable, sizeOf, type Column } from '../../screen/table.ts';
+import { renderTable, terminalSize, type Column } from '../../screen/table.ts';
 import { relativeTime } from '../../screen/text.ts';
 
 /** Number of versions shown, newest first. */
@@ -22,7 +22,7 @@ const COLUMNS: readonly Column<AdapterVersion & { readonly served: boolean }>[] 
   { heading: 'MADE', value: ({ created_at: time }) => relativeTime(time) },
 ];
 
-export function addGet(adapters: Command): void {
+export function addAdaptersGetCommand(adapters: Command): void {
   const command = adapters
     .command('get')
     .description('Show an adapter with its versions, and which of them are served.')
@@ -42,7 +42,7 @@ async function get(reference: string, options: ServiceOptions): Promise<void> {
   if (options.json) return printJson({ ...adapter, versions });
   const served = new Set(adapter.current.map(({ version_id: id }) => id));
   const rows = versions.map((version) => ({ ...version, served: served.has(version.id) }));
-  const width = process.stdout.isTTY === true ? sizeOf(process.stdout).columns : null;
+  const width = process.stdout.isTTY === true ? terminalSize(process.stdout).columns : null;
   const table = renderTable(rows, COLUMNS, { width, paint: painterOf(process.stdout) });
   createOutput(options).result({}, rowsOf(adapter), versions.length === 0 ? '' : `\n${table}`);
 }

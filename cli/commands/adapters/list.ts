@@ -38,7 +38,7 @@ const COLUMNS: readonly Column<Adapter>[] = [
   { heading: 'CREATED', value: ({ created_at: time }) => relativeTime(time) },
 ];
 
-export function addList(adapters: Command): void {
+export function addAdaptersListCommand(adapters: Command): void {
   const command = adapters
     .command('ls')
     .description('List adapters, the newest first.')

@@ -12,7 +12,7 @@ interface PullOptions extends ServiceOptions {
   readonly adapterVersion?: string;
 }
 
-export function addPull(adapters: Command): void {
+export function addAdaptersPullCommand(adapters: Command): void {
   const command = adapters
     .command('pull')
     .description(

@@ -44,7 +44,7 @@ const VERSIONS: readonly Column<BaseModelVersion>[] = [
   { heading: 'REGISTERED', value: ({ created_at: time }) => relativeTime(time) },
 ];
 
-export function register(program: Command): void {
+export function addBasesCommands(program: Command): void {
   const models = program
     .command('base-models')
     .description('See the base models of a running service, and create one.');

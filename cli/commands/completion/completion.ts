@@ -10,7 +10,7 @@ Examples:
   readapt completion zsh > "\${fpath[1]}/_readapt"                          # zsh, from its next start on
   readapt completion fish > ~/.config/fish/completions/readapt.fish        # fish`;
 
-export function register(program: Command): void {
+export function addCompletionCommand(program: Command): void {
   program
     .command('completion')
     .description('Print a script by which a shell completes commands, options and their values.')

@@ -24,7 +24,7 @@ Give the pool from which adapters move first. An adapter goes to the last pool o
 current, and stays on the first until it is current on another. Without --output, objects are printed, and
 \`kubectl apply -f -\` takes them. It writes files; it never speaks with a cluster.`;
 
-export function register(program: Command): void {
+export function addExportCommands(program: Command): void {
   const exporting = program
     .command('export')
     .description('Write what is to be served, for those who route requests to it.');

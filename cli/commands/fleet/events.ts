@@ -9,7 +9,7 @@ A position is the \`sequence\` of an event, or 0 for the oldest one that is kept
 events are printed from now on; a connection that is lost is made again, and nothing is missed. --json prints NDJSON, an
 event a line.`;
 
-export function register(program: Command): void {
+export function addEventsCommand(program: Command): void {
   const command = program
     .command('events')
     .description('Print what happens in a running service, or has happened, oldest first.')

@@ -3,7 +3,7 @@ import type { Event } from '../../remote/client.ts';
 import { UsageError } from '../../process/errors.ts';
 import type { Service, ServiceOptions } from '../../remote/service.ts';
 import { painterOf, paintState } from '../../screen/paint.ts';
-import { cut, sizeOf } from '../../screen/table.ts';
+import { cut, terminalSize } from '../../screen/table.ts';
 import { printable } from '../../screen/text.ts';
 import { untilInterrupted } from '../../watch/until-interrupted.ts';
 
@@ -74,7 +74,7 @@ function lineOf({ occurred_at: time, type, subject_id: subject, data }: Event): 
     .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
     .join(' ');
   const line = printable(`${time.slice(0, 19)}Z  ${type.padEnd(26)}  ${subject}  ${details}`);
-  const shown = process.stdout.isTTY === true ? cut(line, sizeOf(process.stdout).columns) : line;
+  const shown = process.stdout.isTTY === true ? cut(line, terminalSize(process.stdout).columns) : line;
   const [, state = ''] = type.split('.');
   return shown.replace(type, paintState(paint, state, type)).trimEnd();
 }

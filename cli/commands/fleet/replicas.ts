@@ -36,7 +36,7 @@ interface AddOptions extends ServiceOptions {
 /** Environment variable with the engine's API key. As a flag, the key would show in the list of processes. */
 const ENGINE_KEY_VARIABLE = 'READAPT_ENGINE_API_KEY';
 
-export function register(program: Command): void {
+export function addReplicasCommands(program: Command): void {
   const replicas = program
     .command('replicas')
     .description('See and choose the serving engines in which a running service loads adapters.');

@@ -26,7 +26,7 @@ interface DrainOptions extends ServiceOptions {
   readonly keep?: boolean;
 }
 
-export function register(program: Command): void {
+export function addWorkersCommands(program: Command): void {
   const workers = program
     .command('workers')
     .description('See the workers of a running service, and take them out of work.');

@@ -5,16 +5,16 @@ import { integer, number } from '../../options/parsers.ts';
 import { labels, several } from '../../remote/collect.ts';
 import { addServiceOptions, withService, type ServiceOptions } from '../../remote/service.ts';
 import { printJson } from '../../screen/print.ts';
-import type { ActionOptions, JobAction } from './change-job.ts';
+import type { ActionOptions, JobActionCommand } from './change-job.ts';
 
-const DESCRIPTIONS: Readonly<Record<JobAction, string>> = {
+const DESCRIPTIONS: Readonly<Record<JobActionCommand, string>> = {
   pause: 'Stop jobs, which keep what they have done.',
   resume: 'Let paused jobs go on from where they were.',
   cancel: 'End jobs. Their adapters stay as they are.',
   retry: 'Begin jobs anew that have ended without a publication, with other options if you like.',
 };
 
-export function addActions(jobs: Command): void {
+export function addJobsActionCommands(jobs: Command): void {
   for (const action of ['pause', 'resume', 'cancel', 'retry'] as const) addAction(jobs, action);
   const approve = jobs
     .command('approve')
@@ -24,7 +24,7 @@ export function addActions(jobs: Command): void {
   addServiceOptions(approve, ['readapt jobs approve job_…']);
 }
 
-function addAction(jobs: Command, action: JobAction): void {
+function addAction(jobs: Command, action: JobActionCommand): void {
   const command = jobs
     .command(action)
     .description(`${DESCRIPTIONS[action]} Either those that are named, or those of a rollout that meet a filter.`)
@@ -71,7 +71,7 @@ function addRetryOptions(command: Command): void {
     .option('--search-evaluations <n>', 'Number of coefficient pairs that the search measures.', integer(0));
 }
 
-async function run(action: JobAction, ids: readonly string[], options: ActionOptions): Promise<void> {
+async function run(action: JobActionCommand, ids: readonly string[], options: ActionOptions): Promise<void> {
   const { changeByFilter } = await import('./by-filter.ts');
   const { changeJob } = await import('./change-job.ts');
   if (ids.length > 0 && options.rollout !== undefined) {

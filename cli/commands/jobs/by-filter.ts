@@ -4,7 +4,7 @@ import { requireConfirmation } from '../../screen/ask.ts';
 import { identifier } from '../../remote/find.ts';
 import type { Service } from '../../remote/service.ts';
 import { note, printJson } from '../../screen/print.ts';
-import { retryOf, type ActionOptions, type JobAction } from './change-job.ts';
+import { retryOf, type ActionOptions, type JobActionCommand } from './change-job.ts';
 
 /** Number of jobs that were changed, or would be by a dry run. */
 interface Counts {
@@ -15,7 +15,11 @@ interface Counts {
 }
 
 /** Changes the jobs of a rollout that match a filter, after showing their number and asking for confirmation. */
-export async function changeByFilter(service: Service, action: JobAction, options: ActionOptions): Promise<void> {
+export async function changeByFilter(
+  service: Service,
+  action: JobActionCommand,
+  options: ActionOptions,
+): Promise<void> {
   const rollout = identifier(options.rollout ?? '', 'rol', 'a rollout');
   const filter = filterOf(options);
   if (filter === undefined && options.all !== true) {
@@ -53,7 +57,7 @@ function leftText({ left }: Counts): string {
 }
 
 interface Bulk {
-  readonly action: JobAction;
+  readonly action: JobActionCommand;
   readonly rollout: string;
   readonly body: RetryRolloutJobs;
 }

@@ -4,7 +4,7 @@ import { identifier } from '../../remote/find.ts';
 import type { YesOption } from '../../screen/ask.ts';
 import type { Service, ServiceOptions } from '../../remote/service.ts';
 
-export type JobAction = 'pause' | 'resume' | 'cancel' | 'retry';
+export type JobActionCommand = 'pause' | 'resume' | 'cancel' | 'retry';
 
 export interface ActionOptions extends ServiceOptions, YesOption {
   readonly rollout?: string;
@@ -28,7 +28,7 @@ interface Change {
 }
 
 /** Applies an action to one job. @throws UsageError for filter options, which would have no effect */
-export async function changeJob({ client }: Service, action: JobAction, { id, options }: Change): Promise<Job> {
+export async function changeJob({ client }: Service, action: JobActionCommand, { id, options }: Change): Promise<Job> {
   const { cancelJob, pauseJob, resumeJob, retryJob } = await import('../../remote/client.ts');
   const { state, tenant, adapter, error, label, all, dryRun } = options;
   if ([state, tenant, adapter, error, label, all, dryRun].some((given) => given !== undefined)) {

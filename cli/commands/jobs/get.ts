@@ -5,7 +5,7 @@ import { addServiceOptions, withService, type ServiceOptions } from '../../remot
 import { painterOf } from '../../screen/paint.ts';
 import { jobRows } from './job-text.ts';
 
-export function addGet(jobs: Command): void {
+export function addJobsGetCommand(jobs: Command): void {
   const command = jobs
     .command('get')
     .description('Show how a job stands, what it has reached, and where its time has gone.')

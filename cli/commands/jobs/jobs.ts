@@ -1,15 +1,15 @@
 import type { Command } from 'commander';
-import { addActions } from './actions.ts';
-import { addGet } from './get.ts';
-import { addList } from './list.ts';
-import { addWatch } from './watch.ts';
+import { addJobsActionCommands } from './actions.ts';
+import { addJobsGetCommand } from './get.ts';
+import { addJobsListCommand } from './list.ts';
+import { addJobsWatchCommand } from './watch.ts';
 
-export function register(program: Command): void {
+export function addJobsCommands(program: Command): void {
   const jobs = program
     .command('jobs')
     .description('See the jobs of rollouts, each of which carries one adapter over; change one or many.');
-  addList(jobs);
-  addGet(jobs);
-  addWatch(jobs);
-  addActions(jobs);
+  addJobsListCommand(jobs);
+  addJobsGetCommand(jobs);
+  addJobsWatchCommand(jobs);
+  addJobsActionCommands(jobs);
 }

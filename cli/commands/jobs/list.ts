@@ -41,7 +41,7 @@ const COLUMNS: readonly Column<Job>[] = [
 
 const SORTS = ['created', '-created', 'finished', '-finished', 'ttr', '-ttr'] as const;
 
-export function addList(jobs: Command): void {
+export function addJobsListCommand(jobs: Command): void {
   const command = jobs
     .command('ls')
     .description('List jobs, the newest first.')

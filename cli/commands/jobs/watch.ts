@@ -6,7 +6,7 @@ const EXIT_CODES = `
 Exit codes: 0 the job is ready; 5 it has ended otherwise; 130 you have stopped watching with Ctrl-C, which changes
 nothing of the job. --json prints NDJSON: a line {"job": …} for each change.`;
 
-export function addWatch(jobs: Command): void {
+export function addJobsWatchCommand(jobs: Command): void {
   const command = jobs
     .command('watch')
     .description('Show a job until it has ended. Ctrl-C ends the watching, and not the job.')

@@ -13,7 +13,7 @@ interface CreateOptions extends JsonOption, DatabaseOption {
 
 const LONGEST_NAME = 100;
 
-export function addCreate(keys: Command): void {
+export function addKeysCreateCommand(keys: Command): void {
   const create = keys
     .command('create')
     .description(

@@ -11,7 +11,7 @@ interface RotateOptions extends JsonOption, DatabaseOption {
 const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const LONGEST_MS = 30 * 86_400_000;
 
-export function addRotate(keys: Command): void {
+export function addKeysRotateCommand(keys: Command): void {
   const rotate = keys
     .command('rotate')
     .description(

@@ -5,7 +5,7 @@ import { createOutput } from '../../screen/output.ts';
 import { painterOf } from '../../screen/paint.ts';
 import { rolloutRows } from '../../reports/rollout-text.ts';
 
-export function addGet(rollout: Command): void {
+export function addRolloutGetCommand(rollout: Command): void {
   const command = rollout
     .command('get')
     .description('Show how a rollout stands, and what it waits for.')

@@ -29,7 +29,7 @@ const COLUMNS: readonly Column<Rollout>[] = [
   { heading: 'ACCEPTED', value: ({ accepted_at: time }) => relativeTime(time) },
 ];
 
-export function addList(rollout: Command): void {
+export function addRolloutListCommand(rollout: Command): void {
   const command = rollout
     .command('ls')
     .description('List rollouts, the newest first.')

@@ -4,7 +4,7 @@ import { requireConfirmation, type YesOption } from '../../screen/ask.ts';
 import { addServiceOptions, withService, type ServiceOptions } from '../../remote/service.ts';
 import { printJson } from '../../screen/print.ts';
 
-export function addRollback(rollout: Command): void {
+export function addRolloutRollbackCommand(rollout: Command): void {
   const command = rollout
     .command('rollback')
     .description(

@@ -1,17 +1,17 @@
 import type { Command } from 'commander';
-import { addCreate } from './create/create.ts';
-import { addGet } from './get.ts';
-import { addList } from './list.ts';
-import { addSteering } from './steer.ts';
-import { addWatch } from './watch.ts';
+import { addRolloutCreateCommand } from './create/create.ts';
+import { addRolloutGetCommand } from './get.ts';
+import { addRolloutListCommand } from './list.ts';
+import { addRolloutSteeringCommands } from './steer.ts';
+import { addRolloutWatchCommand } from './watch.ts';
 
-export function register(program: Command): void {
+export function addRolloutCommands(program: Command): void {
   const rollout = program
     .command('rollout')
     .description('Begin a rollout, which carries a fleet over to a version of its base model; watch it and steer it.');
-  addCreate(rollout);
-  addList(rollout);
-  addGet(rollout);
-  addWatch(rollout);
-  addSteering(rollout);
+  addRolloutCreateCommand(rollout);
+  addRolloutListCommand(rollout);
+  addRolloutGetCommand(rollout);
+  addRolloutWatchCommand(rollout);
+  addRolloutSteeringCommands(rollout);
 }

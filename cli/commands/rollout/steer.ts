@@ -5,14 +5,14 @@ import { identifier } from '../../remote/find.ts';
 import { addServiceOptions, withService, type Service, type ServiceOptions } from '../../remote/service.ts';
 import { note, printJson } from '../../screen/print.ts';
 import { requireConfirmation, type YesOption } from '../../screen/ask.ts';
-import { addRollback } from './rollback.ts';
+import { addRolloutRollbackCommand } from './rollback.ts';
 
 interface ApproveOptions extends ServiceOptions {
   readonly wave?: number;
 }
 
 /** Adds `pause`, `resume`, `cancel`, `approve` and `rollback`. */
-export function addSteering(rollout: Command): void {
+export function addRolloutSteeringCommands(rollout: Command): void {
   const pause = rollout
     .command('pause')
     .description('Stop a rollout and its jobs. They keep what they have done, and go on from there when it is resumed.')
@@ -27,7 +27,7 @@ export function addSteering(rollout: Command): void {
   addServiceOptions(resume, ['readapt rollout resume rol_…']);
   addCancel(rollout);
   addApprove(rollout);
-  addRollback(rollout);
+  addRolloutRollbackCommand(rollout);
 }
 
 function addCancel(rollout: Command): void {

@@ -8,7 +8,7 @@ Exit codes: 0 all adapters are ready; 5 some are not, or the rollout has failed 
 person (with --until-waiting); 130 you have stopped watching with Ctrl-C, which changes nothing of the rollout. --json
 prints NDJSON: a line {"rollout": …} or {"job": …} for each change.`;
 
-export function addWatch(rollout: Command): void {
+export function addRolloutWatchCommand(rollout: Command): void {
   const command = rollout
     .command('watch')
     .description('Show a rollout and its jobs until it has ended. Ctrl-C ends the watching, and not the rollout.')

@@ -2,7 +2,7 @@ import { EXIT, ServiceError, UsageError, quoted } from '../../process/errors.ts'
 import { profileFile, readProfiles, type Profile, type ProfileBook } from './profile-file.ts';
 
 /** Service that a command asks, with the key and the origin of both. */
-export interface Target extends Profile {
+export interface ServiceTarget extends Profile {
   /** Origin of address and key, for messages: `profile acme`, or the environment variables. */
   readonly from: string;
 }
@@ -13,7 +13,10 @@ export interface Target extends Profile {
  * @throws UsageError if the settings do not fit together or cannot be read
  * @throws ServiceError if there is no key
  */
-export async function findTarget(profile?: string, env: NodeJS.ProcessEnv = process.env): Promise<Target> {
+export async function findServiceTarget(
+  profile?: string,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<ServiceTarget> {
   const book = await readProfiles(profileFile(env));
   if (profile !== undefined) return { ...named(book, profile), from: `profile ${profile}` };
   const [url, key] = [set(env.READAPT_URL), set(env.READAPT_API_KEY)];
@@ -37,7 +40,7 @@ function named(book: ProfileBook, name: string): Profile {
   );
 }
 
-function fromVariables(url: string, key: string | null, current: Profile | null): Target {
+function fromVariables(url: string, key: string | null, current: Profile | null): ServiceTarget {
   if (key !== null) return { url, key, from: 'READAPT_URL and READAPT_API_KEY' };
   if (current?.url === url) return { ...current, from: 'READAPT_URL, with the key of its profile' };
   throw new UsageError(

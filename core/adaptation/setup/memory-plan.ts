@@ -4,7 +4,7 @@ import { TokenizeError, tokenizeRows, type TokenizeOptions } from '../../data/to
 import { generationCacheBytes, type TextSizes } from '../../engine/generation/greedy.ts';
 import { activationBytes, adaptedWidths } from '../../engine/memory/activation-memory.ts';
 import { smallestStage } from '../../engine/int8/float32-runtime.ts';
-import { sizeOf } from '../../engine/graph/graph.ts';
+import { elementCount } from '../../engine/graph/graph.ts';
 import { layerMatrices } from '../../engine/int8/layer-weights.ts';
 import { baseBytes, countsAsInt8 } from '../../engine/memory/base-memory.ts';
 import type { JobMemory } from '../../engine/memory/memory-shares.ts';
@@ -176,7 +176,7 @@ function comparisonBytes({ config, precision, adapter }: MemoryNeeds, programs: 
       : 0,
   );
   const inFloat32 = programBytes(config, { ...programs, int8: false });
-  const rounding = FLOAT * ROUNDING_COPIES * Math.max(...layerMatrices(config).map(({ shape }) => sizeOf(shape)));
+  const rounding = FLOAT * ROUNDING_COPIES * Math.max(...layerMatrices(config).map(({ shape }) => elementCount(shape)));
   return smallestStage(config) + computed + inFloat32 + rounding + TRACING_THREAD_BYTES;
 }
 

@@ -6,7 +6,7 @@ import type { BoundCall } from '../call/bind-call.ts';
 import type { ProgramOutputs } from '../call/program-runtime.ts';
 import { parameterInputs, tokenInputs, type ProgramInput, type ProgramSpec } from '../decoder/program-spec.ts';
 import { CPU_PROVIDER, type ExecutionProvider } from '../devices/execution-provider.ts';
-import { sizeOf } from '../graph/graph.ts';
+import { elementCount } from '../graph/graph.ts';
 import type { SplitModel } from '../onnx/encode-model.ts';
 import type { TracingThread } from '../tracer/tracing-thread.ts';
 import type { BoundWeights } from './bound-weights.ts';
@@ -104,5 +104,5 @@ export class CompiledProgram {
 function outputBuffer(output: ort.InferenceSession.ValueMetadata): ort.Tensor | null {
   const shape = output.isTensor ? output.shape.filter((size) => typeof size === 'number') : [];
   if (!output.isTensor || shape.length < output.shape.length) return null;
-  return new ort.Tensor('float32', new Float32Array(sizeOf(shape)), shape);
+  return new ort.Tensor('float32', new Float32Array(elementCount(shape)), shape);
 }

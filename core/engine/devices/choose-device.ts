@@ -13,7 +13,7 @@ export interface ChosenDevice {
 /** Devices that are part of every installation and need no driver, so that they need no probe. */
 const ALWAYS_THERE: ReadonlySet<Device> = new Set(['cpu', 'tfjs-cpu']);
 
-export interface ChoiceOptions {
+export interface DeviceChoiceOptions {
   /** Default: f32. */
   readonly precision?: PrecisionSetting;
   readonly probe?: (device: Device, options: { precision: Precision }) => Promise<DeviceReport>;
@@ -24,7 +24,7 @@ export interface ChoiceOptions {
  * eager device.
  * @throws DeviceUnavailableError if the requested device does not work or does not support the precision
  */
-export async function chooseDevice(choice: DeviceChoice, options: ChoiceOptions = {}): Promise<ChosenDevice> {
+export async function chooseDevice(choice: DeviceChoice, options: DeviceChoiceOptions = {}): Promise<ChosenDevice> {
   const { precision: setting = 'f32', probe = probeDevice } = options;
   const precision = setting === 'auto' ? 'f32' : setting;
   if (choice === 'auto') {

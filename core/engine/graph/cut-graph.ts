@@ -1,4 +1,4 @@
-import { sizeOf, valueOf, type Graph, type GraphNode } from './graph.ts';
+import { elementCount, valueOf, type Graph, type GraphNode } from './graph.ts';
 
 /** Size of a float32 in bytes. */
 const FLOAT = 4;
@@ -16,7 +16,7 @@ export function cutGraph(graph: Graph, isWeight: (name: string) => boolean, maxB
   let read = new Map<string, number>();
   for (const node of graph.nodes) {
     const own = node.inputs.filter((name) => weights.has(name));
-    const added = own.map((name) => [name, FLOAT * sizeOf(valueOf(graph, name).shape)] as const);
+    const added = own.map((name) => [name, FLOAT * elementCount(valueOf(graph, name).shape)] as const);
     const next = new Map([...read, ...added]);
     const isOver = total(next) > maxBytes && read.size > 0;
     if (isOver || stages.length === 0) stages.push([]);

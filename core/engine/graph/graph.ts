@@ -72,7 +72,7 @@ export function mapNonEmpty<T, U>(items: NonEmpty<T>, f: (item: T) => U): NonEmp
   return items.map((item) => f(item)) as [U, ...U[]];
 }
 
-export function sizeOf(shape: readonly number[]): number {
+export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, dimension) => product * dimension, 1);
 }
 

@@ -12,11 +12,11 @@ import {
   cachedVerdict,
   type Comparison,
   type PrecisionChoice,
-  type Verdict,
+  type Int8Verdict,
 } from './precision-choice.ts';
 import type { ProvidedProgram } from '../tracer/tracing-thread.ts';
 
-export interface ChoiceOptions extends Int8EngineOptions {
+export interface PrecisionChoiceOptions extends Int8EngineOptions {
   readonly tokenizer: Tokenizer;
   /** Whether the base's float32 matrices stay in memory until it is prepared. Default: if they fit. */
   readonly holdsMatrices?: boolean | undefined;
@@ -37,7 +37,7 @@ const NO_MEMORY = 'float32 would be chosen, but does not fit into the memory';
  * float32, or if the memory does not suffice for float32; otherwise chooses float32. Callers that need gradients check
  * their errors themselves.
  */
-export async function choosePrecision(options: ChoiceOptions): Promise<Chosen> {
+export async function choosePrecision(options: PrecisionChoiceOptions): Promise<Chosen> {
   const small = tooSmall(options.base.config);
   if (small !== null) return { choice: { precision: 'f32', reason: small, warning: null }, engine: null };
   const { verdict, engine } = await judge(options);
@@ -52,7 +52,7 @@ export async function choosePrecision(options: ChoiceOptions): Promise<Chosen> {
 }
 
 /** Prepares int8 on request. The choice has a warning if {@link choosePrecision} would not have chosen int8. */
-export async function int8Of(options: ChoiceOptions): Promise<Chosen> {
+export async function int8Of(options: PrecisionChoiceOptions): Promise<Chosen> {
   const { verdict, engine } = await judge(options);
   const objection = tooInexact(verdict) ?? tooSmall(options.base.config) ?? slownessOf(verdict);
   const warning = objection && `int8 would not have been chosen: ${objection}`;
@@ -61,7 +61,7 @@ export async function int8Of(options: ChoiceOptions): Promise<Chosen> {
 }
 
 /** Returns the cached verdict of an earlier process, or compares the precisions; only then is there an engine, too. */
-async function judge(options: ChoiceOptions): Promise<{ verdict: Verdict; engine: Int8Engine | null }> {
+async function judge(options: PrecisionChoiceOptions): Promise<{ verdict: Int8Verdict; engine: Int8Engine | null }> {
   const { base, tokenizer, threads, cache } = options;
   const batch = calibrationBatch(tokenizer);
   const key = { fingerprint: base.fingerprint, inputIds: batch.inputIds, threads };
@@ -91,8 +91,8 @@ export function expectedPrograms(
 
 async function publishedEngine(
   engine: Int8Engine | null,
-  { smoothing }: Verdict,
-  options: ChoiceOptions,
+  { smoothing }: Int8Verdict,
+  options: PrecisionChoiceOptions,
 ): Promise<Int8Engine> {
   const opened = engine ?? (await Int8Engine.open({ ...options, smoothing }));
   opened.rounded.prefetch('forward');

@@ -7,7 +7,7 @@ import type { ProvidedProgram } from '../tracer/tracing-thread.ts';
 import { Int8Engine, type Int8EngineOptions } from './int8-engine.ts';
 import { isHeld, stageBytes } from './float32-runtime.ts';
 import { lossChange } from './int8-errors.ts';
-import type { Verdict } from './precision-choice.ts';
+import type { Int8Verdict } from './precision-choice.ts';
 import { Observer } from './smoothing.ts';
 
 /** Smallest speedup of forward passes for which int8 is worth its errors. */
@@ -36,7 +36,9 @@ export interface CompareOptions extends Int8EngineOptions {
  * Compares int8 with float32 on this machine: the speed of forward passes, and the losses of single tokens.
  * @returns the verdict and the engine that was compared, which the caller owns
  */
-export async function compareWithFloat32(options: CompareOptions): Promise<{ verdict: Verdict; engine: Int8Engine }> {
+export async function compareWithFloat32(
+  options: CompareOptions,
+): Promise<{ verdict: Int8Verdict; engine: Int8Engine }> {
   const { threads, batch, smallBatch, cache, tracer, free = () => process.availableMemory() } = options;
   const { config } = options.base;
   const held = options.holdsMatrices ?? isHeld(config, free());

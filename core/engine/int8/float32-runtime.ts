@@ -2,7 +2,7 @@ import type { BaseModel } from '../../models/base-model.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 import { CompiledRuntime, type CompiledRuntimeOptions } from '../compiled/compiled-runtime.ts';
 import { StreamedRuntime } from '../compiled/streamed-runtime.ts';
-import { sizeOf } from '../graph/graph.ts';
+import { elementCount } from '../graph/graph.ts';
 import { baseBytes } from '../memory/base-memory.ts';
 import type { Runtime } from '../runtime.ts';
 import { layerMatrices, layerWeights } from './layer-weights.ts';
@@ -60,7 +60,7 @@ export function stageBytes({ config }: Pick<BaseModel, 'config'>, free: number):
 
 /** Size of the weights of the smallest possible stage in bytes. */
 export function smallestStage(config: ModelConfig): number {
-  return MIN_STAGE_MATRICES * Math.max(...layerMatrices(config).map(({ shape }) => 4 * sizeOf(shape)));
+  return MIN_STAGE_MATRICES * Math.max(...layerMatrices(config).map(({ shape }) => 4 * elementCount(shape)));
 }
 
 /**

@@ -1,6 +1,6 @@
 import { expectedWeights, type WeightSpec } from '../../models/architecture/architecture.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
-import { sizeOf } from '../graph/graph.ts';
+import { elementCount } from '../graph/graph.ts';
 import { isLayerMatrix } from './inputs.ts';
 
 /** Number of weights in layer matrices below which a base gains little from int8 (docs/devices.md). */
@@ -13,7 +13,7 @@ export function layerMatrices(config: ModelConfig): WeightSpec[] {
 
 /** Returns the total number of weights in the matrices of a base's layers. */
 export function layerWeights(config: ModelConfig): number {
-  return layerMatrices(config).reduce((total, { shape }) => total + sizeOf(shape), 0);
+  return layerMatrices(config).reduce((total, { shape }) => total + elementCount(shape), 0);
 }
 
 /** Whether a base is too small for int8, so that float32 is chosen without a measurement. */

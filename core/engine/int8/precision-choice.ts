@@ -22,12 +22,12 @@ export interface Comparison extends Pick<Int8Errors, 'losses'> {
 }
 
 /** Findings about a base in int8. */
-export interface Verdict extends Comparison {
+export interface Int8Verdict extends Comparison {
   readonly smoothing: Smoothing;
 }
 
 /** Inputs of a verdict, apart from the machine and the code. */
-export interface VerdictKey {
+export interface Int8VerdictKey {
   /** Fingerprint of the base. */
   readonly fingerprint: string;
   /** Token ids of the texts, which depend on the base's tokenizer. */
@@ -41,21 +41,24 @@ interface StoredVerdict extends Comparison {
 }
 
 /** Returns the cached verdict of an earlier process on a machine like this one; null if there is none. */
-export async function cachedVerdict(cache: EngineCache | null | undefined, key: VerdictKey): Promise<Verdict | null> {
+export async function cachedVerdict(
+  cache: EngineCache | null | undefined,
+  key: Int8VerdictKey,
+): Promise<Int8Verdict | null> {
   const known = await cache?.read(verdictName(key));
   return known ? decode(known) : null;
 }
 
 export async function cacheVerdict(
   cache: EngineCache | null | undefined,
-  key: VerdictKey,
-  verdict: Verdict,
+  key: Int8VerdictKey,
+  verdict: Int8Verdict,
 ): Promise<void> {
   await cache?.write(verdictName(key), encode(verdict));
 }
 
 /** Inputs of a base's speed, which does not depend on the weights. */
-export interface SpeedKey extends Omit<VerdictKey, 'fingerprint'> {
+export interface SpeedKey extends Omit<Int8VerdictKey, 'fingerprint'> {
   readonly config: ModelConfig;
 }
 
@@ -73,7 +76,7 @@ export async function cacheSpeedUp(
   await cache?.write(speedName(key), Buffer.from(JSON.stringify(speedUp)));
 }
 
-function verdictName(key: VerdictKey): string {
+function verdictName(key: Int8VerdictKey): string {
   return entryName('verdict', key);
 }
 
@@ -82,11 +85,11 @@ function speedName(key: SpeedKey): string {
 }
 
 /** Name of a cache entry. It includes the processor, because the speed depends on it. */
-function entryName(kind: string, { inputIds, ...key }: VerdictKey | SpeedKey): string {
+function entryName(kind: string, { inputIds, ...key }: Int8VerdictKey | SpeedKey): string {
   return sha256(JSON.stringify([kind, { ...key, inputIds: [...inputIds] }, os.cpus()[0]?.model, ownSources()]));
 }
 
-function encode({ smoothing, ...comparison }: Verdict): Uint8Array {
+function encode({ smoothing, ...comparison }: Int8Verdict): Uint8Array {
   const arrays = [...smoothing].map(([name, { buffer, byteOffset, byteLength }]) => {
     return [name, Buffer.from(buffer, byteOffset, byteLength).toString('base64')];
   });
@@ -94,7 +97,7 @@ function encode({ smoothing, ...comparison }: Verdict): Uint8Array {
   return Buffer.from(JSON.stringify(stored));
 }
 
-function decode(bytes: Uint8Array): Verdict {
+function decode(bytes: Uint8Array): Int8Verdict {
   const { smoothing, ...comparison } = JSON.parse(Buffer.from(bytes).toString()) as StoredVerdict;
   const arrays = Object.entries(smoothing).map(
     ([name, text]) => [name, new Float32Array(Uint8Array.from(Buffer.from(text, 'base64')).buffer)] as const,

@@ -1,7 +1,7 @@
 import { expectedWeights } from '../../models/architecture/architecture.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 import type { PrecisionSetting } from '../../options/precisions.ts';
-import { sizeOf } from '../graph/graph.ts';
+import { elementCount } from '../graph/graph.ts';
 import { isTooSmall, layerMatrices } from '../int8/layer-weights.ts';
 
 /** Size of a float32 in bytes. */
@@ -21,11 +21,11 @@ export function countsAsInt8(config: ModelConfig, precision: PrecisionSetting): 
  * @param differentiated whether gradients are computed with the base
  */
 export function baseBytes(config: ModelConfig, precision: PrecisionSetting, differentiated = true): number {
-  const whole = FLOAT * sum(expectedWeights(config).map(({ shape }) => sizeOf(shape)));
+  const whole = FLOAT * sum(expectedWeights(config).map(({ shape }) => elementCount(shape)));
   if (!countsAsInt8(config, precision)) return whole;
   const matrices = layerMatrices(config).map(({ shape }) => shape);
   const scales = (axis: number) => FLOAT * sum(matrices.map((shape) => shape[axis] ?? 0));
-  const size = sum(matrices.map(sizeOf));
+  const size = sum(matrices.map(elementCount));
   const forward = size + scales(0);
   const backward = size + scales(1);
   return whole - FLOAT * size + forward + (differentiated ? backward : 0);
@@ -33,7 +33,7 @@ export function baseBytes(config: ModelConfig, precision: PrecisionSetting, diff
 
 /** Size of the largest weight in float32, in bytes. It is in memory while it is read and rounded. */
 export function largestWeightBytes(config: ModelConfig): number {
-  return FLOAT * Math.max(...expectedWeights(config).map(({ shape }) => sizeOf(shape)));
+  return FLOAT * Math.max(...expectedWeights(config).map(({ shape }) => elementCount(shape)));
 }
 
 function sum(values: readonly number[]): number {

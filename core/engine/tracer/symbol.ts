@@ -1,6 +1,6 @@
 import type { DataType } from '@tensorflow/tfjs';
 import { narrowToHalf } from '../../formats/safetensors/dtypes.ts';
-import { sameShape, sizeOf, type ConstantData, type ElementType } from '../graph/graph.ts';
+import { sameShape, elementCount, type ConstantData, type ElementType } from '../graph/graph.ts';
 import type { GraphBuilder } from './graph-builder.ts';
 
 /** A tensor of equal elements whose value is known at trace time. Operators on it are folded; it is never stored. */
@@ -61,7 +61,7 @@ export function materialized(graph: GraphBuilder, symbol: TracedSymbol): string 
   const { shape, type } = symbol;
   const stored = storedShape(symbol);
   if (sameShape(stored, shape)) return name;
-  const op = sizeOf(stored) === sizeOf(shape) ? 'Reshape' : 'Expand';
+  const op = elementCount(stored) === elementCount(shape) ? 'Reshape' : 'Expand';
   const sizes = graph.shape(shape, op === 'Reshape' ? stored : undefined);
   return graph.node({ op, inputs: [name, sizes], outputs: [{ shape, type }] })[0];
 }

@@ -18,11 +18,17 @@ import {
 } from '../pages/base-model-version/base-model-version-queries.ts';
 import { attentionQuery, baseModelsQuery, endedQuery, fleetQuery, runningQuery } from '../pages/fleet/fleet-queries.ts';
 import { pointsQuery } from '../pages/job/curves/points-query.ts';
-import { eventsQuery, jobQuery, ladderQuery, unread as unreadJob } from '../pages/job/job-queries.ts';
+import { eventsQuery, jobQuery, ladderQuery, unloadedJob } from '../pages/job/job-queries.ts';
 import { searchQuery } from '../pages/job/search/search-queries.ts';
 import { allJobs } from '../pages/jobs/jobs-queries.ts';
 import { modelsQuery } from '../pages/new-rollout/form/models-query.ts';
-import { jobsOfRollout, reportQuery, rolloutQuery, ttrQuery, unread } from '../pages/rollout/rollout-queries.ts';
+import {
+  jobsOfRollout,
+  reportQuery,
+  rolloutQuery,
+  ttrQuery,
+  unloadedRollout,
+} from '../pages/rollout/rollout-queries.ts';
 import { allRollouts } from '../pages/rollouts/rollouts-queries.ts';
 import { ALL_WORKERS } from '../pages/workers/workers-queries.ts';
 import type { AdaptersSearch } from './search.ts';
@@ -50,9 +56,9 @@ export function prefetchNewRollout(): void {
 
 export function prefetchRollout(id: string, search: RolloutSearch): void {
   void begin(rolloutQuery(id));
-  void begin(ttrQuery(unread(id)));
-  void prefetchList(queryClient, jobsOfRollout(unread(id), search));
-  void begin(reportQuery(unread(id)));
+  void begin(ttrQuery(unloadedRollout(id)));
+  void prefetchList(queryClient, jobsOfRollout(unloadedRollout(id), search));
+  void begin(reportQuery(unloadedRollout(id)));
   prefetchTenantNames();
 }
 
@@ -62,7 +68,7 @@ export function prefetchJobs(search: JobsSearch): void {
 }
 
 export function prefetchJob(id: string): void {
-  const job = unreadJob(id);
+  const job = unloadedJob(id);
   void begin(jobQuery(id));
   void begin(ladderQuery(job));
   void begin(eventsQuery(job));

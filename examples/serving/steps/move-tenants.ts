@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { followRollout } from '../../../cli/demo/follow-rollout.ts';
+import { followDemoRollout } from '../../../cli/demo/follow-rollout.ts';
 import { listCurrentVersions, type ServedVersion } from '../../../openapi/clients/typescript/src/index.ts';
 import type { RunningEngine } from '../engines/start-engine.ts';
 import type { Answer, Gateway } from '../gateway.ts';
@@ -22,7 +22,7 @@ export async function moveTenants(
   const arrivals = watchAliases(next.engine, AbortSignal.any([signal, ended.signal]));
   // Both are awaited below. If the example fails before that, their own failures add nothing.
   for (const background of [traffic, arrivals.watching]) background.catch(() => undefined);
-  const { rollout, jobs } = await followRollout(fleet, rolloutId, { signal, started });
+  const { rollout, jobs } = await followDemoRollout(fleet, rolloutId, { signal, started });
   const { data: served } = await listCurrentVersions({ client: fleet.operator, path: { id: next.baseModelVersionId } });
   await until(signal, () => Promise.resolve(served.every(({ alias }) => arrivals.seen.has(alias)) || null));
   ended.abort();

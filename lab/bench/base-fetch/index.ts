@@ -3,7 +3,7 @@ import { mkdtemp, rename, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { Command } from 'commander';
-import { keyOf } from '../../../src/platform/base-sources/index.ts';
+import { pinnedFilesKey } from '../../../src/platform/base-sources/index.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { BaseFileCache } from '../../../workers/bases/base-file-cache.ts';
 import { positive } from '../positive.ts';
@@ -29,7 +29,7 @@ const { sources, files, sha256 } = await startShards({
   bytesPerSecond: options.speed * 2 ** 20,
 });
 const source = { kind: 's3', bucket: 'bench', prefix: '' } as const;
-const key = keyOf({ source, files });
+const key = pinnedFilesKey({ source, files });
 const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-bench-fetch-'));
 const logger = createLogger({ level: 'silent', pretty: false });
 

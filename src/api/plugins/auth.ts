@@ -5,7 +5,7 @@ import {
   isAdmitted,
   OPERATOR_SCOPE,
   type Principal,
-  type Reader,
+  type ReaderRole,
   type RequiredScope,
 } from '../../platform/contract/principal.ts';
 
@@ -132,7 +132,7 @@ export function isRead(method: RouteOptions['method']): boolean {
 }
 
 /** Identity with which the request reads data shared by all tenants. */
-export function readerOf({ principal }: FastifyRequest): Reader {
+export function readerOf({ principal }: FastifyRequest): ReaderRole {
   if (principal.kind === 'tenant') return 'tenant';
   return principal.servingOnly ? 'engine' : 'operator';
 }

@@ -5,7 +5,7 @@ import { Id, Nullable, requestedTime, Timestamp } from '../../platform/contract/
 import { EventTypeName, POSITION_PATTERN } from '../events/index.ts';
 
 const DAY_MS = 86_400_000;
-export const DEFAULT_OVERLAP_MS = DAY_MS;
+export const DEFAULT_SECRET_OVERLAP_MS = DAY_MS;
 const MAX_OVERLAP_MS = 7 * DAY_MS;
 
 const EventTypes = Type.Array(
@@ -114,7 +114,7 @@ export const RotateWebhookSecret = Type.Object(
       Type.Integer({
         minimum: 0,
         maximum: MAX_OVERLAP_MS,
-        default: DEFAULT_OVERLAP_MS,
+        default: DEFAULT_SECRET_OVERLAP_MS,
         description: 'How long the old secret signs besides the new one; a day by default, seven at most.',
       }),
     ),

@@ -23,7 +23,7 @@ import { generateWebhookSecret, requireSecretBox } from './webhook-secret.ts';
 import { toDelivery, toEndpoint } from './webhook.mapper.ts';
 import { webhookRepository as repository, type EndpointRow } from './webhook.repository.ts';
 import {
-  DEFAULT_OVERLAP_MS,
+  DEFAULT_SECRET_OVERLAP_MS,
   type CreatedWebhookEndpoint,
   type CreateWebhookEndpoint,
   type ListWebhookDeliveries,
@@ -136,7 +136,7 @@ export function createWebhookService({ db, policy, box }: WebhookDependencies) {
     /** @throws AppError 404, 409 `rotation_in_progress` if too many secrets sign already, 503 `secret_key_missing` */
     rotate: (
       id: string,
-      { overlap_ms: overlapMs = DEFAULT_OVERLAP_MS }: RotateWebhookSecret,
+      { overlap_ms: overlapMs = DEFAULT_SECRET_OVERLAP_MS }: RotateWebhookSecret,
       scope: string | null,
       record: RecordAnswer<CreatedWebhookEndpoint>,
     ): Promise<CreatedWebhookEndpoint> =>

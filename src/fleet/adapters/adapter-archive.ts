@@ -6,9 +6,9 @@ import { unprocessable, type AppError } from '../../platform/contract/errors.ts'
 import {
   ADAPTER_FILE_LIMITS,
   ADAPTER_FILES,
-  checkSize,
+  checkAdapterFileSize,
   isAdapterFile,
-  PICKLE_ADVICE,
+  ADAPTER_PICKLE_ADVICE,
   PICKLED_WEIGHTS,
   requireFiles,
   type AdapterFile,
@@ -75,17 +75,17 @@ function createEntryCheck(limits: typeof ADAPTER_FILE_LIMITS) {
       return null;
     }
     if (!FILE_TYPES.has(type)) throw refused(path, `is of type ${type}, expected a plain file`);
-    if (parts.length < 2 && name === PICKLED_WEIGHTS) throw refused(path, PICKLE_ADVICE);
+    if (parts.length < 2 && name === PICKLED_WEIGHTS) throw refused(path, ADAPTER_PICKLE_ADVICE);
     if (parts.length < 2 && name === ADAPTER_OUTCOMES) {
       checkTop(path, parts[0] ?? '');
-      checkSize(name, entry.size, OUTCOMES_LIMIT_BYTES);
+      checkAdapterFileSize(name, entry.size, OUTCOMES_LIMIT_BYTES);
       return null;
     }
     if (parts.length > 1 || !isAdapterFile(name))
       throw refused(path, `is not a file of an adapter, expected ${ADAPTER_FILES.join(', ')}`);
     checkTop(path, parts[0] ?? '');
     if (seen.has(name)) throw refused(path, 'occurs twice');
-    checkSize(name, entry.size, limits[name]);
+    checkAdapterFileSize(name, entry.size, limits[name]);
     seen.add(name);
     return name;
   }

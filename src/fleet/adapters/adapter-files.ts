@@ -23,7 +23,7 @@ const REQUIRED: readonly AdapterFile[] = ['adapter_config.json', 'adapter_model.
 
 /** The weights as early versions of PEFT write them by default. */
 export const PICKLED_WEIGHTS = 'adapter_model.bin';
-export const PICKLE_ADVICE =
+export const ADAPTER_PICKLE_ADVICE =
   'is a pickle, which can run code and is therefore never read: if you trust its source, load it with PEFT and save ' +
   'it as adapter_model.safetensors with save_pretrained(folder, safe_serialization=True)';
 
@@ -44,7 +44,7 @@ export async function copyAdapterFiles(from: string, to: string, limits = ADAPTE
     const stats = await lstat(source).catch(() => null);
     if (stats === null) continue;
     if (!stats.isFile()) throw notPlain(name);
-    checkSize(name, stats.size, limits[name]);
+    checkAdapterFileSize(name, stats.size, limits[name]);
     // The file may have been replaced by a link in the meantime: readPlainFile does not follow one.
     await writeHashed(join(to, name), readPlainFile(source));
     copied.add(name);
@@ -58,7 +58,7 @@ export async function copyAdapterFiles(from: string, to: string, limits = ADAPTE
  */
 export function requireFiles(present: ReadonlySet<AdapterFile>, hasPickle = false): void {
   if (hasPickle && !present.has('adapter_model.safetensors')) {
-    throw unusable(PICKLED_WEIGHTS, `${PICKLED_WEIGHTS} ${PICKLE_ADVICE}`, 'pickle_refused');
+    throw unusable(PICKLED_WEIGHTS, `${PICKLED_WEIGHTS} ${ADAPTER_PICKLE_ADVICE}`, 'pickle_refused');
   }
   const missing = REQUIRED.find((name) => !present.has(name));
   if (missing === undefined) return;
@@ -70,7 +70,7 @@ function unusable(file: string, message: string, reason: string): AppError {
 }
 
 /** @throws AppError 413 `adapter_too_large` */
-export function checkSize(name: string, bytes: number, maxBytes: number): void {
+export function checkAdapterFileSize(name: string, bytes: number, maxBytes: number): void {
   if (bytes <= maxBytes) return;
   throw new AppError({
     code: 'adapter_too_large',

@@ -18,7 +18,7 @@ import {
   AdapterVersionParams,
   ARCHIVE_TYPE,
   ARCHIVE_TYPES,
-  NegativeFlip,
+  NegativeFlipResource,
   UploadVersionBody,
   UploadVersionQuery,
   VersionArchive,
@@ -105,7 +105,7 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
           'wrong, and where the gate compares with no version. The texts of rows are never stored here.',
         params: AdapterVersionParams,
         querystring: PageQuery,
-        response: { 200: pageOf(NegativeFlip) },
+        response: { 200: pageOf(NegativeFlipResource) },
       },
     },
     (request) =>

@@ -1,10 +1,10 @@
 import { toTimestamp } from '../../platform/contract/schemas.ts';
 import type { ShownAdapter, ShownVersion } from './adapter-page.repository.ts';
 import type { NegativeFlipRow } from './adapter.repository.ts';
-import type { Adapter, AdapterVersion, CurrentVersion, NegativeFlip } from './adapter.schemas.ts';
+import type { AdapterResource, AdapterVersion, CurrentVersion, NegativeFlipResource } from './adapter.schemas.ts';
 import type { CurrentVersionKey, CurrentVersionRow } from './current/current-version.repository.ts';
 
-export function toAdapter(row: ShownAdapter): Adapter {
+export function toAdapter(row: ShownAdapter): AdapterResource {
   const latest = row.versions[0];
   return {
     id: row.id,
@@ -13,13 +13,13 @@ export function toAdapter(row: ShownAdapter): Adapter {
     base_model_id: row.baseModelId,
     base_model_name: row.baseModel.name,
     dataset_id: row.datasetId,
-    metric: row.metric as Adapter['metric'],
-    gate: row.gate as Adapter['gate'],
+    metric: row.metric as AdapterResource['metric'],
+    gate: row.gate as AdapterResource['gate'],
     append_eos: row.appendEos,
     max_length: row.maxLength,
-    labels: row.labels as Adapter['labels'],
+    labels: row.labels as AdapterResource['labels'],
     pinned_base_model_version_id: row.pinnedBaseModelVersionId,
-    approval: row.approval as Adapter['approval'],
+    approval: row.approval as AdapterResource['approval'],
     latest_version: latest === undefined ? null : toAdapterVersion(latest),
     current: row.currentVersions.map((current) => toCurrentVersion(current, current)),
     created_at: toTimestamp(row.createdAt),
@@ -89,6 +89,6 @@ function anchorOf(row: ShownVersion): AdapterVersion['anchor'] {
   return anchor === undefined || value === undefined ? null : { ...anchor, difference: value - anchor.value };
 }
 
-export function toNegativeFlip({ row, slices, datasetId }: NegativeFlipRow): NegativeFlip {
+export function toNegativeFlip({ row, slices, datasetId }: NegativeFlipRow): NegativeFlipResource {
   return { dataset_id: datasetId, row, slices };
 }

@@ -10,7 +10,7 @@ import { signalOfClient } from '../../api/plugins/client-signal.ts';
 import { createUploadRooms } from '../../tenants/quotas/index.ts';
 import versionRoutes from './adapter-version.routes.ts';
 import {
-  Adapter,
+  AdapterResource,
   AdapterParams,
   CreateAdapter,
   CreatedAdapter,
@@ -66,7 +66,7 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions<AdapterDependencies
           'Newest first, unless `sort` says otherwise. A gateway polls it with the ' +
           '`base_model_version_id` that it serves, and takes `current` of each adapter.',
         querystring: ListAdaptersQuery,
-        response: { 200: pageOf(Adapter) },
+        response: { 200: pageOf(AdapterResource) },
       },
     },
     (request) => service(request).list(request.query, tenantScope(request)),
@@ -79,7 +79,7 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions<AdapterDependencies
         ...operation('getAdapter', 'Get an adapter'),
         description: 'Answers with the adapter, its latest version, and the versions that should be served.',
         params: AdapterParams,
-        response: { 200: Adapter },
+        response: { 200: AdapterResource },
       },
     },
     (request) => service(request).get(request.params.id, tenantScope(request)),

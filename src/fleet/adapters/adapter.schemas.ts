@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { AdapterOptions } from '../../../core/options/adapter-options.ts';
 import { GateRule } from '../../../core/options/gates.ts';
-import { GateAdvice } from '../datasets/index.ts';
+import { GateAdviceResource } from '../datasets/index.ts';
 import { labelQueryOf, labelsOf } from '../../platform/contract/labels.ts';
 import { PageQuery } from '../../platform/contract/pagination.ts';
 import { sortOf } from '../../platform/contract/sorting.ts';
@@ -13,7 +13,7 @@ import {
   Metric,
   Name,
   Nullable,
-  Strategy,
+  StrategySchema,
   Timestamp,
   used,
 } from '../../platform/contract/schemas.ts';
@@ -123,7 +123,7 @@ export const AdapterVersion = Type.Object(
     }),
     rank: Type.Integer({ description: 'The rank of the LoRA.' }),
     lora_alpha: Type.Number({ description: "The numerator of LoRA's scaling, `lora_alpha` in PEFT." }),
-    strategy: Nullable(used(Strategy, { description: 'The strategy that produced it; null if imported.' })),
+    strategy: Nullable(used(StrategySchema, { description: 'The strategy that produced it; null if imported.' })),
     fusion_alpha: Nullable(Type.Number({ description: 'The fusion coefficient α; null if it was not fused.' })),
     fusion_beta: Nullable(Type.Number({ description: 'The fusion coefficient β; null if it was not fused.' })),
     metrics: Nullable(
@@ -211,7 +211,7 @@ export const SetCurrentVersion = Type.Object(
 );
 export type SetCurrentVersion = Static<typeof SetCurrentVersion>;
 
-export const Adapter = Type.Object(
+export const AdapterResource = Type.Object(
   {
     id: Id('adapter'),
     tenant_id: Id('tenant'),
@@ -237,23 +237,23 @@ export const Adapter = Type.Object(
   },
   { title: 'Adapter', description: 'A LoRA adapter of a tenant, with the newest of its versions.' },
 );
-export type Adapter = Static<typeof Adapter>;
+export type AdapterResource = Static<typeof AdapterResource>;
 
 /** An adapter as its creation answers it. */
 export const CreatedAdapter = Type.Object(
-  { ...Adapter.properties, gate_advice: Nullable(GateAdvice) },
+  { ...AdapterResource.properties, gate_advice: Nullable(GateAdviceResource) },
   { title: 'CreatedAdapter', description: 'An adapter as its creation answers it.' },
 );
 export type CreatedAdapter = Static<typeof CreatedAdapter>;
 
 /** An adapter as a change of it answers it. */
 export const UpdatedAdapter = Type.Object(
-  { ...Adapter.properties, gate_advice: Nullable(GateAdvice) },
+  { ...AdapterResource.properties, gate_advice: Nullable(GateAdviceResource) },
   { title: 'UpdatedAdapter', description: 'An adapter as a change of it answers it.' },
 );
 export type UpdatedAdapter = Static<typeof UpdatedAdapter>;
 
-export const NegativeFlip = Type.Object(
+export const NegativeFlipResource = Type.Object(
   {
     dataset_id: Nullable(Id('dataset', 'The dataset that the row is in. It may have been deleted since.')),
     row: Type.Integer({
@@ -263,7 +263,7 @@ export const NegativeFlip = Type.Object(
   },
   { title: 'NegativeFlip', description: 'A gate row that the version before had right and this one has wrong.' },
 );
-export type NegativeFlip = Static<typeof NegativeFlip>;
+export type NegativeFlipResource = Static<typeof NegativeFlipResource>;
 
 export const ARCHIVE_TYPE = 'application/x-tar';
 /** The types that an upload of an archive may have. The second one is for clients that know no other. */

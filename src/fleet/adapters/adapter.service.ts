@@ -26,12 +26,12 @@ import { toAdapter, toAdapterVersion, toNegativeFlip } from './adapter.mapper.ts
 import { keptFeatures } from './served-features.ts';
 import { adapterExists, createAdapterRepository, insertAdapterVersion, type AdapterRow } from './adapter.repository.ts';
 import type {
-  Adapter,
+  AdapterResource,
   AdapterVersion,
   CreateAdapter,
   CreatedAdapter,
   ListAdaptersQuery,
-  NegativeFlip,
+  NegativeFlipResource,
   UpdateAdapter,
   UpdatedAdapter,
 } from './adapter.schemas.ts';
@@ -125,7 +125,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     body: CreateAdapter,
     base: { modelId: string; versionId?: string; imported?: ImportedAdapter },
     tx: Transaction,
-  ): Promise<Adapter> {
+  ): Promise<AdapterResource> {
     const baseModelId = base.modelId;
     const id = newId('adapter');
     const { name, metric, gate, dataset_id: datasetId, append_eos: appendEos, max_length: maxLength } = body;
@@ -251,12 +251,12 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
       );
     },
 
-    async list(query: ListAdaptersQuery, scope: string | null): Promise<Page<Adapter>> {
+    async list(query: ListAdaptersQuery, scope: string | null): Promise<Page<AdapterResource>> {
       return toPage(await adapters.page(query, scope), query, toAdapter, sortingOf(query, ADAPTER_SORTS).cursorOf);
     },
 
     /** @throws AppError 404 */
-    async get(id: string, scope: string | null): Promise<Adapter> {
+    async get(id: string, scope: string | null): Promise<AdapterResource> {
       return toAdapter(await findAdapter(id, scope));
     },
 
@@ -317,13 +317,13 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
       versionId: string,
       query: PageQuery,
       scope: string | null,
-    ): Promise<Page<NegativeFlip>> {
+    ): Promise<Page<NegativeFlipResource>> {
       await findVersion(id, versionId, scope);
       return toPage(await adapters.pageFlips(versionId, query), query, toNegativeFlip);
     },
 
     /** All of them, for a version that the caller has found; none if it is gone. */
-    flipsOf: async (versionId: string): Promise<NegativeFlip[]> =>
+    flipsOf: async (versionId: string): Promise<NegativeFlipResource[]> =>
       (await adapters.flips(versionId)).map(toNegativeFlip),
 
     /** @throws AppError 404; what is opened, 503 `storage_away` */

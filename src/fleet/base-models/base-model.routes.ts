@@ -11,7 +11,7 @@ import { operationsOf } from '../../api/plugins/openapi/operation.ts';
 import { createApprovalCheck } from '../rollouts/index.ts';
 import {
   AtRisk,
-  BaseModel,
+  BaseModelResource,
   BaseModelParams,
   BaseModelVersion,
   BaseModelVersionParams,
@@ -43,12 +43,12 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
         description:
           'Creates a base model without versions. Register its versions with `POST /v1/base-models/{model}/versions`.',
         body: CreateBaseModel,
-        response: { 201: BaseModel },
+        response: { 201: BaseModelResource },
       },
     },
     (request, reply) => {
       checkApproval(request.body.policy);
-      return answerOnce<BaseModel>(request, reply, createdBelow('/v1/base-models'), (record) =>
+      return answerOnce<BaseModelResource>(request, reply, createdBelow('/v1/base-models'), (record) =>
         service(request).create(request.body, record),
       );
     },
@@ -61,7 +61,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
         ...operation('listBaseModels', 'List base models, newest first'),
         description: 'Lists the base models of the service, which all tenants share.',
         querystring: PageQuery,
-        response: { 200: pageOf(BaseModel) },
+        response: { 200: pageOf(BaseModelResource) },
       },
     },
     (request) => service(request).list(request.query, tenantScope(request)),
@@ -79,7 +79,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
           'adapters that were imported before.',
         params: BaseModelParams,
         body: UpdateBaseModel,
-        response: { 200: BaseModel },
+        response: { 200: BaseModelResource },
       },
     },
     (request) => {
@@ -95,7 +95,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
         ...operation('getBaseModel', 'Get a base model'),
         description: 'Answers with the base model that the identifier or the name is of.',
         params: BaseModelParams,
-        response: { 200: BaseModel },
+        response: { 200: BaseModelResource },
       },
     },
     (request) => service(request).get(request.params.model, tenantScope(request)),

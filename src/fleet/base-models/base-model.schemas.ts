@@ -19,7 +19,7 @@ const Profile = Nullable(
   }),
 );
 
-export const BaseModel = Type.Object(
+export const BaseModelResource = Type.Object(
   {
     id: Id('baseModel'),
     name: Name,
@@ -29,7 +29,7 @@ export const BaseModel = Type.Object(
   },
   { title: 'BaseModel', description: 'A base model, of which there are versions.' },
 );
-export type BaseModel = Static<typeof BaseModel>;
+export type BaseModelResource = Static<typeof BaseModelResource>;
 
 export const CreateBaseModel = Type.Object(
   { name: Name, policy: Type.Optional(DefaultPolicy), serving_profile: Type.Optional(ServingProfile) },

@@ -4,7 +4,7 @@ import type { QueueProducer } from '../../platform/queue/producer.ts';
 import { withTransaction, type Database, type Transaction } from '../../platform/database/database.ts';
 import { notFound, unprocessable } from '../../platform/contract/errors.ts';
 import { newId } from '../../platform/contract/ids.ts';
-import type { Reader } from '../../platform/contract/principal.ts';
+import type { ReaderRole } from '../../platform/contract/principal.ts';
 import { showError } from '../../platform/contract/shown-error.ts';
 import { toPage, type Page, type PageQuery } from '../../platform/contract/pagination.ts';
 import { unrecorded, type RecordAnswer } from '../../platform/contract/record-answer.ts';
@@ -17,7 +17,7 @@ import { withoutAddress, createRollout, type RolloutOptions } from '../rollouts/
 import { createBaseModelRepository, type BaseModelVersionRow } from './base-model.repository.ts';
 import type {
   AtRisk,
-  BaseModel,
+  BaseModelResource,
   BaseModelVersion,
   CreateBaseModel,
   CreateBaseModelVersion,
@@ -51,8 +51,8 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
     /** @throws AppError 409 `base_model_exists` */
     create: (
       { name, policy, serving_profile: servingProfile }: CreateBaseModel,
-      record: RecordAnswer<BaseModel>,
-    ): Promise<BaseModel> =>
+      record: RecordAnswer<BaseModelResource>,
+    ): Promise<BaseModelResource> =>
       withTransaction(db, async (tx) => {
         const row = await models.insertModel({ id: newId('baseModel'), name, policy, servingProfile }, tx);
         await recordEvent(tx, { tenantId: null, type: 'base_model.created', subjectId: row.id, data: { name } });
@@ -70,7 +70,7 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
       idOrName: string,
       given: UpdateBaseModel,
       recordChange: RecordChange = unrecorded,
-    ): Promise<BaseModel> {
+    ): Promise<BaseModelResource> {
       const { id } = await findModel(idOrName);
       return withTransaction(db, async (tx) => {
         await models.lockModel(id, tx);
@@ -78,7 +78,7 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
         const settings = { policy: given.policy, servingProfile: given.serving_profile };
         const after = toBaseModel(await models.setSettings(id, settings, tx));
         const names = (['policy', 'serving_profile'] as const).filter((name) => given[name] !== undefined);
-        const changed = (model: BaseModel) => Object.fromEntries(names.map((name) => [name, model[name]]));
+        const changed = (model: BaseModelResource) => Object.fromEntries(names.map((name) => [name, model[name]]));
         const change = { before: changed(before), after: changed(after) };
         const { policy, serving_profile } = after;
         const data = { policy, serving_profile };
@@ -88,12 +88,12 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
       });
     },
 
-    async list(query: PageQuery, scope: string | null): Promise<Page<BaseModel>> {
+    async list(query: PageQuery, scope: string | null): Promise<Page<BaseModelResource>> {
       return toPage(await models.pageModels(query), query, (row) => toBaseModel(row, scope));
     },
 
     /** @throws AppError 404 */
-    get: async (idOrName: string, scope: string | null): Promise<BaseModel> =>
+    get: async (idOrName: string, scope: string | null): Promise<BaseModelResource> =>
       toBaseModel(await findModel(idOrName), scope),
 
     /**
@@ -155,13 +155,13 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
       return answer;
     },
 
-    async listVersions(idOrName: string, query: PageQuery, reader: Reader): Promise<Page<BaseModelVersion>> {
+    async listVersions(idOrName: string, query: PageQuery, reader: ReaderRole): Promise<Page<BaseModelVersion>> {
       const model = await findModel(idOrName);
       return toPage(await models.pageVersions(model.id, query), query, (row) => toBaseModelVersion(row, reader));
     },
 
     /** @throws AppError 404 */
-    async getVersion(id: string, reader: Reader): Promise<BaseModelVersion> {
+    async getVersion(id: string, reader: ReaderRole): Promise<BaseModelVersion> {
       const row = await models.findVersion(id);
       if (row === null) throw notFound('base model version', id);
       return toBaseModelVersion(row, reader);
@@ -225,19 +225,19 @@ async function startFor(
 function toBaseModel(
   row: { id: string; name: string; policy: unknown; servingProfile: unknown; createdAt: Date },
   scope: string | null = null,
-): BaseModel {
-  const policy = row.policy as BaseModel['policy'];
+): BaseModelResource {
+  const policy = row.policy as BaseModelResource['policy'];
   return {
     id: row.id,
     name: row.name,
     policy: policy === null || scope === null ? policy : withoutAddress(policy),
-    serving_profile: row.servingProfile as BaseModel['serving_profile'],
+    serving_profile: row.servingProfile as BaseModelResource['serving_profile'],
     created_at: toTimestamp(row.createdAt),
   };
 }
 
 /** An engine is shown its own name of the base, but, like tenants, nothing of where the service has its files. */
-function toBaseModelVersion(row: BaseModelVersionRow, reader: Reader): BaseModelVersion {
+function toBaseModelVersion(row: BaseModelVersionRow, reader: ReaderRole): BaseModelVersion {
   const isOperator = reader === 'operator';
   const config = row.config as { model_type?: string } | null;
   return {

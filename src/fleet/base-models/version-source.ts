@@ -1,5 +1,5 @@
 import {
-  keyOf,
+  pinnedFilesKey,
   readWhole,
   requirePlace,
   SOURCE_EXPECTED,
@@ -70,7 +70,7 @@ async function pin(remote: RemoteSource, token: string | null, sources: Sources)
       path: sourceText(pinned.source),
       defaultName: sourceName(remote),
       config: checkConfig(parseConfig(text)),
-      pinned: { ...pinned, key: keyOf(pinned) },
+      pinned: { ...pinned, key: pinnedFilesKey(pinned) },
       token,
     };
   } catch (error) {

@@ -20,7 +20,7 @@ import {
   type UploadedPart,
 } from './base-upload.schemas.ts';
 import { checkSentFiles, isArchive } from './file-names.ts';
-import { checked, checkSize } from './received-part.ts';
+import { checked, checkPartSize } from './received-part.ts';
 
 export interface BaseUploadLimits {
   /** Largest upload, in bytes. */
@@ -107,7 +107,7 @@ export function createBaseUploadService({ db, artifacts, limits }: BaseUploadDep
       if (number > parts) throw unprocessable('invalid_part', `${fileName} has ${parts} parts, and this is ${number}`);
       const part = { what, bytes: bytesOfPart(number, file.size, file.partBytes), sha256 };
       // A part of the wrong size is refused before it is read.
-      if (upload.declaredBytes !== null) checkSize(part, upload.declaredBytes);
+      if (upload.declaredBytes !== null) checkPartSize(part, upload.declaredBytes);
       const stored = await artifacts.putFile(checked(upload.chunks, part), 'base_part');
       const answer = { file: fileName, number, bytes: stored.bytes, sha256: stored.digest.slice('sha256:'.length) };
       await withRegisteredArtifact({ db, artifacts }, stored, async (tx) => {

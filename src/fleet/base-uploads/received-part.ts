@@ -26,7 +26,7 @@ export function sha256Of(header: string | undefined): string | null {
 }
 
 /** @throws AppError 422 `invalid_part` if a part has another size than it should */
-export function checkSize({ what, bytes: expected }: ExpectedPart, bytes: number): void {
+export function checkPartSize({ what, bytes: expected }: ExpectedPart, bytes: number): void {
   if (bytes !== expected)
     throw unprocessable('invalid_part', `${what} has ${bytes} bytes, expected ${expected}`, {
       expected_bytes: expected,
@@ -42,11 +42,11 @@ export async function* checked(chunks: AsyncIterable<Uint8Array>, part: Expected
   let bytes = 0;
   for await (const chunk of chunks) {
     bytes += chunk.length;
-    if (bytes > part.bytes) checkSize(part, bytes);
+    if (bytes > part.bytes) checkPartSize(part, bytes);
     hash?.update(chunk);
     yield chunk;
   }
-  checkSize(part, bytes);
+  checkPartSize(part, bytes);
   const found = hash?.digest('hex') ?? null;
   if (found !== part.sha256) throw mismatch(part, found);
 }

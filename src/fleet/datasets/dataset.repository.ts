@@ -11,7 +11,7 @@ import { pageArguments } from '../../platform/contract/pagination.ts';
 import type { ListDatasetsQuery } from './dataset.schemas.ts';
 
 type DatasetRepository = ReturnType<typeof createDatasetRepository>;
-export type DatasetRow = NonNullable<Awaited<ReturnType<DatasetRepository['find']>>>;
+export type DatasetRecord = NonNullable<Awaited<ReturnType<DatasetRepository['find']>>>;
 
 export function datasetExists(name: string) {
   return conflict('dataset_exists', `there is already a dataset named ${name}`);

@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { PageQuery } from '../../platform/contract/pagination.ts';
-import { GateAdvice } from './gate-advice.ts';
+import { GateAdviceResource } from './gate-advice.ts';
 import { Binary, contentOf, Id, Name, Nullable, Timestamp } from '../../platform/contract/schemas.ts';
 
 export const Dataset = Type.Object(
@@ -37,7 +37,7 @@ export type Dataset = Static<typeof Dataset>;
 
 /** A dataset as its upload answers it. */
 export const CreatedDataset = Type.Object(
-  { ...Dataset.properties, gate_advice: Nullable(GateAdvice) },
+  { ...Dataset.properties, gate_advice: Nullable(GateAdviceResource) },
   { title: 'CreatedDataset', description: 'A dataset as its upload answers it.' },
 );
 export type CreatedDataset = Static<typeof CreatedDataset>;

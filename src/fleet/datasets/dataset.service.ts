@@ -12,7 +12,7 @@ import { toTimestamp } from '../../platform/contract/schemas.ts';
 import { recordEvent } from '../../delivery/events/index.ts';
 import type { UploadRoom, UploadRooms } from '../../tenants/quotas/index.ts';
 import { createTenantService } from '../../tenants/tenants/index.ts';
-import { createDatasetRepository, datasetExists, type DatasetRow } from './dataset.repository.ts';
+import { createDatasetRepository, datasetExists, type DatasetRecord } from './dataset.repository.ts';
 import type { CreatedDataset, CreateDatasetQuery, Dataset, ListDatasetsQuery } from './dataset.schemas.ts';
 import { normalizeDataset, RowCounts } from './normalize-dataset.ts';
 
@@ -106,7 +106,7 @@ export function createDatasetService(deps: DatasetServiceDependencies) {
   };
 }
 
-export function toDataset(row: DatasetRow): Dataset {
+export function toDataset(row: DatasetRecord): Dataset {
   return {
     id: row.id,
     tenant_id: row.tenantId,

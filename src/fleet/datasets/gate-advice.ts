@@ -4,7 +4,7 @@ import type { GateRule } from '../../../core/options/gates.ts';
 import type { MetricName } from '../../../core/options/metrics.ts';
 import { Nullable } from '../../platform/contract/schemas.ts';
 
-export const GateAdvice = Type.Object(
+export const GateAdviceResource = Type.Object(
   {
     rows: Type.Integer({ description: 'Number of gate rows.' }),
     confidence: Type.Number({ description: 'Confidence of the certificate, over all looks of a job.' }),
@@ -35,7 +35,7 @@ export const GateAdvice = Type.Object(
     description: 'What the gate rows can certify, by their number alone. Null for a loss, a target, or no gate rows.',
   },
 );
-export type GateAdvice = Static<typeof GateAdvice>;
+export type GateAdviceResource = Static<typeof GateAdviceResource>;
 
 /** Fields of a dataset that advice depends on. */
 interface AdvisedDataset {
@@ -45,7 +45,11 @@ interface AdvisedDataset {
 }
 
 /** @param dataset null without one */
-export function adviceOn(dataset: AdvisedDataset | null, metric: MetricName, gate: GateRule): GateAdvice | null {
+export function adviceOn(
+  dataset: AdvisedDataset | null,
+  metric: MetricName,
+  gate: GateRule,
+): GateAdviceResource | null {
   const { splits, promptsOnly = false } = dataset ?? {};
   const { gate: rows = 0 } = (splits ?? {}) as { gate?: number };
   return gateAdvice(rows, { metric, promptsOnly }, gate);

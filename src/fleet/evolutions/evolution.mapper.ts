@@ -1,7 +1,7 @@
 import { toTimestamp } from '../../platform/contract/schemas.ts';
 import { adviceOf, type StoredDifference } from './advice.ts';
 import type { EvolutionRow } from './evolution.repository.ts';
-import type { Evolution, EvolutionEntry } from './evolution.schemas.ts';
+import type { EvolutionResource, EvolutionEntry } from './evolution.schemas.ts';
 
 interface StoredDrift {
   readonly drift: number;
@@ -23,7 +23,7 @@ interface StoredSummary {
     readonly chat_template: string;
   };
   readonly overall_drift?: number;
-  readonly captured_energy_by_rank?: Evolution['captured_energy_by_rank'];
+  readonly captured_energy_by_rank?: EvolutionResource['captured_energy_by_rank'];
   readonly modules?: Readonly<
     Record<string, StoredDrift & { readonly rank: number; readonly captured_energy: number }>
   >;
@@ -49,7 +49,7 @@ export function toEvolutionEntry(row: EvolutionRow): EvolutionEntry {
   };
 }
 
-export function toEvolution(row: EvolutionRow): Evolution {
+export function toEvolution(row: EvolutionRow): EvolutionResource {
   const summary = summaryOf(row);
   return {
     ...toEvolutionEntry(row),
@@ -69,7 +69,7 @@ function summaryOf({ summary }: EvolutionRow): StoredSummary {
 }
 
 /** Modules in a fixed order, because JSON in the database keeps none. */
-function modulesOf({ modules = {} }: StoredSummary): Evolution['modules'] {
+function modulesOf({ modules = {} }: StoredSummary): EvolutionResource['modules'] {
   const found = Object.entries(modules).map(([name, { drift, rank, captured_energy }]) => {
     const [, layer, projection = name] = /^(?:.*?\.)?(\d+)\.(.+)$/.exec(name) ?? [];
     return {
@@ -84,17 +84,17 @@ function modulesOf({ modules = {} }: StoredSummary): Evolution['modules'] {
   return found.sort((a, b) => (a.layer ?? -1) - (b.layer ?? -1) || (a.name < b.name ? -1 : 1));
 }
 
-function partsOf(parts: Readonly<Record<string, StoredDrift>> = {}): Evolution['projections'] {
+function partsOf(parts: Readonly<Record<string, StoredDrift>> = {}): EvolutionResource['projections'] {
   return Object.entries(parts).map(([name, { drift }]) => ({ name, drift }));
 }
 
-function differencesOf(differences: readonly StoredDifference[]): Evolution['differences'] {
+function differencesOf(differences: readonly StoredDifference[]): EvolutionResource['differences'] {
   return differences.map(({ field, old, new: next }) => {
     return { field, old: JSON.stringify(old ?? null), new: JSON.stringify(next ?? null) };
   });
 }
 
-function tokenizerOf({ tokenizer }: StoredSummary): Evolution['tokenizer'] {
+function tokenizerOf({ tokenizer }: StoredSummary): EvolutionResource['tokenizer'] {
   if (tokenizer === undefined) return null;
   const { vocabulary, merges } = tokenizer;
   const fields = (differences: readonly StoredDifference[]) => differences.map(({ field }) => field);

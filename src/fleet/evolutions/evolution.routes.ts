@@ -3,7 +3,7 @@ import type { ModuleOptions } from '../../api/plugins/module-options.ts';
 import { PageQuery, pageOf } from '../../platform/contract/pagination.ts';
 import { requireScope } from '../../api/plugins/auth.ts';
 import { operationsOf } from '../../api/plugins/openapi/operation.ts';
-import { BaseModelVersionParams, Evolution, EvolutionEntry, EvolutionParams } from './evolution.schemas.ts';
+import { EvolutionEntry, EvolutionParams, EvolutionResource, EvolutionsOfBaseParams } from './evolution.schemas.ts';
 import { createEvolutionService } from './evolution.service.ts';
 
 const operation = operationsOf('Base models');
@@ -18,7 +18,7 @@ const evolutionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) =>
         description:
           'One entry for each version that adapters came from when a rollout or a dry run was analyzed. `GET ' +
           '/v1/evolutions/{id}` has the whole of one.',
-        params: BaseModelVersionParams,
+        params: EvolutionsOfBaseParams,
         querystring: PageQuery,
         response: { 200: pageOf(EvolutionEntry) },
       },
@@ -36,7 +36,7 @@ const evolutionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) =>
           'It is computed once, by the first rollout or dry run between the two versions, and does not change ' +
           'after that.',
         params: EvolutionParams,
-        response: { 200: Evolution },
+        response: { 200: EvolutionResource },
       },
     },
     ({ db, params }) => createEvolutionService({ db }).get(params.id),

@@ -104,7 +104,7 @@ const TokenizerChanges = Type.Object(
   { title: 'EvolutionTokenizerChanges', description: 'What changed in the tokenizer.' },
 );
 
-export const Evolution = Type.Object(
+export const EvolutionResource = Type.Object(
   {
     ...head,
     overall_drift: Nullable(Type.Number({ description: 'The same as `drift`, over all weights.' })),
@@ -133,7 +133,7 @@ export const Evolution = Type.Object(
       'done, or is of a version that did not keep them.',
   },
 );
-export type Evolution = Static<typeof Evolution>;
+export type EvolutionResource = Static<typeof EvolutionResource>;
 
 export const EvolutionParams = Type.Object({ id: Id('evolution') });
-export const BaseModelVersionParams = Type.Object({ id: Id('baseModelVersion') });
+export const EvolutionsOfBaseParams = Type.Object({ id: Id('baseModelVersion') });

@@ -3,12 +3,12 @@ import { notFound } from '../../platform/contract/errors.ts';
 import { toPage, type Page, type PageQuery } from '../../platform/contract/pagination.ts';
 import { toEvolution, toEvolutionEntry } from './evolution.mapper.ts';
 import { evolutionRepository as repository } from './evolution.repository.ts';
-import type { Evolution, EvolutionEntry } from './evolution.schemas.ts';
+import type { EvolutionResource, EvolutionEntry } from './evolution.schemas.ts';
 
 export function createEvolutionService({ db }: { db: Database }) {
   return {
     /** @throws AppError 404 */
-    async get(id: string): Promise<Evolution> {
+    async get(id: string): Promise<EvolutionResource> {
       const row = await repository.find(db, id);
       if (row === null) throw notFound('evolution', id);
       return toEvolution(row);

@@ -1,7 +1,7 @@
 import type { Queryable } from '../../platform/database/database.ts';
 
 /** Queries for counts outside the forecast rollout: its age, and the jobs of others ahead of it. */
-export const fleetRepository = {
+export const forecastFleetRepository = {
   /** Time since a rollout was accepted, in milliseconds, by the database's clock. */
   async sinceAcceptance(db: Queryable, rolloutId: string): Promise<number> {
     const [row] = await db.$queryRaw<[{ ms: number }]>`

@@ -14,7 +14,7 @@ import {
 } from '../rollouts/index.ts';
 import { createWorkerRepository, type WorkerRow } from '../../operations/workers/index.ts';
 import { countFleet, type CountedFleet } from './count-fleet.ts';
-import { fleetRepository } from './fleet.repository.ts';
+import { forecastFleetRepository } from './fleet.repository.ts';
 import { createForecastRepository, type ForecastRow } from './forecast.repository.ts';
 import type { ForecastResult } from './forecast.result.ts';
 import { predictFleet } from './prediction/predict-fleet.ts';
@@ -111,7 +111,7 @@ export function createForecastLifecycle({
       { baseModelVersionId, options, refusals }: Pick<AnalyzedFleet, 'baseModelVersionId' | 'options' | 'refusals'>,
     ): Promise<void> {
       if ((await forecasts.ofRollout(rolloutId)) !== null) return;
-      const analysisMs = await fleetRepository.sinceAcceptance(db, rolloutId);
+      const analysisMs = await forecastFleetRepository.sinceAcceptance(db, rolloutId);
       const result = await compute({ baseModelVersionId, options, refusals, analysisMs, rolloutId });
       await forecasts.insertOfRollout(db, { id: newId('forecast'), baseModelVersionId, rolloutId, options, result });
     },
@@ -130,7 +130,7 @@ async function predict(
   );
   const workers = byDevice(ready);
   // One of them may have ended since they were counted.
-  const jobsAhead = Math.max(0, (await fleetRepository.jobsAhead(db, rolloutId)) - endedAhead);
+  const jobsAhead = Math.max(0, (await forecastFleetRepository.jobsAhead(db, rolloutId)) - endedAhead);
   const predicted = await predictFleet(
     db,
     jobs.map((each) => ({ ...each, newBaseModelVersionId: baseModelVersionId, strategy: options.strategy })),

@@ -8,4 +8,4 @@ export {
   type JobLifecycle,
   type JobObserver,
 } from './job-lifecycle.ts';
-export type { CandidateColumns, JobProgress, Lease } from './job-lifecycle.repository.ts';
+export type { CandidateColumns, JobProgress, JobLease } from './job-lifecycle.repository.ts';

@@ -17,7 +17,7 @@ import {
 /**
  * Lease of a worker on a job. `owner` is new for every claim, so a worker that has lost its lease can no longer write.
  */
-export interface Lease {
+export interface JobLease {
   readonly jobId: string;
   readonly owner: string;
 }
@@ -49,7 +49,7 @@ function lockedRow(jobId: string): Prisma.Sql {
   return Prisma.sql`clock, (SELECT id, state FROM jobs WHERE id = ${jobId} FOR NO KEY UPDATE) AS old`;
 }
 
-function held(lease: Lease): Prisma.Sql {
+function held(lease: JobLease): Prisma.Sql {
   return Prisma.sql`j.id = old.id AND j.lease_owner = ${lease.owner}`;
 }
 
@@ -73,7 +73,7 @@ export const jobLifecycleRepository = {
    * Claims a job that is queued or whose lease has expired. Jobs of a cancelled, failed or paused rollout are refused,
    * because they are about to be cancelled or paused; so are jobs that still wait to be admitted.
    */
-  async claim(tx: Transaction, lease: Lease, leaseMs: number): Promise<ChangedJob | null> {
+  async claim(tx: Transaction, lease: JobLease, leaseMs: number): Promise<ChangedJob | null> {
     return first(
       await tx.$queryRaw<ChangedJob[]>`
         ${CLOCK}
@@ -92,7 +92,7 @@ export const jobLifecycleRepository = {
   },
 
   /** Renews the lease and writes progress. */
-  async heartbeat(tx: Transaction, lease: Lease, leaseMs: number, progress: JobProgress): Promise<boolean> {
+  async heartbeat(tx: Transaction, lease: JobLease, leaseMs: number, progress: JobProgress): Promise<boolean> {
     const count = await tx.$executeRaw`
       ${CLOCK}
       UPDATE jobs j SET ${ACCRUE}, lease_expires_at = ${leaseUntil(leaseMs)},
@@ -108,7 +108,7 @@ export const jobLifecycleRepository = {
   },
 
   /** Moves the clock and the state to the next phase. A job that is already ready stays ready. */
-  async advancePhase(tx: Transaction, lease: Lease, phase: JobPhase): Promise<ChangedJob | null> {
+  async advancePhase(tx: Transaction, lease: JobLease, phase: JobPhase): Promise<ChangedJob | null> {
     const state = stateOfPhase(phase);
     return first(
       await tx.$queryRaw<ChangedJob[]>`
@@ -124,7 +124,7 @@ export const jobLifecycleRepository = {
   },
 
   /** Records a published candidate. The first one stops the clock and makes the job ready. */
-  async markReady(tx: Transaction, lease: Lease, candidate: CandidateColumns): Promise<ChangedJob | null> {
+  async markReady(tx: Transaction, lease: JobLease, candidate: CandidateColumns): Promise<ChangedJob | null> {
     return first(
       await tx.$queryRaw<ChangedJob[]>`
         ${CLOCK}
@@ -144,7 +144,7 @@ export const jobLifecycleRepository = {
    */
   async end(
     tx: Transaction,
-    lease: Lease,
+    lease: JobLease,
     end: {
       state: 'ready' | 'not_ready' | 'failed' | 'cancelled';
       error: Prisma.InputJsonObject | null;
@@ -177,7 +177,7 @@ export const jobLifecycleRepository = {
   /** Returns a job to the queue. `error` is the failure of the attempt; null if the worker is only shutting down. */
   async release(
     tx: Transaction,
-    lease: Lease,
+    lease: JobLease,
     { error, excused }: { error: Prisma.InputJsonObject | null; excused: boolean },
   ): Promise<ChangedJob | null> {
     return first(

@@ -8,7 +8,7 @@ import {
   jobLifecycleRepository as repository,
   type CandidateColumns,
   type JobProgress,
-  type Lease,
+  type JobLease,
   type MeasuredBaselines,
 } from './job-lifecycle.repository.ts';
 
@@ -74,17 +74,17 @@ export interface JobLifecycle {
   /** Duration of a lease, in milliseconds. */
   readonly leaseMs: number;
   /** Claims a job. Null if it has ended or another worker holds it. */
-  claim(lease: Lease): Promise<ChangedJob | null>;
+  claim(lease: JobLease): Promise<ChangedJob | null>;
   /** Renews the lease, writes progress and runs `also`, in one transaction. */
-  heartbeat(lease: Lease, progress: JobProgress, also?: (tx: Transaction) => Promise<void>): Promise<void>;
+  heartbeat(lease: JobLease, progress: JobProgress, also?: (tx: Transaction) => Promise<void>): Promise<void>;
   /** Moves the job's clock to the next phase. */
-  advancePhase(lease: Lease, phase: JobPhase): Promise<void>;
+  advancePhase(lease: JobLease, phase: JobPhase): Promise<void>;
   /**
    * Records a publication. `insertVersion` writes the adapter version in the transaction that makes the job ready, and
    * returns the version's identifier.
    */
   publish(
-    lease: Lease,
+    lease: JobLease,
     candidate: CandidateColumns,
     insertVersion: (tx: Transaction) => Promise<string>,
   ): Promise<string>;
@@ -93,7 +93,7 @@ export interface JobLifecycle {
    * pending.
    * @returns the queue jobs to enqueue: the one that measures the baselines, and jobs admitted in place of this one
    */
-  end(lease: Lease, rolloutId: string, end: JobEnd): Promise<QueueEntry[]>;
+  end(lease: JobLease, rolloutId: string, end: JobEnd): Promise<QueueEntry[]>;
   /**
    * Ends the measurement of a job's pending baselines, which completes the rollout if nothing else is left of it.
    * `also` runs in the same transaction. Does nothing if no baselines are pending any more.
@@ -107,31 +107,31 @@ export interface JobLifecycle {
    * Returns the job to the queue. `error` is the failure of the attempt; null if the worker is only shutting down. An
    * `excused` attempt ended through no fault of the job and does not count.
    */
-  release(lease: Lease, error: Prisma.InputJsonObject | null, how?: { excused?: boolean }): Promise<void>;
+  release(lease: JobLease, error: Prisma.InputJsonObject | null, how?: { excused?: boolean }): Promise<void>;
 }
 
 export function createJobLifecycle({ db, leaseMs = 15_000, observer }: JobLifecycleOptions): JobLifecycle {
   return {
     leaseMs,
 
-    claim: (lease: Lease): Promise<ChangedJob | null> =>
+    claim: (lease: JobLease): Promise<ChangedJob | null> =>
       withTransaction(db, async (tx) => {
         const job = await repository.claim(tx, lease, leaseMs);
         if (job !== null) await recordJobChange(tx, job);
         return job;
       }),
 
-    heartbeat: (lease: Lease, progress: JobProgress, also?: (tx: Transaction) => Promise<void>): Promise<void> =>
+    heartbeat: (lease: JobLease, progress: JobProgress, also?: (tx: Transaction) => Promise<void>): Promise<void> =>
       withTransaction(db, async (tx) => {
         if (!(await repository.heartbeat(tx, lease, leaseMs, progress))) throw await leaseLost(tx, lease.jobId);
         await also?.(tx);
       }),
 
-    advancePhase: (lease: Lease, phase: JobPhase): Promise<void> =>
+    advancePhase: (lease: JobLease, phase: JobPhase): Promise<void> =>
       withTransaction(db, (tx) => advancePhase(tx, lease, phase)),
 
     publish: async (
-      lease: Lease,
+      lease: JobLease,
       candidate: CandidateColumns,
       insertVersion: (tx: Transaction) => Promise<string>,
     ): Promise<string> => {
@@ -146,7 +146,7 @@ export function createJobLifecycle({ db, leaseMs = 15_000, observer }: JobLifecy
       return published.versionId;
     },
 
-    end: async (lease: Lease, rolloutId: string, end: JobEnd): Promise<QueueEntry[]> => {
+    end: async (lease: JobLease, rolloutId: string, end: JobEnd): Promise<QueueEntry[]> => {
       const { state, error = null, best = null, precision = null, baselinesPending = false } = end;
       const { result, entries } = await changeAndSettle(db, rolloutId, async (tx) => {
         const job = await repository.end(tx, lease, { state, error, best, precision, baselinesPending });
@@ -174,7 +174,7 @@ export function createJobLifecycle({ db, leaseMs = 15_000, observer }: JobLifecy
     },
 
     release: (
-      lease: Lease,
+      lease: JobLease,
       error: Prisma.InputJsonObject | null,
       { excused = false }: { excused?: boolean } = {},
     ): Promise<void> =>
@@ -187,7 +187,7 @@ export function createJobLifecycle({ db, leaseMs = 15_000, observer }: JobLifecy
 }
 
 /** Moves a job's clock to the next phase within a transaction. @throws LeaseLostError */
-export async function advancePhase(tx: Transaction, lease: Lease, phase: JobPhase): Promise<void> {
+export async function advancePhase(tx: Transaction, lease: JobLease, phase: JobPhase): Promise<void> {
   const job = await repository.advancePhase(tx, lease, phase);
   if (job === null) throw await leaseLost(tx, lease.jobId);
   await recordJobChange(tx, job);

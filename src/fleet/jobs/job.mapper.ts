@@ -1,7 +1,7 @@
 import { toTimestamp } from '../../platform/contract/schemas.ts';
 import { showError } from '../../platform/contract/shown-error.ts';
 import type { JobRow } from './job.repository.ts';
-import type { Job, MetricPoint } from './job.schemas.ts';
+import type { Job, MetricPointResource } from './job.schemas.ts';
 
 /**
  * Builds the answer for a job.
@@ -78,7 +78,7 @@ export function toMetricPoint(row: {
   step: number;
   value: number;
   recordedAt: Date;
-}): MetricPoint {
+}): MetricPointResource {
   return {
     id: row.id.toString(),
     name: row.name,

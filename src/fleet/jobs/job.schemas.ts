@@ -10,7 +10,7 @@ import {
   Nullable,
   requestedTime,
   severalOf,
-  Strategy,
+  StrategySchema,
   Timestamp,
   used,
 } from '../../platform/contract/schemas.ts';
@@ -78,7 +78,7 @@ const JobMetric = Type.Object(
   { title: 'JobMetric', description: 'Values on the gate rows. Each is null until it is known.' },
 );
 
-export const GateVerdict = Type.Enum(['passed', 'failed', 'inconclusive'] as const, {
+export const VerdictSchema = Type.Enum(['passed', 'failed', 'inconclusive'] as const, {
   title: 'GateVerdict',
   description:
     '`passed`: certified. `failed`: the value on the gate rows is worse than the margin allows. `inconclusive`: it ' +
@@ -90,7 +90,7 @@ const SliceVerdict = Type.Object(
     name: Type.String({ description: 'One of the slices that the gate names.' }),
     margin: Type.Number({ description: 'By how much the value may be worse on the rows of the slice.' }),
     certify: Type.Boolean({ description: 'Whether the slice has to be certified.' }),
-    verdict: used(GateVerdict, {
+    verdict: used(VerdictSchema, {
       description:
         'As that of the certificate, on the rows of the slice. `inconclusive` does not keep the version from ' +
         'being published unless the slice has to be certified.',
@@ -110,9 +110,9 @@ const SliceVerdict = Type.Object(
   { title: 'SliceVerdict', description: 'What the gate says of a slice.' },
 );
 
-export const Certificate = Type.Object(
+export const CertificateSchema = Type.Object(
   {
-    verdict: GateVerdict,
+    verdict: VerdictSchema,
     confidence: Type.Number({ description: 'Confidence over all looks of the job.' }),
     margin: Nullable(
       Type.Number({ description: 'By how much the true value may be worse. Null where a target has to be reached.' }),
@@ -150,21 +150,23 @@ export const Job = Type.Object(
           'because the job is ready or has ended.',
       }),
     ),
-    strategy: used(Strategy, { description: 'The strategy that was requested.' }),
+    strategy: used(StrategySchema, { description: 'The strategy that was requested.' }),
     own_options: Nullable(
       used(OwnOptions, {
         description: 'Options that it was retried with, in place of those of its rollout; null without any.',
       }),
     ),
     won_strategy: Nullable(
-      used(Strategy, { description: 'The strategy that produced the published candidate or, if none, the best one.' }),
+      used(StrategySchema, {
+        description: 'The strategy that produced the published candidate or, if none, the best one.',
+      }),
     ),
     fusion_alpha: Nullable(Type.Number({ description: 'The fusion coefficient α of that candidate.' })),
     fusion_beta: Nullable(Type.Number({ description: 'The fusion coefficient β of that candidate.' })),
     step: Type.Integer({ description: 'Number of optimizer steps so far.' }),
     total_steps: Type.Integer({ description: 'Largest number of optimizer steps.' }),
     metric: JobMetric,
-    certificate: Nullable(Certificate),
+    certificate: Nullable(CertificateSchema),
     ttr_ms: Nullable(
       Type.Number({
         description:
@@ -305,7 +307,7 @@ export const JobPage = Type.Object(
 );
 export type JobPage = Static<typeof JobPage>;
 
-export const MetricPoint = Type.Object(
+export const MetricPointResource = Type.Object(
   {
     id: Type.String(),
     name: Type.String({ description: 'What was measured, for example `train_loss`.' }),
@@ -315,7 +317,7 @@ export const MetricPoint = Type.Object(
   },
   { title: 'MetricPoint', description: 'A value that was measured while a job ran.' },
 );
-export type MetricPoint = Static<typeof MetricPoint>;
+export type MetricPointResource = Static<typeof MetricPointResource>;
 
 export const MetricQuery = Type.Object(
   {
@@ -338,7 +340,7 @@ export type MetricQuery = Static<typeof MetricQuery>;
 
 export const MetricPoints = Type.Object(
   {
-    data: Type.Array(MetricPoint),
+    data: Type.Array(MetricPointResource),
     next_since_id: Nullable(Type.String({ description: 'Pass it as `since_id` to get later values.' })),
   },
   { title: 'MetricPoints', description: 'Values that were measured while a job ran, oldest first.' },

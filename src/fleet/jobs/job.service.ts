@@ -5,7 +5,7 @@ import { sortingOf } from '../../platform/contract/sorting.ts';
 import { createEventRepository, formatPosition, parsePosition, requireReached } from '../../delivery/events/index.ts';
 import { toJob, toMetricPoint } from './job.mapper.ts';
 import { createJobRepository, JOB_SORTS } from './job.repository.ts';
-import type { Job, JobPage, JobQuery, MetricPoint, MetricQuery } from './job.schemas.ts';
+import type { Job, JobPage, JobQuery, MetricPointResource, MetricQuery } from './job.schemas.ts';
 
 /** Reading of jobs. In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
 export interface JobService {
@@ -22,7 +22,7 @@ export interface JobService {
     id: string,
     query: MetricQuery,
     scope: string | null,
-  ): Promise<{ data: MetricPoint[]; next_since_id: string | null }>;
+  ): Promise<{ data: MetricPointResource[]; next_since_id: string | null }>;
 }
 
 export function createJobService({ db }: { db: Database }): JobService {
@@ -68,7 +68,7 @@ export function createJobService({ db }: { db: Database }): JobService {
       id: string,
       query: MetricQuery,
       scope: string | null,
-    ): Promise<{ data: MetricPoint[]; next_since_id: string | null }> {
+    ): Promise<{ data: MetricPointResource[]; next_since_id: string | null }> {
       await get(id, scope);
       const data = (await jobs.metricPoints(id, query)).map(toMetricPoint);
       return { data, next_since_id: data.at(-1)?.id ?? query.since_id ?? null };

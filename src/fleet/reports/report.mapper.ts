@@ -1,12 +1,12 @@
 import { geometricMeanInterval } from '../../../core/statistics/geometric-mean.ts';
-import type { DeviceRow, Grouping, PhaseRow, SpeedupRow, TimesRow } from './report.repository.ts';
+import type { DeviceRow, Grouping, PhaseRow, SpeedupRow, GroupTimesRow } from './report.repository.ts';
 import type { Figures, Group, GroupBy } from './report.schemas.ts';
 
 /** Confidence level of the speed-up interval. */
 const CONFIDENCE = 0.95;
 /** Figures of a report's jobs in groups, the groups with the most jobs first. */
 export interface Found {
-  readonly times: readonly TimesRow[];
+  readonly times: readonly GroupTimesRow[];
   readonly uses: readonly DeviceRow[];
 }
 
@@ -47,7 +47,7 @@ export function speedupOf({ pairs, median, log_mean: mean, log_deviation: deviat
   };
 }
 
-function figuresOf(row: Omit<TimesRow, 'by' | 'id' | 'groups'>, seconds = 0): Figures['total'] {
+function figuresOf(row: Omit<GroupTimesRow, 'by' | 'id' | 'groups'>, seconds = 0): Figures['total'] {
   const { jobs, ready, unfinished, not_ready, failed, cancelled } = row;
   return {
     jobs,

@@ -4,7 +4,7 @@ import { SPEEDUP } from '../rollouts/index.ts';
 import { GROUPS, type GroupBy } from './report.schemas.ts';
 
 /** Jobs in a report: those of the rollouts, of one tenant or of all. */
-export interface Selection {
+export interface ReportSelection {
   readonly rolloutIds: readonly string[];
   readonly tenantId: string | null;
 }
@@ -13,7 +13,7 @@ export interface Selection {
 export type Grouping = GroupBy | 'total';
 
 /** Figures of adaptations with the same key. Times are in whole milliseconds; null where there are none. */
-export interface TimesRow {
+export interface GroupTimesRow {
   readonly by: Grouping;
   readonly id: string | null;
   /** Number of groups by this key, including those left out. Only the groups with the most jobs are listed. */
@@ -32,7 +32,7 @@ export interface TimesRow {
   readonly unheld_max_ms: number | null;
 }
 
-export type DeviceRow = Pick<TimesRow, 'by' | 'id'> & { readonly seconds: number };
+export type DeviceRow = Pick<GroupTimesRow, 'by' | 'id'> & { readonly seconds: number };
 
 /** Selection of the rollouts in a report. */
 export interface RolloutsOf {
@@ -116,8 +116,8 @@ export const reportRepository = {
    * Times of adaptations, in total and by some keys. PostgreSQL computes them, because lists of 100,000 times would
    * block the API process.
    */
-  times: (tx: Transaction, selection: Selection, by: readonly GroupBy[]) =>
-    tx.$queryRaw<TimesRow[]>`
+  times: (tx: Transaction, selection: ReportSelection, by: readonly GroupBy[]) =>
+    tx.$queryRaw<GroupTimesRow[]>`
       WITH timed AS MATERIALIZED (
         SELECT key.by, key.id, j.ttr_ms IS NOT NULL AS is_ready, j.state, j.finished_at IS NULL AS goes_on,
           round(COALESCE(j.ttr_ms, ${TOTAL})) AS ms,
@@ -152,7 +152,7 @@ export const reportRepository = {
       ORDER BY c.n`,
 
   /** Phases of adaptations that became ready. */
-  async phases(tx: Transaction, selection: Selection): Promise<PhaseRow[]> {
+  async phases(tx: Transaction, selection: ReportSelection): Promise<PhaseRow[]> {
     const figures = JOB_PHASES.map((phase) => {
       const column = Prisma.raw(`j.${phase}_ms`);
       return Prisma.sql`
@@ -167,7 +167,7 @@ export const reportRepository = {
       ) ${Prisma.join(figures, ' UNION ALL ')}`;
   },
 
-  async speedup(tx: Transaction, selection: Selection): Promise<SpeedupRow> {
+  async speedup(tx: Transaction, selection: ReportSelection): Promise<SpeedupRow> {
     // With a plain join, the planner may read all jobs of the rollout for each control.
     const [row] = await tx.$queryRaw<SpeedupRow[]>`
       WITH chosen AS MATERIALIZED (
@@ -190,8 +190,8 @@ export const reportRepository = {
    */
   async deviceSeconds(
     tx: Transaction,
-    selection: Selection,
-    groups: readonly Pick<TimesRow, 'by' | 'id'>[],
+    selection: ReportSelection,
+    groups: readonly Pick<GroupTimesRow, 'by' | 'id'>[],
   ): Promise<DeviceRow[]> {
     const by = GROUPS.filter((name) => groups.some((group) => group.by === name));
     if (by.length === 0) return [];
@@ -239,7 +239,7 @@ export const reportRepository = {
 };
 
 /** Condition that the job `j` is in the report. */
-function selected({ rolloutIds, tenantId }: Selection): Prisma.Sql {
+function selected({ rolloutIds, tenantId }: ReportSelection): Prisma.Sql {
   const ofRollouts = Prisma.sql`j.rollout_id = ANY(${[...rolloutIds]}::text[])`;
   return tenantId === null ? ofRollouts : Prisma.sql`${ofRollouts} AND j.tenant_id = ${tenantId}`;
 }

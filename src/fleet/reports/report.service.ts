@@ -8,7 +8,7 @@ import { AppError, unprocessable } from '../../platform/contract/errors.ts';
 import { createKeyedMutex } from '../../lib/keyed-mutex.ts';
 import type { RolloutService } from '../rollouts/index.ts';
 import { groupsOf, phasesOf, speedupOf, totalOf, type Found } from './report.mapper.ts';
-import { reportRepository as repository, type Selection } from './report.repository.ts';
+import { reportRepository as repository, type ReportSelection } from './report.repository.ts';
 import type { Figures, Group, GroupBy, RolloutReport, TtrQuery, TtrReport } from './report.schemas.ts';
 
 /** Largest number of jobs in a report over several rollouts. */
@@ -89,12 +89,12 @@ export function createReportService(deps: ReportDependencies) {
   };
 }
 
-async function find(tx: Transaction, selection: Selection, by: readonly GroupBy[]): Promise<Found> {
+async function find(tx: Transaction, selection: ReportSelection, by: readonly GroupBy[]): Promise<Found> {
   const times = await repository.times(tx, selection, by);
   return { times, uses: await repository.deviceSeconds(tx, selection, times) };
 }
 
-async function wholeOf(tx: Transaction, selection: Selection, found: Found): Promise<Figures> {
+async function wholeOf(tx: Transaction, selection: ReportSelection, found: Found): Promise<Figures> {
   return {
     total: totalOf(found),
     phases: phasesOf(await repository.phases(tx, selection)),

@@ -2,7 +2,7 @@ import Type, { type Static } from 'typebox';
 import { PRIORITIES } from '../../platform/queue/priorities.ts';
 import { labelsOf } from '../../platform/contract/labels.ts';
 import { MAX_URL } from '../../platform/outgoing/target.ts';
-import { Id, requestedTime, Strategy, used } from '../../platform/contract/schemas.ts';
+import { Id, requestedTime, StrategySchema, used } from '../../platform/contract/schemas.ts';
 
 const Share = (description: string) => Type.Optional(Type.Number({ minimum: 0, maximum: 1, description }));
 
@@ -163,7 +163,7 @@ export const RolloutPolicy = Type.Object(
       }),
     ),
     strategy: Type.Optional(
-      used(Strategy, { description: '`strategy` of the options, unless these say it themselves.' }),
+      used(StrategySchema, { description: '`strategy` of the options, unless these say it themselves.' }),
     ),
     control_fraction: Type.Optional(
       Type.Number({

@@ -2,14 +2,14 @@ import { toTimestamp } from '../../platform/contract/schemas.ts';
 import { showError } from '../../platform/contract/shown-error.ts';
 import { adviceOf, type RolloutEvolution } from '../evolutions/index.ts';
 import { withoutAddress } from './policy.schemas.ts';
-import type { CountRow, EvolutionRow, RolloutRow, SummaryRow } from './rollout.repository.ts';
+import type { CountRow, RolloutEvolutionRow, RolloutRow, SummaryRow } from './rollout.repository.ts';
 import type { Rollout, RolloutOptions } from './rollout.schemas.ts';
 
 /** Data of other tables for the answer. Counts and summary are already confined to the caller's view. */
 export interface RolloutParts {
   readonly counts: readonly CountRow[];
   readonly summary: SummaryRow | undefined;
-  readonly evolutions: readonly EvolutionRow[];
+  readonly evolutions: readonly RolloutEvolutionRow[];
 }
 
 /**
@@ -90,7 +90,13 @@ function wavesOf({ options, wave, waveLimits, awaitingApproval }: RolloutRow): R
   return { released: wave, total: (limits?.length ?? 0) + 1, awaiting_approval: awaitingApproval };
 }
 
-function toEvolution({ old_base_model_version_id, state, drift, advice, differences }: EvolutionRow): RolloutEvolution {
+function toEvolution({
+  old_base_model_version_id,
+  state,
+  drift,
+  advice,
+  differences,
+}: RolloutEvolutionRow): RolloutEvolution {
   return { old_base_model_version_id, state, drift, advice: adviceOf(state, advice, differences) };
 }
 

@@ -41,7 +41,7 @@ export interface SummaryRow {
 }
 
 /** Evolution between two base model versions. `advice` is stored by the analysis. */
-export interface EvolutionRow {
+export interface RolloutEvolutionRow {
   old_base_model_version_id: string;
   state: 'pending' | 'ready' | 'failed';
   drift: number | null;
@@ -54,7 +54,7 @@ export interface ShownRollout extends RolloutRow {
   /** Number of jobs by kind and state. A state that all jobs have left counts zero. */
   counts: CountRow[];
   /** Evolutions to the rollout's version, without the large figures of every module. */
-  evolutions: EvolutionRow[];
+  evolutions: RolloutEvolutionRow[];
 }
 
 interface NewRollout {

@@ -9,9 +9,9 @@ import {
   Id,
   Name,
   Nullable,
-  PausedReason,
+  PausedReasonSchema,
   severalOf,
-  Strategy,
+  StrategySchema,
   Timestamp,
   used,
 } from '../../platform/contract/schemas.ts';
@@ -38,7 +38,7 @@ export function rolloutOptions(table: Type.TObject = JobOptions) {
     {
       ...options,
       strategy: Type.Optional(
-        used(Strategy, { description: `${help} Without it, that of the policy counts, and else \`auto\`.` }),
+        used(StrategySchema, { description: `${help} Without it, that of the policy counts, and else \`auto\`.` }),
       ),
       learning_rate: rate(options.learning_rate),
       scratch_learning_rate: rate(options.scratch_learning_rate),
@@ -157,7 +157,7 @@ export const Rollout = Type.Object(
       }),
     ),
     paused_at: Nullable(Timestamp),
-    paused_reason: Nullable(PausedReason),
+    paused_reason: Nullable(PausedReasonSchema),
     deadline_missed_at: Nullable(
       Type.String({
         format: 'date-time',

@@ -32,7 +32,7 @@ function adaptersOf(baseModelId: string, tenantId: string | null): Prisma.Sql {
     WHERE a.base_model_id = ${baseModelId} AND a.deleted_at IS NULL ${ofTenant}`;
 }
 
-export const fleetRepository = {
+export const fleetOverviewRepository = {
   /** Finds a base model by its identifier, or else by its name. */
   async baseModel(db: Queryable, reference: string): Promise<BaseModelRow | null> {
     const [row] = await readRows<BaseModelRow>(

@@ -5,7 +5,7 @@ import { isAdmitted, type Principal } from '../../platform/contract/principal.ts
 import { toTimestamp } from '../../platform/contract/schemas.ts';
 import { attentionRepository, type AttentionRow } from './attention.repository.ts';
 import type { Attention, AttentionEntry } from './attention.schemas.ts';
-import { fleetRepository } from './fleet.repository.ts';
+import { fleetOverviewRepository } from './fleet.repository.ts';
 import type { Fleet } from './fleet.schemas.ts';
 
 /** Answers that dashboards poll. Each is cached briefly for all callers who may see the same. */
@@ -27,10 +27,10 @@ export function createOverviewService() {
 }
 
 async function countFleet(db: Database, reference: string, scope: string | null): Promise<Fleet> {
-  const model = await fleetRepository.baseModel(db, reference);
+  const model = await fleetOverviewRepository.baseModel(db, reference);
   if (model === null) throw notFound('base model', reference);
-  const versions = await fleetRepository.shares(db, model.id, scope);
-  const { adapters, unserved } = await fleetRepository.adapters(db, model.id, scope);
+  const versions = await fleetOverviewRepository.shares(db, model.id, scope);
+  const { adapters, unserved } = await fleetOverviewRepository.adapters(db, model.id, scope);
   return {
     base_model_id: model.id,
     base_model_name: model.name,

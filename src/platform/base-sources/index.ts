@@ -3,7 +3,7 @@ export {
   bytesOf,
   checkListing,
   isTaken,
-  keyOf,
+  pinnedFilesKey,
   MAX_FILES,
   PICKLE,
   requireUsable,

@@ -100,7 +100,7 @@ function noWeights(where: string, names: readonly string[]): SourceError {
 /**
  * Names the folder of these files in a worker's cache: the same files of the same place have the same name everywhere.
  */
-export function keyOf({ source, files }: PinnedFiles): string {
+export function pinnedFilesKey({ source, files }: PinnedFiles): string {
   const named = files.map(({ name, size, sha256, gitSha1, etag }) => [name, size, sha256, gitSha1, etag]);
   return createHash('sha256')
     .update(JSON.stringify([sourceText(source), named]))

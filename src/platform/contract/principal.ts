@@ -15,7 +15,7 @@ export type Principal =
  * Reader of data that all tenants share: the operator, an engine or a gateway with an operator's key for
  * `serving:read`, or a tenant.
  */
-export type Reader = 'operator' | 'engine' | 'tenant';
+export type ReaderRole = 'operator' | 'engine' | 'tenant';
 
 /** The least scope that a route needs of its callers. */
 export type RequiredScope = TenantScope | typeof OPERATOR_SCOPE;

@@ -103,7 +103,7 @@ export const Name = Type.String({
 });
 
 const { description: STRATEGY_HELP } = JobOptions.properties.strategy as { description?: string };
-export const Strategy = Type.Enum(STRATEGIES, { title: 'Strategy', description: STRATEGY_HELP ?? '' });
+export const StrategySchema = Type.Enum(STRATEGIES, { title: 'Strategy', description: STRATEGY_HELP ?? '' });
 
 export const Metric = Type.Enum(METRICS, {
   title: 'MetricName',
@@ -122,7 +122,7 @@ export const AdapterApproval = Type.Enum(['none', 'tenant'] as const, {
   description: '`tenant`: each of its jobs is `held` until its tenant approves it (`POST /v1/jobs/{id}/approve`).',
 });
 
-export const PausedReason = Type.Object(
+export const PausedReasonSchema = Type.Object(
   {
     code: Type.Enum(['requested', 'pause_if', 'budget_spent', 'approval_refused'] as const, {
       title: 'PauseCode',

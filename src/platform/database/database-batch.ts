@@ -24,7 +24,7 @@ type DriverConnection = pg.Connection & { readonly parsedStatements: Record<stri
  * runs what comes before a `Sync` in one transaction, and skips the rest after an error, so a statement never runs
  * without those before it. The driver calls the methods, as those of its own queries.
  */
-export class Batch implements pg.Submittable {
+export class StatementBatch implements pg.Submittable {
   readonly #statements: readonly Statement[];
   readonly #settle: { resolve: (rows: Row[]) => void; reject: (error: unknown) => void };
   #columns: readonly Column[] = [];

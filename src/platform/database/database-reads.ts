@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { Prisma, PrismaClient } from './generated/prisma/client.ts';
-import { Batch, type Row, type Statement } from './database-batch.ts';
+import { StatementBatch, type Row, type Statement } from './database-batch.ts';
 import { toParameter } from './database-values.ts';
 
 type Queryable = PrismaClient | Prisma.TransactionClient;
@@ -65,7 +65,7 @@ async function run(pool: pg.Pool, statements: readonly Statement[]): Promise<Row
   client.on('error', note);
   try {
     return await new Promise((resolve, reject) => {
-      client.query(new Batch(statements, { resolve, reject }));
+      client.query(new StatementBatch(statements, { resolve, reject }));
     });
   } catch (error) {
     // The server ends the session, which the connection shows only later.

@@ -32,7 +32,7 @@ export interface Cluster {
   password: string;
 }
 
-export interface ServerOptions {
+export interface PostgresOptions {
   /** False trades durability for speed, for tests only (default true). */
   durable?: boolean;
   maxConnections?: number;
@@ -56,7 +56,7 @@ export function hasCluster(folder: string): Promise<boolean> {
 }
 
 /** Opens the cluster in a folder, and creates it if it is not there. */
-export async function openCluster(folder: string, account: Account, options: ServerOptions): Promise<Cluster> {
+export async function openCluster(folder: string, account: Account, options: PostgresOptions): Promise<Cluster> {
   const cluster: Cluster = {
     binaries: await findBinaries(account),
     account,
@@ -79,7 +79,7 @@ async function readPassword(file: string): Promise<string> {
 /**
  * Creates the cluster, and marks it at the end: one whose creation was interrupted lacks the mark and is created again.
  */
-async function initialize(cluster: Cluster, folder: string, options: ServerOptions): Promise<void> {
+async function initialize(cluster: Cluster, folder: string, options: PostgresOptions): Promise<void> {
   await rm(cluster.data, { recursive: true, force: true });
   const passwordFile = path.join(folder, 'password');
   // initdb runs as the server's account, which has to read the password.
@@ -108,9 +108,9 @@ async function initialize(cluster: Cluster, folder: string, options: ServerOptio
  *
  * @throws Error with the end of the server's log if it does not start
  */
-export async function startServer(
+export async function startPostgres(
   cluster: Cluster,
-  options: ServerOptions,
+  options: PostgresOptions,
   { fixedPort, sessionsEndMs = SESSIONS_END_MS }: StartOptions = {},
 ): Promise<number> {
   const attempts = 3;
@@ -145,7 +145,7 @@ export async function startServer(
   }
 }
 
-function serverFlags(port: number, options: ServerOptions): string[] {
+function serverFlags(port: number, options: PostgresOptions): string[] {
   const settings: Record<string, string> = {
     listen_addresses: '127.0.0.1',
     port: String(port),

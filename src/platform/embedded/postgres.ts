@@ -3,7 +3,7 @@ import path from 'node:path';
 import pg from 'pg';
 import type { Logger } from '../../lib/logger.ts';
 import { prepareFolder, serverAccount } from './account.ts';
-import { clusterData, hasCluster, openCluster, startServer, urlOf, type ServerOptions } from './cluster.ts';
+import { clusterData, hasCluster, openCluster, startPostgres, urlOf, type PostgresOptions } from './cluster.ts';
 import { endServer, runningPort } from './running-server.ts';
 import { withStartLock } from './start-lock.ts';
 import { superviseServer, type Supervision } from './supervision.ts';
@@ -22,7 +22,7 @@ export interface EmbeddedPostgres extends Pick<Supervision, 'check' | 'lost'> {
   stop(): Promise<void>;
 }
 
-export interface EmbeddedPostgresOptions extends ServerOptions {
+export interface EmbeddedPostgresOptions extends PostgresOptions {
   /** Refuses a data folder that another process has opened like this (default false: processes share the server). */
   exclusive?: boolean;
   /** Removes the data folder when this process stops the server, or ends without stopping it (default false). */
@@ -78,7 +78,7 @@ export async function startEmbeddedPostgres(
       const running = await runningPort(cluster.data);
       // Others may wait for a server that has died, on the port that they know.
       const known = isShared ? await readPort(folder) : undefined;
-      const port = running ?? (await startServer(cluster, options, { fixedPort: known }));
+      const port = running ?? (await startPostgres(cluster, options, { fixedPort: known }));
       await writeFile(portFileOf(folder), String(port));
       return { cluster, port, reused: running !== null };
     });

@@ -1,6 +1,6 @@
 import type { Logger } from '../../lib/logger.ts';
 import { AppError } from '../contract/errors.ts';
-import { startServer, type Cluster, type ServerOptions } from './cluster.ts';
+import { startPostgres, type Cluster, type PostgresOptions } from './cluster.ts';
 import { processIdentity } from './processes.ts';
 import { runningPid, runningPort } from './running-server.ts';
 import { withStartLock } from './start-lock.ts';
@@ -22,7 +22,7 @@ export interface Supervision {
   stop(): void;
 }
 
-export interface SupervisionOptions extends ServerOptions {
+export interface SupervisionOptions extends PostgresOptions {
   /** The folder of the embedded PostgreSQL. */
   folder: string;
   cluster: Cluster;
@@ -76,7 +76,7 @@ export function superviseServer(options: SupervisionOptions): Supervision {
         if (stopped) return;
         const running = await runningPort(cluster.data);
         // It is tried again as often anyway, and whoever wants to stop the server waits for this lock.
-        if (running === null) await startServer(cluster, options, { fixedPort: port, sessionsEndMs: 0 });
+        if (running === null) await startPostgres(cluster, options, { fixedPort: port, sessionsEndMs: 0 });
         else if (running !== port) throw new Error(`another process has started it on port ${running}`);
       });
     } catch (error) {

@@ -3,7 +3,7 @@ import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { isIPv6, type LookupFunction } from 'node:net';
 import { packageVersion } from '../../../core/installation/package-path.ts';
 import type { AddressPolicy } from './address-policy.ts';
-import { findTarget, resolveByDns, type Resolve, type Target } from './target.ts';
+import { findRequestTarget, resolveByDns, type Resolve, type RequestTarget } from './target.ts';
 
 export interface OutgoingOptions {
   readonly policy: AddressPolicy;
@@ -62,7 +62,7 @@ export function createSend(options: OutgoingOptions): Send {
       latencyMs: performance.now() - began,
     });
     try {
-      const target = await findTarget(new URL(request.url), { policy, resolve, signal });
+      const target = await findRequestTarget(new URL(request.url), { policy, resolve, signal });
       if (target === null) return failed('no_allowed_address');
       const answer = await exchange(target, request, { signal, maxAnswerBytes });
       return { ...answer, latencyMs: performance.now() - began };
@@ -74,7 +74,7 @@ export function createSend(options: OutgoingOptions): Send {
 
 /** @throws Error of the connection */
 async function exchange(
-  { url, address }: Target,
+  { url, address }: RequestTarget,
   { headers, body }: SentRequest,
   { signal, maxAnswerBytes }: { signal: AbortSignal; maxAnswerBytes: number },
 ) {

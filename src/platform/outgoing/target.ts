@@ -6,7 +6,7 @@ import type { AddressPolicy } from './address-policy.ts';
 export type Resolve = (name: string, signal: AbortSignal) => Promise<readonly string[]>;
 
 /** Destination of a request: a checked address, to which the connection is made without another look-up of the name. */
-export interface Target {
+export interface RequestTarget {
   readonly url: URL;
   readonly address: string;
 }
@@ -48,10 +48,10 @@ export function urlProblem(text: string, policy: AddressPolicy, setting: string)
  * Looks the host up once and picks an address to which the policy lets requests go; null if there is none. The caller
  * connects to exactly this address, so a name that changes its address in between gains nothing.
  */
-export async function findTarget(
+export async function findRequestTarget(
   url: URL,
   { policy, resolve, signal }: { policy: AddressPolicy; resolve: Resolve; signal: AbortSignal },
-): Promise<Target | null> {
+): Promise<RequestTarget | null> {
   const host = hostOf(url);
   const addresses = isIP(host) !== 0 ? [host] : await resolve(host, signal).catch(() => []);
   const address = addresses.find((one) => {

@@ -4,7 +4,7 @@ import { OPERATOR_SCOPES, TENANT_SCOPES } from '../../platform/contract/principa
 import { Id, Nullable, requestedTime, Timestamp } from '../../platform/contract/schemas.ts';
 
 const DAY_MS = 86_400_000;
-export const DEFAULT_OVERLAP_MS = DAY_MS;
+export const DEFAULT_KEY_OVERLAP_MS = DAY_MS;
 export const MAX_OVERLAP_MS = 30 * DAY_MS;
 
 const Scope = Type.Enum([...OPERATOR_SCOPES, ...TENANT_SCOPES] as const, {
@@ -86,7 +86,7 @@ export const RotateApiKey = Type.Object(
       Type.Integer({
         minimum: 0,
         maximum: MAX_OVERLAP_MS,
-        default: DEFAULT_OVERLAP_MS,
+        default: DEFAULT_KEY_OVERLAP_MS,
         description: 'How long the old key can still be used; a day by default, 30 at most.',
       }),
     ),

@@ -19,7 +19,7 @@ import { generateApiKey, isUsable } from './api-key-secret.ts';
 import { createApiKeyRepository, type NewApiKey } from './api-key.repository.ts';
 import { recordCommand } from './record-command.ts';
 import {
-  DEFAULT_OVERLAP_MS,
+  DEFAULT_KEY_OVERLAP_MS,
   type ApiKey,
   type Caller,
   type CreateApiKey,
@@ -119,7 +119,7 @@ export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
         const { tenantId, name, scopes } = old;
         const expiresAt = request.expires_at === undefined ? sameLifetime(old) : expiryOf(request.expires_at);
         const { row, key } = await insert(tx, { tenantId, name, scopes, expiresAt, rotatedFromId: id });
-        const end = new Date(Date.now() + (request.overlap_ms ?? DEFAULT_OVERLAP_MS));
+        const end = new Date(Date.now() + (request.overlap_ms ?? DEFAULT_KEY_OVERLAP_MS));
         const expired = await keys.setExpiry(
           id,
           old.expiresAt !== null && old.expiresAt < end ? old.expiresAt : end,

@@ -5,7 +5,7 @@ import { Id } from '../../platform/contract/schemas.ts';
 import { recordChangeOf } from '../../api/plugins/audit.ts';
 import { requireOperator, requireScope, tenantScope } from '../../api/plugins/auth.ts';
 import { operationsOf } from '../../api/plugins/openapi/operation.ts';
-import { Adapter, AdapterVersion } from '../../fleet/adapters/index.ts';
+import { AdapterResource, AdapterVersion } from '../../fleet/adapters/index.ts';
 import { Dataset } from '../../fleet/datasets/index.ts';
 import { Tenant } from '../tenants/index.ts';
 import { createUndeleteService } from './undelete.service.ts';
@@ -50,7 +50,7 @@ const undeleteRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => 
           'dataset is deleted ' +
           `too, undelete that one first (409 \`dataset_deleted\`). ${UNTIL}`,
         params: Type.Object({ id: Id('adapter') }),
-        response: { 200: Adapter },
+        response: { 200: AdapterResource },
       },
     },
     (request) =>

@@ -11,7 +11,7 @@ import {
 import { cancelJobs, JOB_TRANSITIONS } from '../../../src/fleet/jobs/index.ts';
 import { plannedJobsRepository } from '../../../src/fleet/rollouts/planning/planned-jobs.repository.ts';
 import { jobRecoverySource } from '../../../src/fleet/rollouts/order/job-recovery.ts';
-import type { Lease } from '../../../src/fleet/job-control/job-lifecycle.repository.ts';
+import type { JobLease } from '../../../src/fleet/job-control/job-lifecycle.repository.ts';
 import { createRolloutLifecycle, createRollout } from '../../../src/fleet/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { planEntries } from '../queue/plan-entries.ts';
@@ -39,7 +39,7 @@ beforeAll(async () => {
 });
 afterAll(() => database.close());
 
-const leaseOf = (jobId: string): Lease => ({ jobId, owner: newId('job') });
+const leaseOf = (jobId: string): JobLease => ({ jobId, owner: newId('job') });
 const jobOf = (id: string) => database.db.job.findUniqueOrThrow({ where: { id } });
 const typesOf = async (subjectId: string) =>
   (await database.db.event.findMany({ where: { subjectId, isCopy: false }, orderBy: { seq: 'asc' } })).map(

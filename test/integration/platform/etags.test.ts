@@ -6,7 +6,7 @@ import { withTransaction } from '../../../src/platform/database/database.ts';
 import { insertAdapterVersion } from '../../../src/fleet/adapters/index.ts';
 import { newId } from '../../../src/platform/contract/ids.ts';
 import { createJobLifecycle } from '../../../src/fleet/job-control/job-lifecycle.ts';
-import type { Lease } from '../../../src/fleet/job-control/job-lifecycle.repository.ts';
+import type { JobLease } from '../../../src/fleet/job-control/job-lifecycle.repository.ts';
 import { createRollout, createRolloutLifecycle } from '../../../src/fleet/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { bearer, createTestApp, createTestKey, type TestApp } from '../support/index.ts';
@@ -54,7 +54,7 @@ async function poll(read: Read, etag?: string, key?: string) {
 }
 
 const lifecycle = () => createJobLifecycle({ db: service.db });
-let lease: Lease;
+let lease: JobLease;
 const progress = {
   step: 3,
   totalSteps: 9,

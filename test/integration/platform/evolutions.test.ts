@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Value } from 'typebox/value';
 import { analyzeVersions, summarizeAnalysis } from '../../../core/method/evolution/analysis/version-analysis.ts';
 import { newId } from '../../../src/platform/contract/ids.ts';
-import { Evolution } from '../../../src/fleet/evolutions/evolution.schemas.ts';
+import { EvolutionResource } from '../../../src/fleet/evolutions/evolution.schemas.ts';
 import { createTestApp, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
 
 const FAMILY = path.resolve('examples/demo-family');
@@ -44,9 +44,9 @@ async function get<T>(url: string, key?: string): Promise<T> {
 }
 
 test('an evolution is shown by layer and module, to a tenant as to the operator', async () => {
-  const evolution = await get<Evolution>(`/v1/evolutions/${analyzed}`);
+  const evolution = await get<EvolutionResource>(`/v1/evolutions/${analyzed}`);
   expect(await get(`/v1/evolutions/${analyzed}`, acme.key)).toEqual(evolution);
-  expect(Value.Errors(Evolution, evolution)).toEqual([]);
+  expect(Value.Errors(EvolutionResource, evolution)).toEqual([]);
   expect(evolution).toMatchObject({ base_model_name: 'demo', old_version: '1', new_version: '2', state: 'ready' });
   expect(evolution.advice?.reasons.length).toBeGreaterThan(0);
   expect(evolution.tokenizer).toMatchObject({ vocabulary_removed: 0, chat_template: 'same' });

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   createSources,
-  keyOf,
+  pinnedFilesKey,
   parseRemoteSource,
   readWhole,
   type PinnedFiles,
@@ -78,9 +78,9 @@ describe('pin', () => {
     const first = await sourcesWith().pin(source, request());
     hub.publish(REPO, new Map([...FILES, ['config.json', Buffer.from('{"model_type":"other"}')]]));
     const second = await sourcesWith().pin(source, request());
-    expect(keyOf(second)).not.toBe(keyOf(first));
+    expect(pinnedFilesKey(second)).not.toBe(pinnedFilesKey(first));
     const again = await sourcesWith().pin(parseRemoteSource(`hf://${REPO}@${commit}`)!, request());
-    expect(keyOf(again)).toBe(keyOf(first));
+    expect(pinnedFilesKey(again)).toBe(pinnedFilesKey(first));
     expect(await readWhole(sourcesWith(), first.source, first.files[0]!, request())).toEqual(CONFIG);
   });
 

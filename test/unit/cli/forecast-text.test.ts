@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { describeForecast, type Forecast } from '../../../cli/reports/forecast-text.ts';
+import { describeForecast, type PrintedForecast } from '../../../cli/reports/forecast-text.ts';
 
 const NOTHING = { predicted: null, low: null, high: null };
-const FORECAST: Forecast = {
+const FORECAST: PrintedForecast = {
   adapters: { total: 6, taken: 5 },
   tenant_count: 3,
   skipped: [{ reason: 'dataset_missing', adapters: 1 }],

@@ -1,7 +1,7 @@
 import build from 'fast-json-stringify';
 import Type from 'typebox';
 import { expect, test } from 'vitest';
-import { Nullable, Strategy } from '../../../src/platform/contract/schemas.ts';
+import { Nullable, StrategySchema } from '../../../src/platform/contract/schemas.ts';
 import { GateRule } from '../../../core/options/gates.ts';
 import { openSchema } from '../../../src/api/plugins/validation/serialization.ts';
 
@@ -12,11 +12,11 @@ const written = (schema: Type.TSchema, value: unknown): unknown =>
 const Inner = Type.Object({ state: Type.Enum(['on', 'off']), name: Type.String() }, { additionalProperties: false });
 
 test.each([
-  ['an enumeration', Strategy, 'later'],
-  ['one that may be null', Nullable(Strategy), 'later'],
-  ['null', Nullable(Strategy), null],
-  ['several', Type.Array(Nullable(Strategy)), ['auto', 'later', null]],
-  ['in a record', Type.Record(Type.String(), Nullable(Strategy)), { first: 'later' }],
+  ['an enumeration', StrategySchema, 'later'],
+  ['one that may be null', Nullable(StrategySchema), 'later'],
+  ['null', Nullable(StrategySchema), null],
+  ['several', Type.Array(Nullable(StrategySchema)), ['auto', 'later', null]],
+  ['in a record', Type.Record(Type.String(), Nullable(StrategySchema)), { first: 'later' }],
   ['in an object that may be null', Nullable(Inner), { state: 'later', name: 'inner' }],
   ['a kind of gate', GateRule, { kind: 'later', bound: 0.5, of: { slices: ['rare'] } }],
   ['a known gate', GateRule, { kind: 'absolute', target: 0.9, on_inconclusive: 'hold' }],

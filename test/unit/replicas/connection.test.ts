@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
 import type { Send } from '../../../src/platform/outgoing/post.ts';
-import { connect } from '../../../src/delivery/replicas/engines/connection.ts';
+import { connectToEngine } from '../../../src/delivery/replicas/engines/connection.ts';
 
 /** Sends a request to an engine that gives this answer. */
 function connectTo(answer: (headers: Readonly<Record<string, string>>) => { status: number; body: string }) {
   const send: Send = ({ headers }) => Promise.resolve({ ...answer(headers), retryAfterMs: null, latencyMs: 1 });
   const address = { url: 'http://engine', apiKey: 'hunter2', servingName: 'base' };
-  return connect(address, { get: send, post: send, signal: new AbortController().signal });
+  return connectToEngine(address, { get: send, post: send, signal: new AbortController().signal });
 }
 
 test('an error does not show the key that an engine repeats', async () => {

@@ -9,7 +9,7 @@ import {
   LeaseLostError,
   type JobLifecycle,
   type JobProgress,
-  type Lease,
+  type JobLease,
 } from '../../../src/fleet/job-control/index.ts';
 import type { JobAnchor } from '../anchors/anchor.repository.ts';
 import type { LadderOwner } from '../ladder.repository.ts';
@@ -51,7 +51,7 @@ export interface ProgressRecorder {
 
 export interface RecorderOptions {
   lifecycle: JobLifecycle;
-  lease: Lease;
+  lease: JobLease;
   /** Job that the measurements belong to. */
   job: LadderOwner & { sourceVersionId: string };
   metric: MetricName;

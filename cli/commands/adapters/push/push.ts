@@ -15,7 +15,7 @@ const EXAMPLES = [
   'readapt adapters push hf://my-org/sentiment@v3 --hub-token --name review-sentiment --base-version 1',
 ];
 
-export function addPush(adapters: Command): void {
+export function addAdaptersPushCommand(adapters: Command): void {
   const command = adapters
     .command('push')
     .description('Import a PEFT folder as a version of an adapter, which is created if there is none of the name.')

@@ -18,7 +18,7 @@ const EXAMPLES = [
 const NOTES = `
 With --watch, the exit codes are those of \`readapt rollout watch\`.`;
 
-export function addCreate(rollout: Command): void {
+export function addRolloutCreateCommand(rollout: Command): void {
   const command = rollout
     .command('create')
     .description('Carry a fleet over to a version of its base model: one that is registered, or with --path a new one.')

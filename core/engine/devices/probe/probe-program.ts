@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { rmsNorm } from '../../decoder/rms-norm.ts';
 import { createSession, modelFor } from '../../compiled/create-session.ts';
 import { selectBackend } from '../../eager/select-backend.ts';
-import { sizeOf } from '../../graph/graph.ts';
+import { elementCount } from '../../graph/graph.ts';
 import { trace } from '../../tracer/trace.ts';
 import { BACKEND_OF, isEager, type CompiledDevice, type Device, type EagerDevice } from '../../../options/devices.ts';
 import { openDevice } from '../open-device.ts';
@@ -18,7 +18,7 @@ const INPUTS = [
   { name: 'norm', shape: [SIZES.width] },
   { name: 'w', shape: [SIZES.columns, SIZES.width] },
 ].map(({ name, shape }, phase) => {
-  const data = Float32Array.from({ length: sizeOf(shape) }, (_, i) => Math.sin(phase + i * i));
+  const data = Float32Array.from({ length: elementCount(shape) }, (_, i) => Math.sin(phase + i * i));
   return { name, shape, type: 'float32', data } as const;
 });
 

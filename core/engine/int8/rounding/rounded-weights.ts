@@ -3,7 +3,7 @@ import { WeightPool } from '../../../formats/hugging-face/weight-pool.ts';
 import { ArrayParts } from '../../../models/array-parts.ts';
 import { weightOf, type BaseModel } from '../../../models/base-model.ts';
 import { ownSources, sha256 } from '../../cache/sources.ts';
-import { sizeOf } from '../../graph/graph.ts';
+import { elementCount } from '../../graph/graph.ts';
 import { layerMatrices, layerWeights } from '../layer-weights.ts';
 import type { Direction, Int8Matrix, RoundedMatrix, Smoothing } from './int8-matrix.ts';
 import type { RoundedFile } from './rounded-file.ts';
@@ -173,5 +173,8 @@ export class RoundedWeights {
 
 /** Size of both forms of all layers' matrices with their scales, in bytes. */
 function roundedBytes({ config }: BaseModel): number {
-  return layerMatrices(config).reduce((total, { shape }) => total + 2 * sizeOf(shape) + 4 * (shape[0]! + shape[1]!), 0);
+  return layerMatrices(config).reduce(
+    (total, { shape }) => total + 2 * elementCount(shape) + 4 * (shape[0]! + shape[1]!),
+    0,
+  );
 }

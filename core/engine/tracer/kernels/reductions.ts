@@ -1,6 +1,6 @@
 import { util } from '@tensorflow/tfjs';
 import { constantSymbol, materialized } from '../symbol.ts';
-import { sizeOf } from '../../graph/graph.ts';
+import { elementCount } from '../../graph/graph.ts';
 import { isSymbolic } from '../../graph/symbolic-sizes.ts';
 import { emitSymbol, required, type KernelTable, type TraceKernel } from './kernel.ts';
 
@@ -13,7 +13,7 @@ function reduction(op: string, fold: (value: number, count: number) => number): 
     const x = required(inputs, 'x');
     const { axis, reductionIndices, keepDims } = attributes as ReductionAttributes;
     const axes = util.parseAxisParam(axis ?? reductionIndices ?? [...x.shape.keys()], [...x.shape]);
-    const count = sizeOf(axes.map((each) => x.shape[each]!));
+    const count = elementCount(axes.map((each) => x.shape[each]!));
     const shape = reducedShape(x.shape, axes, keepDims ?? false);
     if (x.kind === 'constant' && !isSymbolic(count)) return constantSymbol(fold(x.value, count), shape, x.type);
     const operands = [materialized(graph, x), graph.integers(axes)];

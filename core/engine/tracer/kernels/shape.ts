@@ -1,5 +1,5 @@
 import { backend_util, slice_util, util } from '@tensorflow/tfjs';
-import { mapNonEmpty, sameShape, sizeOf } from '../../graph/graph.ts';
+import { mapNonEmpty, sameShape, elementCount } from '../../graph/graph.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
 import { materialized, valueSymbol, type TracedSymbol } from '../symbol.ts';
 import { emitSymbol, required, type KernelTable, type TraceKernel } from './kernel.ts';
@@ -10,9 +10,9 @@ import { emitSymbol, required, type KernelTable, type TraceKernel } from './kern
  */
 const reshape: TraceKernel = (graph, inputs, attributes) => {
   const x = required(inputs, 'x');
-  const shape = util.inferFromImplicitShape([...(attributes['shape'] as number[])], sizeOf(x.shape));
+  const shape = util.inferFromImplicitShape([...(attributes['shape'] as number[])], elementCount(x.shape));
   if (x.kind === 'constant') return { ...x, shape };
-  if (sizeOf(x.stored) === 1 && x.stored.length <= shape.length) return { ...x, shape };
+  if (elementCount(x.stored) === 1 && x.stored.length <= shape.length) return { ...x, shape };
   return reshaped(graph, materialized(graph, x), shape);
 };
 

@@ -12,14 +12,14 @@ import { Section } from '../../parts/layout/section.tsx';
 import { PageHeader } from '../../parts/shell/page-header.tsx';
 import { Identifier } from '../../parts/values/facts.tsx';
 import { StateBadge } from '../../parts/values/state-badge.tsx';
-import { Account } from './account/account.tsx';
+import { JobAccount } from './account/account.tsx';
 import { Curves } from './curves/curves.tsx';
 import { Events } from './events/events.tsx';
 import { Figures } from './figures.tsx';
 import './job.css';
 import { jobKey, jobQuery, pathsOf } from './job-queries.ts';
 import { Ladder } from './ladder/ladder.tsx';
-import { Outcome } from './outcome/outcome.tsx';
+import { JobOutcome } from './outcome/outcome.tsx';
 import { Search } from './search/search.tsx';
 import { PhaseSum, Phases } from './time/phases.tsx';
 import { Timeline } from './time/timeline.tsx';
@@ -44,7 +44,7 @@ function JobView({ job }: { job: Job }) {
   return (
     <>
       <Header job={job} />
-      <Account job={job} />
+      <JobAccount job={job} />
       <Figures job={job} />
       <Section title="Where the time went">
         <PhaseSum job={job} />
@@ -54,7 +54,7 @@ function JobView({ job }: { job: Job }) {
       <Ladder job={job} />
       <Search job={job} />
       <Curves job={job} />
-      <Outcome job={job} />
+      <JobOutcome job={job} />
       <Events job={job} />
     </>
   );

@@ -29,7 +29,7 @@ export interface Kept<T> {
 export type KnownJob = Pick<Job, 'id' | 'finished_at'>;
 
 /** Stand-in for a job that is not loaded yet, for prefetching its parts. */
-export const unread = (id: string): KnownJob => ({ id, finished_at: null });
+export const unloadedJob = (id: string): KnownJob => ({ id, finished_at: null });
 
 export const jobKey = (id: string) => ['jobs', id] as const;
 

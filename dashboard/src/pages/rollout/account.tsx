@@ -8,7 +8,7 @@ import { Note } from './note.tsx';
 import { rollbackQuery } from './rollout-queries.ts';
 
 /** Notes on the rollout's situation, with advice on what to do. */
-export function Account({ rollout }: { rollout: Rollout }) {
+export function RolloutAccount({ rollout }: { rollout: Rollout }) {
   const { deadline_missed_at: missed, superseded_by: successor, rolled_back_at: rolledBack } = rollout;
   return (
     <Flex direction="column" gap="3" mb="5">

@@ -9,7 +9,7 @@ import { Loaded } from '../../parts/feedback/loaded.tsx';
 import { PageHeader } from '../../parts/shell/page-header.tsx';
 import { RolloutBadge } from '../../parts/values/rollout-badge.tsx';
 import { Time } from '../../parts/values/time.tsx';
-import { Account } from './account.tsx';
+import { RolloutAccount } from './account.tsx';
 import { BaseChange } from './base-change.tsx';
 import { Forecast } from './forecast.tsx';
 import { JobsSection } from './jobs/jobs-section.tsx';
@@ -44,7 +44,7 @@ function LoadedRollout({ rollout }: { rollout: Rollout }) {
       >
         {operates && <RolloutVerbs rollout={rollout} />}
       </PageHeader>
-      <Account rollout={rollout} />
+      <RolloutAccount rollout={rollout} />
       <Progress rollout={rollout} />
       <Readiness rollout={rollout} />
       {isOperator && <Forecast rollout={rollout} />}

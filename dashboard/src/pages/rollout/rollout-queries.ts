@@ -41,7 +41,7 @@ export const rollbackQuery = ({ id, rolled_back_at: at }: Rollout) => ({
 type Known = Pick<Rollout, 'id' | 'finished_at'>;
 
 /** Stand-in for a rollout that is not loaded yet, for prefetching its parts. */
-export const unread = (id: string): Known => ({ id, finished_at: null });
+export const unloadedRollout = (id: string): Known => ({ id, finished_at: null });
 
 /** Query of something derived from the rollout's jobs. It polls while the rollout runs, and once more after its end. */
 function ofRollout<T>(

@@ -13,7 +13,7 @@ export interface EventDescription<D extends Type.TProperties = Type.TProperties>
  * Describes an event type. Later versions may add members to its data, and remove none.
  * @param title name of the data's schema if several types share it
  */
-export function describeEvent<D extends Type.TProperties>(
+export function describeEventType<D extends Type.TProperties>(
   description: string,
   data: D,
   title?: string,

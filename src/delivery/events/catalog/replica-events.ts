@@ -1,6 +1,6 @@
 import Type from 'typebox';
 import { Id } from '../../../platform/contract/schemas.ts';
-import { describeEvent } from './describe-event.ts';
+import { describeEventType } from './describe-event.ts';
 
 const counts = {
   desired: Type.Integer({ description: 'Number of adapters that it should serve.' }),
@@ -11,18 +11,18 @@ const code = Type.String({ description: 'Why, as in `error.code` of the replica.
 
 /** Events of replicas of serving engines. Only the operator sees them. */
 export const REPLICA_EVENTS = {
-  'replica.created': describeEvent('A replica of a serving engine was added.', {
+  'replica.created': describeEventType('A replica of a serving engine was added.', {
     name: Type.String(),
     base_model_version_id: Id('baseModelVersion'),
   }),
-  'replica.updated': describeEvent('A replica has other settings.', {
+  'replica.updated': describeEventType('A replica has other settings.', {
     changed: Type.Array(Type.String(), { description: 'The names of the settings that were given.' }),
   }),
-  'replica.deleted': describeEvent('A replica was removed. What it has loaded stays loaded.', {}),
-  'replica.in_sync': describeEvent('A replica serves all that it should.', counts),
-  'replica.failed': describeEvent('A replica answers, and something that it should serve could not be loaded.', {
+  'replica.deleted': describeEventType('A replica was removed. What it has loaded stays loaded.', {}),
+  'replica.in_sync': describeEventType('A replica serves all that it should.', counts),
+  'replica.failed': describeEventType('A replica answers, and something that it should serve could not be loaded.', {
     ...counts,
     code,
   }),
-  'replica.unreachable': describeEvent('A replica does not answer.', { code }),
+  'replica.unreachable': describeEventType('A replica does not answer.', { code }),
 } as const;

@@ -1,21 +1,21 @@
 import Type from 'typebox';
 import { Id } from '../../../platform/contract/schemas.ts';
-import { describeEvent } from './describe-event.ts';
+import { describeEventType } from './describe-event.ts';
 
 const eventTypes = Type.Array(Type.String(), { description: 'The types that are sent; none stands for all.' });
 const position = (description: string) => Type.String({ description });
 
 /** Events of webhook endpoints. */
 export const WEBHOOK_EVENTS = {
-  'webhook_endpoint.created': describeEvent('A webhook endpoint was created.', { event_types: eventTypes }),
-  'webhook_endpoint.updated': describeEvent('A webhook endpoint has other settings.', {
+  'webhook_endpoint.created': describeEventType('A webhook endpoint was created.', { event_types: eventTypes }),
+  'webhook_endpoint.updated': describeEventType('A webhook endpoint has other settings.', {
     changed: Type.Array(Type.String(), { description: 'The names of the settings that were given.' }),
   }),
-  'webhook_endpoint.deleted': describeEvent('A webhook endpoint was deleted.', {}),
-  'webhook_endpoint.secret_rotated': describeEvent('A webhook endpoint has another secret.', {
+  'webhook_endpoint.deleted': describeEventType('A webhook endpoint was deleted.', {}),
+  'webhook_endpoint.secret_rotated': describeEventType('A webhook endpoint has another secret.', {
     overlap_ms: Type.Number({ description: 'For how long the old secret signs, too.' }),
   }),
-  'webhook_endpoint.replayed': describeEvent(
+  'webhook_endpoint.replayed': describeEventType(
     'Events are sent to a webhook endpoint again, one or all from a position on.',
     {
       delivery_id: Type.Optional(Id('webhookDelivery')),
@@ -24,15 +24,15 @@ export const WEBHOOK_EVENTS = {
       to: Type.Optional(position('From where it goes on.')),
     },
   ),
-  'webhook_endpoint.tested': describeEvent('A test of a webhook endpoint, which says nothing.', {}),
-  'webhook_endpoint.disabled': describeEvent('Nothing is sent to a webhook endpoint any more.', {
+  'webhook_endpoint.tested': describeEventType('A test of a webhook endpoint, which says nothing.', {}),
+  'webhook_endpoint.disabled': describeEventType('Nothing is sent to a webhook endpoint any more.', {
     reason: Type.Enum(['gone', 'failing'] as const, {
       title: 'WebhookFailure',
       description: '`gone`: it has answered 410. `failing`: for three days.',
     }),
     event_id: Id('event', 'The event that could not be delivered last.'),
   }),
-  'webhook_endpoint.events_missed': describeEvent(
+  'webhook_endpoint.events_missed': describeEventType(
     'Events were pruned before they could be sent to a webhook endpoint.',
     {
       after: position('The position after which events are missing.'),

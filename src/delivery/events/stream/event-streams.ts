@@ -6,7 +6,7 @@ import { parsePosition, type CommitPosition } from '../commit-position.ts';
 import { createEventRepository } from '../event.repository.ts';
 import { createEventService, type EventSource } from '../event.service.ts';
 import { heartbeatFrame, openingFrame } from './event-frames.ts';
-import { createEventWatch, keyOf, type EventInterest } from './event-watch.ts';
+import { createEventWatch, interestKey, type EventInterest } from './event-watch.ts';
 import { createSharedPages, type FramedPage } from './shared-pages.ts';
 import { createStreamSlots, type StreamLimits } from './stream-limits.ts';
 
@@ -106,7 +106,7 @@ export function createEventStreams({ db, limits, heartbeatMs, logger }: EventStr
       const filter = await events.filterFor(source, reader.scope);
       const interest: EventInterest = { ...filter, tenantId: reader.scope };
       const read = (from: CommitPosition): Promise<FramedPage> =>
-        pages.read(keyOf(interest), from, (position) => events.read(position, filter, reader.scope));
+        pages.read(interestKey(interest), from, (position) => events.read(position, filter, reader.scope));
       const start = after === null ? await events.now() : parsePosition(after);
       const first = after === null ? nothingUpTo(start) : await read(start);
 

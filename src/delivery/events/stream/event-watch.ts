@@ -86,7 +86,7 @@ export function createEventWatch({ subjectsAfter, heartbeatMs, logger, pollMs = 
         };
         const end = (): void => settle(null);
         const waiter: Waiter = {
-          key: keyOf(interest),
+          key: interestKey(interest),
           wake: (reason, reached) =>
             settle(reason === 'end' ? null : { reason, position: later(position, reached ?? position) }),
         };
@@ -109,7 +109,7 @@ export function createEventWatch({ subjectsAfter, heartbeatMs, logger, pollMs = 
 const ANY = '*';
 
 /** Key of an interest. Readers with the same key see the same events. */
-export function keyOf({ tenantId, subjectId, rolloutId }: EventInterest): string {
+export function interestKey({ tenantId, subjectId, rolloutId }: EventInterest): string {
   return `${tenantId ?? ANY} ${rolloutId ?? subjectId ?? ANY}`;
 }
 

@@ -46,7 +46,10 @@ export interface Connection {
 export const resolveReplica: Resolve = (name, signal) =>
   name === 'localhost' ? Promise.resolve(['127.0.0.1', '::1']) : resolveByDns(name, signal);
 
-export function connect({ url, apiKey }: EngineAddress, { get, post, signal, observe }: ConnectionOptions): Connection {
+export function connectToEngine(
+  { url, apiKey }: EngineAddress,
+  { get, post, signal, observe }: ConnectionOptions,
+): Connection {
   const headers: Record<string, string> = apiKey === null ? {} : { authorization: `Bearer ${apiKey}` };
   async function ask(path: string, body: object | null): Promise<string> {
     const target = `${url.replace(/\/+$/, '')}${path}`;

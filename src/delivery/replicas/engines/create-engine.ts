@@ -1,5 +1,5 @@
 import { readCompletion, readListing } from './answers.ts';
-import { connect, parse, type ConnectionOptions, type EngineAddress } from './connection.ts';
+import { connectToEngine, parse, type ConnectionOptions, type EngineAddress } from './connection.ts';
 import type { Engine } from './engine.ts';
 
 export const ENGINES = ['vllm', 'sglang'] as const;
@@ -37,7 +37,7 @@ const DIALECTS: Readonly<Record<EngineKind, Dialect>> = {
 const GREEDY = { max_tokens: 8, temperature: 0, logprobs: 1 };
 
 export function createEngine(kind: EngineKind, address: EngineAddress, options: ConnectionOptions): Engine {
-  const { get, post } = connect(address, options);
+  const { get, post } = connectToEngine(address, options);
   const { atOnce, load, unload, choose } = DIALECTS[kind];
   return {
     atOnce,

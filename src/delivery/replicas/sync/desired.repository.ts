@@ -4,7 +4,7 @@ import { FIRST_RUNNING } from '../../events/index.ts';
 import type { DesiredAdapter } from './plan.ts';
 
 /** Selection of the adapters that a replica serves. */
-export interface Selection {
+export interface ReplicaSelection {
   readonly baseModelVersionId: string;
   /** Tenants whose adapters are served; an empty list means all. */
   readonly tenantIds: readonly string[];
@@ -35,7 +35,7 @@ export const changesSince = (baseModelVersionId: Prisma.Sql, horizon: Prisma.Sql
    WHERE c.base_model_version_id = ${baseModelVersionId} AND c.change_transaction_id >= ${horizon})`;
 
 /** Reads what a replica should serve. */
-export async function readDesired(db: Queryable, selection: Selection): Promise<Desired> {
+export async function readDesired(db: Queryable, selection: ReplicaSelection): Promise<Desired> {
   // The fingerprint is read first, so that a change in between is found again and none is missed.
   const seen = await readSeen(db, selection.baseModelVersionId);
   const { baseModelVersionId, tenantIds, labels, maxAdapters } = selection;

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { createClaimLoop, type ClaimLoop } from '../../../lib/claim-loop.ts';
-import { syncRepository as repository, type Lease } from './sync.repository.ts';
-import { runTurn, type TurnOptions } from './turn.ts';
+import { createClaimLoop, type ClaimLoop, type Lease } from '../../../lib/claim-loop.ts';
+import { syncRepository as repository } from './sync.repository.ts';
+import { runSyncTurn, type SyncTurnOptions } from './turn.ts';
 
-export interface ReconcilerOptions extends TurnOptions {
+export interface ReconcilerOptions extends SyncTurnOptions {
   /** Interval at which replicas with pending work are looked for, in milliseconds (default 1000). */
   readonly intervalMs?: number;
   /** Duration of a lease, in milliseconds (default 30,000). A replica of a silent process is taken over after it. */
@@ -41,7 +41,7 @@ export function createReconciler(options: ReconcilerOptions): ClaimLoop {
           );
       }, leaseMs / 3);
       try {
-        await runTurn(options, replica, { lease, signal: AbortSignal.any([signal, lost.signal]), isStopping });
+        await runSyncTurn(options, replica, { lease, signal: AbortSignal.any([signal, lost.signal]), isStopping });
       } finally {
         clearInterval(renewal);
       }

@@ -1,3 +1,4 @@
+import type { Lease } from '../../../lib/claim-loop.ts';
 import {
   Prisma,
   withTransaction,
@@ -8,11 +9,11 @@ import {
 import { newId } from '../../../platform/contract/ids.ts';
 import { recordEvent } from '../../events/index.ts';
 import type { EngineKind } from '../engines/create-engine.ts';
-import { changesSince, type Selection, type Seen } from './desired.repository.ts';
+import { changesSince, type ReplicaSelection, type Seen } from './desired.repository.ts';
 import type { DesiredAdapter, Plan, TrackedAdapter } from './plan.ts';
 
 /** A replica on which this process works until its lease expires. */
-export interface ClaimedReplica extends Selection {
+export interface ClaimedReplica extends ReplicaSelection {
   readonly id: string;
   readonly engine: EngineKind;
   readonly url: string;
@@ -29,11 +30,6 @@ export interface ClaimedReplica extends Selection {
   readonly isStale: boolean;
 }
 
-export interface Lease {
-  readonly owner: string;
-  readonly forMs: number;
-}
-
 /** Cause of the failure of a replica or an adapter. */
 export interface SyncError {
   readonly code: string;
@@ -41,7 +37,7 @@ export interface SyncError {
 }
 
 /** Result of a turn, with the time until the next one. */
-export interface Outcome {
+export interface SyncOutcome {
   readonly state: 'syncing' | 'in_sync' | 'failed';
   readonly error: SyncError | null;
   readonly desired: number;
@@ -188,7 +184,7 @@ export const syncRepository = {
    * Ends a turn with a replica that has answered. Nothing is written if the lease is lost. @returns whether the state
    * has changed
    */
-  finish: (db: Database, replica: ClaimedReplica, outcome: Outcome, lease: Lease): Promise<boolean> =>
+  finish: (db: Database, replica: ClaimedReplica, outcome: SyncOutcome, lease: Lease): Promise<boolean> =>
     withTransaction(db, async (tx) => {
       const { id } = replica;
       const { state, error, desired, listingDigest, seen, nextTurnMs, resyncMs } = outcome;

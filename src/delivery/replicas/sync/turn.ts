@@ -6,6 +6,7 @@ import type { Logger } from '../../../lib/logger.ts';
 import type { AddressPolicy } from '../../../platform/outgoing/address-policy.ts';
 import { createSend } from '../../../platform/outgoing/post.ts';
 import type { SecretBox } from '../../../platform/config/secret-box.ts';
+import type { Lease } from '../../../lib/claim-loop.ts';
 import { jitter } from '../../../lib/jitter.ts';
 import { MAX_ANSWER, MAX_LIST, resolveReplica } from '../engines/connection.ts';
 import { createEngine } from '../engines/create-engine.ts';
@@ -14,11 +15,11 @@ import { carryOut, type Progress } from './carry-out.ts';
 import { readDesired, type Desired } from './desired.repository.ts';
 import { makePlan, type Plan } from './plan.ts';
 import type { SyncMetrics } from './sync-metrics.ts';
-import { syncRepository as repository, type ClaimedReplica, type Lease, type SyncError } from './sync.repository.ts';
+import { syncRepository as repository, type ClaimedReplica, type SyncError } from './sync.repository.ts';
 import { retryIn, type SyncTimes } from './times.ts';
 import { createWorkbench } from './workbench.ts';
 
-export interface TurnOptions {
+export interface SyncTurnOptions {
   readonly db: Database;
   readonly artifacts: ArtifactStore;
   readonly policy: AddressPolicy;
@@ -37,7 +38,11 @@ export interface TurnControl {
 }
 
 /** Runs one turn: compares a replica with its desired state, and works on the difference for some seconds. */
-export async function runTurn(options: TurnOptions, replica: ClaimedReplica, control: TurnControl): Promise<void> {
+export async function runSyncTurn(
+  options: SyncTurnOptions,
+  replica: ClaimedReplica,
+  control: TurnControl,
+): Promise<void> {
   const { db, times, logger } = options;
   try {
     const engine = engineOf(options, replica, control.signal);
@@ -73,7 +78,11 @@ class UnusableReplicaError extends Error {
   }
 }
 
-function engineOf({ box, policy, times, metrics }: TurnOptions, replica: ClaimedReplica, signal: AbortSignal): Engine {
+function engineOf(
+  { box, policy, times, metrics }: SyncTurnOptions,
+  replica: ClaimedReplica,
+  signal: AbortSignal,
+): Engine {
   const { engine, url, servingName, sealedApiKey } = replica;
   const apiKey = sealedApiKey === null ? null : (box?.open(sealedApiKey, replica.id) ?? null);
   if (sealedApiKey !== null && apiKey === null) {
@@ -105,7 +114,7 @@ function requireBase({ bases }: Listing, { servingName }: ClaimedReplica): void 
 }
 
 async function reconcile(
-  { db, artifacts, times, logger }: TurnOptions,
+  { db, artifacts, times, logger }: SyncTurnOptions,
   replica: ClaimedReplica,
   { engine, listing, control }: { engine: Engine; listing: Listing; control: TurnControl },
 ): Promise<void> {
@@ -128,7 +137,7 @@ async function reconcile(
 }
 
 async function outcomeOf(
-  { db, times }: Pick<TurnOptions, 'db' | 'times'>,
+  { db, times }: Pick<SyncTurnOptions, 'db' | 'times'>,
   { id, maxAdapters }: ClaimedReplica,
   { plan, desired, listing, progress }: { plan: Plan; desired: Desired; listing: Listing; progress: Progress },
 ) {

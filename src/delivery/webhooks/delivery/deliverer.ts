@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { createClaimLoop, type ClaimLoop } from '../../../lib/claim-loop.ts';
-import { deliveryRepository as repository, type Lease } from './delivery.repository.ts';
-import { runTurn, type TurnOptions } from './turn.ts';
+import { createClaimLoop, type ClaimLoop, type Lease } from '../../../lib/claim-loop.ts';
+import { deliveryRepository as repository } from './delivery.repository.ts';
+import { runDeliveryTurn, type DeliveryTurnOptions } from './turn.ts';
 
-export interface DelivererOptions extends TurnOptions {
+export interface DelivererOptions extends DeliveryTurnOptions {
   /** Interval at which endpoints with pending events are looked for, in milliseconds (default 1000). */
   readonly intervalMs?: number;
   /** Duration of a lease, in milliseconds (default 60,000). An endpoint of a silent process is taken over after it. */
@@ -31,7 +31,7 @@ export function createDeliverer(options: DelivererOptions): ClaimLoop {
       (await repository.candidates(db, limit)).map(({ id, tenant_id: tenantId }) => ({ id, owner: tenantId ?? '' })),
     async run({ id }, control) {
       const endpoint = await repository.claim(db, id, lease);
-      if (endpoint !== null) await runTurn(options, endpoint, { lease, ...control });
+      if (endpoint !== null) await runDeliveryTurn(options, endpoint, { lease, ...control });
     },
   });
 }

@@ -1,3 +1,4 @@
+import type { Lease } from '../../../lib/claim-loop.ts';
 import {
   Prisma,
   withTransaction,
@@ -16,11 +17,6 @@ export interface ClaimedEndpoint {
   readonly eventTypes: readonly string[];
   readonly position: CommitPosition;
   readonly failures: number;
-}
-
-export interface Lease {
-  readonly owner: string;
-  readonly forMs: number;
 }
 
 /** An attempt to send an event, with its outcome. */

@@ -4,6 +4,7 @@ import type { Logger } from '../../../lib/logger.ts';
 import type { Post, SendResult } from '../../../platform/outgoing/post.ts';
 import { signedHeaders } from '../../../platform/outgoing/sign.ts';
 import type { SecretBox } from '../../../platform/config/secret-box.ts';
+import type { Lease } from '../../../lib/claim-loop.ts';
 import { jitter } from '../../../lib/jitter.ts';
 import {
   createEventRepository,
@@ -14,15 +15,10 @@ import {
 } from '../../events/index.ts';
 import { toMessage, wants } from '../message.ts';
 import type { DeliveryMetrics } from './delivery-metrics.ts';
-import {
-  deliveryRepository as repository,
-  MANY_PENDING,
-  type ClaimedEndpoint,
-  type Lease,
-} from './delivery.repository.ts';
+import { deliveryRepository as repository, MANY_PENDING, type ClaimedEndpoint } from './delivery.repository.ts';
 import type { RetrySchedule } from './schedule.ts';
 
-export interface TurnOptions {
+export interface DeliveryTurnOptions {
   readonly db: Database;
   readonly box: SecretBox;
   readonly post: Post;
@@ -47,8 +43,8 @@ interface Work {
 }
 
 /** Sends the pending events of one endpoint one by one, until none is left, one fails, or the turn is over. */
-export async function runTurn(
-  options: TurnOptions,
+export async function runDeliveryTurn(
+  options: DeliveryTurnOptions,
   endpoint: ClaimedEndpoint,
   { lease, signal, isStopping }: { lease: Lease; signal: AbortSignal; isStopping: () => boolean },
 ): Promise<void> {
@@ -143,7 +139,7 @@ function createQueue(db: Database, endpoint: ClaimedEndpoint, lease: Lease) {
 }
 
 async function send(
-  { post, metrics }: TurnOptions,
+  { post, metrics }: DeliveryTurnOptions,
   { url }: ClaimedEndpoint,
   { work, secrets, signal }: { work: Work; secrets: readonly string[]; signal: AbortSignal },
 ): Promise<SendResult> {
@@ -156,7 +152,7 @@ async function send(
 
 /** Records an attempt. @returns whether it was delivered and this process still holds the endpoint */
 async function note(
-  { db, schedule, logger, metrics }: TurnOptions,
+  { db, schedule, logger, metrics }: DeliveryTurnOptions,
   endpoint: ClaimedEndpoint,
   { work, result, failures, lease }: { work: Work; result: SendResult; failures: number; lease: Lease },
 ): Promise<boolean> {

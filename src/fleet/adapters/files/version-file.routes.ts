@@ -7,14 +7,14 @@ import { sendBytes } from '../../../api/plugins/answers/byte-ranges.ts';
 import { signalOfClient } from '../../../api/plugins/client-signal.ts';
 import { operationsOf } from '../../../api/plugins/openapi/operation.ts';
 import { AdapterVersionParams } from '../adapter.schemas.ts';
-import { createVersionFileService, type Reader } from './version-file.service.ts';
+import { createVersionFileService, type VersionFileReader } from './version-file.service.ts';
 import { FILE_TYPE, FileContent, VersionFileParams, VersionFiles } from './version-file.schemas.ts';
 
 const operation = operationsOf('Adapters');
 
 const versionFileRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps: { artifacts } }) => {
   const service = ({ db }: Pick<FastifyRequest, 'db'>) => createVersionFileService({ db, artifacts });
-  const readerOf = (request: FastifyRequest, reply: FastifyReply): Reader => ({
+  const readerOf = (request: FastifyRequest, reply: FastifyReply): VersionFileReader => ({
     scope: tenantScope(request),
     gone: signalOfClient(reply),
   });

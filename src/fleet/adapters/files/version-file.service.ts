@@ -20,7 +20,7 @@ export interface OpenedFile {
   read(range?: ByteRange): Readable;
 }
 
-export interface Reader {
+export interface VersionFileReader {
   /** The tenant to which the caller is confined, or null for the operator. */
   readonly scope: string | null;
   /** Aborts when the client has gone, for whom nothing is read any more. */
@@ -31,7 +31,7 @@ export function createVersionFileService({ db, artifacts }: { db: Database; arti
   const adapters = createAdapterRepository(db);
 
   /** @throws AppError 404; 503 `storage_away` */
-  async function filesOf(adapterId: string, versionId: string, { scope, gone }: Reader) {
+  async function filesOf(adapterId: string, versionId: string, { scope, gone }: VersionFileReader) {
     const version = await adapters.findVersion(adapterId, versionId, scope);
     if (version === null) throw notFound('adapter version', versionId);
     const digest = version.artifactDigest;
@@ -48,7 +48,7 @@ export function createVersionFileService({ db, artifacts }: { db: Database; arti
 
   return {
     /** The files of a version, and where to get them. @throws AppError 404; 503 `storage_away` */
-    async list(adapterId: string, versionId: string, reader: Reader): Promise<VersionFiles> {
+    async list(adapterId: string, versionId: string, reader: VersionFileReader): Promise<VersionFiles> {
       const { digest, files } = await filesOf(adapterId, versionId, reader);
       const path = `/v1/adapters/${adapterId}/versions/${versionId}/files`;
       const shown = await Promise.all(files.map((file) => show(file, path)));
@@ -56,7 +56,7 @@ export function createVersionFileService({ db, artifacts }: { db: Database; arti
     },
 
     /** @throws AppError 404; 503 `storage_away` */
-    async open(adapterId: string, versionId: string, name: string, reader: Reader): Promise<OpenedFile> {
+    async open(adapterId: string, versionId: string, name: string, reader: VersionFileReader): Promise<OpenedFile> {
       const { files } = await filesOf(adapterId, versionId, reader);
       const file = files.find(({ path }) => path === name);
       if (file === undefined) throw notFound('file of the adapter version', name);

@@ -13,7 +13,13 @@ import { UPLOAD_LIMIT_VARIABLE } from '../../../platform/config/variables.ts';
 import type { Logger } from '../../../lib/logger.ts';
 import { startDeadline } from '../../../lib/timeout.ts';
 import { uploadTooLarge } from '../../../platform/contract/upload.ts';
-import { ADAPTER_FILE_LIMITS, checkSize, isAdapterFile, PICKLED_WEIGHTS, requireFiles } from '../adapter-files.ts';
+import {
+  ADAPTER_FILE_LIMITS,
+  checkAdapterFileSize,
+  isAdapterFile,
+  PICKLED_WEIGHTS,
+  requireFiles,
+} from '../adapter-files.ts';
 import { ADAPTER_LISTING } from './adapter-listing.ts';
 import { isAllowedPlace, isOfArtifacts, type TenantIdentity } from './allowed-places.ts';
 import { createFetchSlots } from './fetch-slots.ts';
@@ -135,7 +141,7 @@ function adapterFilesOf({ files }: PinnedFiles, uploadLimitBytes: number): Sourc
     new Set(found.map(({ name }) => name)),
     files.some(({ name }) => name === PICKLED_WEIGHTS),
   );
-  for (const { name, size } of found) checkSize(name, size, ADAPTER_FILE_LIMITS[name]);
+  for (const { name, size } of found) checkAdapterFileSize(name, size, ADAPTER_FILE_LIMITS[name]);
   if (bytesOf(found) <= uploadLimitBytes) return found;
   throw uploadTooLarge({ what: 'adapter', maxBytes: uploadLimitBytes, setting: UPLOAD_LIMIT_VARIABLE });
 }

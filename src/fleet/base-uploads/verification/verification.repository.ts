@@ -1,3 +1,4 @@
+import type { Lease } from '../../../lib/claim-loop.ts';
 import type { UploadedFile } from '../../../platform/base-sources/index.ts';
 import {
   Prisma,
@@ -9,12 +10,6 @@ import {
 import { recordEvent, type NewEvent } from '../../../delivery/events/index.ts';
 import { baseUploadRepository } from '../base-upload.repository.ts';
 import type { AnnouncedFile } from './read-contents.ts';
-
-/** An upload that this process verifies until its lease expires. */
-export interface Lease {
-  readonly owner: string;
-  readonly forMs: number;
-}
 
 /** An upload and the lease by which this process has it. */
 interface HeldUpload {
@@ -45,7 +40,7 @@ export interface UploadError {
 export type FileToVerify = AnnouncedFile & { readonly contents: readonly UploadedFile[] | null };
 
 /** Result of a verification. */
-export interface Outcome {
+export interface VerificationOutcome {
   readonly state: 'open' | 'complete' | 'failed';
   readonly error: UploadError | null;
   readonly event: Extract<NewEvent, { type: `base_model_upload.${string}` }>;
@@ -109,7 +104,7 @@ export const verificationRepository = {
     }),
 
   /** Ends a verification. @returns false, and writes nothing, if the lease is lost */
-  finish: (db: Database, held: HeldUpload, { state, error, event, forget }: Outcome, days: number) =>
+  finish: (db: Database, held: HeldUpload, { state, error, event, forget }: VerificationOutcome, days: number) =>
     whileHeld(db, held, async (tx) => {
       const { id } = held;
       if (forget !== undefined) await baseUploadRepository.forgetParts(tx, id, forget.file, forget.number);

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { createClaimLoop, type ClaimLoop } from '../../../lib/claim-loop.ts';
+import { createClaimLoop, type ClaimLoop, type Lease } from '../../../lib/claim-loop.ts';
 import type { Logger } from '../../../lib/logger.ts';
-import { verificationRepository as repository, type FileProgress, type Lease } from './verification.repository.ts';
+import { verificationRepository as repository, type FileProgress } from './verification.repository.ts';
 import { verifyUpload, type VerifyOptions } from './verify-upload.ts';
 
 export interface UploadVerifierOptions extends VerifyOptions {

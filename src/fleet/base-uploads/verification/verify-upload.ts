@@ -10,6 +10,7 @@ import {
   uploadsRepository,
   type UploadedFile,
 } from '../../../platform/base-sources/index.ts';
+import type { Lease } from '../../../lib/claim-loop.ts';
 import type { Database } from '../../../platform/database/database.ts';
 import { AppError, unprocessable } from '../../../platform/contract/errors.ts';
 import { checkShards, INDEX } from './check-shards.ts';
@@ -19,8 +20,7 @@ import {
   type ClaimedUpload,
   type FileProgress,
   type FileToVerify,
-  type Lease,
-  type Outcome,
+  type VerificationOutcome,
 } from './verification.repository.ts';
 
 export interface VerifyOptions {
@@ -52,7 +52,7 @@ export async function verifyUpload(options: VerifyOptions, claimed: ClaimedUploa
 const MOST_ATTEMPTS = 100;
 
 /** @returns null if the lease is lost */
-async function verify(options: VerifyOptions, claimed: ClaimedUpload, turn: Turn): Promise<Outcome | null> {
+async function verify(options: VerifyOptions, claimed: ClaimedUpload, turn: Turn): Promise<VerificationOutcome | null> {
   const { db } = options;
   const { id } = claimed;
   if (claimed.attempts > MOST_ATTEMPTS) return givenUp(id);
@@ -168,7 +168,7 @@ function checkContents(id: string, contents: readonly UploadedFile[]): void {
   checkListing({ kind: 'upload', id }, contents.map(fileOfContent), names);
 }
 
-function givenUp(id: string): Outcome {
+function givenUp(id: string): VerificationOutcome {
   const message =
     `the files could not be verified in ${MOST_ATTEMPTS} attempts, which the log of the API explains: have them ` +
     'verified again when that is mended';
@@ -178,7 +178,7 @@ function givenUp(id: string): Outcome {
 }
 
 /** Outcome that an error leads to. @throws the error if it says nothing about the files */
-function toOutcome(id: string, error: unknown): Outcome {
+function toOutcome(id: string, error: unknown): VerificationOutcome {
   const about = { tenantId: null, subjectId: id };
   if (error instanceof WrongContentError || error instanceof LostPartError) {
     const code = error instanceof WrongContentError ? 'digest_mismatch' : error.code;

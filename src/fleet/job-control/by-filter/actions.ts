@@ -4,7 +4,7 @@ import type { JobRooms } from '../../../tenants/quotas/index.ts';
 import { keepPaused, pauseJobs, resumeJobs, settleRollout } from '../../rollouts/index.ts';
 import { beginAnew, judgeRetries, type RetryChanges } from '../retry/retry.ts';
 import { type ChangedJob, cancelJobs } from '../../jobs/index.ts';
-import type { JobAction, SelectedJob } from './by-filter.repository.ts';
+import type { BulkJobAction, SelectedJob } from './by-filter.repository.ts';
 
 /** Batch of jobs of one rollout for an action. Their rows and that of the rollout are locked. */
 export interface LockedPage {
@@ -95,6 +95,6 @@ function retryOf({ changes, jobRooms, isDryRun }: RetryDependencies): Action {
   };
 }
 
-export function actionOf(name: JobAction, retry: RetryDependencies): Action {
+export function actionOf(name: BulkJobAction, retry: RetryDependencies): Action {
   return { pause, resume, cancel, retry: retryOf(retry) }[name];
 }

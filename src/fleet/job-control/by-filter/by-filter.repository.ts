@@ -1,12 +1,12 @@
 import { Prisma, type Queryable, type Transaction } from '../../../platform/database/database.ts';
 import type { JobFilter } from './by-filter.schemas.ts';
 
-export type JobAction = 'pause' | 'resume' | 'cancel' | 'retry';
+export type BulkJobAction = 'pause' | 'resume' | 'cancel' | 'retry';
 
 /** Jobs of a rollout that an action may apply to. */
-export interface Selection {
+export interface JobSelection {
   readonly rolloutId: string;
-  readonly action: JobAction;
+  readonly action: BulkJobAction;
   readonly filter: JobFilter;
   /** The tenant to which the caller is confined; null for the operator. */
   readonly tenantId: string | null;
@@ -22,7 +22,7 @@ export interface SelectedJob {
  * Conditions for jobs `j` that an action may change. A changed job no longer meets its condition, so a request can be
  * repeated.
  */
-const APPLIES: Readonly<Record<JobAction, Prisma.Sql>> = {
+const APPLIES: Readonly<Record<BulkJobAction, Prisma.Sql>> = {
   pause: Prisma.sql`j.finished_at IS NULL AND j.paused_by IS DISTINCT FROM 'job'`,
   resume: Prisma.sql`j.finished_at IS NULL AND j.state = 'paused'`,
   cancel: Prisma.sql`j.finished_at IS NULL`,
@@ -37,7 +37,7 @@ export const byFilterRepository = {
   /** Next page of jobs, in the order of their identifiers. */
   async page(
     db: Queryable,
-    selection: Selection,
+    selection: JobSelection,
     { after, limit }: { after: string; limit: number },
   ): Promise<string[]> {
     const { rolloutId } = selection;
@@ -50,14 +50,14 @@ export const byFilterRepository = {
   },
 
   /** Locks the jobs that still match. Workers change jobs without the rollout's lock, so some may have dropped out. */
-  lock: (tx: Transaction, selection: Selection, ids: readonly string[]) =>
+  lock: (tx: Transaction, selection: JobSelection, ids: readonly string[]) =>
     tx.$queryRaw<SelectedJob[]>`
       SELECT j.id, j.tenant_id, j.state::text AS state FROM jobs j JOIN adapters a ON a.id = j.adapter_id
       WHERE j.id = ANY(${[...ids]}::text[]) AND j.rollout_id = ${selection.rolloutId} AND ${conditions(selection)}
       ORDER BY j.id FOR NO KEY UPDATE OF j`,
 };
 
-function conditions({ action, filter, tenantId }: Selection): Prisma.Sql {
+function conditions({ action, filter, tenantId }: JobSelection): Prisma.Sql {
   const { states, tenants, adapters, error_codes: codes, labels } = filter;
   const given = [
     APPLIES[action],

@@ -9,7 +9,7 @@ import { createJobRooms } from '../../../tenants/quotas/index.ts';
 import type { OwnOptions } from '../../jobs/index.ts';
 import { lockRollout } from '../../rollouts/index.ts';
 import { actionOf, type Action, type QueueChanges } from './actions.ts';
-import { byFilterRepository as repository, type JobAction, type Selection } from './by-filter.repository.ts';
+import { byFilterRepository as repository, type BulkJobAction, type JobSelection } from './by-filter.repository.ts';
 import type { ChangedRolloutJobs, JobFilter } from './by-filter.schemas.ts';
 import { recordOncePerTenant, type RecordTenants } from './record-tenants.ts';
 
@@ -41,7 +41,7 @@ interface Caller {
 }
 
 interface PageToChange {
-  readonly selection: Selection;
+  readonly selection: JobSelection;
   readonly ids: readonly string[];
   readonly action: Action;
   readonly isDryRun: boolean;
@@ -66,11 +66,11 @@ export function createJobsByFilter({ db, producer, quotas, pageSize = PAGE, page
     /** @throws AppError 404, 400 `invalid_cursor` */
     async change(
       rolloutId: string,
-      name: JobAction,
+      name: BulkJobAction,
       { filter = {}, options, dry_run: isDryRun = false, cursor, scope, recordChange }: ByFilterRequest & Caller,
     ): Promise<ChangedRolloutJobs> {
       if (!(await repository.rolloutExists(db, rolloutId))) throw notFound('rollout', rolloutId);
-      const selection: Selection = { rolloutId, action: name, filter, tenantId: scope };
+      const selection: JobSelection = { rolloutId, action: name, filter, tenantId: scope };
       const action = actionOf(name, { changes: { options, isOperator: scope === null }, jobRooms, isDryRun });
       const record = recordOncePerTenant(recordChange, { rolloutId, filter, options, scope });
       const outcomes: PageOutcome[] = [];

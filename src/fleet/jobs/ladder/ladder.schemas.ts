@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox';
-import { Nullable, Strategy, Timestamp, used } from '../../../platform/contract/schemas.ts';
-import { Certificate, GateVerdict } from '../job.schemas.ts';
+import { Nullable, StrategySchema, Timestamp, used } from '../../../platform/contract/schemas.ts';
+import { CertificateSchema, VerdictSchema } from '../job.schemas.ts';
 
 const RungName = Type.Enum(['copy', 'revert', 'search', 'fine_tune', 'scratch'] as const, {
   title: 'RungName',
@@ -55,9 +55,9 @@ const Finding = Type.Object(
     ),
     rows: Type.Integer({ description: 'Number of gate rows.' }),
     measured_rows: Type.Integer({ description: 'How many of them were measured: fewer if the look ended early.' }),
-    verdict: GateVerdict,
+    verdict: VerdictSchema,
     failed: Type.Array(Type.String(), { description: 'What of the gate is not fulfilled.' }),
-    certificate: Nullable(Certificate),
+    certificate: Nullable(CertificateSchema),
     judged_in: Nullable(Type.String({ description: 'The precision of the base that it was measured on.' })),
   },
   { title: 'GateFinding', description: 'What the gate found and decided.' },
@@ -67,7 +67,7 @@ const Candidate = Type.Object(
   {
     id: Type.String({ description: 'The rung and, where it trains, the step: `fine_tune@40`.' }),
     rung: RungName,
-    strategy: Strategy,
+    strategy: StrategySchema,
     fusion_alpha: Nullable(Type.Number({ description: 'The fusion coefficient α; null if it was not fused.' })),
     fusion_beta: Nullable(Type.Number({ description: 'The same of β.' })),
     step: Type.Integer({ description: 'Number of training steps of the rung that went into it.' }),
@@ -83,7 +83,7 @@ export const LadderRun = Type.Object(
     after_attempt: Type.Integer({
       description: 'Later attempts belong to the run. 0 for the first run; each retry of the job begins another one.',
     }),
-    strategy: used(Strategy, { description: 'The strategy that the run was asked for.' }),
+    strategy: used(StrategySchema, { description: 'The strategy that the run was asked for.' }),
     ended: Type.Boolean({
       description: 'Whether the run has come to its end. False while it goes on, and where it was broken off.',
     }),

@@ -2,7 +2,7 @@ import { Prisma, type Transaction } from '../../../platform/database/database.ts
 import { MOST_VALUES } from './distribution.schemas.ts';
 
 /** Times of the ready jobs of a kind, and the number of all jobs of the kind. */
-export interface TimesRow {
+export interface DistributionRow {
   readonly kind: 'adaptation' | 'control';
   readonly measure: 'ttr' | 'working';
   readonly ready: number;
@@ -15,7 +15,7 @@ export const distributionRepository = {
   /** Reads the times at up to a hundred equal steps of rank, for all tenants or for one. */
   times: (tx: Transaction, rolloutId: string, tenantId: string | null) => {
     const ofTenant = tenantId === null ? Prisma.empty : Prisma.sql`AND j.tenant_id = ${tenantId}`;
-    return tx.$queryRaw<TimesRow[]>`
+    return tx.$queryRaw<DistributionRow[]>`
       WITH timed AS (
         SELECT j.kind, of_job.measure, of_job.ms FROM jobs j CROSS JOIN LATERAL (
           VALUES ('ttr', j.ttr_ms), ('working', GREATEST(0, j.ttr_ms - j.queue_wait_ms - j.held_ms))) AS of_job

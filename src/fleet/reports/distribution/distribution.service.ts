@@ -2,7 +2,7 @@ import { withTransaction, type Database } from '../../../platform/database/datab
 import type { RolloutService } from '../../rollouts/index.ts';
 import { speedupOf } from '../report.mapper.ts';
 import { reportRepository } from '../report.repository.ts';
-import { distributionRepository as repository, type TimesRow } from './distribution.repository.ts';
+import { distributionRepository as repository, type DistributionRow } from './distribution.repository.ts';
 import type { Times, TtrDistribution } from './distribution.schemas.ts';
 
 interface DistributionDependencies {
@@ -33,8 +33,13 @@ export async function ttrDistribution(
   });
 }
 
-function timesOf(rows: readonly TimesRow[], kind: TimesRow['kind'], counts: Readonly<Record<string, number>>): Times {
-  const found = (measure: TimesRow['measure']) => rows.find((row) => row.kind === kind && row.measure === measure);
+function timesOf(
+  rows: readonly DistributionRow[],
+  kind: DistributionRow['kind'],
+  counts: Readonly<Record<string, number>>,
+): Times {
+  const found = (measure: DistributionRow['measure']) =>
+    rows.find((row) => row.kind === kind && row.measure === measure);
   return {
     jobs: Object.values(counts).reduce((sum, count) => sum + count, 0),
     ready: found('ttr')?.ready ?? 0,

@@ -4,7 +4,7 @@ import { newId } from '../../../../src/platform/contract/ids.ts';
 import { insertAdapterVersion } from '../../../../src/fleet/adapters/index.ts';
 import { createJobLifecycle } from '../../../../src/fleet/job-control/job-lifecycle.ts';
 import { jobRecoverySource } from '../../../../src/fleet/rollouts/order/job-recovery.ts';
-import type { Lease } from '../../../../src/fleet/job-control/job-lifecycle.repository.ts';
+import type { JobLease } from '../../../../src/fleet/job-control/job-lifecycle.repository.ts';
 import type { RolloutPolicy } from '../../../../src/fleet/rollouts/policy.schemas.ts';
 import type { Fleet } from '../../queue/fleet.ts';
 import { accept, addBase, claim, plan } from '../succession/two-rollouts.ts';
@@ -43,7 +43,7 @@ export function plannedFleetsOf(world: ControlledFleets) {
   }
 
   /** Publishes a version of a job like its worker. @returns its identifier */
-  async function publish(fleet: Fleet, { id: jobId, adapterId, tenantId }: Job, lease: Lease) {
+  async function publish(fleet: Fleet, { id: jobId, adapterId, tenantId }: Job, lease: JobLease) {
     const { id: parentVersionId, ...like } = await world.db.adapterVersion.findFirstOrThrow({
       where: { adapterId, number: 1 },
     });

@@ -4,7 +4,7 @@ import { expect } from 'vitest';
 import { withTransaction, type Database, type Transaction } from '../../../../src/platform/database/database.ts';
 import { newId } from '../../../../src/platform/contract/ids.ts';
 import { createJobLifecycle } from '../../../../src/fleet/job-control/job-lifecycle.ts';
-import type { Lease } from '../../../../src/fleet/job-control/job-lifecycle.repository.ts';
+import type { JobLease } from '../../../../src/fleet/job-control/job-lifecycle.repository.ts';
 import {
   createRollout,
   createRolloutLifecycle,
@@ -61,7 +61,7 @@ export async function plan({ db, producer, onPage, pageSize }: PlanOptions, id: 
 }
 
 /** Starts a job like a worker. Nobody renews its lease, so it lasts longer than any test. */
-export async function claim(db: Database, jobId: string): Promise<Lease> {
+export async function claim(db: Database, jobId: string): Promise<JobLease> {
   const lease = { jobId, owner: newId('job') };
   expect(await createJobLifecycle({ db, leaseMs: 3_600_000 }).claim(lease)).not.toBeNull();
   return lease;

@@ -8,7 +8,7 @@ import {
   writeProfiles,
   type Profile,
 } from '../../../../cli/remote/profiles/profile-file.ts';
-import { findTarget, isUnencrypted, normalizeUrl } from '../../../../cli/remote/profiles/target.ts';
+import { findServiceTarget, isUnencrypted, normalizeUrl } from '../../../../cli/remote/profiles/target.ts';
 
 const ACME: Profile = { url: 'https://readapt.acme.example', key: 'rdp_acme_secret' };
 const LOCAL: Profile = { url: 'http://localhost:8420', key: 'rdp_local_secret' };
@@ -82,19 +82,22 @@ describe('the service that a command asks', () => {
   it('is that of --profile, before the environment, before the current profile', async () => {
     await store('acme');
     const both = { ...env, READAPT_URL: 'http://127.0.0.1:1/', READAPT_API_KEY: 'k' };
-    expect(await findTarget('local', both)).toEqual({ ...LOCAL, from: 'profile local' });
-    expect(await findTarget(undefined, both)).toMatchObject({ url: 'http://127.0.0.1:1', key: 'k' });
-    expect(await findTarget(undefined, env)).toEqual({ ...ACME, from: 'profile acme' });
-    expect(await findTarget(undefined, { ...env, READAPT_API_KEY: 'k' })).toMatchObject({ url: ACME.url, key: 'k' });
-    expect(await findTarget(undefined, { ...env, READAPT_URL: '  ' })).toMatchObject(ACME);
+    expect(await findServiceTarget('local', both)).toEqual({ ...LOCAL, from: 'profile local' });
+    expect(await findServiceTarget(undefined, both)).toMatchObject({ url: 'http://127.0.0.1:1', key: 'k' });
+    expect(await findServiceTarget(undefined, env)).toEqual({ ...ACME, from: 'profile acme' });
+    expect(await findServiceTarget(undefined, { ...env, READAPT_API_KEY: 'k' })).toMatchObject({
+      url: ACME.url,
+      key: 'k',
+    });
+    expect(await findServiceTarget(undefined, { ...env, READAPT_URL: '  ' })).toMatchObject(ACME);
   });
 
   it("is never sent the key of another address's profile", async () => {
     await store('acme');
-    await expect(findTarget(undefined, { ...env, READAPT_URL: 'https://evil.example' })).rejects.toThrow(
+    await expect(findServiceTarget(undefined, { ...env, READAPT_URL: 'https://evil.example' })).rejects.toThrow(
       'READAPT_URL is set and READAPT_API_KEY is not',
     );
-    expect(await findTarget(undefined, { ...env, READAPT_URL: `${ACME.url}/` })).toMatchObject(ACME);
+    expect(await findServiceTarget(undefined, { ...env, READAPT_URL: `${ACME.url}/` })).toMatchObject(ACME);
   });
 
   it.each([
@@ -106,14 +109,16 @@ describe('the service that a command asks', () => {
     ],
     ['the address is none', { READAPT_URL: 'ftp://x', READAPT_API_KEY: 'k' }, { code: 'invalid_url' }],
   ])('is missing where %s', async (_what, extra, expected) => {
-    await expect(findTarget(undefined, { ...env, ...extra })).rejects.toMatchObject(expected);
+    await expect(findServiceTarget(undefined, { ...env, ...extra })).rejects.toMatchObject(expected);
   });
 
   it('says which profiles there are', async () => {
     await store(null);
-    await expect(findTarget('other', env)).rejects.toThrow('--profile "other" does not exist: there are acme, local');
-    await expect(findTarget('constructor', env)).rejects.toThrow('does not exist');
-    await expect(findTarget(undefined, env)).rejects.toThrow('no profile is the current one');
+    await expect(findServiceTarget('other', env)).rejects.toThrow(
+      '--profile "other" does not exist: there are acme, local',
+    );
+    await expect(findServiceTarget('constructor', env)).rejects.toThrow('does not exist');
+    await expect(findServiceTarget(undefined, env)).rejects.toThrow('no profile is the current one');
   });
 });
 

@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Command } from 'commander';
-import { addCreate } from '../../../../cli/commands/rollout/create/create.ts';
+import { addRolloutCreateCommand } from '../../../../cli/commands/rollout/create/create.ts';
 import { requestOf, type CreateOptions } from '../../../../cli/commands/rollout/create/rollout-request.ts';
 import { addAllOptions } from '../../../../cli/options/later-options.ts';
 import { readapt } from '../support/readapt.ts';
@@ -18,7 +18,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 /** Request of a command line. */
 async function requested(...args: string[]) {
   const rollout = new Command('rollout');
-  addCreate(rollout);
+  addRolloutCreateCommand(rollout);
   await addAllOptions(rollout);
   const [command] = rollout.commands;
   let options: CreateOptions = {};

@@ -9,7 +9,7 @@ import {
   choosePrecision,
   expectedPrograms,
   int8Of,
-  type ChoiceOptions,
+  type PrecisionChoiceOptions,
 } from '../../../../core/engine/int8/choose-precision.ts';
 import { MIN_SPEED_UP } from '../../../../core/engine/int8/compare-with-float32.ts';
 import { MAX_LOSS_CHANGE } from '../../../../core/engine/int8/int8-errors.ts';
@@ -49,7 +49,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 const unreadable = (model: BaseModel): BaseModel => ({ ...model, weights: new Map() });
 
 /** Options of a newly started process. */
-const options = (other: Partial<ChoiceOptions> = {}): ChoiceOptions => ({
+const options = (other: Partial<PrecisionChoiceOptions> = {}): PrecisionChoiceOptions => ({
   base,
   tokenizer,
   threads: 1,
@@ -58,7 +58,7 @@ const options = (other: Partial<ChoiceOptions> = {}): ChoiceOptions => ({
   ...other,
 });
 
-async function choiceOf(choose: typeof int8Of, chosenFor: ChoiceOptions): Promise<PrecisionChoice> {
+async function choiceOf(choose: typeof int8Of, chosenFor: PrecisionChoiceOptions): Promise<PrecisionChoice> {
   const { choice, engine } = await choose(chosenFor);
   await engine?.dispose();
   return choice;

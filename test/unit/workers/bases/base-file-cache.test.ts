@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   createSources,
-  keyOf,
+  pinnedFilesKey,
   parseRemoteSource,
   type PinnedFiles,
 } from '../../../../src/platform/base-sources/index.ts';
@@ -49,7 +49,7 @@ async function fetchInto(
   options: { onProgress?: (progress: FetchProgress) => void; signal?: AbortSignal; streams?: number } = {},
 ) {
   const { onProgress = () => undefined, signal = AbortSignal.timeout(PATIENCE_MS), streams = 4 } = options;
-  const base = { key: keyOf({ source, files }), files };
+  const base = { key: pinnedFilesKey({ source, files }), files };
   return cache.fetch(base, { sources: sources(), source, token: null, firstDelayMs: 1, onProgress, signal, streams });
 }
 
@@ -66,7 +66,7 @@ describe('a fetch', () => {
     const cache = cacheOf();
     const seen: FetchProgress[] = [];
     const hashes = await fetchInto(cache, pinned, { onProgress: (progress) => seen.push(progress) });
-    const there = cache.folderOf(keyOf(pinned));
+    const there = cache.folderOf(pinnedFilesKey(pinned));
     expect((await readdir(there)).sort()).toEqual(pinned.files.map(({ name }) => name));
     for (const { name } of pinned.files) {
       expect(await readFile(path.join(there, name))).toEqual(await readFile(path.join(BASE, name)));
@@ -92,7 +92,7 @@ describe('a fetch', () => {
     const ranges = rangesOfWeights();
     expect(ranges[0]).toBeNull();
     expect(ranges.slice(1).every((range) => /^bytes=[1-9]\d*-$/.test(range ?? ''))).toBe(true);
-    expect(await cache.has(keyOf(pinned))).toBe(true);
+    expect(await cache.has(pinnedFilesKey(pinned))).toBe(true);
   });
 
   test('goes on in the next attempt where the last one was ended', async () => {
@@ -103,35 +103,35 @@ describe('a fetch', () => {
       if (file === 'model.safetensors' && done >= 100_000) ending.abort(new Error('killed'));
     };
     await expect(fetchInto(cache, pinned, { onProgress, signal: ending.signal })).rejects.toThrow('killed');
-    expect(await cache.has(keyOf(pinned))).toBe(false);
+    expect(await cache.has(pinnedFilesKey(pinned))).toBe(false);
     await fetchInto(cache);
     expect(rangesOfWeights()[1]).toMatch(/^bytes=[1-9]\d{4,}-$/);
-    expect(await cache.has(keyOf(pinned))).toBe(true);
+    expect(await cache.has(pinnedFilesKey(pinned))).toBe(true);
   });
 
   test('fetches a file once more that came with wrong bytes, and gives up the second time', async () => {
     faultsOfWeights({ corrupt: true });
     await fetchInto(cacheOf());
     expect(rangesOfWeights()).toEqual([null, null]);
-    await rm(path.join(folder, keyOf(pinned)), { recursive: true });
+    await rm(path.join(folder, pinnedFilesKey(pinned)), { recursive: true });
     faultsOfWeights({ corrupt: true }, { corrupt: true });
     const refused = expect(fetchInto(cacheOf())).rejects;
     await refused.toMatchObject({ code: 'source_corrupt' });
     await refused.toThrow(
       /model\.safetensors of hf:\/\/acme\/assistant@[0-9a-f]{40} arrived twice with the wrong content: its SHA-256 is/,
     );
-    expect(await cacheOf().has(keyOf(pinned))).toBe(false);
+    expect(await cacheOf().has(pinnedFilesKey(pinned))).toBe(false);
   });
 
   test('notices a part that has changed since the last attempt', async () => {
     const cache = cacheOf();
     faultsOfWeights({ status: 404 });
     await expect(fetchInto(cache)).rejects.toMatchObject({ code: 'source_not_found' });
-    const partial = `${cache.folderOf(keyOf(pinned))}.partial`;
+    const partial = `${cache.folderOf(pinnedFilesKey(pinned))}.partial`;
     await writeFile(path.join(partial, 'model.safetensors.part'), Buffer.alloc(1000, 1));
     await writeFile(path.join(partial, 'config.json'), Buffer.alloc(10, 1));
     await fetchInto(cache);
-    expect(await readFile(path.join(cache.folderOf(keyOf(pinned)), 'config.json'))).toEqual(
+    expect(await readFile(path.join(cache.folderOf(pinnedFilesKey(pinned)), 'config.json'))).toEqual(
       await readFile(path.join(BASE, 'config.json')),
     );
   });
@@ -203,7 +203,9 @@ describe('several files at a time', () => {
     const total = sharded.files.reduce((sum, { size }) => sum + size, 0);
     expect(seen[0]!.done).toBe(2000);
     expect(seen.at(-1)).toEqual({ done: total, total, file: null });
-    expect((await readdir(cache.folderOf(keyOf(sharded)))).sort()).toEqual(sharded.files.map(({ name }) => name));
+    expect((await readdir(cache.folderOf(pinnedFilesKey(sharded)))).sort()).toEqual(
+      sharded.files.map(({ name }) => name),
+    );
   });
 
   test('all end when one cannot be had, with its fault', async () => {
@@ -243,26 +245,30 @@ describe('the bound', () => {
     await fetchInto(cache, others[0]);
     // The first one was used last.
     await (
-      await cache.hold(keyOf(pinned))
+      await cache.hold(pinnedFilesKey(pinned))
     )();
     await fetchInto(cache, others[1]);
-    expect(await Promise.all([pinned, ...others].map((one) => cache.has(keyOf(one))))).toEqual([true, false, true]);
+    expect(await Promise.all([pinned, ...others].map((one) => cache.has(pinnedFilesKey(one))))).toEqual([
+      true,
+      false,
+      true,
+    ]);
   });
 
   test('never removes what somebody uses or has loaded', async () => {
     const cache = cacheOf(1.5 * bytes);
     const other = await publish('acme/second');
     await fetchInto(cache);
-    const release = await cacheOf().hold(keyOf(pinned));
+    const release = await cacheOf().hold(pinnedFilesKey(pinned));
     const refused = expect(fetchInto(cache, other)).rejects;
     await refused.toMatchObject({ code: 'base_cache_too_small', hope: 'elsewhere' });
     await refused.toThrow(/raise READAPT_BASE_CACHE_BYTES/);
     await release();
-    loaded = [keyOf(pinned)];
+    loaded = [pinnedFilesKey(pinned)];
     await expect(fetchInto(cache, other)).rejects.toMatchObject({ code: 'base_cache_too_small' });
     loaded = [];
     await fetchInto(cache, other);
-    expect(await cache.has(keyOf(pinned))).toBe(false);
+    expect(await cache.has(pinnedFilesKey(pinned))).toBe(false);
   });
 
   test('removes nothing for what does not fit in any case', async () => {
@@ -271,7 +277,7 @@ describe('the bound', () => {
     const [first, ...rest] = pinned.files;
     const huge = { ...pinned, files: [{ ...first!, size: 1e13 }, ...rest] };
     await expect(fetchInto(cache, huge)).rejects.toMatchObject({ code: 'base_cache_too_small' });
-    expect(await cache.has(keyOf(pinned))).toBe(true);
+    expect(await cache.has(pinnedFilesKey(pinned))).toBe(true);
   });
 
   test('removes what a process has left that died while it removed a base', async () => {
@@ -287,8 +293,8 @@ describe('the bound', () => {
     const other = await publish('acme/second');
     await fetchInto(cache);
     const elsewhere = 'another-machine.1.00000000-0000-0000-0000-000000000000';
-    const mark = path.join(folder, 'held', `${elsewhere}~${keyOf(pinned)}.mark`);
-    const lock = path.join(folder, `${keyOf(other)}.lock`);
+    const mark = path.join(folder, 'held', `${elsewhere}~${pinnedFilesKey(pinned)}.mark`);
+    const lock = path.join(folder, `${pinnedFilesKey(other)}.lock`);
     await mkdir(path.dirname(mark), { recursive: true });
     await writeFile(mark, '');
     await writeFile(path.join(folder, 'owners', elsewhere), '');
@@ -297,7 +303,7 @@ describe('the bound', () => {
     const past = new Date(Date.now() - 61_000);
     for (const file of [mark, lock]) await utimes(file, past, past);
     await fetchInto(cache, other);
-    expect(await cache.has(keyOf(other))).toBe(true);
+    expect(await cache.has(pinnedFilesKey(other))).toBe(true);
   });
 
   test('does without the marks and locks of processes that have died', async () => {
@@ -305,14 +311,14 @@ describe('the bound', () => {
     const other = await publish('acme/second');
     await fetchInto(cache);
     await (
-      await cache.hold(keyOf(pinned))
+      await cache.hold(pinnedFilesKey(pinned))
     )();
     const [own] = await readdir(path.join(folder, 'owners'));
     // Id of a process that does not exist: no process has so large a number.
     const dead = `${own!.split('.')[0]}.999999999.00000000-0000-0000-0000-000000000000`;
-    await writeFile(path.join(folder, 'held', `${dead}~${keyOf(pinned)}.mark`), '');
-    await writeFile(path.join(folder, `${keyOf(other)}.lock`), `${dead}~lock`);
+    await writeFile(path.join(folder, 'held', `${dead}~${pinnedFilesKey(pinned)}.mark`), '');
+    await writeFile(path.join(folder, `${pinnedFilesKey(other)}.lock`), `${dead}~lock`);
     await fetchInto(cache, other);
-    expect(await cache.has(keyOf(other))).toBe(true);
+    expect(await cache.has(pinnedFilesKey(other))).toBe(true);
   });
 });

@@ -10,7 +10,7 @@ import { adviceFor } from './advice.ts';
 /**
  * Explanation of why the job is not ready, with advice: it failed, a fault has postponed it, or it is held or paused.
  */
-export function Account({ job }: { job: Job }) {
+export function JobAccount({ job }: { job: Job }) {
   return (
     <>
       {job.error !== null && <Failure job={job} error={job.error} />}

@@ -17,7 +17,7 @@ interface Publication {
 }
 
 /** Version that the job has published, with where it is served and its negative flips. */
-export function Outcome({ job }: { job: Job }) {
+export function JobOutcome({ job }: { job: Job }) {
   if (job.published_version_id === null) return <NothingPublished job={job} />;
   return <Published job={job} versionId={job.published_version_id} />;
 }

@@ -3,7 +3,7 @@ import type { RolloutForecast } from '@readapt/client';
 import { ProblemCallout } from '../../../parts/feedback/problem-callout.tsx';
 import { Loaded } from '../../../parts/feedback/loaded.tsx';
 import { Section } from '../../../parts/layout/section.tsx';
-import { Outcome } from './outcome.tsx';
+import { DryRunOutcome } from './outcome.tsx';
 
 interface DryRunPanelProps {
   readonly id: string | null;
@@ -40,7 +40,7 @@ export function DryRunPanel({ id, query, ask, isAsking, error, isStale }: DryRun
           )}
           {id !== null && (
             <Loaded query={query} what="the dry run">
-              {(forecast) => <Outcome forecast={forecast} />}
+              {(forecast) => <DryRunOutcome forecast={forecast} />}
             </Loaded>
           )}
         </Flex>

@@ -6,7 +6,7 @@ import { FIGURES, IntervalBar } from '../../../parts/values/interval-bar.tsx';
 import { Compatibility } from './compatibility.tsx';
 
 /** Outcome of a dry run: the adapters taken, the predicted figures and the compatibility; or its progress or error. */
-export function Outcome({ forecast }: { forecast: RolloutForecast }) {
+export function DryRunOutcome({ forecast }: { forecast: RolloutForecast }) {
   const { state, error } = forecast;
   if (state === 'queued' || state === 'computing') {
     return (
