@@ -18,6 +18,9 @@ import { factorArrays, withFactorArrays } from './optimizer/factors.ts';
 import type { TrainerState } from './trainer-state.ts';
 import { TrainingSampler } from './training-sampler.ts';
 
+/** Limit for the global norm of the gradients, which are clipped to it. */
+const MAX_GRADIENT_NORM = 1;
+
 export interface TrainOptions {
   readonly runtime: Runtime;
   /** Adapter that training starts from. It is not changed. */
@@ -33,8 +36,6 @@ export interface TrainOptions {
   readonly learningRate: number;
   /** Default: 6 % of the steps. */
   readonly warmupSteps?: number;
-  /** Limit for the global norm of the gradients, which are clipped to it. Default: 1. */
-  readonly maxGradientNorm?: number;
   /** Decoupled weight decay, as in AdamW. Default: 0.01. */
   readonly weightDecay?: number;
   /** L2 regularization towards the initial adapter or zero. Default: none. */
@@ -59,8 +60,6 @@ export interface StepReport {
   readonly learningRate: number;
   /** λ of the regularization in this step; 0 without one. */
   readonly regularization: number;
-  /** Global norm before clipping, including the regularization. */
-  readonly gradientNorm: number;
   readonly adapter: Adapter;
   /**
    * State from which the run resumes bit by bit. The next step changes the moments in place, so copy them to keep them
@@ -109,7 +108,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     const { towards } = regularization;
     const penalty = { lambda: l2Coefficient(regularization, step, steps), towards, anchor };
     const gradients = factorArrays(withL2Gradients(batch.gradients, adapter, penalty));
-    const gradientNorm = clipGlobalNorm(gradients, options.maxGradientNorm ?? 1);
+    clipGlobalNorm(gradients, MAX_GRADIENT_NORM);
     const weightDecay = options.weightDecay ?? DEFAULT_ADAMW.weightDecay;
     const updated = adamwUpdate({ parameters, state: optimizer }, gradients, learningRate, { weightDecay });
     ({ parameters, state: optimizer } = updated);
@@ -129,7 +128,6 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       loss: batch.loss,
       learningRate,
       regularization: penalty.lambda,
-      gradientNorm,
       adapter: withFactorArrays(initial, parameters),
       state,
     });

@@ -3,7 +3,7 @@ import type { Logger } from './logger.ts';
 /** Unit of work that one process at a time claims. */
 export interface Claimable {
   readonly id: string;
-  /** Key of the limit `ofOneOwner`, for example a tenant; the own identifier where a unit shares it with no other. */
+  /** Key of the limit for one owner, for example a tenant; the own identifier where a unit shares it with no other. */
   readonly owner: string;
 }
 
@@ -26,8 +26,6 @@ export interface ClaimLoopOptions {
   run(one: Claimable, control: { signal: AbortSignal; isStopping: () => boolean }): Promise<void>;
   /** Units that a process works on at a time (default 16). */
   readonly atOnce?: number;
-  /** Units of one owner that a process works on at a time (default 4). */
-  readonly ofOneOwner?: number;
   /** Time between two polls, in milliseconds (default 1000). */
   readonly intervalMs?: number;
   /** Time that running work has to end after `stop`, in milliseconds (default 5000). */
@@ -42,13 +40,15 @@ export interface ClaimLoop {
 
 /** Candidates read in one poll. */
 const CANDIDATES = 200;
+/** Units of one owner that a process works on at a time. */
+const OF_ONE_OWNER = 4;
 
 /**
  * Polls for waiting work and runs a limited number of units at a time. Failures are logged, and a later poll tries them
  * again. `run` has to make sure that no two processes work on the same unit.
  */
 export function createClaimLoop(options: ClaimLoopOptions): ClaimLoop {
-  const { what, logger, atOnce = 16, ofOneOwner = 4, intervalMs = 1000, graceMs = 5000 } = options;
+  const { what, logger, atOnce = 16, intervalMs = 1000, graceMs = 5000 } = options;
   const cutOff = new AbortController();
   const running = new Map<string, { owner: string; done: Promise<void> }>();
   let timer: NodeJS.Timeout | undefined;
@@ -73,7 +73,7 @@ export function createClaimLoop(options: ClaimLoopOptions): ClaimLoop {
     if (running.size >= atOnce) return;
     for (const one of await options.candidates(CANDIDATES)) {
       if (isStopping || running.size >= atOnce) return;
-      if (!running.has(one.id) && countOf(one.owner) < ofOneOwner) begin(one);
+      if (!running.has(one.id) && countOf(one.owner) < OF_ONE_OWNER) begin(one);
     }
   }
 

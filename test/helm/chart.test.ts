@@ -82,7 +82,7 @@ describe.each(VALUES)('the chart with %s', (values) => {
 describe('the chart', () => {
   test('takes the alert rules from the file that is tested', async () => {
     const [rule] = ofKind(render(EVERYTHING), 'PrometheusRule');
-    expect(rule?.spec).toEqual(parse(await readFile('deploy/prometheus/rules.yaml', 'utf8')));
+    expect(rule?.spec).toEqual(parse(await readFile(path.join(CHART, 'files/rules.yaml'), 'utf8')));
   });
 
   test('lets Prometheus scrape APIs and workers', () => {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
 
-export const RULES = 'deploy/prometheus/rules.yaml';
+export const RULES = 'deploy/helm/readapt/files/rules.yaml';
 export const RULE_TESTS = 'deploy/prometheus/rules.test.yaml';
 
 export interface AlertRule {

@@ -15,14 +15,12 @@ export interface RenderedChat {
 export class ChatRenderError extends Error {}
 
 /**
- * Renders conversations as text, like transformers' `apply_chat_template`. Both methods throw ChatRenderError for a
- * conversation that the template refuses, and FormatError `invalid_tokenizer` for a template that cannot be parsed.
+ * Renders conversations as text, like transformers' `apply_chat_template`. Throws ChatRenderError for a conversation
+ * that the template refuses, and FormatError `invalid_tokenizer` for a template that cannot be parsed.
  */
 export interface ChatTemplate {
   /** Renders a conversation and finds the assistant's turns in it. */
   render(chat: ChatContent): RenderedChat;
-  /** Renders a conversation up to the assistant's next turn. */
-  renderPrompt(chat: ChatContent): string;
 }
 
 /** Texts of the special tokens that templates may name, by their names in tokenizer_config.json (`bos_token`). */
@@ -56,7 +54,6 @@ export function createChatTemplate(source: string, specials: SpecialTokenTexts):
   };
   return {
     render: (chat) => render(pick(chat), chat, specials),
-    renderPrompt: (chat) => run(pick(chat), chat, { ...specials, add_generation_prompt: true }),
   };
 }
 

@@ -19,7 +19,6 @@ export const RETIRED_OPTIONS = {
   search_start: Type.Optional(Type.String()),
   search_spacing: Type.Optional(Type.Number()),
   distill: Type.Optional(Type.String()),
-  distill_weight: Type.Optional(Type.Number()),
 };
 
 /** Schema of the product's job options, without the strategy, which an experiment compares. */

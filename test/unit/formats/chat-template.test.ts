@@ -39,11 +39,6 @@ describe('a chat template', () => {
     expect(spoken(marked, chat)).toEqual(['\ue000', '{% generation %}\ue001']);
   });
 
-  it('renders the prompt of the next turn', () => {
-    const prompt = createChatTemplate(TURNS, SPECIALS).renderPrompt(say(['user', 'a']));
-    expect(prompt).toBe('<s>[user]a</s>[assistant]');
-  });
-
   it('takes the template for tools where there are tools and one for them', () => {
     const both = JSON.stringify([
       { name: 'default', template: TURNS },

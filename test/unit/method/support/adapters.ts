@@ -6,7 +6,6 @@ import { driftOf } from '../../../../core/method/evolution/drift.ts';
 import { matmul, matmulTransposed } from '../../../../core/linalg/matmul.ts';
 import { matrix, scaleColumns, zeros, type Matrix } from '../../../../core/linalg/matrix.ts';
 import { svd } from '../../../../core/linalg/svd/svd.ts';
-import { stackRowSquares } from '../../../../core/method/evolution/row-norms.ts';
 import { frobeniusNorm } from './matrices.ts';
 
 export interface ModuleShape {
@@ -67,7 +66,7 @@ export function evolutionOf(deltas: ReadonlyMap<string, Matrix>, oldWeights?: Re
 function rowSquaresOf(delta: Matrix, old: Matrix = zeros(delta.rows, delta.cols)): Float32Array {
   const after = delta.data.map((value, i) => old.data[i]! + value);
   const squares = (data: Float64Array) => rowSquares({ shape: [delta.rows, delta.cols], data });
-  return stackRowSquares(squares(old.data), squares(after), squares(delta.data));
+  return Float32Array.from([old.data, after, delta.data].flatMap((data) => [...squares(data)]));
 }
 
 /** alpha · product of the old factors + beta · delta, dense. */
