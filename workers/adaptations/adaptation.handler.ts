@@ -4,8 +4,8 @@ import os from 'node:os';
 import { readModelConfig } from '../../core/formats/hugging-face/model-weights.ts';
 import {
   attemptEnd,
+  limitStarts,
   PermanentError,
-  tooManyStarts,
   TryLaterError,
   type HandlerContext,
   type HandlerSet,
@@ -163,9 +163,7 @@ async function work(claim: Claim): Promise<void> {
   const heartbeatMs = deps.heartbeatMs ?? 1000;
   const { policy } = job.rollout.options as StoredOptions;
   try {
-    const starts = claimed.attempt - claimed.excused_attempts;
-    const tooMany = tooManyStarts('adaptation.run', starts, `job ${job.id} was claimed`);
-    if (tooMany !== null) throw tooMany;
+    limitStarts('adaptation.run', claimed.attempt - claimed.excused_attempts, `job ${job.id} was claimed`);
     if (claimed.attempt === job.retriedAfter + 1) await requireDeviceTime(deps, job.tenantId);
     const reason = check.isHopeless(job.id) ? check.refusalOf(job.id) : null;
     if (reason !== null) throw tooLittleMemory(reason);

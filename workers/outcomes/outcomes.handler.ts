@@ -7,8 +7,8 @@ import { locateVerified } from '../../src/platform/artifacts/index.ts';
 import { NO_QUOTAS, type QuotaLimits } from '../../src/platform/config/quotas.ts';
 import {
   attemptEnd,
+  limitStarts,
   PermanentError,
-  tooManyStarts,
   TryLaterError,
   type HandlerContext,
   type HandlerSet,
@@ -153,8 +153,7 @@ class Measurement {
     const intervalMs = Math.min(heartbeatMs, LOOK_MS);
     const watch = watchMeasurement({ renew: () => requests.renew(lease), isRolloutWaiting, intervalMs });
     try {
-      const tooMany = tooManyStarts('outcomes.measure', claimed.attempt, 'the measurement was begun');
-      if (tooMany !== null) throw tooMany;
+      limitStarts('outcomes.measure', claimed.attempt, 'the measurement was begun');
       const spec = await this.#spec();
       const { outcomes } = await slot.outcomes(spec, AbortSignal.any([context.signal, watch.ended]));
       if (outcomes === null) throw notFinite(spec.metric);

@@ -5,8 +5,8 @@ import { locateArtifact, locateVerified, registerArtifact } from '../../src/plat
 import type { ArtifactStore, StoredArtifact } from '../../src/platform/artifacts/artifact-store.ts';
 import {
   attemptEnd,
+  limitStarts,
   PermanentError,
-  tooManyStarts,
   type HandlerContext,
   type HandlerSet,
   type QueueProducer,
@@ -124,9 +124,7 @@ async function provide(provision: Provision): Promise<void> {
   try {
     const starts = await beginProvision(db, job.id);
     if (starts === null) return;
-    const what = `the provisional version of job ${job.id} was begun`;
-    const tooMany = tooManyStarts('adaptation.provision', starts, what);
-    if (tooMany !== null) throw tooMany;
+    limitStarts('adaptation.provision', starts, `the provisional version of job ${job.id} was begun`);
     await artifacts.withScratch(async (scratch) => {
       const spec = await buildSpec(provision, path.join(scratch, 'adapter'));
       const outcome = await slot.provisional(spec, AbortSignal.any([context.signal, watch.cancelled]));

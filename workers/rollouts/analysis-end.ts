@@ -1,4 +1,4 @@
-import { attemptEnd, PermanentError, tooManyStarts, type AttemptContext } from '../../src/platform/queue/index.ts';
+import { attemptEnd, PermanentError, type AttemptContext } from '../../src/platform/queue/index.ts';
 import type { Prisma } from '../../src/platform/database/database.ts';
 import { classifyFault } from '../faults/handler-faults.ts';
 import { storedProblem } from '../faults/stored-problem.ts';
@@ -10,28 +10,6 @@ export interface AnalyzedRow {
   excuse(id: string, error: Prisma.InputJsonObject | null): Promise<unknown>;
 }
 
-interface BegunAnalysis {
-  readonly id: string;
-  readonly attempt: number;
-  readonly excusedAttempts: number;
-}
-
-/**
- * Fails a rollout or a forecast whose analysis was begun too often and never ended.
- * @throws PermanentError
- */
-export async function limitAnalyses(
-  row: AnalyzedRow,
-  what: 'rollout' | 'forecast',
-  { id, attempt, excusedAttempts }: BegunAnalysis,
-): Promise<void> {
-  const name = what === 'rollout' ? 'rollout.plan' : 'rollout.forecast';
-  const tooMany = tooManyStarts(name, attempt - excusedAttempts, `the analysis of ${what} ${id} was begun`);
-  if (tooMany === null) return;
-  await row.fail(id, { code: tooMany.code, message: tooMany.message });
-  throw tooMany;
-}
-
 /** Stores a permanent failure in the row, and throws the error that tells the queue whether to try again. */
 export async function concludeAnalysis(
   row: AnalyzedRow,
@@ -39,9 +17,10 @@ export async function concludeAnalysis(
   context: AttemptContext,
   error: unknown,
 ): Promise<never> {
-  if (error instanceof RefusalError) {
-    await row.fail(id, error.problem);
-    throw new PermanentError(error.message, { cause: error });
+  if (error instanceof PermanentError) {
+    const { code, message } = error;
+    await row.fail(id, error instanceof RefusalError ? error.problem : { code, message });
+    throw error;
   }
   // A failure that the training process calls permanent is still retried until the last attempt.
   const attempt = attemptEnd(error, context, classifyFault);

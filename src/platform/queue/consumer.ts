@@ -21,9 +21,8 @@ export interface HandlerContext extends AttemptContext {
 }
 
 /**
- * Runs one job. It is idempotent, since it may get the same job again at any time. It throws a {@link PermanentError}
- * if another attempt cannot help, a {@link TryLaterError} if the job has to wait, a {@link WorkerFaultError} if the
- * worker's machine has failed, and any other error to be retried.
+ * Runs one job. It is idempotent, since it may get the same job again at any time. The class of its error tells the
+ * queue how the attempt ends ({@link endOf}).
  */
 type Handler<Name extends EntryName> = (payload: EntryPayload<Name>, context: HandlerContext) => Promise<void>;
 export type Handlers = { readonly [Name in EntryName]: Handler<Name> };
@@ -77,14 +76,7 @@ export interface ConsumerObserver {
 }
 
 /** Result of an attempt: done, failed, a fault of the machine, or put off before its work began. */
-type AttemptResult = 'done' | (typeof RESULTS)[AttemptEnd['end']];
-const RESULTS = {
-  stopped: 'put_off',
-  'put-off': 'put_off',
-  'worker-fault': 'fault',
-  fail: 'failed',
-  retry: 'failed',
-} as const;
+type AttemptResult = 'done' | 'failed' | 'fault' | 'put_off';
 
 export interface Consumer {
   /**
@@ -255,7 +247,8 @@ async function runEntry(shared: Shared, job: Job, token?: string): Promise<void>
     ended('done');
   } catch (error) {
     const attempt = endOf(error);
-    ended(RESULTS[attempt.end]);
+    const { end } = attempt;
+    ended(end === 'fail' || end === 'retry' ? 'failed' : end === 'worker-fault' ? 'fault' : 'put_off');
     await tellQueue(attempt, { shared, job, token, logger });
   } finally {
     deadline.clear();

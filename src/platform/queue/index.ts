@@ -17,8 +17,8 @@ export { ensureLease, giveUpLease, holdLease, renewLease, type ProcessLease } fr
 export {
   attemptEnd,
   backoff,
+  limitStarts,
   PermanentError,
-  tooManyStarts,
   TryLaterError,
   WorkerFaultError,
   type AttemptContext,

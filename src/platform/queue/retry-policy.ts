@@ -33,10 +33,7 @@ export class TryLaterError extends Error {
  * delay that grows, and a worker that meets many such faults takes no jobs for a while.
  */
 export class WorkerFaultError extends Error {
-  constructor(message: string, options: { cause?: unknown } = {}) {
-    super(message, options);
-    this.name = 'WorkerFaultError';
-  }
+  override readonly name = 'WorkerFaultError';
 }
 
 export interface AttemptContext {
@@ -91,13 +88,14 @@ export function endOf(error: unknown): AttemptEnd {
 }
 
 /**
- * Problem `too_many_attempts` of a job that was begun more often than the catalog allows; null if it may begin.
+ * Gives a job up that was begun more often than the catalog allows.
  * @param what a clause, for example `job job_1 was claimed`
+ * @throws PermanentError `too_many_attempts`
  */
-export function tooManyStarts(name: EntryName, starts: number, what: string): PermanentError | null {
+export function limitStarts(name: EntryName, starts: number, what: string): void {
   const { maxStarts } = CATALOG[name];
-  if (starts <= maxStarts) return null;
-  return new PermanentError(`${what} ${maxStarts} times and never ended`, { code: 'too_many_attempts' });
+  if (starts <= maxStarts) return;
+  throw new PermanentError(`${what} ${maxStarts} times and never ended`, { code: 'too_many_attempts' });
 }
 
 /** Delay that doubles with each earlier failure, up to the longest one. */
