@@ -13,7 +13,7 @@ export interface CatalogEntry {
   readonly attempts: number;
   /**
    * Largest number of starts, so that an entry that kills its worker is given up at some time. A start does not count
-   * if the worker stopped or its machine failed.
+   * if the worker stopped or its machine failed. `Infinity` if starts are not counted.
    */
   readonly maxStarts: number;
   readonly backoff: { readonly type: 'exponential'; readonly delay: number };
@@ -83,7 +83,7 @@ export const CATALOG = {
 
 /**
  * Limits of the verification of an uploaded base, which processes claim from its row and not from a queue. With the
- * pauses, the attempts take some hours.
+ * delays between them, in milliseconds, the attempts take some hours.
  */
 export const UPLOAD_VERIFICATION = { attempts: 100, backoff: { type: 'linear', delay: 10_000, longest: 300_000 } };
 

@@ -60,7 +60,7 @@ export type AttemptEnd = { readonly cause: unknown } & (
 );
 
 /**
- * Decides how a failed attempt ends.
+ * Decides how a failed attempt ends, and so whether another follows. The limits stand in `catalog.ts`.
  * @param classify converts an error that knows nothing of the queue to one of the classes above; any other is transient
  */
 export function attemptEnd(
