@@ -27,3 +27,8 @@ export function startDeadline(timeoutMs: number): Deadline {
   const timer = setTimeout(end, timeoutMs).unref();
   return { signal: controller.signal, clear: () => clearTimeout(timer) };
 }
+
+/** Whether a signal's reason is that a deadline has passed. */
+export function isTimeout(reason: unknown): boolean {
+  return reason instanceof DOMException && reason.name === 'TimeoutError';
+}

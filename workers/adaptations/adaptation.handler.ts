@@ -3,9 +3,10 @@ import { readdir } from 'node:fs/promises';
 import os from 'node:os';
 import { readModelConfig } from '../../core/formats/hugging-face/model-weights.ts';
 import {
+  attemptEnd,
+  limitStarts,
   PermanentError,
   TryLaterError,
-  WorkerFaultError,
   type HandlerContext,
   type HandlerSet,
   type QueueProducer,
@@ -25,7 +26,7 @@ import type { ChangedJob } from '../../src/fleet/jobs/index.ts';
 import { followInBatches, isWaiting, releaseAfter, type StoredOptions } from '../../src/fleet/rollouts/index.ts';
 import { BaseAvailability } from '../bases/base-availability.ts';
 import { FOLDERS_ONLY, type LocalBases } from '../bases/local-bases.ts';
-import { acquireDevice, isPermanent, isStopping, machineFaultOf, problemOf } from '../faults/handler-faults.ts';
+import { acquireDevice, classifyError } from '../faults/handler-faults.ts';
 import { storedProblem } from '../faults/stored-problem.ts';
 import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
@@ -58,12 +59,6 @@ export interface AdaptationDependencies extends JobFolders {
   leaseMs?: number;
   heartbeatMs?: number;
 }
-
-/**
- * Largest number of claims of one job, so that a job that crashes its worker ends at some time. Claims that end because
- * the worker stops or its machine fails do not count.
- */
-const MAX_CLAIMS = 25;
 
 /** Makes the handler of `adaptation.run`. */
 export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
@@ -168,11 +163,7 @@ async function work(claim: Claim): Promise<void> {
   const heartbeatMs = deps.heartbeatMs ?? 1000;
   const { policy } = job.rollout.options as StoredOptions;
   try {
-    if (claimed.attempt - claimed.excused_attempts > MAX_CLAIMS) {
-      throw new PermanentError(`job ${job.id} was claimed ${MAX_CLAIMS} times and never ended`, {
-        code: 'too_many_attempts',
-      });
-    }
+    limitStarts('adaptation.run', claimed.attempt - claimed.excused_attempts, `job ${job.id} was claimed`);
     if (claimed.attempt === job.retriedAfter + 1) await requireDeviceTime(deps, job.tenantId);
     const reason = check.isHopeless(job.id) ? check.refusalOf(job.id) : null;
     if (reason !== null) throw tooLittleMemory(reason);
@@ -229,22 +220,18 @@ async function requireDeviceTime(
 
 /** Stores the end of a failed attempt, and throws the error that tells the queue whether to try the job again. */
 async function conclude(claim: Claim, error: unknown): Promise<void> {
-  const { claimed, lease, lifecycle, context } = claim;
-  const { signal, lastAttempt, logger } = context;
-  const stopping = isStopping(signal);
-  const permanent = isPermanent(error);
-  const tooLarge = !permanent && !stopping && problemOf(error).code === INSUFFICIENT_MEMORY;
-  const machineFault = stopping ? null : machineFaultOf(error);
-  const stored = { ...storedProblem(error) };
+  const { check, claimed, lease, lifecycle, context } = claim;
+  const { logger } = context;
+  const attempt = attemptEnd(error, context, (cause) => classifyError(cause, ASK_AGAIN_MS));
+  const { end } = attempt;
+  const stored = { ...storedProblem(attempt.cause) };
   try {
     if (error instanceof LeaseLostError) throw error;
-    if (stopping) await lifecycle.release(lease, null, { excused: true });
-    else if (tooLarge || machineFault !== null) await lifecycle.release(lease, stored, { excused: true });
-    else if (permanent || lastAttempt) {
+    if (end === 'fail') {
       const entries = await lifecycle.end(lease, claimed.rollout_id, { state: 'failed', error: stored });
       await claim.producer.enqueueAfterCommit(entries);
       await removeJobFolder(claim.checkpoints, claimed.id);
-    } else await lifecycle.release(lease, stored);
+    } else await lifecycle.release(lease, end === 'stopped' ? null : stored, { excused: end !== 'retry' });
   } catch (fault) {
     if (!(fault instanceof LeaseLostError)) throw fault;
     logger.info({ jobId: claimed.id }, 'job given up: it was cancelled, paused or taken over');
@@ -253,17 +240,12 @@ async function conclude(claim: Claim, error: unknown): Promise<void> {
     await leaveToNext(claim.db, claimed.id);
     return;
   }
-  if (stopping) throw new TryLaterError('the worker is stopping', 0);
-  claim.metrics?.attemptFailed(stored.code);
-  if (tooLarge) {
-    const reason = problemOf(error).message;
-    if (claim.check.refuse(claimed.id, reason))
-      logger.warn({ jobId: claimed.id, reason }, 'job left to another worker');
-    throw new TryLaterError(reason, ASK_AGAIN_MS);
+  if (end !== 'stopped') claim.metrics?.attemptFailed(stored.code);
+  if (end === 'put-off') {
+    const reason = attempt.error.message;
+    if (check.refuse(claimed.id, reason)) logger.warn({ jobId: claimed.id, reason }, 'job left to another worker');
   }
-  if (machineFault !== null) throw new WorkerFaultError(machineFault.message, { cause: error });
-  if (permanent) throw new PermanentError(problemOf(error).message, { cause: error });
-  throw error;
+  throw attempt.error;
 }
 
 /**

@@ -1,13 +1,13 @@
 import { NO_BASELINES, type BaselinesOutcome, type BaselinesSpec } from '../../core/adaptation/baselines.ts';
 import { PRECISIONS } from '../../core/options/precisions.ts';
 import type { ArtifactStore } from '../../src/platform/artifacts/artifact-store.ts';
-import { PermanentError, type HandlerContext, type HandlerSet } from '../../src/platform/queue/index.ts';
+import { attemptEnd, PermanentError, type HandlerContext, type HandlerSet } from '../../src/platform/queue/index.ts';
 import type { Database, Queryable } from '../../src/platform/database/database.ts';
 import { createJobLifecycle } from '../../src/fleet/job-control/index.ts';
 import { BaseAvailability } from '../bases/base-availability.ts';
 import { FOLDERS_ONLY } from '../bases/local-bases.ts';
 import { watchCancellation } from '../training/cancellation-watch.ts';
-import { acquireDevice, faultOf, isPermanent, machineFaultOf } from '../faults/handler-faults.ts';
+import { acquireDevice, classifyError } from '../faults/handler-faults.ts';
 import { storedProblem } from '../faults/stored-problem.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { adaptationRepository, NO_PENDING_MEASUREMENTS, type LoadedJob } from './adaptation.repository.ts';
@@ -68,12 +68,13 @@ async function measure(deps: Measuring, job: LoadedJob): Promise<void> {
 
 /** Lets the queue try again, or gives the baselines up with a warning; the adapter itself is not affected. */
 async function conclude({ db, context }: Measuring, job: LoadedJob, error: unknown): Promise<never> {
-  const fault = faultOf(context.signal, error);
-  if (machineFaultOf(fault) !== null || (!isPermanent(fault) && !context.lastAttempt)) throw fault;
-  const { message } = storedProblem(fault);
-  const nothing = { baselines: NO_BASELINES, oldOutcomes: null };
-  await end(db, job, nothing, [`what the adapter is compared with could not be measured: ${message}`]);
-  throw new PermanentError(message, { cause: fault });
+  const attempt = attemptEnd(error, context, classifyError);
+  if (attempt.end === 'fail') {
+    const { message } = storedProblem(attempt.cause);
+    const nothing = { baselines: NO_BASELINES, oldOutcomes: null };
+    await end(db, job, nothing, [`what the adapter is compared with could not be measured: ${message}`]);
+  }
+  throw attempt.error;
 }
 
 async function end(

@@ -1,9 +1,9 @@
 import { access, constants } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { TryLaterError, WorkerFaultError, type QuarantineOptions } from '../../src/platform/queue/index.ts';
+import { backoff, TryLaterError, WorkerFaultError, type QuarantineOptions } from '../../src/platform/queue/index.ts';
 import type { StoredError } from '../../src/platform/contract/shown-error.ts';
-import { machineFaultOf, WORKER_FAULT } from '../faults/handler-faults.ts';
+import { classifyFault, WORKER_FAULT } from '../faults/handler-faults.ts';
 
 /** Base model version that a queue entry needs. */
 export interface NeededBase {
@@ -138,8 +138,7 @@ export class BaseAvailability {
 
   /** Base that a failed attempt could not read; null if the error has another cause. */
   async #atFault({ id, bases }: BaseUser, error: unknown): Promise<Fault | null> {
-    const isFault = error instanceof WorkerFaultError || machineFaultOf(error) !== null;
-    if (!isFault) return null;
+    if (!(classifyFault(error) instanceof WorkerFaultError)) return null;
     const elsewhere = [error, error instanceof Error ? error.cause : null].find(
       (at) => at instanceof BaseElsewhereError,
     );
@@ -154,7 +153,7 @@ export class BaseAvailability {
   #remember({ base: { id }, problem }: Fault): void {
     const before = this.#unreadable.get(id);
     const faults = (before?.faults ?? 0) + 1;
-    const ms = Math.min(this.#longestMs, this.#firstMs * 2 ** Math.min(30, faults - 1));
+    const ms = backoff(this.#firstMs, faults - 1, this.#longestMs);
     const now = performance.now();
     this.#unreadable.set(id, { problem, faults, since: before?.since ?? now, until: now + ms });
     this.#onChange();

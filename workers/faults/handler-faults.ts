@@ -1,5 +1,7 @@
 import { PermanentError, TryLaterError, WorkerFaultError } from '../../src/platform/queue/index.ts';
+import { isTimeout } from '../../src/lib/timeout.ts';
 import { isDatabaseUnavailable } from '../../src/platform/database/database.ts';
+import { INSUFFICIENT_MEMORY } from '../adaptations/memory-check.ts';
 import { OUT_OF_MEMORY } from '../training/out-of-memory.ts';
 import { SYSTEM_FAULTS, systemFaultOf } from '../training/system-faults.ts';
 import { ranOutOfMemory, TrainingCrashedError, TrainingFailedError } from '../training/training-errors.ts';
@@ -21,27 +23,6 @@ export async function acquireDevice(training: TrainingProcess, signal: AbortSign
   } catch (error) {
     throw new TryLaterError(problemOf(error).message, 0);
   }
-}
-
-/** Returns whether a handler's signal aborted because the worker stops, and not because the job took too long. */
-export function isStopping(signal: AbortSignal): boolean {
-  return signal.aborted && !isTimeout(signal.reason);
-}
-
-/**
- * Returns the reason for a failed request of a handler. The training process reports an aborted one as cancelled; the
- * signal's reason is more precise.
- * @throws TryLaterError if the worker stops
- */
-export function faultOf(signal: AbortSignal, error: unknown): unknown {
-  if (isStopping(signal)) throw new TryLaterError('the worker is stopping', 0);
-  return signal.aborted ? signal.reason : error;
-}
-
-/** Returns whether another attempt cannot help. */
-export function isPermanent(error: unknown): boolean {
-  if (machineFaultOf(error) !== null) return false;
-  return error instanceof PermanentError || (error instanceof TrainingFailedError && error.permanent);
 }
 
 /** Code for a fault of a worker's machine that has no code of its own. */
@@ -83,6 +64,28 @@ export function machineFaultOf(error: unknown): ErrorSummary | null {
   return message === undefined ? null : { code: WORKER_FAULT, message };
 }
 
+/** Converts an error to a {@link WorkerFaultError} if the machine of the worker is to blame. */
+export function classifyFault(error: unknown): unknown {
+  const isClassified = [PermanentError, TryLaterError, WorkerFaultError].some((type) => error instanceof type);
+  const fault = isClassified ? null : machineFaultOf(error);
+  return fault === null ? error : new WorkerFaultError(fault.message, { cause: error });
+}
+
+/**
+ * Converts an error of a job to the one for the queue: a fault of the machine, or a failure of the training process
+ * that another attempt cannot repair.
+ * @param tooLargeMs delay of a job that does not fit into this worker's memory, so that another worker takes it;
+ * without it, such a job is retried
+ */
+export function classifyError(error: unknown, tooLargeMs?: number): unknown {
+  if (error instanceof PermanentError) return error;
+  const { code, message } = problemOf(error);
+  if (code === INSUFFICIENT_MEMORY && tooLargeMs !== undefined) return new TryLaterError(message, tooLargeMs);
+  const classified = classifyFault(error);
+  const isPermanent = classified instanceof TrainingFailedError && classified.permanent;
+  return isPermanent ? new PermanentError(message, { code, cause: error }) : classified;
+}
+
 /**
  * Runs a handler, and reports a fault of the machine that the handler does not report itself, such as a lost database.
  */
@@ -90,9 +93,7 @@ export async function reportingFaults(work: () => Promise<void>): Promise<void> 
   try {
     await work();
   } catch (error) {
-    const isReported = [PermanentError, TryLaterError, WorkerFaultError].some((type) => error instanceof type);
-    const fault = isReported ? null : machineFaultOf(error);
-    throw fault === null ? error : new WorkerFaultError(fault.message, { cause: error });
+    throw classifyFault(error);
   }
 }
 
@@ -118,8 +119,4 @@ export function problemOf(error: unknown): ErrorSummary {
 
 function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'internal_error';
-}
-
-function isTimeout(reason: unknown): boolean {
-  return reason instanceof DOMException && reason.name === 'TimeoutError';
 }

@@ -5,23 +5,23 @@ import { METRICS, type MetricName } from '../../core/options/metrics.ts';
 import type { ArtifactStore } from '../../src/platform/artifacts/artifact-store.ts';
 import { locateVerified } from '../../src/platform/artifacts/index.ts';
 import { NO_QUOTAS, type QuotaLimits } from '../../src/platform/config/quotas.ts';
-import { PermanentError, TryLaterError, type HandlerContext, type HandlerSet } from '../../src/platform/queue/index.ts';
+import {
+  attemptEnd,
+  limitStarts,
+  PermanentError,
+  TryLaterError,
+  type HandlerContext,
+  type HandlerSet,
+} from '../../src/platform/queue/index.ts';
 import type { Database } from '../../src/platform/database/database.ts';
 import { createOutcomeRequests, type ClaimedRequest, type OutcomeRequests } from '../../src/fleet/outcomes/index.ts';
 import { createJobRooms } from '../../src/tenants/quotas/index.ts';
 import { gateSpecOf, oneOf } from '../adaptations/build-job-spec.ts';
-import { INSUFFICIENT_MEMORY, type MemoryCheck } from '../adaptations/memory-check.ts';
+import type { MemoryCheck } from '../adaptations/memory-check.ts';
 import { BaseAvailability } from '../bases/base-availability.ts';
 import { withFetchedBases } from '../bases/fetch-faults.ts';
 import { FOLDERS_ONLY, type LocalBases } from '../bases/local-bases.ts';
-import {
-  acquireDevice,
-  isPermanent,
-  isStopping,
-  machineFaultOf,
-  problemOf,
-  reportingFaults,
-} from '../faults/handler-faults.ts';
+import { acquireDevice, classifyError, reportingFaults } from '../faults/handler-faults.ts';
 import { storedProblem } from '../faults/stored-problem.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { PreemptedError, watchMeasurement } from './measurement-watch.ts';
@@ -52,9 +52,6 @@ const AGAIN_MS = 5000;
 
 /** Interval at which a running measurement checks whether a rollout waits, in milliseconds. */
 const LOOK_MS = 250;
-
-/** Largest number of claims, so that a version that crashes its worker is given up at some time. */
-const MAX_CLAIMS = 10;
 
 /**
  * Makes the handler of `outcomes.measure`, which measures the versions that the next rollout compares with, while the
@@ -156,7 +153,7 @@ class Measurement {
     const intervalMs = Math.min(heartbeatMs, LOOK_MS);
     const watch = watchMeasurement({ renew: () => requests.renew(lease), isRolloutWaiting, intervalMs });
     try {
-      if (claimed.attempt > MAX_CLAIMS) throw tooManyClaims();
+      limitStarts('outcomes.measure', claimed.attempt, 'the measurement was begun');
       const spec = await this.#spec();
       const { outcomes } = await slot.outcomes(spec, AbortSignal.any([context.signal, watch.ended]));
       if (outcomes === null) throw notFinite(spec.metric);
@@ -178,30 +175,18 @@ class Measurement {
   async #conclude(error: unknown, ended: AbortSignal): Promise<void> {
     const { requests, context } = this.#deps;
     const { lease, claimed, version } = this.#claim;
-    const { signal, lastAttempt, logger } = context;
-    if (isStopping(signal)) {
-      await requests.release(lease, { excused: true });
-      throw new TryLaterError('the worker is stopping', 0);
-    }
-    if (ended.aborted) {
+    const attempt = attemptEnd(error, context, (cause) => classifyError(cause, AGAIN_MS));
+    const { end } = attempt;
+    if (end !== 'stopped' && ended.aborted) {
       const makesRoom = ended.reason instanceof PreemptedError;
-      logger.debug({ reason: String(ended.reason) }, 'measurement ended early');
+      context.logger.debug({ reason: String(ended.reason) }, 'measurement ended early');
       await requests.release(lease, { excused: makesRoom });
       if (makesRoom) throw new TryLaterError('a rollout comes first', AGAIN_MS);
       return;
     }
-    const fault = signal.aborted ? (signal.reason as unknown) : error;
-    const isOver = claimed.attempt > MAX_CLAIMS;
-    const tooLarge = problemOf(fault).code === INSUFFICIENT_MEMORY;
-    const machineFault = machineFaultOf(fault) !== null;
-    if (!isOver && (tooLarge || machineFault || !(isPermanent(fault) || lastAttempt))) {
-      await requests.release(lease, { excused: machineFault });
-      if (tooLarge) throw new TryLaterError(problemOf(fault).message, AGAIN_MS);
-      throw fault;
-    }
-    const problem = storedProblem(fault);
-    await requests.giveUp(lease, claimed, { version, error: problem });
-    throw new PermanentError(problem.message, { cause: fault });
+    if (end === 'fail') await requests.giveUp(lease, claimed, { version, error: storedProblem(attempt.cause) });
+    else await requests.release(lease, { excused: end === 'stopped' || end === 'worker-fault' });
+    throw attempt.error;
   }
 
   async #spec(): Promise<OutcomesSpec> {
@@ -219,11 +204,6 @@ class Measurement {
       ...gateSpecOf(adapter, measuredTokens),
     };
   }
-}
-
-function tooManyClaims(): PermanentError {
-  const message = `the measurement was begun ${MAX_CLAIMS} times and never ended`;
-  return new PermanentError(message, { code: 'too_many_attempts' });
 }
 
 function notFinite(metric: string): PermanentError {

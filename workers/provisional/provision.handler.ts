@@ -4,6 +4,8 @@ import { readAdapterConfig } from '../../core/formats/peft/peft-config.ts';
 import { locateArtifact, locateVerified, registerArtifact } from '../../src/platform/artifacts/index.ts';
 import type { ArtifactStore, StoredArtifact } from '../../src/platform/artifacts/artifact-store.ts';
 import {
+  attemptEnd,
+  limitStarts,
   PermanentError,
   type HandlerContext,
   type HandlerSet,
@@ -30,14 +32,7 @@ import { leavingUnreadable } from '../adaptations/leave-unreadable.ts';
 import type { BaseAvailability } from '../bases/base-availability.ts';
 import { FOLDERS_ONLY, type LocalBases } from '../bases/local-bases.ts';
 import { watchCancellation } from '../training/cancellation-watch.ts';
-import {
-  acquireDevice,
-  faultOf,
-  isPermanent,
-  isStopping,
-  machineFaultOf,
-  reportingFaults,
-} from '../faults/handler-faults.ts';
+import { acquireDevice, classifyError, reportingFaults } from '../faults/handler-faults.ts';
 import { requireServable } from '../adaptations/serving-check.ts';
 import { storedProblem } from '../faults/stored-problem.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
@@ -66,16 +61,8 @@ interface Provision extends ProvisionDependencies {
   job: LoadedProvision & { sourceVersion: NonNullable<LoadedProvision['sourceVersion']> };
 }
 
-/** Largest number of attempts for one adapter, so that one that kills its worker is given up at some time. */
-const MAX_ATTEMPTS = 10;
-
 /** Default of `unreadableMs`. The first wave waits for all provisional versions, including those of other old bases. */
 const UNREADABLE_MS = 10 * 60_000;
-
-function tooManyAttempts(jobId: string): PermanentError {
-  const message = `the provisional version of job ${jobId} was begun ${MAX_ATTEMPTS} times and never ended`;
-  return new PermanentError(message, { code: 'too_many_attempts' });
-}
 
 /** Provisional version with the columns of its row. */
 interface Made {
@@ -135,9 +122,9 @@ async function provide(provision: Provision): Promise<void> {
   const isWanted = async () => (await standingOfProvision(db, job.id)) === 'wanted';
   const watch = watchCancellation(isWanted, `the provisional version of job ${job.id} is not wanted now`, heartbeatMs);
   try {
-    const attempt = await beginProvision(db, job.id);
-    if (attempt === null) return;
-    if (attempt > MAX_ATTEMPTS) throw tooManyAttempts(job.id);
+    const starts = await beginProvision(db, job.id);
+    if (starts === null) return;
+    limitStarts('adaptation.provision', starts, `the provisional version of job ${job.id} was begun`);
     await artifacts.withScratch(async (scratch) => {
       const spec = await buildSpec(provision, path.join(scratch, 'adapter'));
       const outcome = await slot.provisional(spec, AbortSignal.any([context.signal, watch.cancelled]));
@@ -185,13 +172,13 @@ async function buildSpec(
  */
 async function conclude(provision: Provision, error: unknown): Promise<never> {
   const { db, context, job } = provision;
-  const isExcused = isStopping(context.signal) || machineFaultOf(error) !== null;
-  if (isExcused) await excuseProvision(db, job.id);
-  const fault = faultOf(context.signal, error);
-  if (isExcused || (!isPermanent(fault) && !context.lastAttempt)) throw fault;
-  const { code, message } = storedProblem(fault);
-  await end(provision, job, null, { code, message });
-  throw new PermanentError(message, { cause: fault });
+  const attempt = attemptEnd(error, context, classifyError);
+  if (attempt.end === 'stopped' || attempt.end === 'worker-fault') await excuseProvision(db, job.id);
+  if (attempt.end === 'fail') {
+    const { code, message } = storedProblem(attempt.cause);
+    await end(provision, job, null, { code, message });
+  }
+  throw attempt.error;
 }
 
 /** Ends a request, with a version or without one. The last one of a rollout releases its first wave. */

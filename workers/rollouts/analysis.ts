@@ -2,6 +2,7 @@ import { access } from 'node:fs/promises';
 import path from 'node:path';
 import { registerArtifact } from '../../src/platform/artifacts/index.ts';
 import type { ArtifactStore } from '../../src/platform/artifacts/artifact-store.ts';
+import { PermanentError } from '../../src/platform/queue/index.ts';
 import { withTransaction, type Database, type Prisma } from '../../src/platform/database/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import { inSpan, type Tracing } from '../../src/platform/tracing/tracing.ts';
@@ -29,11 +30,11 @@ export interface AnalysisContext {
  * Reason for which no adapter, or none on one base model version, can be carried over. The database stores the problem
  * as it is.
  */
-export class RefusalError extends Error {
+export class RefusalError extends PermanentError {
   readonly problem: { code: string; message: string } & Prisma.InputJsonObject;
 
   constructor(problem: RefusalError['problem']) {
-    super(problem.message);
+    super(problem.message, { code: problem.code });
     this.name = 'RefusalError';
     this.problem = problem;
   }

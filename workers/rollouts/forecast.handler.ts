@@ -1,4 +1,4 @@
-import type { HandlerContext, HandlerSet } from '../../src/platform/queue/index.ts';
+import { limitStarts, type HandlerContext, type HandlerSet } from '../../src/platform/queue/index.ts';
 import { createForecastLifecycle, type ForecastLifecycle } from '../../src/fleet/forecasts/index.ts';
 import { createRolloutLifecycle, type StoredOptions } from '../../src/fleet/rollouts/index.ts';
 import { BaseAvailability } from '../bases/base-availability.ts';
@@ -6,7 +6,7 @@ import { NO_TRACING } from '../../src/platform/tracing/tracing.ts';
 import type { StoredError } from '../../src/platform/contract/shown-error.ts';
 import { FOLDERS_ONLY, type SourcedBase } from '../bases/local-bases.ts';
 import { reportingFaults } from '../faults/handler-faults.ts';
-import { concludeAnalysis, limitAnalyses } from './analysis-end.ts';
+import { concludeAnalysis } from './analysis-end.ts';
 import { createAnalysisRepository } from './analysis.repository.ts';
 import { examineVersions } from './analysis.ts';
 import { createLazyDevice, type LazyDevice } from './lazy-device.ts';
@@ -26,12 +26,14 @@ export function forecastHandlers(deps: RolloutDependencies): HandlerSet {
       if (await local.areHere(bases)) await device.acquire();
       const row = await forecasts.begin(id);
       if (row === null) return;
-      await limitAnalyses(forecasts, 'forecast', row);
       const options = row.options as StoredOptions;
       const analysis = { ...deps, local, tracing, device, signal: context.signal, logger: context.logger };
-      await forecast(analysis, forecasts, { ...row, options }).catch((error: unknown) =>
-        concludeAnalysis(forecasts, id, context, error),
-      );
+      try {
+        limitStarts('rollout.forecast', row.attempt - row.excusedAttempts, `the analysis of forecast ${id} was begun`);
+        await forecast(analysis, forecasts, { ...row, options });
+      } catch (error) {
+        await concludeAnalysis(forecasts, id, context, error);
+      }
     } finally {
       device.release();
     }

@@ -1,5 +1,6 @@
 import type { ArtifactStore } from '../../src/platform/artifacts/artifact-store.ts';
 import {
+  limitStarts,
   TryLaterError,
   type HandlerContext,
   type HandlerSet,
@@ -25,7 +26,7 @@ import { reportingFaults } from '../faults/handler-faults.ts';
 import type { TrainingProcess } from '../training/training-process.ts';
 import { createAnalysisRepository } from './analysis.repository.ts';
 import { analyzeRolloutVersions } from './analysis.ts';
-import { concludeAnalysis, limitAnalyses } from './analysis-end.ts';
+import { concludeAnalysis } from './analysis-end.ts';
 import { createLazyDevice, type LazyDevice } from './lazy-device.ts';
 import { noteFetches, withFetchedVersions } from './version-fetch.ts';
 
@@ -61,7 +62,6 @@ export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
       if (await local.areHere(bases)) await device.acquire();
       const rollout = await lifecycle.beginAnalysis(rolloutId);
       if (rollout === null) return;
-      await limitAnalyses(lifecycle, 'rollout', rollout);
       const { traceparent: parent } = rollout;
       const attributes = { 'readapt.rollout_id': rolloutId, 'readapt.attempt': rollout.attempt };
       await inSpan(tracing, 'rollout.prepare', { parent, attributes }, () =>
@@ -102,6 +102,7 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
   const watch = watchCancellation(isAnalyzing, `rollout ${id} is no longer being analyzed`, deps.heartbeatMs ?? 1000);
   const signal = AbortSignal.any([context.signal, watch.cancelled]);
   try {
+    limitStarts('rollout.plan', rollout.attempt - rollout.excusedAttempts, `the analysis of rollout ${id} was begun`);
     const options = rollout.options as StoredOptions;
     const oldIds = await lifecycle.oldVersions({ baseModelVersionId, options });
     const ids = { newId: baseModelVersionId, oldIds };

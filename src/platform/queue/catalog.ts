@@ -11,6 +11,11 @@ export interface CatalogEntry {
   readonly payload: TObject;
   /** Largest number of attempts that may end with a transient error. The death of a worker does not count. */
   readonly attempts: number;
+  /**
+   * Largest number of starts, so that an entry that kills its worker is given up at some time. A start does not count
+   * if the worker stopped or its machine failed. `Infinity` if starts are not counted.
+   */
+  readonly maxStarts: number;
   readonly backoff: { readonly type: 'exponential'; readonly delay: number };
   /** The handler's signal aborts after this time, in milliseconds. */
   readonly timeoutMs: number;
@@ -25,6 +30,7 @@ export const CATALOG = {
     queue: 'rollouts',
     payload: Type.Object({ rolloutId: Id('rollout') }, { additionalProperties: false }),
     attempts: 5,
+    maxStarts: 5,
     backoff: { type: 'exponential', delay: 1000 },
     timeoutMs: HOUR_MS,
   },
@@ -33,6 +39,7 @@ export const CATALOG = {
     queue: 'rollouts',
     payload: Type.Object({ forecastId: Id('forecast') }, { additionalProperties: false }),
     attempts: 5,
+    maxStarts: 5,
     backoff: { type: 'exponential', delay: 1000 },
     timeoutMs: HOUR_MS,
   },
@@ -41,6 +48,7 @@ export const CATALOG = {
     queue: 'adaptations',
     payload: Type.Object({ jobId: Id('job') }, { additionalProperties: false }),
     attempts: 4,
+    maxStarts: 25,
     backoff: { type: 'exponential', delay: 1000 },
     timeoutMs: 6 * HOUR_MS,
   },
@@ -49,6 +57,7 @@ export const CATALOG = {
     queue: 'adaptations',
     payload: Type.Object({ jobId: Id('job') }, { additionalProperties: false }),
     attempts: 4,
+    maxStarts: 10,
     backoff: { type: 'exponential', delay: 1000 },
     timeoutMs: HOUR_MS,
   },
@@ -57,6 +66,7 @@ export const CATALOG = {
     queue: 'adaptations',
     payload: Type.Object({ jobId: Id('job') }, { additionalProperties: false }),
     attempts: 4,
+    maxStarts: Infinity,
     backoff: { type: 'exponential', delay: 1000 },
     timeoutMs: HOUR_MS,
   },
@@ -65,10 +75,17 @@ export const CATALOG = {
     queue: 'adaptations',
     payload: Type.Object({ versionId: Id('adapterVersion') }, { additionalProperties: false }),
     attempts: 4,
+    maxStarts: 10,
     backoff: { type: 'exponential', delay: 5000 },
     timeoutMs: HOUR_MS,
   },
 } as const satisfies Record<string, CatalogEntry>;
+
+/**
+ * Limits of the verification of an uploaded base, which processes claim from its row and not from a queue. With the
+ * delays between them, in milliseconds, the attempts take some hours.
+ */
+export const UPLOAD_VERIFICATION = { attempts: 100, backoff: { type: 'linear', delay: 10_000, longest: 300_000 } };
 
 export type EntryName = keyof typeof CATALOG;
 export type EntryPayload<Name extends EntryName> = Static<(typeof CATALOG)[Name]['payload']>;

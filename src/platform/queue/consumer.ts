@@ -13,63 +13,21 @@ import {
   type QueueName,
 } from './catalog.ts';
 import { createQuarantine, type Quarantine, type QuarantineOptions } from './quarantine.ts';
+import { backoff, endOf, type AttemptContext, type AttemptEnd } from './retry-policy.ts';
 import { RETURN_MS, Turns } from './turns.ts';
 
-export interface HandlerContext {
-  /** Aborts when the worker stops or the job's time is up. */
-  readonly signal: AbortSignal;
-  /** True if no further attempt follows a transient error. */
-  readonly lastAttempt: boolean;
+export interface HandlerContext extends AttemptContext {
   readonly logger: Logger;
 }
 
 /**
- * Runs one job. It is idempotent, since it may get the same job again at any time. It throws a {@link PermanentError}
- * if another attempt cannot help, a {@link TryLaterError} if the job has to wait, a {@link WorkerFaultError} if the
- * worker's machine has failed, and any other error to be retried.
+ * Runs one job. It is idempotent, since it may get the same job again at any time. The class of its error tells the
+ * queue how the attempt ends ({@link endOf}).
  */
 type Handler<Name extends EntryName> = (payload: EntryPayload<Name>, context: HandlerContext) => Promise<void>;
 export type Handlers = { readonly [Name in EntryName]: Handler<Name> };
 /** The handlers of one part of the worker. */
 export type HandlerSet = Partial<Handlers>;
-
-/** A failure that another attempt cannot repair. */
-export class PermanentError extends Error {
-  /** A stable code, which rows and API answers repeat. */
-  readonly code: string;
-
-  constructor(message: string, options: { code?: string; cause?: unknown } = {}) {
-    super(message, { cause: options.cause });
-    this.name = 'PermanentError';
-    this.code = options.code ?? 'failed';
-  }
-}
-
-/**
- * Puts the job back into the queue for `delayMs`, with another priority if one is given, without using up an attempt.
- */
-export class TryLaterError extends Error {
-  readonly delayMs: number;
-  readonly priority: number | undefined;
-
-  constructor(message: string, delayMs: number, { priority }: { readonly priority?: number } = {}) {
-    super(message);
-    this.name = 'TryLaterError';
-    this.delayMs = delayMs;
-    this.priority = priority;
-  }
-}
-
-/**
- * The machine of the worker has failed, not the job. The job goes back to the queue without using up an attempt, with a
- * delay that grows, and a worker that meets many such faults takes no jobs for a while.
- */
-export class WorkerFaultError extends Error {
-  constructor(message: string, options: { cause?: unknown } = {}) {
-    super(message, options);
-    this.name = 'WorkerFaultError';
-  }
-}
 
 /** Merges handlers. @throws Error if an entry of the catalog does not have exactly one handler */
 export function combineHandlers(sets: readonly HandlerSet[]): Handlers {
@@ -112,13 +70,13 @@ export interface ConsumerOptions {
 /** Observer of a consumer's work. */
 export interface ConsumerObserver {
   /** An entry begins. @returns what to call with its end and its time in milliseconds */
-  begin(jobId: string, name: EntryName): (end: AttemptEnd, ms: number) => void;
+  begin(jobId: string, name: EntryName): (result: AttemptResult, ms: number) => void;
   /** The consumer is quarantined, or no longer. */
   quarantine(active: Quarantine['active']): void;
 }
 
 /** Result of an attempt: done, failed, a fault of the machine, or put off before its work began. */
-export type AttemptEnd = 'done' | 'failed' | 'fault' | 'put_off';
+type AttemptResult = 'done' | 'failed' | 'fault' | 'put_off';
 
 export interface Consumer {
   /**
@@ -282,14 +240,16 @@ async function runEntry(shared: Shared, job: Job, token?: string): Promise<void>
   };
   const startedAt = performance.now();
   const observed = shared.observer?.begin(job.id ?? '', name);
-  const ended = (end: AttemptEnd) => observed?.(end, performance.now() - startedAt);
+  const ended = (result: AttemptResult) => observed?.(result, performance.now() - startedAt);
   try {
     await (shared.handlers[name] as Handler<EntryName>)(job.data, context);
     shared.sickness.success(job.id ?? '');
     ended('done');
   } catch (error) {
-    ended(error instanceof TryLaterError ? 'put_off' : error instanceof WorkerFaultError ? 'fault' : 'failed');
-    await translate(error, { shared, job, token, logger });
+    const attempt = endOf(error);
+    const { end } = attempt;
+    ended(end === 'fail' || end === 'retry' ? 'failed' : end === 'worker-fault' ? 'fault' : 'put_off');
+    await tellQueue(attempt, { shared, job, token, logger });
   } finally {
     deadline.clear();
   }
@@ -306,24 +266,26 @@ interface Failed {
   logger: Logger;
 }
 
-/** Translates errors of handlers, which know nothing of BullMQ, into BullMQ's own. */
-async function translate(error: unknown, { shared, job, token, logger }: Failed): Promise<never> {
-  if (error instanceof TryLaterError) {
-    logger.debug({ reason: error.message, delayMs: error.delayMs }, 'job put off');
-    if (error.priority !== undefined) await job.changePriority({ priority: error.priority });
-    return putOff(shared, job, token, error.delayMs);
+/** Tells BullMQ how an attempt ended, by throwing its kind of error. */
+async function tellQueue({ end, error }: AttemptEnd, { shared, job, token, logger }: Failed): Promise<never> {
+  switch (end) {
+    case 'stopped':
+    case 'put-off':
+      logger.debug({ reason: error.message, delayMs: error.delayMs }, 'job put off');
+      if (error.priority !== undefined) await job.changePriority({ priority: error.priority });
+      return putOff(shared, job, token, error.delayMs);
+    case 'worker-fault': {
+      const delayMs = shared.sickness.fault(job.id ?? '', error.message);
+      logger.warn({ err: error, delayMs }, 'job put off: the machine of this worker has failed');
+      return putOff(shared, job, token, delayMs);
+    }
+    case 'fail':
+      logger.error({ err: error }, 'job failed');
+      throw new UnrecoverableError(error.message);
+    case 'retry':
+      logger.warn({ err: error, attempt: job.attemptsMade + 1 }, 'job attempt failed');
+      throw error;
   }
-  if (error instanceof WorkerFaultError) {
-    const delayMs = shared.sickness.fault(job.id ?? '', error.message);
-    logger.warn({ err: error, delayMs }, 'job put off: the machine of this worker has failed');
-    return putOff(shared, job, token, delayMs);
-  }
-  if (error instanceof PermanentError) {
-    logger.error({ err: error }, 'job failed');
-    throw new UnrecoverableError(error.message);
-  }
-  logger.warn({ err: error, attempt: job.attemptsMade + 1 }, 'job attempt failed');
-  throw error;
 }
 
 /**
@@ -331,7 +293,7 @@ async function translate(error: unknown, { shared, job, token, logger }: Failed)
  * queue full of them does not keep old workers busy.
  */
 function unknownDelay({ attemptsStarted }: Job): number {
-  return Math.min(LONGEST_UNKNOWN_MS, FIRST_UNKNOWN_MS * 2 ** Math.min(30, attemptsStarted - 1));
+  return backoff(FIRST_UNKNOWN_MS, attemptsStarted - 1, LONGEST_UNKNOWN_MS);
 }
 
 async function putOff(shared: Shared, job: Job, token: string | undefined, delayMs: number): Promise<never> {

@@ -1,12 +1,9 @@
 export { createQueueBackend, type QueueBackend } from './backend.ts';
-export { QUEUES, type QueueEntry } from './catalog.ts';
+export { QUEUES, UPLOAD_VERIFICATION, type QueueEntry } from './catalog.ts';
 export {
   combineHandlers,
   LOCK_MS,
-  PermanentError,
   startConsumer,
-  TryLaterError,
-  WorkerFaultError,
   type Consumer,
   type ConsumerObserver,
   type HandlerContext,
@@ -17,4 +14,13 @@ export { priorityOf } from './priorities.ts';
 export { createQueueProducer, type QueueProducer } from './producer.ts';
 export type { QuarantineOptions } from './quarantine.ts';
 export { ensureLease, giveUpLease, holdLease, renewLease, type ProcessLease } from './process-lease.repository.ts';
+export {
+  attemptEnd,
+  backoff,
+  limitStarts,
+  PermanentError,
+  TryLaterError,
+  WorkerFaultError,
+  type AttemptContext,
+} from './retry-policy.ts';
 export { createSweeper, type RecoverySource } from './sweeper.ts';

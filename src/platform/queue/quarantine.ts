@@ -1,4 +1,5 @@
 import type { Logger } from '../../lib/logger.ts';
+import { backoff } from './retry-policy.ts';
 
 /** Times in milliseconds. */
 export interface QuarantineOptions {
@@ -52,7 +53,7 @@ export function createQuarantine(
   let held: string | null = null;
 
   const begin = (reason: string): void => {
-    const ms = doubled(firstMs, inARow - faults, longestMs);
+    const ms = backoff(firstMs, inARow - faults, longestMs);
     logger.error({ reason, faults: inARow, forMs: ms }, 'worker quarantined: faults of its machine, it claims no jobs');
     active = { reason, until: new Date(Date.now() + ms) };
     timer = setTimeout(() => {
@@ -75,7 +76,7 @@ export function createQuarantine(
       if (jobs.size > REMEMBERED && oldest !== undefined) jobs.delete(oldest);
       inARow++;
       if (inARow >= faults && timer === undefined) begin(reason);
-      return doubled(firstDelayMs, count - 1, longestDelayMs);
+      return backoff(firstDelayMs, count - 1, longestDelayMs);
     },
     success(jobId) {
       jobs.delete(jobId);
@@ -109,8 +110,4 @@ export function createQuarantine(
       active = null;
     },
   };
-}
-
-function doubled(first: number, times: number, longest: number): number {
-  return Math.min(longest, first * 2 ** Math.min(30, times));
 }

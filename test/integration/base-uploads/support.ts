@@ -79,7 +79,7 @@ export function uploader(app: TestApp) {
 }
 
 /** Starts the verifier, which every API process runs in the background. */
-export function startVerifier({ deps, config }: TestApp, times: { leaseMs?: number; retryMs?: number } = {}) {
+export function startVerifier({ deps, config }: TestApp, times: { leaseMs?: number } = {}) {
   const { db, artifacts, logger } = deps;
   const loop = createUploadVerifier({ db, artifacts, logger, days: config.baseUploadDays, intervalMs: 20, ...times });
   loop.start();

@@ -4,13 +4,7 @@ import { TrainingCrashedError, TrainingFailedError } from '../../../workers/trai
 import { createTrainingProcess } from '../../../workers/training/training-process.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { AppError } from '../../../src/platform/contract/errors.ts';
-import {
-  acquireDevice,
-  isPermanent,
-  isStopping,
-  machineFaultOf,
-  problemOf,
-} from '../../../workers/faults/handler-faults.ts';
+import { acquireDevice, machineFaultOf, problemOf } from '../../../workers/faults/handler-faults.ts';
 
 const timeout = new DOMException('The operation was aborted due to timeout', 'TimeoutError');
 const noSpace = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
@@ -46,7 +40,6 @@ it.each([
   const fault = machineFaultOf(error);
   expect(fault).toMatchObject({ code });
   expect(fault!.message).not.toContain('/');
-  expect(isPermanent(error)).toBe(false);
 });
 
 it.each([
@@ -58,12 +51,6 @@ it.each([
   ['a time limit', timeout],
 ])('%s is not', (_, error) => {
   expect(machineFaultOf(error)).toBeNull();
-});
-
-it('distinguishes a worker that stops from a job that took too long', () => {
-  expect(isStopping(new AbortController().signal)).toBe(false);
-  expect(isStopping(AbortSignal.abort(new Error('the worker is stopping')))).toBe(true);
-  expect(isStopping(AbortSignal.abort(timeout))).toBe(false);
 });
 
 it('puts off a job whose worker stops before the device is free', async () => {

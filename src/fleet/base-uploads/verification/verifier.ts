@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { createClaimLoop, type ClaimLoop, type Lease } from '../../../lib/claim-loop.ts';
 import type { Logger } from '../../../lib/logger.ts';
+import { attemptEnd, UPLOAD_VERIFICATION } from '../../../platform/queue/index.ts';
 import { verificationRepository as repository, type FileProgress } from './verification.repository.ts';
 import { verifyUpload, type VerifyOptions } from './verify-upload.ts';
 
@@ -13,24 +14,17 @@ export interface UploadVerifierOptions extends VerifyOptions {
    * dies, another one may claim the upload when the lease has expired.
    */
   readonly leaseMs?: number;
-  /**
-   * Time until a verification that the store has interrupted is tried again, in milliseconds (default 10,000). With
-   * each time it gets longer, up to 30 times as long.
-   */
-  readonly retryMs?: number;
 }
 
 /** At most one at a time, since each reads as fast as the store gives. */
 const AT_ONCE = 1;
-/** The longest pause between two attempts, in first ones. */
-const MOST_PAUSES = 30;
 
 /**
  * Verifies uploads of base models all of whose parts are there. Every API process has one; a lease of the row sees to
  * it that one process verifies an upload at a time, and that another one goes on with the next file if it dies.
  */
 export function createUploadVerifier(options: UploadVerifierOptions): ClaimLoop {
-  const { db, logger, leaseMs = 30_000, retryMs = 10_000, intervalMs } = options;
+  const { db, logger, leaseMs = 30_000, intervalMs } = options;
   const lease: Lease = { owner: randomUUID(), forMs: leaseMs };
   return createClaimLoop({
     what: 'the verification of an upload',
@@ -55,10 +49,12 @@ export function createUploadVerifier(options: UploadVerifierOptions): ClaimLoop 
         const onProgress = (next: FileProgress): void => void (progress = next);
         await verifyUpload(options, claimed, { lease, signal: AbortSignal.any([signal, lost.signal]), onProgress });
       } catch (error) {
-        const isStopping = signal.aborted;
-        const pauseMs = retryMs * Math.min(claimed.attempts, MOST_PAUSES);
+        // An upload without attempts left is given up at its next claim.
+        const isStopping = attemptEnd(error, { signal, lastAttempt: false }).end === 'stopped';
+        const { delay, longest } = UPLOAD_VERIFICATION.backoff;
+        const ms = isStopping ? 0 : Math.min(longest, delay * claimed.attempts);
         const waits = isStopping ? null : { code: 'verification_interrupted', message: INTERRUPTED };
-        await repository.postpone(db, id, lease, { ms: isStopping ? 0 : pauseMs, error: waits });
+        await repository.postpone(db, id, lease, { ms, error: waits });
         if (!isStopping) throw error;
       } finally {
         clearInterval(renewal);

@@ -12,6 +12,7 @@ import {
 } from '../../../platform/base-sources/index.ts';
 import type { Lease } from '../../../lib/claim-loop.ts';
 import type { Database } from '../../../platform/database/database.ts';
+import { UPLOAD_VERIFICATION } from '../../../platform/queue/index.ts';
 import { AppError, unprocessable } from '../../../platform/contract/errors.ts';
 import { checkShards, INDEX } from './check-shards.ts';
 import { readContents, WrongContentError } from './read-contents.ts';
@@ -48,14 +49,11 @@ export async function verifyUpload(options: VerifyOptions, claimed: ClaimedUploa
   if (outcome !== null) await repository.finish(db, { ...turn, id: claimed.id }, outcome, days);
 }
 
-/** Attempts at a verification after which it is given up. With the pauses between them, they take some hours. */
-const MOST_ATTEMPTS = 100;
-
 /** @returns null if the lease is lost */
 async function verify(options: VerifyOptions, claimed: ClaimedUpload, turn: Turn): Promise<VerificationOutcome | null> {
   const { db } = options;
   const { id } = claimed;
-  if (claimed.attempts > MOST_ATTEMPTS) return givenUp(id);
+  if (claimed.attempts > UPLOAD_VERIFICATION.attempts) return givenUp(id);
   const contents: UploadedFile[] = [];
   let index: Place | undefined;
   const files = await repository.files(db, id);
@@ -169,8 +167,9 @@ function checkContents(id: string, contents: readonly UploadedFile[]): void {
 }
 
 function givenUp(id: string): VerificationOutcome {
+  const { attempts } = UPLOAD_VERIFICATION;
   const message =
-    `the files could not be verified in ${MOST_ATTEMPTS} attempts, which the log of the API explains: have them ` +
+    `the files could not be verified in ${attempts} attempts, which the log of the API explains: have them ` +
     'verified again when that is mended';
   const error = { code: 'verification_interrupted', message };
   const event = { tenantId: null, subjectId: id, type: 'base_model_upload.reopened' as const, data: { error } };
