@@ -12,19 +12,22 @@ const PAGE = 'docs/settings.md';
 const BEGIN = '<!-- settings: written by scripts/settings.ts -->';
 const END = '<!-- end of the settings -->';
 const CHART = 'deploy/helm/readapt';
+/** URL in a sentence, which would become a link. */
+const URL_TEXT = /[a-z0-9]+:\/\/\S*[^\s,;]/g;
 const READERS = { api: 'API', worker: 'worker', both: 'both' } as const;
 
 function table(settings: readonly Setting[]): string {
   const rows = settings.map((setting) => {
     const { variable, kind, help, page, readBy } = setting;
     const link = page === undefined ? '' : ` ([${page.split('#')[0]}](${page}))`;
-    const cells = [`\`${variable}\``, defaultText(setting) ?? 'none', kind.expected, READERS[readBy], help + link];
+    const values = kind.expected.replaceAll(URL_TEXT, '`$&`');
+    const cells = [`\`${variable}\``, defaultText(setting) ?? 'none', values, READERS[readBy], help + link];
     return `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('<', '&lt;')).join(' | ')} |`;
   });
   return ['| variable | default | values | read by | meaning |', '| --- | --- | --- | --- | --- |', ...rows].join('\n');
 }
 
-function page(text: string): string {
+function settingsPage(text: string): string {
   const [before, rest] = text.split(BEGIN);
   const after = rest?.split(END)[1];
   if (after === undefined) throw new Error(`${PAGE} has no place for the tables: expected ${BEGIN} and ${END}`);
@@ -33,7 +36,7 @@ function page(text: string): string {
 }
 
 /** Puts the variables into the chart's schema that its templates do not set themselves. */
-function schema(text: string): string {
+function chartSchema(text: string): string {
   const folder = path.join(CHART, 'templates');
   const templates = readdirSync(folder).map((name) => readFileSync(path.join(folder, name), 'utf8'));
   const named = new Set(templates.join('\n').match(/[A-Z][A-Z0-9_]+/g));
@@ -41,12 +44,12 @@ function schema(text: string): string {
     .flat()
     .filter(({ variable }) => !named.has(variable))
     .map(({ variable, kind }) => [variable, { type: kind.isNumeric === true ? ['string', 'integer'] : 'string' }]);
-  const { properties, ...rest } = JSON.parse(text);
-  const settings = { ...properties.settings, properties: Object.fromEntries(offered) };
-  return JSON.stringify({ ...rest, properties: { ...properties, settings } }, null, 2);
+  const schema = JSON.parse(text);
+  schema.properties.settings.properties = Object.fromEntries(offered);
+  return JSON.stringify(schema, null, 2);
 }
 
-const files = { [PAGE]: page, [path.join(CHART, 'values.schema.json')]: schema };
+const files = { [PAGE]: settingsPage, [path.join(CHART, 'values.schema.json')]: chartSchema };
 for (const [file, wanted] of Object.entries(files)) {
   const text = readFileSync(file, 'utf8');
   const made = await format(wanted(text), { ...(await resolveConfig(file)), filepath: file });

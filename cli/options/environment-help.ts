@@ -24,6 +24,6 @@ export function addEnvironmentHelp(program: Command, command: Command, reader: '
       });
       return `\n  ${heading}:\n${entries.join('\n')}\n`;
     });
-    command.addHelpText('after', `\nEnvironment (docs/settings.md has the values):\n${sections.join('')}`);
+    command.addHelpText('after', `\nEnvironment:\n${sections.join('')}`);
   });
 }

@@ -158,8 +158,7 @@ function prefixOf({ prefix }: S3Source): string {
 
 function nothing(source: S3Source): SourceError {
   const message =
-    `${sourceText(source)} has no objects: ` +
-    `check the bucket, the prefix and ${SETTINGS.s3Endpoint.variable}`;
+    `${sourceText(source)} has no objects: ` + `check the bucket, the prefix and ${SETTINGS.s3Endpoint.variable}`;
   return new SourceError('source_not_found', message);
 }
 
@@ -199,7 +198,6 @@ function toSourceError(error: unknown, source: S3Source, file: string | null): S
     return new SourceError('source_refused', message, options);
   }
   const message =
-    `${what} could not be read (${why}): ` +
-    `check ${SETTINGS.s3Endpoint.variable} and the network of this machine`;
+    `${what} could not be read (${why}): ` + `check ${SETTINGS.s3Endpoint.variable} and the network of this machine`;
   return new SourceError('source_unreachable', message, options);
 }

@@ -94,9 +94,7 @@ test("compiled graphs are kept in the folder that is named, in the user's cache 
   const cacheOf = (env: Record<string, string>) => loadConfig(env).graphCacheDir;
   expect(cacheOf({ READAPT_GRAPH_CACHE: 'graphs' })).toBe(path.resolve('graphs'));
   expect(cacheOf({ READAPT_GRAPH_CACHE: '/a/../b' })).toBe('/b');
-  expect(cacheOf({ READAPT_GRAPH_CACHE: ' ', XDG_CACHE_HOME: '/c', LOCALAPPDATA: '/c' })).toBe(
-    '/c/readapt/graphs',
-  );
+  expect(cacheOf({ READAPT_GRAPH_CACHE: ' ', XDG_CACHE_HOME: '/c', LOCALAPPDATA: '/c' })).toBe('/c/readapt/graphs');
   expect(cacheOf({ XDG_CACHE_HOME: 'relative', LOCALAPPDATA: 'relative' })).toMatch(
     /^\/.*[Cc]aches?\/readapt\/graphs$/,
   );

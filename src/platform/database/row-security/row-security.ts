@@ -18,8 +18,7 @@ export async function decideRowSecurity(
   if (problem === null) return true;
   if (setting === 'required') {
     const message =
-      `${SETTINGS.rowSecurity.variable} is required, ` +
-      `but row-level security cannot confine tenants: ${problem}`;
+      `${SETTINGS.rowSecurity.variable} is required, ` + `but row-level security cannot confine tenants: ${problem}`;
     throw new SetupError('row_security_unusable', message, { badInput: true });
   }
   logger.warn(
