@@ -14,14 +14,20 @@ const END = '<!-- end of the settings -->';
 const CHART = 'deploy/helm/readapt';
 /** URL in a sentence, which would become a link. */
 const URL_TEXT = /[a-z0-9]+:\/\/\S*[^\s,;]/g;
-const READERS = { api: 'API', worker: 'worker', both: 'both' } as const;
+const READERS = { api: 'API', worker: 'worker' } as const;
 
 function table(settings: readonly Setting[]): string {
   const rows = settings.map((setting) => {
     const { variable, kind, help, page, readBy } = setting;
     const link = page === undefined ? '' : ` ([${page.split('#')[0]}](${page}))`;
     const values = kind.expected.replaceAll(URL_TEXT, '`$&`');
-    const cells = [`\`${variable}\``, defaultText(setting) ?? 'none', values, READERS[readBy], help + link];
+    const cells = [
+      `\`${variable}\``,
+      defaultText(setting) ?? 'none',
+      values,
+      readBy === undefined ? 'both' : READERS[readBy],
+      help + link,
+    ];
     return `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('<', '&lt;')).join(' | ')} |`;
   });
   return ['| variable | default | values | read by | meaning |', '| --- | --- | --- | --- | --- |', ...rows].join('\n');

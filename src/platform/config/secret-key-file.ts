@@ -43,8 +43,9 @@ export async function withSecretKey(config: Config): Promise<Config> {
   const key = (await readFile(file, 'utf8')).trim();
   if (!SECRET_KEY_PATTERN.test(key)) {
     const message =
-      `${file} does not hold 32 bytes in base64: restore it from a backup, or set ${SETTINGS.secretKeys.variable} to the ` +
-      'key; without the old key the secrets of webhook endpoints are lost, and have to be rotated';
+      `${file} does not hold 32 bytes in base64: restore it from a backup, or set ` +
+      `${SETTINGS.secretKeys.variable} to the key; ` +
+      'without the old key the secrets of webhook endpoints are lost, and have to be rotated';
     throw new SetupError('secret_key_unusable', message, { badInput: true });
   }
   return { ...config, secretKeys: [key] };

@@ -78,8 +78,9 @@ function engineOf({ box, policy, times, metrics }: TurnOptions, replica: Claimed
   const apiKey = sealedApiKey === null ? null : (box?.open(sealedApiKey, replica.id) ?? null);
   if (sealedApiKey !== null && apiKey === null) {
     const message =
-      `its API key cannot be decrypted: add the key that it was stored with to ${SETTINGS.secretKeys.variable}, behind ` +
-      'the present one, or give the replica its API key again';
+      `its API key cannot be decrypted: add the key that it was stored with to ` +
+      `${SETTINGS.secretKeys.variable}, behind the ` +
+      'present one, or give the replica its API key again';
     throw new UnusableReplicaError('key_unreadable', message);
   }
   const outgoing = { policy, resolve: resolveReplica };

@@ -120,8 +120,8 @@ async function bucketAt(url: string, config: StoreConfig): Promise<Place> {
     usable,
     away: () =>
       storeAway(
-        `${SETTINGS.artifacts.variable} is ${url}, which has none of the artifacts that the database names: set it to ` +
-          `the bucket and the prefix that have them; if they are lost, put an object ${MARKER} there to go on without`,
+        `${SETTINGS.artifacts.variable} is ${url}, which has none of the artifacts that the database names: set it ` +
+          `to the bucket and the prefix that have them; if they are lost, put an object ${MARKER} there to go on without`,
       ),
   };
 }

@@ -42,8 +42,9 @@ export function toS3Error(error: unknown): unknown {
   const status = statusOf(error);
   if (isAboutEncryption(error, status)) {
     const message =
-      `the artifact store refuses the encryption (${error.name}), which is that of ${SETTINGS.s3Encryption.variable} or ` +
-      "else the bucket's own: its operator has to see to the setting, the key and the rights to it";
+      `the artifact store refuses the encryption (${error.name}), which is that of ` +
+      `${SETTINGS.s3Encryption.variable} or else ` +
+      "the bucket's own: its operator has to see to the setting, the key and the rights to it";
     return storageAway(error, message);
   }
   if (status === 507 || FULL.test(error.name)) return storageFull(error);

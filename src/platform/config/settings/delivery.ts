@@ -53,7 +53,6 @@ export const DELIVERY = {
       'encrypts and the others only decrypt. With the embedded PostgreSQL, the default is the file `secret-key` in ' +
       'the data folder.',
     page: 'webhooks.md#for-the-operator',
-    readBy: 'both',
   },
   approvalSecrets: {
     variable: 'READAPT_APPROVAL_SECRET',

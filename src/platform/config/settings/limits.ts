@@ -83,20 +83,11 @@ export const LIMITS = {
   },
 } satisfies Settings;
 
-const ofTenant = {
-  kind: orNull('none', integer({ min: 0 })),
-  page: 'security.md#quotas-and-rates',
-  readBy: 'both',
-} as const;
+const ofTenant = { kind: orNull('none', integer({ min: 0 })), page: 'security.md#quotas-and-rates' };
 
 /** Default quotas of a tenant; null is no limit. The operator may give each tenant limits of its own. */
 export const QUOTAS = {
-  adapters: {
-    ...ofTenant,
-    variable: 'READAPT_QUOTA_ADAPTERS',
-    default: '10000',
-    help: 'Adapters.',
-  },
+  adapters: { ...ofTenant, variable: 'READAPT_QUOTA_ADAPTERS', default: '10000', help: 'Adapters.' },
   stored_bytes: {
     ...ofTenant,
     variable: 'READAPT_QUOTA_STORED_BYTES',
@@ -109,22 +100,12 @@ export const QUOTAS = {
     default: '100000000',
     help: 'Rows of all datasets.',
   },
-  queued_jobs: {
-    ...ofTenant,
-    variable: 'READAPT_QUOTA_QUEUED_JOBS',
-    default: 'none',
-    help: 'Jobs that wait or run.',
-  },
+  queued_jobs: { ...ofTenant, variable: 'READAPT_QUOTA_QUEUED_JOBS', default: 'none', help: 'Jobs that wait or run.' },
   device_seconds: {
     ...ofTenant,
     variable: 'READAPT_QUOTA_DEVICE_SECONDS',
     default: 'none',
     help: 'Seconds a month for which jobs have held a device.',
   },
-  api_keys: {
-    ...ofTenant,
-    variable: 'READAPT_QUOTA_API_KEYS',
-    default: '100',
-    help: 'API keys that can be used.',
-  },
+  api_keys: { ...ofTenant, variable: 'READAPT_QUOTA_API_KEYS', default: '100', help: 'API keys that can be used.' },
 } satisfies Settings;

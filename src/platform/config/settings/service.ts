@@ -13,7 +13,6 @@ export const SERVICE = {
     default: null,
     unset: 'embedded PostgreSQL',
     help: 'URL of the PostgreSQL database.',
-    readBy: 'both',
   },
   redisUrl: {
     variable: 'REDIS_URL',
@@ -21,14 +20,12 @@ export const SERVICE = {
     default: null,
     unset: 'queue in PostgreSQL',
     help: 'URL of the Redis that holds the queue.',
-    readBy: 'both',
   },
   host: {
     variable: 'READAPT_HOST',
     kind: text(/./, 'a host name or address'),
     default: '127.0.0.1',
     help: 'Address at which the API listens, and a worker for its metrics; in the image `0.0.0.0`.',
-    readBy: 'both',
   },
   port: {
     variable: 'READAPT_PORT',
@@ -42,7 +39,6 @@ export const SERVICE = {
     kind: folder(),
     default: './data',
     help: 'Folder of artifacts, checkpoints and the embedded database; in the image `/var/lib/readapt`.',
-    readBy: 'both',
   },
   allowedRoots: {
     variable: 'READAPT_ALLOWED_ROOTS',
@@ -110,7 +106,6 @@ export const SERVICE = {
     default: 'info',
     help: 'Least level of the lines in the log.',
     page: 'deployment.md#health-metrics-and-logs',
-    readBy: 'both',
   },
   workerMetricsPort: {
     variable: 'READAPT_WORKER_METRICS_PORT',
@@ -129,7 +124,6 @@ export const SERVICE = {
       'Collector to which APIs, workers and training processes send traces by OTLP over HTTP, such as ' +
       '`http://collector:4318`.',
     page: 'operating.md#traces',
-    readBy: 'both',
   },
   clockToleranceMs: {
     variable: CLOCK_TOLERANCE_VARIABLE,
@@ -138,6 +132,5 @@ export const SERVICE = {
     default: '3000',
     help: "Largest accepted difference of the clock of an API or a worker from the database's, in milliseconds.",
     page: 'deployment.md#when-a-machine-fails',
-    readBy: 'both',
   },
 } satisfies Settings;

@@ -14,8 +14,8 @@ export interface Setting<T = unknown> {
   readonly help: string;
   /** Page of `docs/` that tells more, with its heading: `security.md#uploads`. */
   readonly page?: string;
-  /** Processes that use the setting. `readapt serve` runs a worker, too, so it takes all of them. */
-  readonly readBy: 'api' | 'worker' | 'both';
+  /** Kind of process that uses the setting. Default: both. `readapt serve` runs a worker, too, so it takes all. */
+  readonly readBy?: 'api' | 'worker';
 }
 
 export type Settings = Readonly<Record<string, Setting>>;

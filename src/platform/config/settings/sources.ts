@@ -28,7 +28,6 @@ export const SOURCES = {
     unset: '`HF_ENDPOINT` or `https://huggingface.co`',
     help: 'The Hugging Face hub, or a mirror, from which base models and adapters are fetched.',
     page: 'sources.md',
-    readBy: 'both',
   },
   hubToken: {
     variable: HUB_TOKEN_VARIABLE,
@@ -36,7 +35,6 @@ export const SOURCES = {
     default: null,
     help: 'Token for private models of the hub.',
     page: 'sources.md#private-models',
-    readBy: 'both',
   },
   adapterSources: {
     variable: 'READAPT_ADAPTER_SOURCES',

@@ -18,7 +18,6 @@ export const STORAGE = {
     unset: '`READAPT_DATA_DIR/artifacts`',
     help: 'Bucket that holds the artifacts, and the prefix in it.',
     page,
-    readBy: 'both',
   },
   s3Endpoint: {
     variable: 'READAPT_S3_ENDPOINT',
@@ -27,7 +26,6 @@ export const STORAGE = {
     unset: "Amazon's",
     help: 'Address of a service that is compatible with S3, such as `https://s3.example.com`.',
     page,
-    readBy: 'both',
   },
   s3PathStyle: {
     variable: 'READAPT_S3_PATH_STYLE',
@@ -35,7 +33,6 @@ export const STORAGE = {
     default: null,
     unset: '`on` with an endpoint',
     help: 'Whether the bucket is named in the path of a request (`on`) or in the host (`off`).',
-    readBy: 'both',
   },
   s3Encryption: {
     variable: 'READAPT_S3_ENCRYPTION',
@@ -44,7 +41,6 @@ export const STORAGE = {
     unset: "the bucket's",
     help: 'Encryption of what is stored, by the service.',
     page,
-    readBy: 'both',
   },
   s3PublicEndpoint: {
     variable: 'READAPT_S3_PUBLIC_ENDPOINT',
@@ -71,13 +67,11 @@ export const STORAGE = {
     default: null,
     unset: 'in the data folder',
     help: "Folder of this machine's copies of artifacts in a bucket.",
-    readBy: 'both',
   },
   artifactCacheBytes: {
     variable: 'READAPT_ARTIFACT_CACHE_SIZE',
     kind: size({ min: 2 ** 20, example: '20GiB' }),
     default: '20GiB',
     help: 'Largest size of these copies, except those that running jobs read.',
-    readBy: 'both',
   },
 } satisfies Settings;
