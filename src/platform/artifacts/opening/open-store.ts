@@ -121,7 +121,8 @@ async function bucketAt(url: string, config: StoreConfig): Promise<Place> {
     away: () =>
       storeAway(
         `${SETTINGS.artifacts.variable} is ${url}, which has none of the artifacts that the database names: set it ` +
-          `to the bucket and the prefix that have them; if they are lost, put an object ${MARKER} there to go on without`,
+          `to the bucket and the prefix that have them; if they are lost, put an object ${MARKER} there to go on ` +
+          'without',
       ),
   };
 }

@@ -2,7 +2,7 @@ import path from 'node:path';
 
 /** Type of a setting: its parser, and its values in words. */
 export interface Kind<T> {
-  /** Turns a text, which is not blank unless the default is, into a value; undefined refuses it. */
+  /** Turns the text into a value; undefined refuses it. Only a default may be blank. */
   readonly parse: (text: string) => T | undefined;
   /** Description of the values, which follows "expected" in messages. */
   readonly expected: string;

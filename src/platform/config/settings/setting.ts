@@ -6,7 +6,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export interface Setting<T = unknown> {
   readonly variable: string;
   readonly kind: Kind<T>;
-  /** Text that counts where the variable is unset or blank, or how to find it; null gives the value null. */
+  /** Text that is parsed if the variable is unset or blank, or a function that finds it; null gives the value null. */
   readonly default: string | null | ((env: Environment) => string | null);
   /** Effect of an unset variable, in words, for a default that does not explain itself. */
   readonly unset?: string;
