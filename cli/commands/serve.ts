@@ -2,6 +2,7 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import type { DeviceChoice } from '../../core/options/devices.ts';
 import { deviceOption } from '../options/common-options.ts';
+import { addEnvironmentHelp } from '../options/environment-help.ts';
 import { writePrivateFile } from '../process/folders.ts';
 import { integer } from '../options/parsers.ts';
 import { untilStopped } from '../stack/until-stopped.ts';
@@ -16,7 +17,7 @@ interface ServeOptions {
 }
 
 export function addServeCommand(program: Command): void {
-  program
+  const command = program
     .command('serve')
     .description('Start the service. Without DATABASE_URL, it comes with an embedded PostgreSQL, a queue and a worker.')
     .option('--host <address>', 'Address to listen on, instead of READAPT_HOST.')
@@ -32,6 +33,7 @@ export function addServeCommand(program: Command): void {
         'log, the key goes to the file operator-key in the data folder. `readapt keys create` makes another.',
     )
     .action(serve);
+  addEnvironmentHelp(program, command, 'all');
 }
 
 async function serve(options: ServeOptions): Promise<void> {

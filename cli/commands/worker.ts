@@ -2,17 +2,17 @@ import type { Command } from 'commander';
 import type { DeviceChoice } from '../../core/options/devices.ts';
 import { UsageError } from '../process/errors.ts';
 import { deviceOption } from '../options/common-options.ts';
+import { addEnvironmentHelp } from '../options/environment-help.ts';
 import { untilStopped } from '../stack/until-stopped.ts';
 
 export function addWorkerCommand(program: Command): void {
-  program
+  const command = program
     .command('worker')
     .description('Run rollouts and adaptation jobs from the queue. Each device needs a worker of its own.')
     .addOption(deviceOption())
     .addHelpText(
       'after',
-      '\nAt SIGTERM the worker gives its job back and stops, at SIGUSR2 it ends its job first.' +
-        '\nThe worker reads DATABASE_URL (required), REDIS_URL, READAPT_DATA_DIR, READAPT_DEVICE and READAPT_THREADS.',
+      '\nAt SIGTERM the worker gives its job back and stops, at SIGUSR2 it ends its job first. It needs DATABASE_URL.',
     )
     .action(async ({ device }: { readonly device?: DeviceChoice }) => {
       const { loadConfig } = await import('../../src/platform/config/config.ts');
@@ -28,4 +28,5 @@ export function addWorkerCommand(program: Command): void {
       await untilStopped(worker.drained);
       await worker.stop();
     });
+  addEnvironmentHelp(program, command, 'worker');
 }

@@ -5,10 +5,16 @@ import type { TokenizeOptions } from '../../core/data/tokenize.ts';
 import type { BaseCache, LoadedBase } from '../../core/engine/base-cache.ts';
 import type { Device } from '../../core/options/devices.ts';
 import type { MetricName } from '../../core/options/metrics.ts';
-import { graphCacheDir } from '../../src/platform/config/graph-cache-dir.ts';
-import { memorySetting } from '../../src/platform/config/memory-setting.ts';
-import { int8CacheBytes } from '../../src/platform/config/int8-cache-size.ts';
+import { loadSettings } from '../../src/platform/config/config.ts';
+import { COMPUTE } from '../../src/platform/config/settings/compute.ts';
 import type { CommonOptions } from '../options/common-options.ts';
+
+/** Settings that every command reads from the environment. Device, precision and threads are options, too. */
+const MODEL_SETTINGS = {
+  graphCacheDir: COMPUTE.graphCacheDir,
+  int8CacheGb: COMPUTE.int8CacheGb,
+  memoryBytes: COMPUTE.memoryBytes,
+};
 
 /** Options of a command that needs loaded bases. */
 export interface BasesOptions extends CommonOptions {
@@ -25,17 +31,17 @@ export async function withBases<T>(options: BasesOptions, use: (bases: BaseCache
   const { BaseCache } = await import('../../core/engine/base-cache.ts');
   const { availableMemory } = await import('../../core/engine/memory/process-memory.ts');
   const { precision, capacity } = options;
+  const { graphCacheDir, int8CacheGb, memoryBytes } = loadSettings(MODEL_SETTINGS, process.env);
   const device = await announceDevice(options);
   const threads = options.threads ?? availableParallelism();
-  const setting = memorySetting(process.env);
-  const memory = () => availableMemory(setting);
+  const memory = () => availableMemory(memoryBytes);
   const bases = new BaseCache({
     device,
     precision,
     threads,
     capacity,
-    graphCacheDir: graphCacheDir(process.env),
-    int8CacheBytes: int8CacheBytes(process.env),
+    graphCacheDir,
+    int8CacheBytes: int8CacheGb * 2 ** 30,
     memory,
     onLoad: precision === 'auto' || precision === 'int8' ? announcePrecision : undefined,
   });

@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { loadConfig, SETTING_VARIABLES } from '../../src/platform/config/config.ts';
+import { loadConfig } from '../../src/platform/config/config.ts';
+import { SETTING_VARIABLES } from '../../src/platform/config/settings.ts';
 import { CHART, helm, podsOf, render, VALUES, variablesOf, type Manifest } from './chart.ts';
 import { typeProblems } from './kubernetes-types.ts';
 

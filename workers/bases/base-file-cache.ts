@@ -4,7 +4,7 @@ import path from 'node:path';
 import { writeFileAtomic } from '../../core/formats/atomic-file.ts';
 import { CacheLocks } from '../../src/platform/artifacts/cache/cache-locks.ts';
 import { bytesOf, SourceError, type SourceFile } from '../../src/platform/base-sources/index.ts';
-import { BASE_CACHE_BYTES_VARIABLE } from '../../src/platform/config/variables.ts';
+import { SETTINGS } from '../../src/platform/config/settings.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import { fetchFiles, type FetchOptions } from './fetch-files.ts';
 
@@ -182,7 +182,7 @@ export class BaseFileCache {
 function tooSmall(needed: number, used: number, maxBytes: number): SourceError {
   const message =
     `the base model has ${needed} bytes, and the cache of the worker may have ${maxBytes}, ` +
-    `${used} of which are in use: raise ${BASE_CACHE_BYTES_VARIABLE}`;
+    `${used} of which are in use: raise ${SETTINGS.baseCacheBytes.variable}`;
   return new SourceError('base_cache_too_small', message);
 }
 

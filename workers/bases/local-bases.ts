@@ -1,7 +1,7 @@
 import os from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SourceError, type Sources } from '../../src/platform/base-sources/index.ts';
-import { SECRET_KEY_VARIABLE } from '../../src/platform/config/variables.ts';
+import { SETTINGS } from '../../src/platform/config/settings.ts';
 import { TryLaterError } from '../../src/platform/queue/index.ts';
 import type { Database } from '../../src/platform/database/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
@@ -270,7 +270,7 @@ export class FetchedBases implements LocalBases {
     if (token !== null) return token;
     const message =
       `the token of base model version ${version} cannot be opened: ` +
-      `${SECRET_KEY_VARIABLE} of this worker has to be that of the API`;
+      `${SETTINGS.secretKeys.variable} of this worker has to be that of the API`;
     throw new SourceError('source_unauthorized', message);
   }
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
-import { WORKER_METRICS_VARIABLE } from '../../src/platform/config/variables.ts';
+import { SETTINGS } from '../../src/platform/config/settings.ts';
 import { SetupError } from '../../src/platform/config/setup-error.ts';
 
 export interface MetricsServer {
@@ -38,7 +38,7 @@ export async function startMetricsServer(
   } catch (error) {
     throw new SetupError(
       'address_unusable',
-      `${WORKER_METRICS_VARIABLE} is ${port}, on which this worker cannot listen at READAPT_HOST ${host} ` +
+      `${SETTINGS.workerMetricsPort.variable} is ${port}, on which this worker cannot listen at READAPT_HOST ${host} ` +
         `(${(error as NodeJS.ErrnoException).code ?? 'unknown'}): set it to a port that no other process uses; ` +
         'each worker of a machine needs its own',
       { badInput: true, cause: error },

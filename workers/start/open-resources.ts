@@ -7,7 +7,6 @@ import type { DeviceChoice } from '../../core/options/devices.ts';
 import type { ArtifactStore } from '../../src/platform/artifacts/artifact-store.ts';
 import { openArtifactStore } from '../../src/platform/artifacts/index.ts';
 import type { Config } from '../../src/platform/config/config.ts';
-import { gibibytes } from '../../src/platform/config/int8-cache-size.ts';
 import { requireDatabase, requireRedis } from '../../src/platform/config/reachable.ts';
 import { SetupError } from '../../src/platform/config/setup-error.ts';
 import { pendingMigrations } from '../../src/platform/database/migrations.ts';
@@ -107,7 +106,7 @@ export async function openTraining(config: Config, deps: OpenDependencies, closi
   if (deps.training !== undefined) return { training: deps.training, device: config.device, loaded: () => [] };
   const { logger } = deps;
   const { precision, threads, graphCacheDir, int8CacheGb, memoryBytes, otlpEndpoint } = config;
-  const int8CacheBytes = gibibytes(int8CacheGb);
+  const int8CacheBytes = int8CacheGb * 2 ** 30;
   const { device, reason } = await chooseDevice(config.device, { precision });
   logger.info({ device, precision, reason }, 'device chosen');
   const bases = { device, precision, threads, graphCacheDir, int8CacheBytes, memoryBytes };

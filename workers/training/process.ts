@@ -7,7 +7,7 @@ import { constants, getPriority, setPriority } from 'node:os';
 import { BaseCache, type LoadedBase } from '../../core/engine/base-cache.ts';
 import { availableMemory } from '../../core/engine/memory/process-memory.ts';
 import { packageVersion } from '../../core/installation/package-path.ts';
-import { OTLP_ENDPOINT_VARIABLE } from '../../src/platform/config/variables.ts';
+import { SETTINGS } from '../../src/platform/config/settings.ts';
 import { startTracing } from '../../src/platform/tracing/tracing.ts';
 import type { ProcessOptions, TrainingMessage, WorkerMessage } from './protocol.ts';
 import { RequestServer } from './request-server.ts';
@@ -16,7 +16,7 @@ if (!process.send) throw new Error('the training process has no parent: fork it 
 
 const { memoryBytes = null, ...options } = JSON.parse(process.argv[2] ?? '{}') as ProcessOptions;
 const tracing = await startTracing({
-  endpoint: process.env[OTLP_ENDPOINT_VARIABLE] || null,
+  endpoint: process.env[SETTINGS.otlpEndpoint.variable] || null,
   service: 'readapt-training',
   version: packageVersion(),
 });

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import type { JobEvent, JobEventHandler } from '../../core/adaptation/job-events.ts';
 import { forkModule } from '../../core/installation/child-module.ts';
 import type { Logger } from '../../src/lib/logger.ts';
-import { OTLP_ENDPOINT_VARIABLE } from '../../src/platform/config/variables.ts';
+import { SETTINGS } from '../../src/platform/config/settings.ts';
 import { currentTraceparent } from '../../src/platform/tracing/current-trace.ts';
 import { abortable } from './abortable.ts';
 import { saysOutOfMemory } from './out-of-memory.ts';
@@ -66,7 +66,7 @@ export class TrainingChild {
     this.#child = forkModule(options.entry, [JSON.stringify(options.bases)], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       serialization: 'json',
-      env: { ...process.env, [OTLP_ENDPOINT_VARIABLE]: options.otlpEndpoint ?? '' },
+      env: { ...process.env, [SETTINGS.otlpEndpoint.variable]: options.otlpEndpoint ?? '' },
     });
     this.#resident = watchResidentSet(this.#child.pid);
     this.#listen();

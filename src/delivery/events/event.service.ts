@@ -1,4 +1,4 @@
-import { EVENT_RETENTION_VARIABLE } from '../../platform/config/variables.ts';
+import { SETTINGS } from '../../platform/config/settings.ts';
 import type { Database } from '../../platform/database/database.ts';
 import { notFound } from '../../platform/contract/errors.ts';
 import { toTimestamp } from '../../platform/contract/schemas.ts';
@@ -42,7 +42,7 @@ export function createEventService({ db }: { db: Database }) {
     // A reader who begins gets the events that are kept; one who continues must not miss any.
     if (after.transaction !== 0n || after.sequence !== 0n) {
       const advice = `GET /v1/jobs?changed_after=${text} lists the jobs that have changed since`;
-      requireRetained(after, found.pruned, { what: 'events', setting: EVENT_RETENTION_VARIABLE, advice });
+      requireRetained(after, found.pruned, { what: 'events', setting: SETTINGS.eventRetentionDays.variable, advice });
     }
     if (found.events.length === 0) requireReached(text, after, found.next);
     const last = found.events.at(-1);

@@ -1,4 +1,4 @@
-import { REPLICA_RANGES_VARIABLE, SECRET_KEY_VARIABLE } from '../../platform/config/variables.ts';
+import { SETTINGS } from '../../platform/config/settings.ts';
 import {
   isUniqueViolation,
   withTransaction,
@@ -37,7 +37,7 @@ export function createReplicaService({ db, policy, box }: ReplicaDependencies) {
   /** Converts a request to columns. @throws AppError 404, 422 `url_not_allowed`, 503 `secret_key_missing` */
   async function columnsOf(tx: Transaction, id: string, request: UpdateReplica) {
     const { url, base_model_version_id: baseModelVersionId, tenant_ids: tenantIds = [] } = request;
-    const problem = url === undefined ? null : urlProblem(url, policy, REPLICA_RANGES_VARIABLE);
+    const problem = url === undefined ? null : urlProblem(url, policy, SETTINGS.replicaAllowedRanges.variable);
     if (problem !== null) throw unprocessable('url_not_allowed', `url cannot be used: ${problem}`);
     if (baseModelVersionId !== undefined && !(await repository.hasBaseModelVersion(tx, baseModelVersionId))) {
       throw notFound('base model version', baseModelVersionId);
@@ -138,7 +138,7 @@ function requireBox(box: SecretBox | null): SecretBox {
     status: 503,
     message:
       'API keys of replicas are stored encrypted, and the service has no key for that. ' +
-      `The operator has to set ${SECRET_KEY_VARIABLE} to the output of \`openssl rand -base64 32\``,
+      `The operator has to set ${SETTINGS.secretKeys.variable} to the output of \`openssl rand -base64 32\``,
   });
 }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { SECRET_KEY_VARIABLE } from '../../platform/config/variables.ts';
+import { SETTINGS } from '../../platform/config/settings.ts';
 import { AppError } from '../../platform/contract/errors.ts';
 import type { SecretBox } from '../../platform/config/secret-box.ts';
 
@@ -14,6 +14,6 @@ export function requireSecretBox(box: SecretBox | null): SecretBox {
     status: 503,
     message:
       `webhooks are not set up: their secrets are stored encrypted, and the service has no key for that. ` +
-      `The operator has to set ${SECRET_KEY_VARIABLE} to the output of \`openssl rand -base64 32\``,
+      `The operator has to set ${SETTINGS.secretKeys.variable} to the output of \`openssl rand -base64 32\``,
   });
 }

@@ -1,4 +1,4 @@
-import { EVENT_RETENTION_VARIABLE, WEBHOOK_RANGES_VARIABLE } from '../../platform/config/variables.ts';
+import { SETTINGS } from '../../platform/config/settings.ts';
 import { withTransaction, type Database, type Transaction } from '../../platform/database/database.ts';
 import { AppError, conflict, notFound, unprocessable } from '../../platform/contract/errors.ts';
 import { newId } from '../../platform/contract/ids.ts';
@@ -231,7 +231,7 @@ function ownerOf({ tenant_id: requested }: CreateWebhookEndpoint, scope: string 
 }
 
 function requireAllowed(url: string, policy: AddressPolicy): void {
-  const problem = urlProblem(url, policy, WEBHOOK_RANGES_VARIABLE);
+  const problem = urlProblem(url, policy, SETTINGS.webhookAllowedRanges.variable);
   if (problem !== null) throw unprocessable('url_not_allowed', `url cannot be used: ${problem}`);
 }
 
@@ -262,7 +262,7 @@ async function positionOf(db: Database, request: ReplayWebhookEvents, scope: str
   }
   const position = parsePosition(request.after);
   const isStart = position.transaction === 0n && position.sequence === 0n;
-  const retained = { what: 'events', setting: EVENT_RETENTION_VARIABLE };
+  const retained = { what: 'events', setting: SETTINGS.eventRetentionDays.variable };
   if (!isStart) requireRetained(position, await prunedUpTo(db, 'events', scope), retained);
   requireReached(request.after, position, await createEventRepository(db).nextTransaction());
   return position;

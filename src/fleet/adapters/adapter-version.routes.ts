@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
-import { UPLOAD_LIMIT_VARIABLE } from '../../platform/config/variables.ts';
+import { SETTINGS } from '../../platform/config/settings.ts';
 import type { UploadLimit } from '../../platform/contract/upload.ts';
 import { PageQuery, pageOf } from '../../platform/contract/pagination.ts';
 import { requireScope, tenantScope } from '../../api/plugins/auth.ts';
@@ -183,7 +183,7 @@ function importFrom(
 /** An archive that is larger than all files of an adapter together is refused even if the setting allows it. */
 function archiveLimit(uploadLimitBytes: number): UploadLimit {
   if (uploadLimitBytes > ARCHIVE_LIMIT_BYTES) return { what: 'archive', maxBytes: ARCHIVE_LIMIT_BYTES };
-  return { what: 'archive', maxBytes: uploadLimitBytes, setting: UPLOAD_LIMIT_VARIABLE };
+  return { what: 'archive', maxBytes: uploadLimitBytes, setting: SETTINGS.uploadLimitBytes.variable };
 }
 
 function headOfVersion(version: AdapterVersion): AnswerHead {

@@ -12,7 +12,7 @@ import {
   type SourceFile,
   type Sources,
 } from '../../platform/base-sources/index.ts';
-import { SECRET_KEY_VARIABLE } from '../../platform/config/variables.ts';
+import { SETTINGS } from '../../platform/config/settings.ts';
 import { resolveAllowedFolder } from '../../platform/base-sources/allowed-path.ts';
 import type { Prisma } from '../../platform/database/database.ts';
 import { AppError, unprocessable } from '../../platform/contract/errors.ts';
@@ -93,7 +93,7 @@ function tooSlow(source: RemoteSource): AppError {
 }
 
 function keyMissing(): AppError {
-  const message = `tokens are stored encrypted, for which ${SECRET_KEY_VARIABLE} has to be set`;
+  const message = `tokens are stored encrypted, for which ${SETTINGS.secretKeys.variable} has to be set`;
   return new AppError({ code: 'secret_key_missing', status: 503, message });
 }
 

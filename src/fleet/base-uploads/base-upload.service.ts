@@ -1,6 +1,6 @@
 import { folderDigest, withRegisteredArtifact, type ArtifactStore } from '../../platform/artifacts/index.ts';
 import { bytesOfPart, checkListing, fileOfContent, partCount, SourceError } from '../../platform/base-sources/index.ts';
-import { BASE_UPLOAD_BYTES_VARIABLE, BASE_UPLOADS_VARIABLE } from '../../platform/config/variables.ts';
+import { SETTINGS } from '../../platform/config/settings.ts';
 import { Prisma, withTransaction, type Database, type Transaction } from '../../platform/database/database.ts';
 import { AppError, conflict, notFound, unprocessable } from '../../platform/contract/errors.ts';
 import { newId } from '../../platform/contract/ids.ts';
@@ -183,15 +183,15 @@ function tooLarge(bytes: number, limit: number): AppError {
   return new AppError({
     code: 'upload_too_large',
     status: 413,
-    message: `the files have ${bytes} bytes, expected at most ${limit} (${BASE_UPLOAD_BYTES_VARIABLE})`,
-    details: { max_bytes: limit, setting: BASE_UPLOAD_BYTES_VARIABLE },
+    message: `the files have ${bytes} bytes, expected at most ${limit} (${SETTINGS.baseUploadBytes.variable})`,
+    details: { max_bytes: limit, setting: SETTINGS.baseUploadBytes.variable },
   });
 }
 
 function tooMany(limit: number): AppError {
   const message =
-    `${limit} uploads of base models are not complete, and there cannot be more (${BASE_UPLOADS_VARIABLE}): complete ` +
-    'or delete one (GET /v1/base-model-uploads?state=open)';
+    `${limit} uploads of base models are not complete, and there cannot be more (${SETTINGS.baseUploads.variable}): ` +
+    'complete or delete one (GET /v1/base-model-uploads?state=open)';
   return conflict('too_many_base_model_uploads', message, { limit });
 }
 

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import type { ModuleOptions } from '../../api/plugins/module-options.ts';
-import { UPLOAD_LIMIT_VARIABLE } from '../../platform/config/variables.ts';
+import { SETTINGS } from '../../platform/config/settings.ts';
 import { pageOf } from '../../platform/contract/pagination.ts';
 import { requireScope, tenantScope } from '../../api/plugins/auth.ts';
 import { answerOnce, createdBelow } from '../../api/plugins/idempotency/answer-once.ts';
@@ -27,7 +27,7 @@ const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
     const rooms = createUploadRooms({ db, logger, quotas: config.quotas });
     return createDatasetService({ db, artifacts, rooms, rowLimit: config.datasetRowLimit });
   };
-  const limit = { what: 'dataset', maxBytes: config.uploadLimitBytes, setting: UPLOAD_LIMIT_VARIABLE };
+  const limit = { what: 'dataset', maxBytes: config.uploadLimitBytes, setting: SETTINGS.uploadLimitBytes.variable };
   app.removeAllContentTypeParsers();
   acceptUploads(app, DATASET_TYPES);
   app.post(

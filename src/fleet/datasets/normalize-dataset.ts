@@ -8,7 +8,7 @@ import {
   type DatasetSplit,
 } from '../../../core/formats/dataset/dataset-row.ts';
 import { assignSplit } from '../../../core/formats/dataset/dataset-split.ts';
-import { ROW_LIMIT_VARIABLE } from '../../platform/config/variables.ts';
+import { SETTINGS } from '../../platform/config/settings.ts';
 import { AppError, unprocessable } from '../../platform/contract/errors.ts';
 
 /** Number of rows by split. */
@@ -91,8 +91,8 @@ function tooManyRows(rowLimit: number): AppError {
   return new AppError({
     code: 'upload_too_large',
     status: 413,
-    message: `the dataset has more than ${rowLimit} rows (${ROW_LIMIT_VARIABLE})`,
-    details: { max_rows: rowLimit, setting: ROW_LIMIT_VARIABLE },
+    message: `the dataset has more than ${rowLimit} rows (${SETTINGS.datasetRowLimit.variable})`,
+    details: { max_rows: rowLimit, setting: SETTINGS.datasetRowLimit.variable },
   });
 }
 

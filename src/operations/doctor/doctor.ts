@@ -1,7 +1,7 @@
 import { readModelConfig } from '../../../core/formats/hugging-face/model-weights.ts';
 import type { ArtifactStore } from '../../platform/artifacts/index.ts';
 import { SetupError } from '../../platform/config/setup-error.ts';
-import { ARTIFACTS_VARIABLE } from '../../platform/config/variables.ts';
+import { SETTINGS } from '../../platform/config/settings.ts';
 import type { Database } from '../../platform/database/database.ts';
 import { checkNamed, checkStored, type Tally } from './artifact-checks.ts';
 import { doctorRepository as repository } from './doctor.repository.ts';
@@ -89,7 +89,7 @@ function refuseMost({ examined, wrong }: Tally, what: string): void {
     'most_artifacts_wrong',
     `nothing was changed: ${wrong} of ${examined} ${what}, as where the store or the database is another ` +
       `one. Check DATABASE_URL, ` +
-      `${ARTIFACTS_VARIABLE} and READAPT_DATA_DIR, and look at the report without --mend; if they are lost, ` +
+      `${SETTINGS.artifacts.variable} and READAPT_DATA_DIR, and look at the report without --mend; if they are lost, ` +
       `add --accept-losses`,
     { badInput: true },
   );

@@ -1,5 +1,5 @@
 import { listFiles, modelInfo } from '@huggingface/hub';
-import { HUB_TOKEN_VARIABLE, HUB_URL_VARIABLE } from '../config/variables.ts';
+import { SETTINGS } from '../config/settings.ts';
 import { afterBytes } from '../artifacts/after-bytes.ts';
 import { AppError } from '../contract/errors.ts';
 import { startDeadline } from '../../lib/timeout.ts';
@@ -211,18 +211,18 @@ function toSourceError(error: unknown, source: RemoteSource, file: string | null
   if (status === 401 || status === 403) {
     const message =
       `the hub ${hub} does not let this process read ${what} (HTTP ${status}): if it is private or gated, give a ` +
-      `token of somebody who may read it as \`source.token\` or in ${HUB_TOKEN_VARIABLE}; hubs answer so for names ` +
-      'that do not exist, too';
+      `token of somebody who may read it as \`source.token\` or in ${SETTINGS.hubToken.variable}; hubs answer so for ` +
+      'names that do not exist, too';
     return new SourceError('source_unauthorized', message, options);
   }
   if (status === 404) {
-    const message = `the hub ${hub} has no ${what}: check its name and revision, and ${HUB_URL_VARIABLE}`;
+    const message = `the hub ${hub} has no ${what}: check its name and revision, and ${SETTINGS.hubUrl.variable}`;
     return new SourceError('source_not_found', message, options);
   }
   if (status === 429) {
     const message =
       `the hub ${hub} limits requests (HTTP 429) at ${what}: it is asked again later; a token in ` +
-      `${HUB_TOKEN_VARIABLE} has a higher limit`;
+      `${SETTINGS.hubToken.variable} has a higher limit`;
     return new SourceError('source_unreachable', message, { ...options, retryAfterMs: retryAfterOf(error) });
   }
   if (isRefusal(status)) {
@@ -232,7 +232,7 @@ function toSourceError(error: unknown, source: RemoteSource, file: string | null
   const why = status === null ? reasonOf(error) : `HTTP ${status}`;
   const message =
     `the hub ${hub} could not be read at ${what} (${why}): check ` +
-    `${HUB_URL_VARIABLE} and the network of this machine`;
+    `${SETTINGS.hubUrl.variable} and the network of this machine`;
   return new SourceError('source_unreachable', message, options);
 }
 

@@ -7,7 +7,7 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3';
 import { createS3Client, startsAt, type S3Settings } from '../artifacts/s3/s3-client.ts';
-import { S3_ENDPOINT_VARIABLE } from '../config/variables.ts';
+import { SETTINGS } from '../config/settings.ts';
 import { afterBytes } from '../artifacts/after-bytes.ts';
 import { requireFew, type ListingRules } from './listing.ts';
 import { isRefusal, SourceError } from './source-error.ts';
@@ -157,7 +157,8 @@ function prefixOf({ prefix }: S3Source): string {
 }
 
 function nothing(source: S3Source): SourceError {
-  const message = `${sourceText(source)} has no objects: check the bucket, the prefix and ${S3_ENDPOINT_VARIABLE}`;
+  const message =
+    `${sourceText(source)} has no objects: ` + `check the bucket, the prefix and ${SETTINGS.s3Endpoint.variable}`;
   return new SourceError('source_not_found', message);
 }
 
@@ -179,7 +180,7 @@ function toSourceError(error: unknown, source: S3Source, file: string | null): S
     return new SourceError('source_changed', message, options);
   }
   if (status === 404) {
-    const message = `there is no ${what}: check the bucket, the prefix and ${S3_ENDPOINT_VARIABLE}`;
+    const message = `there is no ${what}: check the bucket, the prefix and ${SETTINGS.s3Endpoint.variable}`;
     return new SourceError('source_not_found', message, options);
   }
   const { name } = error as Error;
@@ -196,6 +197,7 @@ function toSourceError(error: unknown, source: S3Source, file: string | null): S
     const message = `${what} is refused (${why}, ${name}): check the bucket and its region, and the prefix`;
     return new SourceError('source_refused', message, options);
   }
-  const message = `${what} could not be read (${why}): check ${S3_ENDPOINT_VARIABLE} and the network of this machine`;
+  const message =
+    `${what} could not be read (${why}): ` + `check ${SETTINGS.s3Endpoint.variable} and the network of this machine`;
   return new SourceError('source_unreachable', message, options);
 }

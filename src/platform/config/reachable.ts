@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import pg from 'pg';
-import { API_CONNECTIONS_VARIABLE, WORKER_CONNECTIONS_VARIABLE } from './variables.ts';
+import { SETTINGS } from './settings.ts';
 import { SetupError } from './setup-error.ts';
 
 const TIMEOUT_MS = 10_000;
@@ -53,8 +53,8 @@ function databaseError(url: string, cause: unknown): SetupError {
   if (code === '53300') {
     return refuse(
       false,
-      `${server} has no connection left (${code}): raise its max_connections, or lower ${API_CONNECTIONS_VARIABLE} ` +
-        `and ${WORKER_CONNECTIONS_VARIABLE} of the processes that use it`,
+      `${server} has no connection left (${code}): raise its max_connections, or lower ` +
+        `${SETTINGS.apiConnections.variable} and ${SETTINGS.workerConnections.variable} of the processes that use it`,
     );
   }
   return refuse(false, `${server} cannot be reached (${reasonOf(cause)}): start it, or correct the address`);

@@ -4,9 +4,9 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileAtomic } from '../../../core/formats/atomic-file.ts';
 import { type Config } from './config.ts';
-import { SECRET_KEY_VARIABLE } from './variables.ts';
+import { SETTINGS } from './settings.ts';
 import { SetupError } from './setup-error.ts';
-import { SECRET_KEY_PATTERN } from './webhook-settings.ts';
+import { SECRET_KEY_PATTERN } from './settings/delivery.ts';
 
 /** File with the key that encrypts stored secrets, below the data folder of a service with the embedded database. */
 export const SECRET_KEY_FILE = 'secret-key';
@@ -41,9 +41,10 @@ export async function withSecretKey(config: Config): Promise<Config> {
     });
   }
   const key = (await readFile(file, 'utf8')).trim();
-  if (!new RegExp(SECRET_KEY_PATTERN).test(key)) {
+  if (!SECRET_KEY_PATTERN.test(key)) {
     const message =
-      `${file} does not hold 32 bytes in base64: restore it from a backup, or set ${SECRET_KEY_VARIABLE} to the key; ` +
+      `${file} does not hold 32 bytes in base64: restore it from a backup, or set ` +
+      `${SETTINGS.secretKeys.variable} to the key; ` +
       'without the old key the secrets of webhook endpoints are lost, and have to be rotated';
     throw new SetupError('secret_key_unusable', message, { badInput: true });
   }

@@ -1,4 +1,4 @@
-import { AUDIT_RETENTION_VARIABLE } from '../../platform/config/variables.ts';
+import { SETTINGS } from '../../platform/config/settings.ts';
 import type { Database } from '../../platform/database/database.ts';
 import { notFound } from '../../platform/contract/errors.ts';
 import { toTimestamp } from '../../platform/contract/schemas.ts';
@@ -31,7 +31,7 @@ export function createAuditService({ db }: { db: Database }) {
   /** Makes sure that no entry after the position was pruned. @throws AppError 410 `position_expired` */
   async function requireUnpruned(position: CommitPosition, { tenantId }: AuditFilter): Promise<void> {
     if (position.transaction === 0n && position.sequence === 0n) return;
-    const retained = { what: 'audit entries', setting: AUDIT_RETENTION_VARIABLE };
+    const retained = { what: 'audit entries', setting: SETTINGS.auditRetentionDays.variable };
     requireRetained(position, await prunedUpTo(db, 'audit_entries', tenantId), retained);
   }
 

@@ -3,8 +3,6 @@ import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ConfigError, loadConfig } from '../../../src/platform/config/config.ts';
-import { graphCacheDir } from '../../../src/platform/config/graph-cache-dir.ts';
-import { memorySetting } from '../../../src/platform/config/memory-setting.ts';
 import { startServer } from '../../../src/api/server.ts';
 
 describe('a value that cannot be used', () => {
@@ -90,20 +88,17 @@ test.each([
   [' ', null],
 ])('READAPT_MEMORY=%s is %s bytes', (text, bytes) => {
   expect(loadConfig({ READAPT_MEMORY: text }).memoryBytes).toBe(bytes);
-  expect(memorySetting({ READAPT_MEMORY: text })).toBe(bytes);
 });
 
 test("compiled graphs are kept in the folder that is named, in the user's cache folder, or nowhere", () => {
-  expect(loadConfig({ READAPT_GRAPH_CACHE: 'graphs' }).graphCacheDir).toBe(path.resolve('graphs'));
-  expect(loadConfig({ READAPT_GRAPH_CACHE: 'off' }).graphCacheDir).toBeNull();
-  expect(graphCacheDir({ READAPT_GRAPH_CACHE: '/a/../b' })).toBe('/b');
-  expect(graphCacheDir({ READAPT_GRAPH_CACHE: ' ', XDG_CACHE_HOME: '/c', LOCALAPPDATA: '/c' })).toBe(
-    '/c/readapt/graphs',
-  );
-  expect(graphCacheDir({ XDG_CACHE_HOME: 'relative', LOCALAPPDATA: 'relative' })).toMatch(
+  const cacheOf = (env: Record<string, string>) => loadConfig(env).graphCacheDir;
+  expect(cacheOf({ READAPT_GRAPH_CACHE: 'graphs' })).toBe(path.resolve('graphs'));
+  expect(cacheOf({ READAPT_GRAPH_CACHE: '/a/../b' })).toBe('/b');
+  expect(cacheOf({ READAPT_GRAPH_CACHE: ' ', XDG_CACHE_HOME: '/c', LOCALAPPDATA: '/c' })).toBe('/c/readapt/graphs');
+  expect(cacheOf({ XDG_CACHE_HOME: 'relative', LOCALAPPDATA: 'relative' })).toMatch(
     /^\/.*[Cc]aches?\/readapt\/graphs$/,
   );
-  expect(graphCacheDir({ READAPT_GRAPH_CACHE: 'off' })).toBeNull();
+  expect(cacheOf({ READAPT_GRAPH_CACHE: 'off' })).toBeNull();
 });
 
 test('a database that cannot be reached stops the start', async () => {

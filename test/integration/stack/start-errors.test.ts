@@ -74,7 +74,7 @@ describe('a setting that cannot be used ends the command with exit code 2 and a 
     [
       `eval --base ${GOLDEN} --data FOLDER/rows.jsonl`,
       { READAPT_MEMORY: 'much' },
-      'READAPT_MEMORY is much, expected a size',
+      'READAPT_MEMORY is "much", expected a size',
     ],
   ])('%s with %j', async (command, env, message) => {
     const { code, output } = await run(command, env);

@@ -1,4 +1,4 @@
-import { API_CONNECTIONS_VARIABLE } from '../../../platform/config/variables.ts';
+import { SETTINGS } from '../../../platform/config/settings.ts';
 import {
   isDatabaseFull,
   isDatabaseReadOnly,
@@ -15,7 +15,7 @@ export function databaseProblem(cause: unknown): AppError | null {
       status: 503,
       message:
         `no connection to the database was free in time: try again; where this lasts, the operator raises ` +
-        `${API_CONNECTIONS_VARIABLE}, ` +
+        `${SETTINGS.apiConnections.variable}, ` +
         "or PostgreSQL's max_connections where that is used up",
       details: { retry_after_ms: 1000 },
       cause,

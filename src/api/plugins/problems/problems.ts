@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { databaseProblem } from './database-problem.ts';
 import { shorten } from '../../../../core/options/quote.ts';
-import { BODY_LIMIT_VARIABLE } from '../../../platform/config/variables.ts';
+import { SETTINGS } from '../../../platform/config/settings.ts';
 import { AppError } from '../../../platform/contract/errors.ts';
 import type { ProblemCode } from '../../../platform/contract/problem-codes.ts';
 import { invalidRequest } from '../validation/validation.ts';
@@ -86,8 +86,8 @@ const FASTIFY_CODES: Record<
   FST_ERR_CTP_BODY_TOO_LARGE: {
     code: 'body_too_large',
     status: 413,
-    message: `the body is larger than the service accepts (${BODY_LIMIT_VARIABLE})`,
-    details: { setting: BODY_LIMIT_VARIABLE },
+    message: `the body is larger than the service accepts (${SETTINGS.bodyLimitBytes.variable})`,
+    details: { setting: SETTINGS.bodyLimitBytes.variable },
   },
   FST_ERR_CTP_INVALID_JSON_BODY: { code: 'malformed_json', status: 400, message: 'the body is not valid JSON' },
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: {

@@ -1,4 +1,4 @@
-import { EVENT_STREAMS_VARIABLE, TENANT_EVENT_STREAMS_VARIABLE } from '../../../platform/config/variables.ts';
+import { SETTINGS } from '../../../platform/config/settings.ts';
 import { AppError } from '../../../platform/contract/errors.ts';
 
 /** `Retry-After` of a refused client, in seconds. The end of a stream cannot be foreseen. */
@@ -23,8 +23,8 @@ export function createStreamSlots({ perOwner, all }: StreamLimits) {
     take(owner: string): () => void {
       const held = open.get(owner) ?? 0;
       if (held >= perOwner)
-        throw tooManyStreams(`${held} event streams are open already`, TENANT_EVENT_STREAMS_VARIABLE);
-      if (total >= all) throw tooManyStreams('the service has no event stream left', EVENT_STREAMS_VARIABLE);
+        throw tooManyStreams(`${held} event streams are open already`, SETTINGS.tenantEventStreams.variable);
+      if (total >= all) throw tooManyStreams('the service has no event stream left', SETTINGS.eventStreams.variable);
       open.set(owner, held + 1);
       total += 1;
       return () => {

@@ -1,5 +1,5 @@
 import { storable } from '../../../../core/options/quote.ts';
-import { REPLICA_RANGES_VARIABLE } from '../../../platform/config/variables.ts';
+import { SETTINGS } from '../../../platform/config/settings.ts';
 import type { Send, SendResult } from '../../../platform/outgoing/post.ts';
 import { resolveByDns, type Resolve } from '../../../platform/outgoing/target.ts';
 import { EngineError } from './engine.ts';
@@ -82,7 +82,7 @@ function problemOf(result: SendResult, path: string, apiKey: string | null): Eng
     if (result.failure === 'timeout') return new EngineError('timeout', `${path} did not answer in time`);
     const why =
       result.failure === 'no_allowed_address'
-        ? `its name is not found, or leads to an address that ${REPLICA_RANGES_VARIABLE} does not allow`
+        ? `its name is not found, or leads to an address that ${SETTINGS.replicaAllowedRanges.variable} does not allow`
         : 'the connection failed';
     return new EngineError('unreachable', `${path} cannot be reached: ${why}`);
   }

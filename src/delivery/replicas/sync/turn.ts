@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { SECRET_KEY_VARIABLE } from '../../../platform/config/variables.ts';
+import { SETTINGS } from '../../../platform/config/settings.ts';
 import type { ArtifactStore } from '../../../platform/artifacts/index.ts';
 import type { Database } from '../../../platform/database/database.ts';
 import type { Logger } from '../../../lib/logger.ts';
@@ -87,7 +87,8 @@ function engineOf(
   const apiKey = sealedApiKey === null ? null : (box?.open(sealedApiKey, replica.id) ?? null);
   if (sealedApiKey !== null && apiKey === null) {
     const message =
-      `its API key cannot be decrypted: add the key that it was stored with to ${SECRET_KEY_VARIABLE}, behind the ` +
+      `its API key cannot be decrypted: add the key that it was stored with to ` +
+      `${SETTINGS.secretKeys.variable}, behind the ` +
       'present one, or give the replica its API key again';
     throw new UnusableReplicaError('key_unreadable', message);
   }

@@ -1,4 +1,4 @@
-import { SECRET_KEY_VARIABLE } from '../../../platform/config/variables.ts';
+import { SETTINGS } from '../../../platform/config/settings.ts';
 import type { Database } from '../../../platform/database/database.ts';
 import type { Logger } from '../../../lib/logger.ts';
 import type { Post, SendResult } from '../../../platform/outgoing/post.ts';
@@ -53,7 +53,7 @@ export async function runDeliveryTurn(
   const readable = secrets.filter((secret) => secret !== null);
   if (readable.length === 0) {
     logger.error(
-      { endpoint: endpoint.id, setting: SECRET_KEY_VARIABLE },
+      { endpoint: endpoint.id, setting: SETTINGS.secretKeys.variable },
       'no secret of a webhook endpoint can be decrypted: add the key that it was stored with to the setting, ' +
         'behind the present one',
     );

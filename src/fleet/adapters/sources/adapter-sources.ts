@@ -9,7 +9,7 @@ import {
   type SourceFile,
 } from '../../../platform/base-sources/index.ts';
 import type { Config } from '../../../platform/config/config.ts';
-import { UPLOAD_LIMIT_VARIABLE } from '../../../platform/config/variables.ts';
+import { SETTINGS } from '../../../platform/config/settings.ts';
 import type { Logger } from '../../../lib/logger.ts';
 import { startDeadline } from '../../../lib/timeout.ts';
 import { uploadTooLarge } from '../../../platform/contract/upload.ts';
@@ -143,5 +143,5 @@ function adapterFilesOf({ files }: PinnedFiles, uploadLimitBytes: number): Sourc
   );
   for (const { name, size } of found) checkAdapterFileSize(name, size, ADAPTER_FILE_LIMITS[name]);
   if (bytesOf(found) <= uploadLimitBytes) return found;
-  throw uploadTooLarge({ what: 'adapter', maxBytes: uploadLimitBytes, setting: UPLOAD_LIMIT_VARIABLE });
+  throw uploadTooLarge({ what: 'adapter', maxBytes: uploadLimitBytes, setting: SETTINGS.uploadLimitBytes.variable });
 }

@@ -1,6 +1,6 @@
 import { parseS3Url } from '../../../platform/artifacts/s3/s3-client.ts';
 import type { ExternalSource } from '../../../platform/base-sources/index.ts';
-import { TENANT_ID_SEGMENT, TENANT_NAME_SEGMENT } from '../../../platform/config/storage/adapter-source-settings.ts';
+import { TENANT_ID_SEGMENT, TENANT_NAME_SEGMENT } from '../../../platform/config/settings/adapter-places.ts';
 
 export interface TenantIdentity {
   readonly id: string;

@@ -1,6 +1,6 @@
 import type { SourceError } from '../../../platform/base-sources/index.ts';
 import { sourceText, type RemoteSource, type SourceErrorCode } from '../../../platform/base-sources/index.ts';
-import { ADAPTER_FETCH_TIMEOUT_VARIABLE, ADAPTER_SOURCES_VARIABLE } from '../../../platform/config/variables.ts';
+import { SETTINGS } from '../../../platform/config/settings.ts';
 import { AppError, unprocessable } from '../../../platform/contract/errors.ts';
 
 /**
@@ -41,16 +41,16 @@ export function notAllowed(
 ): AppError {
   const found =
     places.length === 0
-      ? `${ADAPTER_SOURCES_VARIABLE} names no place`
-      : `it lies below no place that ${ADAPTER_SOURCES_VARIABLE} names for this tenant`;
+      ? `${SETTINGS.adapterSources.variable} names no place`
+      : `it lies below no place that ${SETTINGS.adapterSources.variable} names for this tenant`;
   const asked = repo === undefined ? sourceText(source) : `${sourceText(source)}, which is ${repo} now,`;
   return unprocessable('source_not_allowed', `source ${asked} is not allowed: ${found}`);
 }
 
 export function tooSlow({ source }: Pick<Asked, 'source'>, timeoutMs: number): AppError {
   const message =
-    `${sourceText(source)} has not arrived within ${timeoutMs} ms (${ADAPTER_FETCH_TIMEOUT_VARIABLE}): send the ` +
-    'request again later, or upload the adapter';
+    `${sourceText(source)} has not arrived within ${timeoutMs} ms (${SETTINGS.adapterFetchTimeoutMs.variable}): send ` +
+    'the request again later, or upload the adapter';
   return new AppError({ code: 'source_unreachable', status: 503, message });
 }
 

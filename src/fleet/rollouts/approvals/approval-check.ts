@@ -1,5 +1,5 @@
 import { type Config } from '../../../platform/config/config.ts';
-import { APPROVAL_SECRET_VARIABLE, WEBHOOK_RANGES_VARIABLE } from '../../../platform/config/variables.ts';
+import { SETTINGS } from '../../../platform/config/settings.ts';
 import { AppError, unprocessable } from '../../../platform/contract/errors.ts';
 import { createAddressPolicy } from '../../../platform/outgoing/address-policy.ts';
 import { urlProblem } from '../../../platform/outgoing/target.ts';
@@ -16,7 +16,7 @@ export function createApprovalCheck(config: Pick<Config, 'approvalSecrets' | 'we
   return (policy) => {
     const approve = policy?.approve;
     if (typeof approve !== 'object') return;
-    const problem = urlProblem(approve.url, addresses, WEBHOOK_RANGES_VARIABLE);
+    const problem = urlProblem(approve.url, addresses, SETTINGS.webhookAllowedRanges.variable);
     if (problem !== null) throw unprocessable('url_not_allowed', `url of approve cannot be used: ${problem}`);
     if (config.approvalSecrets.length > 0) return;
     throw new AppError({
@@ -24,7 +24,7 @@ export function createApprovalCheck(config: Pick<Config, 'approvalSecrets' | 'we
       status: 503,
       message:
         'requests for an approval are signed, and the service has no secret for that: ' +
-        `set ${APPROVAL_SECRET_VARIABLE} to the output of \`echo whsec_$(openssl rand -base64 32)\``,
+        `set ${SETTINGS.approvalSecrets.variable} to the output of \`echo whsec_$(openssl rand -base64 32)\``,
     });
   };
 }

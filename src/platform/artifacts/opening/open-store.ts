@@ -2,7 +2,7 @@ import { access, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Config } from '../../config/config.ts';
 import { SetupError } from '../../config/setup-error.ts';
-import { ARTIFACTS_VARIABLE } from '../../config/variables.ts';
+import { SETTINGS } from '../../config/settings.ts';
 import type { Database } from '../../database/database.ts';
 import { AppError } from '../../contract/errors.ts';
 import type { Logger } from '../../../lib/logger.ts';
@@ -111,7 +111,7 @@ async function bucketAt(url: string, config: StoreConfig): Promise<Place> {
   const usable = <T>(work: Promise<T>): Promise<T> => work.catch((error: unknown) => Promise.reject(named(error, url)));
   return {
     name: url,
-    setting: ARTIFACTS_VARIABLE,
+    setting: SETTINGS.artifacts.variable,
     mark: markInBucket(bucket),
     isMarked: async () => (await usable(bucket.head(MARKER))) !== undefined,
     begin: async () => void (await usable(bucket.put(MARKER, Buffer.from(MARKER_TEXT)))),
@@ -120,8 +120,9 @@ async function bucketAt(url: string, config: StoreConfig): Promise<Place> {
     usable,
     away: () =>
       storeAway(
-        `${ARTIFACTS_VARIABLE} is ${url}, which has none of the artifacts that the database names: set it to the ` +
-          `bucket and the prefix that have them; if they are lost, put an object ${MARKER} there to go on without`,
+        `${SETTINGS.artifacts.variable} is ${url}, which has none of the artifacts that the database names: set it ` +
+          `to the bucket and the prefix that have them; if they are lost, put an object ${MARKER} there to go on ` +
+          'without',
       ),
   };
 }
@@ -132,8 +133,8 @@ function named(error: unknown, url: string): unknown {
   const { name, message } = error.cause;
   return new SetupError(
     'artifact_store_away',
-    `${ARTIFACTS_VARIABLE} is ${url}, which cannot be used: ${error.message} (${name}: ${message}); check the ` +
-      'bucket, READAPT_S3_ENDPOINT, and the region and credentials that the AWS SDK finds',
+    `${SETTINGS.artifacts.variable} is ${url}, which cannot be used: ${error.message} (${name}: ${message}); check ` +
+      'the bucket, READAPT_S3_ENDPOINT, and the region and credentials that the AWS SDK finds',
     { badInput: false, cause: error },
   );
 }

@@ -1,4 +1,4 @@
-import { S3_ENCRYPTION_VARIABLE } from '../../config/variables.ts';
+import { SETTINGS } from '../../config/settings.ts';
 import { AppError } from '../../contract/errors.ts';
 import { storageAway, storageFull } from '../storage-errors.ts';
 
@@ -42,7 +42,8 @@ export function toS3Error(error: unknown): unknown {
   const status = statusOf(error);
   if (isAboutEncryption(error, status)) {
     const message =
-      `the artifact store refuses the encryption (${error.name}), which is that of ${S3_ENCRYPTION_VARIABLE} or else ` +
+      `the artifact store refuses the encryption (${error.name}), which is that of ` +
+      `${SETTINGS.s3Encryption.variable} or else ` +
       "the bucket's own: its operator has to see to the setting, the key and the rights to it";
     return storageAway(error, message);
   }

@@ -1,5 +1,5 @@
 import { type Config } from '../../config/config.ts';
-import { ROW_SECURITY_VARIABLE } from '../../config/variables.ts';
+import { SETTINGS } from '../../config/settings.ts';
 import { SetupError } from '../../config/setup-error.ts';
 import { confinementProblem } from './prepare-tenant-role.ts';
 import type { Logger } from '../../../lib/logger.ts';
@@ -17,11 +17,12 @@ export async function decideRowSecurity(
   const problem = await confinementProblem(databaseUrl);
   if (problem === null) return true;
   if (setting === 'required') {
-    const message = `${ROW_SECURITY_VARIABLE} is required, but row-level security cannot confine tenants: ${problem}`;
+    const message =
+      `${SETTINGS.rowSecurity.variable} is required, ` + `but row-level security cannot confine tenants: ${problem}`;
     throw new SetupError('row_security_unusable', message, { badInput: true });
   }
   logger.warn(
-    { setting: ROW_SECURITY_VARIABLE, reason: problem },
+    { setting: SETTINGS.rowSecurity.variable, reason: problem },
     'tenants are kept apart by the conditions of queries alone, because row-level security cannot confine them',
   );
   return false;

@@ -1,0 +1,36 @@
+/** Placeholders in READAPT_ADAPTER_SOURCES for the name or identifier of the importing tenant. */
+export const TENANT_NAME_SEGMENT = '{tenant}';
+export const TENANT_ID_SEGMENT = '{tenant_id}';
+
+const SEGMENT = "[A-Za-z0-9!_.*'()=+@ -]+";
+const HUB_SEGMENT = '[A-Za-z0-9_-][A-Za-z0-9._-]{0,95}';
+const PLACE = new RegExp(
+  `^(hf://(${HUB_SEGMENT}(/${HUB_SEGMENT})?)?` +
+    `|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/(?!\\.{1,2}(/|$))(${SEGMENT}|\\{tenant\\}|\\{tenant_id\\}))*)$`,
+);
+
+/** Whether a text is a place of a hub or bucket. */
+export function isPlace(text: string): boolean {
+  return PLACE.test(text);
+}
+
+/** Whether no place leads by a tenant's name into the folder of another tenant in one of the others. */
+export function standTogether(places: readonly string[]): boolean {
+  const split = places.map((place) => place.split('/'));
+  const perTenant = split.filter((segments) => segments.some(isTenant));
+  return !split.some((place) => perTenant.some((other) => leadsInto(place, other)));
+}
+
+const isTenant = (segment: string): boolean => segment === TENANT_NAME_SEGMENT || segment === TENANT_ID_SEGMENT;
+
+/**
+ * Whether somebody who may read one place can read the folder of another tenant in the other place, by the name of
+ * either: with `s3://b/{tenant}` and `s3://b/archive/{tenant}`, the tenant `archive` would read what all others have
+ * there.
+ */
+function leadsInto(place: readonly string[], other: readonly string[]): boolean {
+  if (place.length > other.length) return false;
+  const isSame = (segment: string, at: number): boolean => segment === other[at];
+  const meets = place.every((segment, at) => isSame(segment, at) || isTenant(segment) || isTenant(other[at]!));
+  return meets && !(place.every(isSame) && place.some(isTenant));
+}

@@ -1,0 +1,154 @@
+import path from 'node:path';
+
+/** Type of a setting: its parser, and its values in words. */
+export interface Kind<T> {
+  /** Turns the text into a value; undefined refuses it. Only a default may be blank. */
+  readonly parse: (text: string) => T | undefined;
+  /** Description of the values, which follows "expected" in messages. */
+  readonly expected: string;
+  /** Whether the value may hold a password or a key, so that messages must not repeat it. */
+  readonly isSecret?: boolean;
+  /** Whether numbers are values, too, as a YAML file writes them. */
+  readonly isNumeric?: boolean;
+}
+
+interface IntegerOptions {
+  readonly min: number;
+  /** Default: no limit. */
+  readonly max?: number;
+  readonly unit?: 'bytes' | 'days' | 'GiB' | 'milliseconds' | 'seconds';
+}
+
+/** A whole number from `min` to `max`. */
+export function integer({ min, max, unit }: IntegerOptions): Kind<number> {
+  const range = max === undefined ? `of at least ${min}` : `from ${min} to ${max}`;
+  return {
+    parse(text) {
+      const number = /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
+      return Number.isSafeInteger(number) && number >= min && number <= (max ?? Infinity) ? number : undefined;
+    },
+    expected: `an integer ${range}${unit === undefined ? '' : ` (${unit})`}`,
+    isNumeric: true,
+  };
+}
+
+/** Values of another kind, and a word that stands for null. */
+export function orNull<T>(word: string, kind: Kind<T>): Kind<T | null> {
+  return {
+    ...kind,
+    parse: (text) => (text === word ? null : kind.parse(text)),
+    expected: `${kind.expected}, or ${word}`,
+  };
+}
+
+/** A number of days up to a century, or `off`, which is null. */
+export function days({ min }: { readonly min: number }): Kind<number | null> {
+  return orNull('off', integer({ min, max: 36_500, unit: 'days' }));
+}
+
+/** `on` or `off`. */
+export function onOff(): Kind<boolean> {
+  return {
+    parse: (text) => (text === 'on' ? true : text === 'off' ? false : undefined),
+    expected: 'on or off',
+  };
+}
+
+/** One of several words. */
+export function choice<const T extends string>(words: readonly T[]): Kind<T> {
+  return {
+    parse: (text) => words.find((word) => word === text),
+    expected: `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`,
+  };
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+  mb: 1e6,
+  gb: 1e9,
+};
+
+interface SizeOptions {
+  /** Default: 1 byte. */
+  readonly min?: number;
+  /** Default: no limit. */
+  readonly max?: number;
+  /** A likely value, for the message. */
+  readonly example: string;
+}
+
+/** An amount of bytes, such as `12GiB`, `8000 MB`, or a number alone. */
+export function size({ min = 1, max = Infinity, example }: SizeOptions): Kind<number> {
+  const least = sizeText(min);
+  const range = max === Infinity ? `of at least ${least}` : min === 1 ? `of at most ${sizeText(max)}` : '';
+  return {
+    parse(text) {
+      const [, digits, unit = ''] = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text) ?? [];
+      const bytes = Math.floor(Number(digits) * (UNITS[unit.toLowerCase()] ?? Number.NaN));
+      return bytes >= min && bytes <= max ? bytes : undefined;
+    },
+    expected: `a size ${range || `from ${least} to ${sizeText(max)}`}, such as ${example}`,
+    isNumeric: true,
+  };
+}
+
+function sizeText(bytes: number): string {
+  if (bytes % 2 ** 30 === 0) return `${bytes / 2 ** 30}GiB`;
+  return bytes % 2 ** 20 === 0 ? `${bytes / 2 ** 20}MiB` : `${bytes} bytes`;
+}
+
+/** A folder, as an absolute path. */
+export function folder(): Kind<string> {
+  return { parse: (text) => path.resolve(text), expected: 'a folder' };
+}
+
+/** Folders, separated as in PATH. */
+export function folders(): Kind<string[]> {
+  return {
+    parse: (text) =>
+      text
+        .split(path.delimiter)
+        .filter((part) => part.trim() !== '')
+        .map((part) => path.resolve(part)),
+    expected: `folders separated by "${path.delimiter}"`,
+  };
+}
+
+/** A text of a form that a regular expression describes. */
+export function text<T extends string = string>(pattern: RegExp, expected: string): Kind<T> {
+  return { parse: (found) => (pattern.test(found) ? (found as T) : undefined), expected };
+}
+
+/** A text that messages must not repeat. */
+export function secret(pattern: RegExp, expected: string): Kind<string> {
+  return { ...text(pattern, expected), isSecret: true };
+}
+
+/** A URL of a form that a regular expression describes. It may hold a password. */
+export function url(pattern: RegExp, expected: string): Kind<string> {
+  return {
+    parse: (found) => (pattern.test(found) && URL.canParse(found) ? found : undefined),
+    expected,
+    isSecret: true,
+  };
+}
+
+interface ListOptions {
+  readonly isItem: (item: string) => boolean;
+  readonly max: number;
+  readonly expected: string;
+  readonly isSecret?: boolean;
+}
+
+/** Texts separated by commas, each of which `isItem` accepts. The default `''` is an empty list. */
+export function list({ isItem, max, ...rest }: ListOptions): Kind<string[]> {
+  return {
+    ...rest,
+    parse(found) {
+      const items = found === '' ? [] : found.split(',').map((item) => item.trim());
+      return items.length <= max && items.every(isItem) ? items : undefined;
+    },
+  };
+}
