@@ -1,6 +1,6 @@
 import { DEVICE_CHOICE_PATTERN, DEVICE_EXPECTED, type DeviceChoice } from '../../../../core/options/devices.ts';
 import { INT8_CACHE_GB, PRECISION_SETTINGS } from '../../../../core/options/precisions.ts';
-import { choice, folder, integer, orNull, size, text } from './kinds.ts';
+import { choice, folder, integerBetween, orNull, size, text } from './kinds.ts';
 import type { Environment, Settings } from './setting.ts';
 import { userCacheFolder } from './user-cache.ts';
 
@@ -26,7 +26,7 @@ export const COMPUTE = {
   },
   threads: {
     variable: 'READAPT_THREADS',
-    kind: integer({ min: 1, max: 1024 }),
+    kind: integerBetween({ min: 1, max: 1024 }),
     default: null,
     unset: 'one per core',
     help: 'Number of threads of the compiled runtime.',
@@ -55,7 +55,7 @@ export const COMPUTE = {
   },
   int8CacheGb: {
     variable: 'READAPT_INT8_CACHE_GB',
-    kind: integer({ min: 0, max: 999_999, unit: 'GiB' }),
+    kind: integerBetween({ min: 0, max: 999_999, unit: 'GiB' }),
     default: String(INT8_CACHE_GB),
     help:
       'Largest size of all rounded matrices that are kept there, in GiB (`int8/`; 2 bytes for each weight of the ' +

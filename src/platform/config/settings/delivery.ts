@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js';
-import { folder, integer, list } from './kinds.ts';
+import { folder, integerBetween, list } from './kinds.ts';
 import type { Settings } from './setting.ts';
 
 /** 32 bytes in base64. */
@@ -32,7 +32,7 @@ export const DELIVERY = {
   },
   servingGraceMs: {
     variable: 'READAPT_SERVING_GRACE_MS',
-    kind: integer({ min: 0, max: 2_592_000_000, unit: 'milliseconds' }),
+    kind: integerBetween({ min: 0, max: 2_592_000_000, unit: 'milliseconds' }),
     default: '900000',
     help: 'Time for which a version that is no longer current stays in the serving folder, in milliseconds.',
     readBy: 'api',

@@ -20,7 +20,7 @@ interface IntegerOptions {
 }
 
 /** A whole number from `min` to `max`. */
-export function integer({ min, max, unit }: IntegerOptions): Kind<number> {
+export function integerBetween({ min, max, unit }: IntegerOptions): Kind<number> {
   const range = max === undefined ? `of at least ${min}` : `from ${min} to ${max}`;
   return {
     parse(text) {
@@ -43,7 +43,7 @@ export function orNull<T>(word: string, kind: Kind<T>): Kind<T | null> {
 
 /** A number of days up to a century, or `off`, which is null. */
 export function days({ min }: { readonly min: number }): Kind<number | null> {
-  return orNull('off', integer({ min, max: 36_500, unit: 'days' }));
+  return orNull('off', integerBetween({ min, max: 36_500, unit: 'days' }));
 }
 
 /** `on` or `off`. */

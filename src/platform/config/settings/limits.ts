@@ -1,18 +1,18 @@
-import { integer, orNull, size } from './kinds.ts';
+import { integerBetween, orNull, size } from './kinds.ts';
 import type { Settings } from './setting.ts';
 
 /** Limits of requests, of datasets and of what they cost. */
 export const LIMITS = {
   bodyLimitBytes: {
     variable: 'READAPT_BODY_LIMIT_BYTES',
-    kind: integer({ min: 1024, max: 1 << 30, unit: 'bytes' }),
+    kind: integerBetween({ min: 1024, max: 1 << 30, unit: 'bytes' }),
     default: '1048576',
     help: 'Largest JSON body, in bytes. Uploads have limits of their own.',
     readBy: 'api',
   },
   uploadLimitBytes: {
     variable: 'READAPT_UPLOAD_LIMIT_BYTES',
-    kind: integer({ min: 1024, max: 2 ** 50, unit: 'bytes' }),
+    kind: integerBetween({ min: 1024, max: 2 ** 50, unit: 'bytes' }),
     default: '4294967296',
     help: 'Largest uploaded dataset or archive, in bytes. The files of an adapter have further limits.',
     page: 'security.md#uploads',
@@ -20,14 +20,14 @@ export const LIMITS = {
   },
   datasetRowLimit: {
     variable: 'READAPT_DATASET_ROW_LIMIT',
-    kind: integer({ min: 1, max: 2 ** 31 - 1 }),
+    kind: integerBetween({ min: 1, max: 2 ** 31 - 1 }),
     default: '1000000',
     help: 'Largest number of rows of a dataset.',
     readBy: 'api',
   },
   measuredTokens: {
     variable: 'READAPT_MEASURED_TOKENS',
-    kind: integer({ min: 1000, max: 2 ** 31 - 1 }),
+    kind: integerBetween({ min: 1000, max: 2 ** 31 - 1 }),
     default: '400000',
     help: 'Most tokens that measuring an adapter once on its gate rows may take; equal on all workers.',
     page: 'security.md#what-a-dataset-makes-workers-do',
@@ -35,7 +35,7 @@ export const LIMITS = {
   },
   rateLimitPerMinute: {
     variable: 'READAPT_RATE_LIMIT_PER_MINUTE',
-    kind: integer({ min: 1 }),
+    kind: integerBetween({ min: 1 }),
     default: '60000',
     help:
       'Number of requests per minute that one tenant with all its keys, or one key of the operator, may make at all ' +
@@ -45,7 +45,7 @@ export const LIMITS = {
   },
   eventStreams: {
     variable: 'READAPT_EVENT_STREAMS',
-    kind: integer({ min: 1, max: 100_000 }),
+    kind: integerBetween({ min: 1, max: 100_000 }),
     default: '1000',
     help: 'Streams of events that an API process keeps open.',
     page: 'events.md#lists-and-streams',
@@ -53,7 +53,7 @@ export const LIMITS = {
   },
   tenantEventStreams: {
     variable: 'READAPT_TENANT_EVENT_STREAMS',
-    kind: integer({ min: 1, max: 100_000 }),
+    kind: integerBetween({ min: 1, max: 100_000 }),
     default: '50',
     help: 'Streams of events that it keeps open for one tenant, with all its keys, or for one key of the operator.',
     page: 'events.md#lists-and-streams',
@@ -61,7 +61,7 @@ export const LIMITS = {
   },
   inspections: {
     variable: 'READAPT_INSPECTIONS',
-    kind: integer({ min: 1, max: 64 }),
+    kind: integerBetween({ min: 1, max: 64 }),
     default: '2',
     help: 'Number of uploaded adapters that an API process inspects at a time, each in a process of its own.',
     page: 'security.md#adapters',
@@ -76,14 +76,14 @@ export const LIMITS = {
   },
   inspectionTimeoutMs: {
     variable: 'READAPT_INSPECTION_TIMEOUT_MS',
-    kind: integer({ min: 100, max: 3_600_000, unit: 'milliseconds' }),
+    kind: integerBetween({ min: 100, max: 3_600_000, unit: 'milliseconds' }),
     default: '60000',
     help: 'Time limit of an inspection, in milliseconds.',
     readBy: 'api',
   },
 } satisfies Settings;
 
-const ofTenant = { kind: orNull('none', integer({ min: 0 })), page: 'security.md#quotas-and-rates' };
+const ofTenant = { kind: orNull('none', integerBetween({ min: 0 })), page: 'security.md#quotas-and-rates' };
 
 /** Default quotas of a tenant; null is no limit. The operator may give each tenant limits of its own. */
 export const QUOTAS = {

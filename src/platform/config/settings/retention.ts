@@ -1,4 +1,4 @@
-import { days, integer } from './kinds.ts';
+import { days, integerBetween } from './kinds.ts';
 import type { Settings } from './setting.ts';
 
 const page = 'deployment.md#what-is-kept-and-for-how-long';
@@ -8,7 +8,7 @@ const readBy = 'worker';
 export const RETENTION = {
   deletionGraceDays: {
     variable: 'READAPT_DELETION_GRACE_DAYS',
-    kind: integer({ min: 0, max: 3650, unit: 'days' }),
+    kind: integerBetween({ min: 0, max: 3650, unit: 'days' }),
     default: '7',
     help: 'Days between a deletion and its collection.',
     page: 'security.md#deletion',

@@ -1,5 +1,5 @@
 import { CLOCK_TOLERANCE_VARIABLE } from '../../../lib/clock.ts';
-import { choice, folder, folders, integer, list, onOff, text, url } from './kinds.ts';
+import { choice, folder, folders, integerBetween, list, onOff, text, url } from './kinds.ts';
 import type { Settings } from './setting.ts';
 
 /** A `#` or `/` in a password ends the address too early. */
@@ -29,7 +29,7 @@ export const SERVICE = {
   },
   port: {
     variable: 'READAPT_PORT',
-    kind: integer({ min: 0, max: 65_535 }),
+    kind: integerBetween({ min: 0, max: 65_535 }),
     default: '8420',
     help: 'Port of the API; 0 takes a free one, and in the image it is 8080.',
     readBy: 'api',
@@ -49,7 +49,7 @@ export const SERVICE = {
   },
   idleTimeoutMs: {
     variable: 'READAPT_IDLE_TIMEOUT_MS',
-    kind: integer({ min: 1, max: 86_400_000, unit: 'milliseconds' }),
+    kind: integerBetween({ min: 1, max: 86_400_000, unit: 'milliseconds' }),
     default: '600000',
     help: 'Time after which a connection without traffic is closed, in milliseconds.',
     readBy: 'api',
@@ -86,7 +86,7 @@ export const SERVICE = {
   },
   apiConnections: {
     variable: 'READAPT_API_CONNECTIONS',
-    kind: integer({ min: 1, max: 1000 }),
+    kind: integerBetween({ min: 1, max: 1000 }),
     default: '10',
     help: 'Connections to PostgreSQL that an API process opens for its queries.',
     page: 'deployment.md#connections',
@@ -94,7 +94,7 @@ export const SERVICE = {
   },
   workerConnections: {
     variable: 'READAPT_WORKER_CONNECTIONS',
-    kind: integer({ min: 1, max: 1000 }),
+    kind: integerBetween({ min: 1, max: 1000 }),
     default: '1',
     help: 'Connections to PostgreSQL that a worker opens for its queries; it seldom runs two at a time.',
     page: 'deployment.md#connections',
@@ -109,7 +109,7 @@ export const SERVICE = {
   },
   workerMetricsPort: {
     variable: 'READAPT_WORKER_METRICS_PORT',
-    kind: integer({ min: 0, max: 65_535 }),
+    kind: integerBetween({ min: 0, max: 65_535 }),
     default: null,
     help: 'Port on which a worker serves its metrics, at `READAPT_HOST`; 0 takes a free one.',
     page: 'operating.md#what-to-scrape',
@@ -127,7 +127,7 @@ export const SERVICE = {
   },
   clockToleranceMs: {
     variable: CLOCK_TOLERANCE_VARIABLE,
-    kind: integer({ min: 100, max: 3_600_000, unit: 'milliseconds' }),
+    kind: integerBetween({ min: 100, max: 3_600_000, unit: 'milliseconds' }),
     // Locks of 15 s are renewed every 7.5 s: one holds where its worker's clock is 3 s behind and another's 3 s ahead.
     default: '3000',
     help: "Largest accepted difference of the clock of an API or a worker from the database's, in milliseconds.",

@@ -1,4 +1,4 @@
-import { folder, integer, list, secret, size, url } from './kinds.ts';
+import { folder, integerBetween, list, secret, size, url } from './kinds.ts';
 import { isPlace, standTogether } from './adapter-places.ts';
 import type { Environment, Settings } from './setting.ts';
 import { userCacheFolder } from './user-cache.ts';
@@ -63,7 +63,7 @@ export const SOURCES = {
   },
   adapterFetchTimeoutMs: {
     variable: 'READAPT_ADAPTER_FETCH_TIMEOUT_MS',
-    kind: integer({ min: 100, max: 3_600_000, unit: 'milliseconds' }),
+    kind: integerBetween({ min: 100, max: 3_600_000, unit: 'milliseconds' }),
     default: '120000',
     help: 'Time limit for fetching an adapter, in milliseconds.',
     readBy: 'api',
@@ -86,7 +86,7 @@ export const SOURCES = {
   },
   baseFetchStreams: {
     variable: 'READAPT_BASE_FETCH_STREAMS',
-    kind: integer({ min: 1, max: 32 }),
+    kind: integerBetween({ min: 1, max: 32 }),
     default: '4',
     help: 'Files of a base model that a worker fetches at a time.',
     page: 'sources.md#what-is-fetched',
@@ -110,14 +110,14 @@ export const SOURCES = {
   },
   baseUploads: {
     variable: 'READAPT_BASE_UPLOADS',
-    kind: integer({ min: 1, max: 10_000 }),
+    kind: integerBetween({ min: 1, max: 10_000 }),
     default: '10',
     help: 'Largest number of uploads of base models that are open or being verified.',
     readBy: 'api',
   },
   baseUploadDays: {
     variable: 'READAPT_BASE_UPLOAD_DAYS',
-    kind: integer({ min: 1, max: 36_500, unit: 'days' }),
+    kind: integerBetween({ min: 1, max: 36_500, unit: 'days' }),
     default: '7',
     help:
       'Days until an upload whose files no version has is removed, counted from its last part or the end of its ' +

@@ -1,4 +1,4 @@
-import { folder, integer, onOff, orNull, size, text, url } from './kinds.ts';
+import { folder, integerBetween, onOff, orNull, size, text, url } from './kinds.ts';
 import type { Settings } from './setting.ts';
 
 /** A bucket, and the folder in it. The rules of bucket names are the service's to check. */
@@ -53,7 +53,7 @@ export const STORAGE = {
   },
   s3PresignSeconds: {
     variable: 'READAPT_S3_PRESIGN_SECONDS',
-    kind: orNull('off', integer({ min: 1, max: 604_800, unit: 'seconds' })),
+    kind: orNull('off', integerBetween({ min: 1, max: 604_800, unit: 'seconds' })),
     default: '900',
     help:
       'Lifetime of a presigned URL of a file in the bucket, in seconds; `off` gives none, so that the API sends all ' +
