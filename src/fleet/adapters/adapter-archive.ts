@@ -29,8 +29,8 @@ export const ARCHIVE_LIMIT_BYTES = Object.values(ADAPTER_FILE_LIMITS).reduce(
 
 /**
  * Unpacks the uncompressed tar archive of an adapter into a new folder. The archive may hold only the files of an
- * adapter, each at most once, all at the top or all in one folder. Links, devices and other paths are refused. Outcomes
- * that lie beside an adapter are left out: a tenant who wrote down poor ones would have a gate that everything passes.
+ * adapter, each at most once, all at the top or all in one folder. Links, devices and other paths are refused. A file
+ * of outcomes in the archive is skipped: with forged poor outcomes, a tenant could make a gate that everything passes.
  *
  * @throws AppError 422 `invalid_archive` that names the entry, 422 `invalid_adapter` if a file is missing, 413
  */
@@ -48,7 +48,10 @@ export async function unpackAdapter(
   requireFiles(entries.seen);
 }
 
-/** Makes a check of the entries of an archive, which remembers what it has seen. */
+/**
+ * Creates the function that checks an archive's entries one by one. It remembers earlier entries to find repeated
+ * files.
+ */
 function createEntryCheck(limits: typeof ADAPTER_FILE_LIMITS) {
   const seen = new Set<AdapterFile>();
   let top: string | undefined;
@@ -62,7 +65,7 @@ function createEntryCheck(limits: typeof ADAPTER_FILE_LIMITS) {
     top = folder;
   }
 
-  /** The file that an entry is; null for the folder that holds the files, and for what is left out. */
+  /** Name of the adapter file that an entry holds; null for an enclosing folder and for entries that are skipped. */
   function check(entry: TarEntry): AdapterFile | null {
     const { path, type } = entry;
     if (++count > MAX_ENTRIES) throw refused(path, `exceeds the limit of ${MAX_ENTRIES} entries`);

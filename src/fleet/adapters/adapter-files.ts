@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { readPlainFile, writeHashed } from '../../platform/artifacts/index.ts';
 import { AppError, unprocessable } from '../../platform/contract/errors.ts';
 
-/** The files of an adapter folder with their size limits in bytes. Other files are never stored. */
+/** Files of an adapter folder, with their size limits in bytes. The service stores no other files. */
 export interface AdapterFileLimits {
   readonly 'adapter_config.json': number;
   readonly 'adapter_model.safetensors': number;
@@ -21,7 +21,7 @@ export const ADAPTER_FILE_LIMITS: AdapterFileLimits = {
 export const ADAPTER_FILES = Object.keys(ADAPTER_FILE_LIMITS) as AdapterFile[];
 const REQUIRED: readonly AdapterFile[] = ['adapter_config.json', 'adapter_model.safetensors'];
 
-/** The weights as early versions of PEFT write them by default. */
+/** Name of the file that early versions of PEFT write the weights to. */
 export const PICKLED_WEIGHTS = 'adapter_model.bin';
 export const ADAPTER_PICKLE_ADVICE =
   'is a pickle, which can run code and is therefore never read: if you trust its source, load it with PEFT and save ' +
@@ -53,6 +53,8 @@ export async function copyAdapterFiles(from: string, to: string, limits = ADAPTE
 }
 
 /**
+ * Requires all files without which an adapter is unusable.
+ *
  * @param hasPickle whether the weights are there as a pickle
  * @throws AppError 422 `invalid_adapter` that names the first missing file, or the pickle in its place
  */

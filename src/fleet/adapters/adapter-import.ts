@@ -16,23 +16,26 @@ import type { AdapterInspector } from './inspection/adapter-inspector.ts';
 import type { InspectedAdapter } from './inspection/protocol.ts';
 
 /**
- * The source of an adapter's files: a folder that the service can read, an uploaded archive, or what was found in a hub
- * or a bucket.
+ * Source of an adapter's files: a folder that the service can read, an uploaded archive, or files found in a hub or a
+ * bucket.
  */
 export type AdapterSource = { readonly path: string } | { readonly archive: Upload } | { readonly found: FoundAdapter };
 
 export interface ImportedAdapter {
   readonly artifact: StoredArtifact;
   readonly inspected: InspectedAdapter;
-  /** Null for folders and uploads. */
+  /** Hub or bucket that the files came from; null for folders and uploads. */
   readonly source: ImportedFrom | null;
 }
 
-/** The files of a base model version, as far as an adapter is checked against them. */
+/** Files of the base model version that an adapter is checked against. */
 export interface ImportBase {
-  /** Their folder. */
+  /** Folder of the base model version's files. */
   readonly path: string;
-  /** Their config.json, where the service does not have the others; null where they are in the folder. */
+  /**
+   * Content of the base's config.json if the service has no other file of the base; null if all files are in the
+   * folder.
+   */
   readonly sourceConfig: unknown;
 }
 
@@ -44,7 +47,7 @@ export interface ImportDependencies {
 
 interface ImportTarget {
   readonly owner: string;
-  /** The base model, and what its engines accept. */
+  /** Base model, with the serving profile that its engines require. */
   readonly model: { readonly name: string; readonly servingProfile: unknown };
   readonly base: ImportBase;
   readonly room: UploadRoom;
@@ -89,7 +92,7 @@ async function putFiles(
   else if ('path' in source) await copyAdapterFiles(await resolveAllowedFolder(source.path, allowedRoots), folder);
   else {
     await mkdir(folder);
-    // The size was known before, and has its room.
+    // The size was known before the fetch, and its room is reserved.
     await source.found.fetchInto(folder);
   }
 }
@@ -119,7 +122,7 @@ async function withProblems<T>(inspect: () => Promise<T>, folder: string, baseFo
   }
 }
 
-/** The errors of the file formats, whose classes the service does not import. */
+/** Error of the file formats. The service does not import their classes. */
 interface FormatErrorLike extends Error {
   readonly code: string;
   readonly file: string;
@@ -130,7 +133,7 @@ function isFormatError(error: unknown): error is FormatErrorLike {
   return error instanceof Error && 'file' in error && typeof error.file === 'string' && 'code' in error;
 }
 
-/** The problem of a format error. The paths of this machine are replaced by words, since a client reads it. */
+/** Translates a format error into a problem. Clients read it, so words replace the paths of this machine. */
 function toProblem(error: FormatErrorLike, folder: string, baseFolder: string): AppError {
   const inAdapter = isAdapterFile(error.file);
   const shown = (text: string) => text.replaceAll(folder, 'the adapter').replaceAll(baseFolder, 'the base model');

@@ -6,7 +6,7 @@ import { adaptersByBase, type AdaptersToList } from './current/adapters-by-base.
 import { CURRENT_OF_A, type CurrentVersionRow } from './current/current-version.repository.ts';
 import { withLabels } from './settings/labels.repository.ts';
 
-/** The columns of an adapter and of a version that answers show. */
+/** Columns of an adapter that answers show, followed by those of a version. */
 const ADAPTER = [
   ...(['id', 'tenantId', 'baseModelId', 'datasetId', 'name', 'metric', 'gate', 'appendEos', 'maxLength'] as const),
   ...(['labels', 'pinnedBaseModelVersionId', 'approval', 'createdAt'] as const),
@@ -32,10 +32,10 @@ export type ShownVersion = Pick<Prisma.AdapterVersionGetPayload<object>, (typeof
   gateOutcomes: { value: number } | null;
 };
 
-/** An adapter with what its answer shows of other tables. */
+/** An adapter's row, with the rows of other tables that its answer shows. */
 export type ShownAdapter = Pick<Prisma.AdapterGetPayload<object>, (typeof ADAPTER)[number]> & {
   baseModel: { name: string };
-  /** Its latest version, if it has any. */
+  /** The adapter's latest version, if it has any. */
   versions: ShownVersion[];
   currentVersions: CurrentVersionRow[];
 };
@@ -55,7 +55,7 @@ export const ADAPTER_SORTS: SortColumns<ShownAdapter> = {
   name: { column: 'name', kind: 'name', valueOf: ({ name }) => name },
 };
 
-/** One page of adapters that are not deleted, and one adapter more, with what answers show of them. */
+/** One page of adapters that are not deleted, plus one more adapter, which tells whether there is another page. */
 export async function pageOfAdapters(
   db: Queryable,
   query: ListAdaptersQuery,
@@ -84,7 +84,7 @@ export async function pageOfAdapters(
   return rows.map(toShown);
 }
 
-/** The page of a query that names no base model version, in SQL. */
+/** SQL for a page of adapters whose query names no base model version. */
 function adaptersOf({ query, sorting, tenantId }: AdaptersToList): Prisma.Sql {
   const { take } = sorting;
   const tenantIds = [tenantId ?? [], query.tenant_id ?? []].flat();
@@ -93,7 +93,7 @@ function adaptersOf({ query, sorting, tenantId }: AdaptersToList): Prisma.Sql {
     query.name !== undefined && Prisma.sql`AND a.name = ${query.name}`,
   ];
   const conditions = Prisma.join([Prisma.empty, ...given.filter((condition) => condition !== false)], ' ');
-  // With labels or by name, the best plan depends on how many adapters they, or the tenant, leave.
+  // With labels or by name, the best plan depends on how many adapters the labels or the tenant leave.
   const isUsual = query.label === undefined && sorting.column === null;
   const limit = isUsual ? usualLimit(take, 51) : Prisma.sql`${take}`;
   return Prisma.sql`

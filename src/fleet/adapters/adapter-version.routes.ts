@@ -141,7 +141,7 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
 };
 export default versionRoutes;
 
-/** A plugin of its own, because no other route takes a body of an archive's type. */
+/** Route for uploads. It is a plugin of its own because no other route accepts archive content types. */
 const uploadRoute: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (app, { service, uploadLimitBytes }) => {
   acceptUploads(app, ARCHIVE_TYPES);
   const limit = archiveLimit(uploadLimitBytes);
@@ -180,7 +180,7 @@ function importFrom(
   );
 }
 
-/** An archive that is larger than all files of an adapter together is refused even if the setting allows it. */
+/** Size limit of an uploaded archive: the setting, but never more than all files of an adapter together. */
 function archiveLimit(uploadLimitBytes: number): UploadLimit {
   if (uploadLimitBytes > ARCHIVE_LIMIT_BYTES) return { what: 'archive', maxBytes: ARCHIVE_LIMIT_BYTES };
   return { what: 'archive', maxBytes: uploadLimitBytes, setting: SETTINGS.uploadLimitBytes.variable };

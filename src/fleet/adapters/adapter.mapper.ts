@@ -26,7 +26,7 @@ export function toAdapter(row: ShownAdapter): AdapterResource {
   };
 }
 
-/** @param row null where nothing was ever published */
+/** @param row null if no version was ever published for the base */
 export function toCurrentVersion(
   { adapterId, baseModelVersionId }: CurrentVersionKey,
   row: CurrentVersionRow | null,

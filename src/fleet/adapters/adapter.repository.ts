@@ -36,15 +36,14 @@ const WITH_LATEST = {
   currentVersions: WITH_CURRENT,
 } as const satisfies Prisma.AdapterInclude;
 
-/** Locks an adapter until the end of the transaction, so that its versions are numbered one after the other. */
+/** Locks an adapter until the end of the transaction, so that concurrent transactions number its versions in turn. */
 export const lockAdapter = (tx: Transaction, id: string): Promise<unknown> =>
   tx.$queryRaw`SELECT id FROM adapters WHERE id = ${id} FOR NO KEY UPDATE`;
 
 /**
- * Adds the next version of an adapter. Callers that add one at the same time wait for each other. The version becomes
- * the adapter's latest one, unless it was adapted from another version and comes late: after a version for a newer
- * base, or after a newer import. A provisional one never does. Whether it becomes the current one for its base is
- * decided by a trigger, for all that publish.
+ * Adds the next version of an adapter. Concurrent callers wait for each other. The version becomes the adapter's latest
+ * one unless it is provisional, or was adapted from another version and comes late: after a version for a newer base,
+ * or after a newer import. A database trigger decides whether it becomes the current version for its base.
  */
 export async function insertAdapterVersion(
   tx: Transaction,
@@ -73,8 +72,8 @@ export async function insertAdapterVersion(
 }
 
 /**
- * Deletes provisional versions whose place a published one has taken. The collector removes them when their grace time
- * is over.
+ * Deletes the provisional versions that a published version replaces. The collector removes their files when the grace
+ * time is over.
  */
 async function retireProvisional(
   tx: Transaction,
@@ -86,7 +85,7 @@ async function retireProvisional(
       AND v.deleted_at IS NULL AND NOT EXISTS (SELECT 1 FROM current_versions c WHERE c.adapter_version_id = v.id)`;
 }
 
-/** @param from what was current for its base before the version was inserted */
+/** @param from the version that was current for this base before the insertion */
 async function recordIfCurrent(
   tx: Transaction,
   version: { id: string; tenantId: string; adapterId: string; baseModelVersionId: string },
@@ -100,8 +99,8 @@ async function recordIfCurrent(
 }
 
 /**
- * Requests that the version which the next rollout carries over, and its anchor, be measured on the adapter's gate
- * rows.
+ * Requests measurements of the latest version, which the next rollout carries over, and of its anchor on the adapter's
+ * gate rows.
  */
 export async function requestOutcomesOfLatest(tx: Transaction, adapterId: string): Promise<void> {
   const select = { tenantId: true, gate: true, datasetId: true };
@@ -113,7 +112,10 @@ export async function requestOutcomesOfLatest(tx: Transaction, adapterId: string
   await requestOutcomes(tx, adapter, { tenantId, versionIds: found.map(({ id }) => id) });
 }
 
-/** Identifiers sort by creation, so a greater one is that of a newer base model version. */
+/**
+ * Whether a newer base or a newer import overtook the version. Identifiers sort by creation, so the greater identifier
+ * belongs to the newer base model version.
+ */
 async function isSuperseded(
   tx: Transaction,
   { adapterId, baseModelVersionId, parentVersionId }: Omit<Prisma.AdapterVersionUncheckedCreateInput, 'number'>,
@@ -139,17 +141,20 @@ interface StoredFlip {
 }
 
 export interface NegativeFlipRow extends StoredFlip {
-  /** The row's number, in a form that sorts. */
+  /** Number of the row, padded with zeros so that it sorts as text. */
   id: string;
   datasetId: string | null;
 }
 
-/** Rows that are not deleted, and whose tenant is not. */
+/** Filter for rows that are not deleted, and whose tenant is not deleted either. */
 const LIVE = { deletedAt: null, tenant: { deletedAt: null } };
 
-/** A `tenantId` of null stands for any tenant. */
+/** Creates the repository of adapters and their versions. A `tenantId` of null stands for any tenant. */
 export function createAdapterRepository(db: Database) {
-  /** The rows that a version has lost, in their order. They are one value, which has a bounded size. */
+  /**
+   * Rows that the old version had right and this version has wrong, in order. One column holds them all, because their
+   * number is bounded.
+   */
   async function flips(adapterVersionId: string, tx: Queryable = db): Promise<NegativeFlipRow[]> {
     const found = await tx.negativeFlips.findUnique({ where: { adapterVersionId } });
     return ((found?.flips ?? []) as unknown as StoredFlip[]).map(({ row, slices }) => {
@@ -175,8 +180,8 @@ export function createAdapterRepository(db: Database) {
       pageOfAdapters(db, query, tenantId),
 
     /**
-     * Locks it, so that no job can be planned for it until the transaction ends.
-     * @returns a job that still needs its dataset
+     * Locks an adapter, so that no job can be planned for it until the transaction ends.
+     * @returns a job that still needs the adapter's dataset, or null
      */
     async lockForUpdate(id: string, tx: Transaction): Promise<{ id: string } | null> {
       await tx.$queryRaw`SELECT id FROM adapters WHERE id = ${id} FOR UPDATE`;
@@ -193,7 +198,7 @@ export function createAdapterRepository(db: Database) {
         throw error;
       }
     },
-    /** @param settings those that change, by their names in the API */
+    /** @param settings the settings that change, by their names in the API */
     async setSettings(id: string, settings: Omit<UpdateAdapter, 'dataset_id'>, tx: Transaction): Promise<void> {
       if (Object.keys(settings).length === 0) return;
       const { pinned_base_model_version_id: pin, gate, ...others } = settings;

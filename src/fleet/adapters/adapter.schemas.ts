@@ -239,14 +239,14 @@ export const AdapterResource = Type.Object(
 );
 export type AdapterResource = Static<typeof AdapterResource>;
 
-/** An adapter as its creation answers it. */
+/** Answer to the creation of an adapter. */
 export const CreatedAdapter = Type.Object(
   { ...AdapterResource.properties, gate_advice: Nullable(GateAdviceResource) },
   { title: 'CreatedAdapter', description: 'An adapter as its creation answers it.' },
 );
 export type CreatedAdapter = Static<typeof CreatedAdapter>;
 
-/** An adapter as a change of it answers it. */
+/** Answer to a change of an adapter. */
 export const UpdatedAdapter = Type.Object(
   { ...AdapterResource.properties, gate_advice: Nullable(GateAdviceResource) },
   { title: 'UpdatedAdapter', description: 'An adapter as a change of it answers it.' },
@@ -266,7 +266,7 @@ export const NegativeFlipResource = Type.Object(
 export type NegativeFlipResource = Static<typeof NegativeFlipResource>;
 
 export const ARCHIVE_TYPE = 'application/x-tar';
-/** The types that an upload of an archive may have. The second one is for clients that know no other. */
+/** Content types that an uploaded archive may have. The second one is for clients that cannot send the first. */
 export const ARCHIVE_TYPES = [ARCHIVE_TYPE, 'application/octet-stream'] as const;
 
 export const UploadVersionQuery = Type.Object(
@@ -279,7 +279,7 @@ const Archive = Binary(
     'optionally `README.md` and `readapt.json`, either at the top or in one folder.',
 );
 
-/** At run time an archive is a stream, which the service checks. */
+/** The service reads and checks the archive as a stream. */
 export const UploadVersionBody = { content: contentOf(ARCHIVE_TYPES, Archive) };
 
 export const ListAdaptersQuery = Type.Object(
@@ -321,7 +321,7 @@ export const CurrentVersionParams = Type.Object({
 });
 export const AdapterVersionParams = Type.Object({ id: Id('adapter'), version_id: Id('adapterVersion') });
 
-/** At run time the archive is a stream. */
+/** The service sends the archive as a stream. */
 export const VersionArchive = {
   description: 'A tar archive of the PEFT folder.',
   content: contentOf([ARCHIVE_TYPE], Binary('A tar archive.')),

@@ -51,23 +51,25 @@ export interface AdapterServiceDependencies {
   readonly sources: AdapterSources;
 }
 
-/** Caller of an import. */
+/** Caller of an import, with the function that records the answer. */
 interface ImportCaller<Answer> {
   /** The tenant to which the caller is confined; null for the operator. */
   readonly scope: string | null;
-  /** Aborts when the client has gone, who then needs nothing from a source any more. */
+  /** Aborts when the client disconnects. Fetching from a source then stops. */
   readonly gone: AbortSignal;
   readonly record: RecordAnswer<Answer>;
 }
 
-/** The folder of a version as an archive. */
+/** Archive of a version's folder, to be downloaded. */
 export interface VersionDownload {
   readonly digest: string;
   readonly filename: string;
   open(): Promise<TarArchive>;
 }
 
-/** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
+/**
+ * Creates the service. In all methods `scope` is the tenant to which the caller is confined, or null for the operator.
+ */
 export function createAdapterService(deps: AdapterServiceDependencies) {
   const { db, artifacts } = deps;
   const adapters = createAdapterRepository(db);
@@ -81,7 +83,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     return row;
   }
 
-  /** @throws AppError 404; null is no dataset */
+  /** Finds a dataset; null if `id` is null. @throws AppError 404 */
   async function requireDataset(id: string | null, owner: string, tx?: Transaction) {
     if (id === null) return null;
     const found = await datasets.find(id, owner, tx);
@@ -99,7 +101,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     return adviceOn(dataset, metric, gate);
   }
 
-  /** An adapter that may have changed. */
+  /** An adapter's answer after a change, with advice on its gate. */
   async function showUpdated(id: string, owner: string, tx: Transaction): Promise<UpdatedAdapter> {
     const adapter = toAdapter(await findAdapter(id, owner, tx));
     const { dataset_id: datasetId, metric, gate } = adapter;
@@ -133,7 +135,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     const settings = { datasetId, labels, pinnedBaseModelVersionId: pin, approval };
     const row = { id, tenantId: owner, baseModelId, name, metric, gate, appendEos, maxLength, ...settings };
     await adapters.insert(row, tx);
-    // It may have been deleted since it was found; its deletion waits for this transaction, or has ended.
+    // The dataset may be gone by now. A deletion either waits for this transaction or has already been committed.
     await requireDataset(datasetId, owner, tx);
     const data = {
       name,
@@ -170,7 +172,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
       loraAlpha,
       servedFeatures: keptFeatures(features),
     });
-    // The adapter may have been deleted while its files were read. The insertion has locked it.
+    // The adapter may have been deleted while its files were read. The insertion has locked its row.
     await findAdapter(adapter.id, adapter.tenantId, tx);
     const data = {
       adapter_id: adapter.id,
@@ -185,7 +187,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     return toAdapterVersion(row);
   }
 
-  /** Runs `work` with an adapter's files, and their size as far as it is known ahead. */
+  /** Runs `work` with an adapter's files and their declared size in bytes; null if the size is not known in advance. */
   async function withFiles<T>(
     given: GivenAdapter,
     { owner, scope }: { owner: string; scope: string | null },
@@ -322,17 +324,17 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
       return toPage(await adapters.pageFlips(versionId, query), query, toNegativeFlip);
     },
 
-    /** All of them, for a version that the caller has found; none if it is gone. */
+    /** All negative flips of a version that the caller has found; none if the version is gone. */
     flipsOf: async (versionId: string): Promise<NegativeFlipResource[]> =>
       (await adapters.flips(versionId)).map(toNegativeFlip),
 
-    /** @throws AppError 404; what is opened, 503 `storage_away` */
+    /** @throws AppError 404; `open` of the download throws 503 `storage_away` */
     async download(id: string, versionId: string, scope: string | null): Promise<VersionDownload> {
       const { name } = await findAdapter(id, scope);
       const version = await findVersion(id, versionId, scope);
       const prefix = `${name}-${version.number}`;
       const digest = version.artifactDigest;
-      // Whether the store is away shows in artifacts of all tenants.
+      // Unconfined, because artifacts of all tenants show whether the store is away.
       const asked = { db: unconfined(db), store: artifacts, digest };
       const open = () => explainMissing(asked, () => artifacts.tarArchive(digest, { prefix }));
       return { digest, filename: `${prefix}.tar`, open };

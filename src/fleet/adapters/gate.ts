@@ -6,8 +6,10 @@ import { isGenerated, judgesRows, type MetricName } from '../../../core/options/
 const LISTED_SLICES = 10;
 
 /**
+ * Checks a gate against the adapter's metric.
+ *
  * @throws AppError 422 `invalid_gate` for a target that no value of the metric can reach, a negative margin, a limit of
- *   flips under a metric that has none, or a slice that is named twice
+ * flips under a metric that has none, or a slice that is named twice
  */
 export function checkGate(metric: MetricName, gate: GateRule): void {
   if (!judgesRows(metric) && gate.max_negative_flips !== undefined) {
@@ -38,7 +40,9 @@ export function checkMetric(metric: MetricName, dataset: { readonly id: string; 
 }
 
 /**
- * @param dataset with the number of its gate rows by slice; null where that is not known
+ * Checks that the dataset has gate rows in every slice that the gate names.
+ *
+ * @param dataset with the number of its gate rows by slice; null if these numbers are not known
  * @throws AppError 422 `unknown_slice` if no gate row is in a slice that the gate names
  */
 export function checkSlices(gate: GateRule, dataset: { readonly id: string; readonly gateSlices: unknown }): void {

@@ -1,17 +1,17 @@
 import type { ServedFeatures } from '../../../core/formats/peft/serving-rules.ts';
 
 /**
- * Features of a version that decide whether an engine can serve it, as stored in its row. Plain JSON, which the
+ * Features of a version that decide whether an engine can serve it. The row stores them as plain JSON, which the
  * database compares with serving profiles.
  */
 export interface KeptFeatures {
-  /** The largest of a module. */
+  /** Largest rank of any module. */
   readonly rank: number;
   readonly dora: boolean;
   readonly rslora: boolean;
   /** Whether a module has a rank or an alpha of its own. */
   readonly patterned: boolean;
-  /** The last parts of the names of the modules that are adapted. */
+  /** Last parts of the adapted modules' names, such as `q_proj`. */
   readonly modules: readonly string[];
 }
 
@@ -20,9 +20,9 @@ export function keptFeatures({ largest, dora, rslora, patterned, modules }: Serv
 }
 
 /**
- * The features of a version that was carried over: it adapts the modules of its source, with the source's patterns.
- * @param source those of the source as its row keeps them
- * @returns undefined where the source's are not known
+ * Features of a version that a rollout carried over: it adapts the modules of its source, with the source's patterns.
+ * @param source the features in the source's row
+ * @returns undefined if the source's features are not known
  */
 export function carriedFeatures(
   source: unknown,

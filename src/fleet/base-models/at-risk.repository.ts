@@ -1,22 +1,22 @@
 import { Prisma, type Queryable } from '../../platform/database/database.ts';
 
-/** Number of tenants that are listed. */
+/** Largest number of tenants in the list. */
 const TENANTS_SHOWN = 1000;
 
-/** Adapters of one tenant. */
+/** Number of adapters at risk of one tenant. */
 export interface AtRiskRow {
   tenant_id: string;
   adapters: number;
-  /** Of all tenants. */
+  /** Number of adapters at risk of all tenants. */
   all_adapters: number;
   all_tenants: number;
 }
 
 /**
- * The condition that the adapter `a` has no current version on a base model version that is served for longer than one
- * that retires then. Where that is not decided (null), only versions for which it is not decided either are. As a
- * value, it is computed for one adapter after the other. As an anti-join, each page would read all versions that are
- * current.
+ * Condition that the adapter `a` has no current version on a base model version that is served for longer than the
+ * given one. If the given version has no retirement date (null), only versions without a date count. The condition is a
+ * scalar subquery, which PostgreSQL computes adapter by adapter; an anti-join would read all current versions for each
+ * page.
  */
 export function isAtRisk(baseModelVersionId: string, retiresAt: Date | null): Prisma.Sql {
   const later = retiresAt === null ? Prisma.empty : Prisma.sql`OR b.retires_at > ${retiresAt}`;

@@ -11,7 +11,7 @@ export interface NewBaseModelVersion {
   servingName: string;
   config: Prisma.InputJsonObject;
   retiresAt: Date | null;
-  /** Null for files in a folder. */
+  /** Files pinned in a hub, a bucket or an upload; null for files in a folder. */
   pinned: (PinnedFiles & { key: string }) | null;
   sealedToken: string | null;
 }
@@ -44,7 +44,7 @@ export function createBaseModelRepository(db: Database) {
 
     pageModels: (query: PageQuery, tx: Queryable = db) => tx.baseModel.findMany(pageArguments(query)),
 
-    /** Null takes a setting away; what is left out stays as it is. */
+    /** Changes settings of a base model. Null removes a setting; an omitted one keeps its value. */
     setSettings: (
       id: string,
       settings: Partial<Record<'policy' | 'servingProfile', Prisma.InputJsonObject | null>>,
@@ -55,7 +55,7 @@ export function createBaseModelRepository(db: Database) {
       return tx.baseModel.update({ where: { id }, data });
     },
 
-    /** Until the transaction ends, other processes wait to add a version to the model. */
+    /** Locks a base model until the transaction ends, so that no other transaction adds a version. */
     lockModel: (id: string, tx: Queryable) => tx.$executeRaw`SELECT 1 FROM base_models WHERE id = ${id} FOR UPDATE`,
 
     countVersions: (baseModelId: string, tx: Queryable = db) => tx.baseModelVersion.count({ where: { baseModelId } }),
@@ -80,7 +80,7 @@ export function createBaseModelRepository(db: Database) {
 
     findVersion: (id: string, tx: Queryable = db) => tx.baseModelVersion.findUnique({ where: { id }, ...withModel }),
 
-    /** Until the transaction ends, others wait to change the version. */
+    /** Locks a version until the transaction ends, so that no other transaction changes it. */
     lockVersion: (id: string, tx: Queryable) =>
       tx.$executeRaw`SELECT 1 FROM base_model_versions WHERE id = ${id} FOR NO KEY UPDATE`,
 
@@ -103,7 +103,7 @@ function columnsOf({ source, files, key }: PinnedFiles & { key: string }) {
   };
 }
 
-/** The upload does not expire any more. @throws AppError 422 `source_not_found` if it was removed meanwhile */
+/** Keeps an upload from expiring. @throws AppError 422 `source_not_found` if it was removed meanwhile */
 async function keepUpload(source: UploadSource, tx: Queryable): Promise<void> {
   const { count } = await tx.baseModelUpload.updateMany({
     where: { id: source.id, state: 'complete' },

@@ -31,12 +31,13 @@ import { findFiles, toBaseSource, type SourceContext } from './version-source.ts
 export interface BaseModelServiceOptions {
   db: Database;
   producer: QueueProducer;
-  /** Sources of the files that requests name. */
+  /** Access to the sources of files that requests name. */
   files: SourceContext;
 }
 
 /**
- * In all methods `scope` is the tenant to which the caller is confined, or null for the operator, who alone sees paths.
+ * Creates the service. In all methods `scope` is the tenant to which the caller is confined, or null for the operator,
+ * who alone sees paths.
  */
 export function createBaseModelService({ db, producer, files }: BaseModelServiceOptions) {
   const models = createBaseModelRepository(db);
@@ -62,8 +63,8 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
       }),
 
     /**
-     * Sets the policy of later rollouts that name none, and what engines accept of adapters. Rollouts that were
-     * accepted keep their policy; the jobs that begin from now on go by the profile.
+     * Changes a base model's default policy for later rollouts and its serving profile. Accepted rollouts keep their
+     * policy; jobs that begin from now on use the new profile.
      * @throws AppError 404
      */
     async update(
@@ -97,12 +98,12 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
       toBaseModel(await findModel(idOrName), scope),
 
     /**
-     * Registers a version. A model's first version has no fleet to carry over; a later one starts a rollout, unless the
-     * request says `start_rollout: false`, or asks with `dry_run` what one would do. Version, rollout, events and
-     * outbox entries are committed together.
+     * Registers a version. A model's first version has no adapters to carry over. A later version starts a rollout,
+     * unless the request says `start_rollout: false` or asks for a forecast with `dry_run`. Version, rollout, events
+     * and outbox entries are committed together.
      *
      * @throws AppError 404, 409 `base_model_version_exists`, 422 `path_not_allowed`, `path_not_found`, `not_a_folder`,
-     *   `invalid_base_model`, `dry_run_of_nothing`, or one of a source as {@link findFiles} says
+     * `invalid_base_model`, `dry_run_of_nothing`, or an error of {@link findFiles}
      */
     async addVersion(
       idOrName: string,
@@ -167,7 +168,7 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
       return toBaseModelVersion(row, reader);
     },
 
-    /** Sets when a version retires. Setting the same again changes nothing. @throws AppError 404 */
+    /** Sets when a version retires. Setting the present date again changes nothing. @throws AppError 404 */
     updateVersion: (
       id: string,
       { retires_at: wanted }: UpdateBaseModelVersion,
@@ -186,7 +187,7 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
         return toBaseModelVersion(changed, 'operator');
       }),
 
-    /** Counts the adapters that would not be served any more when a version retires. @throws AppError 404 */
+    /** Counts the adapters that nothing would serve after a version retires. @throws AppError 404 */
     async atRisk(id: string): Promise<AtRisk> {
       const row = await models.findVersion(id);
       if (row === null) throw notFound('base model version', id);
@@ -205,13 +206,13 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
 interface Started {
   readonly rollout: CreatedBaseModelVersion['rollout'];
   readonly forecast: CreatedBaseModelVersion['forecast'];
-  /** To be enqueued after the commit. */
+  /** Queue entries to add after the commit. */
   readonly entries: QueueEntry[];
 }
 
 const NOTHING_STARTED: Started = { rollout: null, forecast: null, entries: [] };
 
-/** Starts what a request asks for beside the registration of a version: a rollout, or a forecast of one. */
+/** Starts a rollout or, with `isDryRun`, a forecast for a version that is being registered. */
 async function startFor(
   tx: Transaction,
   request: { baseModelVersionId: string; options: RolloutOptions },
@@ -236,7 +237,7 @@ function toBaseModel(
   };
 }
 
-/** An engine is shown its own name of the base, but, like tenants, nothing of where the service has its files. */
+/** Answer for a version. Engines see their own name of the base. Only the operator sees where the files are. */
 function toBaseModelVersion(row: BaseModelVersionRow, reader: ReaderRole): BaseModelVersion {
   const isOperator = reader === 'operator';
   const config = row.config as { model_type?: string } | null;

@@ -4,7 +4,7 @@ import type { Prisma } from '../../platform/database/database.ts';
 import { unprocessable } from '../../platform/contract/errors.ts';
 
 const MAX_CONFIG_BYTES = 1 << 20;
-/** Sizes that the config.json of every decoder has. */
+/** Sizes that every decoder's config.json has. */
 const SIZES = ['hidden_size', 'num_hidden_layers', 'num_attention_heads', 'vocab_size'] as const;
 
 /**
@@ -52,8 +52,9 @@ async function readConfig(file: string): Promise<Record<string, unknown>> {
 }
 
 /**
- * @throws AppError 422 `invalid_base_model` if a config.json is not a JSON object, or has text that no database can
- * hold
+ * Parses a config.json.
+ *
+ * @throws AppError 422 `invalid_base_model` if it is not a JSON object, or has text that PostgreSQL cannot store
  */
 export function parseConfig(text: string): Record<string, unknown> {
   const unusable: string[] = [];
@@ -70,7 +71,7 @@ export function parseConfig(text: string): Record<string, unknown> {
   throw invalid('config.json', 'it is not a JSON object', 'a Hugging Face config.json');
 }
 
-/** The value; null also for what is no JSON. */
+/** Parsed value; null also for invalid JSON. */
 function parseJson(text: string, revive: (key: string, value: unknown) => unknown): unknown {
   try {
     return JSON.parse(text, revive);
@@ -79,7 +80,7 @@ function parseJson(text: string, revive: (key: string, value: unknown) => unknow
   }
 }
 
-/** Whether PostgreSQL takes it in JSONB. */
+/** Whether PostgreSQL can store the text in JSONB. */
 const isUsable = (text: string): boolean => !/\0|\p{Surrogate}/u.test(text);
 
 function invalid(file: string, found: string, expected: string) {

@@ -5,7 +5,7 @@ import type { CreateBaseModelVersion } from './base-model.schemas.ts';
 type Requested = Pick<CreateBaseModelVersion, 'rollout' | 'rollout_options' | 'start_rollout'>;
 
 /**
- * The options of the rollout that the registration of a version asks for, in either form; null if it wants none.
+ * Options of the rollout that a registration asks for, in either form of the request; null if it asks for none.
  * @throws AppError 400 `invalid_request` if members contradict each other
  */
 export function requestedRollout(request: Requested): RolloutOptions | null {

@@ -24,17 +24,17 @@ import type { BaseSource } from './source.schemas.ts';
 export interface SourceContext {
   readonly allowedRoots: readonly string[];
   readonly sources: Sources;
-  /** Seals tokens; null without a secret key. */
+  /** Encrypts tokens; null without a secret key. */
   readonly box: SecretBox | null;
 }
 
-/** The columns of a version that say where its files are, as they were found. */
+/** Columns of a version that locate its files. */
 export interface FoundFiles {
   readonly path: string;
-  /** Name of the version in engines, unless the request gives one. */
+  /** Default name of the version in engines. */
   readonly defaultName: string;
   readonly config: Prisma.InputJsonObject;
-  /** Null for files in a folder. */
+  /** Pinned files of a hub, a bucket or an upload; null for files in a folder. */
   readonly pinned: (PinnedFiles & { readonly key: string }) | null;
   readonly token: string | null;
 }
@@ -43,8 +43,8 @@ export interface FoundFiles {
 const PIN_MS = 60_000;
 
 /**
- * Finds the files that a request names, and reads their config.json. Files of a hub or a bucket are pinned to their
- * state.
+ * Finds the files that a request names, and reads their config.json. Files in a hub or a bucket are pinned to their
+ * present state.
  * @throws AppError 422 or 503 `source_unreachable`
  */
 export async function findFiles(

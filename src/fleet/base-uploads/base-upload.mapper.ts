@@ -18,7 +18,7 @@ export function toUploadEntry(row: UploadRow): BaseModelUploadEntry {
   };
 }
 
-/** @param numbers the parts that are there, by file */
+/** @param numbers numbers of the parts that have arrived, by file */
 export function toUpload(row: UploadWithFiles, numbers: ReadonlyMap<string, readonly number[]>): BaseModelUpload {
   const files = row.files.map(({ name, size, sha256, verifiedBytes }) => {
     const parts = partCount(Number(size), row.partBytes);

@@ -25,10 +25,10 @@ export interface PartKey {
 }
 
 export const baseUploadRepository = {
-  /** Until the transaction ends, others wait to begin an upload. */
+  /** Locks the creation of uploads until the transaction ends. */
   lockNew: (tx: Transaction) => tx.$executeRaw`SELECT pg_advisory_xact_lock(7236838)`,
 
-  /** Uploads that may still become complete, without those that are about to be removed. */
+  /** Number of uploads that may still become complete, without those about to be removed. */
   async countUnfinished(tx: Transaction): Promise<number> {
     const [row] = await tx.$queryRaw<[{ count: number }]>`
       SELECT count(*)::int AS count FROM base_model_uploads
@@ -59,7 +59,7 @@ export const baseUploadRepository = {
     return baseUploadRepository.find(tx, id);
   },
 
-  /** The numbers of the parts that are there, by file. */
+  /** Numbers of the parts that have arrived, by file. */
   async partNumbers(db: Queryable, uploadId: string): Promise<Map<string, number[]>> {
     const rows = await db.$queryRaw<{ name: string; numbers: number[] }[]>`
       SELECT file_name AS name, array_agg(number ORDER BY number) AS numbers
@@ -67,7 +67,7 @@ export const baseUploadRepository = {
     return new Map(rows.map(({ name, numbers }) => [name, numbers]));
   },
 
-  /** A file with what its parts have to be; null if there is none of the name. */
+  /** Size of a file, and the state and part size of its upload; null if the upload has no file of that name. */
   async file(db: Queryable, uploadId: string, name: string) {
     const found = await db.baseModelUploadFile.findUnique({
       where: { uploadId_name: { uploadId, name } },
@@ -76,7 +76,10 @@ export const baseUploadRepository = {
     return found && { size: Number(found.size), ...found.upload };
   },
 
-  /** Notes that something has arrived. Until the transaction ends, the upload stays open. False if it is not. */
+  /**
+   * Extends an upload's expiry after a part arrived, and keeps the upload open until the transaction ends. False if the
+   * upload is not open.
+   */
   async touch(tx: Transaction, id: string, days: number): Promise<boolean> {
     const count = await tx.$executeRaw`
       UPDATE base_model_uploads SET expires_at = clock_timestamp() + make_interval(days => ${days}::int)
@@ -84,7 +87,7 @@ export const baseUploadRepository = {
     return count === 1;
   },
 
-  /** Takes a part in the place of one that is there. What was known of the file counts no longer. */
+  /** Adds or replaces a part, and forgets the results of an earlier verification of its file. */
   async putPart(tx: Transaction, key: PartKey, artifactDigest: string): Promise<void> {
     const { uploadId, fileName: name } = key;
     await tx.baseModelUploadPart.upsert({
@@ -108,7 +111,7 @@ export const baseUploadRepository = {
   forgetParts: (tx: Transaction, uploadId: string, fileName: string, number?: number) =>
     tx.baseModelUploadPart.deleteMany({ where: { uploadId, fileName, ...(number !== undefined && { number }) } }),
 
-  /** Keeps what was found in a file when it was read as a whole. */
+  /** Stores the files found in an uploaded file when it was read as a whole. */
   keepContents: (
     tx: Transaction,
     uploadId: string,
@@ -120,7 +123,7 @@ export const baseUploadRepository = {
       data: { contents: contents as unknown as Prisma.InputJsonArray, verifiedBytes: size },
     }),
 
-  /** Puts off when the upload is removed. */
+  /** Postpones the removal of an upload. */
   putOff: (tx: Transaction, id: string, days: number) => tx.$executeRaw`
     UPDATE base_model_uploads SET expires_at = clock_timestamp() + make_interval(days => ${days}::int)
     WHERE id = ${id}`,
@@ -130,7 +133,7 @@ export const baseUploadRepository = {
 
   delete: (tx: Transaction, id: string) => tx.baseModelUpload.delete({ where: { id } }),
 
-  /** Removes uploads whose time is over, with what is known of their parts. @returns their identifiers */
+  /** Removes expired uploads and the rows of their parts. @returns the identifiers of the uploads */
   async removeExpired(tx: Transaction, limit: number): Promise<string[]> {
     const rows = await tx.$queryRaw<{ id: string }[]>`
       DELETE FROM base_model_uploads WHERE id IN (

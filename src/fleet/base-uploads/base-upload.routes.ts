@@ -97,7 +97,7 @@ const baseUploadRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, {
     (request) => {
       const { id: uploadId, file: fileName, number } = request.params;
       const sha256 = sha256Of(request.headers['content-digest']);
-      // The service knows how long the part has to be, and reads no further.
+      // No limit here: the service knows the length of the part and reads no further.
       const upload = uploadOf(request, PART_TYPES, { what: 'part', maxBytes: Number.MAX_SAFE_INTEGER });
       const key = { uploadId, fileName, number };
       return inSlot(() => service(request).putPart(key, { ...upload, sha256 }, recordChangeOf(request)));

@@ -39,7 +39,7 @@ interface BaseUploadDependencies {
   readonly limits: BaseUploadLimits;
 }
 
-/** Uploads of base models are the operator's alone. */
+/** Creates the service. Only the operator may upload base models. */
 export function createBaseUploadService({ db, artifacts, limits }: BaseUploadDependencies) {
   const { baseUploadDays: days } = limits;
 
@@ -88,8 +88,8 @@ export function createBaseUploadService({ db, artifacts, limits }: BaseUploadDep
     },
 
     /**
-     * Stores a part, in the place of one that is there. It counts when this has returned.
-     * @param sha256 what it has to be; null if the sender does not say
+     * Stores a part, in place of an earlier one with its number. The part is durable once the promise resolves.
+     * @param sha256 the expected SHA-256; null if the sender gave none
      * @throws AppError 404, 409 `base_model_upload_not_open`, 422 `invalid_part` or `digest_mismatch`, 400
      * `upload_aborted`, 507
      */
@@ -121,8 +121,8 @@ export function createBaseUploadService({ db, artifacts, limits }: BaseUploadDep
     },
 
     /**
-     * Closes an upload all of whose parts are there, and has it verified. One that is being verified or complete is
-     * answered as it is.
+     * Closes an upload whose parts have all arrived, and starts its verification. If it is already being verified or
+     * complete, the upload is returned unchanged.
      * @throws AppError 404, 409 `base_model_upload_incomplete`, `base_model_upload_not_open`
      */
     complete: (id: string, record: RecordAnswer<BaseModelUpload>): Promise<BaseModelUpload> =>
@@ -158,7 +158,7 @@ export function createBaseUploadService({ db, artifacts, limits }: BaseUploadDep
   }
 }
 
-/** Refuses at once what would be refused after it was sent. What archives hold is not known yet. */
+/** Refuses unusable files before the client sends them. The contents of archives are not known yet. */
 function checkFiles(id: string, files: CreateBaseModelUpload['files']): void {
   checkSentFiles(files);
   if (files.some(({ name }) => isArchive(name))) return;
@@ -173,7 +173,10 @@ function checkFiles(id: string, files: CreateBaseModelUpload['files']): void {
 
 const MIB = 2 ** 20;
 
-/** Parts grow with the upload, so that there are never more than {@link MOST_PARTS}. */
+/**
+ * Size of parts for an upload, in bytes. It grows with the upload, so that there are never more than {@link
+ * MOST_PARTS}.
+ */
 function partBytesOf(bytes: number, files: number, smallest: number): number {
   const needed = bytes / (MOST_PARTS - files);
   return needed <= smallest ? smallest : Math.ceil(needed / MIB) * MIB;

@@ -7,7 +7,11 @@ export const BASE_PICKLE_ADVICE =
   'is a pickle, which can run code and is never taken: convert it to safetensors ' +
   '(`save_pretrained(folder, safe_serialization=True)` of transformers does)';
 
-/** @throws AppError 422 `source_refused` that names the file that is not taken, or is there twice */
+/**
+ * Checks the names of the files that a client wants to upload.
+ *
+ * @throws AppError 422 `source_refused` that names the first refused or repeated file
+ */
 export function checkSentFiles(files: readonly { readonly name: string }[]): void {
   const seen = new Set<string>();
   for (const { name } of files) {

@@ -1,13 +1,13 @@
 import { AppError } from '../../platform/contract/errors.ts';
 
-/** Most parts that a process receives at a time. For a bucket, each takes up to 40 MiB of memory. */
+/** Largest number of parts that a process receives at a time. With a bucket, each takes up to 40 MiB of memory. */
 export const MOST_AT_A_TIME = 6;
 
 /** `retry_after_ms` of the error `too_many_parts`. */
 const RETRY_MS = 2000;
 
 /**
- * Bounds how many parts are received at a time. What is too much is refused at once, before it is read.
+ * Limits how many parts a process receives at a time. A part beyond the limit is refused at once, before it is read.
  *
  * The returned function throws AppError 429 `too_many_parts`.
  */

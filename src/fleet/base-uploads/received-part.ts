@@ -13,8 +13,8 @@ export interface ExpectedPart {
 const ENTRY = /(?:^|,)\s*sha-256=:([A-Za-z0-9+/]{43}=):/;
 
 /**
- * The SHA-256 in a header `Content-Digest` (RFC 9530), hexadecimal; null without a header.
- * @throws AppError 422 `digest_mismatch` if it has no SHA-256 that can be read
+ * Hexadecimal SHA-256 in a header `Content-Digest` (RFC 9530); null without a header.
+ * @throws AppError 422 `digest_mismatch` if the header has no readable SHA-256
  */
 export function sha256Of(header: string | undefined): string | null {
   if (header === undefined) return null;
@@ -25,7 +25,7 @@ export function sha256Of(header: string | undefined): string | null {
   return Buffer.from(text, 'base64').toString('hex');
 }
 
-/** @throws AppError 422 `invalid_part` if a part has another size than it should */
+/** Checks the size of a part. @throws AppError 422 `invalid_part` */
 export function checkPartSize({ what, bytes: expected }: ExpectedPart, bytes: number): void {
   if (bytes !== expected)
     throw unprocessable('invalid_part', `${what} has ${bytes} bytes, expected ${expected}`, {
@@ -34,7 +34,8 @@ export function checkPartSize({ what, bytes: expected }: ExpectedPart, bytes: nu
 }
 
 /**
- * Passes the bytes of a part on. Before the last ones have arrived, nobody has stored it.
+ * Passes on the bytes of a part. Throws before the stream ends if size or hash are wrong, so that the store keeps no
+ * wrong part.
  * @throws AppError 422 `invalid_part` or `digest_mismatch`
  */
 export async function* checked(chunks: AsyncIterable<Uint8Array>, part: ExpectedPart): AsyncGenerator<Uint8Array> {

@@ -17,10 +17,10 @@ export function datasetExists(name: string) {
   return conflict('dataset_exists', `there is already a dataset named ${name}`);
 }
 
-/** Rows that are not deleted, and whose tenant is not. */
+/** Filter for rows that are not deleted, and whose tenant is not deleted either. */
 const LIVE = { deletedAt: null, tenant: { deletedAt: null } };
 
-/** A `tenantId` of null stands for any tenant. */
+/** Creates the repository of datasets. A `tenantId` of null stands for any tenant. */
 export function createDatasetRepository(db: Database) {
   return {
     async insert(dataset: Prisma.DatasetUncheckedCreateInput, tx: Queryable = db) {

@@ -35,7 +35,7 @@ export const Dataset = Type.Object(
 );
 export type Dataset = Static<typeof Dataset>;
 
-/** A dataset as its upload answers it. */
+/** Answer to the upload of a dataset. */
 export const CreatedDataset = Type.Object(
   { ...Dataset.properties, gate_advice: Nullable(GateAdviceResource) },
   { title: 'CreatedDataset', description: 'A dataset as its upload answers it.' },
@@ -53,7 +53,7 @@ export const CreateDatasetQuery = Type.Object(
 );
 export type CreateDatasetQuery = Static<typeof CreateDatasetQuery>;
 
-/** The types that an upload of rows may have. The second one is for clients that know no other. */
+/** Content types that an upload of rows may have. The second one is for clients that cannot send the first. */
 export const DATASET_TYPES = ['application/x-ndjson', 'application/octet-stream'] as const;
 
 const Rows = Binary(
@@ -67,7 +67,7 @@ const Rows = Binary(
     'same split. A dataset needs search rows and gate rows; adapters of one without training rows are never trained.',
 );
 
-/** At run time the body is a stream, whose rows the service checks. */
+/** The service reads the body as a stream, and checks its rows. */
 export const CreateDatasetBody = { content: contentOf(DATASET_TYPES, Rows) };
 
 export const ListDatasetsQuery = Type.Object(

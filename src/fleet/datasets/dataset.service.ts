@@ -26,10 +26,12 @@ interface DatasetServiceDependencies {
   readonly rowLimit: number;
 }
 
-/** The gate that an upload's advice is about: adapters, which name their own, are created later. */
+/** Gate assumed for the advice after an upload. Adapters, which have gates of their own, are created later. */
 const DEFAULT_GATE: GateRule = { kind: 'relative', margin: DEFAULT_MARGIN };
 
-/** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
+/**
+ * Creates the service. In all methods `scope` is the tenant to which the caller is confined, or null for the operator.
+ */
 export function createDatasetService(deps: DatasetServiceDependencies) {
   const datasets = createDatasetRepository(deps.db);
   const tenants = createTenantService(deps);
@@ -69,10 +71,9 @@ export function createDatasetService(deps: DatasetServiceDependencies) {
 
   return {
     /**
-     * Checks uploaded JSONL while it is written to the store, and registers it.
+     * Checks uploaded JSONL while writing it to the store, and registers the dataset. If it throws, nothing remains.
      *
-     * @throws AppError 403 `quota_exceeded`, 409 `dataset_exists`, 422 `invalid_dataset`, 413, 507; nothing remains
-     * then
+     * @throws AppError 403 `quota_exceeded`, 409 `dataset_exists`, 422 `invalid_dataset`, 413, 507
      */
     async create(
       query: CreateDatasetQuery,

@@ -44,7 +44,7 @@ interface AdvisedDataset {
   readonly promptsOnly: boolean;
 }
 
-/** @param dataset null without one */
+/** Advice on what the dataset's gate rows can certify. @param dataset null if the adapter has no dataset */
 export function adviceOn(
   dataset: AdvisedDataset | null,
   metric: MetricName,

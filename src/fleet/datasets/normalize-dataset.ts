@@ -17,7 +17,7 @@ type SplitCounts = Record<DatasetSplit, number>;
 /** Largest number of slices whose gate rows are counted. */
 const MAX_COUNTED_SLICES = 1000;
 
-/** Counts the rows of a dataset while they pass. */
+/** Counts the rows of a dataset as they stream through. */
 export class RowCounts {
   readonly splits: SplitCounts = { training: 0, search: 0, gate: 0 };
   /** Whether the rows are prompts alone. Either all rows have answers, or none has. */
@@ -47,13 +47,13 @@ export class RowCounts {
 const PIECE_CHARACTERS = 1 << 16;
 
 /**
- * Checks uploaded JSONL line by line and yields it in the form in which it is stored: one row per line, each with its
- * split. It holds only one line and one piece of output in memory.
+ * Checks uploaded JSONL line by line and yields it in its stored form: one row per line, each with its split. Memory
+ * holds only one line and one piece of output.
  *
  * @param counts is filled in while rows pass, and complete after the last piece
  * @param rowLimit largest number of rows
  * @throws AppError 422 `invalid_dataset` with the first ten bad lines, after the last line that is read; 413
- *   `upload_too_large` at the first row over the limit
+ * `upload_too_large` at the first row over the limit
  */
 export async function* normalizeDataset(
   chunks: AsyncIterable<Uint8Array>,
@@ -79,7 +79,10 @@ export async function* normalizeDataset(
   yield Buffer.from(piece, 'utf8');
 }
 
-/** A row as a line. Its split makes it longer than it came, and what is stored has to be readable by workers. */
+/**
+ * Serializes a row for storage. The added split makes the line longer, so its length is checked against the workers'
+ * limit.
+ */
 function storedLine(row: DatasetRow): string {
   const line = JSON.stringify(toStoredRow(row));
   if (Buffer.byteLength(line) <= MAX_LINE_BYTES) return line;
@@ -96,7 +99,7 @@ function tooManyRows(rowLimit: number): AppError {
   });
 }
 
-/** Assigns splits if no row names one. A dataset in which only some rows name one is refused. */
+/** Assigns splits if no row has one. A dataset in which only some rows have a split is refused. */
 async function* withSplits(rows: AsyncIterable<DatasetRow>): AsyncGenerator<DatasetRow & { split: DatasetSplit }> {
   const seen = { named: 0, unnamed: 0 };
   for await (const row of rows) {
@@ -112,7 +115,10 @@ async function* withSplits(rows: AsyncIterable<DatasetRow>): AsyncGenerator<Data
   }
 }
 
-/** Search rows and gate rows are needed. A tenant may share no training rows: its adapters are never trained. */
+/**
+ * Requires search rows and gate rows. Training rows are optional: without them, adapters are carried over without
+ * training.
+ */
 function requireHeldOutRows(counts: SplitCounts): void {
   const empty = (['search', 'gate'] as const).filter((split) => counts[split] === 0);
   if (empty.length === 0) return;

@@ -9,7 +9,7 @@ export interface StoredDifference {
 
 type Advice = RolloutEvolution['advice'];
 
-/** Advice stored by the analysis. Incompatible versions also get advice, with their differences as reasons. */
+/** Advice from the analysis. For incompatible versions, the differences are the reasons. */
 export function adviceOf(state: string, advice: unknown, differences: readonly StoredDifference[] | null): Advice {
   if (state !== 'failed') return advice as Advice;
   const reasons = (differences ?? []).map(({ field, old, new: next }) => {

@@ -7,9 +7,7 @@ interface StoredDrift {
   readonly drift: number;
 }
 
-/**
- * Summary that the analysis stores: see `summarizeAnalysis` of the method. It is empty until the evolution is ready.
- */
+/** Summary that the analysis stores; see `summarizeAnalysis` in `core/method`. Empty until the evolution is ready. */
 interface StoredSummary {
   readonly advice?: unknown;
   readonly changed_settings?: readonly StoredDifference[];
@@ -68,7 +66,7 @@ function summaryOf({ summary }: EvolutionRow): StoredSummary {
   return (summary ?? {}) as StoredSummary;
 }
 
-/** Modules in a fixed order, because JSON in the database keeps none. */
+/** Figures of each module in a fixed order. JSON in the database keeps no order. */
 function modulesOf({ modules = {} }: StoredSummary): EvolutionResource['modules'] {
   const found = Object.entries(modules).map(([name, { drift, rank, captured_energy }]) => {
     const [, layer, projection = name] = /^(?:.*?\.)?(\d+)\.(.+)$/.exec(name) ?? [];

@@ -8,7 +8,7 @@ const VERSIONS = {
 
 export type EvolutionRow = Prisma.EvolutionGetPayload<{ include: typeof VERSIONS }>;
 
-/** Queries on evolutions. They belong to base models, which all callers may see. */
+/** Queries on evolutions, which are not confined to a tenant: all callers may see base models. */
 export const evolutionRepository = {
   find: (db: Queryable, id: string): Promise<EvolutionRow | null> =>
     db.evolution.findUnique({ where: { id }, include: VERSIONS }),
@@ -16,7 +16,7 @@ export const evolutionRepository = {
   baseModelVersionExists: async (db: Queryable, id: string): Promise<boolean> =>
     (await db.baseModelVersion.count({ where: { id } })) > 0,
 
-  /** A page of the evolutions to a base model version. */
+  /** Page of the evolutions that lead to a base model version. */
   pageTo: (db: Queryable, newBaseModelVersionId: string, query: PageQuery): Promise<EvolutionRow[]> => {
     const { where, ...page } = pageArguments(query);
     return db.evolution.findMany({ ...page, where: { ...where, newBaseModelVersionId }, include: VERSIONS });

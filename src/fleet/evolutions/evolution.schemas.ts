@@ -33,7 +33,7 @@ const summary = {
   advice: Nullable(EvolutionAdvice),
 };
 
-/** Evolution as a rollout shows it. */
+/** Evolution as shown in a rollout's answer. */
 export const RolloutEvolution = Type.Object(summary, {
   title: 'RolloutEvolution',
   description: 'What has changed from one base model version to the one of the rollout.',

@@ -15,7 +15,7 @@ export function createEvolutionService({ db }: { db: Database }) {
     },
 
     /**
-     * Evolutions to a base model version, newest first.
+     * Page of the evolutions that lead to a base model version, newest first.
      * @throws AppError 404, 400 `invalid_cursor`
      */
     async listTo(baseModelVersionId: string, query: PageQuery): Promise<Page<EvolutionEntry>> {

@@ -12,7 +12,7 @@ import {
 } from '../rollouts/index.ts';
 import { SKIP_REASONS, type ForecastResult, type SkipReason } from './forecast.result.ts';
 
-/** Number of tenants that a forecast lists. */
+/** Largest number of tenants that a forecast lists. */
 export const TENANTS_SHOWN = 1000;
 
 /** Fields of a forecast that count adapters. */
@@ -24,11 +24,11 @@ export type CountedFleet = Pick<
   readonly jobs: readonly {
     readonly oldBaseModelVersionId: string;
     readonly jobs: number;
-    /** Number of those that could get a control. */
+    /** Number of these jobs that could get a control. */
     readonly controllable: number;
     readonly rows: number;
   }[];
-  /** Number of jobs of older rollouts that would run before these, if the rollout did not end them. */
+  /** Number of jobs of older rollouts ahead of this one that the rollout would end. */
   readonly endedAhead: number;
   /** Number of adapters for which a rollout would plan jobs, including those it would refuse. */
   readonly planned: number;
@@ -100,7 +100,8 @@ interface AbleSource {
   /** Number of jobs that would run. */
   readonly jobs: number;
   /**
-   * Number of those whose adapters the engines would refuse: they use up quota, and end before anything is measured.
+   * Number of these jobs whose adapters the engines would refuse. They count against the quota, and end before any
+   * measurement.
    */
   readonly notServable: number;
   /** Number of jobs for which the tenant has no room. */
@@ -108,8 +109,8 @@ interface AbleSource {
 }
 
 /**
- * Number of jobs that each tenant with a limit may have after the jobs of older rollouts have ended. New jobs take
- * their places in any case.
+ * Number of jobs that each tenant with a limit may have after the jobs of older rollouts have ended. A new job may
+ * always take the place of an ended one.
  */
 function roomsAfter(ended: readonly JobsToEnd[], rooms: ReadonlyMap<string, JobRoom>): Map<string, number> {
   const endedOf = new Map(ended.map((each) => [each.tenant_id, each]));

@@ -1,6 +1,6 @@
 import type { Queryable } from '../../platform/database/database.ts';
 
-/** Queries for counts outside the forecast rollout: its age, and the jobs of others ahead of it. */
+/** Queries about a rollout's age and about the jobs of other rollouts ahead of it. */
 export const forecastFleetRepository = {
   /** Time since a rollout was accepted, in milliseconds, by the database's clock. */
   async sinceAcceptance(db: Queryable, rolloutId: string): Promise<number> {

@@ -37,7 +37,10 @@ export interface AnalyzedFleet {
 
 /** Changes that a worker makes to a forecast's row. */
 export interface ForecastLifecycle {
-  /** Begins the computation, or takes it over from a worker that has died. Null if the forecast needs none. */
+  /**
+   * Begins the computation, or takes it over from a worker that has died. Null if the forecast is already computed or
+   * has failed.
+   */
   begin(id: string): Promise<ForecastRow | null>;
   /**
    * Excludes the running computation from the count of attempts, because the worker is shutting down or its machine
@@ -129,7 +132,7 @@ async function predict(
     (worker) => worker.state === 'ready' && !worker.unreadableBases.includes(baseModelVersionId),
   );
   const workers = byDevice(ready);
-  // One of them may have ended since they were counted.
+  // Some of the ended jobs may have finished since they were counted, so the difference may be negative.
   const jobsAhead = Math.max(0, (await forecastFleetRepository.jobsAhead(db, rolloutId)) - endedAhead);
   const predicted = await predictFleet(
     db,

@@ -6,7 +6,7 @@ import type { ForecastResult } from './forecast.result.ts';
 import type { Forecast, ForecastEntry } from './forecast.schemas.ts';
 import type { Prediction, Range } from './prediction/predict.ts';
 
-/** Data of other tables for the answer. */
+/** Rows of other tables that the answer needs. */
 export interface ForecastParts {
   readonly drifts: readonly DriftRow[];
   /** Rollout that the forecast was made for; null if there is none. */
@@ -68,7 +68,7 @@ function compatibilityOf(
   };
 }
 
-/** Predicted figures beside those measured in the rollout. */
+/** Predicted figures, each paired with the figure measured in the rollout. */
 function figuresOf(prediction: Prediction | null, truth: TruthRow | null): Forecast['figures'] {
   const figure = (name: keyof Prediction & keyof TruthRow) =>
     toFigure(prediction?.[name] ?? null, truth?.[name] ?? null);

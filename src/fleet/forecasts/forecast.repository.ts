@@ -5,7 +5,7 @@ import type { StoredOptions } from '../rollouts/index.ts';
 import type { ForecastResult } from './forecast.result.ts';
 import type { ForecastQuery } from './forecast.schemas.ts';
 
-/** States of a forecast that is to be computed. */
+/** States in which a forecast still has to be computed. */
 const UNFINISHED = ['queued', 'computing'];
 
 const SHOWN = {
@@ -14,7 +14,7 @@ const SHOWN = {
 
 export type ForecastRow = Prisma.RolloutForecastGetPayload<{ include: typeof SHOWN }>;
 
-/** Rollout of a forecast. */
+/** Rollout that a forecast is compared with. */
 export interface OutcomeRow {
   id: string;
   state: string;
@@ -52,7 +52,7 @@ export function createForecastRepository(db: Queryable) {
     insert: (tx: Transaction, row: NewForecast): Promise<ForecastRow> =>
       tx.rolloutForecast.create({ data: { ...row, state: 'queued' }, include: SHOWN }),
 
-    /** Stores the forecast of a rollout's own planning. The first one stays. */
+    /** Stores the forecast made when a rollout is planned. An existing one is kept. */
     insertOfRollout: (tx: Queryable, { id, ...row }: NewForecast & { rolloutId: string; result: ForecastResult }) =>
       tx.$executeRaw`
         INSERT INTO rollout_forecasts (id, base_model_version_id, rollout_id, state, options, result, attempt,
@@ -170,8 +170,7 @@ export function createForecastRepository(db: Queryable) {
 }
 
 /**
- * Sum of device seconds over the jobs `j` of a kind, with their device time in `use`. Null if the device time of one is
- * unknown.
+ * Sum of device seconds over the jobs `j` of a kind, taken from `use`. Null if the device time of any job is unknown.
  */
 function deviceSecondsOf(kind: 'adaptation' | 'control'): Prisma.Sql {
   const ofKind = Prisma.sql`j.kind = ${kind}::job_kind`;

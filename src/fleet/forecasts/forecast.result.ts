@@ -13,11 +13,11 @@ export type SkipReason = (typeof SKIP_REASONS)[number];
 /** Result of a forecast as its row stores it. The API uses the same names. */
 export interface ForecastResult {
   readonly adapters: { readonly total: number; readonly taken: number; readonly skipped: number };
-  /** Figures by the base model version that adapters come from. */
+  /** Figures for each base model version that adapters come from. */
   readonly old_versions: readonly {
     readonly base_model_version_id: string;
     readonly adapters: number;
-    /** Reason why none of them can be carried over; null if they can. */
+    /** Reason why no adapter of this version can be carried over; null if adapters can be. */
     readonly problem: Prisma.InputJsonObject | null;
   }[];
   /** Tenants with the most jobs; `tenant_count` counts all. */

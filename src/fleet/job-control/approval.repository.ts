@@ -3,8 +3,8 @@ import { heldBack, IS_LIMITED, startTagsOf } from '../rollouts/index.ts';
 import { ACCRUE, CLOCK, RETURNED, type ChangedJob } from '../jobs/index.ts';
 
 /**
- * Condition that only its approval holds a job of the rollout `r`: nothing else blocks it, and neither the job nor the
- * rollout is paused.
+ * Condition that nothing but a missing approval holds a job of the rollout `r`: nothing else blocks it, and neither the
+ * job nor the rollout is paused.
  */
 function isFree(job: Prisma.Sql): Prisma.Sql {
   return Prisma.sql`(${job}.state = 'held' AND r.state <> 'paused' AND NOT ${heldBack(job, 'approval')})`;

@@ -25,7 +25,7 @@ interface ControlDependencies {
  */
 export interface JobControl {
   /**
-   * Stops a job until it is resumed. A job that is paused already stays so when its rollout is resumed.
+   * Stops a job until it is resumed. A paused job remains paused when its rollout is resumed.
    * @throws AppError 404, 409 `job_ended` or `job_ready`
    */
   pause(id: string, scope: string | null, recordChange?: RecordChange): Promise<Job>;
@@ -40,7 +40,7 @@ export interface JobControl {
    */
   approve(id: string, scope: string | null, recordChange?: RecordChange): Promise<Job>;
   /**
-   * Begins a job anew that has ended without a publication, with options of its own if some are given.
+   * Restarts a job that has ended without a publication, with options of its own if the request has any.
    * @throws AppError 403 `quota_exceeded`, 404, and the 409 and 422 errors of {@link retryJob}
    */
   retry(
@@ -52,7 +52,10 @@ export interface JobControl {
   cancel(id: string, scope: string | null, recordChange?: RecordChange): Promise<Job>;
 }
 
-/** Outcome of a change: the changed job, or null if nothing had to change, and entries to enqueue after the commit. */
+/**
+ * Outcome of a change: the changed job, or null if there was nothing to change, and the entries to enqueue after the
+ * commit.
+ */
 interface Changed {
   readonly job: ChangedJob | null;
   readonly entries: readonly QueueEntry[];
@@ -65,7 +68,7 @@ type Step = (tx: Transaction, job: Job, rolloutState: string) => Promise<Changed
 
 interface StepOptions {
   readonly recordChange: RecordChange;
-  /** Additional fields of the audit entry besides the states. */
+  /** Fields of the audit entry in addition to the states. */
   readonly before?: object;
   readonly after?: object;
 }
@@ -75,8 +78,8 @@ export function createJobControl({ db, producer, quotas }: ControlDependencies):
 
   /**
    * Runs a change in a transaction that locks the rollout, so that nobody pauses or ends it meanwhile. The transaction
-   * is not confined to the tenant, who may neither lock rollouts nor write to the outbox; the job was found in the
-   * confined database.
+   * is not confined to the tenant, because a tenant may neither lock rollouts nor write to the outbox. The job itself
+   * was found in the confined database.
    */
   async function take(step: Step, id: string, scope: string | null, options: StepOptions): Promise<Job> {
     const job = await jobs.get(id, scope);

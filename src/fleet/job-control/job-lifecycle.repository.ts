@@ -32,7 +32,7 @@ export interface JobProgress {
   metricBest: number | null;
 }
 
-/** Baselines of a published adapter on the gate rows; null where one could not be measured. */
+/** Baselines of a published adapter on the gate rows; null for a baseline that could not be measured. */
 export type MeasuredBaselines = Pick<JobProgress, 'metricOld' | 'metricNone' | 'metricCopy'>;
 
 export interface CandidateColumns {
@@ -40,7 +40,7 @@ export interface CandidateColumns {
   fusionAlpha: number | null;
   fusionBeta: number | null;
   value: number;
-  /** Certificate of the gate for the candidate; null where the gate has no confidence. */
+  /** Certificate of the gate for the candidate; null if the gate has no confidence level. */
   certificate: Prisma.InputJsonObject | null;
 }
 

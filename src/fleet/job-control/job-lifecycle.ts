@@ -91,12 +91,12 @@ export interface JobLifecycle {
   /**
    * Ends the job and releases the lease. The end of a rollout's last job completes the rollout, unless baselines are
    * pending.
-   * @returns the queue jobs to enqueue: the one that measures the baselines, and jobs admitted in place of this one
+   * @returns the queue entries to add: one to measure pending baselines, and jobs admitted in place of this one
    */
   end(lease: JobLease, rolloutId: string, end: JobEnd): Promise<QueueEntry[]>;
   /**
-   * Ends the measurement of a job's pending baselines, which completes the rollout if nothing else is left of it.
-   * `also` runs in the same transaction. Does nothing if no baselines are pending any more.
+   * Ends the measurement of a job's pending baselines. The rollout completes if nothing else is pending. `also` runs in
+   * the same transaction. Does nothing if no baselines are pending.
    */
   endBaselines(
     job: { id: string; rolloutId: string },

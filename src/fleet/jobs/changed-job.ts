@@ -1,7 +1,7 @@
 import { Prisma } from '../../platform/database/database.ts';
 import type { JobState } from './job.states.ts';
 
-/** A job that an update has changed, with the columns of {@link RETURNED}. */
+/** Job after an update, with the columns of {@link RETURNED}. */
 export interface ChangedJob {
   id: string;
   tenant_id: string;
@@ -27,7 +27,7 @@ export const RETURNED = Prisma.raw(
     'j.excused_attempts, j.start_tag, j.admission',
 );
 
-/** A ready job that is still being refined. */
+/** Condition that the job `j` is ready and is still being refined. */
 export const REFINING = Prisma.sql`(j.state = 'ready' AND j.finished_at IS NULL)`;
 
 export function inState(states: readonly JobState[]): Prisma.Sql {

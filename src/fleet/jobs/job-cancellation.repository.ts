@@ -3,7 +3,10 @@ import { inState, REFINING, RETURNED, type ChangedJob } from './changed-job.ts';
 import { ACCRUE, CLOCK } from './job-clock.ts';
 import { statesBefore } from './job.states.ts';
 
-/** Selection of jobs to cancel: one job, or all or up to `limit` jobs of a rollout, after a given job. */
+/**
+ * Selection of jobs to cancel: one job, several jobs, or up to `limit` jobs of a rollout whose identifiers follow
+ * `after`.
+ */
 export type JobsToCancel =
   { jobId: string } | { jobIds: readonly string[] } | { rolloutId: string; after?: string; limit?: number };
 

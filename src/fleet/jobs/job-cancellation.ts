@@ -4,8 +4,8 @@ import { jobCancellationRepository as repository, type JobsToCancel } from './jo
 import { recordJobChanges } from './job-events.ts';
 
 /**
- * Cancels one job or jobs of a rollout, whose row must be locked.
- * @returns the changed jobs, and whether the rollout has no further ones
+ * Cancels one job, or jobs of a rollout. The rollout's row must be locked.
+ * @returns the changed jobs, and whether the rollout has no more jobs to cancel
  */
 export async function cancelJobs(
   tx: Transaction,
@@ -18,5 +18,5 @@ export async function cancelJobs(
   return { jobs, isLast: limit === null || (jobs.length < limit && dropped < limit) };
 }
 
-/** Unfinished jobs of a deleted adapter or tenant, ordered by rollout. Empty if the owner was restored. */
+/** Reads unfinished jobs of a deleted adapter or tenant, ordered by rollout. Empty if the owner was restored. */
 export const { unfinishedOf } = repository;

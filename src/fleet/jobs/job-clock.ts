@@ -45,7 +45,7 @@ export const ACCRUE_AS_HELD = Prisma.raw(
  */
 export const TOTAL = Prisma.raw(`(${[...JOB_PHASES.map((phase) => `j.${phase}_ms`), ELAPSED].join(' + ')})`);
 
-/** Total time held so far, in milliseconds, including a hold that still lasts. */
+/** Total time for which the job was held, in milliseconds, including a hold that still lasts. */
 export const HELD_SO_FAR = Prisma.raw(`(j.held_ms + CASE WHEN j.phase = 'held' THEN ${ELAPSED} ELSE 0 END)`);
 
 function accrual(phase: JobPhase, condition: string): string {

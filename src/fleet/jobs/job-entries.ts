@@ -11,13 +11,13 @@ export interface LiveJob {
   ended: boolean;
 }
 
-/** The queue entry of a job. An adaptation without a start tag, whose adapter is ready already, comes first. */
+/** Queue entry of a job. Adaptations without a start tag, whose adapters are already ready, come first. */
 export function toEntry({ id, kind, start_tag: startTag }: Omit<LiveJob, 'ended'>): QueueEntry {
   const priority = kind === 'control' ? CONTROL_PRIORITY : startTag === null ? undefined : priorityOf(startTag);
   return { name: 'adaptation.run', id, payload: { jobId: id }, ...(priority !== undefined && { priority }) };
 }
 
-/** The queue entry that measures the pending baselines of a job that has ended. */
+/** Queue entry that measures the pending baselines of a job that has ended. */
 export function toBaselinesEntry(jobId: string): QueueEntry {
   return { name: 'baselines.measure', id: `${jobId}-baselines`, payload: { jobId }, priority: BASELINES_PRIORITY };
 }

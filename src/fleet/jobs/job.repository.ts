@@ -114,8 +114,8 @@ export function createJobRepository(db: Database) {
 }
 
 /**
- * Reads jobs with the columns of other tables that answers show, in the order of the query. The name of a deleted
- * adapter carries its identifier, which is cut off, so a deletion does not change a job's answer.
+ * Reads jobs with the columns of other tables that answers show, in the order of the query. A deleted adapter's name
+ * ends with `~` and its identifier; the suffix is cut off, so that a deletion does not change a job's answer.
  */
 function shown(db: Queryable, jobs: Prisma.Sql, query: JobQuery = {}): Promise<JobRow[]> {
   const statement = Prisma.sql`

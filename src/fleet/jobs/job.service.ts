@@ -7,13 +7,19 @@ import { toJob, toMetricPoint } from './job.mapper.ts';
 import { createJobRepository, JOB_SORTS } from './job.repository.ts';
 import type { Job, JobPage, JobQuery, MetricPointResource, MetricQuery } from './job.schemas.ts';
 
-/** Reading of jobs. In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
+/**
+ * Service that reads jobs. In all methods `scope` is the tenant to which the caller is confined, or null for the
+ * operator.
+ */
 export interface JobService {
   /** @throws AppError 404 */
   get(id: string, scope: string | null): Promise<Job>;
-  /** Version of the answer of {@link JobService.get}, at a fraction of its cost; null if the job does not exist. */
+  /**
+   * Version text of the answer of {@link JobService.get}, cheaper than the answer itself; null if the job does not
+   * exist.
+   */
   version(id: string, scope: string | null): Promise<string | null>;
-  /** Version of the answer of {@link JobService.list}; null for a list of changes, which has none. */
+  /** Version text of the answer of {@link JobService.list}; null for a list of changes, which has no version. */
   pageVersion(query: JobQuery, scope: string | null): Promise<string | null>;
   /** @throws AppError 400 `invalid_cursor`, or `invalid_request` for an order that the list does not have */
   list(query: JobQuery, scope: string | null): Promise<JobPage>;

@@ -3,8 +3,8 @@ import type { GivenJobOptions } from '../../../core/options/job-options.ts';
 import { optionalJobOptions } from '../../../core/options/job-settings.ts';
 
 /**
- * Largest learning rate that the service accepts. A higher one is a slip, which must not cost a fleet its training
- * time.
+ * Largest learning rate that the service accepts. A higher rate is surely a typing error, and would waste a fleet's
+ * training time.
  */
 export const MAX_LEARNING_RATE = 1;
 

@@ -12,7 +12,7 @@ export interface ClaimedRequest {
   attempt: number;
 }
 
-/** Work that a worker cannot run and leaves to others. */
+/** Rollout work that this worker cannot run, so that other workers have to. */
 export interface LeftToOthers {
   /** Base model versions that the worker cannot read. */
   readonly bases: readonly string[];
@@ -49,8 +49,8 @@ export const outcomeRequestRepository = {
     tx.$executeRaw`DELETE FROM outcome_requests WHERE adapter_version_id = ${versionId}`,
 
   /**
-   * Selects the requests to enqueue next, so that the queue has at most `most`: each tenant's first one, then each
-   * tenant's second, and so on. It reads rows of at most `most` tenants, however many requests there are.
+   * Selects the requests to enqueue next, so that the queue holds at most `most`: each tenant's first request, then
+   * each tenant's second, and so on. The query reads rows of at most `most` tenants, however many requests there are.
    */
   queueNext: (db: Queryable, most: number) =>
     db.$queryRaw<{ id: string }[]>`
@@ -120,7 +120,10 @@ export const outcomeRequestRepository = {
         attempt = r.attempt - ${excused ? 1 : 0}::int
       WHERE ${held(lease)}`,
 
-  /** Ends a request that is still held. False if it is not, or if it was requested again after it was claimed. */
+  /**
+   * Ends a request whose lease is held. False if the lease is lost, or if the measurement was requested again after the
+   * claim.
+   */
   async end(tx: Transaction, lease: MeasurementLease, { requested_at }: ClaimedRequest): Promise<boolean> {
     const count = await tx.$executeRaw`
       DELETE FROM outcome_requests r WHERE ${held(lease)} AND r.requested_at = ${requested_at}::timestamptz`;

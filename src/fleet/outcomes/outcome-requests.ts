@@ -26,7 +26,7 @@ export interface MeasuredTask {
 }
 
 /**
- * Requests measurements of an adapter's versions on its gate rows, if its gate will compare their successors with them.
+ * Requests measurements of an adapter's versions on its gate rows, if the gate will compare later versions with them.
  */
 export async function requestOutcomes(
   tx: Transaction,
@@ -52,7 +52,7 @@ export function outcomesRecoverySource(db: Database): RecoverySource {
   };
 }
 
-/** Measured version, as its events name it. */
+/** Measured version, as named in its events. */
 export interface MeasuredVersion {
   readonly id: string;
   readonly tenantId: string;
@@ -76,8 +76,8 @@ export interface OutcomeRequests {
   /** Whether rollout work that this worker could run is waiting. */
   isRolloutWaiting(left?: LeftToOthers): Promise<boolean>;
   /**
-   * Stores the measurement. Stores nothing and returns false if it was requested again meanwhile, because the rows may
-   * have changed.
+   * Stores the measurement. If it was requested again meanwhile, the rows may have changed: then nothing is stored, and
+   * the result is false.
    */
   complete(
     lease: MeasurementLease,

@@ -67,8 +67,8 @@ function toCsv(rows: readonly Row[]): string {
 }
 
 /**
- * Cell of a CSV row. Spreadsheets evaluate a text that begins with one of these characters as a formula, so it is
- * prefixed with an apostrophe, which marks it as text.
+ * Cell of a CSV row. Spreadsheets evaluate a text that begins with `=`, `+`, `-`, `@`, a tab or a carriage return as a
+ * formula, so such a text gets an apostrophe in front, which marks it as text.
  */
 export function cell(value: Cell): string {
   if (value === null) return '';

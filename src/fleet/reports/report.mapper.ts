@@ -4,13 +4,13 @@ import type { Figures, Group, GroupBy } from './report.schemas.ts';
 
 /** Confidence level of the speed-up interval. */
 const CONFIDENCE = 0.95;
-/** Figures of a report's jobs in groups, the groups with the most jobs first. */
+/** Rows that a report is made from, by groups; the groups with the most jobs come first. */
 export interface Found {
   readonly times: readonly GroupTimesRow[];
   readonly uses: readonly DeviceRow[];
 }
 
-/** Groups by a key, and the number of groups left out. */
+/** Groups for a key, and the number of groups left out. */
 export function groupsOf({ times, uses }: Found, by: GroupBy): { groups: Group[]; leftOut: number } {
   const seconds = secondsOf(uses, by);
   const own = times.filter((row) => row.by === by);

@@ -3,7 +3,7 @@ import { HELD_SO_FAR, JOB_PHASES, TOTAL, type JobPhase } from '../jobs/index.ts'
 import { SPEEDUP } from '../rollouts/index.ts';
 import { GROUPS, type GroupBy } from './report.schemas.ts';
 
-/** Jobs in a report: those of the rollouts, of one tenant or of all. */
+/** Jobs in a report: the jobs of the rollouts, of one tenant or (null) of all. */
 export interface ReportSelection {
   readonly rolloutIds: readonly string[];
   readonly tenantId: string | null;
@@ -60,7 +60,7 @@ export interface SpeedupRow {
 
 /** Largest number of groups listed for one key. */
 const MOST_GROUPS = 1000;
-/** Tolerance for rounding errors in products of fractions that should equal a share exactly. */
+/** Tolerance for rounding when a product of fractions is compared with a share. */
 const ROUNDING = 1e-12;
 
 /** Column names of the grouping keys. They sort by bytes, which is faster than a language's collation. */
@@ -71,8 +71,8 @@ const KEYS: Readonly<Record<GroupBy, Prisma.Sql>> = {
 };
 
 /**
- * Groups of each job, as `key`. A missing key becomes an empty identifier, which unlike null can be used in a hash
- * join.
+ * Grouping keys of each job. A missing key becomes an empty text, because PostgreSQL can use an empty text in a hash
+ * join but not null.
  */
 function keysOf(by: readonly GroupBy[]): Prisma.Sql {
   const groups = by.map((name) => Prisma.sql`, (${name}::text, COALESCE(${KEYS[name]}, ''))`);
@@ -108,13 +108,13 @@ function quantilesOf(time: 'ms' | 'unheld_ms'): Prisma.Sql {
 }
 
 export const reportRepository = {
-  /** Sets a timeout for each statement of the transaction. */
+  /** Sets a time limit for each later statement of the transaction. */
   limitStatements: (tx: Transaction, ms: number) =>
     tx.$queryRaw`SELECT set_config('statement_timeout', ${String(ms)}, true)`,
 
   /**
-   * Times of adaptations, in total and by some keys. PostgreSQL computes them, because lists of 100,000 times would
-   * block the API process.
+   * Times of adaptations, in total and grouped by some keys. PostgreSQL computes them, because lists of 100,000 times
+   * would block the API process.
    */
   times: (tx: Transaction, selection: ReportSelection, by: readonly GroupBy[]) =>
     tx.$queryRaw<GroupTimesRow[]>`
@@ -151,7 +151,7 @@ export const reportRepository = {
       LEFT JOIN (${quantilesOf('unheld_ms')}) AS unheld ON unheld.n = c.n
       ORDER BY c.n`,
 
-  /** Phases of adaptations that became ready. */
+  /** Durations of the phases of adaptations that became ready. */
   async phases(tx: Transaction, selection: ReportSelection): Promise<PhaseRow[]> {
     const figures = JOB_PHASES.map((phase) => {
       const column = Prisma.raw(`j.${phase}_ms`);
@@ -185,8 +185,8 @@ export const reportRepository = {
   },
 
   /**
-   * Time for which devices were held by the jobs of each group, controls included. The search is limited to uses that
-   * end after the acceptance of the first of the rollouts.
+   * Time for which jobs of each group held devices, controls included. Reads only uses that ended after the first of
+   * the rollouts was accepted.
    */
   async deviceSeconds(
     tx: Transaction,

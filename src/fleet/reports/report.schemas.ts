@@ -3,7 +3,7 @@ import { Id, Nullable, requestedTime, Timestamp, used } from '../../platform/con
 import { JobPhaseName } from '../jobs/index.ts';
 import { RolloutStateName } from '../rollouts/index.ts';
 
-/** Quantiles of a time. One is null if too few jobs have become ready to reach it. */
+/** Quantiles of a time. A quantile is null if too few jobs became ready to reach it. */
 const quantiles = {
   p50_ms: Nullable(Type.Number({ description: 'Half of the jobs were ready after so many milliseconds.' })),
   p90_ms: Nullable(Type.Number({ description: 'The same of 90 %.' })),

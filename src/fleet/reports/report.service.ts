@@ -21,7 +21,10 @@ const DEFAULT_DAYS = 30;
 interface ReportDependencies {
   readonly db: Database;
   readonly rollouts: Pick<RolloutService, 'get'>;
-  /** Runs the reports of a caller one after another, so that nobody keeps the database busy with several. */
+  /**
+   * Keyed mutex that runs the reports of a caller one after another, so that no caller keeps the database busy with
+   * several.
+   */
   readonly inTurn?: ReturnType<typeof createKeyedMutex>;
   readonly mostJobs?: number;
   readonly statementMs?: number;
@@ -102,7 +105,7 @@ async function wholeOf(tx: Transaction, selection: ReportSelection, found: Found
   };
 }
 
-/** Adds names to groups of tenants. The name of a deleted tenant carries its identifier, which is cut off. */
+/** Adds names to groups of tenants. A deleted tenant's name ends with `~` and its identifier; the suffix is cut off. */
 async function named(tx: Transaction, groups: readonly Group[]): Promise<Group[]> {
   const ids = groups.flatMap(({ id }) => id ?? []);
   const names = new Map((await repository.tenantNames(tx, ids)).map(({ id, name }) => [id, name.split('~')[0]!]));

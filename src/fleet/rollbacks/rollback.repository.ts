@@ -1,6 +1,6 @@
 import type { Queryable, Transaction } from '../../platform/database/database.ts';
 
-/** Adapter whose current version for the base model version of the rollout was moved. */
+/** Adapter whose current version was moved, for the base model version of the rollout. */
 interface MovedAdapter {
   adapter_id: string;
   tenant_id: string;
@@ -9,7 +9,7 @@ interface MovedAdapter {
   to: string | null;
 }
 
-/** Adapter for which a rollout has published. */
+/** Adapter that got a version from a rollout. */
 export interface PublishedAdapter {
   adapter_id: string;
   tenant_id: string;
@@ -40,7 +40,7 @@ export const rollbackRepository = {
     return { ...row, rolledBack: counts?.rolledBack ?? 0, leftAlone: counts?.leftAlone ?? 0 };
   },
 
-  /** Begins a rollback, or begins it again. */
+  /** Begins a rollback, or restarts it. */
   async begin(tx: Transaction, rolloutId: string): Promise<void> {
     await tx.rollbackCount.deleteMany({ where: { rolloutId } });
     await tx.$executeRaw`
@@ -77,7 +77,7 @@ export const rollbackRepository = {
     return row ?? null;
   },
 
-  /** Next adapters for which the rollout has published, in the order of their identifiers. */
+  /** Next adapters that got a version from the rollout, in the order of their identifiers. */
   async page(
     tx: Transaction,
     rolloutId: string,

@@ -33,12 +33,15 @@ export function createRollbackService({ db, batch = BATCH }: RollbackDependencie
     };
   };
   return {
-    /** @param scope the tenant whose adapters are counted, or null for all. @throws AppError 404 */
+    /**
+     * Reads the rollback of a rollout. @param scope the tenant whose adapters are counted, or null for all. @throws
+     * AppError 404
+     */
     get,
 
     /**
-     * Rolls back a rollout that has ended. Repeating it changes nothing, except that it continues an interrupted
-     * rollback and starts over if a version of the rollout has become current since.
+     * Rolls back a rollout that has ended. A repeated call continues an interrupted rollback, or starts over if a
+     * version of the rollout has become current since; otherwise it changes nothing.
      * @throws AppError 404, 409 `rollout_not_ended`
      */
     async rollBack(rolloutId: string, recordChange: RecordChange = unrecorded): Promise<RolloutRollback> {
@@ -64,7 +67,7 @@ async function request(tx: Transaction, rolloutId: string, recordChange: RecordC
 }
 
 /**
- * Rolls back the adapters for which a rollout has published, in batches that each commit with their events. If the
+ * Rolls back the adapters that got a version from a rollout, in batches that each commit with their events. If the
  * process dies in between, the next call continues after the last batch. Concurrent calls take turns.
  */
 async function rollBackInBatches({ db, batch }: Required<RollbackDependencies>, rolloutId: string): Promise<void> {
@@ -120,7 +123,7 @@ async function recordEnd(tx: Transaction, rolloutId: string): Promise<void> {
   await recordEvent(tx, { tenantId: null, type: 'rollout.rolled_back', subjectId: rolloutId, data });
 }
 
-/** Recovery source that continues rollbacks of a dead process. Rollbacks need no queue. */
+/** Recovery source that continues the rollbacks of a dead process. Rollbacks have no queue entries. */
 export function rollbackRecoverySource({ db, batch = BATCH }: RollbackDependencies): RecoverySource {
   return {
     queue: 'rollouts',

@@ -7,7 +7,7 @@ import { withTransaction, type Database } from '../../platform/database/database
 const BATCH = 1000;
 
 interface Batch {
-  /** Cancelled jobs that were waiting in the queue. */
+  /** Cancelled jobs that have to leave the queue. */
   queued: string[];
   /** Last job of the batch; null if no batch follows. */
   last: string | null;

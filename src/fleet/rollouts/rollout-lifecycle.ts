@@ -22,8 +22,7 @@ interface RolloutLifecycleDependencies {
  */
 export interface RolloutLifecycle {
   /**
-   * Begins the analysis, or takes it over from a worker that has died. Null if the rollout is not, or no longer, to be
-   * analyzed.
+   * Begins the analysis, or takes it over from a worker that has died. Null if the rollout no longer needs an analysis.
    */
   beginAnalysis(id: string): Promise<RolloutRow | null>;
   /**
@@ -31,7 +30,7 @@ export interface RolloutLifecycle {
    * `error` is the reason why the rollout waits; null for a shutdown.
    */
   excuse(id: string, error: Prisma.InputJsonObject | null): Promise<number>;
-  /** Base model versions that adapters come from, including those that older rollouts are still carrying them to. */
+  /** Base model versions that adapters come from, including the targets of older rollouts that have not ended. */
   oldVersions(rollout: Omit<RolloutToPlan, 'id'>): Promise<string[]>;
   /** Whether the rollout is still being analyzed; false after a cancellation. */
   isAnalyzing(id: string): Promise<boolean>;

@@ -5,7 +5,7 @@ import { withoutAddress } from './policy.schemas.ts';
 import type { CountRow, RolloutEvolutionRow, RolloutRow, SummaryRow } from './rollout.repository.ts';
 import type { Rollout, RolloutOptions } from './rollout.schemas.ts';
 
-/** Data of other tables for the answer. Counts and summary are already confined to the caller's view. */
+/** Rows of other tables that the answer needs. Counts and summary are already confined to what the caller may see. */
 export interface RolloutParts {
   readonly counts: readonly CountRow[];
   readonly summary: SummaryRow | undefined;
@@ -61,8 +61,8 @@ export function toRollout(
 }
 
 /**
- * Hides from tenants the selection, which names other tenants with their adapters and labels, the labels of waves, and
- * the address that approves.
+ * Removes from the options what a tenant must not see: the selection, which names other tenants and their adapters, the
+ * labels of waves, and the address that approves.
  */
 function showOptions(options: RolloutOptions, scope: string | null): RolloutOptions {
   if (scope === null || options.policy === undefined) return options;

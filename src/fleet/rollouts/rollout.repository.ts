@@ -27,9 +27,9 @@ export interface CountRow {
   kind: 'adaptation' | 'control';
   state: string;
   count: number;
-  /** Number of jobs that still run or are refined. */
+  /** Number of jobs that still run or are being refined. */
   unfinished: number;
-  /** Number of times that these counts, or a time to readiness among the jobs, have changed. */
+  /** Number of changes to these counts or to a job's time to readiness. */
   changes: number;
 }
 
@@ -73,7 +73,7 @@ export interface RolloutMove {
 }
 
 /**
- * Speed-up of the adaptation `j` over its control `c`: the ratio of their times without the wait in the queue and the
+ * Speed-up of the adaptation `j` over its control `c`: the ratio of their times, without the time in the queue and the
  * time held. Null unless both are ready.
  */
 export const SPEEDUP = Prisma.sql`(c.ttr_ms - c.queue_wait_ms - c.held_ms)
@@ -86,7 +86,9 @@ export function createRolloutRepository(db: Queryable) {
     find: (id: string, tx: Queryable = db): Promise<RolloutRow | null> =>
       tx.rollout.findUnique({ where: { id }, include: SHOWN }),
 
-    /** A rollout with all that its answer shows, as seen by one tenant or, if `tenantId` is null, by the operator. */
+    /**
+     * Rollout with everything that its answer shows, as seen by one tenant or, if `tenantId` is null, by the operator.
+     */
     async shown(id: string, tenantId: string | null): Promise<ShownRollout | null> {
       const [row] = await shown(db, Prisma.sql`SELECT * FROM rollouts WHERE id = ${id}`, { tenantId });
       return row ?? null;
@@ -98,7 +100,7 @@ export function createRolloutRepository(db: Queryable) {
     baseModelVersionExists: async (id: string, tx: Queryable = db) =>
       (await tx.baseModelVersion.count({ where: { id } })) > 0,
 
-    /** Policy of the base model for rollouts that name none. */
+    /** Default policy of the base model, for rollouts without a policy. */
     async defaultPolicy(baseModelVersionId: string, tx: Queryable = db): Promise<RolloutPolicy | null> {
       const { baseModel } = await tx.baseModelVersion.findUniqueOrThrow({
         where: { id: baseModelVersionId },
@@ -130,7 +132,7 @@ export function createRolloutRepository(db: Queryable) {
     },
 
     /**
-     * Moves a rollout to the state `next` if it is in one of the states `from`; true if it was. A cancelled or failed
+     * Moves a rollout to the state `next` if its state is one of `from`; true if it was moved. A cancelled or failed
      * rollout is finished once its jobs are cancelled too.
      */
     async move(tx: Transaction, id: string, { from, next, error = null }: RolloutMove): Promise<boolean> {
@@ -150,20 +152,20 @@ export function createRolloutRepository(db: Queryable) {
         UPDATE rollouts SET finished_at = clock_timestamp(), updated_at = clock_timestamp()
         WHERE id = ${id} AND state = ANY(${[...STOPPED_ROLLOUT_STATES]}::rollout_state[]) AND finished_at IS NULL`,
 
-    /** Stopped rollouts with jobs that are still to be cancelled. */
+    /** Cancelled or failed rollouts that still have jobs to cancel. */
     unfinishedCancellations: (tx: Queryable = db) =>
       tx.rollout.findMany({
         where: { state: { in: [...STOPPED_ROLLOUT_STATES] }, finishedAt: null },
         select: { id: true },
       }),
 
-    /** Counts the start of an analysis. */
+    /** Counts the start of an analysis attempt. */
     countAnalysis: (tx: Transaction, id: string) =>
       tx.$executeRaw`
         UPDATE rollouts SET attempt = attempt + 1, error = NULL, updated_at = clock_timestamp()
         WHERE id = ${id} AND state = 'analyzing'`,
 
-    /** Takes back the count of the last analysis and stores why the rollout waits. */
+    /** Takes back the count of the last attempt, and stores why the rollout waits. */
     excuseAnalysis: (tx: Transaction, id: string, error: Prisma.InputJsonObject | null) =>
       tx.$executeRaw`
         UPDATE rollouts SET excused_attempts = excused_attempts + 1, updated_at = clock_timestamp(),
@@ -218,7 +220,7 @@ export function createRolloutRepository(db: Queryable) {
         select: { id: true, options: true },
       }),
 
-    /** Rollouts that are not completed although all their jobs have ended. */
+    /** Running rollouts without unfinished work that are not yet marked as completed. */
     unsettled: (tx: Queryable = db) =>
       tx.$queryRaw<{ id: string }[]>`
         SELECT r.id FROM rollouts r WHERE r.state = 'adapting' AND NOT EXISTS (
@@ -281,7 +283,7 @@ function ofBaseModel(id: string): Prisma.Sql {
     SELECT v.id FROM base_model_versions v WHERE v.base_model_id = ${id})`;
 }
 
-/** Counts of the jobs of all tenants or of one. */
+/** Counts of jobs, of all tenants or of one. */
 function countsOf(tenantId: string | null): Prisma.Sql {
   return tenantId === null
     ? Prisma.sql`rollout_counts`

@@ -21,8 +21,8 @@ import { RolloutPolicy } from './policy.schemas.ts';
 import { ROLLOUT_STATES } from './rollout.states.ts';
 
 /**
- * Defaults of options that neither the rollout nor its policy sets. They are not in the schema, because validation
- * would fill them into a request, where they could not be told from values that the client sent.
+ * Defaults of options that neither the rollout nor its policy sets. They are not in the schema: validation would fill
+ * them into the request, where they would look like values that the client sent.
  */
 const LAST_DEFAULTS = { strategy: 'auto', control: 'none', control_fraction: 0.5 } as const;
 
@@ -74,7 +74,7 @@ export type RolloutOptions = GivenJobOptions & {
   readonly policy?: RolloutPolicy;
 };
 
-/** Options as a rollout's row stores them, with every default filled in that depends on nothing else. */
+/** Options in a rollout's row, with all defaults filled in that do not depend on other values. */
 export type StoredOptions = RolloutOptions &
   Required<Pick<RolloutOptions, 'strategy' | 'control' | 'control_fraction' | 'seed'>>;
 
@@ -83,8 +83,7 @@ export function withDefaults(options: RolloutOptions): StoredOptions {
 }
 
 /**
- * Merges a policy into options. Where both set a value, that of the options wins, and only the options keep it, so that
- * no value is stored twice.
+ * Merges a policy into options. If both set a value, the value of the options wins. The result holds each value once.
  */
 export function withPolicy(options: RolloutOptions, policy: RolloutPolicy): RolloutOptions {
   const { strategy, control_fraction: fraction, ...rest } = policy;

@@ -41,20 +41,20 @@ import { SummaryCache } from './summary-cache.ts';
 interface RolloutServiceDependencies {
   db: Database;
   producer: QueueProducer;
-  /** Cache of summaries. Pass one that outlives the service where a service is created per request. */
+  /** Cache of summaries. If a service is created for each request, pass a cache that outlives it. */
   summaries?: SummaryCache;
 }
 
 /**
- * Rollouts as the API shows and changes them. In all methods `scope` is the tenant to which the caller is confined, or
+ * Service that shows and changes rollouts. In all methods `scope` is the tenant to which the caller is confined, or
  * null for the operator. Every tenant sees every rollout, but only its own jobs in it.
  */
 export interface RolloutService {
   /** @throws AppError 404 */
   get(id: string, scope: string | null): Promise<Rollout>;
-  /** Version of the answer of {@link get}, at a fraction of its cost; null if the rollout does not exist. */
+  /** Version text of the answer of {@link get}, cheaper than the answer itself; null if the rollout does not exist. */
   version(id: string, scope: string | null): Promise<string | null>;
-  /** Version of the answer of {@link list}. */
+  /** Version text of the answer of {@link list}. */
   pageVersion(query: RolloutQuery, scope: string | null): Promise<string>;
   /** @throws AppError 422 `base_model_version_not_found`, 409 `rollout_exists` */
   create(request: CreateRollout, record?: RecordAnswer<Rollout>): Promise<Rollout>;
@@ -66,8 +66,8 @@ export interface RolloutService {
   /** Releases a wave that waits for an approval. @throws AppError 404, 409 */
   approve(id: string, wave: number, recordChange?: RecordChange): Promise<Rollout>;
   /**
-   * Ends a rollout and its jobs, waiting or running. Cancelling it again changes nothing, except that it continues an
-   * interrupted cancellation.
+   * Ends a rollout with its waiting and running jobs. A repeated call continues an interrupted cancellation, and
+   * otherwise changes nothing.
    * @throws AppError 404, 409
    */
   cancel(id: string, recordChange?: RecordChange): Promise<Rollout>;
@@ -155,10 +155,10 @@ export function createRolloutService({
 }
 
 /**
- * Creates a rollout within the caller's transaction. The database time of its acceptance starts every adapter's time to
- * readiness. After the commit the caller passes `entries` to `producer.enqueueAfterCommit`.
+ * Creates a rollout within the caller's transaction. The database time of its acceptance starts the time to readiness
+ * of every adapter. After the commit the caller passes `entries` to `producer.enqueueAfterCommit`.
  *
- * @throws AppError 422 `base_model_version_not_found`, 409 `rollout_exists` if a rollout of this version has not ended
+ * @throws AppError 422 `base_model_version_not_found`, 409 `rollout_exists` if a rollout to this version has not ended
  */
 export async function createRollout(
   tx: Transaction,
@@ -198,8 +198,8 @@ export async function createRollout(
 }
 
 /**
- * Options that a rollout to this base model version stores: with defaults, and with the policy of its base model if it
- * names none.
+ * Options to store for a rollout to this base model version: the request's, with defaults, and with the base model's
+ * policy if the request has none.
  */
 export async function optionsOf(
   tx: Transaction,

@@ -3,8 +3,8 @@ import { WANTS_PROVISIONAL } from './provisional/wants-provisional.ts';
 
 export const settlementRepository = {
   /**
-   * Locks the rollout of a job that is about to end. If two last jobs end at once, the second transaction sees the end
-   * of the first.
+   * Locks the rollout of a job that is about to end. If the last two jobs end at once, the second transaction sees the
+   * end of the first.
    * @returns the state of the rollout
    */
   async lockRollout(tx: Transaction, rolloutId: string): Promise<string> {
@@ -14,9 +14,9 @@ export const settlementRepository = {
   },
 
   /**
-   * Completes a rollout when all its jobs have ended with their reported baselines, all provisional versions are made
-   * and no adapter is left to join. Its row must be locked.
-   * @returns null if it was not completed now
+   * Completes a rollout when all its jobs have ended with their baselines measured, all provisional versions are made
+   * and no late adapter is left to join. Its row must be locked.
+   * @returns null if this call did not complete the rollout
    */
   async completeRollout(tx: Transaction, rolloutId: string): Promise<{ id: string } | null> {
     const [row] = await tx.$queryRaw<{ id: string }[]>`

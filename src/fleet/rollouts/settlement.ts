@@ -7,8 +7,8 @@ import { settlementRepository as repository } from './settlement.repository.ts';
 import { stepWaves } from './waves/waves.ts';
 
 /**
- * Locks a rollout whose jobs are about to change. If two last jobs end at once, the second transaction sees the end of
- * the first.
+ * Locks a rollout whose jobs are about to change. If the last two jobs end at once, the second transaction sees the end
+ * of the first.
  * @returns its state; an empty text if it does not exist
  */
 export const lockRollout = (tx: Transaction, rolloutId: string): Promise<string> =>
@@ -16,7 +16,7 @@ export const lockRollout = (tx: Transaction, rolloutId: string): Promise<string>
 
 /**
  * Updates a rollout after its jobs have changed: judges the wave, releases the next wave or completes the rollout if
- * the jobs have ended, and admits waiting jobs of limited concurrency. The rollout's row must be locked.
+ * the jobs have ended, and admits jobs that wait because of limited concurrency. The rollout's row must be locked.
  * @returns queue entries to enqueue, like {@link admitJobs}
  */
 export async function settleRollout(tx: Transaction, rolloutId: string): Promise<QueueEntry[]> {

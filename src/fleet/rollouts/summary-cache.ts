@@ -11,15 +11,15 @@ const SHARE = 20;
 interface Entry {
   version: string;
   summary: Promise<SummaryRow | undefined>;
-  /** Expiry for a large rollout whose jobs are running, by the clock of `performance.now()`. */
+  /** Time until which the figures of a large, running rollout may be used, by the clock of `performance.now()`. */
   freshUntil: number;
 }
 
 /**
- * Cache for figures of rollouts that need all of their jobs, such as medians. They are computed once after each change
- * of the counts, however often they are requested, and not before a job has ended. Figures of a large fleet take long
- * to compute. While its jobs run, they may be as old as 20 times the time they took. Once all jobs have ended, they are
- * exact.
+ * Cache for figures of rollouts that depend on all of their jobs, such as medians. Each change of the counts leads to
+ * one computation, however many callers ask, and none before the first job has ended. The figures of a large fleet take
+ * long to compute, so while its jobs run they may be as old as 20 times their computation took. Once all jobs have
+ * ended, they are exact.
  */
 export class SummaryCache {
   readonly #entries = new Map<string, Entry>();
@@ -86,7 +86,7 @@ function jobsOf(counts: readonly CountRow[]): number {
   return counts.reduce((sum, { count }) => sum + count, 0);
 }
 
-/** Whether some of these jobs have a time to readiness, or all jobs that the makespan needs have ended. */
+/** Whether some of these jobs have ended. */
 function hasEnded({ count, unfinished }: CountRow): boolean {
   return count > unfinished;
 }

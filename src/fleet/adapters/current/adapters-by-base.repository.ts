@@ -13,9 +13,9 @@ export interface AdaptersToList {
 }
 
 /**
- * One page of the adapters that are on a base model version or not, and one adapter more, in SQL. Those that are on one
- * are found by the index of current versions. For those that are not, and those at risk, adapters are looked at until
- * there are enough.
+ * SQL for one page of adapters, plus one more, that have a current version on a base model version, have none, or are
+ * at risk. The index of current versions finds those that have one. In the other two cases PostgreSQL goes through
+ * adapters until the page is full.
  */
 export async function adaptersByBase(tx: Queryable, { query, sorting, tenantId }: AdaptersToList): Promise<Prisma.Sql> {
   const { not_on: notOn, at_risk_on: atRiskOn } = query;
@@ -34,14 +34,14 @@ export async function adaptersByBase(tx: Queryable, { query, sorting, tenantId }
     ORDER BY ${sorting.orderBy('a.')} LIMIT ${sorting.take}`;
 }
 
-/** The current version `c` is one on this base model version. */
+/** Condition that the current version `c` is on this base model version. */
 function isOn(baseModelVersionId: string): Prisma.Sql {
   return Prisma.sql`c.base_model_version_id = ${baseModelVersionId} AND c.adapter_version_id IS NOT NULL`;
 }
 
 /**
- * The condition that the adapter `a` has no current version there. The base model is looked up first, because its value
- * decides the plan.
+ * Condition that the adapter `a` has no current version on this base model version. The base model is looked up first,
+ * because its value decides the query plan.
  */
 async function isMissing(tx: Queryable, baseModelVersionId: string): Promise<Prisma.Sql> {
   const base = await tx.baseModelVersion.findUnique({
@@ -54,8 +54,8 @@ async function isMissing(tx: Queryable, baseModelVersionId: string): Promise<Pri
 }
 
 /**
- * The condition that the adapter `a` is on this base model version and on none that is served for longer.
- * @param isKnown whether the statement has only adapters that are on it
+ * Condition that the adapter `a` is on this base model version, and on none that is served for longer.
+ * @param isKnown whether the statement already has only adapters on this base model version
  */
 async function atRiskWhen(tx: Queryable, baseModelVersionId: string, isKnown: boolean): Promise<Prisma.Sql> {
   const retiring = await tx.baseModelVersion.findUnique({
@@ -68,7 +68,10 @@ async function atRiskWhen(tx: Queryable, baseModelVersionId: string, isKnown: bo
   return Prisma.sql`${isKnown ? Prisma.empty : isThere} AND ${isAtRisk(baseModelVersionId, retiring.retiresAt)}`;
 }
 
-/** Both tables have the tenant. An index of each begins with it. */
+/**
+ * Condition that confines adapters and current versions to a tenant. It names both tables because an index of each
+ * begins with the tenant.
+ */
 function ofTenant(tenantId: string, on: string | undefined): Prisma.Sql {
   const current = on === undefined ? Prisma.empty : Prisma.sql`AND c.tenant_id = ${tenantId}`;
   return Prisma.sql`AND a.tenant_id = ${tenantId} ${current}`;

@@ -2,13 +2,13 @@ import { Prisma, type Queryable, type Transaction } from '../../../platform/data
 import { recordEvent } from '../../../delivery/events/index.ts';
 import { CURRENT_SHOWN } from '../adapter.schemas.ts';
 
-/** The version of an adapter that is moved from and to, for one base model version; null is none. */
+/** Change of an adapter's current version for one base model version; null stands for no version. */
 interface Move {
   readonly from: string | null;
   readonly to: string | null;
 }
 
-/** Which version is current: that of an adapter for a base model version. */
+/** Key of a current version: each adapter has at most one for each base model version. */
 export interface CurrentVersionKey {
   readonly adapterId: string;
   readonly baseModelVersionId: string;
@@ -32,7 +32,7 @@ export type CurrentVersionRow = Pick<
   'adapterId' | 'baseModelVersionId' | 'adapterVersionId' | 'previousVersionId' | 'changedAt' | 'adapterVersion'
 >;
 
-/** JSON of the current versions of the adapter `a` of a statement. */
+/** SQL for the current versions of the adapter `a`, as JSON. */
 export const CURRENT_OF_A = Prisma.sql`
   SELECT COALESCE(json_agg(json_build_object('adapterId', c.adapter_id, 'baseModelVersionId', c.base_model_version_id,
       'adapterVersionId', c.adapter_version_id, 'previousVersionId', c.previous_version_id, 'changedAt', c.changed_at,
@@ -45,31 +45,31 @@ export const CURRENT_OF_A = Prisma.sql`
   ) AS c JOIN adapter_versions n ON n.id = c.adapter_version_id`;
 
 /**
- * The job that has published a version; null for none, and for a provisional one: what its job publishes becomes
- * current.
+ * SQL for the job that published a version. Null for no version, and for a provisional one, so that the version that
+ * its job publishes later may still become current.
  */
 function jobOf(versionId: string | null): Prisma.Sql {
   return Prisma.sql`SELECT v.job_id FROM adapter_versions v WHERE v.id = ${versionId} AND NOT v.provisional`;
 }
 
-/** The adapter must be locked where something is changed. */
+/** Repository of current versions. Callers lock the adapter before they change anything. */
 export const currentVersionRepository = {
   find: (db: Queryable, key: CurrentVersionKey): Promise<CurrentVersionRow | null> =>
     db.currentVersion.findUnique({ where: { adapterId_baseModelVersionId: key }, include: SHOWN }),
 
-  /** Whether the base model version is one of the adapter's base model. */
+  /** Whether a base model version belongs to a base model. */
   async isOfModel(db: Queryable, baseModelId: string, baseModelVersionId: string): Promise<boolean> {
     return (await db.baseModelVersion.count({ where: { id: baseModelVersionId, baseModelId } })) > 0;
   },
 
-  /** Whether this was ever a version of the adapter, as far as it is not collected. */
+  /** Whether the adapter has or had this version. Versions that the collector removed are not found. */
   async isKnown(db: Queryable, adapterId: string, versionId: string): Promise<boolean> {
     return (await db.adapterVersion.count({ where: { id: versionId, adapterId } })) > 0;
   },
 
   /**
-   * Makes another version current, or none. What the job of the version before publishes later does not become current
-   * again. As what was current before, versions of one job count as one.
+   * Makes another version current, or none. If the job of the replaced version publishes again later, that does not
+   * become current. Versions of one job count as one for `previous_version_id`.
    */
   move: (tx: Transaction, key: CurrentVersionKey & { tenantId: string }, { from, to }: Move) =>
     tx.$executeRaw`
@@ -80,7 +80,7 @@ export const currentVersionRepository = {
         previous_version_id = CASE WHEN (${jobOf(from)}) = (${jobOf(to)}) THEN c.previous_version_id ELSE ${from} END,
         held_job_id = NULLIF(COALESCE((${jobOf(from)}), c.held_job_id), (${jobOf(to)}))`,
 
-  /** Records that another version is current, with what has moved it. */
+  /** Records an event that another version is current, with its cause. */
   recordMove: (
     tx: Transaction,
     { adapterId, baseModelVersionId, tenantId }: CurrentVersionKey & { tenantId: string },

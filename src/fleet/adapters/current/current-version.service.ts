@@ -7,11 +7,13 @@ import { createAdapterRepository, lockAdapter } from '../adapter.repository.ts';
 import type { CurrentVersion, SetCurrentVersion } from '../adapter.schemas.ts';
 import { currentVersionRepository as repository, type CurrentVersionKey } from './current-version.repository.ts';
 
-/** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
+/**
+ * Creates the service. In all methods `scope` is the tenant to which the caller is confined, or null for the operator.
+ */
 export function createCurrentVersionService({ db }: { db: Database }) {
   const adapters = createAdapterRepository(db);
 
-  /** The tenant that owns the adapter. @throws AppError 404 */
+  /** Identifier of the tenant that owns the adapter. @throws AppError 404 */
   async function requireKey(
     { adapterId, baseModelVersionId }: CurrentVersionKey,
     scope: string | null,
@@ -50,8 +52,8 @@ export function createCurrentVersionService({ db }: { db: Database }) {
     },
 
     /**
-     * Makes a version current, or none, if what the caller expects is current. Where it is current already, nothing
-     * changes.
+     * Makes a version current, or none, if the current version is the one that the caller expects. If the wanted
+     * version is already current, nothing changes.
      * @throws AppError 404, 409 `current_version_changed`, 422 `version_of_another_base`
      */
     set: (

@@ -35,7 +35,7 @@ const versionFileRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, 
       },
     },
     (request, reply) => {
-      // No cache keeps URLs by which the files can be read, and no tag is made of them.
+      // The answer has URLs that give access to the files, so no cache may keep it and it gets no ETag.
       reply.header('cache-control', 'no-store');
       return service(request).list(request.params.id, request.params.version_id, readerOf(request, reply));
     },

@@ -48,10 +48,10 @@ export const VersionFileParams = Type.Object({
   name: Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$', description: 'Name of the file.' }),
 });
 
-/** The API sends every file as bytes, so that clients that are generated have one type of answer. */
+/** Content type of every file. With a single type, generated clients have a single type of answer. */
 export const FILE_TYPE = 'application/octet-stream';
 
-/** At run time the file is a stream. */
+/** The API sends the file as a stream. */
 export const FileContent = {
   description: 'The file.',
   content: contentOf([FILE_TYPE], Binary('The bytes of the file.')),

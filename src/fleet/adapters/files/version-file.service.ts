@@ -14,7 +14,7 @@ import { FILE_TYPE, type VersionFile, type VersionFiles } from './version-file.s
 
 /** A file of a version, to be read in whole or in part. */
 export interface OpenedFile {
-  /** Hexadecimal. */
+  /** Hexadecimal SHA-256 of the file. */
   readonly sha256: string;
   readonly bytes: number;
   read(range?: ByteRange): Readable;
@@ -23,7 +23,7 @@ export interface OpenedFile {
 export interface VersionFileReader {
   /** The tenant to which the caller is confined, or null for the operator. */
   readonly scope: string | null;
-  /** Aborts when the client has gone, for whom nothing is read any more. */
+  /** Aborts when the client disconnects. Reading then stops. */
   readonly gone: AbortSignal;
 }
 
@@ -35,9 +35,9 @@ export function createVersionFileService({ db, artifacts }: { db: Database; arti
     const version = await adapters.findVersion(adapterId, versionId, scope);
     if (version === null) throw notFound('adapter version', versionId);
     const digest = version.artifactDigest;
-    // Whether the store is away shows in artifacts of all tenants.
+    // Unconfined, because artifacts of all tenants show whether the store is away.
     const asked = { db: unconfined(db), store: artifacts, digest };
-    // A tenant whose versions have to be read first holds up itself alone.
+    // Each tenant has a queue of its own, so a tenant with unread versions delays only itself.
     const listed = () => artifacts.files(digest, { line: version.tenantId, signal: gone });
     try {
       return { digest, files: await explainMissing(asked, listed) };
@@ -47,7 +47,7 @@ export function createVersionFileService({ db, artifacts }: { db: Database; arti
   }
 
   return {
-    /** The files of a version, and where to get them. @throws AppError 404; 503 `storage_away` */
+    /** Lists the files of a version, with the URLs to download them. @throws AppError 404; 503 `storage_away` */
     async list(adapterId: string, versionId: string, reader: VersionFileReader): Promise<VersionFiles> {
       const { digest, files } = await filesOf(adapterId, versionId, reader);
       const path = `/v1/adapters/${adapterId}/versions/${versionId}/files`;
@@ -74,7 +74,7 @@ function clientGone(): AppError {
   return new AppError({ code: 'upload_aborted', status: 400, message });
 }
 
-/** Media types of files by their endings. Browsers show none of them as a page. */
+/** Media types of files by their extensions. Browsers show none of these types as a page. */
 const MEDIA_TYPES: Readonly<Record<string, string>> = {
   '.json': 'application/json',
   '.md': 'text/markdown; charset=utf-8',

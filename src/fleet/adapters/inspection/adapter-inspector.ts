@@ -7,26 +7,32 @@ import { createTurns } from './turns.ts';
 /** Checks adapter folders against the folders of their base model versions. */
 export interface AdapterInspector {
   /**
-   * @param owner the tenant whose adapter it is; those of one tenant are inspected one after the other
+   * Checks one adapter.
+   *
+   * @param owner the tenant that owns the adapter; a tenant's adapters are inspected one after the other
    * @throws an error with `code`, `file`, `subject` and `message` for files that cannot be used; AppError 422
-   *   `inspection_timeout` or `inspection_out_of_memory`, 429 `too_many_inspections`, 503 `inspection_interrupted`
+   * `inspection_timeout` or `inspection_out_of_memory`, 429 `too_many_inspections`, 503 `inspection_interrupted`
    */
   inspectAdapter(request: InspectionRequest, owner: string): Promise<InspectedAdapter>;
 }
 
-/** An inspector with processes, which whoever made it closes. */
+/** Inspector that owns child processes. Its creator closes it. */
 export interface ClosableInspector extends AdapterInspector {
   close(): Promise<void>;
 }
 
-/** A process that has taken a larger share of its memory is replaced, so that the next inspection has all of it. */
+/**
+ * Share of its memory limit up to which a process is used again. Above, a new process replaces it, so that the next
+ * inspection has all of the memory.
+ */
 const REUSED_BELOW = 0.5;
 
 export type InspectionSettings = Pick<Config, 'inspections' | 'inspectionMemoryBytes' | 'inspectionTimeoutMs'>;
 
 /**
- * Inspects adapters in processes of their own, because their files are made by tenants: what takes too long or too much
- * memory is killed, and this process goes on answering. One process stays for the next inspection.
+ * Creates an inspector that checks adapters in child processes, because tenants make the files. It kills an inspection
+ * that takes too long or too much memory, while this process goes on answering. One child process stays for the next
+ * inspection.
  */
 export function createAdapterInspector(settings: InspectionSettings, logger: Logger): ClosableInspector {
   const limits = { memoryBytes: settings.inspectionMemoryBytes, timeoutMs: settings.inspectionTimeoutMs };

@@ -1,6 +1,6 @@
 /**
- * The process of `InspectionProcess`. It checks adapters with the strict loaders of the formats, and ends with its
- * parent.
+ * Entry point of the child process that `InspectionProcess` starts. It checks adapters with the strict loaders of the
+ * formats, and ends with its parent.
  */
 import { constants, getPriority, setPriority } from 'node:os';
 import { FormatError } from '../../../../core/formats/errors.ts';
@@ -14,9 +14,10 @@ if (!process.send) throw new Error('the inspection has no parent: fork it with a
 
 process.on('message', (request) => void answer(request as InspectionRequest).then(send));
 process.on('disconnect', () => process.exit(0));
-// Ctrl-C at a terminal reaches the whole process group; the parent answers what is running.
+// Ctrl-C at a terminal reaches the whole process group. The parent decides when this process ends.
 process.on('SIGINT', () => undefined);
-// Requests come first. A process that has a lower priority already may not raise it again.
+// Requests to the API come first. A process with a lower priority is left alone, because it may not raise its priority
+// again.
 if (getPriority() < constants.priority.PRIORITY_BELOW_NORMAL) setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 send({ type: 'online' });
 
@@ -42,7 +43,7 @@ async function inspect({ folder, baseFolder, configOnly }: InspectionRequest): P
   };
 }
 
-/** Does nothing if the parent is gone; 'disconnect' then ends this process. */
+/** Sends a message to the parent. Does nothing if the parent is gone; 'disconnect' then ends this process. */
 function send(message: InspectionMessage): void {
   if (process.connected) process.send!(message);
 }

@@ -7,21 +7,19 @@ import type { InspectedAdapter, InspectionAnswer, InspectionMessage, InspectionR
 
 export interface InspectionLimits {
   readonly memoryBytes: number;
-  /** For one inspection, without the start of the process. */
+  /** Time limit for one inspection, without the start of the process, in milliseconds. */
   readonly timeoutMs: number;
 }
 
 const ENTRY = modulePath('./inspect-in-process', import.meta.url);
 const MEMORY_INTERVAL_MS = 50;
 const START_TIMEOUT_MS = 60_000;
-/**
- * Share of the memory that JavaScript's heap may take; the rest is for the program and for what is read into buffers.
- */
+/** Share of the memory limit for JavaScript's heap. The rest is for the program and for buffers of file contents. */
 const HEAP_SHARE = 0.5;
-/** Number of last characters of standard error that are kept, to say why the process died. */
+/** Number of characters kept from the end of standard error, to say why the process died. */
 const TAIL_LENGTH = 4000;
 
-/** One process that inspects adapters, one at a time. It does not keep this one alive, and ends with it. */
+/** A child process that inspects adapters, one at a time. It does not keep its parent alive, and ends with it. */
 export class InspectionProcess {
   readonly #child: ChildProcess;
   readonly #limits: InspectionLimits;
@@ -31,7 +29,7 @@ export class InspectionProcess {
   #die: (error: AppError) => void = () => undefined;
   #death: AppError | null = null;
   #killed = false;
-  /** The limit for which it was killed. */
+  /** Limit for which the process was killed. */
   #exceeded: 'time' | 'memory' | null = null;
   #tail = '';
 
@@ -74,7 +72,7 @@ export class InspectionProcess {
     await this.#online;
     const answered = this.#nextMessage(this.#limits.timeoutMs, () => this.#kill('time'));
     const watch = setInterval(() => void this.#checkMemory(), MEMORY_INTERVAL_MS);
-    // If sending fails, the process is gone, which is reported elsewhere.
+    // If sending fails, the process is gone, and its 'close' event reports that.
     this.#child.send(request, () => undefined);
     try {
       const answer = (await answered) as InspectionAnswer;
@@ -86,7 +84,7 @@ export class InspectionProcess {
     }
   }
 
-  /** Size of its resident set; 0 where the system does not tell it. */
+  /** Size of the process's resident set, in bytes; 0 if the system does not tell. */
   async residentBytes(): Promise<number> {
     const status = await readFile(`/proc/${this.pid}/status`, 'utf8').catch(() => '');
     return 1024 * Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0);
@@ -100,7 +98,7 @@ export class InspectionProcess {
     await gone;
   }
 
-  /** The next message, or the error for which the process died. */
+  /** Resolves with the next message. @throws the error for which the process died */
   #nextMessage(timeoutMs: number, onTimeout: () => void): Promise<InspectionMessage> {
     if (this.#death !== null) return Promise.reject(this.#death);
     const timer = setTimeout(onTimeout, timeoutMs);
@@ -132,7 +130,10 @@ export class InspectionProcess {
   }
 }
 
-/** Nothing of this process's environment, which holds passwords, is given to a process that reads foreign files. */
+/**
+ * Environment of the child process: only a few harmless variables. This process's own environment holds passwords, and
+ * the child reads files that strangers made.
+ */
 function environment(): NodeJS.ProcessEnv {
   const kept = ['HOME', 'PATH', 'SystemRoot', 'TEMP', 'TMPDIR'];
   return Object.fromEntries(

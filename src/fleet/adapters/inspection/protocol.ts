@@ -17,7 +17,7 @@ export interface InspectedAdapter {
 export interface InspectionRequest {
   readonly folder: string;
   readonly baseFolder: string;
-  /** Whether that has config.json alone, because workers fetch the weights. */
+  /** Whether the base's folder has config.json alone, because workers fetch its weights. */
   readonly configOnly: boolean;
 }
 
@@ -29,11 +29,11 @@ export interface FileFault {
   readonly subject: string | undefined;
 }
 
-/** One answer to each request. */
+/** Answer of the inspection process to one request. */
 export type InspectionAnswer =
   | { readonly type: 'inspected'; readonly inspected: InspectedAdapter }
   | { readonly type: 'fault'; readonly fault: FileFault }
   | { readonly type: 'failure'; readonly message: string };
 
-/** Message from the inspection process; the first one reports that it listens. */
+/** Message from the inspection process. The first one says that the process is listening. */
 export type InspectionMessage = { readonly type: 'online' } | InspectionAnswer;

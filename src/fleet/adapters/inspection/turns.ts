@@ -1,19 +1,19 @@
 import { AppError } from '../../../platform/contract/errors.ts';
 
-/** Most works of one owner that wait. Each has its files on disk already. */
+/** Largest number of tasks of one owner that wait. Each waiting task already has its files on disk. */
 const MOST_WAITING = 64;
 
 type InTurn = <T>(owner: string, work: () => Promise<T>) => Promise<T>;
 
 /**
- * Runs at most `atOnce` works at a time and one of each owner, whose works come in their order. Owners take turns, so
- * that one with many works, or slow ones, delays the others by one work at most.
+ * Runs at most `atOnce` tasks at a time, and at most one of each owner. An owner's tasks run in their order. Owners
+ * take turns, so an owner with many or slow tasks delays each other owner by one task at most.
  *
- * The returned function throws AppError 429 `too_many_inspections` where too many works of the owner wait.
+ * The returned function throws AppError 429 `too_many_inspections` if too many tasks of the owner wait.
  */
 export function createTurns(atOnce: number): InTurn {
   const running = new Set<string>();
-  /** The owners in the order of their turns, with the starts of their waiting works. */
+  /** Owners in the order of their turns, with the functions that start their waiting tasks. */
   const waiting = new Map<string, (() => void)[]>();
 
   function startNext(): void {

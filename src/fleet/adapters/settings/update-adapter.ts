@@ -26,12 +26,12 @@ interface RequestedUpdate {
 }
 
 /**
- * Changes the settings of an adapter that a request names, with one event and one audit entry for those that differ.
- * Nothing is recorded if none does.
+ * Changes the settings of an adapter that a request names. Records one event and one audit entry with the settings that
+ * differ, or nothing if none differs.
  *
  * @returns the owner of the adapter
  * @throws AppError 404, 409 `adapter_in_use` for another dataset or gate while a job has not ended, 422 `invalid_gate`,
- *   `metric_needs_answers`, `unknown_slice` or `base_model_version_not_found`
+ * `metric_needs_answers`, `unknown_slice` or `base_model_version_not_found`
  */
 export async function updateAdapter(
   tx: Transaction,
@@ -50,7 +50,7 @@ export async function updateAdapter(
   if (changesTask) await changeTask(tx, deps, adapter, { ...after, jobId: job?.id ?? null });
   await requirePin(models, { ...adapter, pin: others.pinned_base_model_version_id }, tx);
   await adapters.setSettings(id, others, tx);
-  // What is measured ahead depends on both.
+  // Outcomes depend on both the dataset and the gate.
   if (changesTask) await requestOutcomesOfLatest(tx, id);
   await recordEvent(tx, { tenantId, type: 'adapter.updated', subjectId: id, data: after });
   await recordChange(tx, { tenantId, subjectId: id, before, after });
@@ -78,11 +78,11 @@ function changesOf(now: Settings, given: UpdateAdapter): { before: UpdateAdapter
 }
 
 interface ChangedTask extends Pick<UpdateAdapter, 'dataset_id' | 'gate'> {
-  /** A job that still needs what was before, or null. */
+  /** Job that still needs the present dataset or gate; null if there is none. */
   readonly jobId: string | null;
 }
 
-/** Checks another dataset or gate, and gives the adapter the dataset. */
+/** Checks the new dataset or gate, and stores the dataset. */
 async function changeTask(
   tx: Transaction,
   { adapters, datasets }: UpdateDependencies,
@@ -105,7 +105,7 @@ async function changeTask(
   }
   if (jobId !== null) throw adapterInUse(id, jobId);
   if (given !== undefined) await adapters.setDataset(id, given, tx);
-  // A deletion of the dataset waits for this transaction, or has ended since the dataset was found.
+  // Looks again: a deletion of the dataset waits for this transaction, or was committed since the first look.
   await find();
 }
 
@@ -116,7 +116,11 @@ function adapterInUse(id: string, jobId: string) {
   return conflict('adapter_in_use', message, { job_id: jobId });
 }
 
-/** @throws AppError 422 `base_model_version_not_found` if the base model has no such version; null is no pin */
+/**
+ * Checks a pin; null and undefined mean no pin.
+ *
+ * @throws AppError 422 `base_model_version_not_found` if the base model has no such version
+ */
 export async function requirePin(
   models: UpdateDependencies['models'],
   { baseModelId, pin }: { baseModelId: string; pin: string | null | undefined },

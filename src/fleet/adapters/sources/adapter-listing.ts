@@ -2,11 +2,11 @@ import { requireUsable, type ListingRules } from '../../../platform/base-sources
 import { isAdapterFile, PICKLED_WEIGHTS } from '../adapter-files.ts';
 
 /**
- * The files of an adapter in a hub or a bucket. Pickled weights are listed, so that they can be refused by name;
+ * Rules for listing an adapter's files in a hub or a bucket. The list includes pickled weights, to refuse them by name;
  * nothing fetches them.
  */
 export const ADAPTER_LISTING: ListingRules = {
-  // A training leaves its checkpoints beside an adapter: folders, of which it may have hundreds.
+  // Trainings leave checkpoint folders beside an adapter, sometimes hundreds.
   maxEntries: 1000,
   check(source, files) {
     const taken = files.filter(({ name }) => isAdapterFile(name) || name === PICKLED_WEIGHTS);

@@ -25,17 +25,17 @@ import { isAllowedPlace, isOfArtifacts, type TenantIdentity } from './allowed-pl
 import { createFetchSlots } from './fetch-slots.ts';
 import { clientGone, notAllowed, problemOfSource, tooSlow } from './source-problems.ts';
 
-/** A client waits for the answer, so a source that fails is asked again soon or not at all. Milliseconds. */
+/** Delays between attempts at a source, in milliseconds. They are short because a client waits for the answer. */
 const WAITS = {
   firstDelayMs: 100,
-  // A fetch that waits keeps its slot from others.
+  // A fetch that waits occupies a slot that others need.
   patienceMs: 2000,
 };
 
-/** A source that a request names. */
+/** External source that a request names. */
 export interface RemoteAdapter {
   readonly source: ExternalSource;
-  /** The token that came with it. */
+  /** Token for the source, given in the request. */
   readonly token: string | null;
   /** Aborts when the client has gone. */
   readonly gone: AbortSignal;
@@ -47,10 +47,10 @@ interface Importer {
   readonly isOperator: boolean;
 }
 
-/** The files of an adapter at their source, in the state that was found. */
+/** Files of an adapter at their source, pinned to the state that was found. */
 export interface FoundAdapter {
   readonly source: PinnedSource;
-  /** Size of all files. */
+  /** Size of all files, in bytes. */
   readonly bytes: number;
   /** Fetches the files into an empty folder, and checks their hashes. @throws AppError */
   fetchInto(folder: string): Promise<void>;
@@ -59,8 +59,9 @@ export interface FoundAdapter {
 export type AdapterSources = ReturnType<typeof createAdapterSources>;
 
 /**
- * Finds and fetches adapters in hubs and buckets. Tenants name them, so what a tenant may read is decided here: places
- * that READAPT_ADAPTER_SOURCES allows, and of the hub with no token of the operator but READAPT_ADAPTER_HUB_TOKEN.
+ * Finds and fetches adapters in hubs and buckets. Tenants name the sources, so this file decides what a tenant may
+ * read: only places that READAPT_ADAPTER_SOURCES allows, and from the hub without any token of the operator except
+ * READAPT_ADAPTER_HUB_TOKEN.
  */
 export function createAdapterSources({ config, logger }: { config: Config; logger: Logger }) {
   const { adapterSources: places, adapterFetchTimeoutMs: timeoutMs, uploadLimitBytes } = config;
@@ -74,7 +75,10 @@ export function createAdapterSources({ config, logger }: { config: Config; logge
     throw notAllowed({ source }, places);
   }
 
-  /** Hubs answer for a repository that was renamed with the one that it has become, which has to be allowed as well. */
+  /**
+   * Checks the repository that answers. For a renamed repository, a hub answers with the new one, which
+   * READAPT_ADAPTER_SOURCES must allow as well.
+   */
   const checkRepoOf =
     (source: ExternalSource, { tenant, isOperator }: Importer) =>
     (repo: string) => {
@@ -134,7 +138,7 @@ export function createAdapterSources({ config, logger }: { config: Config; logge
   };
 }
 
-/** The files that are imported, by the rules of folders and uploads. @throws AppError 413, 422 `invalid_adapter` */
+/** Files to import, checked by the rules for folders and uploads. @throws AppError 413, 422 `invalid_adapter` */
 function adapterFilesOf({ files }: PinnedFiles, uploadLimitBytes: number): SourceFile[] {
   const found = files.flatMap((file) => (isAdapterFile(file.name) ? [{ ...file, name: file.name }] : []));
   requireFiles(

@@ -8,8 +8,8 @@ export interface TenantIdentity {
 }
 
 /**
- * Whether one of the places that READAPT_ADAPTER_SOURCES names holds a source, for a tenant. Whole segments are
- * compared, so the folder of `acme` holds nothing of `acme-2`; a source has no segment that is empty or leads up.
+ * Whether READAPT_ADAPTER_SOURCES allows a tenant to read a source. Whole segments are compared, so the folder of
+ * `acme` does not include `acme-2`. A source has no empty segments and no `..`.
  */
 export function isAllowedPlace(source: ExternalSource, places: readonly string[], tenant: TenantIdentity): boolean {
   const wanted = segmentsOf(source);
@@ -28,7 +28,7 @@ function segmentsOf(source: ExternalSource): string[] {
 }
 
 /**
- * Whether a source holds artifacts of the service, which are those of all tenants.
+ * Whether a source lies in the service's own artifact store, which has artifacts of all tenants.
  * @param artifacts `s3://bucket/prefix`, or null
  */
 export function isOfArtifacts(source: ExternalSource, artifacts: string | null): boolean {

@@ -1,6 +1,6 @@
 import { AppError } from '../../../platform/contract/errors.ts';
 
-/** Most fetches of one tenant, and of all tenants, at a time in this process. */
+/** Largest numbers of simultaneous fetches in this process, of one tenant and of all tenants. */
 const MOST_OF_ONE = 4;
 const MOST_OF_ALL = 16;
 
@@ -10,8 +10,8 @@ const RETRY_MS = 2000;
 type InSlot = <T>(owner: string, work: () => Promise<T>) => Promise<T>;
 
 /**
- * Bounds how many fetches run at a time. A fetch takes a request of a few bytes and costs the service gigabytes, so
- * what is too much is refused at once and does not wait.
+ * Limits how many fetches run at a time. A request of a few bytes can make the service fetch gigabytes, so a fetch
+ * beyond the limit is refused at once instead of waiting.
  *
  * The returned function throws AppError 429 `too_many_fetches`.
  */

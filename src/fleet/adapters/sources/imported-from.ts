@@ -1,7 +1,7 @@
 import type { PinnedSource } from '../../../platform/base-sources/index.ts';
 import type { ImportedFrom } from './source.schemas.ts';
 
-/** Source as stored with the version. It leaves out whether a token was given, which concerns no reader. */
+/** Source of a version as its row stores it. Readers need not know whether a token was used, so that is left out. */
 export function toImportedFrom(source: PinnedSource): ImportedFrom {
   if (source.kind === 'upload') throw new Error('an upload holds a base model, not an adapter');
   if (source.kind === 's3') {

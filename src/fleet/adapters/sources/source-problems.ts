@@ -4,8 +4,8 @@ import { SETTINGS } from '../../../platform/config/settings.ts';
 import { AppError, unprocessable } from '../../../platform/contract/errors.ts';
 
 /**
- * Messages about faults for tenants. The fault's own message names addresses and settings of the service, and is for
- * the operator.
+ * Messages for tenants. The error's own message names addresses and settings of the service, and only the operator sees
+ * it.
  */
 const REASONS: Readonly<Record<Exclude<SourceErrorCode, 'source_refused' | 'base_cache_too_small'>, string>> = {
   source_unauthorized:
@@ -20,11 +20,11 @@ const REASONS: Readonly<Record<Exclude<SourceErrorCode, 'source_refused' | 'base
 
 interface Asked {
   readonly source: RemoteSource;
-  /** Whether the operator asks, who may read everything. */
+  /** Whether the caller is the operator, who may see the full message. */
   readonly isOperator: boolean;
 }
 
-/** The problem of a source that cannot be read. */
+/** Problem for a client whose source cannot be read. */
 export function problemOfSource(error: SourceError, { source, isOperator }: Asked): AppError {
   const { code, message, retryAfterMs } = error;
   if (code === 'source_refused' || code === 'base_cache_too_small') return unprocessable('source_refused', message);
@@ -34,7 +34,11 @@ export function problemOfSource(error: SourceError, { source, isOperator }: Aske
   return new AppError({ code, status: 503, message: shown, details, cause: error });
 }
 
-/** @param repo the repository that answers in place of the one that is asked for */
+/**
+ * Error for a source that READAPT_ADAPTER_SOURCES does not allow.
+ *
+ * @param repo the repository that answered in place of the requested one
+ */
 export function notAllowed(
   { source, repo }: Pick<Asked, 'source'> & { readonly repo?: string },
   places: readonly string[],

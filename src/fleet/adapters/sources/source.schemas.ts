@@ -15,8 +15,8 @@ export const GivenAdapterSource = Type.Union([SourceText, GivenHub, GivenS3, Giv
 });
 
 /**
- * Source that a version was imported from. One object for both kinds, because generated clients differ in how they read
- * a nullable union.
+ * Source that a version was imported from. Both kinds share one object, because generated clients disagree on nullable
+ * unions.
  */
 export const ImportedFrom = Type.Object(
   {

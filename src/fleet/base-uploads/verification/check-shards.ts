@@ -1,13 +1,13 @@
 import type { UploadedFile } from '../../../platform/base-sources/index.ts';
 import { unprocessable, type AppError } from '../../../platform/contract/errors.ts';
 
-/** Says which file has which tensor, where weights are in several files. */
+/** Index file, which names the file of each tensor when weights are in several files. */
 export const INDEX = 'model.safetensors.index.json';
 
 /**
- * Compares the index of the weights with the files that are there. Weights in one file need no index.
+ * Checks that all files named in the index of the weights are present. Weights in one file need no index.
  *
- * @param readIndex reads the whole index, which is a file that {@link checkListing} takes
+ * @param readIndex reads the whole index file, whose size {@link checkListing} has checked
  * @throws AppError 422 `source_refused` that names a missing file; the errors of `readIndex`
  */
 export async function checkShards(
@@ -23,7 +23,7 @@ export async function checkShards(
   if (missing.length > 0) throw incomplete(missing);
 }
 
-/** The files that an index names. */
+/** Names of the files in an index. */
 function shardsOf(text: string): string[] {
   const { weight_map: map } = parsed(text) ?? {};
   const shards: unknown[] = typeof map === 'object' && map !== null ? [...new Set(Object.values(map))] : [null];

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 
 /**
- * Bytes that are hashed as they are read. A reader that stops early leaves the rest to
- * {@link HashedStream.sha256}.
+ * Stream that hashes its bytes as they are read. {@link HashedStream.sha256} reads and hashes the rest that a reader
+ * leaves.
  */
 export class HashedStream {
   readonly #source: AsyncIterator<Uint8Array>;
@@ -13,10 +13,10 @@ export class HashedStream {
     this.#source = chunks[Symbol.asyncIterator]();
   }
 
-  /** Rest of the stream that was not read yet. A reader that stops early does not end the source. */
+  /** Unread rest of the stream. A reader that stops early does not close the source. */
   readonly rest: AsyncIterable<Uint8Array> = { [Symbol.asyncIterator]: () => ({ next: () => this.#next() }) };
 
-  /** The next bytes; fewer only at the end. */
+  /** Next bytes; fewer than asked for only at the end of the stream. */
   async take(bytes: number): Promise<Buffer> {
     const taken = Buffer.alloc(bytes);
     let length = 0;

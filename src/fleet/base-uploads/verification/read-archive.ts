@@ -2,25 +2,25 @@ import { readTar, type TarEntry } from '../../../platform/artifacts/index.ts';
 import { isTaken, MAX_FILES, PICKLE, UNUSABLE, type UploadedFile } from '../../../platform/base-sources/index.ts';
 import { unprocessable, type AppError } from '../../../platform/contract/errors.ts';
 
-/** Headers of an archive of the largest model, with those of long names and of folders. */
+/** Limit on entries of an archive; enough for the largest model, including the headers of long names and folders. */
 const MAX_HEADERS = 10_000;
-/** The types of plain files in old and new archives. */
+/** Entry types of plain files in old and new archives. */
 const FILE_TYPES = new Set(['File', 'OldFile']);
 
-/** Reads an entry. @returns its SHA-256, hexadecimal */
+/** Function that reads an entry. @returns its SHA-256, hexadecimal */
 type ReadEntry = (name: string, size: number, bytes: AsyncIterable<Uint8Array>) => Promise<string>;
 
 type FoundEntry = UploadedFile & { readonly folder: readonly string[] };
 
 /**
- * Finds the files of a model in a tar archive, where they are in one folder or at the top. What is in folders of that,
- * and other files such as a README.md, is left out, as it is when a model is fetched from a hub. Pickles beside them
- * are found too: nobody fetches them, and a model whose weights are pickles alone can be refused by their name.
+ * Finds the files of a model in a tar archive, in one folder or at the top. Skips subfolders and other files such as a
+ * README.md, as a fetch from a hub does. Reports pickles too, although nobody fetches them: a model that has its
+ * weights only as pickles can then be refused by their name.
  *
  * @param archive its name, for messages
  * @param most the largest number of files, in all folders together
  * @throws AppError 422 `invalid_archive` that names the entry: a link, a device, a path that leads out of the archive,
- *   or a file that is there twice; `source_refused` if there are more files
+ * or a repeated file; `source_refused` if there are more files
  */
 export async function readArchive(
   { archive, most }: { archive: string; most: number },
@@ -38,7 +38,7 @@ export async function readArchive(
   return withoutFolders(archive, found);
 }
 
-/** Folder and name of an entry; null for one that is left out. */
+/** Folder and name of an entry; null for an entry to skip. */
 function checkEntry(archive: string, { path, type }: TarEntry): Pick<FoundEntry, 'name' | 'folder'> | null {
   const folder = path.split('/').filter((part) => part !== '.');
   if (folder[0] === '' && folder.length > 1) throw refused(archive, path, 'is an absolute path');
@@ -51,7 +51,7 @@ function checkEntry(archive: string, { path, type }: TarEntry): Pick<FoundEntry,
   return { name, folder };
 }
 
-/** The files of the first folder that has any, and the pickles that are no deeper. */
+/** Files of the uppermost folder that has any, and pickles at the same depth or above. */
 function withoutFolders(archive: string, found: readonly FoundEntry[]): UploadedFile[] {
   const files = found.filter(({ name }) => isTaken(name));
   const depth = Math.min(...(files.length > 0 ? files : found).map(({ folder }) => folder.length));

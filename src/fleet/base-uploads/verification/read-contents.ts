@@ -11,15 +11,15 @@ import { isArchive } from '../file-names.ts';
 import { HashedStream } from './hashed-stream.ts';
 import { readArchive } from './read-archive.ts';
 
-/** A file as it was announced. */
+/** File as the client announced it. */
 export interface AnnouncedFile {
   readonly name: string;
   readonly size: number;
-  /** Hexadecimal. */
+  /** Announced SHA-256, hexadecimal. */
   readonly sha256: string;
 }
 
-/** Error for a file whose SHA-256 is not the announced one, so that it has to be sent again. */
+/** Error for a file whose SHA-256 differs from the announced one. The client must send the file again. */
 export class WrongContentError extends Error {
   constructor(
     readonly file: string,
@@ -30,13 +30,13 @@ export class WrongContentError extends Error {
   }
 }
 
-/** The largest config.json that is read. */
+/** Largest accepted size of config.json, in bytes. */
 const MAX_CONFIG_BYTES = 1 << 20;
 
 /**
- * Reads a file that was sent as a whole, and finds the files of a model in it: itself, or the entries of an archive.
+ * Reads a complete uploaded file and finds the model files in it: the file itself, or the entries of an archive.
  * @param most the largest number of files
- * @throws WrongContentError if it is not what was announced; else AppError 422 if it is nothing that is taken
+ * @throws WrongContentError if the file is not the announced one; else AppError 422 if nothing in it is usable
  */
 export async function readContents(
   file: AnnouncedFile,
@@ -49,7 +49,7 @@ export async function readContents(
       if (error instanceof AppError) return error;
       throw error;
     });
-    // A file that was damaged on its way is told from one that was wrong from the beginning.
+    // Compares the hash first, to tell a file damaged in transit from one that was always unusable.
     const sha256 = await stream.sha256();
     if (sha256 !== file.sha256) {
       const message = `${file.name} has arrived with the SHA-256 ${sha256}, expected ${file.sha256}: send it again`;
@@ -78,7 +78,7 @@ async function inspectEntry(name: string, size: number, bytes: AsyncIterable<Uin
   return stream.sha256();
 }
 
-/** Looks at the beginning of a file. @throws AppError 422 `source_refused` or `invalid_base_model` */
+/** Checks the beginning of a file. @throws AppError 422 `source_refused` or `invalid_base_model` */
 async function inspect(name: string, size: number, stream: HashedStream): Promise<void> {
   if (name === 'config.json') {
     if (size > MAX_CONFIG_BYTES) {

@@ -11,7 +11,7 @@ import { recordEvent, type NewEvent } from '../../../delivery/events/index.ts';
 import { baseUploadRepository } from '../base-upload.repository.ts';
 import type { AnnouncedFile } from './read-contents.ts';
 
-/** An upload and the lease by which this process has it. */
+/** Upload on which this process holds the lease. */
 interface HeldUpload {
   readonly id: string;
   readonly lease: Lease;
@@ -36,7 +36,7 @@ export interface UploadError {
   readonly message: string;
 }
 
-/** A file with what it has, if it was verified before. */
+/** File to verify, with the contents found by an earlier verification; null if there was none. */
 export type FileToVerify = AnnouncedFile & { readonly contents: readonly UploadedFile[] | null };
 
 /** Result of a verification. */
@@ -53,11 +53,11 @@ const IS_DUE = Prisma.sql`u.state = 'verifying' AND u.next_attempt_at <= clock_t
 const after = (ms: number): Prisma.Sql => Prisma.sql`clock_timestamp() + make_interval(secs => ${ms / 1000}::float8)`;
 
 export const verificationRepository = {
-  /** Uploads that are to be verified and nobody works on. */
+  /** Uploads that are due for verification and that no process holds. */
   candidates: (db: Queryable, limit: number): Promise<{ id: string }[]> =>
     db.$queryRaw`SELECT u.id FROM base_model_uploads u WHERE ${IS_DUE} ORDER BY u.id LIMIT ${limit}`,
 
-  /** Takes the lease of an upload; null if somebody else was faster. */
+  /** Claims an upload and starts its lease; null if another process was faster. */
   async claim(db: Queryable, id: string, { owner, forMs }: Lease): Promise<ClaimedUpload | null> {
     const [row] = await db.$queryRaw<ClaimedUpload[]>`
       UPDATE base_model_uploads u SET lease_owner = ${owner}, lease_expires_at = ${after(forMs)},
@@ -66,10 +66,7 @@ export const verificationRepository = {
     return row ?? null;
   },
 
-  /**
-   * Says that the process is alive, and how far it is, but for a file that it has done with meanwhile. False if the
-   * lease is lost.
-   */
+  /** Renews the lease and stores the progress of the file being read. False if the lease is lost. */
   renew: (db: Database, held: HeldUpload, progress: FileProgress | null): Promise<boolean> =>
     whileHeld(db, held, async (tx) => {
       const { id, lease } = held;
@@ -82,7 +79,7 @@ export const verificationRepository = {
       });
     }),
 
-  /** Gives the lease up; the upload is verified again after a while. */
+  /** Releases the lease and sets when the upload is verified again. */
   postpone: (db: Queryable, id: string, { owner }: Lease, { ms, error }: { ms: number; error: UploadError | null }) =>
     db.$executeRaw`
       UPDATE base_model_uploads SET lease_owner = NULL, lease_expires_at = NULL, next_attempt_at = ${after(ms)},
@@ -97,7 +94,7 @@ export const verificationRepository = {
     }));
   },
 
-  /** Keeps what was found in a file. False if the lease is lost. */
+  /** Stores the contents found in a file. False if the lease is lost. */
   keep: (db: Database, held: HeldUpload, file: AnnouncedFile, contents: readonly UploadedFile[]) =>
     whileHeld(db, held, async (tx) => {
       await baseUploadRepository.keepContents(tx, held.id, file, contents);

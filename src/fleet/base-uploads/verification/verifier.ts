@@ -7,7 +7,7 @@ import { verifyUpload, type VerifyOptions } from './verify-upload.ts';
 
 export interface UploadVerifierOptions extends VerifyOptions {
   readonly logger: Logger;
-  /** Time between two looks for uploads that are to be verified, in milliseconds (default 1000). */
+  /** Time between two searches for uploads to verify, in milliseconds (default 1000). */
   readonly intervalMs?: number;
   /**
    * Duration of the lease on an upload, in milliseconds (default 30,000). The process renews it while it works; if it
@@ -16,12 +16,12 @@ export interface UploadVerifierOptions extends VerifyOptions {
   readonly leaseMs?: number;
 }
 
-/** At most one at a time, since each reads as fast as the store gives. */
+/** Number of uploads verified at a time. One is enough to read as fast as the store delivers. */
 const AT_ONCE = 1;
 
 /**
- * Verifies uploads of base models all of whose parts are there. Every API process has one; a lease of the row sees to
- * it that one process verifies an upload at a time, and that another one goes on with the next file if it dies.
+ * Creates the loop that verifies complete uploads of base models. Every API process runs one. A lease ensures that one
+ * process at a time verifies an upload; if that process dies, another continues with the next file.
  */
 export function createUploadVerifier(options: UploadVerifierOptions): ClaimLoop {
   const { db, logger, leaseMs = 30_000, intervalMs } = options;
@@ -31,7 +31,7 @@ export function createUploadVerifier(options: UploadVerifierOptions): ClaimLoop 
     logger,
     intervalMs,
     atOnce: AT_ONCE,
-    // What was begun goes on in another process from the next file on.
+    // No grace time at shutdown: another process continues with the next file.
     graceMs: 0,
     candidates: async (limit) => (await repository.candidates(db, limit)).map(({ id }) => ({ id, owner: id })),
     async run({ id }, { signal }) {

@@ -27,7 +27,7 @@ import {
 export interface VerifyOptions {
   readonly db: Database;
   readonly artifacts: ArtifactStore;
-  /** Number of days until an upload is removed that nobody goes on with or uses. */
+  /** Number of days after which an unused upload is removed. */
   readonly days: number;
 }
 
@@ -39,8 +39,8 @@ export interface Turn {
 }
 
 /**
- * Verifies an upload that this process has claimed: a file at a time, and those alone that were not verified before.
- * @throws the signal's reason; an error of the store or the database, after which it may be tried again
+ * Verifies an upload that this process has claimed, file by file. Skips files that an earlier attempt has verified.
+ * @throws the signal's reason; an error of the store or the database, after which the verification may be tried again
  */
 export async function verifyUpload(options: VerifyOptions, claimed: ClaimedUpload, turn: Turn): Promise<void> {
   const { db, days } = options;
@@ -72,7 +72,7 @@ async function verify(options: VerifyOptions, claimed: ClaimedUpload, turn: Turn
   return { state: 'complete', error: null, event };
 }
 
-/** A file of a model, and what was sent that has it. */
+/** Model file and the uploaded file that contains it. */
 interface Place {
   readonly sent: FileToVerify;
   readonly entry: UploadedFile;
@@ -116,7 +116,7 @@ async function verifyFile(
   }
 }
 
-/** A part that was stored and is gone or damaged, so it has to be sent again. */
+/** Error for a stored part that is missing or damaged. The client must send the part again. */
 class LostPartError extends Error {
   constructor(
     readonly file: string,
@@ -129,7 +129,7 @@ class LostPartError extends Error {
   }
 }
 
-/** Tells a part that is gone or damaged from a store that is away. */
+/** Error for a part that cannot be read: {@link LostPartError} if the part itself is missing or damaged. */
 async function lostPart(
   db: Database,
   artifacts: ArtifactStore,
@@ -139,14 +139,14 @@ async function lostPart(
   try {
     return await explainMissing({ db, store: artifacts, digest }, async () => {
       if (cause instanceof AppError) throw cause;
-      // It is read once more, because a connection may have been at fault.
+      // Reads the part once more, because the connection may have been at fault.
       await artifacts.verify(digest);
       throw cause as Error;
     });
   } catch (error) {
     if (codeOf(error) === 'artifact_missing') return new LostPartError(file, number, 'artifact_missing');
     if (codeOf(error) !== 'artifact_corrupt') return error;
-    // The store would keep what it has in place of the same part that is sent again.
+    // Moves the damaged part away; otherwise the store would keep it when the client sends the part again.
     await artifacts.quarantine(digest);
     return new LostPartError(file, number, 'artifact_corrupt');
   }
@@ -154,11 +154,11 @@ async function lostPart(
 
 const codeOf = (error: unknown): string | null => (error instanceof AppError ? error.code : null);
 
-/** Checks all files together. @throws AppError 422 `source_refused`; SourceError */
+/** Checks the contents of all files together. @throws AppError 422 `source_refused`; SourceError */
 function checkContents(id: string, contents: readonly UploadedFile[]): void {
   const names = contents.map(({ name }) => name);
   const seen = new Set<string>();
-  // Pickles are not taken, so that it does not matter where they are.
+  // Repeated pickles do not matter, because nothing reads them.
   const twice = names.filter(isTaken).find((name) => seen.size === seen.add(name).size);
   if (twice !== undefined) {
     throw unprocessable('source_refused', `${twice} is there twice: in two archives, or in one and beside it`);
@@ -176,7 +176,7 @@ function givenUp(id: string): VerificationOutcome {
   return { state: 'open', error, event };
 }
 
-/** Outcome that an error leads to. @throws the error if it says nothing about the files */
+/** Outcome for an error. @throws the error if it is not about the uploaded files */
 function toOutcome(id: string, error: unknown): VerificationOutcome {
   const about = { tenantId: null, subjectId: id };
   if (error instanceof WrongContentError || error instanceof LostPartError) {

@@ -28,7 +28,7 @@ export interface PredictedFleet {
 /** Adapters of one old base model version that would be carried over. */
 export interface WantedClass extends Omit<WantedJobs, 'kind'> {
   readonly jobs: number;
-  /** Number of those that could get a control. */
+  /** Number of these jobs that could get a control. */
   readonly controllable: number;
 }
 
@@ -37,7 +37,9 @@ interface Queue extends Omit<FleetToPredict, 'classes' | 'controls'> {
   readonly controls: number;
 }
 
-/** Predicts a fleet from jobs that have ended. For each old base model version it uses the most similar ones. */
+/**
+ * Predicts a fleet's times from jobs that have ended. For each old base model version it uses the most similar jobs.
+ */
 export async function predictFleet(
   db: Queryable,
   wanted: readonly WantedClass[],

@@ -14,7 +14,7 @@ export interface SimulatedRollout {
   readonly waves: readonly number[];
   /** Speed of each worker, where 1 is their average. At least one. */
   readonly speeds: readonly number[];
-  /** Number of jobs of other rollouts that wait before them. */
+  /** Number of jobs of other rollouts that run before the jobs of this one. */
   readonly jobsAhead: number;
   /** Time from the acceptance to the first job, in milliseconds. */
   readonly analysisMs: number;
@@ -30,9 +30,9 @@ export interface SimulatedControls {
 }
 
 export interface SimulatedTimes {
-  /** Sum over the adaptations of the rollout. */
+  /** Sum over the rollout's adaptations. */
   readonly deviceMs: number;
-  /** Sum over its controls. */
+  /** Sum over the rollout's controls. */
   readonly controlDeviceMs: number;
   /** From the acceptance to the end of the last adaptation. */
   readonly makespanMs: number;

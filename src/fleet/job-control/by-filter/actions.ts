@@ -20,10 +20,11 @@ export interface QueueChanges {
   readonly removed: readonly string[];
 }
 
-/** Verdict on a batch: the jobs that stay as they are, and the change of the others. */
+/** Verdict on a batch: the jobs to leave alone, and the change to make to the others. */
 interface JudgedPage {
   /**
-   * Reason for each job left as it is, by its identifier: the error code that the action on the single job would give.
+   * Reason for each job left alone, by the job's identifier: the error code that the action on the single job would
+   * give.
    */
   readonly left: ReadonlyMap<string, string>;
   change(ids: readonly string[]): Promise<QueueChanges>;

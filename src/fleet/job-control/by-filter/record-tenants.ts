@@ -3,7 +3,7 @@ import type { RecordChange } from '../../../platform/contract/record-change.ts';
 import type { OwnOptions } from '../../jobs/index.ts';
 import type { JobFilter } from './by-filter.schemas.ts';
 
-/** Records, within the transaction that makes the change, that jobs of these tenants are changed. */
+/** Records that jobs of these tenants change. Runs in the transaction that makes the change. */
 export type RecordTenants = (tx: Transaction, tenantIds: ReadonlySet<string>) => Promise<void>;
 
 interface RecordedRequest {
@@ -15,8 +15,8 @@ interface RecordedRequest {
 }
 
 /**
- * Writes one audit entry per request for each tenant whose jobs it changes, with the first page of that tenant's jobs,
- * and one for the operator who sent it. So tenants do not learn which others the operator has named.
+ * Writes the audit entries of one request: one for each tenant whose jobs change, with the first page of that tenant's
+ * jobs, and one for the operator who sent the request. Separate entries keep tenants from learning about each other.
  */
 export function recordOncePerTenant(
   recordChange: RecordChange,

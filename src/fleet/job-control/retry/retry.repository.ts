@@ -5,10 +5,10 @@ import { ACCRUE_AS_HELD, CLOCK, RETURNED, type ChangedJob, type OwnOptions } fro
 
 const HELD_BACK = heldBack(Prisma.sql`j`);
 
-/** The jobs `old` that will be queued unless they are held back. */
+/** SQL for the jobs `old` to queue, unless something holds them. */
 const RETRIED = Prisma.sql`SELECT o.id, o.tenant_id, o.id AS place FROM old o WHERE o.kind = 'adaptation'`;
 
-/** Options to store in a job's row, and its strategy, even if it equals the rollout's. */
+/** Options to store in a job's row, and its strategy, which is stored even if it equals the rollout's. */
 export interface KeptOptions {
   readonly options: OwnOptions | null;
   readonly strategy: string;
@@ -61,7 +61,7 @@ export const retryRepository = {
       LEFT JOIN adapter_versions s ON s.id = j.source_version_id
       WHERE j.id = ANY(${[...jobIds]}::text[])`,
 
-  /** Options of a rollout that concern its jobs. */
+  /** Rollout options that apply to its jobs. */
   async jobOptions(tx: Transaction, rolloutId: string): Promise<GivenJobOptions> {
     const row = await tx.rollout.findUnique({ where: { id: rolloutId }, select: { options: true } });
     const given = Object.entries(row?.options ?? {}).filter(([name]) => name in JobOptions.properties);

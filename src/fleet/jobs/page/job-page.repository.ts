@@ -14,8 +14,8 @@ export interface JobsToList {
 }
 
 /**
- * SQL for one page of jobs plus one extra row. For several states it takes a page of each, which an index returns in
- * order, so the number of rows read does not depend on how many jobs are in them.
+ * SQL for one page of jobs plus one extra row. For several states it merges a page of each state. An index returns each
+ * page in order, so the cost does not grow with the number of jobs.
  */
 export function pageOfJobs(columns: Columns, list: JobsToList): Prisma.Sql {
   const { query, sorting } = list;
@@ -42,7 +42,7 @@ function pageInOrder(columns: Columns, { query, sorting, tenantId }: JobsToList)
           Prisma.sql`rollout_id ${sorting.direction}, ${sorting.orderBy()}`,
         ];
   const filter = conditions(others, tenantId);
-  // With another condition, the best index depends on how many jobs the condition leaves.
+  // With other conditions, the best index depends on how many jobs match them.
   const limit = filter.values.length === 0 ? usualLimit(take, 51) : Prisma.sql`${take}`;
   return Prisma.sql`
     SELECT ${Prisma.raw(columns)} FROM jobs WHERE TRUE ${sorting.rest()} ${ofRollout} ${filter} ORDER BY ${order}
@@ -50,8 +50,8 @@ function pageInOrder(columns: Columns, { query, sorting, tenantId }: JobsToList)
 }
 
 /**
- * A page sorted by another column. Indexes have that order for all jobs, for the jobs of a rollout and for those of a
- * tenant.
+ * SQL for a page sorted by another column. Indexes have that order for all jobs, for a rollout's jobs and for a
+ * tenant's jobs.
  */
 function pageSorted(columns: Columns, sorting: Sorting<never>, filter: Prisma.Sql): Prisma.Sql {
   const selected = columns === '*' ? columns : `${columns}, ${sorting.column}`;
@@ -82,8 +82,8 @@ function inState(states: readonly string[]): Prisma.Sql {
 }
 
 /**
- * Condition that a job's adapter has the label. PostgreSQL starts from the adapters with the label if they are few, and
- * otherwise checks it for one job after the other.
+ * Condition that a job's adapter has the label. PostgreSQL starts from the adapters with the label if they are few;
+ * otherwise it checks job by job.
  */
 function hasLabel({ key, value }: { key: string; value: string }): Prisma.Sql {
   return Prisma.sql`AND EXISTS (

@@ -6,7 +6,7 @@ import { urlProblem } from '../../../platform/outgoing/target.ts';
 import type { RolloutPolicy } from '../policy.schemas.ts';
 
 /**
- * Check that refuses a policy whose approval cannot be requested.
+ * Check that refuses a policy if the service cannot send the request for its approval.
  * @throws AppError 422 `url_not_allowed`, 503 `approval_secret_missing`
  */
 export type ApprovalCheck = (policy: Pick<RolloutPolicy, 'approve'> | null | undefined) => void;

@@ -3,14 +3,15 @@ import type { Queryable, Transaction } from '../../../platform/database/database
 /** Device time that a rollout has used since its budget was granted, in seconds. */
 export interface BudgetUse {
   readonly used: number;
-  /** Whether unfinished jobs are left, which would use more. */
+  /** Whether the rollout has unfinished jobs, which would use more device time. */
   readonly goes_on: boolean;
 }
 
 /** Queries on the deadline and the budget of a rollout. */
 export const limitsRepository = {
   /**
-   * Marks a rollout whose deadline has passed before all its adaptations had ended. Its row must be locked.
+   * Marks a rollout as having missed its deadline, if the deadline has passed while adaptations are unfinished. The
+   * rollout's row must be locked.
    * @returns the deadline and the number of unfinished adaptations; null if nothing was marked now
    */
   async noteMissedDeadline(tx: Transaction, id: string): Promise<{ deadline: Date; unfinished: number } | null> {
@@ -28,7 +29,7 @@ export const limitsRepository = {
     return row ?? null;
   },
 
-  /** Unfinished rollouts whose deadline has passed and is not marked as missed yet. */
+  /** Unfinished rollouts whose deadline has passed but is not yet marked as missed. */
   overdue: (db: Queryable) =>
     db.$queryRaw<{ id: string }[]>`
       SELECT id FROM rollouts WHERE state IN ('planning', 'analyzing', 'adapting', 'paused')

@@ -12,7 +12,7 @@ export interface SpentBudget {
   readonly limit: number;
 }
 
-/** Records once that a rollout has missed its deadline. This has no other effect. The rollout's row must be locked. */
+/** Records, once, that a rollout has missed its deadline. The rollout goes on. Its row must be locked. */
 export async function noteDeadline(tx: Transaction, id: string): Promise<void> {
   const missed = await repository.noteMissedDeadline(tx, id);
   if (missed === null) return;
@@ -22,7 +22,7 @@ export async function noteDeadline(tx: Transaction, id: string): Promise<void> {
 
 /**
  * Checks whether a rollout with unfinished jobs has used more than its budget.
- * @returns null if it has not
+ * @returns the reason to pause; null if the rollout is within its budget
  */
 export async function judgeBudget(tx: Transaction, id: string, policy: RolloutPolicy): Promise<SpentBudget | null> {
   const limit = policy.budget_device_seconds;

@@ -3,15 +3,12 @@ import { RETURNED, type ChangedJob } from '../../jobs/index.ts';
 import { IS_ABOUT_TO_BE_TAKEN, newerInPlanning } from './newer-rollouts.ts';
 import { IS_LIMITED, startTagsOf, WAITING } from './start-tags.ts';
 
-/** Number of further jobs of a rollout `r` that may be queued. */
+/** SQL for the number of further jobs that the rollout `r` may have in the queue. */
 const ROOM = Prisma.sql`((r.options #>> '{policy,concurrency}')::int - (
   SELECT count(*) FROM jobs t WHERE t.rollout_id = r.id AND t.admission = 'admitted' AND t.finished_at IS NULL
     AND t.paused_at IS NULL))`;
 
-/**
- * Next jobs to admit. Controls have no start tag: they come last. Jobs that are ready already have none in the queue,
- * and come first.
- */
+/** Next adaptations to admit. Controls have no start tag and come last. Ready jobs need no start tag and come first. */
 const NEXT = Prisma.sql`
   SELECT n.id, n.tenant_id, (n.start_tag, n.id) AS place FROM next n WHERE n.kind = 'adaptation'
     AND n.state <> 'ready'`;
@@ -21,12 +18,12 @@ const LOCK = Prisma.sql`pg_advisory_xact_lock(hashtextextended('readapt.start_ta
 /** Queries that enforce the concurrency of a rollout. */
 export const admissionRepository = {
   /**
-   * Serializes the assignment of start tags until the transaction ends. Two transactions that read at once would give a
-   * tenant the same tags.
+   * Serializes the assignment of start tags until the transaction ends. Concurrent transactions could give a tenant the
+   * same tags.
    */
   lockStartTags: (tx: Transaction) => tx.$queryRaw`SELECT ${LOCK}`,
 
-  /** Locks the start tags if the rollout has limited concurrency. False if it has not. */
+  /** Locks the start tags if the rollout has limited concurrency; false if its concurrency is unlimited. */
   async lockLimited(tx: Transaction, rolloutId: string): Promise<boolean> {
     const locked = await tx.$queryRaw<unknown[]>`
       SELECT ${LOCK} FROM rollouts r WHERE r.id = ${rolloutId} AND ${IS_LIMITED}`;
@@ -34,7 +31,8 @@ export const admissionRepository = {
   },
 
   /**
-   * Rollouts that go on and have room for jobs that wait, because an earlier look skipped jobs that were being changed.
+   * Running rollouts that have waiting jobs and room for them. This happens when an earlier admission skipped locked
+   * jobs.
    */
   withRoom: (db: Queryable) =>
     db.$queryRaw<{ id: string }[]>`

@@ -14,12 +14,12 @@ export interface TaggedJob {
   readonly start_tag: number;
 }
 
-/** Number of next waiting jobs searched for one of the same pair. */
+/** Number of waiting jobs to search for one with the same pair of base model versions. */
 const NEARBY = 100;
 
 /**
- * Condition for adaptations that have not begun and that no worker has put off. Attempts of other jobs are tied to
- * their entries in the queue.
+ * Condition for adaptations that have not begun and that no worker has put off. The attempts of other jobs are tied to
+ * their queue entries.
  */
 const FRESH = Prisma.sql`${QUEUED} AND j.kind = 'adaptation'
   AND j.lease_owner IS NULL AND j.attempt = 0 AND j.error IS NULL`;
@@ -37,12 +37,9 @@ function own(jobId: string): Prisma.Sql {
     WHERE j.id = ${jobId} AND ${FRESH})`;
 }
 
-/** Queries that let waiting jobs swap places. Each changes start tags or nothing. */
+/** Queries that swap waiting jobs in the queue. Each query changes either all start tags involved or none. */
 const exchangeRepository = {
-  /**
-   * Waiting job of the tenant with the earliest deadline, if that is earlier than this job's deadline; null if there is
-   * none.
-   */
+  /** Waiting job of the tenant with the earliest deadline before this job's own deadline; null if there is none. */
   async withEarlierDeadline(db: Queryable, jobId: string): Promise<string | null> {
     const [row] = await db.$queryRaw<{ id: string }[]>`
       WITH ${own(jobId)}
@@ -55,8 +52,8 @@ const exchangeRepository = {
   },
 
   /**
-   * Next waiting job of a pair of base model versions, among those soon after this one; null if this job is of the pair
-   * itself.
+   * Next waiting job with a given pair of base model versions, among those soon after this job; null if this job
+   * already has that pair.
    */
   async ofPair(db: Queryable, jobId: string, { oldId, newId }: BasePair): Promise<string | null> {
     const [row] = await db.$queryRaw<{ id: string }[]>`
@@ -73,7 +70,7 @@ const exchangeRepository = {
 
   /**
    * Swaps the start tags of two waiting jobs, unless one of them has changed in the meantime.
-   * @returns both or neither
+   * @returns both jobs, or none
    */
   exchange: (db: Queryable, ids: readonly [string, string]) =>
     db.$queryRaw<TaggedJob[]>`

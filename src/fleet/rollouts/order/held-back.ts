@@ -1,11 +1,11 @@
 import { Prisma } from '../../../platform/database/database.ts';
 
-/** Reason that holds a job of the rollout `r` back from the queue, other than a pause. */
+/** Reason, other than a pause, that keeps a job of the rollout `r` out of the queue. */
 type Reason = 'wave' | 'approval' | 'job';
 
 /**
  * Condition for each reason.
- * @param job the alias of a job
+ * @param job alias of the job
  */
 const REASONS: Readonly<Record<Reason, (job: Prisma.Sql) => Prisma.Sql>> = {
   wave: (job) => Prisma.sql`COALESCE(${job}.wave > r.wave, FALSE)`,
@@ -15,8 +15,8 @@ const REASONS: Readonly<Record<Reason, (job: Prisma.Sql) => Prisma.Sql>> = {
 
 /**
  * Condition that a job of the rollout `r` has to wait for its wave, its tenant's approval, or another job.
- * @param job its alias
- * @param apartFrom a reason to ignore, because it is about to pass
+ * @param job alias of the job
+ * @param apartFrom reason to ignore, because it is about to end
  */
 export function heldBack(job: Prisma.Sql, apartFrom?: Reason): Prisma.Sql {
   const reasons = (Object.keys(REASONS) as Reason[]).filter((reason) => reason !== apartFrom);

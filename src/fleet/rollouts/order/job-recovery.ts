@@ -3,7 +3,7 @@ import type { RecoverySource } from '../../../platform/queue/sweeper.ts';
 import { toBaselinesEntry, toEntry } from '../../jobs/index.ts';
 import { recoveryRepository as repository } from './recovery.repository.ts';
 
-/** Recovery source for jobs that the sweeper compares with the queue. */
+/** Recovery source for jobs: the sweeper compares them with the queue. */
 export function jobRecoverySource(db: Database): RecoverySource {
   return {
     queue: 'adaptations',

@@ -1,9 +1,8 @@
 import { Prisma } from '../../../platform/database/database.ts';
 
 /**
- * Common table expression `newer (version, selection)`: rollouts that are planning their jobs, page by page, and lead
- * to newer versions of the base model of a rollout. They have already recorded the adapters they leave out, which is
- * the first step of planning.
+ * Common table expression `newer (version, selection)`: rollouts to newer versions of the same base model that are
+ * planning their jobs. Their first step has already recorded the adapters that they leave out.
  */
 export function newerInPlanning(rolloutId: string): Prisma.Sql {
   return Prisma.sql`
@@ -17,9 +16,9 @@ export function newerInPlanning(rolloutId: string): Prisma.Sql {
 }
 
 /**
- * Condition that one of the rollouts in `newer` selects the adapter of the job `j`. It would soon take the adapter, and
- * work on this job would be wasted. Jobs that it does not take after all are admitted when the planning has ended.
- * Written as a scalar subquery, so that PostgreSQL computes it for one job after the other.
+ * Condition that one of the rollouts in `newer` selects the adapter of the job `j`. Work on this job would be wasted,
+ * because that rollout soon takes the adapter. If it does not after all, the job is admitted when the planning ends.
+ * The condition is a scalar subquery, which PostgreSQL computes job by job.
  */
 export const IS_ABOUT_TO_BE_TAKEN = Prisma.sql`COALESCE((
   SELECT TRUE FROM newer JOIN adapters a ON a.id = j.adapter_id

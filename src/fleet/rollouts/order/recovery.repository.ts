@@ -2,13 +2,13 @@ import { Prisma, type Database } from '../../../platform/database/database.ts';
 import type { LiveJob } from '../../jobs/index.ts';
 import { IS_LIMITED, WAITING } from './start-tags.ts';
 
-/** Condition for jobs that should run or be refined now, and for jobs whose baselines should be measured. */
+/** Condition for jobs that should run or be refined now, or whose baselines should be measured. */
 const LIVE = Prisma.sql`(j.baselines_pending OR (
   j.finished_at IS NULL AND j.paused_at IS NULL AND j.state <> 'held' AND j.admission IS DISTINCT FROM 'waiting'))`;
 
 /**
- * Condition for running rollouts `r` that have jobs; during its analysis, a rollout may already have some. A paused
- * rollout has no job in the queue.
+ * Condition for running rollouts `r` that may have jobs; a rollout can have some during its analysis. A paused rollout
+ * has no job in the queue.
  */
 const WITH_JOBS = Prisma.sql`r.state IN ('analyzing', 'adapting')`;
 

@@ -1,14 +1,14 @@
 import { Prisma } from '../../../platform/database/database.ts';
 import { PRIORITIES, TAGS } from '../../../platform/queue/priorities.ts';
 
-/** Condition for jobs that are in the queue or about to be. Matches the condition of their index. */
+/** Condition for jobs in the queue, or about to enter it. It matches the condition of an index. */
 export const QUEUED = Prisma.sql`j.state = 'queued' AND j.admission IS DISTINCT FROM 'waiting'`;
 
 /** Condition for jobs of a rollout of limited concurrency that wait to be admitted. */
 export const WAITING = Prisma.sql`(j.admission = 'waiting' AND j.finished_at IS NULL
   AND j.state IN ('queued', 'ready'))`;
 
-/** First tag of the priority of a rollout `r`. */
+/** First tag in the range of a rollout's priority. */
 const FIRST_TAG = Prisma.sql`array_position(${[...PRIORITIES]}::text[],
   COALESCE(r.options #>> '{policy,priority}', 'normal')) * ${TAGS}::float8 - ${TAGS}::float8`;
 

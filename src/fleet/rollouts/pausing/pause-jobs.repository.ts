@@ -4,8 +4,8 @@ import { ACCRUE, CLOCK, RETURNED, type ChangedJob } from '../../jobs/index.ts';
 import { IS_LIMITED, startTagsOf } from '../order/start-tags.ts';
 
 /**
- * Selection of jobs of a rollout: given ones, or up to `limit` that follow its pause or resumption, in the order of
- * their identifiers.
+ * Jobs of a rollout to pause or resume: given ones, or up to `limit` that the rollout's own pause or resumption still
+ * has to reach, ordered by identifier.
  */
 export type JobsToHold = { readonly rolloutId: string } & (
   { readonly jobIds: readonly string[] } | { readonly limit: number }
@@ -35,7 +35,7 @@ function limitOf(which: JobsToHold): number | null {
   return 'limit' in which ? which.limit : null;
 }
 
-/** Jobs `old` that will be queued. */
+/** Jobs `old` that enter the queue. */
 const RESUMED = Prisma.sql`
   SELECT o.id, o.tenant_id, o.id AS place FROM old o JOIN rollouts r ON r.id = o.rollout_id
   WHERE o.kind = 'adaptation' AND o.state <> 'ready' AND NOT ${heldBack(Prisma.sql`o`)}`;

@@ -4,7 +4,7 @@ import type { LIVE_ROLLOUT_STATES, RolloutState } from '../rollout.states.ts';
 /** Columns of a locked rollout that pausing needs. */
 export interface PausableRollout {
   readonly state: RolloutState;
-  /** Whether jobs are still to be paused or resumed with the rollout. */
+  /** Whether jobs of the rollout still have to be paused or resumed. */
   readonly jobs_follow: boolean;
   readonly id: string;
   readonly options: unknown;
@@ -49,11 +49,11 @@ export const pausingRepository = {
     return row?.state ?? null;
   },
 
-  /** Marks that all jobs have followed the rollout. */
+  /** Marks that all jobs are paused or resumed like their rollout. */
   endFollowing: (tx: Transaction, id: string) =>
     tx.$executeRaw`UPDATE rollouts SET jobs_follow = FALSE, updated_at = clock_timestamp() WHERE id = ${id}`,
 
-  /** Rollouts with jobs that have not followed their pause or resumption yet. */
+  /** Rollouts with jobs that still have to be paused or resumed. */
   followed: (db: Queryable) =>
     db.$queryRaw<{ id: string }[]>`
       SELECT id FROM rollouts WHERE state IN ('planning', 'analyzing', 'adapting', 'paused') AND jobs_follow

@@ -24,7 +24,7 @@ interface PausingDependencies {
   producer: Pick<QueueProducer, 'enqueueAfterCommit' | 'remove'>;
 }
 
-/** The queue entry that plans a rollout. */
+/** Queue entry that plans a rollout. */
 export function toPlanEntry({ id }: { id: string }): QueueEntry {
   return { name: 'rollout.plan', id, payload: { rolloutId: id } };
 }
@@ -70,9 +70,9 @@ async function requireLive(tx: Transaction, id: string, what: string) {
 }
 
 /**
- * Pauses or resumes the jobs of a rollout with it, in batches that each commit, so that no transaction blocks a large
- * fleet. If the process dies in between, the next call continues; workers claim no job of a paused rollout meanwhile.
- * Each batch reads the rollout anew, so a pause that overtakes a resumption reverses it.
+ * Pauses or resumes the jobs of a rollout, in batches that each commit, so that no transaction blocks a large fleet. If
+ * the process dies in between, the next call continues; meanwhile workers claim no job of a paused rollout. Each batch
+ * reads the rollout's state anew, so a pause that follows a resumption reverses it.
  */
 export async function followInBatches({ db, producer }: PausingDependencies, id: string): Promise<void> {
   for (;;) {
@@ -84,7 +84,7 @@ export async function followInBatches({ db, producer }: PausingDependencies, id:
 }
 
 interface Batch {
-  /** Jobs to be enqueued. */
+  /** Entries to enqueue. */
   readonly entries: readonly QueueEntry[];
   /** Queued jobs to take out of the queue. */
   readonly removed: readonly string[];
@@ -108,7 +108,7 @@ async function followBatch(tx: Transaction, id: string): Promise<Batch> {
   const isLast = jobs.length < BATCH;
   if (isLast) await repository.endFollowing(tx, id);
   if (!isLast || !goesOn) return { entries, removed: [], isLast };
-  // Jobs may have ended between the pause of their rollout and their own, and a wave may be empty.
+  // Jobs may have ended after their rollout was paused and before they were, and a wave may be empty.
   const settled = await settleRollout(tx, id);
   const after = await repository.lock(tx, id);
   return { entries: [...entries, ...settled], removed: [], isLast: after?.jobs_follow !== true };
@@ -132,14 +132,14 @@ export async function approveRollout(
   await followInBatches(deps, id);
 }
 
-/** Settles a rollout although no job has just ended. */
+/** Settles a rollout when no job has just ended. */
 export async function settleInTurn({ db, producer }: PausingDependencies, id: string): Promise<void> {
   await producer.enqueueAfterCommit(await lockAndSettle(db, id));
 }
 
 /**
  * Catches up on rollouts that no process has settled: a wave whose last job was paused, room for jobs that were
- * skipped, a deadline that has passed, and a pause or resumption whose process has died.
+ * skipped, a missed deadline, or a pause or resumption whose process has died.
  */
 export async function followInterrupted(deps: PausingDependencies): Promise<void> {
   for (const find of [wavesRepository.stalled, admissionRepository.withRoom, limitsRepository.overdue]) {

@@ -8,7 +8,7 @@ export interface PlannedJob {
   sourceVersionId: string;
   kind: 'adaptation' | 'control';
   error: Prisma.InputJsonObject | null;
-  /** Unfinished job to an older base model version that has to end first. */
+  /** Unfinished job to an older base model version that must end before this job begins. */
   waitsFor?: string | undefined;
 }
 
@@ -16,26 +16,26 @@ export interface PlannedJob {
 export interface Planning {
   readonly rolloutId: string;
   readonly strategy: string;
-  /** Whether the adapters were imported after the others had been planned. */
+  /** Whether the adapters were imported after the rollout's other jobs had been planned. */
   readonly late?: boolean;
 }
 
-/** Inserted job. */
+/** Job that was inserted, as read back from the database. */
 type Planned = Omit<LiveJob, 'ended'> & { state: JobState; admission: 'waiting' | null };
 
-/** Jobs of a planned page that are about to be queued. */
+/** Inserted jobs that enter the queue. */
 const PLANNED_TO_QUEUE = Prisma.sql`
   SELECT p.id, p.tenant_id, p.id AS place FROM planned p WHERE p.state = 'queued' AND p.kind = 'adaptation'`;
 
 export const plannedJobsRepository = {
   /**
-   * Inserts jobs of a rollout with one statement. Their clocks start with the time since the rollout was accepted: the
-   * wait until its analysis began, the analysis itself, and the pauses of both. A control needs no analysis, so for it
-   * the first two count as waiting. The clock of a late job starts with the import of its adapter.
+   * Inserts jobs of a rollout with one statement. Their clocks start at the rollout's acceptance: they include the wait
+   * until its analysis began, the analysis itself, and the pauses of both. A control needs no analysis, so its clock
+   * counts both as waiting. The clock of a late job starts with the import of its adapter.
    *
-   * With a policy, the waves are decided before. A job is held if it is in a later wave, waits for another job or needs
-   * its tenant's approval; a late job is in no wave that is over. All others get their start tags, and wait to be
-   * admitted if the rollout's concurrency is limited.
+   * With a policy, the waves are already decided. A job is held if it is in a later wave, waits for another job or
+   * needs its tenant's approval; a late job is never put in a wave that is over. All others get start tags, and wait to
+   * be admitted if the rollout's concurrency is limited.
    * @returns the jobs that the rollout did not have yet
    */
   plan: (tx: Queryable, { rolloutId, strategy, late = false }: Planning, jobs: readonly PlannedJob[]) =>
@@ -100,7 +100,7 @@ export const plannedJobsRepository = {
       RETURNING id, kind, state::text AS state, start_tag, admission`,
 };
 
-/** Rank of an adapter in a rollout, by which waves are chosen. Texts are compared byte by byte. */
+/** Rank of an adapter in a rollout, which decides its wave. Texts are compared byte by byte. */
 export function waveRank(rolloutId: string, adapterId: Prisma.Sql): Prisma.Sql {
   return Prisma.sql`encode(sha256(convert_to(${`${rolloutId}:`} || ${adapterId}, 'UTF8')), 'hex') COLLATE "C"`;
 }

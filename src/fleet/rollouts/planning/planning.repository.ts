@@ -20,14 +20,14 @@ export interface SourceCount {
   tenant_id: string;
   base_model_version_id: string;
   adapters: number;
-  /** Number without a dataset. */
+  /** Number of these adapters without a dataset. */
   without_dataset: number;
   /**
-   * Number, of those with a dataset, that engines would refuse by the serving profile of the base model, as far as the
-   * rows tell.
+   * Number of adapters with a dataset that the base model's serving profile would refuse, as far as the stored features
+   * tell.
    */
   not_servable: number;
-  /** Number, of the remaining ones, whose tenants want to approve their jobs. They get no control. */
+  /** Number of the remaining adapters whose tenants approve their jobs. These adapters get no control. */
   to_approve: number;
   /** Sum of the rows of all datasets. */
   rows: number;
@@ -39,7 +39,7 @@ export const LEFT_OUT_REASONS = ['no_version', 'carried_over', 'not_selected', '
 /** Number of adapters left out, by reason. Reasons with no adapter are absent. */
 export type LeftOut = Partial<Record<(typeof LEFT_OUT_REASONS)[number], number>>;
 
-/** Source of a control. `waits_for` is the job that the adaptation waits for; the control waits for it too. */
+/** Adapter that gets a control. `waits_for` is the job that its adaptation waits for; the control waits for it too. */
 export type ControlRow = Pick<SourceRow, 'adapter_version_id' | 'adapter_id' | 'tenant_id'> & {
   waits_for: string | null;
 };
@@ -65,7 +65,7 @@ type ControlOptions = Pick<StoredOptions, 'seed' | 'control' | 'control_fraction
 
 /** Queries that plan the jobs of a rollout. None of them returns more rows than a page has. */
 export const planningRepository = {
-  /** Base model versions that adapters come from. */
+  /** Base model versions that the rollout's adapters come from. */
   async oldVersions(db: Queryable, fleet: FleetToPlan): Promise<string[]> {
     const rows = await db.$queryRaw<Pick<SourceRow, 'base_model_version_id'>[]>`
       SELECT DISTINCT newest.base_model_version_id ${sourcesOf(fleet)}`;
@@ -73,8 +73,8 @@ export const planningRepository = {
   },
 
   /**
-   * Latest version of each adapter of the base model that has none for this base model version yet: neither the newest
-   * import nor a version carried over from it.
+   * Latest version of each adapter that still has to be carried over: neither its newest import nor a version made from
+   * that import is on this base model version.
    */
   sources: (tx: Queryable, fleet: FleetToPlan, { after, limit }: PageRange) =>
     tx.$queryRaw<SourceRow[]>`
@@ -124,8 +124,8 @@ export const planningRepository = {
   },
 
   /**
-   * Stores which adapters are in which wave, unless that is done, and releases the `first` wave. An adapter removed
-   * meanwhile is in none.
+   * Stores the assignment of adapters to waves, unless it is already stored, and releases the wave `first`. An adapter
+   * removed meanwhile is in no wave.
    */
   async setWaves(
     tx: Transaction,

@@ -42,7 +42,7 @@ export interface RolloutToPlan {
 export type Refusals = ReadonlyMap<string, Prisma.InputJsonObject>;
 
 /**
- * Callback for each committed page: receives the queue jobs of the page, and jobs of older rollouts to remove from the
+ * Callback for each committed page: receives the entries to enqueue, and the jobs of older rollouts to remove from the
  * queue. An error ends the planning; a further call continues it.
  */
 export type OnPlanned = (entries: readonly QueueEntry[], superseded: readonly string[]) => Promise<void>;
@@ -115,12 +115,12 @@ export async function planInPages(
   return ended.jobs;
 }
 
-/** Error for an adapter that was taken from an older rollout but gets no job after all. */
+/** Error for an adapter that was taken from an older rollout but then gets no job. */
 class LeftOutError extends Error {}
 
 /**
- * Plans in a transaction, and repeats it if an adapter was pinned after it was read although an older rollout was to
- * give up its job. Locking the adapters first would deadlock with jobs that publish.
+ * Runs a planning transaction. Repeats it if an adapter, whose job an older rollout was to give up, was pinned after it
+ * was read. Locking the adapters first would deadlock with jobs that publish.
  */
 export async function planningWithin<T>(db: Database, fn: (tx: Transaction) => Promise<T>): Promise<T> {
   for (;;) {
@@ -135,7 +135,7 @@ export async function planningWithin<T>(db: Database, fn: (tx: Transaction) => P
 /** Plans one page. @returns null if the rollout is no longer being analyzed */
 function planPage(deps: PlannerDependencies, id: string, read: ReadPage, page: PageRange): Promise<PlannedPage | null> {
   return planningWithin(deps.db, async (tx) => {
-    // Locked first: changes of older rollouts to these adapters are either visible or have to wait.
+    // The lock comes first, so that changes of older rollouts to these adapters are either visible or have to wait.
     const succession = await lockSuccession(tx, id);
     if (succession?.rollout.state !== 'analyzing') return null;
     const found = await read(tx, page);
@@ -214,8 +214,8 @@ function waitsOf(jobs: readonly PlannedJob[]): JobWait[] {
 }
 
 /**
- * Decides which adapters are in which wave, unless an interrupted planning has done so. From then on no adapter changes
- * its wave: neither when labels change nor when adapters come or go.
+ * Decides which adapters are in which wave, unless an interrupted planning has already done so. From then on no adapter
+ * changes its wave, even if labels change or adapters come and go.
  */
 async function decideWaves(db: Database, rollout: RolloutToPlan): Promise<void> {
   const { id, options } = rollout;
@@ -224,7 +224,7 @@ async function decideWaves(db: Database, rollout: RolloutToPlan): Promise<void> 
   const waves = policy.waves ?? [];
   const labels = labelsOfWaves(waves);
   const adapters = waves.length === 0 ? [] : await repository.ranked(db, { id, labels, ...fleetOf(rollout) });
-  // Provisional versions are made in wave 0, before the first wave.
+  // With provisional versions, the rollout starts in wave 0, which makes them before the first wave.
   const first = isProvisional(options) ? 0 : 1;
   await withTransaction(db, (tx) => repository.setWaves(tx, { rolloutId: id, first }, assignWaves(waves, adapters)));
 }
@@ -244,7 +244,7 @@ async function endPlanning(
   const data = { from: 'analyzing', jobs };
   await recordEvent(tx, { tenantId: null, type: 'rollout.adapting', subjectId: rolloutId, data });
   const settled = await settleRollout(tx, rolloutId);
-  // Until now, older rollouts have not admitted jobs of adapters that this one might have taken.
+  // Older rollouts admitted no jobs of adapters that this rollout might have taken. Now they can.
   const admitted = await settleOlder(tx, { concerned: succession.older.map(({ id }) => id) });
   return { jobs, entries: [...settled, ...admitted] };
 }

@@ -12,11 +12,11 @@ const NEEDED = {
 /** Job whose adapter is to get a provisional version. */
 export type LoadedProvision = Prisma.JobGetPayload<{ include: typeof NEEDED }>;
 
-/** Requests `p` of running rollouts. Requests of paused rollouts wait. */
+/** SQL for requests `p` of running rollouts. Requests of paused rollouts wait. */
 const LIVE = Prisma.sql`
   FROM provisional_requests p JOIN rollouts r ON r.id = p.rollout_id WHERE r.state IN ('analyzing', 'adapting')`;
 
-/** Condition that a version is wanted for the job `j` of the rollout `r`, now or after its pause. */
+/** Condition that the job `j` of the rollout `r` wants a provisional version, now or after its pause. */
 const WANTED = Prisma.sql`${WANTS_PROVISIONAL} AND r.state IN ('analyzing', 'adapting', 'paused')`;
 
 /**
@@ -47,10 +47,7 @@ export const provisionalRepository = {
     return rows.map((row) => row.job_id).sort();
   },
 
-  /**
-   * Source versions for which {@link request} would request a provisional version, including those of failed jobs; none
-   * after wave 0.
-   */
+  /** Source versions that need a provisional version, including the sources of failed jobs; none after wave 0. */
   async sourcesWithout(tx: Transaction, rolloutId: string, sourceIds: readonly string[]): Promise<Set<string>> {
     const rows = await tx.$queryRaw<{ id: string }[]>`
       SELECT s.id FROM rollouts r JOIN adapter_versions s ON s.id = ANY(${[...sourceIds]}::text[])
@@ -60,7 +57,10 @@ export const provisionalRepository = {
     return new Set(rows.map(({ id }) => id));
   },
 
-  /** Number of versions wanted for jobs that have ended, by tenant. Versions of other jobs count as jobs. */
+  /**
+   * Number of wanted versions whose jobs have ended, by tenant. If the job has not ended, the version counts with the
+   * job.
+   */
   async toMakeWithoutJob(tx: Transaction, tenantIds: readonly string[]): Promise<Map<string, number>> {
     const rows = await tx.$queryRaw<{ tenant_id: string; count: number }[]>`
       SELECT j.tenant_id, count(*)::int AS count FROM provisional_requests p JOIN jobs j ON j.id = p.job_id
@@ -73,7 +73,7 @@ export const provisionalRepository = {
   load: (db: Queryable, jobId: string): Promise<LoadedProvision | null> =>
     db.job.findFirst({ where: { id: jobId, provisionalRequest: { isNot: null } }, include: NEEDED }),
 
-  /** Standing of a request: its version should be made now, after the rollout's pause, or no longer. */
+  /** Standing of a request: make its version now, after the rollout's pause, or not at all. */
   async standing(db: Queryable, jobId: string): Promise<'wanted' | 'paused' | 'over'> {
     const [row] = await db.$queryRaw<{ standing: 'wanted' | 'paused' | 'over' }[]>`
       SELECT CASE WHEN NOT COALESCE(${WANTED}, FALSE) THEN 'over' WHEN r.state = 'paused' THEN 'paused'

@@ -20,7 +20,7 @@ export function provisionalRecoverySource(db: Database): RecoverySource {
   };
 }
 
-/** Queries of the repository by which a worker handles a request. */
+/** Queries that a worker uses to handle a request. */
 export const {
   load: loadProvision,
   standing: standingOfProvision,

@@ -1,8 +1,8 @@
 import { Prisma } from '../../../platform/database/database.ts';
 
 /**
- * Condition that a job `j` wants a provisional version of its adapter and the adapter exists. The job has not ended, or
- * it could not begin for lack of rows, which such a version does not need. The adapter is looked up for each job,
+ * Condition that a job `j` wants a provisional version of its adapter, and the adapter exists. The job has not ended,
+ * or it failed for lack of rows, which a provisional version does not need. The adapter is looked up job by job,
  * because a join may read all adapters whenever a request ends.
  */
 export const WANTS_PROVISIONAL = Prisma.sql`(

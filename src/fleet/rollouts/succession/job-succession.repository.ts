@@ -30,13 +30,14 @@ export function endsWhenTaken(running: RunningJobs): Prisma.Sql {
 const OVER = Prisma.sql`NOT EXISTS (SELECT 1 FROM jobs p WHERE p.id = w.waits_for_job_id AND p.finished_at IS NULL)`;
 
 /**
- * Condition that a job `j` of the rollout `r` is queued once it no longer waits for another job: nothing else holds it.
+ * Condition that only its wait for another job holds a job of the rollout `r`: without that wait, the job would be in
+ * the queue.
  */
 function isFree(job: Prisma.Sql): Prisma.Sql {
   return Prisma.sql`(${job}.state = 'held' AND NOT ${heldBack(job, 'job')})`;
 }
 
-/** Jobs `old` that will be queued. */
+/** Jobs `old` that enter the queue. */
 const RELEASED = Prisma.sql`
   SELECT o.id, o.tenant_id, o.id AS place FROM old o JOIN rollouts r ON r.id = o.rollout_id
   WHERE o.kind = 'adaptation' AND ${isFree(Prisma.sql`o`)}`;
@@ -89,8 +90,8 @@ export const jobSuccessionRepository = {
       JOIN jobs j ON j.id = w.job_id AND j.finished_at IS NULL`,
 
   /**
-   * Releases up to `limit` jobs of a rollout that have nothing left to wait for. They start from the newest version
-   * that their adapters have reached. Jobs of a later wave stay held, and paused jobs stay paused.
+   * Releases up to `limit` jobs of a rollout that no longer wait for other jobs. They start from the newest version of
+   * their adapters. Jobs of a later wave stay held, and paused jobs stay paused.
    */
   async release(tx: Transaction, rolloutId: string, limit: number): Promise<ChangedJob[]> {
     const jobs = await tx.$queryRaw<ChangedJob[]>`
@@ -120,14 +121,14 @@ export const jobSuccessionRepository = {
     return jobs;
   },
 
-  /** Running rollouts with jobs that wait for nothing any more, or only for paused jobs. */
+  /** Running rollouts with jobs to release: the jobs they wait for have ended or are paused. */
   rolloutsToRelease: (db: Queryable) =>
     db.$queryRaw<{ id: string }[]>`
       SELECT DISTINCT r.id FROM job_waits w JOIN rollouts r ON r.id = w.rollout_id JOIN jobs j ON j.id = w.job_id
       WHERE r.state IN ('analyzing', 'adapting') AND j.finished_at IS NULL AND NOT EXISTS (
         SELECT 1 FROM jobs p WHERE p.id = w.waits_for_job_id AND p.finished_at IS NULL AND p.paused_at IS NULL)`,
 
-  /** Rollouts with a job that waits for this one. */
+  /** Rollouts with a job that waits for the given job. */
   rolloutsWaitingFor: (db: Queryable, jobId: string) =>
     db.$queryRaw<{ id: string }[]>`SELECT DISTINCT rollout_id AS id FROM job_waits WHERE waits_for_job_id = ${jobId}`,
 

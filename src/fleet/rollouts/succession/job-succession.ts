@@ -9,7 +9,7 @@ import {
 } from './job-succession.repository.ts';
 
 export interface Supersession extends OlderJobs {
-  /** Rollout that takes the adapters. */
+  /** Identifier of the rollout that takes the adapters. */
   readonly by: string;
   readonly running: RunningJobs;
 }
@@ -26,8 +26,8 @@ export interface Superseded {
 }
 
 /**
- * Ends the jobs of adapters in older rollouts that no worker runs, and running ones too if the policy says `stop`. The
- * rows of all these rollouts must be locked. The caller settles the changed rollouts.
+ * Ends the older rollouts' jobs of these adapters: always those that no worker runs, and running ones if the policy
+ * says `stop`. The rows of all these rollouts must be locked. The caller settles the changed rollouts.
  */
 export async function supersedeJobs(tx: Transaction, { by, running, ...older }: Supersession): Promise<Superseded> {
   if (older.rolloutIds.length === 0 || older.adapterIds.length === 0) return NOTHING;

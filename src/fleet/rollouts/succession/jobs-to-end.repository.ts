@@ -9,13 +9,13 @@ import { sourcesOf, type FleetToPlan } from '../planning/planning.repository.ts'
 export interface JobsToEnd {
   readonly tenant_id: string;
   readonly jobs: number;
-  /** Number of adapters whose adaptations are among them. */
+  /** Number of adapters whose adaptations would end. */
   readonly adapters: number;
-  /** Number of adaptations among them that would otherwise run before those of the rollout. */
+  /** Number of these adaptations that would otherwise run before the rollout's own. */
   readonly ahead: number;
 }
 
-/** Rules for jobs in older rollouts. */
+/** Rules for the jobs of older rollouts. */
 interface Taking {
   readonly running: RunningJobs;
   /** Base model versions from which adapters cannot be carried over. Their jobs continue. */

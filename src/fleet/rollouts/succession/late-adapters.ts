@@ -28,8 +28,8 @@ interface Batch extends NewJobs {
 const NOTHING: NewJobs = { entries: [], superseded: [] };
 
 /**
- * Gives jobs to adapters imported while a rollout was running, if its policy says so. Later imports are left to the
- * next rollout. Each batch is a transaction; if the process dies in between, the next call continues.
+ * Plans jobs for adapters imported while a rollout was running, if its policy says so. Adapters imported after its end
+ * are left to the next rollout. Each batch is a transaction; if the process dies in between, the next call continues.
  */
 export async function joinLateAdapters(deps: LateDependencies): Promise<void> {
   const { db, producer } = deps;

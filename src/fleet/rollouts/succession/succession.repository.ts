@@ -1,7 +1,7 @@
 import { Prisma, type Queryable, type Transaction } from '../../../platform/database/database.ts';
 import type { RolloutState } from '../rollout.states.ts';
 
-/** A rollout whose row is locked. */
+/** Rollout whose row is locked. */
 export interface LockedRollout {
   readonly id: string;
   readonly state: RolloutState;
@@ -12,8 +12,8 @@ export interface LockedRollout {
 
 export const successionRepository = {
   /**
-   * Locks a rollout and the unfinished rollouts of its base model to older versions. They are locked in the order of
-   * their identifiers, so that two transactions do not deadlock. Identifiers of versions sort by creation.
+   * Locks a rollout and the unfinished rollouts of its base model to older versions, in the order of their identifiers,
+   * so that two transactions do not deadlock. Identifiers of versions sort by creation.
    */
   lockWithOlder: (tx: Transaction, id: string) =>
     tx.$queryRaw<LockedRollout[]>`
@@ -25,8 +25,8 @@ export const successionRepository = {
       ORDER BY r.id FOR NO KEY UPDATE`,
 
   /**
-   * Marks older rollouts as superseded by another one that has taken adapters of theirs.
-   * @returns those that were not marked yet
+   * Marks older rollouts as superseded by the one that has taken their adapters.
+   * @returns the rollouts that were not marked before
    */
   markSuperseded: (tx: Transaction, ids: readonly string[], by: string) =>
     tx.$queryRaw<{ id: string; state: RolloutState }[]>`
@@ -47,7 +47,7 @@ export const successionRepository = {
     return rows.map((row) => row.adapter_id);
   },
 
-  /** Versions that unfinished jobs in older rollouts will bring adapters to. */
+  /** Base model versions that adapters will reach through unfinished jobs of older rollouts. */
   async versionsOnTheWay(db: Queryable, baseModelVersionId: string): Promise<string[]> {
     const rows = await db.$queryRaw<{ id: string }[]>`
       SELECT DISTINCT older.id FROM base_model_versions v
@@ -58,7 +58,7 @@ export const successionRepository = {
     return rows.map((row) => row.id);
   },
 
-  /** Rollouts with adapters that are to join late, or that ended before those could; the newest version first. */
+  /** Rollouts with late adapters still to be handled, including ended rollouts; the newest base model version first. */
   rolloutsWithLate: (db: Queryable) =>
     db.$queryRaw<{ id: string }[]>`
       SELECT r.id FROM rollouts r

@@ -8,13 +8,13 @@ import type { StoredOptions } from '../rollout.schemas.ts';
 import { UNPLANNED_ROLLOUT_STATES } from '../rollout.states.ts';
 import { successionRepository as repository, type LockedRollout } from './succession.repository.ts';
 
-/** A rollout and the older ones it takes adapters from. All their rows are locked. */
+/** Rollout and the older ones that it takes adapters from. All their rows are locked. */
 export interface Succession {
   readonly rollout: LockedRollout;
   readonly older: readonly LockedRollout[];
 }
 
-/** Locks a rollout and the older ones that have not ended. Null if it does not exist. */
+/** Locks a rollout and the unfinished older rollouts. Null if the rollout does not exist. */
 export async function lockSuccession(tx: Transaction, id: string): Promise<Succession | null> {
   const rows = await repository.lockWithOlder(tx, id);
   const rollout = rows.find((row) => row.id === id);
@@ -48,9 +48,9 @@ export async function takeAdapters(
 }
 
 /**
- * Completes older rollouts that have no job left, and admits others in place of ended jobs. As this may lock the start
- * tags, the tenants have to be locked before.
- * @returns queue jobs to enqueue after the commit
+ * Completes older rollouts that have no job left, and admits jobs in place of the ended ones. Lock the tenants before,
+ * because this may lock the start tags.
+ * @returns queue entries to enqueue after the commit
  */
 export async function settleOlder(tx: Transaction, { concerned }: Pick<Taken, 'concerned'>): Promise<QueueEntry[]> {
   const entries: QueueEntry[] = [];
@@ -59,7 +59,8 @@ export async function settleOlder(tx: Transaction, { concerned }: Pick<Taken, 'c
 }
 
 /**
- * A rollout that is still planning may only now reach adapters that a newer one has taken: see {@link withoutTaken}.
+ * Whether a rollout is still planning. Such a rollout may still come across adapters that a newer one has taken: see
+ * {@link withoutTaken}.
  */
 function isUnplanned(state: string): boolean {
   return UNPLANNED_ROLLOUT_STATES.some((unplanned) => unplanned === state);

@@ -23,8 +23,8 @@ interface Batch {
 const NOTHING_LEFT: Batch = { entries: [], superseded: [], isLast: true };
 
 /**
- * Releases the jobs that have waited for this job, which has ended. If the process dies before that, or the job ended
- * in another way, the sweeper releases them.
+ * Releases the jobs that waited for a job that has just ended. If the process dies first, or the job ended in another
+ * way, the sweeper releases them.
  */
 export async function releaseAfter(deps: WaitingDependencies, jobId: string): Promise<void> {
   for (const { id } of await jobs.rolloutsWaitingFor(deps.db, jobId)) await releaseInBatches(deps, id);

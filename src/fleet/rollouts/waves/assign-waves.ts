@@ -2,7 +2,7 @@ import type { RolloutPolicy } from '../policy.schemas.ts';
 
 type Wave = NonNullable<RolloutPolicy['waves']>[number];
 
-/** Adapter of a rollout, as the waves are decided. */
+/** Adapter of a rollout, with the data that decide its wave. */
 export interface RankedAdapter {
   readonly adapter_id: string;
   /** Place in the order of the waves. */
@@ -14,8 +14,8 @@ export interface RankedAdapter {
 /** Assignment of adapters to waves. */
 export interface AssignedWaves {
   /**
-   * Largest rank in each wave by size; the last wave has none. A wave by label repeats the limit of the wave before, or
-   * an empty one, so it takes none by rank.
+   * Largest rank in each wave that is sized by number; the last wave has none. A wave by label repeats the limit before
+   * it, or has an empty one, so that no adapter enters it by rank.
    */
   readonly limits: readonly string[];
   /** Adapters that are in a wave by label. */
@@ -26,9 +26,9 @@ export interface AssignedWaves {
 export const labelsOfWaves = (waves: readonly Wave[]) => waves.flatMap((wave) => ('label' in wave ? [wave.label] : []));
 
 /**
- * Decides the waves of a rollout one after the other: each takes, from the adapters left, those with its label, or a
- * number of them by rank. The last wave takes the rest. Waves with no adapters left are dropped; a wave whose label no
- * adapter has stays, and is empty.
+ * Decides the waves of a rollout one after the other. From the adapters left, each wave takes those with its label, or
+ * a number of them by rank. The last wave takes the rest. Waves without adapters left are dropped; a wave whose label
+ * no adapter has stays, and is empty.
  * @param adapters all adapters of the rollout, by rank
  */
 export function assignWaves(waves: readonly Wave[], adapters: readonly RankedAdapter[]): AssignedWaves {

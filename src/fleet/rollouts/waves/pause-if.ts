@@ -1,27 +1,27 @@
 import type { PauseIf } from '../policy.schemas.ts';
 
-/** Figures of the jobs of a wave so far. A mean is null where nothing was measured. */
+/** Figures of a wave's jobs so far. A mean is null if nothing was measured. */
 export interface WaveFigures {
   /** Number of adaptations that have ended and were not cancelled. */
   readonly ended: number;
-  /** Number of those that are not ready or have failed. */
+  /** Number of ended adaptations that are not ready or have failed. */
   readonly unready: number;
   /** Mean drop of the gate metric from the previous versions to the published ones. */
   readonly metric_drop: number | null;
   readonly negative_flips: number | null;
 }
 
-/** A `pause_if` condition that a wave has tripped. */
+/** Condition of `pause_if` that a wave has exceeded. */
 export interface TrippedCondition {
   readonly condition: 'unready_share' | 'metric_drop' | 'negative_flips';
   readonly value: number;
   readonly limit: number;
 }
 
-/** Fewest jobs to judge a wave by: one of two jobs that fails would already be half of them. */
+/** Default number of ended jobs before a wave is judged. With two jobs, one failure would already be half of them. */
 const MIN_JOBS = 5;
 
-/** Each condition in words. */
+/** Description of each condition, for messages. */
 const WORDS: Record<TrippedCondition['condition'], string> = {
   unready_share: 'share of jobs that are not ready or have failed',
   metric_drop: 'mean drop of the metric',
@@ -30,8 +30,8 @@ const WORDS: Record<TrippedCondition['condition'], string> = {
 
 /**
  * Judges a wave.
- * @param hasEnded whether all of its jobs have ended, so that there will be no more to judge by
- * @returns the first condition that is tripped; null if none is
+ * @param hasEnded whether all its jobs have ended, so that waiting for more figures is pointless
+ * @returns the first condition exceeded; null if none is
  */
 export function judgeWave(pauseIf: PauseIf, figures: WaveFigures, hasEnded: boolean): TrippedCondition | null {
   const { ended, unready } = figures;

@@ -14,9 +14,9 @@ export interface WavedRollout {
 }
 
 /**
- * Condition that all adaptations of the released waves of a rollout `r` have ended, by its counts. Jobs that somebody
- * has paused do not count, or a tenant could hold up all others. No wave is released while a newer rollout is taking
- * adapters away, because it would have to end the new jobs, nor while provisional versions are made in wave 0.
+ * Condition that all adaptations of the released waves of a rollout `r` have ended, by its counts. Paused jobs do not
+ * count; otherwise one tenant could hold up all others. No wave is released while a newer rollout takes adapters,
+ * because it would have to end the new jobs, nor while wave 0 makes provisional versions.
  */
 const ENDED = Prisma.sql`(NOT r.jobs_follow AND NOT EXISTS (
   SELECT 1 FROM rollouts newer WHERE newer.id = r.superseded_by_id AND newer.planned_at IS NULL
@@ -44,7 +44,7 @@ export const wavesRepository = {
     return count === 1;
   },
 
-  /** A running rollout that has jobs and a policy; null if it is not such a rollout. */
+  /** Reads a running rollout that has jobs and a policy; null for any other rollout. */
   async find(tx: Transaction, id: string): Promise<WavedRollout | null> {
     const [row] = await tx.$queryRaw<WavedRollout[]>`
       SELECT state::text AS state, wave, cardinality(wave_limits) + 1 AS waves, awaiting_approval, waived_wave,
@@ -60,7 +60,7 @@ export const wavesRepository = {
     return row?.ended ?? false;
   },
 
-  /** Figures of a wave so far, by the sums that triggers maintain. */
+  /** Figures of a wave so far, from sums that database triggers maintain. */
   async figures(tx: Transaction, id: string, wave: number): Promise<WaveFigures> {
     const [row] = await tx.$queryRaw<WaveFigures[]>`
       SELECT ended, unready, (metric_drop_sum / NULLIF(metric_drops, 0))::float8 AS metric_drop,
@@ -69,7 +69,7 @@ export const wavesRepository = {
     return row ?? { ended: 0, unready: 0, metric_drop: null, negative_flips: null };
   },
 
-  /** Releases the next wave, whose jobs follow afterwards. */
+  /** Releases the next wave. Its jobs enter the queue afterwards. */
   release: (tx: Transaction, id: string) =>
     tx.$executeRaw`
       UPDATE rollouts SET wave = wave + 1, awaiting_approval = FALSE, jobs_follow = TRUE, updated_at = clock_timestamp()

@@ -14,11 +14,11 @@ export type PausedReason =
       readonly code: 'pause_if';
       readonly message: string;
       readonly wave: number;
-      /** Number of jobs in the judgement. */
+      /** Number of jobs that the figures cover. */
       readonly jobs: number;
     });
 
-/** Pauses a rollout whose row is locked; its jobs follow afterwards. False if it is not running. */
+/** Marks a rollout as paused; its jobs are paused afterwards. Its row must be locked. False if it is not running. */
 export async function markRolloutPaused(
   tx: Transaction,
   id: string,
@@ -32,8 +32,8 @@ export async function markRolloutPaused(
 }
 
 /**
- * Judges the budget and the running wave of a rollout, and releases the next wave when the wave has ended. The
- * rollout's row must be locked. Does nothing for a rollout without a policy.
+ * Judges the budget and the running wave of a rollout, and releases the next wave if all jobs of this one have ended.
+ * The rollout's row must be locked. Does nothing for a rollout without a policy.
  */
 export async function stepWaves(tx: Transaction, id: string): Promise<void> {
   const rollout = await repository.find(tx, id);
@@ -44,7 +44,7 @@ export async function stepWaves(tx: Transaction, id: string): Promise<void> {
     return;
   }
   const hasEnded = rollout.state === 'adapting' && (await repository.hasEnded(tx, id));
-  // After the end of the last wave, a pause could no longer prevent any harm.
+  // The last wave has ended, so a pause could no longer prevent any harm.
   if (hasEnded && rollout.wave >= rollout.waves) return;
   const reason = await reasonToPause(tx, id, rollout, hasEnded);
   if (reason !== null) {
@@ -79,7 +79,7 @@ async function releaseWave(tx: Transaction, id: string, wave: number): Promise<v
 
 /**
  * Releases a wave that waits for an approval. The rollout's row must be locked.
- * @returns false if it was released before
+ * @returns false if the wave was already released
  * @throws AppError 409 `wave_not_waiting`
  */
 export async function approveWave(tx: Transaction, id: string, wave: number): Promise<boolean> {
