@@ -1,8 +1,9 @@
 import { access, constants } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { backoff, TryLaterError, WorkerFaultError, type QuarantineOptions } from '../../src/platform/queue/index.ts';
+import { TryLaterError, WorkerFaultError, type QuarantineOptions } from '../../src/platform/queue/index.ts';
 import type { StoredError } from '../../src/platform/contract/shown-error.ts';
+import { backoff } from '../../src/lib/backoff.ts';
 import { classifyFault, WORKER_FAULT } from '../faults/handler-faults.ts';
 
 /** Base model version that a queue entry needs. */
@@ -153,7 +154,7 @@ export class BaseAvailability {
   #remember({ base: { id }, problem }: Fault): void {
     const before = this.#unreadable.get(id);
     const faults = (before?.faults ?? 0) + 1;
-    const ms = backoff(this.#firstMs, faults - 1, this.#longestMs);
+    const ms = backoff(this.#firstMs, faults, this.#longestMs);
     const now = performance.now();
     this.#unreadable.set(id, { problem, faults, since: before?.since ?? now, until: now + ms });
     this.#onChange();

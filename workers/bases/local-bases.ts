@@ -4,6 +4,7 @@ import { SourceError, type Sources } from '../../src/platform/base-sources/index
 import { SETTINGS } from '../../src/platform/config/settings.ts';
 import { TryLaterError } from '../../src/platform/queue/index.ts';
 import type { Database } from '../../src/platform/database/database.ts';
+import { backoff } from '../../src/lib/backoff.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import type { SecretBox } from '../../src/platform/config/secret-box.ts';
 import type { NeededBase } from './base-availability.ts';
@@ -277,10 +278,7 @@ export class FetchedBases implements LocalBases {
   async #remember({ id, sourceKey }: SourcedBase & { sourceKey: string }, fault: SourceError): Promise<void> {
     const { db, logger, firstDelayMs = 5000 } = this.#options;
     const times = (this.#failed.get(sourceKey)?.times ?? 0) + 1;
-    const ms = Math.max(
-      fault.retryAfterMs ?? 0,
-      Math.min(LONGEST_DELAY_MS, firstDelayMs * 2 ** Math.min(20, times - 1)),
-    );
+    const ms = Math.max(fault.retryAfterMs ?? 0, backoff(firstDelayMs, times, LONGEST_DELAY_MS));
     this.#failed.set(sourceKey, { fault, times, until: performance.now() + ms });
     logger.warn({ baseModelVersionId: id, code: fault.code, reason: fault.message }, 'base model version not fetched');
     const error = { code: fault.code, message: fault.message };

@@ -5,6 +5,7 @@ import { writeFully } from '../../../core/formats/atomic-file.ts';
 import { RunningHashes } from './running-hashes.ts';
 import { SourceError } from './source-error.ts';
 import { sourceText, type PinnedSource, type SourceFile } from './source.ts';
+import { backoff } from '../../lib/backoff.ts';
 import type { Sources } from './sources.ts';
 
 export interface DownloadOptions {
@@ -82,7 +83,7 @@ async function complete(part: string, file: SourceFile, options: Append): Promis
       if (!(error instanceof SourceError) || error.hope !== 'later') throw error;
       faults = ((await sizeOf(part)) ?? 0) > before ? 1 : faults + 1;
       if (faults > MAX_FAULTS || (error.retryAfterMs ?? 0) > patienceMs) throw error;
-      const ms = Math.min(LONGEST_DELAY_MS, error.retryAfterMs ?? firstDelayMs * 2 ** (faults - 1));
+      const ms = Math.min(LONGEST_DELAY_MS, error.retryAfterMs ?? backoff(firstDelayMs, faults, LONGEST_DELAY_MS));
       await sleep(ms, undefined, { signal }).catch(() => signal.throwIfAborted());
     }
   }

@@ -1,3 +1,4 @@
+import { backoff } from '../../lib/backoff.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { AppError } from '../contract/errors.ts';
 import { startPostgres, type Cluster, type PostgresOptions } from './cluster.ts';
@@ -67,7 +68,7 @@ export function superviseServer(options: SupervisionOptions): Supervision {
       logger?.error({ err: cause }, fault);
       return lose(new Error(`the embedded PostgreSQL could not be started again, see ${cluster.log}`, { cause }));
     }
-    later(restart, Math.min(FIRST_DELAY_MS * 2 ** (restarts - 1), LONGEST_DELAY_MS));
+    later(restart, backoff(FIRST_DELAY_MS, restarts, LONGEST_DELAY_MS));
   }
 
   async function restart(): Promise<void> {

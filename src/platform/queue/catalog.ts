@@ -82,10 +82,10 @@ export const CATALOG = {
 } as const satisfies Record<string, CatalogEntry>;
 
 /**
- * Limits of the verification of an uploaded base, which processes claim from its row and not from a queue. With the
- * delays between them, in milliseconds, the attempts take some hours.
+ * Limits of the verification of an uploaded base, which processes claim from its row and not from a queue. The delay
+ * grows by `delay` milliseconds with each attempt, up to `longest`, so the attempts take some hours.
  */
-export const UPLOAD_VERIFICATION = { attempts: 100, backoff: { type: 'linear', delay: 10_000, longest: 300_000 } };
+export const UPLOAD_VERIFICATION = { attempts: 100, backoff: { delay: 10_000, longest: 300_000 } };
 
 export type EntryName = keyof typeof CATALOG;
 export type EntryPayload<Name extends EntryName> = Static<(typeof CATALOG)[Name]['payload']>;

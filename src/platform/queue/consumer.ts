@@ -1,5 +1,6 @@
 import { DelayedError, UnrecoverableError, WaitingError, type Job } from 'bullmq';
 import { Value } from 'typebox/value';
+import { backoff } from '../../lib/backoff.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { startDeadline } from '../../lib/timeout.ts';
 import type { QueueBackend, QueueWorker } from './backend.ts';
@@ -13,7 +14,7 @@ import {
   type QueueName,
 } from './catalog.ts';
 import { createQuarantine, type Quarantine, type QuarantineOptions } from './quarantine.ts';
-import { backoff, endOf, type AttemptContext, type AttemptEnd } from './retry-policy.ts';
+import { endOf, type AttemptContext, type AttemptEnd } from './retry-policy.ts';
 import { RETURN_MS, Turns } from './turns.ts';
 
 export interface HandlerContext extends AttemptContext {
@@ -293,7 +294,7 @@ async function tellQueue({ end, error }: AttemptEnd, { shared, job, token, logge
  * queue full of them does not keep old workers busy.
  */
 function unknownDelay({ attemptsStarted }: Job): number {
-  return backoff(FIRST_UNKNOWN_MS, attemptsStarted - 1, LONGEST_UNKNOWN_MS);
+  return backoff(FIRST_UNKNOWN_MS, attemptsStarted, LONGEST_UNKNOWN_MS);
 }
 
 async function putOff(shared: Shared, job: Job, token: string | undefined, delayMs: number): Promise<never> {

@@ -16,7 +16,6 @@ export type { QuarantineOptions } from './quarantine.ts';
 export { ensureLease, giveUpLease, holdLease, renewLease, type ProcessLease } from './process-lease.repository.ts';
 export {
   attemptEnd,
-  backoff,
   limitStarts,
   PermanentError,
   TryLaterError,

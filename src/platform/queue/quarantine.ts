@@ -1,5 +1,5 @@
 import type { Logger } from '../../lib/logger.ts';
-import { backoff } from './retry-policy.ts';
+import { backoff } from '../../lib/backoff.ts';
 
 /** Times in milliseconds. */
 export interface QuarantineOptions {
@@ -53,7 +53,7 @@ export function createQuarantine(
   let held: string | null = null;
 
   const begin = (reason: string): void => {
-    const ms = backoff(firstMs, inARow - faults, longestMs);
+    const ms = backoff(firstMs, inARow - faults + 1, longestMs);
     logger.error({ reason, faults: inARow, forMs: ms }, 'worker quarantined: faults of its machine, it claims no jobs');
     active = { reason, until: new Date(Date.now() + ms) };
     timer = setTimeout(() => {
@@ -76,7 +76,7 @@ export function createQuarantine(
       if (jobs.size > REMEMBERED && oldest !== undefined) jobs.delete(oldest);
       inARow++;
       if (inARow >= faults && timer === undefined) begin(reason);
-      return backoff(firstDelayMs, count - 1, longestDelayMs);
+      return backoff(firstDelayMs, count, longestDelayMs);
     },
     success(jobId) {
       jobs.delete(jobId);

@@ -97,8 +97,3 @@ export function limitStarts(name: EntryName, starts: number, what: string): void
   if (starts <= maxStarts) return;
   throw new PermanentError(`${what} ${maxStarts} times and never ended`, { code: 'too_many_attempts' });
 }
-
-/** Delay that doubles with each earlier failure, up to the longest one. */
-export function backoff(first: number, failures: number, longest: number): number {
-  return Math.min(longest, first * 2 ** Math.min(30, failures));
-}

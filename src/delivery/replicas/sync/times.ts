@@ -1,3 +1,4 @@
+import { backoff } from '../../../lib/backoff.ts';
 import { jitter } from '../../../lib/jitter.ts';
 
 /** Intervals and timeouts of the work on replicas, in milliseconds. Tests shorten them. */
@@ -33,5 +34,5 @@ export const SYNC_TIMES: SyncTimes = {
 
 /** Delay before the next attempt, by the number of failures. @param what seed of the jitter */
 export function retryIn({ retryMs, longestRetryMs }: SyncTimes, failures: number, what: string): number {
-  return Math.min(retryMs * 2 ** Math.min(failures - 1, 20), longestRetryMs) * jitter(what);
+  return backoff(retryMs, failures, longestRetryMs) * jitter(what);
 }

@@ -1,3 +1,5 @@
+import { backoff } from '../../../lib/backoff.ts';
+
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
@@ -14,5 +16,5 @@ export interface RetrySchedule {
 export const RETRY_SCHEDULE: RetrySchedule = {
   delaysMs: [...[5 * SECOND, 5 * MINUTE, 30 * MINUTE], ...[2, 5, 10, 14, 20, 24].map((hours) => hours * HOUR)],
   // One failure may concern one event. After more of them, other events would fail as well.
-  restMs: (failures) => (failures < 2 ? 0 : Math.min(5 * SECOND * 2 ** (failures - 2), 5 * MINUTE)),
+  restMs: (failures) => (failures < 2 ? 0 : backoff(5 * SECOND, failures - 1, 5 * MINUTE)),
 };

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { QueueProducer } from '../../../platform/queue/producer.ts';
+import { backoff } from '../../../lib/backoff.ts';
 import { createClaimLoop, type ClaimLoop } from '../../../lib/claim-loop.ts';
 import { withTransaction, type Database, type Prisma, type Transaction } from '../../../platform/database/database.ts';
 import type { Logger } from '../../../lib/logger.ts';
@@ -33,8 +34,7 @@ export interface ApprovalAskerOptions {
 
 const DEFAULT_TIMEOUT_MS = 15_000;
 
-/** Backoff: 5 s, doubled each time, up to 10 minutes. */
-const usualDelay = (attempt: number): number => Math.min(5000 * 2 ** (attempt - 1), 600_000);
+const usualDelay = (attempt: number): number => backoff(5000, attempt, 600_000);
 
 /**
  * Asks the address in a rollout's policy whether a waiting wave may begin, and repeats the request until there is an
