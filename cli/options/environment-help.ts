@@ -13,12 +13,12 @@ export function addEnvironmentHelp(program: Command, command: Command, reader: '
     const { SETTING_GROUPS } = await import('../../src/platform/config/settings.ts');
     const { defaultText } = await import('../../src/platform/config/settings/setting.ts');
     const help = program.createHelp();
+    const width = (command.configureOutput().getOutHelpWidth?.() ?? WIDTH) - INDENT;
     const sections = Object.entries(SETTING_GROUPS).map(([heading, settings]) => {
       const read = settings.filter(({ readBy }) => reader === 'all' || readBy !== 'api');
       if (read.length === 0) return '';
       const entries = read.map((setting) => {
         const standard = defaultText(setting)?.replaceAll('`', '') ?? 'none';
-        const width = (process.stdout.isTTY ? process.stdout.columns : WIDTH) - INDENT;
         const text = help.boxWrap(`${setting.help} (default: ${standard})`, width);
         return `    ${setting.variable}\n${text.replaceAll(/^/gm, ' '.repeat(INDENT))}`;
       });

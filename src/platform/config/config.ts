@@ -1,5 +1,6 @@
-import { QUOTAS, type QuotaLimits } from './quotas.ts';
+import type { QuotaLimits } from './quotas.ts';
 import { SETTINGS } from './settings.ts';
+import { QUOTAS } from './settings/limits.ts';
 import { readSettings, type Environment, type Settings, type Values } from './settings/setting.ts';
 
 export type Config = Readonly<Values<typeof SETTINGS> & { /** Default limits of each tenant. */ quotas: QuotaLimits }>;

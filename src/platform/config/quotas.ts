@@ -1,7 +1,5 @@
 import { QUOTAS } from './settings/limits.ts';
 
-export { QUOTAS };
-
 export type QuotaName = keyof typeof QUOTAS;
 
 /** The limits of a tenant; null is no limit. */

@@ -1,4 +1,5 @@
-import { QUOTAS, type QuotaName } from '../../platform/config/quotas.ts';
+import type { QuotaName } from '../../platform/config/quotas.ts';
+import { QUOTAS } from '../../platform/config/settings/limits.ts';
 import { AppError } from '../../platform/contract/errors.ts';
 
 const UNITS: Record<QuotaName, string> = {

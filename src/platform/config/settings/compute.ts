@@ -58,7 +58,7 @@ export const COMPUTE = {
     kind: integerBetween({ min: 0, max: 999_999, unit: 'GiB' }),
     default: String(INT8_CACHE_GB),
     help:
-      'Largest size of all rounded matrices that are kept there, in GiB (`int8/`; 2 bytes for each weight of the ' +
+      'Largest size of all rounded matrices in the graph cache, in GiB (`int8/`; 2 bytes for each weight of the ' +
       'layers of a base); 0 keeps none.',
     readBy: 'worker',
   },

@@ -55,7 +55,7 @@ export const LIMITS = {
     variable: 'READAPT_TENANT_EVENT_STREAMS',
     kind: integerBetween({ min: 1, max: 100_000 }),
     default: '50',
-    help: 'Streams of events that it keeps open for one tenant, with all its keys, or for one key of the operator.',
+    help: 'Streams of events that an API process keeps open for one tenant, or for one key of the operator.',
     page: 'events.md#lists-and-streams',
     readBy: 'api',
   },

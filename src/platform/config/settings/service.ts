@@ -104,7 +104,7 @@ export const SERVICE = {
     variable: 'READAPT_LOG_LEVEL',
     kind: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
     default: 'info',
-    help: 'Least level of the lines in the log.',
+    help: 'Lowest level of the lines in the log.',
     page: 'deployment.md#health-metrics-and-logs',
   },
   workerMetricsPort: {

@@ -57,7 +57,7 @@ export const SOURCES = {
     variable: 'READAPT_ADAPTER_HUB_TOKEN',
     kind: secret(TOKEN, 'a token of the hub'),
     default: null,
-    help: 'Token with which the hub is asked for tenants who give none.',
+    help: 'Token sent to the hub for tenants who give none.',
     page: 'sources.md#what-tenants-may-import',
     readBy: 'api',
   },
@@ -81,7 +81,7 @@ export const SOURCES = {
     variable: 'READAPT_BASE_CACHE_BYTES',
     kind: size({ min: 2 ** 20, example: '200GiB' }),
     default: '200GiB',
-    help: 'Largest size of all of them; those that were not used for the longest time give way.',
+    help: 'Largest size of the base models that a worker keeps; those unused for the longest time are removed.',
     readBy: 'worker',
   },
   baseFetchStreams: {
@@ -105,7 +105,7 @@ export const SOURCES = {
     variable: 'READAPT_BASE_UPLOAD_PART_BYTES',
     kind: size({ min: 1024, max: 2 ** 30, example: '16MiB' }),
     default: '64MiB',
-    help: "Size of its parts, but for each file's last; they are larger where there would be more than 10,000.",
+    help: "Size of the parts of such an upload, except each file's last one. More than 10,000 parts are made larger.",
     readBy: 'api',
   },
   baseUploads: {

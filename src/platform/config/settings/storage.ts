@@ -72,6 +72,6 @@ export const STORAGE = {
     variable: 'READAPT_ARTIFACT_CACHE_SIZE',
     kind: size({ min: 2 ** 20, example: '20GiB' }),
     default: '20GiB',
-    help: 'Largest size of these copies, except those that running jobs read.',
+    help: 'Largest size of the copies of artifacts, except those that running jobs read.',
   },
 } satisfies Settings;
