@@ -222,4 +222,5 @@ def command_questions() -> Iterator[Document]:
 
 
 def rows_of(file: Path) -> list[dict]:
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    # Characters that JSON leaves as they are, such as U+2028, end a line for `splitlines`.
+    return [json.loads(line) for line in filter(None, file.read_text(encoding="utf-8").split("\n"))]

@@ -132,7 +132,8 @@ def packed(texts: list[str], tokenizer: PreTrainedTokenizerBase, length: int) ->
 def task_rows(file: Path, tokenizer: PreTrainedTokenizerBase, length: int) -> list[Row]:
     """Rows of a task, with the loss on their completions."""
     rows = []
-    for line in file.read_text(encoding="utf-8").splitlines():
+    # Characters that JSON leaves as they are, such as U+2028, end a line for `splitlines`.
+    for line in filter(None, file.read_text(encoding="utf-8").split("\n")):
         row = json.loads(line)
         prompt = tokenizer.encode(row["prompt"])
         completion = tokenizer.encode(row["completion"], add_special_tokens=False)

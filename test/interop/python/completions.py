@@ -28,7 +28,8 @@ def mean_loss(spec: LossSpec) -> Loss:
     model = load_model(spec["base"], spec["adapter"]).eval()
     tokenizer = Tokenizer.from_file(str(Path(spec["base"]) / "tokenizer.json"))
     total, tokens, examples = 0.0, 0, 0
-    for line in Path(spec["data"]).read_text(encoding="utf-8").splitlines():
+    # Characters that JSON leaves as they are, such as U+2028, end a line for `splitlines`.
+    for line in filter(None, Path(spec["data"]).read_text(encoding="utf-8").split("\n")):
         row = json.loads(line)
         prompt = tokenizer.encode(row["prompt"]).ids
         completion = tokenizer.encode(row["completion"], add_special_tokens=False).ids
