@@ -388,13 +388,12 @@ const END = '<!-- end of the import rules -->';
 
 async function main([flag, file]) {
   requireOrder();
-  const { format, resolveConfig } = await import('prettier');
+  const { format } = await import('oxfmt');
   const text = readFileSync(file, 'utf8');
   const [before, rest] = text.split(BEGIN);
   const after = rest?.split(END)[1];
   if (after === undefined) throw new Error(`${file} has no place for the table: expected ${BEGIN} and ${END}`);
-  const options = { ...(await resolveConfig(file)), parser: 'markdown' };
-  const wanted = `${before}${BEGIN}\n\n${await format(table(), options)}\n${END}${after}`;
+  const wanted = `${before}${BEGIN}\n\n${(await format(file, table())).code}\n${END}${after}`;
   if (flag === '--write') writeFileSync(file, wanted);
   else if (wanted !== text) {
     console.error(

@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { format, resolveConfig } from 'prettier';
+import { format } from 'oxfmt';
 import { SETTING_GROUPS } from '../src/platform/config/settings.ts';
 import { defaultText, type Setting } from '../src/platform/config/settings/setting.ts';
 
@@ -58,7 +58,7 @@ function chartSchema(text: string): string {
 const files = { [PAGE]: settingsPage, [path.join(CHART, 'values.schema.json')]: chartSchema };
 for (const [file, wanted] of Object.entries(files)) {
   const text = readFileSync(file, 'utf8');
-  const made = await format(wanted(text), { ...(await resolveConfig(file)), filepath: file });
+  const { code: made } = await format(file, wanted(text), { printWidth: 120 });
   if (made === text) continue;
   if (process.argv[2] === '--write') writeFileSync(file, made);
   else {

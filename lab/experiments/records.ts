@@ -182,7 +182,12 @@ export interface SurfaceRecord extends Common, TenantName {
 }
 
 export type ItemRecord =
-  EvolutionRecord | TenantRecord | FailedTenantRecord | ReferenceRecord | CellRecord | SurfaceRecord;
+  | EvolutionRecord
+  | TenantRecord
+  | FailedTenantRecord
+  | ReferenceRecord
+  | CellRecord
+  | SurfaceRecord;
 export type ResultRecord = RunRecord | BegunRecord | ItemRecord;
 /** Record before the run adds its key and times. */
 export type Measured<T extends ItemRecord = ItemRecord> = T extends ItemRecord ? Omit<T, keyof Common> : never;

@@ -60,12 +60,12 @@ const ONE_LAYER = {
 const FIELDS_OF_0_3 = [
   'base_model_name_or_path', 'bias', 'fan_in_fan_out', 'inference_mode', 'init_lora_weights', 'lora_alpha',
   'lora_dropout', 'modules_to_save', 'peft_type', 'r', 'target_modules', 'task_type',
-]; // prettier-ignore
+]; // oxfmt-ignore
 const FIELDS_OF_0_5 = [...FIELDS_OF_0_3, 'auto_mapping', 'layers_pattern', 'layers_to_transform', 'revision'];
 const FIELDS_OF_0_6 = [...FIELDS_OF_0_5, 'alpha_pattern', 'rank_pattern'];
 const FIELDS_OF_0_10 = [
   ...FIELDS_OF_0_6, 'layer_replication', 'loftq_config', 'megatron_config', 'megatron_core', 'use_dora', 'use_rslora',
-]; // prettier-ignore
+]; // oxfmt-ignore
 const OLDER = [
   { release: '0.3', fields: FIELDS_OF_0_3, lora: LORAS[0]! },
   { release: '0.5', fields: FIELDS_OF_0_5, lora: LORAS[0]! },

@@ -7,7 +7,13 @@ export type ElementType = 'float32' | 'float64' | 'float16' | 'int32' | 'int64' 
 
 /** Data of a constant. A Uint16Array holds the bit patterns of float16. */
 export type ConstantData =
-  Float32Array | Float64Array | Uint16Array | Int32Array | BigInt64Array | Uint8Array | Int8Array;
+  | Float32Array
+  | Float64Array
+  | Uint16Array
+  | Int32Array
+  | BigInt64Array
+  | Uint8Array
+  | Int8Array;
 
 /** Attribute of an operator: an integer, a float, a string or a list of integers. */
 export type Attribute = number | { readonly float: number } | string | readonly number[];

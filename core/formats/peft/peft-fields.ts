@@ -12,7 +12,7 @@ import type { JsonObject } from '../json.ts';
 const READ = [
   'alpha_pattern', 'base_model_name_or_path', 'exclude_modules', 'layers_pattern', 'layers_to_transform', 'lora_alpha',
   'lora_dropout', 'r', 'rank_pattern', 'target_modules',
-]; // prettier-ignore
+]; // oxfmt-ignore
 
 /** Fields that never change the outputs of an adapter on a Hugging Face decoder, with the reason. */
 const WITHOUT_EFFECT: Readonly<Record<string, string>> = {

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { format, resolveConfig } from 'prettier';
+import { format } from 'oxfmt';
 import { loadBaseModel } from '../../../core/formats/hugging-face/hugging-face-model.ts';
 import { saveAdapter } from '../../../core/formats/peft/peft-adapter-writer.ts';
 import type { BaseModel } from '../../../core/models/base-model.ts';
@@ -175,10 +175,8 @@ async function updateDocs(document: BenchDocument): Promise<void> {
   await writeFile(path.join(DOCS, image), await renderSvg(engineChart(document)));
   const caption = `Speed of training, evaluation and generation, and peak memory on ${name}`;
   const section = `${toMarkdown(document)}\n\n![${caption}](${image})`;
-  await writeFile(
-    file,
-    await format(withSection(page, name, section), { ...(await resolveConfig(file)), filepath: file }),
-  );
+  const { code } = await format(file, withSection(page, name, section));
+  await writeFile(file, code);
 }
 
 await main();

@@ -8,7 +8,9 @@ import { statesBefore } from './job.states.ts';
  * `after`.
  */
 export type JobsToCancel =
-  { jobId: string } | { jobIds: readonly string[] } | { rolloutId: string; after?: string; limit?: number };
+  | { jobId: string }
+  | { jobIds: readonly string[] }
+  | { rolloutId: string; after?: string; limit?: number };
 
 /** Adapter or tenant that owns the jobs to cancel. */
 export type JobOwner = { adapterId: string } | { tenantId: string };

@@ -130,7 +130,7 @@ const LOADED: Record<string, number> = {
   'ensure-weight-tying': 4, 'fan-in-fan-out': 4, 'full-name-and-layers': 2, 'full-names': 2, 'layers-empty': 4,
   'layers-regex': 2, 'no-init': 4, 'no-task-type': 4, 'rank-full-names': 4, eva: 4, exclude: 3, gaussian: 4, mica: 4,
   orthogonal: 4,
-}; // prettier-ignore
+}; // oxfmt-ignore
 
 /** Configs that compute something else, with the subject and the message of the error. */
 const REFUSED: Record<string, [subject: string, message: string]> = {

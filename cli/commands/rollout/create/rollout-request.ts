@@ -22,7 +22,8 @@ export interface CreateOptions extends ServiceOptions, PolicyFlags {
 
 /** Version that a rollout carries adapters over to, which may be registered with the rollout. */
 export type VersionOf =
-  { readonly id: string } | { readonly model: string; readonly version: string; readonly register?: NewVersion };
+  | { readonly id: string }
+  | { readonly model: string; readonly version: string; readonly register?: NewVersion };
 
 /** Place and properties of a version that is registered with the rollout. */
 export type NewVersion = BasePlace & {

@@ -9,7 +9,9 @@ import type { RemoteAdapter } from './adapter-sources.ts';
 
 /** Adapter files as a request gives them: the path of a folder, an uploaded archive, or an external source. */
 export type GivenAdapter =
-  { readonly path: string } | { readonly archive: Upload } | { readonly remote: RemoteAdapter };
+  | { readonly path: string }
+  | { readonly archive: Upload }
+  | { readonly remote: RemoteAdapter };
 
 /** @throws AppError 422 `invalid_source` */
 export function toGivenAdapter(files: GivenFiles, gone: AbortSignal): GivenAdapter {

@@ -8,7 +8,8 @@ import { IS_LIMITED, startTagsOf } from '../order/start-tags.ts';
  * has to reach, ordered by identifier.
  */
 export type JobsToHold = { readonly rolloutId: string } & (
-  { readonly jobIds: readonly string[] } | { readonly limit: number }
+  | { readonly jobIds: readonly string[] }
+  | { readonly limit: number }
 );
 
 /**

@@ -23,7 +23,8 @@ export type Settings = Readonly<Record<string, Setting>>;
 /** Values of a group of settings. A setting without a default may be null. */
 export type Values<S extends Settings> = {
   -readonly [K in keyof S]:
-    (S[K] extends Setting<infer T> ? T : never) | (null extends DefaultOf<S[K]['default']> ? null : never);
+    | (S[K] extends Setting<infer T> ? T : never)
+    | (null extends DefaultOf<S[K]['default']> ? null : never);
 };
 
 type DefaultOf<D> = D extends (env: Environment) => infer R ? R : D;
