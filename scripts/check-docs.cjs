@@ -34,7 +34,7 @@ function notIn(file) {
   return ([, source, code]) => `${file}: the code that begins with “${code.split('\n')[0].trim()}” is not in ${source}`;
 }
 
-/** Whether a file has these lines, one after the other, at any common indentation. */
+/** Whether a file has these lines in a row, at any common indentation. */
 function contains(source, code) {
   if (!existsSync(source)) return false;
   const lines = readFileSync(source, 'utf8').split('\n');
@@ -45,7 +45,7 @@ function contains(source, code) {
   });
 }
 
-/** Problems for quoted titles that the test file does not have. */
+/** Finds quoted titles that the test file does not have. */
 function untitled(test, titles, file) {
   if (!existsSync(test)) return [];
   const source = readFileSync(test, 'utf8');

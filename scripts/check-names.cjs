@@ -1,11 +1,14 @@
-// Fails if two files of the product export different things by one name. `npm run lint` runs it.
+// Fails if two files of the product export different things under one name. `npm run lint` runs this check.
 const { readdirSync, readFileSync } = require('node:fs');
 const ts = require('typescript');
 
-/** Folders whose exported names are compared with one another; the dashboard's only among themselves. */
+/** Groups of folders whose exported names are compared. The dashboard is only compared with itself. */
 const PARTS = [['bin', 'cli', 'core', 'src', 'workers'], ['dashboard/src']];
 
-/** Names that the file declares and exports. What it exports `from` another file is declared there. */
+/**
+ * Lists the names that a file declares and exports. Re-exports (`export … from`) do not count, because another file
+ * declares them.
+ */
 function declaredExports(file) {
   const source = ts.createSourceFile(file, readFileSync(file, 'utf8'), ts.ScriptTarget.Latest);
   const hasModifier = (statement, kind) => statement.modifiers?.some((modifier) => modifier.kind === kind);

@@ -1,6 +1,6 @@
 // Generates the Prisma client from prisma/schema.prisma: in a checkout after `npm ci`, and before each build. `prisma
-// generate` needs no schema engine but would try to download one. Pointed at an existing executable instead, it works
-// even if only a package registry is reachable.
+// generate` needs no schema engine but would try to download one. Given the path of any existing executable instead, it
+// works even if only a package registry is reachable.
 import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import path from 'node:path';

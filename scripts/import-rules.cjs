@@ -1,17 +1,19 @@
 /**
- * Which folder may import which: the one table that `npm run lint` enforces (through .dependency-cruiser.cjs) and that
- * docs/architecture/import-rules.md prints.
- * `node scripts/import-rules.cjs --write FILE` puts the table into a document, between two
- * comments; `--check FILE` fails if the document prints another one.
+ * Table of which folder may import which. `npm run lint` enforces it (through .dependency-cruiser.cjs), and
+ * docs/architecture/import-rules.md prints it. `node scripts/import-rules.cjs --write FILE` writes the table into a
+ * document, between two comments; `--check FILE` fails if the document has a different table.
  */
 const { readFileSync, writeFileSync } = require('node:fs');
 
-/** Rooms that every other room of `src` may use. */
+/** Folders of `src` ("rooms") that every other room may import. */
 const PLATFORM = ['src/lib', 'src/platform'];
-/** Rooms that every room with routes may use. */
+/** Rooms that every room with routes may import. */
 const ROUTES = ['src/api/plugins', ...PLATFORM];
 
-/** Folder, what it is, and the folders that it may import besides itself. From the bottom to the top. */
+/**
+ * Rows of the table: a folder, its description, and the folders that it may import besides itself, from the bottom to
+ * the top.
+ */
 const FOLDERS = [
   ['core/options', 'every option of a job, its type, range, default and help; metrics, gates, devices, precisions', []],
   ['core/installation', 'where the package keeps its files, and child processes from sources or from `dist/`', []],
@@ -335,14 +337,14 @@ const FOLDERS = [
 
 const OURS = '^(cli|core|dashboard|examples|lab|openapi|scripts|src|test|workers)/';
 
-/** Files directly in these folders do not count as in their sub-folders, which have rows of their own. */
+/** Folders whose own files have a row apart from those of their sub-folders. */
 const PARENTS = ['core/method', 'src/api'];
 
 function inside(folder) {
   return PARENTS.includes(folder) ? `^${folder}/[^/]+$` : `^${folder}/`;
 }
 
-/** Rules for dependency-cruiser. */
+/** Creates the rules for dependency-cruiser. */
 function importRules() {
   return FOLDERS.map(([folder, , may]) => {
     const allowed = may.map((other) =>
@@ -358,10 +360,13 @@ function importRules() {
   });
 }
 
-/** Most floors of a wing of `src`: a room stands on the floor above the highest room of its wing that it may import. */
+/**
+ * Largest number of floors (layers) of a wing (a folder of `src`). A room is one floor above the highest room of its
+ * wing that it may import.
+ */
 const MAX_FLOORS = 5;
 
-/** Refuses a table in which two folders could import each other, or whose wings have too many floors. */
+/** Checks the table. @throws Error if a folder may import one below it, or if a wing has too many floors */
 function requireOrder() {
   const names = FOLDERS.map(([folder]) => folder);
   const floors = new Map();

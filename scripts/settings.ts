@@ -1,5 +1,5 @@
 /**
- * The settings of src/platform/config/settings.ts, where they are repeated: the tables of docs/settings.md, and the
+ * Keeps copies of the settings in src/platform/config/settings.ts up to date: the tables of docs/settings.md, and the
  * names in the schema of the Helm chart. `npm run settings:write` writes both; `npm run lint` fails if one is stale.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ const PAGE = 'docs/settings.md';
 const BEGIN = '<!-- settings: written by scripts/settings.ts -->';
 const END = '<!-- end of the settings -->';
 const CHART = 'deploy/helm/readapt';
-/** URL in a sentence, which would become a link. */
+/** Matches URLs in a sentence, which Markdown would turn into links. */
 const URL_TEXT = /[a-z0-9]+:\/\/\S*[^\s,;]/g;
 const READERS = { api: 'API', worker: 'worker' } as const;
 
@@ -41,7 +41,7 @@ function settingsPage(text: string): string {
   return `${before}${BEGIN}\n\n${sections.join('\n\n')}\n\n${END}${after}`;
 }
 
-/** Puts the variables into the chart's schema that its templates do not set themselves. */
+/** Adds to the chart's schema the variables that its templates do not set themselves. */
 function chartSchema(text: string): string {
   const folder = path.join(CHART, 'templates');
   const templates = readdirSync(folder).map((name) => readFileSync(path.join(folder, name), 'utf8'));

@@ -41,7 +41,7 @@ function action(column: string): string {
           WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT' END`;
 }
 
-/** Describes everything in a database except the ledger of migrations. */
+/** Describes all objects in a database except Prisma's table of applied migrations. */
 export async function describeDatabase(client: pg.Client): Promise<string[]> {
   const lines: string[] = [];
   for (const query of QUERIES) {

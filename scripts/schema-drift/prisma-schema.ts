@@ -1,6 +1,7 @@
 /**
- * Turns `schema.prisma` into a line for each enum, table, column, key and index that Prisma would create on PostgreSQL.
- * It throws on constructs that this project does not use, so that nothing stays unchecked.
+ * Converts `schema.prisma` to a line for each enum, table, column, key and index that Prisma would create on
+ * PostgreSQL.
+ * @throws Error for constructs that this project does not use, so that nothing stays unchecked
  */
 export function describePrismaSchema(source: string): string[] {
   const blocks = [...source.matchAll(/^(enum|model) (\w+) \{\n([\s\S]*?)^\}/gm)].map(([, kind, name, body]) => ({
@@ -171,7 +172,7 @@ function describePrimaryKey(table: string, columns: string[]): string {
   return `primary key ${table}_pkey on ${table} (${columns.join(', ')})`;
 }
 
-/** Longest name in PostgreSQL, in bytes. Prisma cuts a longer one before its suffix. */
+/** Longest name in PostgreSQL, in bytes. Prisma cuts off the end of a longer one before it appends the suffix. */
 const MAX_NAME_BYTES = 63;
 
 function describeIndex(unique: boolean, table: string, columns: string[], ownName?: string): string {

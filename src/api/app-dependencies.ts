@@ -5,14 +5,17 @@ import type { Database } from '../platform/database/database.ts';
 import type { Tracing } from '../platform/tracing/tracing.ts';
 import type { ModuleDependencies } from './plugins/module-options.ts';
 
-/** Parts from which the app is built. Entry points and tests create and close them; the app closes none. */
+/** Objects from which the app is built. Entry points and tests create and close them; the app closes none of them. */
 export interface AppDependencies extends ModuleDependencies {
   db: Database;
-  /** Whether the database confines requests of tenants to their rows (default true). False where it cannot. */
+  /**
+   * Whether the database confines requests of tenants to their rows by row-level security (default true). False if the
+   * database cannot do so.
+   */
   rowSecurity?: boolean;
   inspector: AdapterInspector;
   metrics: Registry;
-  /** Default: nothing is traced. */
+  /** Default: no tracing. */
   tracing?: Tracing;
   /** Checks of /readyz besides those of the database and the queue. */
   readiness?: ReadinessChecks;

@@ -147,8 +147,8 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
 async function registerV1(v1: FastifyInstance, { config, deps }: AppOptions): Promise<void> {
   const { db, rowSecurity = true, ...others } = deps;
   const options: ModuleOptions<Dependencies> = { config, deps: others };
-  // Authentication, the rate limit and the check for retries need all tenants, so they come before the request is
-  // confined to one.
+  // Authentication, the rate limit and the check for retries read rows of all tenants, so they use `db` itself. The
+  // confined database of a request is only for the routes.
   await v1.register(rateLimit, { db, perMinute: config.rateLimitPerMinute });
   await v1.register(auth, { keys: createAuthenticator({ db }) });
   await v1.register(confinement, { db, rowSecurity });

@@ -30,7 +30,7 @@ export async function renderOpenApi(): Promise<string> {
   }
 }
 
-/** Creates a dependency that throws when it is used; describing the routes needs none. */
+/** Creates a dependency that throws when it is used. Describing the routes uses none. */
 function unused<T extends object>(name: string): T {
   return new Proxy({} as T, {
     get(_target, property) {

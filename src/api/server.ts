@@ -39,11 +39,11 @@ export interface ServerOptions {
   logger?: Logger;
   /** Default: a new registry with the metrics of the process. */
   metrics?: Registry;
-  /** Removes the data folder of an embedded database when this process ends, however it ends (default false). */
+  /** Removes the data folder of the embedded database when this process ends, however it ends (default false). */
   temporary?: boolean;
   /**
-   * Receives the operator's first key before it becomes valid, if this start creates it. If this throws, no key is
-   * created.
+   * Receives the operator's first API key before it becomes valid, if this start creates one. If this function throws,
+   * no key is created.
    */
   keepOperatorKey?: (key: string) => Promise<void>;
   /** Time that running requests have to end when the server stops, in milliseconds (default 10,000). */
@@ -53,9 +53,9 @@ export interface ServerOptions {
 export interface RunningServer {
   /** `http://host:port` */
   url: string;
-  /** URL of the database in use, embedded or not. A worker beside this server connects to it. */
+  /** URL of the database in use, embedded or not. A worker that runs beside this server connects to it. */
   databaseUrl: string;
-  /** The operator's first key if this start has created it, else null. It is not stored, so show it now. */
+  /** The operator's first API key if this start has created it, else null. The key is not stored, so show it now. */
   operatorKey: string | null;
   app: FastifyInstance;
   deps: AppDependencies;
@@ -63,13 +63,13 @@ export interface RunningServer {
   backend: QueueBackend;
   /** Resolves if the embedded database has died and cannot be started again. */
   lost: Promise<Error>;
-  /** Waits for running requests and closes everything that was opened here. It may be called twice. */
+  /** Waits for running requests, and closes everything that this start has opened. May be called twice. */
   stop(): Promise<void>;
 }
 
 /**
  * Starts the service in this process: PostgreSQL (embedded unless `config.databaseUrl` is set), migrations, queue,
- * artifact store and HTTP. If a part fails to start, the parts before it are closed again.
+ * artifact store and HTTP server. If a part fails to start, the parts that have started are closed again.
  *
  * @throws SetupError that names the setting if the configuration cannot be used; DataFolderInUseError
  */
@@ -161,8 +161,8 @@ async function openDatabase(
 }
 
 /**
- * Starts the background loops: verification of uploads, replicas, webhooks and wave approvals. The last two need a key
- * for secrets.
+ * Starts the background loops: verification of uploads, replicas, webhooks and wave approvals. Webhooks need
+ * `secretKeys`, and approvals need `approvalSecrets`.
  */
 function startLoops(config: Config, deps: AppDependencies, closing: Shutdown): void {
   const { db, producer, logger, metrics, artifacts } = deps;
@@ -202,7 +202,7 @@ function keepServingFolder(
   closing.add('serving folder', () => folder.stop());
 }
 
-/** Stops accepting requests and waits for the running ones; those that take longer than `graceMs` are cut off. */
+/** Stops accepting requests, and waits for the running ones. Those that take longer than `graceMs` are cut off. */
 async function closeApp(app: FastifyInstance, graceMs: number): Promise<void> {
   const cut = setTimeout(() => app.server.closeAllConnections(), graceMs);
   try {

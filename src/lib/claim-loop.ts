@@ -3,7 +3,10 @@ import type { Logger } from './logger.ts';
 /** Unit of work that one process at a time claims. */
 export interface Claimable {
   readonly id: string;
-  /** Key of the limit for one owner, for example a tenant; the own identifier where a unit shares it with no other. */
+  /**
+   * Key of the limit for one owner, for example a tenant. A unit that shares the limit with no other has its own
+   * identifier here.
+   */
   readonly owner: string;
 }
 
@@ -17,14 +20,14 @@ export interface ClaimLoopOptions {
   /** Name of the work in log messages. */
   readonly what: string;
   readonly logger: Pick<Logger, 'warn'>;
-  /** Lists at most `limit` unclaimed units, the longest waiting first. */
+  /** Lists at most `limit` unclaimed units, those that have waited longest first. */
   candidates(limit: number): Promise<readonly Claimable[]>;
   /**
-   * Claims a unit and works on it, unless another process claimed it first. `signal` aborts when the grace time after
+   * Claims a unit and works on it, unless another process has claimed it. `signal` aborts when the grace time after
    * `stop` is over.
    */
   run(one: Claimable, control: { signal: AbortSignal; isStopping: () => boolean }): Promise<void>;
-  /** Units that a process works on at a time (default 16). */
+  /** Largest number of units that a process works on at a time (default 16). */
   readonly atOnce?: number;
   /** Time between two polls, in milliseconds (default 1000). */
   readonly intervalMs?: number;
@@ -38,14 +41,14 @@ export interface ClaimLoop {
   stop(): Promise<void>;
 }
 
-/** Candidates read in one poll. */
+/** Largest number of candidates read in one poll. */
 const CANDIDATES = 200;
-/** Units of one owner that a process works on at a time. */
+/** Largest number of units of one owner that a process works on at a time. */
 const OF_ONE_OWNER = 4;
 
 /**
- * Polls for waiting work and runs a limited number of units at a time. Failures are logged, and a later poll tries them
- * again. `run` has to make sure that no two processes work on the same unit.
+ * Creates a loop that polls for waiting work and runs a limited number of units at a time. Failures are logged, and a
+ * later poll tries them again. `run` has to make sure that no two processes work on the same unit.
  */
 export function createClaimLoop(options: ClaimLoopOptions): ClaimLoop {
   const { what, logger, atOnce = 16, intervalMs = 1000, graceMs = 5000 } = options;

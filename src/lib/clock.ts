@@ -1,16 +1,16 @@
-/** Environment variable with the largest accepted difference from the database's clock. */
+/** Environment variable for the largest accepted difference between a process's clock and the database's. */
 export const CLOCK_TOLERANCE_VARIABLE = 'READAPT_CLOCK_TOLERANCE_MS';
 
 /** Difference of this process's clock from another, in milliseconds: `aheadMs` ± `uncertaintyMs`. */
 export interface ClockReading {
-  /** Negative if this process's clock is behind. */
+  /** Time by which this process's clock is ahead; negative if it is behind. */
   readonly aheadMs: number;
   readonly uncertaintyMs: number;
 }
 
 /**
  * Starts to compare this process's clock with another.
- * @returns a function to call with the other clock's time, read after this call. The uncertainty is half of the time
+ * @returns a function that takes the other clock's time, read after this call. The uncertainty is half of the time
  * between the two calls
  */
 export function compareClock(): (other: Date) => ClockReading {
@@ -21,7 +21,10 @@ export function compareClock(): (other: Date) => ClockReading {
   };
 }
 
-/** @returns the problem in words; null if the clock is right; undefined if the reading is too uncertain to tell */
+/**
+ * Judges a reading of two clocks.
+ * @returns the problem in words; null if the clock is right; undefined if the reading is too uncertain to tell
+ */
 export function clockProblem(reading: ClockReading, toleranceMs: number): string | null | undefined {
   const { aheadMs, uncertaintyMs } = reading;
   const difference = Math.abs(aheadMs);

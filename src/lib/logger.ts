@@ -4,7 +4,7 @@ export type { Logger };
 
 export interface LoggerOptions {
   level: string;
-  /** Writes readable lines instead of JSON (default: if the destination is a terminal). */
+  /** Writes readable lines instead of JSON (default: only if the destination is a terminal). */
   pretty?: boolean;
   /** File descriptor: 1 is standard output, 2 is standard error (default 2). */
   destination?: 1 | 2;
@@ -26,7 +26,7 @@ const REDACTED = [
  */
 const WRITES = { minLength: 8 * 1024, periodicFlush: 100 } as const;
 
-/** Creates the logger of a process. Everything in it logs through this logger or a child of it. */
+/** Creates the logger of a process. All code in the process logs through this logger or a child of it. */
 export function createLogger({ level, pretty, destination = 2 }: LoggerOptions): Logger {
   const stream = destination === 1 ? process.stdout : process.stderr;
   const options = { level, redact: { paths: REDACTED, censor: '[redacted]' } };

@@ -3,7 +3,7 @@ import type { Logger } from './logger.ts';
 /** Resources that a process has opened and closes when it ends. */
 export interface Shutdown {
   add(name: string, close: () => Promise<unknown>): void;
-  /** Closes everything, the last opened first. Logs a resource that fails to close and goes on. */
+  /** Closes everything, last opened first. If a resource fails to close, logs that and goes on. */
   run(): Promise<void>;
 }
 

@@ -1,4 +1,7 @@
-/** Rejects with an Error that names `what` if the work takes longer than `timeoutMs`. The work itself goes on. */
+/**
+ * Waits for `work`, and rejects with an Error that names `what` if it takes longer than `timeoutMs`. The work itself
+ * goes on.
+ */
 export async function withTimeout<T>(work: Promise<T>, timeoutMs: number, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
@@ -18,8 +21,8 @@ export interface Deadline {
 }
 
 /**
- * Starts a deadline that stays armed until it is cleared and does not keep the process alive. `AbortSignal.timeout`
- * would not do: Node 20 loses its signal when only an `AbortSignal.any` refers to it.
+ * Starts a deadline that runs until it is cleared and does not keep the process alive. `AbortSignal.timeout` would not
+ * do: Node 20 loses its signal if only an `AbortSignal.any` refers to it.
  */
 export function startDeadline(timeoutMs: number): Deadline {
   const controller = new AbortController();

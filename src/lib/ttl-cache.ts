@@ -1,6 +1,6 @@
 /** Lifetime of a value, as a multiple of the time it took to compute. */
 const LIFETIME_FACTOR = 20;
-/** Values held at most; beyond it, the oldest is evicted. */
+/** Largest number of cached values. Beyond it, the oldest is evicted. */
 const MAX_ENTRIES = 1000;
 
 interface Entry<T> {
@@ -10,8 +10,9 @@ interface Entry<T> {
 }
 
 /**
- * Caches values that many clients poll, for twenty times as long as each took to compute: computing a key takes at most
- * about a twentieth of the time, however many clients poll. Callers that ask during a computation share its result.
+ * Cache for values that many clients poll. A value is kept for twenty times as long as it took to compute, so at most
+ * about a twentieth of the time goes into computing it, however many clients poll. Callers that ask during a
+ * computation share its result.
  */
 export class TtlCache<T> {
   readonly #entries = new Map<string, Entry<T>>();

@@ -2,7 +2,7 @@ import { createClient, type ReadaptClient } from '@readapt/client';
 import { currentSession } from './session.ts';
 
 /**
- * Retry limit of a request. It is short because pages poll anyway, and readers should learn soon that the service is
+ * Retry limit of a request. It is short, because pages poll anyway, and readers should soon see that the service is
  * down.
  */
 const RETRIES = { maxElapsedMs: 3000 };
@@ -12,5 +12,5 @@ export function clientWith(apiKey: string | (() => string)): ReadaptClient {
   return createClient({ baseUrl: location.origin, apiKey, retries: RETRIES });
 }
 
-/** Client of the service that served this page. Each request carries the session's current key. */
+/** Client of the service that served this page. Each request carries the session's present key. */
 export const client = clientWith(() => currentSession().key ?? '');

@@ -5,7 +5,7 @@ export interface ListPage<T> {
   readonly rows: readonly T[];
   /** Cursor of the next page; null for the last page. */
   readonly next: string | null;
-  /** Time of the last read in milliseconds by the browser's clock; 0 forces a read when the page comes into view. */
+  /** Time of the last read, in milliseconds by the browser's clock. 0 forces a read when the page comes into view. */
   readonly readAt: number;
 }
 
@@ -38,9 +38,9 @@ export function pagesOf<T>(pages: Pages<T>, { first, last }: Range): Range {
 }
 
 /**
- * Replaces the pages from index `first` on by the freshly read ones. If the last fresh page ends at another cursor than
- * before, the page after it starts there and is marked for reading (`readAt` 0). If it is the last page of the list,
- * later pages are dropped.
+ * Replaces the pages from index `first` on with freshly read ones. If the last fresh page ends at a different cursor
+ * than before, the page after it is changed to start there and marked for reading (`readAt` 0). If the last fresh page
+ * is the last of the list, later pages are dropped.
  */
 export function replaced<T>(pages: Pages<T>, first: number, fresh: Pages<T>): Pages<T> {
   const next = fresh.at(-1)?.next ?? null;
@@ -51,7 +51,7 @@ export function replaced<T>(pages: Pages<T>, first: number, fresh: Pages<T>): Pa
   return [...pages.slice(0, first), ...fresh, follows, ...others];
 }
 
-/** Appends pages, unless the list's end has moved since they were requested, so that they no longer fit. */
+/** Appends pages, unless they no longer fit because the list's end has moved since they were requested. */
 export function appended<T>(pages: Pages<T>, added: Pages<T>): Pages<T> {
   return added[0] !== undefined && pages.at(-1)?.next === added[0].cursor ? [...pages, ...added] : pages;
 }

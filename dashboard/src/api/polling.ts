@@ -32,8 +32,8 @@ export function polled<T>({ every, until }: Polling<T>) {
 const SETTLED_MS = 5000;
 
 /**
- * Whether an answer about a job or rollout, such as its events, is final. It is polled separately, so it may have been
- * read just before the end and be incomplete.
+ * Whether an answer about a job or rollout, such as its events, is final. Answers are polled separately, so one may
+ * have been read just before the end and be incomplete.
  * @param finishedAt end of the job or rollout (RFC 3339); null while it runs
  * @param readAt time of the answer, in milliseconds
  */

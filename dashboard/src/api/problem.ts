@@ -7,7 +7,7 @@ interface ShownProblem {
   readonly detail: string;
   /** Advice to the reader on what to do. */
   readonly advice: string;
-  /** Stable error code of the API; null if it did not answer. */
+  /** Stable error code of the API; null if the API did not answer. */
   readonly code: string | null;
   /** Identifier under which the log has the request. */
   readonly requestId: string | null;

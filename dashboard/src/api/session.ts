@@ -1,11 +1,11 @@
 import { useSyncExternalStore } from 'react';
 
-/** Name under which the session storage has the API key. The key is gone when the tab is closed. */
+/** Name of the API key in the session storage. The key is gone when the tab is closed. */
 const STORED_KEY = 'readapt.key';
 
 export interface Session {
   readonly key: string | null;
-  /** `refused` if the service rejected the key of the last session, which the sign-in page then says. */
+  /** `refused` if the service rejected the key of the last session, for a message on the sign-in page. */
   readonly ended: 'refused' | null;
 }
 
@@ -41,9 +41,9 @@ function change(next: Session): void {
 }
 
 /**
- * Signs in with the key of a link such as `http://localhost:8420/#key=rdp_…`, which the demo prints, and removes it
- * from the address. Browsers never send the part after `#` to a server. A tab that is signed in keeps its key, so that
- * no link can replace it.
+ * Signs in with the key of a link such as `http://localhost:8420/#key=rdp_…`, which the demo prints, and removes the
+ * key from the address. Browsers never send the part after `#` to a server. A tab that is signed in keeps its key, so
+ * that no link can replace it.
  */
 export function takeKeyFromAddress(): void {
   const key = new URLSearchParams(location.hash.slice(1)).get('key');

@@ -87,7 +87,7 @@ async function readPage<T>(
   return { cursor, rows: data, next, readAt: Date.now() };
 }
 
-/** Reads the pages of the visible rows and returns all pages with these replaced. */
+/** Reads the pages of the visible rows, and returns all pages with these replaced. */
 async function readSeen<T>(
   queries: QueryClient,
   list: EndlessList<T>,
@@ -120,7 +120,9 @@ function shared<T>(before: readonly T[] | undefined, rows: readonly T[]): readon
 /** Loads further pages until the list has as many rows as the table last asked for. */
 function useReadOn<T>(queries: QueryClient, list: EndlessList<T>, known: number) {
   const wanted = useRef(0);
-  /** Key of the list that is loading. A running load notices a higher `wanted` by itself, so no second one starts. */
+  /**
+   * Key of the list that is loading. A load in progress notices a higher `wanted` by itself, so no second load starts.
+   */
   const reading = useRef<string>(undefined);
   const { mutate, isPending, error } = useMutation({
     mutationFn: () => readUntil(queries, list, wanted),

@@ -2,7 +2,7 @@ import { whoami, type Caller } from '@readapt/client';
 import { createContext, useContext } from 'react';
 import { client } from './client.ts';
 
-/** Owner and rights of the session's key. They are read once, because they do not change during a session. */
+/** Query of the owner and rights of the session's key. It runs once, because they do not change during a session. */
 export const viewerQuery = {
   queryKey: ['whoami'],
   queryFn: ({ signal }: { signal: AbortSignal }) => whoami({ client, signal }),

@@ -1,5 +1,5 @@
 interface ParsedLabels {
-  /** Null if the text is empty or wrong. */
+  /** Labels; null if the text is empty or not valid. */
   readonly labels: Record<string, string> | null;
   /** Message about the first part that is not `key=value`; null if the text is valid. */
   readonly error: string | null;

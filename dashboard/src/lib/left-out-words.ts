@@ -1,4 +1,4 @@
-/** Reasons for which a rollout leaves adapters out, worded to follow a number: `3 are not selected`. */
+/** Reasons why a rollout leaves adapters out, worded to follow a number: `3 are not selected`. */
 const WORDS: Readonly<Record<string, string>> = {
   incompatible: 'cannot be carried over: the versions are incompatible',
   dataset_missing: 'have no dataset to be judged by',
@@ -10,5 +10,5 @@ const WORDS: Readonly<Record<string, string>> = {
   pinned: 'are pinned by their tenant to another version',
 };
 
-/** Words for a reason. A reason that this version does not know is shown as the API names it. */
+/** Words for a reason. A reason that this version does not know is shown under its name in the API. */
 export const leftOutWords = (reason: string): string => WORDS[reason] ?? reason.replaceAll('_', ' ');

@@ -1,7 +1,7 @@
 /**
- * Prefetches the data of a page while its code and the viewer are still loading. No page waits for a prefetch: it makes
- * the same queries and finds the answers in the cache. Hovering over a link prefetches no data, because a table has
- * thousands of links.
+ * Prefetches the data of a page while its code and the viewer are still loading. No page waits for a prefetch: the page
+ * makes the same queries and finds the answers in the cache. Hovering over a link prefetches no data, because a table
+ * may have thousands of links.
  */
 import { queryClient } from '../api/query-client.ts';
 import { tenantNamesQuery } from '../api/tenant-names.ts';

@@ -50,8 +50,8 @@ export const JOB_STATES_READY_FIRST = [
 export const JOB_KINDS = ['adaptation', 'control'] as const satisfies readonly Job['kind'][];
 
 /**
- * Sort orders of the API. By `finished` it lists only jobs that have ended, by `ttr` only those with a time to
- * readiness.
+ * Sort orders of the API. Sorted by `finished`, a list has only jobs that have ended; sorted by `ttr`, only jobs with a
+ * time to readiness.
  */
 export const JOB_SORTS = ['created', '-created', 'finished', '-finished', 'ttr', '-ttr'] as const;
 

@@ -14,8 +14,8 @@ export default fp<{ write: WriteAuditEntry }>(async (app, { write }) => app.deco
 });
 
 /**
- * Creates the function that writes the change of a request to the audit log. Services call it in the transaction of the
- * change.
+ * Creates the function that writes the change that a request makes to the audit log. Services call it in the
+ * transaction of the change.
  */
 export function recordChangeOf(request: FastifyRequest): RecordChange {
   const { kind, keyId } = request.principal;

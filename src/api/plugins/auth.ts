@@ -11,11 +11,13 @@ import {
 
 /** Resolves API keys to principals. */
 export interface Authenticator {
-  /** The principal of a key; null if the key is unknown, expired or revoked. */
+  /** Finds the principal of a key; null if the key is unknown, expired or revoked. */
   authenticate(key: string, logger: Pick<FastifyBaseLogger, 'warn'>): Promise<Principal | null>;
-  /** Whether a key is still usable. Long answers ask this while they are sent. */
+  /** Whether a key is still usable. Long answers check this while they are sent. */
   isUsable(key: string): Promise<boolean>;
-  /** Forgets all cached keys. Call it after a change of keys or tenants, before that request is answered. */
+  /**
+   * Forgets all cached keys. Call this after a change of keys or tenants, before the request that made it is answered.
+   */
   forget(): void;
 }
 
@@ -29,12 +31,12 @@ declare module 'fastify' {
 }
 
 /**
- * Authenticates every request of the Fastify scope in which it is registered, before its body is read. It refuses to
- * register a route that does not declare the scope it needs.
+ * Authenticates every request of the Fastify scope in which the plugin is registered, before the body is read. The
+ * plugin refuses to register a route that does not declare the API scope it needs.
  */
 export default fp<{ keys: Authenticator }>(
   async (app, { keys }) => {
-    // The hook sets it before anything can read it.
+    // There is no initial value: the `onRequest` hook below sets the principal before anything reads it.
     app.decorateRequest('principal');
     const refuse = await createRefusal(app);
     app.addHook('onRoute', (route) => {
@@ -52,8 +54,8 @@ export default fp<{ keys: Authenticator }>(
       request.principal = principal;
       if (principal.kind === 'tenant') request.log = request.log.child({ tenantId: principal.tenantId });
     });
-    // Any write may have changed keys or their tenants. In this process, a revoked key stops working before the client
-    // reads the answer.
+    // Any write may have changed keys or their tenants. In this process, a revoked key thus stops working before the
+    // client reads the answer.
     app.addHook('onSend', async (request, _reply, payload) => {
       if (!isRead(request.method)) keys.forget();
       return payload;
@@ -67,7 +69,10 @@ function keyOf(request: FastifyRequest): string {
   return key;
 }
 
-/** Creates the errors of refused requests. Addresses that send too many unknown keys get a rate limit. */
+/**
+ * Creates the function that makes the error for a refused request. IP addresses that send too many unusable keys are
+ * rate-limited.
+ */
 async function createRefusal(app: FastifyInstance) {
   const limiter = app.createRateLimit({ max: 300, timeWindow: 60_000, keyGenerator: (request) => `ip:${request.ip}` });
   return async (request: FastifyRequest): Promise<AppError> => {
@@ -100,7 +105,7 @@ interface Admission {
   readonly scope: RequiredScope;
 }
 
-/** Creates an `onRequest` hook that admits operators and keys whose scopes include this one. */
+/** Creates an `onRequest` hook that admits operators, and keys whose scopes include the given one. */
 export function requireScope(scope: RequiredScope): Admission {
   const admit = async (request: FastifyRequest, _reply: FastifyReply): Promise<void> => {
     if (isAdmitted(request.principal, scope, isRead(request.method))) return;
@@ -131,13 +136,13 @@ export function isRead(method: RouteOptions['method']): boolean {
   return [method].flat().every((one) => one === 'GET' || one === 'HEAD');
 }
 
-/** Identity with which the request reads data shared by all tenants. */
+/** Role in which the caller reads data that all tenants share. */
 export function readerOf({ principal }: FastifyRequest): ReaderRole {
   if (principal.kind === 'tenant') return 'tenant';
   return principal.servingOnly ? 'engine' : 'operator';
 }
 
-/** The tenant to which the request is confined; null for the operator, who sees all tenants. */
+/** Tenant to which the request is confined; null for the operator, who sees all tenants. */
 export function tenantScope(request: FastifyRequest): string | null {
   return request.principal.kind === 'operator' ? null : request.principal.tenantId;
 }

@@ -7,7 +7,7 @@ export function signalOfClient(reply: Pick<FastifyReply, 'raw'>): AbortSignal {
   raw.once('close', () => {
     if (!raw.writableFinished) gone.abort();
   });
-  // The client may disconnect before its request is begun.
+  // The client may have disconnected before its request was handled.
   if (raw.destroyed) gone.abort();
   return gone.signal;
 }

@@ -4,21 +4,26 @@ import { confineTo } from '../../platform/database/row-security/confined-databas
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The database as the caller of a request below /v1 may see it: a tenant its own rows, the operator all. */
+    /**
+     * Database restricted to what the caller of a request below /v1 may see: its own rows for a tenant, all rows for
+     * the operator.
+     */
     db: Database;
   }
 }
 
 interface ConfinementOptions {
   db: Database;
-  /** False where the database cannot confine tenants. */
+  /** False if the database cannot confine tenants. */
   rowSecurity: boolean;
 }
 
-/** Gives every request the database as its caller may see it. Routes have no other access. */
+/**
+ * Gives every request a database restricted to what its caller may see. Routes have no other access to the database.
+ */
 export default fp<ConfinementOptions>(
   async (app, { db, rowSecurity }) => {
-    // The hook sets it before anything can read it.
+    // There is no initial value: the `onRequest` hook below sets the database before anything reads it.
     app.decorateRequest('db');
     app.addHook('onRequest', async (request) => {
       const { principal } = request;

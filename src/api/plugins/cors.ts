@@ -19,8 +19,8 @@ const EXPOSED_HEADERS = [
 ];
 
 /**
- * Lets scripts of the given origins use the API from a browser; none by default. Keys go in a header that a script has
- * to set itself, so cookies and other credentials of the browser are not allowed.
+ * Lets scripts of the given origins use the API from a browser; by default there are none. An API key goes into a
+ * header that the script sets itself, so the browser's cookies and other credentials are not allowed.
  * @param origins origins such as `https://fleet.example.com`; `*` stands for all
  */
 export async function useCors(app: FastifyInstance, origins: readonly string[]): Promise<void> {

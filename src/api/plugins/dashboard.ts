@@ -12,12 +12,12 @@ const BUILT = packagePath('dashboard', 'dist');
 
 const PAGE = 'index.html';
 
-/** Whether the dashboard is built. A fresh checkout has none. */
+/** Whether the dashboard is built. In a fresh checkout it is not. */
 export function isDashboardBuilt(): boolean {
   return existsSync(path.join(BUILT, PAGE));
 }
 
-/** Page of the dashboard by the first segment of the path. The browser routes the rest. */
+/** Name of the dashboard's page by the route of its path. The name selects the files to preload. */
 export const DASHBOARD_PAGES: Readonly<Record<string, string>> = {
   '/': 'fleet',
   '/sign-in': 'sign-in',
@@ -38,14 +38,14 @@ FIRST_WORDS.delete('');
 /** Placeholder in `index.html` that each answer replaces by its nonce. */
 const NONCE_PLACEHOLDER = '__CSP_NONCE__';
 
-/** File in which the build lists the files of each page (`dashboard/page-preloads.ts`). */
+/** File in which the build lists the files that each page needs (`dashboard/page-preloads.ts`). */
 const PRELOADS = 'pages.json';
 type Preloads = Readonly<Record<string, { modules: string[]; styles: string[]; later: string[] }>>;
 
 /**
- * Two style elements that Radix inserts without a nonce: they hide the native scroll bar of scroll areas and of lists
- * of choices. Their texts are constant, so the policy allows them by digest; a test in a real browser fails when a new
- * release changes them.
+ * Digests of two style elements that Radix inserts without a nonce: they hide the native scroll bars of scroll areas
+ * and of select lists. Their texts are constant, so the content security policy allows them by digest. A test in a real
+ * browser fails if a new release changes them.
  */
 const RADIX_STYLES = [
   'sha256-vGQdhYJbTuF+M8iCn1IZCHpdkiICocWHDq4qnQF4Rjw=',
@@ -53,14 +53,14 @@ const RADIX_STYLES = [
 ];
 
 /**
- * Serves the dashboard: hashed, immutable files below `/assets/`, and one page for all of its paths. All of its data
- * comes from `/v1`, with the key that the user enters.
+ * Serves the dashboard: immutable files with hashed names below `/assets/`, and one HTML page for all of its paths. All
+ * of its data comes from `/v1`, with the API key that the user enters.
  */
 export default async function dashboard(app: FastifyInstance, { folder = BUILT }: { folder?: string }): Promise<void> {
   app.addHook('onRequest', async (_request, reply) => void protect(reply));
   const assets = path.join(folder, 'assets');
-  // The plugin warns if the folder is missing, but finds files that are built later. If the folder cannot be made, the
-  // warning is right.
+  // The plugin warns if the folder is missing, but serves files that are built later. If the folder cannot be created,
+  // the warning is right.
   await mkdir(assets, { recursive: true }).catch(() => undefined);
   await app.register(fastifyStatic, {
     root: assets,
@@ -91,9 +91,12 @@ async function sendPage(reply: FastifyReply, folder: string, page?: string): Pro
     .send(html.replace(NONCE_PLACEHOLDER, nonce).replace('</head>', `${preloads}</head>`));
 }
 
-/** `Link` header that makes the browser load the files of a page at once, not only when its scripts ask for them. */
+/**
+ * Link elements that make the browser load the files of a page at once, instead of when the page's scripts ask for
+ * them.
+ */
 async function preloadsOf(folder: string, page: string): Promise<string> {
-  // A missing file only makes the page slower.
+  // Without this file the page only loads more slowly.
   const text = await readFile(path.join(folder, PRELOADS), 'utf8').catch(() => '{}');
   const { modules = [], styles = [], later = [] } = (JSON.parse(text) as Preloads)[page] ?? {};
   return [

@@ -12,8 +12,8 @@ declare module 'fastify' {
 }
 
 /**
- * Adds an ETag to every JSON answer to a GET or HEAD, and answers 304 if the client already has it. The ETag is a hash
- * of the answer, unless the route gives a version beforehand ({@link unlessUnchanged}).
+ * Adds an ETag to every JSON answer to a GET or HEAD, and answers 304 if the client already has that answer. The ETag
+ * is a hash of the answer, unless the route names a version beforehand ({@link unlessUnchanged}).
  */
 export default fp(
   async (app) => {
@@ -33,12 +33,12 @@ export default fp(
   { name: 'etag' },
 );
 
-/** Part of each ETag: another release may write a different body for unchanged data. */
+/** Part of each ETag of a version: another release may write a different body for unchanged data. */
 const RELEASE = packageVersion();
 
 /**
- * Answers 304 without making the body if the client has this version, or reuses a cached body of this version and
- * caller. The version is read before the body, so a change in between makes the client ask again and never leaves it
+ * Answers 304 without computing the body if the client has the present version, or reuses a cached body of that version
+ * and caller. The version is read before the body: after a change in between, the client asks again, and is never left
  * with an outdated body.
  *
  * @param answer.version a text that differs after each change of the body; null if there is none
@@ -54,7 +54,7 @@ export async function unlessUnchanged<T>(
   const etag = etagOf(`${RELEASE} ${scope} ${version}`);
   if (matchesEtag(request.headers['if-none-match'], etag)) {
     setEtag(reply, etag);
-    // The 304 is already sent; returning the reply tells Fastify so.
+    // The 304 is already sent. Fastify learns that from the returned reply.
     return reply.code(304).send() as unknown as T;
   }
   const { keptBodies } = request.server;

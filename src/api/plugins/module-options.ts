@@ -4,7 +4,10 @@ import type { ArtifactStore } from '../../platform/artifacts/artifact-store.ts';
 import type { Config } from '../../platform/config/config.ts';
 import type { QueueProducer } from '../../platform/queue/producer.ts';
 
-/** Dependencies available to the routes of every room. The database comes with each request, confined to its caller. */
+/**
+ * Dependencies of all route plugins. The database is not among them: it comes with each request, confined to the
+ * caller.
+ */
 export interface ModuleDependencies {
   artifacts: ArtifactStore;
   producer: QueueProducer;
@@ -17,7 +20,7 @@ export interface ModuleOptions<Deps extends ModuleDependencies = ModuleDependenc
   deps: Deps;
 }
 
-/** Routes that are registered below /v1. */
+/** Route plugin that is registered below /v1. */
 export type ModulePlugin<Deps extends ModuleDependencies = ModuleDependencies> = FastifyPluginAsync<
   ModuleOptions<Deps>
 >;

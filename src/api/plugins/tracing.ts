@@ -6,7 +6,8 @@ import { NO_TRACING, type Span, type Tracing } from '../../platform/tracing/trac
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /**
- * Creates a span for each request that may change something. It continues the caller's `traceparent`, if there is one.
+ * Creates a span for each request that may change something. The span continues the caller's `traceparent`, if there is
+ * one.
  */
 export default fp<{ tracing: Tracing }>(
   async (app, { tracing }) => {

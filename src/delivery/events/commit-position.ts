@@ -2,16 +2,16 @@ import { Prisma } from '../../platform/database/database.ts';
 import { AppError } from '../../platform/contract/errors.ts';
 
 /**
- * A position in the order of commits: the transaction that made a change, and the place of the change within it.
- * Readers stop before the first transaction that is still running, so whatever is committed later comes after what they
- * have read.
+ * Position in the order of commits: the transaction that made a change, and the place of the change within it. Readers
+ * stop before the first transaction that is still running, so everything that commits later comes after what they have
+ * read.
  */
 export interface CommitPosition {
   readonly transaction: bigint;
   readonly sequence: bigint;
 }
 
-/** The pattern of a position in requests. `0` stands for the position before everything. */
+/** Pattern of a position in requests. `0` is the position before all changes. */
 export const POSITION_PATTERN = '^(0|[0-9]{1,18}-[0-9]{1,18})$';
 
 export function isPosition(text: string): boolean {
@@ -19,10 +19,9 @@ export function isPosition(text: string): boolean {
 }
 
 /**
- * The first transaction that was still running when the statement took its snapshot; all before it have ended. A
- * transaction that is known to belong to another database of the server is ignored; one whose database is unknown
- * counts. So a transaction of another database may count for a moment while it ends, or for as long as it is prepared,
- * and a later statement may return an earlier transaction.
+ * SQL expression for the oldest transaction that was still running when the statement took its snapshot; all earlier
+ * ones have ended. Transactions of other databases on the server are ignored once they are known as such. While one is
+ * ending or prepared, its database is unknown and it counts, so a later statement may return an earlier transaction.
  */
 export const FIRST_RUNNING = Prisma.sql`(SELECT readapt_first_running())`;
 
@@ -37,8 +36,8 @@ export function parsePosition(text: string): CommitPosition {
 }
 
 /**
- * Explanation for a reader who comes too late: the kind of rows that were pruned, the setting that controls it, and the
- * alternative.
+ * Words for the error about a pruned position: the kind of pruned rows, the setting that controls the pruning, and
+ * advice for the reader.
  */
 export interface Retained {
   readonly what: string;
@@ -47,8 +46,9 @@ export interface Retained {
 }
 
 /**
- * Call it after the read, so that it also notices what was pruned during the read.
- * @throws AppError 410 `position_expired` if something after the position was pruned, so that the reader would miss it
+ * Requires that nothing after the position was pruned. Call this after reading, so that rows pruned during the read
+ * count.
+ * @throws AppError 410 `position_expired` if the reader would miss pruned rows
  */
 export function requireRetained(
   position: CommitPosition,
@@ -77,7 +77,7 @@ export function later(a: CommitPosition, b: CommitPosition): CommitPosition {
 }
 
 /**
- * Refuses a position that the database has not reached, as after it was restored from a dump.
+ * Refuses a position ahead of the database, which a reader may have after the database was restored from a dump.
  * @throws AppError 400 `invalid_cursor`
  */
 export function requireReached(text: string, { transaction, sequence }: CommitPosition, next: bigint): void {

@@ -18,7 +18,7 @@ interface NewEventOf<T extends EventType> {
 /** An event to be recorded. The catalog describes the data of each type. */
 export type NewEvent = { [T in EventType]: NewEventOf<T> }[EventType];
 
-/** Condition that excludes copies. The operator reads its own event in place of the copies for tenants. */
+/** SQL condition that excludes copies of events. Tenants read the copies; the operator reads the original event. */
 const NO_COPIES = Prisma.sql`AND NOT is_copy`;
 const NEXT_TRANSACTION = Prisma.sql`pg_snapshot_xmax(pg_current_snapshot())::text::bigint`;
 
@@ -50,7 +50,7 @@ export interface EventFilter {
   readonly rolloutId?: string;
 }
 
-/** Events after a position, with the facts that reveal missing ones. */
+/** Events after a position, with the facts that show whether some are missing. */
 export interface EventsAfter {
   readonly events: EventRow[];
   /** Position of the last pruned event; null if none was pruned. */
@@ -62,7 +62,7 @@ export interface EventsAfter {
 }
 
 interface FoundRow extends Omit<EventRow, 'id'> {
-  /** Null if there is no event. */
+  /** Null if there is no event after the position. */
   id: string | null;
   pruned_transaction: bigint | null;
   pruned_sequence: bigint | null;
@@ -70,7 +70,7 @@ interface FoundRow extends Omit<EventRow, 'id'> {
   horizon: bigint;
 }
 
-/** Subject of an event, which determines the streams that it concerns. */
+/** Subject of an event, which determines the streams that receive it. */
 export interface EventSubject {
   readonly tenant_id: string | null;
   readonly subject_id: string;

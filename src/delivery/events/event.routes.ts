@@ -10,8 +10,8 @@ import { createEventService } from './event.service.ts';
 const operation = operationsOf('Events');
 
 /**
- * Skips serialization by schema: it describes only events of this version, and events of other versions are sent as
- * they were recorded.
+ * Skips serialization by schema: the schema describes only this version's event types, and events recorded by other
+ * versions are sent unchanged.
  */
 const serializerCompiler = () => (answer: unknown) => JSON.stringify(answer);
 

@@ -88,8 +88,9 @@ const UnknownEvent = Type.Object(
 );
 
 /**
- * Schema from which clients are generated. The open type comes last, because clients try the others first; it lets them
- * read events of a newer version. Answers are not serialized by this schema: events are served as they were recorded.
+ * Schema from which clients are generated. `UnknownEvent` comes last, because clients try the schemas in order; it lets
+ * them read events of a newer version. Answers are not serialized by this schema: events are sent as they were
+ * recorded.
  */
 const Event = Type.Unsafe<Event>({
   title: 'Event',

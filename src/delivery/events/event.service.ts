@@ -21,7 +21,7 @@ export type EventSource = { readonly jobId: string } | { readonly rolloutId: str
 /** Events after a position. */
 export interface EventPage {
   readonly events: Event[];
-  /** Position up to which events were read. */
+  /** Position up to which events were read, whether or not there were any. */
   readonly end: CommitPosition;
   /** Whether the page reaches the end of the log. */
   readonly isLast: boolean;
@@ -39,7 +39,7 @@ export function createEventService({ db }: { db: Database }) {
   ): Promise<EventPage> {
     const found = await events.after(after, query, scope);
     const text = formatPosition(after);
-    // A reader who begins gets the events that are kept; one who continues must not miss any.
+    // Whoever starts at 0 gets the events that are kept. Whoever continues must not miss any.
     if (after.transaction !== 0n || after.sequence !== 0n) {
       const advice = `GET /v1/jobs?changed_after=${text} lists the jobs that have changed since`;
       requireRetained(after, found.pruned, { what: 'events', setting: SETTINGS.eventRetentionDays.variable, advice });
@@ -48,7 +48,7 @@ export function createEventService({ db }: { db: Database }) {
     const last = found.events.at(-1);
     const isLast = found.events.length < (query.limit ?? 100);
     const reached = { transaction: found.horizon, sequence: 0n };
-    // The first running transaction may be an earlier one than before; going back to it would repeat events.
+    // The oldest running transaction may be older than at the last read. Going back to it would repeat events.
     const end = isLast || last === undefined ? later(after, reached) : positionOf(last);
     return { events: found.events.map(toEvent), end, isLast };
   }
@@ -81,7 +81,7 @@ export function createEventService({ db }: { db: Database }) {
       return source;
     },
 
-    /** Position before everything that is committed from now on. */
+    /** Position before all events that are committed from now on. */
     now: async (): Promise<CommitPosition> => ({ transaction: await events.horizon(), sequence: 0n }),
   };
 }
@@ -91,7 +91,8 @@ function positionOf({ transaction_id: transaction, seq: sequence }: EventRow): C
 }
 
 /**
- * Shows an event as it was recorded, also where another version has recorded other types or data than the schema says.
+ * Maps a row to an event without changes, even if another version of the service recorded a type or data that this
+ * version's schema does not describe.
  */
 export function toEvent(row: EventRow): Event {
   const { id, tenant_id, type, subject_id, data } = row;

@@ -5,16 +5,19 @@ import { FIRST_RUNNING, type CommitPosition } from './commit-position.ts';
 /** Logs that are read and pruned in the order of commits. */
 export type CommitLog = 'events' | 'audit_entries';
 
-/** Columns of `tenants`, and row of `event_retention`, that hold the position of the last pruned entry. */
+/**
+ * Prefix of the columns of `tenants`, and key of the row of `event_retention`, that hold the position of the last
+ * pruned entry.
+ */
 const NOTED = {
   events: { columns: 'events_pruned', row: 'all' },
   audit_entries: { columns: 'audit_pruned', row: 'audit' },
 } as const;
 
 /**
- * Deletes at most `limit` events or audit entries older than so many days, in the order of commits, and stores the
- * position of the last one, both for all readers and for its tenant. Pruning stops at the first entry that is too
- * young, or that is not readable yet because an earlier transaction runs.
+ * Deletes at most `limit` events or audit entries older than `days` days, in the order of commits. Stores the position
+ * of the last deleted one, for the whole log and for each tenant. Pruning stops at the first entry that is too young,
+ * or that is not readable yet because an earlier transaction is still running.
  * @returns the number of deleted entries
  */
 export async function pruneLog(
@@ -52,7 +55,7 @@ export async function pruneLog(
   return row?.count ?? 0;
 }
 
-/** Position of the last pruned entry of a tenant, or of all if `tenantId` is null. Null if none was pruned. */
+/** Position of the last pruned entry of a tenant, or of all tenants if `tenantId` is null. Null if none was pruned. */
 export async function prunedUpTo(
   db: Queryable,
   log: CommitLog,
@@ -62,7 +65,7 @@ export async function prunedUpTo(
   return row ?? null;
 }
 
-/** The query of {@link prunedUpTo}, to be embedded in another one. */
+/** Query behind {@link prunedUpTo}, for use inside another query. */
 export function prunedPosition(log: CommitLog, tenantId: string | null): Prisma.Sql {
   const { columns, row } = NOTED[log];
   if (tenantId === null) {

@@ -9,9 +9,9 @@ type WithoutReader<E> = E extends NewEvent ? Omit<E, 'id' | 'tenantId'> : never;
 type RolloutEnd = WithoutReader<Extract<NewEvent, { type: EndType }>>;
 
 /**
- * Records the end of a rollout: an event for the operator, and a copy for each tenant with jobs in it, which is at most
- * as many rows as those jobs have written. A copy is an ordinary event of its tenant, so readers for tenants need no
- * special case. The copies come first: once the operator's reader reaches its own event, it has passed all copies.
+ * Records the end of a rollout: an event for the operator, and a copy for each tenant with jobs in the rollout, so
+ * there are never more copies than jobs. A copy is an ordinary event of its tenant, so readers for tenants need no
+ * special case. The copies come first: a reader that has reached the operator's event has passed all copies.
  */
 export async function recordRolloutEnd(tx: Transaction, end: RolloutEnd): Promise<void> {
   const { type, subjectId } = end;
@@ -27,8 +27,8 @@ export async function recordRolloutEnd(tx: Transaction, end: RolloutEnd): Promis
 }
 
 /**
- * Data of the event for tenants, limited to what they see of the rollout itself. All tenants see the same, so any
- * tenant's identifier will do.
+ * Data of the copies for tenants. An error is reduced to what tenants may see; all tenants may see the same, so
+ * `showError` needs no particular identifier.
  */
 function dataForTenants(end: RolloutEnd): object {
   return end.type === 'rollout.failed' ? { error: showError(end.data.error, 'any tenant') } : end.data;

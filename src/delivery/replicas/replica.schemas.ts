@@ -7,7 +7,7 @@ import { ENGINES } from './engines/create-engine.ts';
 
 const DEFAULT_UNLOAD_AFTER_MS = 600_000;
 const DEFAULT_MAX_ADAPTERS = 1000;
-/** Largest number of adapters of a replica: more than engines hold, and its list can still be read. */
+/** Largest number of adapters of a replica: more than engines hold, and few enough that their list can be read. */
 const MOST_ADAPTERS = 20_000;
 
 const Engine = Type.Enum(ENGINES, {

@@ -32,7 +32,7 @@ interface ReplicaDependencies {
   readonly box: SecretBox | null;
 }
 
-/** Replicas of serving engines, which belong to the operator. */
+/** Creates the service for replicas of serving engines. All replicas belong to the operator. */
 export function createReplicaService({ db, policy, box }: ReplicaDependencies) {
   /** Converts a request to columns. @throws AppError 404, 422 `url_not_allowed`, 503 `secret_key_missing` */
   async function columnsOf(tx: Transaction, id: string, request: UpdateReplica) {
@@ -124,7 +124,7 @@ export function createReplicaService({ db, policy, box }: ReplicaDependencies) {
   };
 }
 
-/** Keeps the members that are not undefined. */
+/** Drops members that are undefined. */
 function given<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
     [K in keyof T]?: Exclude<T[K], undefined>;

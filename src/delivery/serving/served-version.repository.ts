@@ -3,7 +3,7 @@ import { readRows } from '../../platform/database/database-reads.ts';
 import { decodeCursor, type PageQuery } from '../../platform/contract/pagination.ts';
 import { FIRST_RUNNING, type CommitPosition } from '../events/index.ts';
 
-/** An adapter, and a version of its base if the request names one that exists. */
+/** Adapter, with a version of its base model if the request names one that exists. */
 export interface AdapterOnBase {
   readonly adapterId: string;
   readonly tenantId: string;
@@ -14,7 +14,7 @@ export interface AdapterOnBase {
   readonly fingerprint: string | null;
 }
 
-/** A version to serve. */
+/** Version that engines should serve. */
 export interface ServedRow extends AdapterOnBase {
   readonly baseModelVersionId: string;
   readonly servingName: string;
@@ -27,7 +27,7 @@ export interface ServedRow extends AdapterOnBase {
   readonly changedAt: Date;
 }
 
-/** A version to serve, or an adapter and a base on which nothing is to be served. */
+/** Version to serve, or an adapter and a base model version on which nothing is to be served. */
 export type FoundRow = AdapterOnBase & ({ readonly versionId: null } | ServedRow);
 
 /** An adapter with its names. */
@@ -37,7 +37,7 @@ export interface ServedAdapter {
   readonly tenant: string;
 }
 
-/** A change of the version to serve; a null version means that none is left. */
+/** Change of the version to serve. A null version means that nothing is to be served any more. */
 export type ChangedRow = { readonly adapterId: string } & ({ readonly versionId: null } | ServedRow) & CommitPosition;
 
 /** Adapter of a request, by identifier or by names. */
@@ -46,7 +46,7 @@ export type WantedAdapter = { readonly id: string } | { readonly tenant: string;
 /** Base model version of a request, by identifier or by the engine's name of it. */
 export type WantedBase = { readonly id: string } | { readonly servingName: string };
 
-/** Columns of an answer about the adapter `a`, its tenant `t`, the base `b` and the version `v`. */
+/** Columns for the adapter `a`, its tenant `t`, the base `b` and the version `v`. */
 const SHOWN = Prisma.sql`a.id AS "adapterId", a.tenant_id AS "tenantId", a.name AS adapter, t.name AS tenant,
   b.id AS "baseModelVersionId", b.serving_name AS "servingName", b.fingerprint,
   v.id AS "versionId", v.number, v.provisional, v.rank, v.artifact_digest AS digest, v.bytes`;
@@ -58,11 +58,11 @@ function ofTenant(tenantId: string | null): Prisma.Sql {
   return tenantId === null ? Prisma.empty : Prisma.sql`AND a.tenant_id = ${tenantId}`;
 }
 
-/** A `tenantId` of null stands for any tenant. */
+/** Queries for the versions to serve. A `tenantId` of null stands for all tenants. */
 export const servedVersionRepository = {
   /**
-   * Finds the version to serve in one statement: the version with the number if it is for the base, or else the current
-   * one.
+   * Finds the version to serve in one statement: the version with the given number if it is for the base, or else the
+   * current one.
    * @returns a row for each matching base: several only if base model versions share a serving name, none if there is
    * no such adapter
    */
@@ -90,7 +90,10 @@ export const servedVersionRepository = {
         } LIMIT 2`,
     ),
 
-  /** Lists a page of the current versions on a base model version by the adapters' identifiers, and one row more. */
+  /**
+   * Lists the current versions on a base model version, ordered by the adapters' identifiers. One row more than the
+   * limit shows whether another page follows.
+   */
   page: (
     db: Queryable,
     baseModelVersionId: string,
@@ -111,7 +114,7 @@ export const servedVersionRepository = {
         ORDER BY c.adapter_id LIMIT ${limit + 1}`,
     ),
 
-  /** Lists the base model versions with changes after the positions that a follower has read. */
+  /** Lists the base model versions that have changes after the given positions. */
   async changedBases(db: Queryable, read: ReadonlyMap<string, CommitPosition>): Promise<string[]> {
     const positions = [...read.values()];
     const [transactions, sequences] = [

@@ -17,7 +17,7 @@ import { createServingService } from './serving.service.ts';
 
 const operation = operationsOf('Serving');
 
-/** Routes of served versions. One statement makes each answer, so its ETag is a hash of the answer. */
+/** Routes of served versions. One statement reads all of an answer, so the ETag can be a hash of the answer. */
 const servingRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
   const service = ({ db }: Pick<FastifyRequest, 'db'>) => createServingService({ db });
   app.get(

@@ -17,7 +17,10 @@ import type { CurrentOfBase, CurrentOfBaseQuery, ResolveNameQuery, ServedVersion
 
 const NAME = new RegExp(NAME_PATTERN);
 
-/** Served versions. `scope` is the tenant to which the caller is confined, or null for the operator. */
+/**
+ * Creates the service for served versions. `scope` is the tenant to which the caller is confined, or null for the
+ * operator.
+ */
 export function createServingService({ db }: { db: Database }) {
   async function changes(id: string, query: CurrentOfBaseQuery, after: string, scope: string | null) {
     if (query.cursor !== undefined) {
@@ -56,8 +59,8 @@ export function createServingService({ db }: { db: Database }) {
     },
 
     /**
-     * Resolves an engine's names to a version. A name with a number refers to that version; if it is not for the base
-     * or is deleted, the current version is returned.
+     * Resolves an engine's name of an adapter and its base to a version. A name with a number refers to that version;
+     * if that version is not for the base or is deleted, the current version is returned.
      *
      * @throws AppError 400 `invalid_request` if no base is named, 404, also `no_current_version`, 409
      * `ambiguous_serving_name`, 422 `serving_name_mismatch`
@@ -65,7 +68,7 @@ export function createServingService({ db }: { db: Database }) {
     async resolveName(query: ResolveNameQuery, scope: string | null): Promise<ServedVersion> {
       const base = baseOf(query);
       const name = parseEngineName(query.name);
-      // Only such names exist, and the database refuses some others.
+      // No adapter has any other name, and PostgreSQL rejects some texts.
       if (name === null || !NAME.test(name.tenant) || !NAME.test(name.adapter)) throw notFound('adapter', query.name);
       const rows = await repository.find(db, { adapter: name, base, number: name.number }, scope);
       if (rows.length > 1) throw ambiguous(query);

@@ -1,7 +1,7 @@
 import type { EventRow } from '../events/index.ts';
 import { toEvent, type Event } from '../events/index.ts';
 
-/** Event type of a test, which is sent only to the tested endpoint. */
+/** Event type of a test. Such an event is sent only to the tested endpoint. */
 export const PING = 'webhook_endpoint.tested';
 
 /** Body of a request to an endpoint, in the form recommended by Standard Webhooks. */

@@ -16,11 +16,14 @@ export interface NewEndpoint {
   readonly position: CommitPosition;
 }
 
-/** Assignments that restart the delivery to an endpoint, for every change but that of its description. */
+/** SQL assignments that restart the delivery to an endpoint. Every change but that of the description makes them. */
 const ANEW = Prisma.sql`lease_owner = NULL, lease_expires_at = NULL, failures = 0, next_turn_at = clock_timestamp()`;
 
 export const webhookRepository = {
-  /** Locks the owner of endpoints, so that concurrent creations count each other. False if the owner is gone. */
+  /**
+   * Locks the owner of endpoints, so that concurrent creations see each other's endpoints when they count.
+   * @returns false if the owner is gone
+   */
   async lockOwner(tx: Transaction, tenantId: string | null): Promise<boolean> {
     if (tenantId === null) {
       await tx.$executeRaw`SELECT pg_advisory_xact_lock(7236841)`;
@@ -32,7 +35,7 @@ export const webhookRepository = {
   },
   count: (tx: Transaction, tenantId: string | null) => tx.webhookEndpoint.count({ where: { tenantId } }),
 
-  /** End of the log of all tenants: later commits come after it. */
+  /** Position at the end of the log of all tenants: later commits come after it. */
   async end(db: Queryable): Promise<CommitPosition> {
     const [row] = await db.$queryRaw<[CommitPosition]>`
       SELECT ${FIRST_RUNNING} - 1 AS transaction, COALESCE((SELECT max(seq) FROM events), 0) AS sequence`;
@@ -40,8 +43,9 @@ export const webhookRepository = {
   },
 
   /**
-   * Position before all events made since a time, by their identifiers; null if there are none. A transaction takes at
-   * most a minute, so every event with an earlier position than the first of them was made at most a minute after it.
+   * Position before all events made since a time; null if there are none. Identifiers of events begin with the time. A
+   * transaction takes at most a minute, so an event that comes earlier in the order of commits than the first of these
+   * was made at most a minute after it.
    */
   async before(db: Queryable, since: Date): Promise<CommitPosition | null> {
     const [first] = await db.$queryRaw<{ id: string }[]>`
@@ -63,7 +67,7 @@ export const webhookRepository = {
     return tx.webhookEndpoint.findUniqueOrThrow({ where: { id } });
   },
 
-  /** Adds a secret, and lets the present ones expire at a time, unless they do so earlier. */
+  /** Adds a secret. The present ones expire after `othersForMs` milliseconds, unless they expire earlier. */
   async addSecret(
     tx: Transaction,
     secret: { id: string; endpointId: string; tenantId: string | null; sealed: string },
@@ -134,7 +138,7 @@ export const webhookRepository = {
     });
     return found !== null;
   },
-  /** Adds a delivery that is sent out of order. */
+  /** Adds a delivery that is due now, regardless of the endpoint's position. */
   async addDelivery(
     tx: Transaction,
     delivery: { endpointId: string; tenantId: string | null; eventId: string; eventType: string },
@@ -146,7 +150,7 @@ export const webhookRepository = {
       VALUES (${id}, ${endpointId}, ${tenantId}, ${eventId}, ${eventType}, 'pending', clock_timestamp())`;
     return tx.webhookDelivery.findUniqueOrThrow({ where: { id } });
   },
-  /** Makes an event due for another delivery now. */
+  /** Makes a delivery due again now, and counts its attempts from 0. */
   async replay(tx: Transaction, id: string): Promise<DeliveryRow> {
     await tx.$executeRaw`
       UPDATE webhook_deliveries SET state = 'pending', attempts = 0, first_attempt_at = NULL,
@@ -156,7 +160,7 @@ export const webhookRepository = {
   },
 };
 
-/** Smallest identifier of an event made at a time: UUIDv7 begins with the milliseconds since 1970. */
+/** Smallest identifier of an event made at a time: a UUIDv7 begins with the milliseconds since 1970. */
 function firstIdAt(ms: number): string {
   const hex = Math.max(0, ms).toString(16).padStart(12, '0');
   return `evt_${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`;

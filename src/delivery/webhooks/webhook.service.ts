@@ -35,9 +35,9 @@ import {
   type WebhookEndpoint,
 } from './webhook.schemas.ts';
 
-/** Largest number of endpoints of a tenant, and of the operator. */
+/** Largest number of endpoints of one tenant, and of the operator. */
 const MAX_ENDPOINTS = 20;
-/** Largest number of secrets with which an endpoint's messages are signed at a time. */
+/** Largest number of secrets that sign an endpoint's messages at a time. */
 const MAX_SECRETS = 4;
 
 interface WebhookDependencies {
@@ -47,7 +47,10 @@ interface WebhookDependencies {
   readonly box: SecretBox | null;
 }
 
-/** Webhook endpoints. `scope` is the tenant to which the caller is confined, or null for the operator. */
+/**
+ * Creates the service for webhook endpoints. `scope` is the tenant to which the caller is confined, or null for the
+ * operator.
+ */
 export function createWebhookService({ db, policy, box }: WebhookDependencies) {
   async function change<T>(
     id: string,
@@ -177,7 +180,7 @@ export function createWebhookService({ db, policy, box }: WebhookDependencies) {
       }),
 
     /**
-     * Repeats all events from a position or a time on.
+     * Sends all events after a position, or since a time, again.
      * @throws AppError 400 `invalid_cursor`, 404, 409 `webhook_endpoint_disabled`, 410 `position_expired`
      */
     async replay(
@@ -256,7 +259,7 @@ async function positionOf(db: Database, request: ReplayWebhookEvents, scope: str
   if ('since' in request) {
     // Identifiers carry the clock of the process that made them, which may be some seconds slow.
     const since = new Date(Date.parse(request.since) - 5000);
-    // The positions of all tenants are in one order, so any tenant's first event will do.
+    // All tenants' events are in one order, so the first event of any tenant will do.
     const everything = unconfined(db);
     return (await repository.before(everything, since)) ?? repository.end(everything);
   }

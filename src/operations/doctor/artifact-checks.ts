@@ -15,26 +15,27 @@ import {
 } from './doctor.repository.ts';
 
 const PAGE = 500;
-/** Number of artifacts that are checked at a time, each with one or two requests to the store. */
+/** Number of artifacts that are checked at a time. Each costs one or two requests to the store. */
 const AT_A_TIME = 8;
 
 export interface ArtifactChecks {
   readonly db: Database;
   readonly artifacts: ArtifactStore;
-  /** Whether the content is read and compared with its digest. */
+  /** Whether to read the content and compare it with its digest. */
   readonly verify: boolean;
-  /** Age from which stored bytes without a row count as left behind, in milliseconds. */
+  /** Minimum age of stored bytes without a row before they count as left behind, in milliseconds. */
   readonly graceMs: number;
 }
 
-/** Number of artifacts that were examined, and of those with a problem. */
+/** Numbers of artifacts that were examined, and of those with a problem. */
 export interface Tally {
   examined: number;
   wrong: number;
 }
 
 /**
- * Compares the artifacts that rows refer to with the store, a page at a time. Missing and corrupt ones count as wrong.
+ * Compares the artifacts that database rows refer to with the store, a page at a time. Missing and corrupt artifacts
+ * count as wrong.
  */
 export async function* checkNamed(checks: ArtifactChecks, tally: Tally): AsyncGenerator<Diagnosis> {
   for (let after = ''; ;) {
@@ -104,8 +105,8 @@ function unregistered({ db, artifacts }: ArtifactChecks, { digest, kind }: Named
 }
 
 /**
- * Finds the consequences of a bad artifact. Versions that are current come first, because they have to be replaced
- * before anything else can be done.
+ * Finds the consequences of a missing or corrupt artifact. Current versions come first, because they have to be
+ * replaced before anything else can be done.
  */
 async function consequences({ db, artifacts }: ArtifactChecks, digest: string, how: string): Promise<Diagnosis[]> {
   const versions = await repository.versionsWith(db, digest);
@@ -124,7 +125,7 @@ async function consequences({ db, artifacts }: ArtifactChecks, digest: string, h
 
 /**
  * Wraps a remedy so that it is skipped if the content was uploaded again in the meantime. Corrupt content is in
- * quarantine by then.
+ * quarantine by then, so it does not count as stored.
  */
 function unlessStored(artifacts: ArtifactStore, digest: string, { remedy, ...found }: Diagnosis): Diagnosis {
   if (remedy === null) return { ...found, remedy };
@@ -205,15 +206,18 @@ function partGone(db: Database, { digest, part }: { digest: string; part: Upload
   return { ...found, remedy: { text, apply: () => repository.forgetUploadPart(db, digest, part) } };
 }
 
-/** Records a repair in the audit log as the equivalent API operation, done from the command line. */
+/**
+ * Creates the function that records a repair in the audit log, as the equivalent API operation done from the command
+ * line.
+ */
 const recordedAs =
   (operation: string): RecordChange =>
   (tx, change) =>
     writeAuditEntry(tx, { ...change, actor: { kind: 'command', keyId: null }, operation, requestId: null });
 
 /**
- * Finds stored bytes without a row. Bytes younger than the grace time may be about to get one. Bytes that nothing
- * refers to count as wrong.
+ * Finds stored bytes without a row in the database, which count as wrong. Bytes younger than the grace time are passed
+ * over, because they may be about to get a row.
  */
 export async function* checkStored(
   { db, artifacts, graceMs }: ArtifactChecks,
@@ -243,11 +247,12 @@ function unnamedArtifact(db: Database, artifacts: ArtifactStore, digest: string)
     remedy: {
       text: 'put it into quarantine; without that, the collector removes it a day after it was stored',
       apply: async () => {
-        // The quarantine runs in a transaction that holds the only connection, so it needs this answer to be cached.
+        // The quarantine asks for the ownership inside a transaction that holds the only connection, so cache it
+        // beforehand.
         await artifacts.ownership.problem();
         await withTransaction(db, async (tx) => {
           await lockArtifact(tx, digest);
-          // The artifact may have been registered in the meantime.
+          // The artifact may have got a row in the meantime.
           if (!(await namedAmong(tx, [digest])).has(digest)) await artifacts.quarantine(digest);
         });
       },

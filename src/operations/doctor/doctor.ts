@@ -16,27 +16,24 @@ export interface ExaminationOptions {
   mend?: boolean;
   /** Makes this database the owner of the store (default false). */
   adopt?: boolean;
-  /** Mends or adopts even if most artifacts are missing, corrupt or without a row (default false). */
+  /** Repairs or adopts even if most artifacts are missing, corrupt or without a row (default false). */
   acceptLosses?: boolean;
-  /** Age from which stored bytes without a row count as left behind (default an hour), in milliseconds. */
+  /** Minimum age of stored bytes without a row before they count as left behind, in milliseconds (default an hour). */
   graceMs?: number;
 }
 
 const HOUR_MS = 3_600_000;
-/**
- * Age from which unfinished work is reported, in milliseconds. A worker's sweep repeats its tasks every few seconds.
- */
+/** Age at which unfinished work is reported, in milliseconds. A worker's sweep normally takes it up within seconds. */
 const STALE_MS = 600_000;
 
 /**
- * Looks for inconsistencies between the database and the artifact store. It changes nothing unless it is told to mend,
- * and even then deletes no artifact. It may run beside the service.
+ * Looks for inconsistencies between the database and the artifact store. It repairs nothing unless `mend` or `adopt` is
+ * set, and even then deletes no artifact. It may run beside the service.
+ *  Repairs begin after all checks. They are refused if most artifacts are wrong, because a wrong store or database is
+ * then more likely than lost artifacts.
  *
- * Repairs begin after all checks, and are refused if most artifacts are wrong: a wrong store or database is then more
- * likely than lost artifacts.
- *
- * @throws AppError `storage_away`; SetupError `most_artifacts_wrong`, or `artifact_store_not_owned` if it is to mend
- * without adopting; the system's error if the store cannot be read
+ * @throws AppError `storage_away`; SetupError `most_artifacts_wrong`, or `artifact_store_not_owned` with `mend` but
+ * without `adopt`; the system's error if the store cannot be read
  */
 export async function* examine(options: ExaminationOptions): AsyncGenerator<Finding> {
   const {
@@ -82,7 +79,7 @@ function notOwned(message: string): SetupError {
 
 const emptyTally = (): Tally => ({ examined: 0, wrong: 0 });
 
-/** Refuses repairs if more than one artifact, and more than half of them, are wrong. @throws SetupError */
+/** Refuses repairs if at least two artifacts, and more than half of all, are wrong. @throws SetupError */
 function refuseMost({ examined, wrong }: Tally, what: string): void {
   if (wrong < 2 || 2 * wrong <= examined) return;
   throw new SetupError(
@@ -112,7 +109,7 @@ async function* checkBases(db: Database): AsyncGenerator<Diagnosis> {
   }
 }
 
-/** Finds work that running workers would have done long ago. */
+/** Finds work that a running worker would have done long ago. */
 async function* checkWork(db: Database): AsyncGenerator<Diagnosis> {
   const rest = { remedy: null, advice: 'start a worker: it does so within seconds' };
   for (const { id, owner } of await repository.staleLeases(db, STALE_MS)) {

@@ -22,7 +22,7 @@ export interface Finding {
   readonly subject: string;
   /** Description of the problem in a sentence. */
   readonly message: string;
-  /** Repair by `--mend`, or by `--adopt` for the store; null if there is none. */
+  /** Description of the repair by `--mend`, or by `--adopt` for the store; null if there is none. */
   readonly mend: string | null;
   /** Advice for the operator where `--mend` does not help. */
   readonly advice?: string;
@@ -30,7 +30,7 @@ export interface Finding {
   readonly mended: boolean;
 }
 
-/** A problem, with its repair if there is one. */
+/** Problem, with its repair if there is one. */
 export interface Diagnosis extends Omit<Finding, 'mend' | 'mended'> {
   readonly remedy: { readonly text: string; readonly apply: () => Promise<void> } | null;
 }

@@ -7,14 +7,14 @@ import { AppError } from '../../platform/contract/errors.ts';
 import { withTimeout } from '../../lib/timeout.ts';
 import { probeDatabaseWrite } from './health.repository.ts';
 
-/** Checks by name. Each rejects if its part of the service is unusable. */
+/** Readiness checks by name. A check rejects if its part of the service is unusable. */
 export type ReadinessChecks = Readonly<Record<string, () => Promise<unknown>>>;
 
 export interface Readiness {
   status: 'ready' | 'not_ready';
-  /** `reason` describes the problem without internal details; null if there is none. */
+  /** Results of the checks. `reason` describes the problem without internal details; null if there is none. */
   checks: { name: string; ok: boolean; duration_ms: number; reason: string | null }[];
-  /** Problems that do not keep the service from answering. */
+  /** Problems with which the service can still answer requests. */
   warnings: string[];
 }
 
@@ -50,10 +50,10 @@ function kept(check: () => Promise<unknown>): () => Promise<unknown> {
   };
 }
 
-/** Lists problems that do not keep the service from answering, without internal details. */
+/** Lists problems with which the service can still answer requests, without internal details. */
 export type ReadinessWarnings = () => Promise<readonly string[]>;
 
-/** Warns if nothing may be removed from the store. */
+/** Creates the warning that nothing may be removed from the artifact store, because another database owns it. */
 export function storeWarnings(artifacts: Pick<ArtifactStore, 'ownership'>): ReadinessWarnings {
   return async () => {
     // If the ownership cannot be read, a failed readiness check reports the cause.
@@ -72,7 +72,8 @@ export interface ReadinessOptions {
 }
 
 /**
- * Runs all checks at once. Clients see the messages of AppErrors; the causes of other errors appear only in the log.
+ * Runs all checks at once. The reasons show clients the messages of AppErrors and of known database errors; the causes
+ * of other errors appear only in the log.
  */
 export async function checkReadiness(options: ReadinessOptions): Promise<Readiness> {
   const { db, checks, log, clockToleranceMs } = options;

@@ -1,6 +1,6 @@
 import type { Logger } from '../../lib/logger.ts';
 
-/** A periodic task that works in steps, each with a commit of its own. */
+/** Periodic task that works in steps. Each step has a commit of its own. */
 export interface HousekeepingTask {
   readonly name: string;
   /**
@@ -13,11 +13,14 @@ export interface HousekeepingTask {
 export interface HousekeeperOptions {
   tasks: readonly HousekeepingTask[];
   logger: Logger;
-  /** Time between two rounds, in milliseconds. */
+  /** Time between two rounds, in milliseconds (default an hour). */
   intervalMs?: number;
-  /** Time until the first round, in milliseconds. */
+  /** Time until the first round, in milliseconds (default a minute). */
   delayMs?: number;
-  /** Whether this process must not judge the age of anything, because its clock is wrong (default: never). */
+  /**
+   * Whether this process must skip its tasks, because its clock is wrong and it cannot judge the age of anything
+   * (default: never).
+   */
   isUnfit?: () => boolean;
   /** Called after each successful task. */
   onDone?: (task: string) => void;
@@ -29,7 +32,9 @@ export interface Housekeeper {
   stop(): Promise<void>;
 }
 
-/** Runs tasks one after the other, once an hour. A failing task does not keep the others from running. */
+/**
+ * Creates the housekeeper, which runs all tasks one after the other in each round. If one fails, the others still run.
+ */
 export function createHousekeeper(options: HousekeeperOptions): Housekeeper {
   const { tasks, logger, intervalMs = 3_600_000, delayMs = 60_000, isUnfit = () => false } = options;
   const stopping = new AbortController();

@@ -1,9 +1,10 @@
 import type { Queryable } from '../../platform/database/database.ts';
 
 /**
- * Reads the next `limit` metric points after a position, oldest first, and deletes those of jobs that ended more than
+ * Reads the next `limit` metric points after `after`, oldest first, and deletes those of jobs that ended more than
  * `days` days ago.
- * @returns the number of deleted points, and the position from which to continue; null if no old enough point is left
+ * @returns the number of deleted points, and the position from which to continue; null if no point that is left is old
+ * enough
  */
 export async function pruneMetricPoints(
   tx: Queryable,

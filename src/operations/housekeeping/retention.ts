@@ -9,7 +9,7 @@ const BATCH = 5000;
 
 export interface RetentionOptions {
   db: Database;
-  /** Number of days; null keeps everything. */
+  /** Days for which events are kept; null keeps them forever. The other numbers of days work alike. */
   eventRetentionDays: number | null;
   metricRetentionDays: number | null;
   auditRetentionDays: number | null;
@@ -19,13 +19,13 @@ export interface RetentionOptions {
 }
 
 /**
- * Prunes old events, audit entries, device uses and webhook deliveries, and the metric points of jobs that ended long
- * ago. It works in batches, each with a commit of its own.
+ * Creates the tasks that prune old events, audit entries, device uses and webhook deliveries, and the metric points of
+ * jobs that ended long ago. They work in batches, each with a commit of its own.
  */
 export function retentionTasks(options: RetentionOptions): HousekeepingTask[] {
   const { db, metricRetentionDays, batch = BATCH } = options;
 
-  /** Repeats a step until it removes less than a batch. */
+  /** Repeats a step until it removes fewer rows than a batch. */
   async function repeat(
     days: number | null,
     signal: AbortSignal,

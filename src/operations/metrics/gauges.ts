@@ -1,6 +1,6 @@
 import { Gauge, type Registry } from 'prom-client';
 
-/** One value of a gauge with its labels. */
+/** Value of a gauge, with its labels. */
 export interface Sample<Label extends string> {
   readonly labels: Readonly<Record<Label, string>>;
   readonly value: number;
@@ -14,7 +14,7 @@ export interface ReadGauge<T, Label extends string> {
   readonly samples: (found: T) => readonly Sample<Label>[];
 }
 
-/** Registers a gauge that reads its values during each scrape. It has no value if the read fails. */
+/** Registers a gauge that reads its values during each scrape. If the read fails, the gauge has no value. */
 export function registerReadGauge<T, Label extends string = never>(
   registry: Registry,
   read: () => Promise<T | null>,
@@ -28,7 +28,7 @@ export function registerReadGauge<T, Label extends string = never>(
     async collect() {
       const found = await read();
       this.reset();
-      // A gauge without labels starts at 0, which would be wrong if nothing is known.
+      // A gauge without labels starts at 0, which would be wrong if the value is unknown.
       if (labelNames.length === 0) this.remove();
       for (const { labels, value } of found === null ? [] : samples(found)) this.set(labels, value);
     },

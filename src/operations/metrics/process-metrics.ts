@@ -11,7 +11,7 @@ export function createProcessRegistry(): Registry {
   return registry;
 }
 
-/** Adds metrics of this process's pool of PostgreSQL connections. */
+/** Registers metrics of this process's pool of PostgreSQL connections. */
 export function registerPoolMetrics(registry: Registry, db: Database): void {
   const read = async (): Promise<PoolUse | null> => poolUseOf(db);
   registerReadGauge(registry, read, {
@@ -32,7 +32,7 @@ export function registerPoolMetrics(registry: Registry, db: Database): void {
   });
 }
 
-/** Error codes of the store that have a label of their own; all other file system errors count as `file_system`. */
+/** Error codes of the store that are labels of the metric. All other file system errors count as `file_system`. */
 const STORE_FAULTS = [
   'storage_full',
   'storage_read_only',
@@ -44,7 +44,7 @@ const FILE_SYSTEM = 'file_system';
 /** Error codes of a client that disconnects during an upload. */
 const CLIENT_GONE = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED']);
 
-/** Counts the faults of a store. Errors of callers, such as a broken upload, are not counted. */
+/** Wraps a store so that its faults are counted. Errors of callers, such as a broken upload, are not counted. */
 export function countStoreFaults(store: ArtifactStore, registry: Registry): ArtifactStore {
   const faults = new Counter({
     name: 'readapt_artifact_store_errors_total',

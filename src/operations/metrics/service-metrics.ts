@@ -28,16 +28,21 @@ interface QueueDepth {
   counts: Readonly<Record<string, number>>;
 }
 
-/** A scrape waits this long for the database and the queue, in milliseconds. Prometheus gives up after ten seconds. */
+/**
+ * Time for which a scrape waits for the database and the queue, in milliseconds. Prometheus gives up after ten seconds.
+ */
 const TIMEOUT_MS = 3000;
 
 /**
- * Adds the metrics of the whole service. Each API process reads them from the database and the queue when it is
+ * Registers the metrics of the whole service. Each API process reads them from the database and the queue when it is
  * scraped.
  */
 export function registerServiceMetrics(registry: Registry, options: ServiceMetricsOptions): void {
   const { db, producer, logger, checks, warnings, clockToleranceMs, keptMs = 5000 } = options;
-  /** Omits values that cannot be read in time, and logs the cause. */
+  /**
+   * Creates a cached read. If the values cannot be read in time, it logs the cause and returns null, so that they are
+   * omitted.
+   */
   const reading = <T>(what: string, read: () => Promise<T>): (() => Promise<T | null>) =>
     readTogether(
       () =>
@@ -132,7 +137,7 @@ function registerBacklog(registry: Registry, read: () => Promise<ServiceState | 
   });
 }
 
-/** Registers metrics of pending webhook events. Outcomes of attempts are counted by the process that makes them. */
+/** Registers metrics of pending webhook events. The process that sends a request counts its outcome itself. */
 function registerWebhooks(registry: Registry, read: () => Promise<WebhookState | null>): void {
   registerReadGauge(registry, read, {
     name: 'readapt_webhook_endpoints',
@@ -154,7 +159,7 @@ function registerWebhooks(registry: Registry, read: () => Promise<WebhookState |
   });
 }
 
-/** Registers the states of replicas. Requests to engines are counted by the process that makes them. */
+/** Registers the states of replicas. The process that sends a request to an engine counts it itself. */
 function registerReplicas(registry: Registry, read: () => Promise<ReplicaStates | null>): void {
   registerReadGauge(registry, read, {
     name: 'readapt_replicas',

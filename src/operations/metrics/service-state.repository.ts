@@ -3,7 +3,7 @@ import { readRows } from '../../platform/database/database-reads.ts';
 import { ENTRY_NAMES } from '../../platform/queue/catalog.ts';
 import { LIVE_ROLLOUT_STATES } from '../../fleet/rollouts/index.ts';
 
-/** Unfinished work according to the database. Ages are in seconds. */
+/** Unfinished work, as the database has it. Ages are in seconds. */
 export interface ServiceState {
   rollouts: { state: string; count: number }[];
   awaiting_approval: number;
@@ -19,18 +19,18 @@ export const MOST_PENDING = 1000;
 
 const LIVE = Prisma.sql`${[...LIVE_ROLLOUT_STATES]}::rollout_state[]`;
 
-/** Rows of a query as one JSON array. */
+/** SQL expression for the rows of a query as one JSON array. */
 const list = (query: Prisma.Sql): Prisma.Sql =>
   Prisma.sql`(SELECT coalesce(jsonb_agg(to_jsonb(listed)), '[]') FROM (${query}) AS listed)`;
 
 /**
- * Reads the state in one statement that is cheap for any fleet: it sums up the counts of rollouts, and reads only the
- * jobs that a worker holds.
+ * Reads the state in one statement that is cheap for a fleet of any size: it sums up the counts of rollouts, and reads
+ * only the jobs that a worker holds.
  */
 export async function readServiceState(db: Database): Promise<ServiceState> {
   const seconds = (since: string): Prisma.Sql =>
     Prisma.raw(`coalesce(greatest(0, extract(epoch FROM statement_timestamp() - min(${since}))), 0)::float8`);
-  // Jobs written by a newer version are left to processes that know them.
+  // Only processes of a newer version know the names of entries that such a version wrote, so those are left out.
   const pending = Prisma.sql`
     SELECT queue, created_at FROM (SELECT * FROM outbox ORDER BY created_at, id LIMIT ${MOST_PENDING}) AS oldest
     WHERE payload->>'name' = ANY(${ENTRY_NAMES})`;

@@ -2,10 +2,10 @@ import { Prisma, type Database } from '../../platform/database/database.ts';
 import { readRows } from '../../platform/database/database-reads.ts';
 import { FIRST_RUNNING } from '../../delivery/events/index.ts';
 
-/** Pending webhook events according to the database. Ages are in seconds; 0 if nothing waits. */
+/** Pending webhook events, as the database has them. Ages are in seconds; 0 if nothing waits. */
 export interface WebhookState {
   enabled: number;
-  /** Endpoints that were disabled because they failed or were gone, not by a request. */
+  /** Number of endpoints that were disabled because they failed or were gone, and not by a request. */
   disabled: number;
   /** Age of the oldest event that an endpoint has not acknowledged. */
   oldest_age: number;
@@ -13,20 +13,21 @@ export interface WebhookState {
   overdue: number;
 }
 
-/** Largest number of events examined per failing endpoint, oldest first. */
+/** Largest number of pending deliveries examined per endpoint, oldest first. */
 const MOST_PENDING = 100;
 
 const AFTER = Prisma.sql`(ev.transaction_id, ev.seq) > (e.position_transaction_id, e.position_seq)
   AND ev.transaction_id < ${FIRST_RUNNING}`;
 const FIRST = Prisma.sql`ORDER BY ev.transaction_id, ev.seq LIMIT 1`;
-/** Time of the next event after an endpoint's position. Two queries, because each has its own index. */
+/**
+ * SQL expression for the time of the next event after an endpoint's position. Two queries, because each has its own
+ * index.
+ */
 const NEXT_EVENT_AT = Prisma.sql`CASE WHEN e.tenant_id IS NULL
   THEN (SELECT ev.occurred_at FROM events ev WHERE NOT ev.is_copy AND ${AFTER} ${FIRST})
   ELSE (SELECT ev.occurred_at FROM events ev WHERE ev.tenant_id = e.tenant_id AND ${AFTER} ${FIRST}) END`;
 
-/**
- * Reads the state in one statement, in time proportional to the number of endpoints, as each poll of the delivery does.
- */
+/** Reads the state in one statement, in time proportional to the number of endpoints. */
 export async function readWebhookState(db: Database): Promise<WebhookState> {
   const age = (since: Prisma.Sql): Prisma.Sql =>
     Prisma.sql`coalesce(greatest(0, extract(epoch FROM statement_timestamp() - min(${since}))), 0)::float8`;

@@ -22,7 +22,7 @@ const GOES_ON = Prisma.sql`r.state IN ('planning', 'analyzing', 'adapting', 'pau
 const FOUND = Prisma.sql`count(*) OVER ()::int AS of_kind`;
 const FIRST = Prisma.sql`ORDER BY since NULLS LAST, subject_id LIMIT ${MOST_OF_A_KIND}`;
 
-/** Selects rollouts `r` that need attention. */
+/** Builds a query for rollouts `r` that need attention. */
 function rollouts(
   kind: AttentionKind,
   since: string,
@@ -39,7 +39,7 @@ function rollouts(
 const PAUSE_CODE = Prisma.sql`r.paused_reason ->> 'code'`;
 
 export const attentionRepository = {
-  /** Lists rollouts that need a decision or a look of the operator. */
+  /** Lists rollouts that the operator should decide on or look at. */
   rollouts: (db: Queryable) =>
     readRows<AttentionRow>(
       db,
@@ -69,9 +69,9 @@ export const attentionRepository = {
     ),
 
   /**
-   * Lists rollouts with jobs that wait for approval by their tenants, of one tenant or of all. Under row security no
-   * index on the state could be used, so the query runs without it: it returns numbers alone of the jobs, and its own
-   * condition confines them to the tenant.
+   * Lists rollouts with jobs that wait for their tenants' approval, for one tenant or for all. Row-level security would
+   * keep the query from using an index on the state, so it runs without. It returns only counts and times of the jobs,
+   * and its own condition confines them to the tenant.
    */
   approvals: (db: Queryable, tenantId: string | null) =>
     readRows<AttentionRow>(
@@ -108,7 +108,7 @@ export const attentionRepository = {
           ${tenantId === null ? Prisma.empty : Prisma.sql`AND tenant_id = ${tenantId}`} ${FIRST}`,
     ),
 
-  /** Lists base model versions past or near their retirement on which adapters are still served. */
+  /** Lists base model versions that have retired or soon will, and on which adapters are still served. */
   retirements: (db: Queryable, tenantId: string | null) =>
     readRows<AttentionRow>(
       db,

@@ -22,7 +22,7 @@ export interface AdaptersRow {
 }
 
 /**
- * Selects the adapters `a` of a base model that are visible to the caller: not deleted, of one tenant or of all
+ * Builds a query for the adapters `a` of a base model that the caller may see: not deleted, of one tenant or of all
  * existing tenants.
  */
 function adaptersOf(baseModelId: string, tenantId: string | null): Prisma.Sql {
@@ -44,7 +44,10 @@ export const fleetOverviewRepository = {
     return row ?? null;
   },
 
-  /** Counts the adapters on each version of the base model. Identifiers of versions sort by creation time. */
+  /**
+   * Counts the adapters on each version of the base model, newest version first. Identifiers of versions sort by
+   * creation time.
+   */
   shares: (db: Queryable, baseModelId: string, tenantId: string | null) =>
     readRows<VersionShareRow>(
       db,

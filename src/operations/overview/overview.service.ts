@@ -8,7 +8,10 @@ import type { Attention, AttentionEntry } from './attention.schemas.ts';
 import { fleetOverviewRepository } from './fleet.repository.ts';
 import type { Fleet } from './fleet.schemas.ts';
 
-/** Answers that dashboards poll. Each is cached briefly for all callers who may see the same. */
+/**
+ * Creates the service for answers that dashboards poll. An answer is cached briefly for all callers who may see the
+ * same.
+ */
 export function createOverviewService() {
   const fleets = new TtlCache<Fleet>();
   const attentions = new TtlCache<Attention>();

@@ -4,10 +4,13 @@ import type { Logger } from '../../lib/logger.ts';
 import { withTimeout } from '../../lib/timeout.ts';
 import { createWorkerRepository, type WorkerRow } from './worker.repository.ts';
 
-/** States of workers. A `gone` worker has neither stopped by itself nor sent a heartbeat; its row is kept for a day. */
+/**
+ * States of workers. A `gone` worker has neither stopped by itself nor sent a heartbeat lately; its row is kept for a
+ * day.
+ */
 const STATES = ['ready', 'draining', 'quarantined', 'gone'] as const;
 
-/** A scrape waits this long for the database, in milliseconds. Prometheus gives up after ten seconds. */
+/** Time for which a scrape waits for the database, in milliseconds. Prometheus gives up after ten seconds. */
 const TIMEOUT_MS = 3000;
 
 /** Metrics of each worker that is not gone. */
@@ -46,13 +49,13 @@ const OF_EACH: readonly { name: string; help: string; value: (row: WorkerRow) =>
 ];
 
 /**
- * Adds the metrics of all workers, which every API process reads from the database. If the database is unreachable,
- * they are omitted and all other metrics are served.
+ * Registers the metrics of all workers, which every API process reads from the database. If the database is
+ * unreachable, they are omitted, and all other metrics are served.
  */
 export function registerWorkerMetrics(registry: Registry, { db, logger }: { db: Database; logger: Logger }): void {
   const workers = createWorkerRepository(db);
   let reading: Promise<WorkerRow[] | null> | null = null;
-  /** Reads the rows once for all gauges of a scrape; null if that takes too long. */
+  /** Reads the rows once for all gauges of a scrape; null if that fails or takes too long. */
   const read = (): Promise<WorkerRow[] | null> => {
     reading ??= withTimeout(workers.unstopped(), TIMEOUT_MS, 'the database')
       .catch((error: unknown) => {

@@ -1,7 +1,7 @@
 import { Prisma, type Queryable } from '../../platform/database/database.ts';
 import { pageArguments, type PageQuery } from '../../platform/contract/pagination.ts';
 
-/** A worker without a heartbeat for this time counts as gone, in milliseconds. */
+/** Time without a heartbeat after which a worker counts as gone, in milliseconds. */
 const GONE_AFTER_MS = 30_000;
 
 /** Time for which the row of a gone worker is kept, in milliseconds. */
@@ -14,7 +14,7 @@ export interface NewWorker {
   pid: number;
   version: string;
   device: string;
-  /** Null if there is no limit. */
+  /** Memory limit in bytes; null if there is none. */
   memoryBytes: bigint | null;
 }
 
@@ -37,11 +37,12 @@ export interface WorkerReport {
 }
 
 /**
- * Requests of the operator: end the job and stop, end the job and take no other, take jobs again, end the quarantine.
+ * Requests of the operator to a worker. `drain`: end the job and stop. `idle`: end the job and take no other.
+ * `release`: take jobs again. `lift`: end the quarantine.
  */
 export type WorkerRequest = 'drain' | 'idle' | 'release' | 'lift';
 
-/** Answer to a heartbeat: the operator's pending requests, and the database's time. */
+/** Answer to a heartbeat: the operator's pending requests, and the database's clock. */
 interface WorkerAnswer {
   drain_requested_at: Date | null;
   idle_requested_at: Date | null;
@@ -73,13 +74,13 @@ export function createWorkerRepository(db: Queryable) {
     const gone = new Set(found.map(({ id }) => id));
     return rows.map((row) => ({ ...row, gone: gone.has(row.id) }));
   };
-  /** Lists workers that have not stopped by themselves; some may be gone nevertheless. */
+  /** Lists workers that have not reported that they stopped. Some may be gone nevertheless. */
   const unstopped = async (): Promise<WorkerRow[]> => {
     const rows = await db.workerProcess.findMany({ where: { stoppedAt: null }, orderBy: { id: 'asc' } });
     return (await withGone(rows)) as WorkerRow[];
   };
   return {
-    /** Writes a heartbeat. It restores the row of a worker that was removed or lost. */
+    /** Writes a heartbeat. If the worker's row was removed, the heartbeat restores it. */
     async report(worker: NewWorker, report: WorkerReport): Promise<WorkerAnswer> {
       const [row] = await db.$queryRaw<[WorkerAnswer]>`
         INSERT INTO workers (
@@ -134,10 +135,7 @@ export function createWorkerRepository(db: Queryable) {
 
     unstopped,
 
-    /**
-     * Requests something of a worker, which acts at its next heartbeat. Of two requests to end its jobs, the later one
-     * wins.
-     */
+    /** Stores a request to a worker, which acts at its next heartbeat. A `drain` and an `idle` replace each other. */
     async request(id: string, what: WorkerRequest): Promise<void> {
       const now = new Date();
       const data = {

@@ -7,7 +7,7 @@ import { recordEvent } from '../../delivery/events/index.ts';
 import { createWorkerRepository, type WorkerRequest, type WorkerRow } from './worker.repository.ts';
 import type { Worker } from './worker.schemas.ts';
 
-/** Event of each request of the operator to a worker. */
+/** Types of the events about requests to a worker. */
 const EVENTS = {
   drain: 'worker.drain_requested',
   idle: 'worker.idle_requested',

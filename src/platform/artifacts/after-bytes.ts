@@ -1,7 +1,4 @@
-/**
- * The bytes that follow the first ones, for example of a whole file where a server ignores that only its end was asked
- * for.
- */
+/** Skips the first `skip` bytes. Needed, for example, if a server ignores a range request and sends the whole file. */
 export async function* afterBytes(
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   skip: number,

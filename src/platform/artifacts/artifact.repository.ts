@@ -4,11 +4,11 @@ import type { ArtifactStore, StoredArtifact } from './artifact-store.ts';
 import { MISSING_ARTIFACT, storageAway } from './storage-errors.ts';
 
 /**
- * Writes the row of an artifact whose bytes are in the store, unless the row exists already. A concurrent
- * {@link discardUnreferenced} waits until the transaction has ended, so that it does not remove these bytes.
+ * Writes the row of an artifact whose bytes are in the store, unless the row exists already. A concurrent {@link
+ * discardUnreferenced} waits until the transaction has ended, so that it does not remove these bytes.
  *
  * @throws AppError 503 `artifact_vanished` if the bytes were discarded after the put, which happens when another
- *   request with the same content fails at that moment. The request may be sent again.
+ * request with the same content fails at that moment. The request may be sent again.
  */
 export async function registerArtifact(tx: Transaction, store: ArtifactStore, artifact: StoredArtifact): Promise<void> {
   await lockArtifact(tx, artifact.digest);
@@ -20,25 +20,25 @@ export async function registerArtifact(tx: Transaction, store: ArtifactStore, ar
     });
   }
   const { digest, kind } = artifact;
-  // The collector leaves alone what was registered lately, because the row that refers to it may still be to come.
+  // The collector leaves recently registered artifacts alone, because the row that refers to them may still follow.
   await tx.$executeRaw`SELECT readapt_register_artifact(${digest}, ${kind}, ${BigInt(artifact.bytes)}::bigint)`;
 }
 
 /**
- * Size of a registered artifact; null if there is none. Tenants' requests cannot read the table, which has the digests
- * of all.
+ * Reads the size of a registered artifact in bytes; null if there is none. It calls a function, because requests of
+ * tenants may not read the table, which has the digests of all tenants.
  */
 export async function registeredBytes(tx: Transaction, digest: string): Promise<bigint | null> {
   const [row] = await tx.$queryRaw<{ bytes: bigint | null }[]>`SELECT readapt_artifact_bytes(${digest}) AS bytes`;
   return row?.bytes ?? null;
 }
 
-/** Number of other artifacts that are looked for when one is missing. */
+/** Number of artifacts on either side of a missing one that are looked for. */
 const LOOKED_FOR = 8;
 
 /**
- * The path of an artifact that a row names. If it is not there, others are looked for: a store without any of them is
- * away, for example a file system that is not mounted, and one that has them has lost this one.
+ * Finds the path of an artifact that a row names. If the artifact is missing, others are looked for: a store without
+ * any of them is away, for example because its file system is not mounted; a store that has some has lost this one.
  * @throws AppError 503 `storage_away`, 500 `artifact_missing`; the system's error if the store cannot be used at all
  */
 export function locateArtifact(db: Queryable, store: ArtifactStore, digest: string): Promise<string> {
@@ -46,7 +46,8 @@ export function locateArtifact(db: Queryable, store: ArtifactStore, digest: stri
 }
 
 /**
- * Runs what needs an artifact, and tells one that is gone from a store that is away.
+ * Runs `work`, which needs an artifact. If the artifact is missing, finds out whether only this one is gone or the
+ * whole store is away.
  * @throws AppError as {@link locateArtifact}
  */
 export async function explainMissing<T>(
@@ -75,15 +76,15 @@ export async function namedAmong(db: Queryable, digests: readonly string[]): Pro
   return new Set(rows.map(({ digest }) => digest));
 }
 
-/** The first and the last digests that rows name. */
+/** Reads the first and the last digests that have a row. */
 export async function sampleDigests(db: Queryable): Promise<string[]> {
   const ends = (order: 'asc' | 'desc') => db.artifact.findMany({ orderBy: { digest: order }, take: LOOKED_FOR });
   return [...(await ends('asc')), ...(await ends('desc'))].map(({ digest }) => digest);
 }
 
 /**
- * The path of an artifact whose content is what its digest says. It is read as a whole, which takes about a second for
- * a gigabyte.
+ * Finds the path of an artifact and checks its content against its digest. Reading all of the content takes about a
+ * second per gigabyte.
  * @throws AppError 500 `artifact_corrupt`, and as {@link locateArtifact}
  */
 export function locateVerified(db: Queryable, store: ArtifactStore, digest: string): Promise<string> {
@@ -99,11 +100,11 @@ async function lacksOthers(db: Queryable, store: ArtifactStore, digest: string):
 }
 
 /**
- * Removes stored bytes that no row names, after the transaction that should have named them has failed.
- * @returns whether they were removed
+ * Removes stored bytes that no row names, after the transaction that should have written the row has failed.
+ * @returns whether the bytes were removed
  */
 export async function discardUnreferenced(db: Database, store: ArtifactStore, digest: string): Promise<boolean> {
-  // The removal in the transaction, which may hold the only connection, goes by this answer.
+  // The removal asks for the ownership inside a transaction that may hold the only connection, so cache it beforehand.
   await store.ownership.problem();
   return withTransaction(db, async (tx) => {
     await lockArtifact(tx, digest);
@@ -113,7 +114,7 @@ export async function discardUnreferenced(db: Database, store: ArtifactStore, di
   });
 }
 
-/** Until the transaction ends, other processes wait to register or discard the same content. */
+/** Locks a digest until the transaction ends: other processes wait before they register or discard the same content. */
 export async function lockArtifact(tx: Transaction, digest: string): Promise<void> {
   await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${digest}, 7083))`;
 }

@@ -13,7 +13,7 @@ export interface HashedBytes {
   readonly sha256: string;
 }
 
-/** Writes a stream to a new file, hashes it on the way and syncs the file to disk. */
+/** Writes a stream to a new file, hashes it on the way, and syncs the file to disk. */
 export async function writeHashed(path: string, source: AsyncIterable<Uint8Array>): Promise<HashedBytes> {
   const handle = await open(path, 'wx', 0o644);
   try {
@@ -36,7 +36,7 @@ async function pump(source: AsyncIterable<Uint8Array>, handle: FileHandle): Prom
   return { bytes, sha256: hash.digest('hex') };
 }
 
-/** A single `write` may write fewer bytes than it was given. */
+/** Writes a whole chunk. A single `write` may write fewer bytes than it was given. */
 async function writeFully(handle: FileHandle, chunk: Uint8Array): Promise<void> {
   for (let done = 0; done < chunk.byteLength;) {
     const { bytesWritten } = await handle.write(chunk, done, chunk.byteLength - done);
@@ -60,7 +60,7 @@ export async function* readPlainFile(path: string): AsyncGenerator<Uint8Array> {
 }
 
 /**
- * Reads a file from a byte up to another one, which does not belong to the part.
+ * Reads a file from the byte `from` up to, but not including, `to`.
  * @throws Error if the file ends before `to`
  */
 export async function* partOfFile(file: string, from: number, to: number): AsyncGenerator<Buffer> {
@@ -97,7 +97,9 @@ export async function listFiles(folder: string, prefix = ''): Promise<string[]> 
   return files.sort();
 }
 
-/** Copies a folder's plain files to a new folder and hashes them on the way. When it returns, all of it is on disk. */
+/**
+ * Copies a folder's plain files to a new folder and hashes them on the way. When this returns, everything is on disk.
+ */
 export async function copyFolderHashed(from: string, to: string): Promise<ManifestEntry[]> {
   await mkdir(to);
   const entries: ManifestEntry[] = [];
@@ -120,7 +122,7 @@ export async function describeFolder(folder: string): Promise<ManifestEntry[]> {
   return entries;
 }
 
-/** Makes a file, or a folder with everything in it, writable or read-only. */
+/** Makes a file, or a folder with all its contents, writable or read-only. */
 export async function setWritable(path: string, writable: boolean): Promise<void> {
   const isFolder = (await lstat(path)).isDirectory();
   if (isFolder && writable) await chmod(path, 0o755);

@@ -21,9 +21,9 @@ import { tarOf } from './tar/tar-archive.ts';
 import { kindOfEntry, openTemporaries, type EntryKind, type Temporaries } from './temporaries.ts';
 
 /**
- * Stores artifacts below `root` as `sha256/ab/cdef…`, a read-only file or folder each. A put is written to `tmp/`
- * first, so that a rename within one file system makes it visible as a whole. Temporaries name the process that owns
- * them, and those of dead processes are removed here.
+ * Creates a store in the folder `root`. Each artifact is a read-only file or folder `sha256/ab/cdef…`. A put is first
+ * written to `tmp/`, so that a rename within one file system makes it visible as a whole. The names of temporary files
+ * contain their process. Opening the store removes those of dead processes.
  */
 export async function createFilesystemStore(root: string): Promise<ArtifactStore> {
   const store = await storageCall(() => openStore(root));
@@ -39,7 +39,7 @@ export async function createFilesystemStore(root: string): Promise<ArtifactStore
     has: async (digest) => (await kindOfEntry(artifactPath(root, digest))) !== undefined,
     bytesOf: (digest) => bytesOf(root, digest),
     localPath,
-    // What is stored stays where it is until it is removed.
+    // Content stays where it is until it is removed, so nothing needs to be held.
     holding: (work) => work(artifacts),
     createReadStream: async (digest) => createReadStream(await existing(root, digest)),
     tarArchive: async (digest, options) => tarOf(await existing(root, digest), options?.prefix ?? ''),
@@ -75,7 +75,9 @@ async function putFile(
   });
 }
 
-/** More than the last free bytes of a block that a full disk may still give away. */
+/**
+ * Size of the probe that checks whether the store is writable. A full disk may still have a few free bytes in a block.
+ */
 const PROBE_BYTES = 64 * 1024;
 
 async function writeProbe(path: string): Promise<void> {
@@ -106,12 +108,12 @@ async function publish(root: string, temporary: string, digest: string, kind: En
     throw storedAs(digest, present, kind);
   }
   try {
-    // Only after the rename, because a folder has to be writable to be moved.
+    // This has to follow the rename, because a read-only folder cannot be moved.
     await setWritable(target, false);
-    // Content that was there already counts as put now.
+    // Content that was there already counts as stored now.
     await utimes(target, new Date(), new Date());
   } catch (error) {
-    // The content existed and has just been discarded, so this put's bytes take its place.
+    // The content existed before and has just been discarded, so this put's bytes take its place.
     if (present === undefined || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     return publish(root, temporary, digest, kind);
   }
@@ -124,7 +126,7 @@ async function verify(root: string, digest: string): Promise<void> {
   if (found !== digest) throw corruptArtifact(digest, found);
 }
 
-/** The digest of the file or the folder at a path, which is read. */
+/** Computes the digest of the file or folder at a path by reading it. */
 export async function digestAt(path: string): Promise<string> {
   const isFolder = (await kindOfEntry(path)) === 'folder';
   return isFolder ? folderDigest(await describeFolder(path)) : `sha256:${(await hashFile(path)).sha256}`;

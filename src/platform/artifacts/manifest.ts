@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** A file of a stored folder. */
+/** Entry of a manifest: one file of a stored folder. */
 export interface ManifestEntry {
   /** Path relative to the folder, with `/`. */
   readonly path: string;
@@ -12,20 +12,23 @@ export interface ManifestEntry {
 const HEADING = 'readapt folder 1\n';
 
 /**
- * The digest of a folder: SHA-256 of its manifest. It depends only on names and contents, not on times, modes or the
+ * Digest of a folder: the SHA-256 of its manifest. It depends only on names and contents, not on times, modes or the
  * order in which files are read.
  */
 export function folderDigest(entries: readonly ManifestEntry[]): string {
   return `sha256:${createHash('sha256').update(manifestText(entries)).digest('hex')}`;
 }
 
-/** A heading and one line `["path",bytes,"sha256"]` per file, sorted by the UTF-16 code units of the paths. */
+/**
+ * Text of a manifest: a heading and one line `["path",bytes,"sha256"]` per file, sorted by the UTF-16 code units of the
+ * paths.
+ */
 export function manifestText(entries: readonly ManifestEntry[]): string {
   const sorted = [...entries].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
   return HEADING + sorted.map(({ path, bytes, sha256 }) => `${JSON.stringify([path, bytes, sha256])}\n`).join('');
 }
 
-/** Reads what {@link manifestText} has written. Whoever calls it has checked the digest of the text. */
+/** Parses a text that {@link manifestText} has written. The caller has checked the digest of the text. */
 export function parseManifest(text: string): ManifestEntry[] {
   const lines = text.slice(HEADING.length).split('\n').slice(0, -1);
   return lines.map((line) => {
@@ -49,7 +52,7 @@ export function placeOf(digest: string): string {
   return `sha256/${parts[1]!}/${parts[2]!}`;
 }
 
-/** Key or relative path in the quarantine for an artifact that is taken out of use, with the time of that. */
+/** Key or relative path in the quarantine for an artifact that is taken out of use at the time `at`. */
 export function quarantinePlace(digest: string, at = new Date()): string {
   return `quarantine/${placeOf(digest)}.${at.toISOString().replaceAll(/[:.]/g, '-')}`;
 }

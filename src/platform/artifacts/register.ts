@@ -4,8 +4,8 @@ import type { ArtifactStore, StoredArtifact } from './artifact-store.ts';
 import { discardUnreferenced, registerArtifact } from './artifact.repository.ts';
 
 /**
- * Runs `work` in the transaction that writes the row of an artifact that was just put. If it fails, no row is written
- * and the bytes are removed, unless another row names them or the database cannot be reached.
+ * Runs `work` in the transaction that writes the row of an artifact that was just stored. If that fails, no row is
+ * written, and the bytes are removed unless another row names them or the database cannot be reached.
  */
 export async function withRegisteredArtifact<T>(
   { db, artifacts }: { db: Database; artifacts: ArtifactStore },
@@ -18,8 +18,8 @@ export async function withRegisteredArtifact<T>(
       return work(tx);
     });
   } catch (error) {
-    // Rows of other tenants may name the same bytes. The caller needs the first error; bytes that no row names do no
-    // harm.
+    // Unconfined, because rows of other tenants may name the same bytes. The caller needs the first error, and bytes
+    // that no row names do no harm.
     await discardUnreferenced(unconfined(db), artifacts, artifact.digest).catch(() => undefined);
     throw error;
   }

@@ -6,33 +6,33 @@ import { join } from 'node:path';
 /** Heartbeat interval of a process, in milliseconds. */
 const HEARTBEAT_MS = 60_000;
 
-/** Silence after which a process of another machine counts as dead, in milliseconds. */
+/** Time without a heartbeat after which a process of another machine counts as dead, in milliseconds. */
 const SILENT_MS = 3_600_000;
 
-/** The folder in a store with a file for each process that has it open. */
+/** Folder in a store that has a file for each process that uses the store. */
 const OWNERS = 'owners';
 
 const START = randomUUID();
 
-/** The stores that this process has said it is alive in. */
+/** Stores in which this process sends heartbeats. */
 const joined = new Set<string>();
 
-/** Names this process among all that share a store: the machine, the process and its start. */
+/** Name of this process among all that share a store: the machine, the process id and the start. */
 async function ownName(): Promise<string> {
-  // Containers may share a host's name, and then number their processes each for itself.
+  // Containers may share a host's name, but each numbers its processes by itself.
   const namespace = await readlink('/proc/self/ns/pid').catch(() => '');
   const machine = `${os.hostname()}-${namespace}`.replaceAll(/[^\w-]/g, '_');
   return `${machine}.${process.pid}.${START}`;
 }
 
 /**
- * Joins the processes that share a store, and says regularly that this one is alive.
- * @returns the prefix of the names of its temporaries
+ * Joins the processes that share a store, and regularly writes a heartbeat.
+ * @returns the prefix for the names of this process's temporary files
  */
 export async function joinOwners(root: string): Promise<string> {
   const name = await ownName();
   const file = join(root, OWNERS, name);
-  // A store that is full or read-only can still be read from. It is tried again with the next heartbeat.
+  // A store that is full or read-only can still be read. The next heartbeat tries again.
   const beat = () => writeFile(file, new Date().toISOString()).catch(() => undefined);
   await mkdir(join(root, OWNERS), { recursive: true }).catch(() => undefined);
   await beat();
@@ -43,11 +43,11 @@ export async function joinOwners(root: string): Promise<string> {
   return `${name}~`;
 }
 
-/** Returns which of the names of temporaries belong to processes that are dead, whose files are removed. */
+/** Selects the names of temporary files that belong to dead processes, and removes these processes' heartbeat files. */
 export async function ofDeadOwners(root: string, names: readonly string[]): Promise<string[]> {
   const own = await ownName();
   const owners = await readdir(join(root, OWNERS)).catch((): string[] => []);
-  // Without this process's own file, the folder says nothing about the others either.
+  // If this process's own file is missing, the folder does not tell whether the others live either.
   if (!owners.includes(own)) return [];
   const living = new Set<string>();
   for (const owner of owners) {
@@ -60,7 +60,7 @@ export async function ofDeadOwners(root: string, names: readonly string[]): Prom
   });
 }
 
-/** Returns the owner in the name of a temporary; null if it names none. */
+/** Extracts the owner from the name of a temporary file; null if the name has none. */
 function ownerOf(name: string): string | null {
   return name.includes('~') ? name.slice(0, name.indexOf('~')) : null;
 }

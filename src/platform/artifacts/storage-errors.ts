@@ -1,6 +1,6 @@
 import { AppError } from '../contract/errors.ts';
 
-/** EFBIG is what a limit of the size of files says (`ulimit -f`). */
+/** Error codes of a full store. EFBIG comes from a limit on file sizes (`ulimit -f`). */
 const FULL = new Set(['EDQUOT', 'EFBIG', 'ENOSPC']);
 
 /** Turns the operating system's errors for a full or read-only disk into AppErrors (507); returns others unchanged. */
@@ -30,8 +30,8 @@ export function storageFull(cause: unknown): AppError {
 }
 
 /**
- * The store cannot be reached, belongs to another database, or by default has none of the artifacts that it should
- * have.
+ * Error for a store that cannot be reached or belongs to another database. The default message is for a store that has
+ * none of the artifacts that it should have.
  */
 export function storageAway(
   cause: Error | null,

@@ -4,13 +4,13 @@ import { folderDigest, type ManifestEntry } from './manifest.ts';
 import { corruptArtifact } from './storage-errors.ts';
 import type { ReadableFile } from './tar/tar-archive.ts';
 
-/** File name and media type that the store sends with a file at its presigned URL. */
+/** File name and media type that the store sends when a file is read by its presigned URL. */
 export interface ServedAs {
   readonly filename: string;
   readonly mediaType: string;
 }
 
-/** Gives a file to whoever knows it, until a time. Keep it out of logs. */
+/** URL by which anyone can read a file until it expires. Keep it out of logs. */
 export interface PresignedUrl {
   readonly url: string;
   readonly expiresAt: Date;
@@ -18,31 +18,31 @@ export interface PresignedUrl {
 
 /** A file of a stored folder. */
 export interface StoredFile extends ManifestEntry, ReadableFile {
-  /** Makes a URL at which the store itself gives the file; null where it does not. */
+  /** Creates a URL by which the store itself sends the file; null if it cannot. */
   presign(as: ServedAs): Promise<PresignedUrl | null>;
 }
 
 /** Options of a listing that depend on its caller. */
 export interface ListedFor {
-  /** Folders that have to be read as a whole for it are read one after another for each line. */
+  /** Name of a waiting line. Folders that have to be read as a whole are read one at a time in each line. */
   readonly line?: string;
   /**
-   * No reading is begun once it is aborted. What was begun goes on, so that whoever asks again does not wait for all of
-   * it again.
+   * Once it aborts, no reading is started. A reading that has started continues, so that a later caller does not have
+   * to wait for all of it again.
    */
   readonly signal?: AbortSignal;
 }
 
-/** Number of folders whose entries are kept in memory, which take one or two KB each. */
+/** Largest number of folders whose entries are cached. Each takes one or two KB. */
 const KEPT = 10_000;
 const ENTRIES = new Map<string, readonly ManifestEntry[]>();
 const inTurn = createKeyedMutex();
 
 /**
- * The files of a folder on this machine. The first time it is read as a whole for their hashes; then the hashes are
- * kept, because stored content never changes, and nobody waits for them.
+ * Lists the files of a folder on this machine. The first call reads the whole folder to compute the hashes. They are
+ * cached, because stored content never changes, so later calls do not wait.
  *
- * @throws AppError `artifact_corrupt`; the reason of the signal
+ * @throws AppError `artifact_corrupt`; the signal's reason
  */
 export async function filesOfFolder(folder: string, digest: string, to: ListedFor = {}): Promise<StoredFile[]> {
   const entries = keptEntries(digest) ?? (await inTurn(to.line ?? '', () => readEntries(folder, digest, to.signal)));
@@ -53,7 +53,7 @@ export async function filesOfFolder(folder: string, digest: string, to: ListedFo
   }));
 }
 
-/** The entries if they are kept, which makes them the ones that were asked for last. */
+/** Returns the cached entries, if there are any, and makes them the most recently used. */
 function keptEntries(digest: string): readonly ManifestEntry[] | undefined {
   const entries = ENTRIES.get(digest);
   if (entries !== undefined) keepEntries(digest, entries);
@@ -69,7 +69,7 @@ function keepEntries(digest: string, entries: readonly ManifestEntry[]): void {
 
 async function readEntries(folder: string, digest: string, signal?: AbortSignal): Promise<readonly ManifestEntry[]> {
   signal?.throwIfAborted();
-  // Whoever was before in the line may have read the same folder.
+  // An earlier caller in the line may have read the same folder.
   const kept = keptEntries(digest);
   if (kept !== undefined) return kept;
   const entries = await describeFolder(folder);

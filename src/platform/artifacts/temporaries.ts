@@ -5,20 +5,20 @@ import { setWritable } from './durable-files.ts';
 import { joinOwners, ofDeadOwners } from './scratch.ts';
 
 /**
- * The folder of a process's unfinished files. Their names say whose they are, and those of dead processes are removed.
+ * Folder for a process's temporary files. Their names contain their process, so those of dead processes can be removed.
  */
 export interface Temporaries {
-  /** The folder that holds `tmp/` and `owners/`. */
+  /** Folder that contains `tmp/` and `owners/`. */
   readonly root: string;
   /** Name prefix of this process's files. */
   readonly prefix: string;
-  /** Runs `work` with a path at which nothing is. What is there afterwards is removed. */
+  /** Runs `work` with a path that does not exist, and removes whatever is there afterwards. */
   at<T>(work: (path: string) => Promise<T>): Promise<T>;
-  /** The same with an empty folder. */
+  /** Runs `work` with an empty folder, and removes it afterwards. */
   folder<T>(work: (folder: string) => Promise<T>): Promise<T>;
 }
 
-/** Opens them, and removes those of dead processes. */
+/** Opens the folder, and removes the temporary files of dead processes. */
 export async function openTemporaries(root: string): Promise<Temporaries> {
   await mkdir(join(root, 'tmp'), { recursive: true });
   const prefix = await joinOwners(root);

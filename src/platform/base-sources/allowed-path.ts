@@ -3,7 +3,7 @@ import path from 'node:path';
 import { unprocessable } from '../contract/errors.ts';
 
 /**
- * Resolves a folder that a request names and makes sure that it lies below one of the allowed roots, whatever links and
+ * Resolves a folder that a request names, and requires that it lies below one of the allowed roots, whatever links and
  * `..` the path contains. The errors do not reveal what exists outside the roots.
  *
  * @returns the folder's real path

@@ -13,26 +13,29 @@ export interface DownloadOptions {
   readonly source: PinnedSource;
   readonly token: string | null;
   readonly signal: AbortSignal;
-  /** Called with the number of bytes that arrived, or, as a negative number, of bytes that are fetched again. */
+  /**
+   * Called with the number of bytes that arrived. Bytes that have to be fetched again are reported as a negative
+   * number.
+   */
   readonly onBytes: (bytes: number) => void;
-  /** Wait after the first fault of a source, in milliseconds; each further one doubles it. Default: a second. */
+  /** Delay after the first failure of a source, in milliseconds; each further failure doubles it. Default: a second. */
   readonly firstDelayMs?: number;
   /**
-   * The longest wait for a source that says how long it wants to be left alone, in milliseconds; a longer one ends the
-   * fetch. Default: any.
+   * Longest accepted delay if a source asks for one, in milliseconds. If the source asks for a longer one, the fetch
+   * ends. Default: no limit.
    */
   readonly patienceMs?: number;
   /** Finds a problem with a file whose bytes match its source; null if there is none. Default: no check. */
   readonly problemOf?: (place: string, name: string) => Promise<string | null>;
 }
 
-/** Failures in a row, with no byte received between them, that a fetch survives. The next one ends it for now. */
+/** Largest number of failures in a row, without a byte received in between, after which a fetch tries again. */
 const MAX_FAULTS = 5;
 const LONGEST_DELAY_MS = 30_000;
 
 /**
- * Fetches a file into a folder, goes on where an earlier attempt was cut off, and checks what has arrived. Bytes are
- * hashed as they arrive; only what an earlier attempt has left is read.
+ * Fetches a file into a folder, resuming an earlier attempt that was cut off, and checks the result. Bytes are hashed
+ * as they arrive; only bytes from an earlier attempt are read again.
  * @returns the SHA-256 of the file, hexadecimal
  * @throws SourceError; `source_corrupt` if wrong bytes came twice
  */
@@ -60,7 +63,7 @@ export async function download(folder: string, file: SourceFile, options: Downlo
   }
 }
 
-/** Bytes of a file that earlier attempts have left. */
+/** Number of bytes of a file that earlier attempts have fetched. */
 export async function bytesThere(folder: string, { name, size }: SourceFile): Promise<number> {
   const whole = path.join(folder, name);
   return Math.min(size, (await sizeOf(whole)) ?? (await sizeOf(`${whole}.part`)) ?? 0);
@@ -90,8 +93,8 @@ async function complete(part: string, file: SourceFile, options: Append): Promis
 }
 
 /**
- * Appends what is missing. A file that a source ends early is short, and one that is too long is refused, and begun
- * anew.
+ * Appends the missing bytes. Fails if the source ends the file early or sends too many bytes. In the latter case the
+ * file is emptied, so that a later fetch begins anew.
  */
 async function append(part: string, file: SourceFile, options: Append): Promise<void> {
   const { sources, source, token, signal, onBytes, hashes } = options;
@@ -108,7 +111,7 @@ async function append(part: string, file: SourceFile, options: Append): Promise<
         at += taken.length;
         onBytes(taken.length);
         if (taken.length < chunk.length) {
-          // It has the right size by now: a later fetch would take it as whole.
+          // The file has the right size by now, so a later fetch would take it as complete.
           await handle.truncate(0);
           onBytes(-file.size);
           throw new SourceError('source_changed', longer(file, source));
@@ -131,14 +134,14 @@ interface Checked {
   readonly problem: string | null;
 }
 
-/** Compares a file with what was pinned. What of it was not hashed as it was written is read. */
+/** Compares a file with its pinned size and hashes. Bytes that were not hashed while they were written are read. */
 async function check(
   place: string,
   file: SourceFile,
   hashes: RunningHashes,
   { problemOf }: DownloadOptions,
 ): Promise<Checked> {
-  // It may be longer than what was hashed: a process that was taken for dead may have appended to it, too.
+  // The file may be longer than the hashed part: a process that was taken for dead may have appended to it, too.
   const size = (await sizeOf(place)) ?? 0;
   await hashes.read(place, Math.min(size, file.size));
   const { sha256, gitSha1 } = hashes.digest();

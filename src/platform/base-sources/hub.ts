@@ -17,22 +17,20 @@ import {
 export interface HubSettings {
   /** Address of the hub or of a mirror. */
   readonly hubUrl: string;
-  /** The token of this process; null if it has none. */
+  /** Token of this process; null if it has none. */
   readonly hubToken: string | null;
 }
 
 interface HubRequest {
-  /** The token of this source, which goes before the one of the process; null if it has none. */
+  /** Token of this source, which takes precedence over the token of the process; null if there is none. */
   readonly token: string | null;
   readonly signal: AbortSignal;
 }
 
-/** Timeout for the next bytes of a file, or for the whole of another answer, in milliseconds. */
+/** Timeout for the next bytes of a file, or for the whole of any other answer, in milliseconds. */
 const SILENT_MS = 60_000;
 
-/**
- * The most bytes of an answer that says something about a model; a page of a thousand files has less than a megabyte.
- */
+/** Largest size of an answer with data about a model, in bytes. A page of a thousand files has less than a megabyte. */
 const MAX_ANSWER_BYTES = 32 << 20;
 
 const COMMIT = /^[0-9a-f]{40}$/;
@@ -46,8 +44,9 @@ export function createHub({ hubUrl, hubToken }: HubSettings, rules: ListingRules
     return known === null ? {} : { authorization: `Bearer ${known}` };
   };
   /**
-   * The library takes no signal, has no time limit, and no tokens but those of Hugging Face itself. A token goes to the
-   * hub alone, also where a listing has its next page elsewhere.
+   * Creates the `fetch` function for the library `@huggingface/hub`, which itself takes no signal, has no timeout, and
+   * accepts only tokens of Hugging Face. The token is sent only to the hub, even if the next page of a listing is
+   * elsewhere.
    */
   const fetchWith =
     ({ token, signal }: HubRequest): typeof fetch =>
@@ -69,7 +68,7 @@ export function createHub({ hubUrl, hubToken }: HubSettings, rules: ListingRules
 
   return {
     /**
-     * Resolves the revision to a commit and lists what it has.
+     * Resolves the revision to a commit and lists the files of that commit.
      * @throws SourceError
      */
     async pin(source: HubSource, request: HubRequest & { checkRepo?: (repo: string) => void }): Promise<PinnedFiles> {
@@ -81,7 +80,7 @@ export function createHub({ hubUrl, hubToken }: HubSettings, rules: ListingRules
         request.checkRepo?.(String(name));
         const files: SourceFile[] = [];
         const names: string[] = [];
-        // The library takes a text apart: `datasets/x` would be a data set.
+        // The library would parse a text: `datasets/x` would be a data set.
         const model = { type: 'model', name: repo } as const;
         for await (const entry of listFiles({ repo: model, revision: sha, recursive: false, ...shared })) {
           requireFew(source, names.push(entry.path), rules);
@@ -97,9 +96,9 @@ export function createHub({ hubUrl, hubToken }: HubSettings, rules: ListingRules
     },
 
     /**
-     * Opens a file at its commit.
-     * @param from the first byte that is wanted
-     * @throws SourceError, also while it is read
+     * Reads a file at its commit.
+     * @param from offset of the first byte to read
+     * @throws SourceError, also while bytes are read
      */
     async *read(
       source: PinnedHub,
@@ -112,7 +111,7 @@ export function createHub({ hubUrl, hubToken }: HubSettings, rules: ListingRules
         const headers = {
           ...accessOf(token),
           ...(from > 0 && { range: `bytes=${from}-` }),
-          // Bytes are counted and hashed as they are stored.
+          // Compression would change the bytes, which are counted and hashed as the source stores them.
           'accept-encoding': 'identity',
         };
         const response = await fetch(url, { headers, signal: silence.signal });
@@ -131,8 +130,8 @@ export function createHub({ hubUrl, hubToken }: HubSettings, rules: ListingRules
 }
 
 /**
- * The same answer, which cannot be read beyond a size.
- * @param ended is called when it was read
+ * Limits the size of an answer.
+ * @param ended called when the answer was read
  */
 function bounded(response: Response, ended: () => void): Response {
   if (response.body === null) {
@@ -151,7 +150,7 @@ function bounded(response: Response, ended: () => void): Response {
   return new Response(response.body.pipeThrough(limit), response);
 }
 
-/** An answer that is none of those that carry a file. */
+/** Error of an answer with an unexpected HTTP status. */
 class HubStatus extends Error {
   readonly statusCode: number;
   readonly retryAfter: string | null;
@@ -163,7 +162,7 @@ class HubStatus extends Error {
   }
 }
 
-/** Aborts when nothing is heard for a while, so that a connection that hangs is made anew. */
+/** Creates a signal that aborts if no data arrives for a while, so that a connection that hangs is replaced. */
 function createSilence(signal: AbortSignal) {
   const controller = new AbortController();
   const giveUp = () => controller.abort(new Error(`nothing was received for ${SILENT_MS / 1000} s`));
@@ -241,7 +240,7 @@ function retryAfterOf(error: unknown): number | null {
   return Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : null;
 }
 
-/** The innermost cause: `fetch failed` says nothing. */
+/** Text of the innermost cause, because `fetch failed` alone does not tell the reason. */
 function reasonOf(error: unknown): string {
   const cause = error instanceof Error ? error.cause : undefined;
   if (cause instanceof Error) return reasonOf(cause);

@@ -2,49 +2,54 @@ import { createHash } from 'node:crypto';
 import { SourceError } from './source-error.ts';
 import { sourceText, type PinnedFiles, type RemoteSource, type SourceFile } from './source.ts';
 
-/** Names of files that Readapt reads or that serving engines want beside the weights. Nothing else is fetched. */
+/**
+ * Pattern of the files that Readapt reads, or that serving engines need beside the weights. Nothing else is fetched.
+ */
 const TAKEN =
   /^[^/\\]+\.(safetensors|json|jinja)$|^(merges|vocab)\.txt$|^(tokenizer|spiece|sentencepiece(\.bpe)?)\.model$/;
 
-/** Pickles can run code when they are loaded. */
+/** Pattern of pickle files, which can run code when they are loaded. */
 export const PICKLE = /\.(bin|pt|pth|ckpt|pkl|pickle)$/i;
 
 /**
- * Names that every file system takes, also with the ending of a part of a file, and that a log and the database can
- * hold.
+ * Pattern of names that cannot be used: control characters, which logs and the database should not contain, or more
+ * than 200 characters, which leave no room for the suffix of a partial file.
  */
 export const UNUSABLE = /[\u0000-\u001f\u007f]|[^]{201}/;
 
-/** Names of files that are uploaded: no folder, and nothing that an address has to encode. */
+/** Pattern of names of uploaded files: no folder, and nothing that a URL has to encode. */
 export const SENT_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.+@=-]{0,199}$/;
 
 /** Largest number of files of a base model version. A model of 2 TB in shards of 5 GB has 400. */
 export const MAX_FILES = 2000;
 
-/** Largest size of a file that is no weights, in bytes; the largest tokenizers have 40 MB. */
+/** Largest size of a file other than weights, in bytes; the largest tokenizers have 40 MB. */
 const MAX_OTHER_BYTES = 64 << 20;
 
-/** Files to take from a source, and the limit of entries in its first folder. */
+/** Rules for which files to take from a source, and how many entries its top folder may have. */
 export interface ListingRules {
-  /** The most files and folders there; a listing that has more is not read to its end. */
+  /** Largest number of files and folders in the top folder. A longer listing is not read to its end. */
   readonly maxEntries: number;
   /**
-   * Checks what a source has, and leaves what is taken, sorted by name.
+   * Checks the files of a source, and returns those to take, sorted by name.
    * @param names all names that the source has
    * @throws SourceError `source_refused`
    */
   check(source: RemoteSource, files: readonly SourceFile[], names: readonly string[]): SourceFile[];
 }
 
-/** The rules of base models. A whole tree has fewer entries, unless somebody wants to keep the service busy. */
+/** Rules for base models. No real model has this many entries; the limit protects the service. */
 export const BASE_LISTING: ListingRules = { maxEntries: 20_000, check: checkListing };
 
-/** Whether a file of a source is fetched. Folders inside of it, such as `onnx/` or `original/`, are not. */
+/** Whether a file of a source is fetched. Files in subfolders, such as `onnx/` or `original/`, are not. */
 export function isTaken(name: string): boolean {
   return TAKEN.test(name) && !name.startsWith('.');
 }
 
-/** @throws SourceError `source_refused` that names what is missing, or the pickles that stand in its place */
+/**
+ * Checks the files of a base model, and returns those to take, sorted by name.
+ * @throws SourceError `source_refused` that names what is missing, or the pickles that are there instead
+ */
 export function checkListing(
   source: RemoteSource,
   files: readonly SourceFile[],
@@ -69,7 +74,7 @@ export function checkListing(
   return taken;
 }
 
-/** @throws SourceError `source_refused` if a name is none that every file system takes, or a size is none */
+/** @throws SourceError `source_refused` if a name cannot be used on every file system, or a size is not a size */
 export function requireUsable(source: RemoteSource, files: readonly SourceFile[]): void {
   const wrong = files.find(({ name, size }) => UNUSABLE.test(name) || !Number.isSafeInteger(size) || size < 0);
   if (wrong === undefined) return;
@@ -80,7 +85,7 @@ export function requireUsable(source: RemoteSource, files: readonly SourceFile[]
   throw new SourceError('source_refused', message);
 }
 
-/** @throws SourceError `source_refused` if the first folder of a source has more entries than the rules allow */
+/** @throws SourceError `source_refused` if the top folder of a source has more entries than the rules allow */
 export function requireFew(source: RemoteSource, entries: number, { maxEntries }: ListingRules): void {
   if (entries <= maxEntries) return;
   const message = `${sourceText(source)} has more than ${maxEntries} files and folders in its first folder`;
@@ -98,7 +103,8 @@ function noWeights(where: string, names: readonly string[]): SourceError {
 }
 
 /**
- * Names the folder of these files in a worker's cache: the same files of the same place have the same name everywhere.
+ * Name of the folder of these files in a worker's cache. The same files of the same source have the same name
+ * everywhere.
  */
 export function pinnedFilesKey({ source, files }: PinnedFiles): string {
   const named = files.map(({ name, size, sha256, gitSha1, etag }) => [name, size, sha256, gitSha1, etag]);

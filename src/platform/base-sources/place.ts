@@ -5,7 +5,7 @@ const EXTERNAL_EXPECTED = 'hf://org/name, hf://org/name@revision, s3://bucket/pr
 export const SOURCE_EXPECTED = `${EXTERNAL_EXPECTED}, upload://bmu_… or the absolute path of a folder`;
 export const ADAPTER_SOURCE_EXPECTED = `${EXTERNAL_EXPECTED} or the absolute path of a folder`;
 
-/** A source as a request names it: a text, or an object. */
+/** Source in a request: a text or an object. */
 export type GivenSource =
   | string
   | { readonly kind: 'folder'; readonly path: string }
@@ -13,7 +13,7 @@ export type GivenSource =
   | { readonly kind: 's3'; readonly bucket: string; readonly prefix?: string }
   | UploadSource;
 
-/** A folder of this machine, or a source elsewhere, with the token that was given for it. */
+/** Folder of this machine, or a remote source with the token that was given for it. */
 export type Place =
   | { readonly folder: string; readonly remote: null; readonly token: null }
   | { readonly folder: null; readonly remote: RemoteSource; readonly token: string | null };
@@ -27,8 +27,8 @@ export interface GivenFiles {
 }
 
 /**
- * Place of the files that a request names.
- * @param expected what a text may be, for the message of an error
+ * Finds the place of the files that a request names.
+ * @param expected description of a valid text, for the error message
  * @throws AppError 422 `invalid_source`
  */
 export function requirePlace({ path, source }: GivenFiles, expected: string): Place {
@@ -47,7 +47,7 @@ export function unusableSource(source: GivenSource, expected: string): AppError 
   return unprocessable('invalid_source', `source ${text} is not usable, expected ${expected}`);
 }
 
-/** Null for a text that names no place. */
+/** Converts a source to a place; null for a text that does not name one. */
 function toPlace(source: GivenSource): Place | null {
   if (typeof source === 'string') {
     if (!HAS_SCHEME.test(source)) return { folder: source, remote: null, token: null };

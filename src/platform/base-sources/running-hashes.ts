@@ -3,15 +3,15 @@ import { createReadStream } from 'node:fs';
 import type { SourceFile } from './source.ts';
 
 interface Hashes {
-  /** Hexadecimal, as the other one. */
+  /** SHA-256 of the content, hexadecimal. */
   readonly sha256: string;
-  /** Null where the source gives none to compare it with. */
+  /** Git's hash of the content, hexadecimal; null if the source names none to compare with. */
   readonly gitSha1: string | null;
 }
 
 /**
- * The hashes of a file that grows at its end: of what was added as it was written, and of what was read because it had
- * been there.
+ * Hashes of a file that grows at its end. New bytes are hashed as they are written; bytes that were there before are
+ * read.
  */
 export class RunningHashes {
   readonly #file: SourceFile;
@@ -24,10 +24,10 @@ export class RunningHashes {
     [this.#sha256, this.#gitSha1] = startHashes(file);
   }
 
-  /** Reads the beginning of the file, up to a byte, as far as it was not added. */
+  /** Reads and hashes the bytes of the file before `to` that were not hashed yet. */
   async read(place: string, to: number, signal?: AbortSignal): Promise<void> {
     if (to < this.#bytes) {
-      // Somebody has cut the file, so that other bytes may follow now.
+      // The file was cut, so different bytes may follow now.
       [this.#sha256, this.#gitSha1] = startHashes(this.#file);
       this.#bytes = 0;
     }
@@ -36,20 +36,20 @@ export class RunningHashes {
     for await (const chunk of createReadStream(place, { ...range, signal })) this.add(chunk as Buffer);
   }
 
-  /** Adds bytes that follow those that were read or added. */
+  /** Hashes bytes that directly follow those hashed so far. */
   add(bytes: Uint8Array): void {
     this.#sha256.update(bytes);
     this.#gitSha1?.update(bytes);
     this.#bytes += bytes.length;
   }
 
-  /** Ends them. */
+  /** Finishes the hashes. Nothing can be added afterwards. */
   digest(): Hashes {
     return { sha256: this.#sha256.digest('hex'), gitSha1: this.#gitSha1?.digest('hex') ?? null };
   }
 }
 
 function startHashes({ size, gitSha1 }: SourceFile): [Hash, Hash | null] {
-  // Git hashes the size with the content.
+  // Git hashes the size together with the content.
   return [createHash('sha256'), gitSha1 === null ? null : createHash('sha1').update(`blob ${size}\0`)];
 }

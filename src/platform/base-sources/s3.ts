@@ -13,24 +13,21 @@ import { requireFew, type ListingRules } from './listing.ts';
 import { isRefusal, SourceError } from './source-error.ts';
 import { sourceText, type PinnedFiles, type S3Source, type SourceFile } from './source.ts';
 
-/** Names of errors about wrong credentials or a wrong region whose status is neither 401 nor 403. */
+/** Names of errors about wrong credentials or a wrong region that have neither status 401 nor 403. */
 const NOT_SET_UP =
   /^(CredentialsProviderError|AuthorizationHeaderMalformed|ExpiredToken|InvalidToken|TokenRefreshRequired)$/;
 
-/** Objects that are asked for their version at a time. */
+/** Number of objects whose versions are requested at a time. */
 const HEADS_AT_A_TIME = 8;
 
-/**
- * Reads models in buckets of S3 and of services that are compatible with it. Each object is read in the state that was
- * pinned.
- */
+/** Creates a reader for models in buckets of S3 and compatible services. Each object is read in its pinned state. */
 export function createS3Models(settings: S3Settings, rules: ListingRules) {
   let client: S3Client | null = null;
-  // The SDK looks for credentials when it is used first.
+  // The SDK looks for credentials at its first use, so the client is created only when it is needed.
   const connected = () => (client ??= createS3Client(settings));
 
   return {
-    /** Lists the objects with their ETags, and with their versions where the bucket keeps them. @throws SourceError */
+    /** Lists the objects with their ETags, and with their versions if the bucket keeps versions. @throws SourceError */
     async pin(source: S3Source, { signal }: { signal: AbortSignal }): Promise<PinnedFiles> {
       const prefix = prefixOf(source);
       const files: SourceFile[] = [];
@@ -64,9 +61,9 @@ export function createS3Models(settings: S3Settings, rules: ListingRules) {
     },
 
     /**
-     * Opens an object, from a byte on. Where it was replaced or removed, its version is read, if that was pinned and is
-     * still there.
-     * @throws SourceError; `source_changed` where it is not the one that was pinned
+     * Reads an object from a byte offset on. If the object was replaced or removed, reads its pinned version, if there
+     * is one and it still exists.
+     * @throws SourceError; `source_changed` if the object is not the pinned one
      */
     async *read(
       source: S3Source,
@@ -84,7 +81,7 @@ export function createS3Models(settings: S3Settings, rules: ListingRules) {
         return afterBytes((body ?? []) as AsyncIterable<Uint8Array>, startsAt(from, range) ? 0 : from);
       };
       try {
-        // What is current needs no right to read versions, so it is asked for first.
+        // The current object needs no right to read versions, so it is requested first.
         const body = await open().catch((error: unknown) => {
           if (versionId === null || !isGone(error)) throw error;
           return open({ VersionId: versionId }).catch((later: unknown) => {
@@ -100,7 +97,7 @@ export function createS3Models(settings: S3Settings, rules: ListingRules) {
   };
 }
 
-/** Adds the version of each object; none where the bucket keeps no versions. */
+/** Adds the version of each object, if the bucket keeps versions. */
 async function withVersions(
   client: S3Client,
   source: S3Source,
@@ -120,7 +117,7 @@ async function withVersions(
   };
   const pinned: SourceFile[] = [];
   for (let start = 0; start < files.length; start += HEADS_AT_A_TIME) {
-    // The first answer tells whether the bucket has versions.
+    // The first answers tell whether the bucket keeps versions.
     if (start > 0 && pinned[0]!.versionId === null) return [...pinned, ...files.slice(start)];
     pinned.push(...(await Promise.all(files.slice(start, start + HEADS_AT_A_TIME).map(pin))));
   }
@@ -136,7 +133,7 @@ function objectOf(source: S3Source, name: string) {
   return { Bucket: source.bucket, Key: `${prefixOf(source)}${name}` };
 }
 
-/** Whether the object is not there any more, or not in the state that was pinned. */
+/** Whether the object no longer exists, or no longer in its pinned state. */
 function isGone(error: unknown): boolean {
   return [404, 412].includes(statusOf(error) ?? 0);
 }
@@ -162,7 +159,7 @@ function nothing(source: S3Source): SourceError {
   return new SourceError('source_not_found', message);
 }
 
-/** The status of an answer, also of one that the SDK cannot read, such as that of a proxy. */
+/** HTTP status of an answer, including answers that the SDK cannot parse, such as those of a proxy. */
 function statusOf(error: unknown): number | null {
   if (error instanceof S3ServiceException) return error.$metadata.httpStatusCode ?? null;
   return (error as { $response?: { statusCode?: number } }).$response?.statusCode ?? null;
@@ -191,8 +188,8 @@ function toSourceError(error: unknown, source: S3Source, file: string | null): S
     return new SourceError('source_unauthorized', message, options);
   }
   const why = status === null ? (error as Error).message || name : `HTTP ${status}`;
-  // By 400 services say as well that a connection was too slow. The SDK itself refuses names of buckets that have a
-  // meaning of their own.
+  // Services also use 400 (`RequestTimeout`) for a connection that was too slow. `EndpointError` comes from the SDK
+  // itself, which refuses bucket names with a special meaning.
   if ((isRefusal(status) && name !== 'RequestTimeout') || name === 'EndpointError') {
     const message = `${what} is refused (${why}, ${name}): check the bucket and its region, and the prefix`;
     return new SourceError('source_refused', message, options);

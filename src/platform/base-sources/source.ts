@@ -1,15 +1,15 @@
 import { idPattern } from '../contract/ids.ts';
 
-/** A model of a Hugging Face hub. */
+/** Model on a Hugging Face hub. */
 export interface HubSource {
   readonly kind: 'hub';
-  /** `org/name`. */
+  /** Repository as `org/name`. */
   readonly repo: string;
-  /** A branch, a tag or a commit. */
+  /** Branch, tag or commit. */
   readonly revision: string;
 }
 
-/** A folder of a bucket. */
+/** Folder in an S3 bucket. */
 export interface S3Source {
   readonly kind: 's3';
   readonly bucket: string;
@@ -17,48 +17,48 @@ export interface S3Source {
   readonly prefix: string;
 }
 
-/** Files that were sent to the service, which do not change any more when it is complete. */
+/** Files that were uploaded to the service. They no longer change once the upload is complete. */
 export interface UploadSource {
   readonly kind: 'upload';
   readonly id: string;
 }
 
-/** A place outside of the service. */
+/** Source outside the service. */
 export type ExternalSource = HubSource | S3Source;
 
-/** A place outside of the workers' machines that files of a base model version are fetched from. */
+/** Source outside the workers' machines, from which the files of a base model version are fetched. */
 export type RemoteSource = ExternalSource | UploadSource;
 
-/** A source in one state, which later changes do not reach. */
+/** Source in one fixed state, which later changes do not affect. */
 export type PinnedSource = PinnedHub | S3Source | UploadSource;
 
 export type PinnedHub = HubSource & {
   readonly commit: string;
-  /** Whether a token was given with it. */
+  /** Whether a token was given for the source. */
   readonly hasToken: boolean;
 };
 
-/** A file of a source, as it was when the version was registered. */
+/** File of a source, in its state at the registration of the version. */
 export interface SourceFile {
-  /** A plain name: base models have no folders in them. */
+  /** Name of the file, without a folder: base models have no subfolders. */
   readonly name: string;
   readonly size: number;
-  /** SHA-256 of the content, hexadecimal; null where the source does not give it. */
+  /** SHA-256 of the content, hexadecimal; null if the source does not provide it. */
   readonly sha256: string | null;
-  /** The hash by which Git names the content, hexadecimal; null where the source is no repository. */
+  /** Git's hash of the content, hexadecimal; null if the source is not a Git repository. */
   readonly gitSha1: string | null;
-  /** ETag of the file at its source; null where the commit pins it. */
+  /** ETag of the file at its source; null if a commit pins the file. */
   readonly etag: string | null;
-  /** The version of the object, where the bucket keeps versions. */
+  /** Version of the object; null if the bucket keeps no versions. */
   readonly versionId: string | null;
 }
 
-/** A file of which nothing but its content is known. */
+/** Creates a file of which only the content is known. */
 export function fileOfContent({ name, size, sha256 }: Pick<SourceFile, 'name' | 'size' | 'sha256'>): SourceFile {
   return { name, size, sha256, gitSha1: null, etag: null, versionId: null };
 }
 
-/** Fields of a source that are stored when a version is registered. */
+/** Source and files as stored at the registration of a version. */
 export interface PinnedFiles {
   readonly source: PinnedSource;
   readonly files: readonly SourceFile[];
@@ -66,12 +66,15 @@ export interface PinnedFiles {
 
 export const DEFAULT_REVISION = 'main';
 
-/** Names of models of a hub, with their organization. A name does not begin with a dot, so no path leads out of it. */
+/**
+ * Pattern of a model's name on a hub, with its organization. No part begins with a dot, so the name cannot lead out of
+ * a folder.
+ */
 export const HUB_REPO_PATTERN = '^[A-Za-z0-9_-][A-Za-z0-9._-]{0,95}/[A-Za-z0-9_-][A-Za-z0-9._-]{0,95}$';
-/** Pattern of branch and tag names that Git allows, as far as hubs use them. */
+/** Pattern of the branch and tag names that Git allows and hubs use. */
 export const HUB_REVISION_PATTERN = '^(?!.*(\\.\\.|//))[A-Za-z0-9_][A-Za-z0-9._/+-]{0,199}$';
 export const BUCKET_PATTERN = '^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$';
-/** The most characters of a prefix; keys have at most 1,024 bytes. */
+/** Largest number of characters of a prefix; keys have at most 1,024 bytes. */
 export const PREFIX_LENGTH = 1024;
 export const PREFIX_PATTERN = "^(?!(.*/)?\\.{1,2}(/|$))([A-Za-z0-9!_.*'()=+@ -]+(/[A-Za-z0-9!_.*'()=+@ -]+)*)?$";
 
@@ -81,7 +84,7 @@ const isBucket = new RegExp(BUCKET_PATTERN);
 const isPrefix = new RegExp(PREFIX_PATTERN);
 const isUpload = new RegExp(idPattern('baseModelUpload'));
 
-/** Reads `hf://org/name@revision`, `s3://bucket/prefix` or `upload://bmu_…`; null for any other text. */
+/** Parses `hf://org/name@revision`, `s3://bucket/prefix` or `upload://bmu_…`; null for any other text. */
 export function parseRemoteSource(text: string): RemoteSource | null {
   if (text.startsWith('upload://')) {
     const id = text.slice('upload://'.length);
@@ -99,14 +102,14 @@ export function parseRemoteSource(text: string): RemoteSource | null {
   return isUsable ? { kind: 's3', bucket, prefix } : null;
 }
 
-/** A source as a text, with the commit that is pinned if one is. */
+/** Formats a source as a text, with its pinned commit if there is one. */
 export function sourceText(source: RemoteSource | PinnedSource): string {
   if (source.kind === 'upload') return `upload://${source.id}`;
   if (source.kind === 'hub') return `hf://${source.repo}@${'commit' in source ? source.commit : source.revision}`;
   return `s3://${source.bucket}${source.prefix === '' ? '' : `/${source.prefix}`}`;
 }
 
-/** The name by which serving engines load what a source has, as far as they can. */
+/** Name by which serving engines can load the source: the repository of a hub, or else the source as a text. */
 export function sourceName(source: RemoteSource): string {
   return source.kind === 'hub' ? source.repo : sourceText(source);
 }

@@ -8,7 +8,7 @@ import type { PinnedFiles, PinnedSource, RemoteSource, SourceFile } from './sour
 
 /** Options of a request to a source. */
 export interface SourceRequest {
-  /** The token of this source, which goes before that of the process; null if it has none. */
+  /** Token of this source, which takes precedence over the token of the process; null if there is none. */
   readonly token: string | null;
   readonly signal: AbortSignal;
 }
@@ -16,23 +16,26 @@ export interface SourceRequest {
 /** Options for listing the files of a source. */
 interface PinRequest extends SourceRequest {
   /**
-   * Called with the repository of a hub that answers, before anything of it is listed: hubs redirect to the new name of
-   * a renamed one. An AppError that it throws is thrown unchanged.
+   * Called with the repository name that the hub answers with, before anything is listed: hubs redirect to the new name
+   * of a renamed repository. An AppError from this callback is thrown unchanged.
    */
   readonly checkRepo?: (repo: string) => void;
 }
 
-/** Reads the files of base models, or of adapters, from where they are. */
+/** Reader for the files of base models or adapters at their sources. */
 export interface Sources {
-  /** Lists what is fetched, in the state that it is in now. @throws SourceError */
+  /** Lists the files to fetch, in their present state. @throws SourceError */
   pin(source: RemoteSource, request: PinRequest): Promise<PinnedFiles>;
-  /** The bytes of a file in its pinned state, from one on. @throws SourceError, also while they are read */
+  /**
+   * Reads the bytes of a file in its pinned state, from an offset on.
+   * @throws SourceError, also while bytes are read
+   */
   read(source: PinnedSource, file: SourceFile, request: SourceRequest & { from: number }): AsyncIterable<Uint8Array>;
 }
 
 /**
- * Reads hubs and buckets. Uploads are in the artifact store: see {@link withUploads}.
- * @param rules what is taken of a source. Default: the files of a base model
+ * Creates a reader for hubs and buckets. Uploads are in the artifact store: see {@link withUploads}.
+ * @param rules which files to take from a source. Default: those of a base model
  */
 export function createSources(settings: HubSettings & S3Settings, rules: ListingRules = BASE_LISTING): Sources {
   const hub = createHub(settings, rules);
@@ -49,7 +52,7 @@ export function createSources(settings: HubSettings & S3Settings, rules: Listing
   };
 }
 
-/** The same sources, and uploads besides. */
+/** Extends a reader to uploads. */
 export function withUploads(sources: Sources, uploads: Uploads): Sources {
   return {
     pin: (source, request) => (source.kind === 'upload' ? uploads.pin(source) : sources.pin(source, request)),
@@ -58,7 +61,7 @@ export function withUploads(sources: Sources, uploads: Uploads): Sources {
   };
 }
 
-/** A small file as a whole, for example config.json. @throws SourceError */
+/** Reads a small file as a whole, for example config.json. @throws SourceError */
 export async function readWhole(
   sources: Sources,
   source: PinnedSource,

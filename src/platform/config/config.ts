@@ -5,7 +5,7 @@ import { readSettings, type Environment, type Settings, type Values } from './se
 
 export type Config = Readonly<Values<typeof SETTINGS> & { /** Default limits of each tenant. */ quotas: QuotaLimits }>;
 
-/** Settings that cannot be used. The message has one line for each and names its variable. */
+/** Error of settings that cannot be used. The message has one line for each, which names its variable. */
 export class ConfigError extends Error {
   readonly badInput = true;
   readonly code = 'invalid_config';
@@ -32,7 +32,7 @@ export function loadConfig(env: Environment): Config {
 }
 
 /**
- * Reads some settings, for a command that needs no others.
+ * Reads a group of settings, for a command that needs no others.
  *
  * @throws ConfigError
  */

@@ -2,7 +2,7 @@ import { QUOTAS } from './settings/limits.ts';
 
 export type QuotaName = keyof typeof QUOTAS;
 
-/** The limits of a tenant; null is no limit. */
+/** Limits of a tenant; null means no limit. */
 export type QuotaLimits = Readonly<Record<QuotaName, number | null>>;
 
 export const QUOTA_NAMES = Object.keys(QUOTAS) as QuotaName[];

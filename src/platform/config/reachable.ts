@@ -6,9 +6,9 @@ import { SetupError } from './setup-error.ts';
 const TIMEOUT_MS = 10_000;
 
 /**
- * Connects to the database once, and makes sure that row-level security does not hide its rows from this user.
+ * Connects to the database once, and checks that row-level security does not hide its rows from this user.
  *
- * @throws SetupError that names DATABASE_URL and says what is wrong
+ * @throws SetupError that names DATABASE_URL and the problem
  */
 export async function requireDatabase(url: string): Promise<void> {
   const client = new pg.Client({
@@ -19,7 +19,7 @@ export async function requireDatabase(url: string): Promise<void> {
   client.on('error', () => undefined);
   try {
     await client.connect();
-    // Null before the first migration.
+    // `hidden` is null before the first migration.
     const { rows } = await client.query<{ hidden: boolean | null; user: string }>(
       `SELECT row_security_active(to_regclass('jobs')::oid) AS hidden, current_user AS user`,
     );
@@ -63,7 +63,7 @@ function databaseError(url: string, cause: unknown): SetupError {
 /**
  * Connects to Redis once.
  *
- * @throws SetupError that names REDIS_URL and says what is wrong
+ * @throws SetupError that names REDIS_URL and the problem
  */
 export async function requireRedis(url: string): Promise<void> {
   const client = new Redis(url, { lazyConnect: true, retryStrategy: () => null, connectTimeout: TIMEOUT_MS });
@@ -89,7 +89,7 @@ function redisError(url: string, cause: unknown): SetupError {
   return refuse(false, `${server} cannot be reached (${reasonOf(cause)}): start it, or correct the address`);
 }
 
-/** The code of the system or of the server, which holds nothing secret, or else the message. */
+/** Error code of the system or the server, which contains no secret, or else the message. */
 function reasonOf(error: unknown): string {
   return codeOf(error) || (error instanceof Error ? error.message : String(error));
 }

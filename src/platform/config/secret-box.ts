@@ -6,17 +6,21 @@ const CIPHER = 'aes-256-gcm';
 export interface SecretBox {
   /**
    * Encrypts a secret.
-   * @param context what the secret belongs to; the text can only be opened for the same, so it cannot be moved to
-   * another row
+   * @param context the owner of the secret. The text can only be decrypted with the same context, so it cannot be moved
+   * to another row
    */
   seal(secret: string, context: string): string;
-  /** @returns null if none of the keys has encrypted it, or if it was changed or belongs to something else */
+  /**
+   * Decrypts a secret.
+   * @returns null if none of the keys has encrypted it, or if the text was changed or belongs to another context
+   */
   open(sealed: string, context: string): string | null;
 }
 
 /**
- * @param keys of 32 bytes, in base64. The first one encrypts and all decrypt, so that keys can be replaced
- * @returns null without a key
+ * Creates the box that encrypts and decrypts secrets.
+ * @param keys keys of 32 bytes, in base64. The first one encrypts and all of them decrypt, so that keys can be replaced
+ * @returns null if there is no key
  */
 export function createSecretBox(keys: readonly string[]): SecretBox | null {
   const known = keys.map((text) => {

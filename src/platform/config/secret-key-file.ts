@@ -8,12 +8,15 @@ import { SETTINGS } from './settings.ts';
 import { SetupError } from './setup-error.ts';
 import { SECRET_KEY_PATTERN } from './settings/delivery.ts';
 
-/** File with the key that encrypts stored secrets, below the data folder of a service with the embedded database. */
+/**
+ * Name of the file with the key that encrypts stored secrets, in the data folder of a service with the embedded
+ * database.
+ */
 export const SECRET_KEY_FILE = 'secret-key';
 
 /**
- * The keys that open stored secrets, for a process beside the API: those of the configuration, or else that of the
- * file.
+ * Finds the keys that decrypt stored secrets, for a process beside the API: those of the configuration, or else the key
+ * in the file.
  */
 export async function knownSecretKeys({ secretKeys, dataDir }: Config): Promise<readonly string[]> {
   if (secretKeys.length > 0) return secretKeys;
@@ -22,19 +25,18 @@ export async function knownSecretKeys({ secretKeys, dataDir }: Config): Promise<
 }
 
 /**
- * The configuration with a key that encrypts stored secrets. Without one, a service with the embedded database makes
- * one and keeps it in its data folder, which only this user may read. One with a database of its own gets none, because
- * all its processes need the same.
+ * Completes the configuration with a key that encrypts stored secrets. If none is configured, a service with the
+ * embedded database creates one and keeps it in its data folder, readable only by this user. A service with an external
+ * database gets none, because all of its processes need the same key.
+ *  Call this while the data folder is held exclusively.
  *
- * Call it when the data folder is held exclusively.
- *
- * @throws SetupError if the file does not hold a key
+ * @throws SetupError if the file does not contain a key
  */
 export async function withSecretKey(config: Config): Promise<Config> {
   if (config.secretKeys.length > 0 || config.databaseUrl !== null) return config;
   const file = path.join(config.dataDir, SECRET_KEY_FILE);
   if (!existsSync(file)) {
-    // The folder is this process's alone, so nobody else makes another one.
+    // This process holds the data folder, so no other process creates a key.
     await writeFileAtomic(file, async (handle) => {
       await handle.chmod(0o600);
       await handle.writeFile(`${randomBytes(32).toString('base64')}\n`);

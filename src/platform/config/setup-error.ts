@@ -1,12 +1,12 @@
 import path from 'node:path';
 
 /**
- * A process cannot start as it is configured. The message names the setting and says what to do; passwords are never in
- * it.
+ * Error of a process that cannot start as configured. The message names the setting and the remedy, and never contains
+ * a password.
  */
 export class SetupError extends Error {
   readonly code: string;
-  /** Whether nothing but another setting helps, so that starting again as it is would be in vain. */
+  /** Whether only another setting helps, so that starting again without one would be in vain. */
   readonly badInput: boolean;
 
   constructor(code: string, message: string, options: { badInput: boolean; cause?: unknown }) {
@@ -17,7 +17,7 @@ export class SetupError extends Error {
   }
 }
 
-/** Error codes of an unusable folder; a full disk is not among them. */
+/** Error codes of an unusable folder. Those of a full disk are in {@link FULL_CODES}. */
 const FOLDER_CODES = new Set([
   'EACCES',
   'EEXIST',
@@ -30,7 +30,7 @@ const FOLDER_CODES = new Set([
   'EROFS',
 ]);
 
-/** Turns an error about a file in the data folder into one that names the setting; returns others unchanged. */
+/** Turns an error about a file in the data folder into one that names the setting. Returns other errors unchanged. */
 export function nameDataFolder(error: unknown, dataDir: string): unknown {
   const fault = faultIn(dataDir, error) ?? faultIn(dataDir, error instanceof Error ? error.cause : null);
   if (fault === null) return error;
@@ -49,19 +49,19 @@ const FULL_CODES = new Set(['EDQUOT', 'EFBIG', 'ENOSPC']);
 
 function faultIn(dataDir: string, error: unknown): { code: string; path: string } | null {
   if (!(error instanceof Error)) return null;
-  // Where a finished file is moved to its place, `dest` is that place.
+  // If a finished file is moved into place, `dest` is that place.
   const { code, path: source, dest } = error as NodeJS.ErrnoException & { dest?: string };
   const found = dest ?? source;
   if (code === undefined || !(FOLDER_CODES.has(code) || FULL_CODES.has(code))) return null;
-  // A write to an open file has no path.
+  // The error of a write to an open file has no path.
   if (found === undefined) return FULL_CODES.has(code) ? { code, path: dataDir } : null;
-  // A folder above may be the one that is missing or read-only.
+  // A folder above the data folder may be missing or read-only.
   const related = path.relative(dataDir, found);
   const isInside = !related.startsWith('..') || !path.relative(found, dataDir).startsWith('..');
   return isInside && !path.isAbsolute(related) ? { code, path: found } : null;
 }
 
-/** Turns the error of a server that cannot listen into one that names the setting; returns others unchanged. */
+/** Turns the error of a server that cannot listen into one that names the setting. Returns other errors unchanged. */
 export function nameAddress(error: unknown, { host, port }: { host: string; port: number }): unknown {
   const code = (error as NodeJS.ErrnoException).code;
   const refuse = (message: string) => new SetupError('address_unusable', message, { badInput: true, cause: error });

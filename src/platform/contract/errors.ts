@@ -1,6 +1,6 @@
 import type { ProblemCode } from './problem-codes.ts';
 
-/** An error for a client, with a stable code, an HTTP status and a message that reveals nothing internal. */
+/** Error for a client, with a stable code, an HTTP status and a message that reveals nothing internal. */
 export class AppError extends Error {
   readonly code: ProblemCode;
   readonly status: number;

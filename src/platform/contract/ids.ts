@@ -1,6 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 
-/** The prefix of each kind of identifier. The rest is a UUIDv7, so that identifiers sort by their creation. */
+/** Prefix of each kind of identifier. The rest is a UUIDv7, so identifiers sort by creation time. */
 const PREFIXES = {
   tenant: 'ten',
   apiKey: 'key',
@@ -25,7 +25,7 @@ const PREFIXES = {
   replicaAdapter: 'rpa',
 } as const;
 
-/** Noun for each kind of identifier. */
+/** Noun for each kind of identifier, with its article. */
 export const ID_NOUNS: Readonly<Record<keyof typeof PREFIXES, string>> = {
   tenant: 'a tenant',
   apiKey: 'an API key',
@@ -56,7 +56,7 @@ export function newId(kind: IdKind): string {
   return `${PREFIXES[kind]}_${uuidv7()}`;
 }
 
-/** The pattern of an identifier, for schemas of routes. */
+/** Pattern of an identifier, for the schemas of routes. */
 export function idPattern(kind: IdKind): string {
   return `^${PREFIXES[kind]}_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$`;
 }

@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox';
 
-/** At most 63 characters, of which the first and the last are letters or digits. */
+/** Pattern of the key of a label: at most 63 characters, the first and last of which are letters or digits. */
 const KEY = '[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?';
 const VALUE = '[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?';
 
@@ -8,19 +8,22 @@ const RULE =
   'Keys and values have at most 63 letters, digits, ".", "_" and "-", and keys "/" too; the first and the last is a ' +
   'letter or a digit.';
 
-/** Labels of a thing, or those that a thing must have to be chosen. */
+/** Schema of labels, or of a selection by labels. */
 export function labelsOf({ description, ...limits }: { description: string; minProperties?: number }) {
   return Type.Record(Type.String(), Type.String({ pattern: `^${VALUE}$` }), {
     ...limits,
     maxProperties: 32,
-    // The validation cannot fill in the defaults of a record that refuses other properties.
+    // `additionalProperties: false` is not used, because the validation cannot fill in defaults of such a record.
     propertyNames: { pattern: `^${KEY}$` },
     description: `${description} ${RULE}`,
   });
 }
 export type Labels = Static<ReturnType<typeof labelsOf>>;
 
-/** The query parameter that chooses by labels. @param which the things that are listed, with one label */
+/**
+ * Schema of the query parameter that selects by labels.
+ * @param which the listed objects, with one label, for the description
+ */
 export function labelQueryOf(which: string) {
   return Type.Array(Type.String({ pattern: `^${KEY}:${VALUE}$` }), {
     minItems: 1,
@@ -29,7 +32,7 @@ export function labelQueryOf(which: string) {
   });
 }
 
-/** The keys and values of labels as the query gives them. */
+/** Splits the labels of a query into keys and values. */
 export function parseLabels(given: readonly string[]): { key: string; value: string }[] {
   return given.map((label) => {
     const colon = label.indexOf(':');

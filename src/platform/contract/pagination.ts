@@ -1,7 +1,7 @@
 import Type, { type Static, type TSchema } from 'typebox';
 import { AppError } from './errors.ts';
 
-/** The query parameters of every list. Lists with more parameters spread `PageQuery.properties` into their own. */
+/** Query parameters of every list. Lists with more parameters spread `PageQuery.properties` into their own schemas. */
 export const PageQuery = Type.Object(
   {
     limit: Type.Optional(
@@ -18,7 +18,7 @@ export const PageQuery = Type.Object(
 );
 export type PageQuery = Static<typeof PageQuery>;
 
-/** The schema of a page of items, with a title made from the item's. */
+/** Schema of a page of items. Its title is made from that of the item. */
 export function pageOf<T extends TSchema>(item: T) {
   const { title } = item as { title?: string };
   return Type.Object(
@@ -37,12 +37,12 @@ export interface Page<T> {
   next_cursor: string | null;
 }
 
-/** Whether a cursor may hold this as the identifier of a row. */
+/** Whether a cursor may contain this text as the identifier of a row. */
 export function isIdentifier(id: string): boolean {
   return /^[\w:.-]{1,100}$/.test(id);
 }
 
-/** The identifier after which a page starts. @throws AppError 400 `invalid_cursor` */
+/** Decodes a cursor to the identifier after which the page starts. @throws AppError 400 `invalid_cursor` */
 export function decodeCursor(cursor: string): string {
   const id = Buffer.from(cursor, 'base64url').toString('utf8');
   if (!isIdentifier(id) || encodeCursor(id) !== cursor) throw invalidCursor(cursor);
@@ -50,7 +50,7 @@ export function decodeCursor(cursor: string): string {
 }
 
 /**
- * Decodes the cursor of a list whose rows have places, from 0, in place of identifiers.
+ * Decodes the cursor of a list whose rows have numbers from 0 instead of identifiers.
  * @throws AppError 400 `invalid_cursor`
  */
 export function decodePlace(cursor: string): number {
@@ -67,21 +67,21 @@ function invalidCursor(cursor: string): AppError {
   });
 }
 
-/** The cursor of a page that ends with this identifier. */
+/** Encodes the cursor of a page that ends with this identifier. */
 export function encodeCursor(id: string): string {
   return Buffer.from(id).toString('base64url');
 }
 
 export interface PageArguments {
-  /** One more than the limit, which shows whether there is a next page. */
+  /** The limit plus one. The additional row shows whether there is a next page. */
   take: number;
   orderBy: { id: 'asc' | 'desc' };
   where: { id?: { gt: string } | { lt: string } };
 }
 
 /**
- * The Prisma arguments of a page, newest first (identifiers sort by creation). Combine `where` with the list's own
- * conditions and pass the rows to {@link toPage}.
+ * Creates the Prisma arguments of a page, newest first by default: identifiers sort by creation time. Combine `where`
+ * with the list's own conditions, and pass the rows to {@link toPage}.
  */
 export function pageArguments(query: PageQuery, order: 'asc' | 'desc' = 'desc'): PageArguments {
   const after = query.cursor === undefined ? undefined : decodeCursor(query.cursor);
@@ -90,8 +90,8 @@ export function pageArguments(query: PageQuery, order: 'asc' | 'desc' = 'desc'):
 }
 
 /**
- * Makes a page of the rows that were fetched, which are one more than the limit if another page follows.
- * @param cursorOf makes the cursor of a page that ends with the row; by default, that of {@link pageArguments}
+ * Creates a page from the fetched rows. One row more than the limit means that another page follows.
+ * @param cursorOf creates the cursor of a page that ends with the row; by default that of {@link pageArguments}
  */
 export function toPage<Row extends { id: string }, Item>(
   rows: readonly Row[],

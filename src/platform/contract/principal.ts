@@ -1,26 +1,29 @@
 export const TENANT_SCOPES = ['tenant:read', 'tenant:write', 'tenant:admin', 'serving:read'] as const;
 export type TenantScope = (typeof TENANT_SCOPES)[number];
-/** Of a tenant, or, with a key that belongs to none, of all tenants. */
+/**
+ * Scope that only reads which versions to serve: of one tenant, or, with a key that belongs to no tenant, of all
+ * tenants.
+ */
 export const SERVING_SCOPE = 'serving:read';
 export const OPERATOR_SCOPE = 'operator';
 export const OPERATOR_SCOPES = [OPERATOR_SCOPE, 'operator:read'] as const;
 type OperatorScope = (typeof OPERATOR_SCOPES)[number];
 
-/** The caller of a request. */
+/** Caller of a request. */
 export type Principal =
   | { kind: 'operator'; keyId: string; readOnly: boolean; servingOnly: boolean }
   | { kind: 'tenant'; keyId: string; tenantId: string; scopes: readonly TenantScope[] };
 
 /**
- * Reader of data that all tenants share: the operator, an engine or a gateway with an operator's key for
- * `serving:read`, or a tenant.
+ * Reader of data that all tenants share: the operator, a tenant, or an engine or gateway with an operator's key for
+ * `serving:read`.
  */
 export type ReaderRole = 'operator' | 'engine' | 'tenant';
 
-/** The least scope that a route needs of its callers. */
+/** Least scope that a route requires of its callers. */
 export type RequiredScope = TenantScope | typeof OPERATOR_SCOPE;
 
-/** The scopes that each scope includes. */
+/** Scopes that each tenant scope includes. */
 const INCLUDED: Record<TenantScope, readonly TenantScope[]> = {
   'serving:read': ['serving:read'],
   'tenant:read': ['serving:read', 'tenant:read'],
@@ -29,9 +32,9 @@ const INCLUDED: Record<TenantScope, readonly TenantScope[]> = {
 };
 
 /**
- * Whether the principal may make a request that needs this scope. The operator may make all requests, and
- * `operator:read` those that only read. A key of the operator's with `serving:read` may read what that scope admits to,
- * of all tenants.
+ * Whether the principal may make a request that requires this scope. The operator may make all requests, and with
+ * `operator:read` all requests that only read. An operator's key for `serving:read` may do what that scope allows, for
+ * all tenants.
  *
  * @param reads whether the request only reads
  */
@@ -42,7 +45,7 @@ export function isAdmitted(principal: Principal, required: RequiredScope, reads:
   return required !== OPERATOR_SCOPE && principal.scopes.some((held) => INCLUDED[held].includes(required));
 }
 
-/** The scopes of which a caller needs one, without those that include them. */
+/** Lists the scopes of which a caller needs one, without those that include them. */
 export function leastScopes(required: RequiredScope, reads: boolean): (TenantScope | OperatorScope)[] {
   const ofOperator = reads ? 'operator:read' : OPERATOR_SCOPE;
   return required === OPERATOR_SCOPE ? [ofOperator] : [required, ofOperator];

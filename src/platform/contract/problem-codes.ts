@@ -1,6 +1,4 @@
-/**
- * The codes of problems, by the HTTP status of the answer. Codes are never renamed, because programs decide by them.
- */
+/** Codes of problems, by HTTP status. Codes are never renamed, because programs depend on them. */
 export const PROBLEM_CODES = {
   400: [
     'invalid_request',

@@ -1,31 +1,31 @@
 import type { Transaction } from '../database/database.ts';
 
-/** A change as the audit log shows it. Secrets and the texts of rows must not be in it. */
+/** Change as the audit log shows it. It must not contain secrets or the texts of dataset rows. */
 export interface Change {
-  /** The tenant that may see it; null for the operator alone. */
+  /** Tenant that may see the change; null for the operator alone. */
   readonly tenantId: string | null;
   readonly subjectId: string;
-  /** Null where something is created. */
+  /** State before the change; null if something is created. */
   readonly before: object | null;
   readonly after: object | null;
 }
 
-/** Author of a change; `command` is somebody at the command line, who needs no key. */
+/** Author of a change. `command` is somebody at the command line, who needs no key. */
 export interface Actor {
   readonly kind: 'operator' | 'tenant' | 'command';
   readonly keyId: string | null;
 }
 
-/** An entry of the audit log before it is written. */
+/** Entry of the audit log before it is written. */
 export interface NewAuditEntry extends Change {
   readonly actor: Actor;
-  /** The `operationId` of the API; commands have the one that does the same. */
+  /** `operationId` of the API. A command has that of the API operation that does the same. */
   readonly operation: string;
   readonly requestId: string | null;
 }
 
-/** Writes an entry of the audit log, in the transaction that makes the change. */
+/** Writes an entry of the audit log in the transaction that makes the change. */
 export type WriteAuditEntry = (tx: Transaction, entry: NewAuditEntry) => Promise<void>;
 
-/** Writes a change of a caller to the audit log, in the transaction that makes the change. */
+/** Writes a change to the audit log, with the caller as its author, in the transaction that makes the change. */
 export type RecordChange = (tx: Transaction, change: Change) => Promise<void>;

@@ -6,7 +6,7 @@ import { ID_NOUNS, idPattern, type IdKind } from './ids.ts';
 /** Media type of a stream of server-sent events. */
 export const EVENT_STREAM_TYPE = 'text/event-stream';
 
-/** Keyword of the description that a named schema has where it is used, besides its own. */
+/** Keyword for a description of the place where a named schema is used, besides the schema's own description. */
 export const USE = 'x-use';
 
 interface Use {
@@ -15,8 +15,8 @@ interface Use {
 }
 
 /**
- * A named schema (one with a `title`) as one place uses it, with a description of the place. The name keeps the
- * description of its own in the OpenAPI document. A default of the schema does not count there: give it again.
+ * Copies a named schema (one with a `title`) for use in one place, with a description of that place. In the OpenAPI
+ * document, the named schema keeps its own description. The copy does not inherit the default: give it again.
  */
 export function used<T extends Type.TSchema>(schema: T, { description, ...use }: Use): T {
   const members: PropertyDescriptorMap = Object.getOwnPropertyDescriptors(schema);
@@ -28,12 +28,12 @@ export function used<T extends Type.TSchema>(schema: T, { description, ...use }:
   return Object.defineProperties({}, { ...members, ...added }) as T;
 }
 
-/** The schema of an identifier of one kind, for example `job_018f…`. */
+/** Schema of an identifier of one kind, for example `job_018f…`. */
 export function Id(kind: IdKind, description = `Identifier of ${ID_NOUNS[kind]}.`) {
   return Type.String({ pattern: idPattern(kind), description });
 }
 
-/** The schema of a query parameter that may be repeated, for any of several values. */
+/** Schema of a query parameter that may be repeated, to select any of several values. */
 export function severalOf<T extends Type.TSchema>(item: T) {
   return Type.Array(item, {
     minItems: 1,
@@ -42,12 +42,12 @@ export function severalOf<T extends Type.TSchema>(item: T) {
   });
 }
 
-/** The schema, or null. */
+/** Schema whose values may also be null. */
 export function Nullable<T extends Type.TSchema>(schema: T) {
   return Type.Union([schema, Type.Null()]);
 }
 
-/** Reason why something failed or waits, as `showError` makes it. */
+/** Schema of the reason why something failed or waits, in the form that `showError` returns. */
 export function ErrorOf(description: string) {
   return Type.Object(
     {
@@ -66,37 +66,36 @@ export function ErrorOf(description: string) {
   );
 }
 
-/** Bytes that are uploaded or downloaded. At run time they are a stream, which nothing but its reader checks. */
+/** Schema of uploaded or downloaded bytes. At run time they are a stream, which the validation does not check. */
 export function Binary(description: string) {
   return Type.Any({ format: 'binary', description });
 }
 
-/** The same schema for each of several content types. */
+/** Uses one schema for each of several content types. */
 export function contentOf<T extends Type.TSchema>(types: readonly string[], schema: T) {
   return Object.fromEntries(types.map((type) => [type, { schema }]));
 }
 
-/** A time by RFC 3339, in UTC with milliseconds. */
+/** Schema of a time by RFC 3339, in UTC with milliseconds. */
 export const Timestamp = Type.String({ format: 'date-time' });
 
-/** A day, an hour and seconds without leap seconds. */
+/** Pattern of a time after the first digit of its year, without the zone and without leap seconds. */
 const DAY_AND_TIME = '\\d{3}-\\d\\d-\\d\\d[Tt ]\\d\\d:\\d\\d:[0-5]\\d(\\.\\d+)?';
 
 /**
- * Times of requests. RFC 3339 has some that JavaScript or PostgreSQL does not know, or that have a year of five digits
- * in UTC: leap seconds, the year 0, and the last hours of the year 9999 elsewhere, so that in its millennium only UTC
- * is taken.
+ * Pattern of times in requests. It excludes times of RFC 3339 that JavaScript or PostgreSQL cannot represent, or whose
+ * year in UTC has five digits: leap seconds, years before 1000, and, from the year 9000 on, all zones but UTC.
  */
 export const TIME_PATTERN = `^([1-8]${DAY_AND_TIME}([Zz]|[+-]\\d\\d:\\d\\d)|9${DAY_AND_TIME}[Zz])$`;
 
-/** A time that a request names. */
+/** Schema of a time in a request. */
 export function requestedTime(description: string) {
   return Type.String({ format: 'date-time', pattern: TIME_PATTERN, description });
 }
 
 export const NAME_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$';
 
-/** A name that can be used in paths, logs and file names. */
+/** Schema of a name that can be used in paths, logs and file names. */
 export const Name = Type.String({
   pattern: NAME_PATTERN,
   description: 'One to 100 letters, digits, ".", "_" and "-"; the first is a letter or a digit.',

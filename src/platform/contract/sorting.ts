@@ -4,7 +4,7 @@ import { AppError } from './errors.ts';
 import { USE } from './schemas.ts';
 import { decodeCursor, encodeCursor, isIdentifier, type PageQuery } from './pagination.ts';
 
-/** Kinds of sorted columns: the form of their values in cursors, and their conversion to SQL. */
+/** Kinds of sorted columns: which of their values are valid in cursors, and the conversion to SQL. */
 const KINDS = {
   name: {
     isValid: (value: string) => /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/.test(value),
@@ -14,28 +14,28 @@ const KINDS = {
     isValid: (value: string) => value !== '' && Number.isFinite(Number(value)),
     toSql: (value: string) => Prisma.sql`${Number(value)}::float8`,
   },
-  /** In UTC with microseconds, as {@link exactTime} writes it. */
+  /** Time in UTC with microseconds, as {@link exactTime} formats it. */
   time: {
     isValid: (value: string) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/.test(value) && isRealTime(value),
     toSql: (value: string) => Prisma.sql`${value}::timestamptz`,
   },
 };
 
-/** A column by which a list can be sorted besides by identifiers. Rows in which it is null are left out of the list. */
+/** Column by which a list can be sorted. Rows in which the column is null are left out of the list. */
 export interface SortColumn<Row> {
   readonly column: string;
   readonly kind: keyof typeof KINDS;
-  /** Its value in a row that is listed. */
+  /** Value of the column in a row, as a text for the cursor. */
   readonly valueOf: (row: Row) => string;
 }
 
 /**
- * Sort columns of a list. Null stands for the order of the identifiers, which is that of creation; newest first is the
- * default.
+ * Sort columns of a list, by their names in the API. Null stands for the identifier, that is, the creation time. The
+ * first column, in descending order, is the default.
  */
 export type SortColumns<Row> = Readonly<Record<string, SortColumn<Row> | null>>;
 
-/** The schema of the parameter `sort`. */
+/** Schema of the parameter `sort`. */
 export function sortOf<Name extends string>(title: string, names: readonly Name[], description: string) {
   const values = names.flatMap((name) => [name, `-${name}`] as const);
   const ofSigns = 'With `-`, the largest or newest come first.';
@@ -46,25 +46,25 @@ export interface SortedQuery extends PageQuery {
   readonly sort?: string | undefined;
 }
 
-/** Sort order of a page, in SQL. A prefix such as `a.` comes before the columns. */
+/** Sort order of a page, in SQL. `prefix`, such as `a.`, precedes the names of columns. */
 export interface Sorting<Row extends { id: string }> {
-  /** One more than the limit, which shows whether there is a next page. */
+  /** The limit plus one. The additional row shows whether there is a next page. */
   readonly take: number;
-  /** The column besides the identifier; null for the order of the identifiers alone. */
+  /** Column to sort by before the identifier; null if the list is sorted by identifiers alone. */
   readonly column: string | null;
   readonly direction: Prisma.Sql;
-  /** Conditions that leave the rows of the page and of those that follow, as `AND …`. */
+  /** Conditions, as `AND …`, that select the rows of the page and all that follow. */
   readonly rest: (prefix?: string) => Prisma.Sql;
   readonly orderBy: (prefix?: string) => Prisma.Sql;
-  /** The cursor of a page that ends with the row. */
+  /** Creates the cursor of a page that ends with the row. */
   readonly cursorOf: (row: Row) => string;
 }
 
 /**
- * The order of a list that a query asks for, and where its page begins. A position is the value of the last row and its
- * identifier, so rows that come, go or change meanwhile move no others.
+ * Determines the order of a list from a query, and where its page begins. A cursor contains the value and the
+ * identifier of the last row, so rows that are added, removed or changed in the meantime do not shift the others.
  *
- * @throws AppError 400 `invalid_cursor`, also for one of another order
+ * @throws AppError 400 `invalid_cursor`, also for the cursor of a different order
  */
 export function sortingOf<Row extends { id: string }>(query: SortedQuery, columns: SortColumns<Row>): Sorting<Row> {
   const [usual] = Object.keys(columns) as [string];
@@ -89,7 +89,8 @@ export function sortingOf<Row extends { id: string }>(query: SortedQuery, column
       const { id, sorted } = named(prefix);
       if (column === null || sorted === null)
         return position === null ? Prisma.empty : Prisma.sql`AND ${id} ${beyond} ${position.id}`;
-      // Also where a position says so, because PostgreSQL enters partial indexes by the condition itself alone.
+      // This condition is needed even with a position: PostgreSQL uses a partial index only if the index's own
+      // condition is given.
       if (position === null) return Prisma.sql`AND ${sorted} IS NOT NULL`;
       const value = KINDS[column.kind].toSql(position.value);
       return Prisma.sql`AND ${sorted} IS NOT NULL AND (${sorted}, ${id}) ${beyond} (${value}, ${position.id})`;
@@ -105,7 +106,7 @@ export function sortingOf<Row extends { id: string }>(query: SortedQuery, column
   };
 }
 
-/** A time of the table's column in SQL, with the microseconds that a Date has not, so that it can be a position. */
+/** SQL expression for a time column with microseconds, which a Date lacks, so that it can be a position. */
 export function exactTime(column: string): Prisma.Sql {
   return Prisma.raw(`to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`);
 }
@@ -115,7 +116,10 @@ interface Position {
   readonly id: string;
 }
 
-/** @param sort what the cursor has to be sorted by; null for the usual order, whose cursors hold an identifier alone */
+/**
+ * Decodes a cursor.
+ * @param sort order that the cursor must have; null for the default order, whose cursors contain only an identifier
+ */
 function positionOf(
   cursor: string,
   { sort, column }: { sort: string | null; column: SortColumn<never> | null },
@@ -141,7 +145,7 @@ function invalid(cursor: string, sort: string): AppError {
   return new AppError({ code: 'invalid_cursor', status: 400, message });
 }
 
-/** A day such as 31 February is none. */
+/** Whether a time exists. A day such as 31 February does not. */
 function isRealTime(value: string): boolean {
   const time = new Date(value);
   return !Number.isNaN(time.getTime()) && time.toISOString().slice(0, 23) === value.slice(0, 23);

@@ -1,9 +1,9 @@
 import { AppError } from './errors.ts';
 
-/** Upload of a client while it arrives. */
+/** Upload from a client while it arrives. */
 export interface Upload {
   readonly chunks: AsyncIterable<Uint8Array>;
-  /** Size that the client announced, in bytes; null if it announced none. */
+  /** Size that the client declared, in bytes; null if it declared none. */
   readonly declaredBytes: number | null;
 }
 
@@ -11,7 +11,7 @@ export interface UploadLimit {
   /** Name of the uploaded or fetched thing, for error messages. */
   what: string;
   maxBytes: number;
-  /** The setting that the limit comes from. */
+  /** Setting that determines the limit. */
   setting?: string;
 }
 

@@ -1,11 +1,11 @@
 import type pg from 'pg';
 import { parserOf, type ParseValue } from './database-values.ts';
 
-/** A statement with its values. One with a name stays prepared on its connection. */
+/** SQL statement with its values. A statement with a name stays prepared on its connection. */
 export interface Statement {
   readonly name: string;
   readonly text: string;
-  /** As PostgreSQL reads them. */
+  /** Values as the text that PostgreSQL reads. */
   readonly values: (string | null)[];
 }
 
@@ -16,20 +16,20 @@ interface Column {
   readonly parse: ParseValue;
 }
 
-/** Driver connection with the statements that it has prepared, a field that its types do not declare. */
+/** Connection of the driver, with the prepared statements, a field that the driver's types do not declare. */
 type DriverConnection = pg.Connection & { readonly parsedStatements: Record<string, string> };
 
 /**
- * Sends statements in one piece and reads the rows of the last one: one round trip, whatever their number. PostgreSQL
- * runs what comes before a `Sync` in one transaction, and skips the rest after an error, so a statement never runs
- * without those before it. The driver calls the methods, as those of its own queries.
+ * Sends statements in one piece and reads the rows of the last one, in a single round trip. PostgreSQL runs everything
+ * before a `Sync` in one transaction and skips the rest after an error, so no statement runs without the ones before
+ * it. The driver calls the methods, as it does those of its own queries.
  */
 export class StatementBatch implements pg.Submittable {
   readonly #statements: readonly Statement[];
   readonly #settle: { resolve: (rows: Row[]) => void; reject: (error: unknown) => void };
   #columns: readonly Column[] = [];
   #rows: Row[] = [];
-  /** Place of the statement whose answer is read. */
+  /** Index of the statement whose answer is being read. */
   #current = 0;
   #failure: { error: unknown } | null = null;
 
@@ -38,7 +38,7 @@ export class StatementBatch implements pg.Submittable {
     this.#settle = settle;
   }
 
-  /** When a statement has been parsed, the driver notes its name and its text. */
+  /** Name of the present statement. When a statement has been parsed, the driver records its name and text. */
   get name(): string {
     return this.#statements[this.#current]?.name ?? '';
   }
@@ -92,7 +92,7 @@ export class StatementBatch implements pg.Submittable {
     else this.#settle.reject(this.#failure.error);
   }
 
-  /** Keeps an error for later: thrown here, it would interrupt the driver while it reads the connection. */
+  /** Keeps an error for later. Thrown here, it would interrupt the driver while it reads from the connection. */
   #attempt(read: () => void): void {
     try {
       read();

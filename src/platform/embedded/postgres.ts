@@ -16,28 +16,29 @@ export interface EmbeddedPostgres extends Pick<Supervision, 'check' | 'lost'> {
   /** Connection string of the database `readapt`. */
   url: string;
   port: number;
-  /** True if the server was running already. */
+  /** Whether the server was already running. */
   reused: boolean;
   /** Stops the server, unless other processes use it. */
   stop(): Promise<void>;
 }
 
 export interface EmbeddedPostgresOptions extends PostgresOptions {
-  /** Refuses a data folder that another process has opened like this (default false: processes share the server). */
+  /** Refuses a data folder that another process has opened exclusively (default false: processes share the server). */
   exclusive?: boolean;
   /** Removes the data folder when this process stops the server, or ends without stopping it (default false). */
   temporary?: boolean;
   logger?: Pick<Logger, 'info' | 'warn' | 'error'>;
 }
 
-/** Whether the data folder holds the database of an earlier start. */
+/** Whether the data folder has the database of an earlier start. */
 export function hasEmbeddedPostgres(dataDir: string): Promise<boolean> {
   return hasCluster(path.join(path.resolve(dataDir), 'postgres'));
 }
 
 /**
- * Starts PostgreSQL in `<dataDir>/postgres` and creates the cluster at the first start. A server that runs already is
- * used as well; it ends with the last process that uses it, however that ends. A server that dies is started again.
+ * Starts PostgreSQL in `<dataDir>/postgres`, and creates the cluster at the first start. A server that is already
+ * running is shared. It ends with the last process that uses it, however that process ends. A server that dies is
+ * restarted.
  *
  * @throws Error with the end of the server's log if it does not start; DataFolderInUseError
  */
@@ -50,7 +51,7 @@ export async function startEmbeddedPostgres(
   const folder = path.join(absolute, 'postgres');
   const account = await serverAccount();
   await prepareFolder(absolute, folder, account);
-  // It comes first, so that this process may die at any time from here on.
+  // The watchdog comes first, so that this process may die at any time from here on.
   const watchdog = await startWatchdog({ folder, remove: temporary ? absolute : null }, logger);
   let user: string | null = null;
   let supervision: Supervision | null = null;
@@ -76,7 +77,7 @@ export async function startEmbeddedPostgres(
       user = await registerUser(folder, { exclusive, dataDir: absolute });
       const cluster = await openCluster(folder, account, options);
       const running = await runningPort(cluster.data);
-      // Others may wait for a server that has died, on the port that they know.
+      // Other processes may be waiting for a server that has died, on the port that they know.
       const known = isShared ? await readPort(folder) : undefined;
       const port = running ?? (await startPostgres(cluster, options, { fixedPort: known }));
       await writeFile(portFileOf(folder), String(port));

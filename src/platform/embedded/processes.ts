@@ -5,20 +5,20 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 
 /**
- * Identifies a living process by its id and start time, because ids are reused, in restarted containers at once. Null
- * for a process that does not exist or is a zombie, which `kill(pid, 0)` reports as alive.
+ * Identifies a living process by its id and start time, because ids are reused, immediately so in restarted containers.
+ * Null for a process that does not exist or is a zombie, which `kill(pid, 0)` reports as alive.
  */
 export async function processIdentity(pid: number): Promise<string | null> {
   if (!Number.isSafeInteger(pid) || pid <= 0) return null;
   if (process.platform !== 'linux') return isKnown(pid) ? String(pid) : null;
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null);
   if (stat === null) return null;
-  // The line is `pid (name) state ppid …`. The name may hold anything; the start time is the 20th field after it.
+  // The line is `pid (name) state ppid …`. The name may contain anything; the start time is the 20th field after it.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return fields[0] === 'Z' || fields[0] === 'X' ? null : `${pid}-${fields[19]}`;
 }
 
-/** The command line of a living process; empty if there is no such process. */
+/** Reads the command line of a living process; empty if there is no such process. */
 export async function commandLine(pid: number): Promise<string> {
   if ((await processIdentity(pid)) === null) return '';
   if (process.platform === 'linux') {

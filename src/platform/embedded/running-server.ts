@@ -2,18 +2,18 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { commandLine } from './processes.ts';
 
-/** A process id that no system assigns. */
+/** Process id that no system assigns. */
 const NO_PID = 999_999_999;
 const READY_WITHIN_MS = 120_000;
-/** Time for sessions to end before the server has to stop at once and recover at its next start, in milliseconds. */
+/** Time for sessions to end, in milliseconds. Then the server stops immediately, and recovers at its next start. */
 const FAST_STOP_MS = 60_000;
 const POLL_MS = 50;
 
 /**
- * The port of the server that runs on a data folder, by its pid file; null if none runs. In the pid file of a killed
- * server the process id is replaced, because it may now belong to another process or to a zombie, which PostgreSQL
- * would take for a running server. The rest of the file stays, so that PostgreSQL still finds sessions that outlived
- * the server.
+ * Finds the port of the server on a data folder, by its pid file; null if none is running. In the pid file of a killed
+ * server, the process id is replaced: it may now belong to another process or to a zombie, which PostgreSQL would take
+ * for a running server. The rest of the file stays, so that PostgreSQL still finds sessions that have outlived the
+ * server.
  */
 export async function runningPort(data: string): Promise<number | null> {
   const deadline = Date.now() + READY_WITHIN_MS;
@@ -30,13 +30,13 @@ export async function runningPort(data: string): Promise<number | null> {
   throw new Error(`PostgreSQL in ${data} was neither ready nor stopped after two minutes, see its log`);
 }
 
-/** The process id of the server that runs on a data folder, ready or not; null if none runs. */
+/** Finds the process id of the server on a data folder, ready or not; null if none is running. */
 export async function runningPid(data: string): Promise<number | null> {
   const pid = Number((await pidFile(data))?.[0]);
   return (await isServer(pid, data)) ? pid : null;
 }
 
-/** Ends the server on a data folder, if one runs, and waits until it is gone. Its sessions are cut off. */
+/** Ends the server on a data folder, if one is running, and waits until it is gone. Its sessions are cut off. */
 export async function endServer(data: string): Promise<void> {
   const started = Date.now();
   let sent: NodeJS.Signals | null = null;
@@ -57,7 +57,9 @@ function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-/** The lines are: pid, data folder, start time, port, socket folder, address, shared memory, status. */
+/**
+ * Reads the lines of the pid file: pid, data folder, start time, port, socket folder, address, shared memory, status.
+ */
 async function pidFile(data: string): Promise<string[] | null> {
   const text = await readFile(pidFileOf(data), 'utf8').catch(() => null);
   return text === null ? null : text.split('\n');
@@ -67,7 +69,7 @@ function pidFileOf(data: string): string {
   return path.join(data, 'postmaster.pid');
 }
 
-/** Whether the process is this data folder's server, which pg_ctl starts as `postgres -D <data> …`. */
+/** Whether the process is the server of this data folder, which pg_ctl starts as `postgres -D <data> …`. */
 async function isServer(pid: number, data: string): Promise<boolean> {
   const command = await commandLine(pid);
   return command.includes('postgres') && command.includes(data);

@@ -8,7 +8,7 @@ const WAIT_MS = 180_000;
 const POLL_MS = 50;
 
 /**
- * Runs `work` while holding a lock file in `folder`, so that processes run it one after the other. The lock of a dead
+ * Runs `work` while holding a lock file in `folder`, so that only one process at a time runs it. The lock of a dead
  * process is taken over.
  *
  * @throws Error if another process holds the lock for more than three minutes

@@ -9,17 +9,19 @@ import { withStartLock } from './start-lock.ts';
 const WATCH_MS = 500;
 const FIRST_DELAY_MS = 250;
 const LONGEST_DELAY_MS = 10_000;
-/** A server that ran this long was healthy, so that its next restart is the first again. */
+/**
+ * Time after which a running server counts as healthy, in milliseconds. Its restarts are then counted from zero again.
+ */
 const HEALTHY_AFTER_MS = 60_000;
-/** Number of restarts one after the other, over about a minute, after which the server counts as lost. */
+/** Number of successive restarts, over about a minute, after which the server counts as lost. */
 const MOST_RESTARTS = 10;
 
 export interface Supervision {
-  /** @throws AppError that says what is wrong while the server is down */
+  /** Checks the server. @throws AppError with the problem while the server is down */
   check(): Promise<void>;
   /** Resolves when the server is down and cannot be started again. */
   lost: Promise<Error>;
-  /** Ends the supervision. Call it while holding the start lock, so that no restart is in progress. */
+  /** Ends the supervision. Call this while holding the start lock, so that no restart is in progress. */
   stop(): void;
 }
 
@@ -27,17 +29,17 @@ export interface SupervisionOptions extends PostgresOptions {
   /** The folder of the embedded PostgreSQL. */
   folder: string;
   cluster: Cluster;
-  /** The port that clients know. A server that is started again has to have it. */
+  /** Port that clients know. A restarted server has to use it again. */
   port: number;
   logger?: Pick<Logger, 'info' | 'warn' | 'error'>;
 }
 
-/** Keeps the server running: whatever kills it, it is started again on its port. */
+/** Keeps the server running: whatever kills it, it is restarted on its port. */
 export function superviseServer(options: SupervisionOptions): Supervision {
   const { folder, cluster, port, logger } = options;
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
-  /** Identity of the server's process, so that another one with its process id is not mistaken for it. */
+  /** Identity of the server's process, so that another process with the same id is not mistaken for it. */
   let server: string | null = null;
   let fault: string | null = null;
   let restarts = 0;
@@ -76,7 +78,8 @@ export function superviseServer(options: SupervisionOptions): Supervision {
       await withStartLock(folder, async () => {
         if (stopped) return;
         const running = await runningPort(cluster.data);
-        // It is tried again as often anyway, and whoever wants to stop the server waits for this lock.
+        // Do not wait for sessions here: the restart is repeated anyway, and a process that wants to stop the server
+        // waits for this lock.
         if (running === null) await startPostgres(cluster, options, { fixedPort: port, sessionsEndMs: 0 });
         else if (running !== port) throw new Error(`another process has started it on port ${running}`);
       });

@@ -3,14 +3,14 @@ import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { commandLine, processIdentity } from './processes.ts';
 
-/** A process that uses the embedded PostgreSQL of a data folder. The last one to leave stops the server. */
+/** Process that uses the embedded PostgreSQL of a data folder. The last one to leave stops the server. */
 export interface User {
   pid: number;
-  /** Whether no other process may be such a user: two services on one data folder are refused. */
+  /** Whether no other process may be exclusive as well: a second service on the data folder is refused. */
   exclusive: boolean;
 }
 
-/** The data folder is in use. It counts as bad input, because another setting helps. */
+/** Error of a data folder that is in use. It counts as bad input, because another setting helps. */
 export class DataFolderInUseError extends Error {
   readonly badInput = true;
   readonly code = 'data_folder_in_use';
@@ -25,11 +25,11 @@ export class DataFolderInUseError extends Error {
 }
 
 /**
- * Records this process as a user, as an empty file that is named by what identifies the process: a killed one counts no
- * more. Call this, `leave` and `livingUsers` while holding the start lock.
+ * Records this process as a user, by an empty file whose name identifies the process, so that the file of a killed
+ * process does not count. Call this, `leave` and `livingUsers` while holding the start lock.
  *
- * @returns the file, for `leave`
- * @throws DataFolderInUseError if `exclusive` and another living process is exclusive, too
+ * @returns the path of the file, for `leave`
+ * @throws DataFolderInUseError if `exclusive` is set and another living process is exclusive, too
  */
 export async function registerUser(folder: string, options: { exclusive: boolean; dataDir: string }): Promise<string> {
   const other = (await livingUsers(folder)).find((user) => user.exclusive);
@@ -47,7 +47,7 @@ export function leave(file: string): Promise<void> {
   return rm(file, { force: true });
 }
 
-/** The users whose processes live. The files of others are removed. */
+/** Lists the users whose processes are alive, and removes the files of all others. */
 export async function livingUsers(folder: string): Promise<User[]> {
   const users: User[] = [];
   for (const name of await readdir(usersOf(folder)).catch(() => [])) {

@@ -1,31 +1,32 @@
 import ipaddr from 'ipaddr.js';
 
 /**
- * Public addresses that reach the machine's own surroundings all the same: the platform of Azure virtual machines,
- * which has no range of its own.
+ * Public addresses that are nevertheless internal: the platform of Azure virtual machines, which has no range of its
+ * own.
  */
 const INTERNAL: ReadonlySet<string> = new Set(['168.63.129.16']);
-/** All that is routed on the Internet by IPv6. */
+/** Range of all IPv6 addresses that are routed on the Internet. */
 const GLOBAL_UNICAST = ipaddr.parseCIDR('2000::/3') as [ipaddr.IPv6, number];
 
-/** Decides to which addresses the service sends requests that others have asked for. */
+/** Policy for the addresses to which the service sends requests on behalf of others. */
 export interface AddressPolicy {
   /**
+   * Judges an address.
    * @param address an IPv4 or IPv6 address
-   * @returns `listed` if the operator has allowed its range, `public` if everybody can reach it, null if nothing may be
-   * sent there
+   * @returns `listed` if the operator has allowed its range, `public` if it is reachable from the Internet, null if
+   * nothing may be sent there
    */
   judge(address: string): 'listed' | 'public' | null;
 }
 
-/** @param ranges by CIDR, which the operator allows besides public addresses */
+/** Creates the policy. @param ranges ranges in CIDR notation that the operator allows besides public addresses */
 export function createAddressPolicy(ranges: readonly string[]): AddressPolicy {
   const listed = ranges.map((range) => ipaddr.parseCIDR(range));
   return {
     judge(text) {
       if (!ipaddr.isValid(text)) return null;
       const given = ipaddr.parse(text);
-      // An IPv4 address may be written as an IPv6 one.
+      // An IPv4 address may be written as an IPv6 address.
       const address = given instanceof ipaddr.IPv6 && given.isIPv4MappedAddress() ? given.toIPv4Address() : given;
       const isListed = listed.some(([range, bits]) => range.kind() === address.kind() && address.match(range, bits));
       if (isListed) return 'listed';

@@ -9,9 +9,9 @@ export interface OutgoingOptions {
   readonly policy: AddressPolicy;
   /** Resolver of host names (default: DNS). */
   readonly resolve?: Resolve;
-  /** Time limit of a request from its look-up to the end of its answer, in milliseconds (default 15,000). */
+  /** Time limit of a request, from the DNS lookup to the end of the answer, in milliseconds (default 15,000). */
   readonly timeoutMs?: number;
-  /** Most bytes of an answer that are read; what is longer is cut (default 16 KiB). */
+  /** Largest number of bytes of an answer that are read; a longer answer is cut (default 16 KiB). */
   readonly maxAnswerBytes?: number;
 }
 
@@ -19,37 +19,38 @@ export interface OutgoingRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
-  /** Ends the request early. */
+  /** Signal that aborts the request. */
   readonly signal?: AbortSignal;
 }
 
 interface SentRequest extends Omit<OutgoingRequest, 'body'> {
-  /** Null sends none, by GET. */
+  /** Body to send by POST; null sends a GET without a body. */
   readonly body: string | null;
 }
 
-/** Reason why there is no answer. */
+/** Reason for the lack of an answer. */
 export type SendFailure = 'no_allowed_address' | 'timeout' | 'connection_failed' | 'aborted';
 
 export type SendResult =
   | { readonly status: number; readonly body: string; readonly retryAfterMs: number | null; readonly latencyMs: number }
   | { readonly failure: SendFailure; readonly latencyMs: number };
 
-/** Sends JSON by POST. It never throws. */
+/** Sends JSON by POST. Never throws. */
 export type Post = (request: OutgoingRequest) => Promise<SendResult>;
 
-/** Sends JSON by POST, or asks by GET where there is no body. It never throws. */
+/** Sends JSON by POST, or a GET if there is no body. Never throws. */
 export type Send = (request: SentRequest) => Promise<SendResult>;
 
 const MAX_ANSWER = 16 * 1024;
 const MAX_HEADERS = 16 * 1024;
 
-/** Makes the function of {@link createSend} for POST alone. */
+/** Creates a function that sends requests by POST only; see {@link createSend}. */
 export const createPost = (options: OutgoingOptions): Post => createSend(options);
 
 /**
- * Makes the function that sends requests to addresses which others have named: only where the policy allows it, without
- * following redirects, without a proxy, cookies or credentials of this process, each on a connection of its own.
+ * Creates the function that sends requests to addresses that others have named. It sends only to allowed addresses,
+ * without following redirects, without a proxy, cookies or credentials of this process, and on a new connection each
+ * time.
  */
 export function createSend(options: OutgoingOptions): Send {
   const { policy, resolve = resolveByDns, timeoutMs = 15_000, maxAnswerBytes = MAX_ANSWER } = options;
@@ -101,7 +102,7 @@ async function exchange(
       sent
         .once('response', settle)
         .once('error', reject)
-        // Node drops a connection that is switched to another protocol, with neither an answer nor an error.
+        // If the server switches to another protocol, Node drops the connection, with neither an answer nor an error.
         .once('close', () => reject(new Error('the connection was closed without an answer')))
         .end(body ?? undefined);
     });
@@ -116,7 +117,7 @@ async function exchange(
   }
 }
 
-/** Answers every look-up of a connection with the address that was checked. */
+/** Creates a lookup function that always returns the address that was checked. */
 function onlyTo(address: string): LookupFunction {
   const family = isIPv6(address) ? 6 : 4;
   return (_name, options, done) => {

@@ -1,11 +1,11 @@
 import { Webhook } from 'standardwebhooks';
 
 /**
- * The headers of a message by Standard Webhooks, with a signature for each secret.
+ * Creates the headers of a Standard Webhooks message, with a signature for each secret.
  *
- * @param message.id identifies the message, in every attempt
- * @param message.body exactly what is sent
- * @param secrets `whsec_…`, the newest first
+ * @param message.id identifier of the message, the same in every attempt
+ * @param message.body exact text that is sent
+ * @param secrets secrets of the form `whsec_…`, newest first
  */
 export function signedHeaders(
   message: { readonly id: string; readonly body: string; readonly at: Date },

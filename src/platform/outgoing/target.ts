@@ -2,25 +2,26 @@ import { Resolver } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import type { AddressPolicy } from './address-policy.ts';
 
-/** Finds the addresses of a name. @throws Error if it has none, or if nobody answers */
+/** Finds the addresses of a host name. @throws Error if it has none, or if no name server answers */
 export type Resolve = (name: string, signal: AbortSignal) => Promise<readonly string[]>;
 
-/** Destination of a request: a checked address, to which the connection is made without another look-up of the name. */
+/** Destination of a request, with a checked address, to which the connection is made without another DNS lookup. */
 export interface RequestTarget {
   readonly url: URL;
   readonly address: string;
 }
 
-/** Largest number of characters of an address that requests are sent to. */
+/** Largest number of characters of a URL that requests are sent to. */
 export const MAX_URL = 2048;
 
 /**
- * Well-known ports other than those of the web are services that do not speak HTTP and may be talked into something.
+ * Smallest port that is generally allowed. Below it, ports other than those of the web belong to services that do not
+ * speak HTTP and might be tricked by a request.
  */
 const FIRST_FREE_PORT = 1024;
 
 /**
- * Problem with the text of an address, before any lookup; null if there is none. Users who name addresses read it, so
+ * Finds the problem with a URL, before any lookup; null if there is none. The users who give URLs read the result, so
  * it reveals nothing about the network.
  */
 export function urlProblem(text: string, policy: AddressPolicy, setting: string): string | null {
@@ -37,7 +38,7 @@ export function urlProblem(text: string, policy: AddressPolicy, setting: string)
   if (url.port !== '' && Number(url.port) < FIRST_FREE_PORT && !['80', '443'].includes(url.port)) {
     return 'its port is below 1024, where only 80 and 443 are allowed';
   }
-  // A name may turn out to be in a range in which plain HTTP is allowed.
+  // A host name may resolve to a range in which plain HTTP is allowed.
   if (url.protocol === 'http:' && judged === 'public') {
     return `plain http is only allowed for addresses in ${setting}: expected https`;
   }
@@ -45,8 +46,8 @@ export function urlProblem(text: string, policy: AddressPolicy, setting: string)
 }
 
 /**
- * Looks the host up once and picks an address to which the policy lets requests go; null if there is none. The caller
- * connects to exactly this address, so a name that changes its address in between gains nothing.
+ * Resolves the host once and picks an address that the policy allows; null if there is none. The caller connects to
+ * exactly this address, so a host name that changes its address in between gains nothing.
  */
 export async function findRequestTarget(
   url: URL,
@@ -61,14 +62,14 @@ export async function findRequestTarget(
   return address === undefined ? null : { url, address };
 }
 
-/** The host without the brackets of an IPv6 address. */
+/** Host of a URL, without the brackets of an IPv6 address. */
 export function hostOf(url: URL): string {
   return url.hostname.replace(/^\[(.*)\]$/, '$1');
 }
 
 /**
- * Asks the name servers of the machine. It uses no thread of the process, as `dns.lookup` does, so name servers that do
- * not answer hold up nothing else; entries of /etc/hosts are not read.
+ * Resolves a host name by the machine's name servers. Unlike `dns.lookup`, this uses no thread of the process, so name
+ * servers that do not answer block nothing else. Entries of /etc/hosts are not read.
  */
 export const resolveByDns: Resolve = async (name, signal) => {
   const resolver = new Resolver({ timeout: 3000, tries: 2 });

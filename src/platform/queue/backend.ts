@@ -8,14 +8,12 @@ interface QueuedJob {
   opts: BulkJobOptions;
 }
 
-/** The part of BullMQ's queue that Readapt uses. Both backends have it. */
+/** Part of BullMQ's queue that Readapt uses. Both backends have it. */
 export interface BackendQueue {
   addBulk(jobs: QueuedJob[]): Promise<unknown>;
-  /**
-   * Returns 1 if the job was removed. A running job is not removed. No job of Readapt has children to be looked for.
-   */
+  /** Removes an entry that is not running, and returns 1 if it has. Readapt's entries have no children to look for. */
   remove(jobId: string, options: { removeChildren: false }): Promise<number>;
-  /** Undefined if it has no such job. */
+  /** Finds an entry; undefined if there is none. */
   getJob(
     jobId: string,
   ): Promise<{ changePriority(to: { priority: number; lifo: boolean }): Promise<void> } | undefined>;
@@ -25,7 +23,7 @@ export interface BackendQueue {
   on(event: 'error', listener: (error: Error) => void): unknown;
 }
 
-/** The part of BullMQ's worker that Readapt uses. */
+/** Part of BullMQ's worker that Readapt uses. */
 export interface QueueWorker {
   waitUntilReady(): Promise<unknown>;
   cancelAllJobs(reason?: string): void;
@@ -36,7 +34,7 @@ export interface QueueWorker {
   on(event: 'error', listener: (error: Error) => void): unknown;
 }
 
-/** The states of an entry that is in the queue. */
+/** States of an entry that is in the queue. */
 export const QUEUE_STATES = ['waiting', 'active', 'delayed', 'prioritized', 'paused'] as const;
 type QueueState = (typeof QUEUE_STATES)[number];
 type WorkerTuning = Pick<
@@ -58,7 +56,10 @@ export interface QueueBackendOptions {
   redisPrefix?: string;
 }
 
-/** BullMQ on Redis if a URL is given, else on PostgreSQL, in the schema `bullmq` of the same database. */
+/**
+ * Creates the backend: BullMQ on Redis if a URL is given, and otherwise on PostgreSQL, in the schema `bullmq` of the
+ * same database.
+ */
 export function createQueueBackend(options: QueueBackendOptions): QueueBackend {
   return options.redisUrl === null
     ? postgresBackend(options.databaseUrl)
@@ -69,12 +70,13 @@ function postgresBackend(connectionString: string): QueueBackend {
   const connection = {
     connectionString,
     migrate: true,
-    // A queue runs one statement after the other. The worker of a queue listens on a connection besides.
+    // A queue runs one statement after the other. Its worker uses another connection to listen.
     max: 1,
     application_name: 'readapt-queue',
     idle_in_transaction_session_timeout: ABANDONED_MS,
-    // A queue does not wait for the disk. PostgreSQL writes its log in order, so a crash of the server cannot lose a
-    // job that has left the outbox, and an entry whose end it loses is delivered again, which its handler notices.
+    // A queue does not wait for the disk. PostgreSQL writes its log in order, so a crash of the server cannot lose an
+    // entry that has left the outbox. If the crash loses the end of an entry, the entry is delivered again, and its
+    // handler notices.
     options: '-c synchronous_commit=off',
   };
   return {
@@ -89,7 +91,7 @@ function redisBackend(url: string, prefix: string): QueueBackend {
   return {
     kind: 'redis',
     createQueue: (name) => new Queue(name, { connection: { url }, prefix }) as BackendQueue,
-    // Without a limit of retries, a worker waits until Redis is back.
+    // Without a limit of retries, a worker waits until Redis is available again.
     createWorker: (name, processor, tuning) =>
       new Worker(name, processor, { connection: { url, maxRetriesPerRequest: null }, prefix, ...tuning }),
   };

@@ -1,29 +1,29 @@
 import Type, { type Static, type TObject } from 'typebox';
 import { Id } from '../contract/schemas.ts';
 
-/** The queues. Each has one worker. */
+/** Names of the queues. A worker process consumes each of them with one BullMQ worker. */
 export const QUEUES = ['rollouts', 'adaptations'] as const;
 export type QueueName = (typeof QUEUES)[number];
 
 export interface CatalogEntry {
   readonly queue: QueueName;
-  /** Holds identifiers only: the handler reads the rows itself. */
+  /** Schema of the payload, which has only identifiers: the handler reads the rows itself. */
   readonly payload: TObject;
-  /** Largest number of attempts that may end with a transient error. The death of a worker does not count. */
+  /** Largest number of attempts that may fail with a transient error. The death of a worker does not count. */
   readonly attempts: number;
   /**
-   * Largest number of starts, so that an entry that kills its worker is given up at some time. A start does not count
-   * if the worker stopped or its machine failed. `Infinity` if starts are not counted.
+   * Largest number of starts, after which an entry that kills its worker is given up. A start does not count if the
+   * worker stopped or its machine failed. `Infinity` if starts are not counted.
    */
   readonly maxStarts: number;
   readonly backoff: { readonly type: 'exponential'; readonly delay: number };
-  /** The handler's signal aborts after this time, in milliseconds. */
+  /** Time after which the handler's signal aborts, in milliseconds. */
   readonly timeoutMs: number;
 }
 
 const HOUR_MS = 3_600_000;
 
-/** Every kind of queue entry. */
+/** All kinds of queue entries, by name. */
 export const CATALOG = {
   /** Analyzes a rollout and plans its jobs. */
   'rollout.plan': {
@@ -34,7 +34,7 @@ export const CATALOG = {
     backoff: { type: 'exponential', delay: 1000 },
     timeoutMs: HOUR_MS,
   },
-  /** Computes what a rollout would do, without beginning one. */
+  /** Computes the effects of a rollout without beginning one. */
   'rollout.forecast': {
     queue: 'rollouts',
     payload: Type.Object({ forecastId: Id('forecast') }, { additionalProperties: false }),
@@ -52,7 +52,7 @@ export const CATALOG = {
     backoff: { type: 'exponential', delay: 1000 },
     timeoutMs: 6 * HOUR_MS,
   },
-  /** Gives the adapter of a job a version that nobody measures, before the job itself may run. */
+  /** Gives the adapter of a job a provisional version, which nobody has measured, before the job itself may run. */
   'adaptation.provision': {
     queue: 'adaptations',
     payload: Type.Object({ jobId: Id('job') }, { additionalProperties: false }),
@@ -61,7 +61,7 @@ export const CATALOG = {
     backoff: { type: 'exponential', delay: 1000 },
     timeoutMs: HOUR_MS,
   },
-  /** Measures baselines of a job that has ended, as far as only its report needs it. */
+  /** Measures those baselines of an ended job that only its report needs. */
   'baselines.measure': {
     queue: 'adaptations',
     payload: Type.Object({ jobId: Id('job') }, { additionalProperties: false }),
@@ -82,8 +82,9 @@ export const CATALOG = {
 } as const satisfies Record<string, CatalogEntry>;
 
 /**
- * Limits of the verification of an uploaded base, which processes claim from its row and not from a queue. The delay
- * grows by `delay` milliseconds with each attempt, up to `longest`, so the attempts take some hours.
+ * Limits of the verification of an uploaded base model. Processes claim a verification from its row and not from a
+ * queue. The delay grows by `delay` milliseconds with each attempt, up to `longest`, so all attempts together take some
+ * hours.
  */
 export const UPLOAD_VERIFICATION = { attempts: 100, backoff: { delay: 10_000, longest: 300_000 } };
 
@@ -96,7 +97,7 @@ export function isEntryName(name: string): name is EntryName {
   return Object.hasOwn(CATALOG, name);
 }
 
-/** A queue entry. Its `id` follows from the identifier of the row, so enqueuing the same row again changes nothing. */
+/** Queue entry. Its `id` is derived from the identifier of the row, so enqueuing the same row again changes nothing. */
 export type QueueEntry = {
   [Name in EntryName]: {
     readonly name: Name;

@@ -22,12 +22,12 @@ export interface HandlerContext extends AttemptContext {
 }
 
 /**
- * Runs one job. It is idempotent, since it may get the same job again at any time. The class of its error tells the
- * queue how the attempt ends ({@link endOf}).
+ * Handles one entry. A handler is idempotent, because it may get the same entry again at any time. The class of its
+ * error tells the queue how the attempt ends ({@link endOf}).
  */
 type Handler<Name extends EntryName> = (payload: EntryPayload<Name>, context: HandlerContext) => Promise<void>;
 export type Handlers = { readonly [Name in EntryName]: Handler<Name> };
-/** The handlers of one part of the worker. */
+/** Handlers of one part of the worker. */
 export type HandlerSet = Partial<Handlers>;
 
 /** Merges handlers. @throws Error if an entry of the catalog does not have exactly one handler */
@@ -56,73 +56,74 @@ export interface ConsumerOptions {
   logger: Logger;
   concurrency?: Partial<Record<QueueName, number>>;
   /**
-   * After this time without a sign of life a worker counts as dead, and another gets its job (default {@link LOCK_MS}).
+   * Time without a sign of life after which a worker counts as dead, and another one gets its entry, in milliseconds
+   * (default {@link LOCK_MS}).
    */
   lockMs?: number;
-  /** Interval between checks for dead workers (default 5,000 ms). */
+  /** Interval of checks for dead workers, in milliseconds (default 5,000). */
   stalledCheckMs?: number;
   quarantine?: QuarantineOptions;
-  /** Problem with the worker's clock at the start; null if there is none (default). */
+  /** Problem with the worker's clock at the start; null if there is none (the default). */
   clockProblem?: string | null;
-  /** Observer of each job and of each quarantine. */
+  /** Observer of each entry and of each quarantine. */
   observer?: ConsumerObserver;
 }
 
 /** Observer of a consumer's work. */
 export interface ConsumerObserver {
-  /** An entry begins. @returns what to call with its end and its time in milliseconds */
+  /** Called when an entry begins. @returns a function to call at its end, with its time in milliseconds */
   begin(jobId: string, name: EntryName): (result: AttemptResult, ms: number) => void;
-  /** The consumer is quarantined, or no longer. */
+  /** Called when the consumer is quarantined, and when the quarantine ends. */
   quarantine(active: Quarantine['active']): void;
 }
 
-/** Result of an attempt: done, failed, a fault of the machine, or put off before its work began. */
+/** Result of an attempt: done, failed, a fault of the machine, or put off without using up an attempt. */
 type AttemptResult = 'done' | 'failed' | 'fault' | 'put_off';
 
 export interface Consumer {
   /**
-   * Takes no further jobs until it is resumed. Resolves when the running ones have ended; never if it is resumed
-   * before.
+   * Pauses the consumer: it takes no further entries. Resolves when the running ones have ended, or never if {@link
+   * resume} is called before.
    */
   rest(): Promise<void>;
-  /** Takes jobs again after a rest. */
+  /** Takes entries again after a rest. */
   resume(): void;
-  /** Takes no further jobs for good and waits for the running ones. */
+  /** Takes no further entries for good, and waits for the running ones. */
   drain(): Promise<void>;
   /** Ends a quarantine, unless the clock is its reason. */
   liftQuarantine(): void;
   /**
-   * While something is wrong with the worker's clock, it takes no jobs, and the queue is told no times. Running jobs
-   * are put off.
-   * @param problem what is wrong; null if nothing is
+   * Sets or clears the problem with the worker's clock. While there is one, the worker takes no entries and writes no
+   * times to the queue, and running entries are put off.
+   * @param problem description of the problem; null if there is none
    */
   setClockProblem(problem: string | null): void;
-  /** Takes no further jobs, tells the running ones to stop and waits for them. */
+  /** Takes no further entries, tells the running ones to stop, and waits for them. */
   stop(): Promise<void>;
 }
 
-/** State shared by the jobs of a consumer. */
+/** State shared by the entries of a consumer. */
 interface Shared extends ConsumerOptions {
   stopping: AbortSignal;
-  /** Whether it takes no further jobs. */
+  /** Whether the consumer takes no further entries. */
   draining: boolean;
-  /** Number of jobs that run, and who waits for their end. */
+  /** Number of running entries, and callbacks for when the last one ends. */
   running: number;
   whenIdle: (() => void)[];
   turns: Turns;
   sickness: Quarantine;
-  /** Aborts when something is found to be wrong with the clock; a new one follows when it is right again. */
+  /** Aborts when a problem with the clock is found. A new controller replaces it when the problem is over. */
   clock: AbortController;
-  /** The names that this version does not know and has met. */
+  /** Names of entries met so far that this version does not know. */
   unknownNames: Set<string>;
 }
 
-/** Starts one BullMQ worker per queue. Jobs of one queue run at a time. */
+/** Starts one BullMQ worker per queue. Only entries of one queue run at a time. */
 export async function startConsumer(options: ConsumerOptions): Promise<Consumer> {
   const { backend, logger, lockMs = LOCK_MS, stalledCheckMs = 5000 } = options;
   const stopping = new AbortController();
   const workers = new Map<QueueName, QueueWorker>();
-  /** Lets each BullMQ worker fetch jobs, or not. */
+  /** Pauses or resumes the fetching of each BullMQ worker. */
   const direct = (): void => {
     if (stopping.signal.aborted) return;
     for (const [queue, worker] of workers) {
@@ -162,9 +163,9 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
       concurrency: options.concurrency?.[queue] ?? 1,
       lockDuration: lockMs,
       stalledInterval: stalledCheckMs,
-      // The handler limits how often an entry may lose its worker: it counts that in the row.
+      // The handler limits how often an entry may lose its worker, by a count in the row.
       maxStalledCount: 1_000_000,
-      // A worker with a wrong clock must not even look for stalled jobs.
+      // A worker with a wrong clock must not even look for stalled entries.
       autorun: clockProblem === null,
     });
     if (clockProblem !== null) void worker.pause(true);
@@ -201,10 +202,12 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
   };
 }
 
-/** Runs an entry, or gives it back if another queue's job keeps the device or the worker is quarantined. */
+/**
+ * Runs an entry, or puts it back into its queue if entries of another queue occupy the device or the worker takes none.
+ */
 async function takeTurn(shared: Shared, queue: QueueName, job: Job, token?: string): Promise<void> {
-  // A worker that was waiting for an entry when it was told to fetch none still gets one, and one may be told so while
-  // an entry waits for its turn.
+  // A BullMQ worker that was already waiting for an entry still gets one after it was paused. A pause may also begin
+  // while an entry waits for its turn.
   const takesNone = () => shared.stopping.aborted || shared.sickness.active !== null || shared.draining;
   const end = takesNone() ? null : await shared.turns.take(queue);
   if (end === null || takesNone()) {
@@ -256,7 +259,7 @@ async function runEntry(shared: Shared, job: Job, token?: string): Promise<void>
   }
 }
 
-/** In milliseconds. */
+/** Shortest and longest delay of entries that only a newer version knows, in milliseconds. */
 const FIRST_UNKNOWN_MS = 500;
 const LONGEST_UNKNOWN_MS = 30_000;
 
@@ -267,7 +270,7 @@ interface Failed {
   logger: Logger;
 }
 
-/** Tells BullMQ how an attempt ended, by throwing its kind of error. */
+/** Tells BullMQ how an attempt ended, by throwing the kind of error that BullMQ expects. */
 async function tellQueue({ end, error }: AttemptEnd, { shared, job, token, logger }: Failed): Promise<never> {
   switch (end) {
     case 'stopped':
@@ -290,8 +293,8 @@ async function tellQueue({ end, error }: AttemptEnd, { shared, job, token, logge
 }
 
 /**
- * Delay of an entry that only a newer version knows. It doubles each time that a worker has met the entry, so that a
- * queue full of them does not keep old workers busy.
+ * Delay of an entry that only a newer version knows. It doubles each time that a worker meets the entry, so that a
+ * queue full of such entries does not keep old workers busy.
  */
 function unknownDelay({ attemptsStarted }: Job): number {
   return backoff(FIRST_UNKNOWN_MS, attemptsStarted, LONGEST_UNKNOWN_MS);
@@ -299,7 +302,7 @@ function unknownDelay({ attemptsStarted }: Job): number {
 
 async function putOff(shared: Shared, job: Job, token: string | undefined, delayMs: number): Promise<never> {
   if (shared.clock.signal.aborted) {
-    // A delay would end by the wrong clock, so the job waits for another worker without one.
+    // A delay would end by the wrong clock, so the entry goes back without one, for another worker.
     await job.moveToWait(token);
     throw new WaitingError();
   }

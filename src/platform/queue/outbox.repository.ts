@@ -2,8 +2,8 @@ import type { Queryable } from '../database/database.ts';
 import { CATALOG, ENTRY_NAMES, type QueueEntry, type EntryName, type QueueName } from './catalog.ts';
 
 /**
- * Records, in the transaction that makes a change, the jobs to be enqueued once it has committed. It is one statement
- * for any number of jobs; entries that exist already stay as they are.
+ * Records entries to be enqueued after the commit, in the transaction that makes the change. One statement writes any
+ * number of them. Entries that exist already stay unchanged.
  */
 export async function writeOutbox(tx: Queryable, entries: readonly QueueEntry[]): Promise<void> {
   if (entries.length === 0) return;
@@ -18,7 +18,7 @@ export async function writeOutbox(tx: Queryable, entries: readonly QueueEntry[])
     ON CONFLICT (queue, job_id) DO NOTHING`;
 }
 
-/** Deletes the entries of jobs that the queue has. */
+/** Deletes the outbox rows of entries that the queue has. */
 export async function deleteFromOutbox(db: Queryable, entries: readonly QueueEntry[]): Promise<void> {
   if (entries.length === 0) return;
   const queues = entries.map((entry) => CATALOG[entry.name].queue);
@@ -29,9 +29,9 @@ export async function deleteFromOutbox(db: Queryable, entries: readonly QueueEnt
 }
 
 /**
- * The entries that have waited for `olderThanMs` by the database's clock, oldest first. An index cannot be searched for
- * `clock_timestamp()`, which changes from row to row. Those of a newer version, whose job is not in this catalog, are
- * left to processes that know it.
+ * Lists the entries that have waited for `olderThanMs` by the database's clock, oldest first. `statement_timestamp()`
+ * is used because no index can be searched with `clock_timestamp()`, which changes from row to row. Entries of a newer
+ * version, whose names this catalog lacks, are left to processes that know them.
  */
 export async function leftoverEntries(db: Queryable, olderThanMs: number, limit: number): Promise<QueueEntry[]> {
   const rows = await db.$queryRaw<{ job_id: string; payload: StoredPayload }[]>`
@@ -44,7 +44,7 @@ export async function leftoverEntries(db: Queryable, olderThanMs: number, limit:
   });
 }
 
-/** Counts the jobs that a queue has not been given yet, of those that this version knows, up to `most`. */
+/** Counts the entries that have not been added to a queue yet, of those that this version knows, up to `most`. */
 export async function countPending(db: Queryable, queue: QueueName, most: number): Promise<number> {
   const [row] = await db.$queryRaw<{ count: number }[]>`
     SELECT count(*)::int AS count FROM (

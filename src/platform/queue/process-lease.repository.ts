@@ -1,14 +1,14 @@
 import type { Queryable } from '../database/database.ts';
 
-/** The lease of one process on work that only one does at a time. */
+/** Lease of one process on work that only one process does at a time. */
 export interface ProcessLease {
   readonly name: 'sweeper' | `serving_folder:${string}`;
-  /** Differs for each process. */
+  /** Identifier of the process. */
   readonly owner: string;
   readonly forMs: number;
 }
 
-/** Takes or renews a lease. False if another process holds it. */
+/** Takes or renews a lease. @returns false if another process holds it */
 export async function holdLease(db: Queryable, { name, owner, forMs }: ProcessLease): Promise<boolean> {
   const count = await db.$executeRaw`
     UPDATE process_leases SET owner = ${owner},
@@ -18,8 +18,9 @@ export async function holdLease(db: Queryable, { name, owner, forMs }: ProcessLe
 }
 
 /**
- * Makes a lease last longer that this process has. Unlike {@link holdLease}, it does not take back what was given up
- * meanwhile.
+ * Renews a lease that this process holds. Unlike {@link holdLease}, it does not retake a lease that was released in the
+ * meantime.
+ * @returns false if this process does not hold it
  */
 export async function renewLease(db: Queryable, { name, owner, forMs }: ProcessLease): Promise<boolean> {
   const count = await db.$executeRaw`
@@ -28,7 +29,7 @@ export async function renewLease(db: Queryable, { name, owner, forMs }: ProcessL
   return count === 1;
 }
 
-/** Makes a lease known that the migrations have not made. Nobody holds it then, unless somebody did before. */
+/** Creates the row of a lease that the migrations have not created. A new lease is free. */
 export async function ensureLease(db: Queryable, name: ProcessLease['name']): Promise<void> {
   await db.$executeRaw`INSERT INTO process_leases (name) VALUES (${name}) ON CONFLICT DO NOTHING`;
 }

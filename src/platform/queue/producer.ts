@@ -5,28 +5,28 @@ import { QUEUE_STATES, type BackendQueue, type QueueBackend } from './backend.ts
 import { CATALOG, QUEUES, type QueueEntry, type QueueName } from './catalog.ts';
 import { deleteFromOutbox } from './outbox.repository.ts';
 
-/** Number of jobs that one command adds to the queue. */
+/** Number of entries that one command adds to the queue. */
 const BULK = 1000;
 const REMOVED_AT_ONCE = 100;
 
 export interface QueueProducer {
   /**
-   * Enqueues jobs that a committed transaction has written to the outbox. If the queue cannot be reached, it logs a
-   * warning and does not throw: the jobs stay in the outbox, and the sweeper enqueues them.
+   * Enqueues entries that a committed transaction has written to the outbox. If the queue cannot be reached, logs a
+   * warning and does not throw: the entries stay in the outbox, and the sweeper enqueues them.
    */
   enqueueAfterCommit(entries: readonly QueueEntry[]): Promise<void>;
-  /** Enqueues jobs in bulk. @throws Error if the queue does not answer in time */
+  /** Enqueues entries in bulk. @throws Error if the queue does not answer in time */
   enqueue(entries: readonly QueueEntry[]): Promise<void>;
-  /** Tries to take waiting jobs out of the queue. Running jobs stay in it, and a failure is only logged. */
+  /** Tries to take waiting entries out of the queue. Running entries stay in it, and a failure is only logged. */
   remove(queue: QueueName, ids: readonly string[]): Promise<void>;
   /**
-   * Gives a waiting job another priority, before all that have the same. A failure is only logged: the job runs at its
-   * place then.
+   * Gives a waiting entry another priority, ahead of all entries with the same one. A failure is only logged: the entry
+   * then runs at its old place.
    */
   bringForward(queue: QueueName, id: string, priority: number): Promise<void>;
-  /** Counts the jobs of the queue that wait, run or are to be retried. */
+  /** Counts the entries of the queue that wait, run or are to be retried. */
   count(queue: QueueName): Promise<number>;
-  /** Counts the same jobs by their state in the queue. @throws Error if the queue does not answer in time */
+  /** Counts the entries of the queue by state. @throws Error if the queue does not answer in time */
   countByState(queue: QueueName): Promise<Readonly<Record<string, number>>>;
   /** Resolves when every queue has answered. @throws Error if one does not answer in time */
   check(): Promise<void>;
@@ -37,11 +37,11 @@ export interface ProducerOptions {
   db: Database;
   backend: QueueBackend;
   logger: Logger;
-  /** Time after which a queue that does not answer counts as unreachable (default 5,000 ms). */
+  /** Time after which a queue that does not answer counts as unreachable, in milliseconds (default 5,000). */
   timeoutMs?: number;
 }
 
-/** @throws Error if a queue cannot be reached */
+/** Creates the producer. @throws Error if a queue cannot be reached */
 export async function createQueueProducer(options: ProducerOptions): Promise<QueueProducer> {
   const { db, backend, logger } = options;
   const timeoutMs = options.timeoutMs ?? 5000;
@@ -78,7 +78,7 @@ export async function createQueueProducer(options: ProducerOptions): Promise<Que
     remove: async (name, ids) => {
       for (let start = 0; start < ids.length; start += REMOVED_AT_ONCE) {
         const chunk = ids.slice(start, start + REMOVED_AT_ONCE);
-        // An entry that a worker runs cannot be removed: the worker sees the change in its row.
+        // An entry that a worker is running cannot be removed: the worker sees the change in its row.
         const removals = Promise.allSettled(chunk.map((id) => queueOf(name).remove(id, { removeChildren: false })));
         const done = await withTimeout(removals, timeoutMs, `queue ${name}`).catch((error: unknown) => {
           logger.warn(
@@ -123,8 +123,8 @@ function byQueue(entries: readonly QueueEntry[]): Map<QueueName, QueueEntry[]> {
 }
 
 /**
- * The queue keeps no jobs that have ended. The database records them, and BullMQ ignores a new job whose id it still
- * has, so an entry that has failed could never be enqueued again.
+ * Converts an entry to BullMQ's format. The queue keeps no entries that have ended. The database records them, and
+ * BullMQ ignores a new entry whose id it still has, so a failed entry could never be enqueued again.
  */
 function toQueuedJob(entry: QueueEntry) {
   const { attempts, backoff } = CATALOG[entry.name];

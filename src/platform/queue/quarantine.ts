@@ -1,43 +1,51 @@
 import type { Logger } from '../../lib/logger.ts';
 import { backoff } from '../../lib/backoff.ts';
 
-/** Times in milliseconds. */
+/** Options of the quarantine. All times are in milliseconds. */
 export interface QuarantineOptions {
-  /** Delay of an entry after the first fault that this worker's machine causes it; it doubles with each further one. */
+  /**
+   * Delay of an entry after the first fault that this worker's machine has caused it. Each further fault doubles it.
+   */
   readonly firstDelayMs?: number;
   readonly longestDelayMs?: number;
-  /** Number of faults in a row, without an entry that succeeds, after which the worker claims no more jobs. */
+  /**
+   * Number of faults in a row, without a successful entry in between, after which the worker claims no more entries.
+   */
   readonly faults?: number;
   /**
-   * Duration of the first quarantine, in which the worker claims nothing. Afterwards it tries one entry; if that fails
-   * too, the next quarantine is twice as long.
+   * Duration of the first quarantine, in which the worker claims no entries. Afterwards the worker tries one. If that
+   * fails too, the next quarantine is twice as long.
    */
   readonly firstMs?: number;
   readonly longestMs?: number;
 }
 
 export interface Quarantine {
-  /** Reason why the worker claims no jobs now, and the end of the pause, null if unknown; null if it claims jobs. */
+  /**
+   * Reason why the worker claims no entries now, and the end of the quarantine (null if unknown). Null if it claims
+   * entries.
+   */
   readonly active: { readonly reason: string; readonly until: Date | null } | null;
-  /** Counts a fault of the machine. @returns the delay of the job that met it */
+  /** Counts a fault of the machine. @returns the delay of the entry that met it, in milliseconds */
   fault(jobId: string, reason: string): number;
-  /** Forgets the faults: the machine has done an entry. */
+  /** Forgets the faults, because the machine has completed an entry. */
   success(jobId: string): void;
   /**
-   * Ends the quarantine and forgets the faults, because somebody has mended the machine. What `hold` has begun goes on.
+   * Ends the quarantine and forgets the faults, because somebody has repaired the machine. A quarantine by {@link hold}
+   * continues.
    */
   lift(): void;
-  /** Quarantines the worker for a reason that can be looked at, until it is held for none (null). */
+  /** Quarantines the worker for a reason that can be checked, until this is called with null. */
   hold(reason: string | null): void;
   stop(): void;
 }
 
-/** Number of jobs whose delays are remembered. */
+/** Number of entries whose faults are remembered. */
 const REMEMBERED = 10_000;
 
 /**
- * Keeps a worker with a sick machine from taking one job after the other from its healthy colleagues. `pause` stops the
- * worker from claiming jobs, and `resume` lets it.
+ * Creates the quarantine of a worker. It keeps a worker with a faulty machine from taking one entry after the other
+ * away from healthy workers. `pause` stops the worker from claiming entries, and `resume` lets it claim them again.
  */
 export function createQuarantine(
   logger: Logger,
@@ -45,7 +53,7 @@ export function createQuarantine(
   options: QuarantineOptions = {},
 ): Quarantine {
   const { firstDelayMs = 5000, longestDelayMs = 300_000, faults = 3, firstMs = 30_000, longestMs = 600_000 } = options;
-  /** Number of faults of each job. */
+  /** Number of faults of each entry. */
   const jobs = new Map<string, number>();
   let inARow = 0;
   let timer: NodeJS.Timeout | undefined;

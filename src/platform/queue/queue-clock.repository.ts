@@ -1,25 +1,24 @@
 import type { Queryable } from '../database/database.ts';
 import { QUEUES } from './catalog.ts';
 
-/** Times in milliseconds. */
+/** Limits for times in the queue, in milliseconds. */
 export interface QueueClock {
   /** Longest time for which a worker takes or renews a lock. */
   readonly lockMs: number;
-  /** Largest lead of a worker's clock that is accepted. */
+  /** Time by which a worker's clock may be ahead. */
   readonly toleranceMs: number;
 }
 
 /**
- * Sets times back that a process with a clock that is ahead has written into a queue in PostgreSQL, where BullMQ goes
- * by the clocks of its clients. Until such a time comes, nobody would look for entries whose worker has died
+ * Sets back times that a process whose clock is ahead has written into a queue in PostgreSQL, where BullMQ relies on
+ * the clocks of its clients. Until such a time comes, nobody would look for entries whose worker has died
  * (`stalled-check`), take the entry of a dead worker (its lock), or run an entry that was put off. Times are set back
  * to what a process with the right clock could have written a moment ago, so a living worker keeps its entry. A time
- * that is too early needs no repair: it only makes what it is about happen at once.
+ * that is too early needs no repair: it only makes something happen at once.
+ *  The tables are those of BullMQ 6.7, whose last migration is `0011_obliterate_producer_lock`. `statement_timestamp()`
+ * lets PostgreSQL use the indexes `job_active_idx` and `job_delayed_idx`.
  *
- * The tables are those of BullMQ 6.7, whose last migration is `0011_obliterate_producer_lock`. `statement_timestamp()`
- * lets the indexes `job_active_idx` and `job_delayed_idx` be used.
- *
- * @returns how many times were set back
+ * @returns the number of times that were set back
  */
 export async function setBackFutureTimes(db: Queryable, { lockMs, toleranceMs }: QueueClock): Promise<number> {
   const queues = [...QUEUES];

@@ -1,9 +1,9 @@
 import { isTimeout } from '../../lib/timeout.ts';
 import { CATALOG, type EntryName } from './catalog.ts';
 
-/** A failure that another attempt cannot repair. */
+/** Failure that another attempt cannot repair. */
 export class PermanentError extends Error {
-  /** A stable code, which rows and API answers repeat. */
+  /** Stable code, which rows and API answers repeat. */
   readonly code: string;
 
   constructor(message: string, options: { code?: string; cause?: unknown } = {}) {
@@ -14,7 +14,8 @@ export class PermanentError extends Error {
 }
 
 /**
- * Puts the job back into the queue for `delayMs`, with another priority if one is given, without using up an attempt.
+ * Error that puts the entry back into the queue for `delayMs`, with another priority if one is given, without using up
+ * an attempt.
  */
 export class TryLaterError extends Error {
   readonly delayMs: number;
@@ -29,26 +30,26 @@ export class TryLaterError extends Error {
 }
 
 /**
- * The machine of the worker has failed, not the job. The job goes back to the queue without using up an attempt, with a
- * delay that grows, and a worker that meets many such faults takes no jobs for a while.
+ * Error of the worker's machine, not of the job. The entry goes back to the queue without using up an attempt, with a
+ * growing delay. A worker that meets many such faults takes no entries for a while.
  */
 export class WorkerFaultError extends Error {
   override readonly name = 'WorkerFaultError';
 }
 
 export interface AttemptContext {
-  /** Aborts when the worker stops or the job's time is up. */
+  /** Signal that aborts when the worker stops or the entry's time is up. */
   readonly signal: AbortSignal;
-  /** True if no further attempt follows a transient error. */
+  /** Whether no further attempt follows a transient error. */
   readonly lastAttempt: boolean;
 }
 
 /**
- * End of a failed attempt. The handler stores what its rows need, and throws `error` to tell the queue; `cause` is the
- * failure itself. Only `retry` uses up an attempt.
- * - `stopped`: the worker stops, and another one takes the job at once
- * - `put-off`: the job has to wait
- * - `worker-fault`: the job goes back to the queue until this machine, or another, can do it
+ * End of a failed attempt. The handler updates its rows accordingly, and throws `error` to tell the queue; `cause` is
+ * the failure itself. Only `retry` uses up an attempt.
+ * - `stopped`: the worker stops, and another one takes the entry at once
+ * - `put-off`: the entry has to wait
+ * - `worker-fault`: the entry goes back to the queue until this machine, or another, can handle it
  * - `fail`: no attempt follows
  * - `retry`: another attempt follows after the backoff in the catalog
  */
@@ -60,8 +61,9 @@ export type AttemptEnd = { readonly cause: unknown } & (
 );
 
 /**
- * Decides how a failed attempt ends, and so whether another follows. The limits stand in `catalog.ts`.
- * @param classify converts an error that knows nothing of the queue to one of the classes above; any other is transient
+ * Decides how a failed attempt ends, and so whether another follows. `catalog.ts` has the limits.
+ * @param classify converts an error that knows nothing of the queue to one of the classes above; any other error is
+ * transient
  */
 export function attemptEnd(
   error: unknown,
@@ -71,7 +73,8 @@ export function attemptEnd(
   if (signal.aborted && !isTimeout(signal.reason)) {
     return { end: 'stopped', error: new TryLaterError('the worker is stopping', 0), cause: error };
   }
-  // Aborted work fails with an error of its own; that the time was up is more precise. A job that waits still waits.
+  // Aborted work fails with an error of its own, but the timeout is the real cause. An entry that has to wait still
+  // waits.
   const cause = signal.aborted && !(error instanceof TryLaterError) ? (signal.reason as unknown) : error;
   const end = { ...endOf(classify(cause)), cause };
   if (end.end !== 'retry' || !lastAttempt) return end;
@@ -79,7 +82,7 @@ export function attemptEnd(
   return { end: 'fail', error: new PermanentError(message, { cause }), cause };
 }
 
-/** End that the class of a handler's error tells the queue. */
+/** Determines the end of an attempt from the class of the handler's error. */
 export function endOf(error: unknown): AttemptEnd {
   if (error instanceof TryLaterError) return { end: 'put-off', error, cause: error };
   if (error instanceof WorkerFaultError) return { end: 'worker-fault', error, cause: error };
@@ -88,7 +91,7 @@ export function endOf(error: unknown): AttemptEnd {
 }
 
 /**
- * Gives a job up that was begun more often than the catalog allows.
+ * Gives up a job that was started more often than the catalog allows.
  * @param what a clause, for example `job job_1 was claimed`
  * @throws PermanentError `too_many_attempts`
  */

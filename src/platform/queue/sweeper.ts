@@ -7,14 +7,14 @@ import { giveUpLease, holdLease, renewLease, type ProcessLease } from './process
 import type { QueueProducer } from './producer.ts';
 import { setBackFutureTimes, type QueueClock } from './queue-clock.repository.ts';
 
-/** Rows of one module that tell which entries should be in a queue. */
+/** Source of the entries that should be in a queue, according to the rows of one module. */
 export interface RecoverySource {
   readonly queue: QueueName;
-  /** Jobs whose worker has let its lease expire, and those that nobody else enqueues. */
+  /** Lists jobs whose worker has let its lease expire, and jobs that nobody else enqueues. */
   expired(limit: number): Promise<QueueEntry[]>;
   /** Counts the jobs that should be in the queue. */
   countLive(): Promise<number>;
-  /** A page of those jobs in the order of the identifiers of their rows, after the given one. */
+  /** Lists a page of the jobs that should be in the queue, by the identifiers of their rows, after the given one. */
   live(after: string, limit: number): Promise<{ readonly rowId: string; readonly entry: QueueEntry }[]>;
   /** Repairs anything else that an interrupted process may have left unfinished. */
   repair?(): Promise<void>;
@@ -26,9 +26,12 @@ export interface SweeperOptions {
   sources: readonly RecoverySource[];
   logger: Logger;
   intervalMs?: number;
-  /** Age from which an outbox entry counts as missed. A younger one may be about to be enqueued by its writer. */
+  /**
+   * Age from which an outbox entry counts as missed, in milliseconds. The writer of a younger entry may be about to
+   * enqueue it.
+   */
   graceMs?: number;
-  /** Limits for the repair of times in a queue in PostgreSQL; null for one in Redis (default). */
+  /** Limits for the repair of times in a queue in PostgreSQL; null for a queue in Redis (the default). */
   queueClock?: QueueClock | null;
   /** Called after each sweep of this process. */
   onSwept?: () => void;
@@ -36,8 +39,8 @@ export interface SweeperOptions {
 
 export interface Sweeper {
   /**
-   * Sweeps once, whoever else does.
-   * @returns the number of jobs enqueued
+   * Sweeps once, even if another process sweeps too.
+   * @returns the number of enqueued entries
    * @throws Error if the database or the queue cannot be reached
    */
   sweep(): Promise<number>;
@@ -49,8 +52,9 @@ export interface Sweeper {
 const PAGE = 1000;
 
 /**
- * Enqueues jobs that an interrupted process or a queue that lost its data has missed. Of the processes that are
- * started, one sweeps: it holds a lease of three intervals, after which another takes over if it has died.
+ * Creates the sweeper, which enqueues entries that are missing because a process was interrupted or a queue has lost
+ * its data. Of all processes that start one, only one sweeps. It holds a lease of three intervals; if it dies, another
+ * process takes over.
  */
 export function createSweeper(options: SweeperOptions): Sweeper {
   const { db, logger, intervalMs = 5000 } = options;
@@ -129,7 +133,8 @@ async function sweepOutbox({ db, producer, graceMs = 2000 }: SweeperOptions): Pr
 }
 
 /**
- * If the queue holds fewer jobs than it should, it has lost some. Adding all of them again restores only the lost ones.
+ * Enqueues the entries that a queue has lost. If the queue has fewer entries than it should, all of them are added
+ * again, which restores only the lost ones.
  */
 async function sweepLost({ producer, db, sources }: SweeperOptions, queue: QueueName): Promise<number> {
   const own = sources.filter((source) => source.queue === queue);
@@ -140,7 +145,7 @@ async function sweepLost({ producer, db, sources }: SweeperOptions, queue: Queue
   };
   const expected = await countLive();
   if (expected === 0) return 0;
-  // An entry that is enqueued meanwhile counts twice, and one that ends does not count as lost.
+  // An entry that is enqueued during these queries counts twice, and one that ends does not count as lost.
   const pending = await countPending(db, queue, expected);
   const held = await producer.count(queue);
   const live = await countLive();

@@ -1,36 +1,39 @@
 import type { QueueName } from './catalog.ts';
 
-/** Longest wait of an entry for the end of another queue's entry before it goes back to its queue, in milliseconds. */
+/**
+ * Longest time for which an entry waits for the end of another queue's entry before it goes back to its queue, in
+ * milliseconds.
+ */
 const HOLD_MS = 300;
 
-/** Delay of an entry that went back to its queue, in milliseconds, after which an idle worker finds it. */
+/** Delay of an entry that goes back to its queue, in milliseconds. An idle worker may take it afterwards. */
 export const RETURN_MS = 100;
 
 /**
- * A worker has one device and a consumer of each queue. This lets the jobs of one queue run at a time, so that an entry
- * does not wait in a busy worker while others are idle. A queue whose job had to go back is blocked until the device is
- * free; a rollout then comes first, because a whole fleet waits for it.
+ * Turns of the queues on a worker's only device. Entries of only one queue run at a time. An entry of another queue
+ * goes back to its queue, so that it does not wait in a busy worker while others are idle. That queue is then blocked
+ * until the device is free. A rollout comes first then, because a whole fleet waits for it.
  */
 export class Turns {
   readonly #onChange: () => void;
   readonly #blocked = new Set<QueueName>();
   #queue: QueueName | null = null;
   #running = 0;
-  /** Whether a rollout had to go back since the device was free the last time. */
+  /** Whether a rollout had to go back since the device was last free. */
   #rolloutWaits = false;
   #waiting: (() => void)[] = [];
 
-  /** @param onChange called when queues become blocked or are no longer */
+  /** @param onChange called when a queue becomes blocked, or is no longer blocked */
   constructor(onChange: () => void) {
     this.#onChange = onChange;
   }
 
-  /** Whether the queue's jobs are not to be fetched now. */
+  /** Whether entries of the queue should not be fetched now. */
   isBlocked(queue: QueueName): boolean {
     return this.#blocked.has(queue);
   }
 
-  /** Takes a turn. @returns a function that ends it, or null if the job has to go back to its queue */
+  /** Takes a turn. @returns a function that ends it, or null if the entry has to go back to its queue */
   async take(queue: QueueName): Promise<(() => void) | null> {
     const isFree = () => this.#queue === null || this.#queue === queue;
     await this.#until(isFree, HOLD_MS);

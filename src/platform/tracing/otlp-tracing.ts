@@ -12,10 +12,13 @@ import { resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
 import type { Span, SpanOptions, Tracing, TracingOptions } from './spans.ts';
 
-/** An exporter that cannot reach its collector does not hold up the end of a process for longer, in milliseconds. */
+/** Longest time for which an unreachable collector delays the end of a process, in milliseconds. */
 const EXPORT_TIMEOUT_MS = 3000;
 
-/** Sends spans to a collector, in batches. Spans are lost while it cannot be reached; nothing waits for it. */
+/**
+ * Creates tracing that sends spans to a collector in batches. While the collector cannot be reached, spans are lost;
+ * nothing waits for it.
+ */
 export function createOtlpTracing({
   endpoint,
   service,
@@ -60,7 +63,7 @@ function begin(tracer: Tracer, name: string, { parent = null, link = null, attri
 
 const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-|$)/;
 
-/** @returns null for text that is none, which begins a trace of its own */
+/** Parses a `traceparent`. @returns null for any other text, so that the span begins a new trace */
 function parseTraceparent(text: string | null): SpanContext | null {
   const [, traceId, spanId, flags] = TRACEPARENT.exec(text ?? '') ?? [];
   if (traceId === undefined || spanId === undefined || flags === undefined) return null;

@@ -1,38 +1,38 @@
-/** Attributes of a span: identifiers and figures, never text that a tenant has written. */
+/** Attributes of a span: identifiers and numbers, never text written by a tenant. */
 export type SpanAttributes = Readonly<Record<string, string | number | boolean>>;
 
 export interface Span {
-  /** The span as other processes name it as their parent (W3C Trace Context); null where nothing is traced. */
+  /** Identifier by which other processes name the span as their parent (W3C Trace Context); null without tracing. */
   readonly traceparent: string | null;
   set(attributes: SpanAttributes): void;
-  /** Ends the span. @param code says that it failed, and how */
+  /** Ends the span. @param code error code if the span has failed */
   end(code?: string): void;
 }
 
 export interface SpanOptions {
   /**
-   * The `traceparent` of the span that this one is a part of. {@link inSpan} takes the one that the running code is in;
-   * without any, the span begins a trace of its own.
+   * `traceparent` of the parent span. {@link inSpan} uses the span of the running code. Without a parent, the span
+   * begins a new trace.
    */
   readonly parent?: string | null;
-  /** The `traceparent` of a span in another trace that this one belongs to. */
+  /** `traceparent` of a related span in another trace. */
   readonly link?: string | null;
   readonly attributes?: SpanAttributes;
 }
 
-/** The spans of a process. */
+/** Tracing of a process. */
 export interface Tracing {
   begin(name: string, options?: SpanOptions): Span;
-  /** Hands over the spans that have ended. It never rejects. */
+  /** Sends the spans that have ended. Never rejects. */
   flush(): Promise<void>;
-  /** Hands over the last spans. It never rejects. */
+  /** Sends the last spans and ends the tracing. Never rejects. */
   stop(): Promise<void>;
 }
 
 export interface TracingOptions {
-  /** Base URL of a collector that takes OTLP over HTTP; null traces nothing, and loads nothing. */
+  /** Base URL of a collector that accepts OTLP over HTTP. With null, nothing is traced and no library is loaded. */
   endpoint: string | null;
-  /** The process, such as `readapt-api`. */
+  /** Name of the process, such as `readapt-api`. */
   service: string;
   version: string;
 }

@@ -19,7 +19,9 @@ export async function startTracing(options: TracingOptions): Promise<Tracing> {
   return createOtlpTracing({ ...options, endpoint });
 }
 
-/** Runs work in a span, which fails if the work does. Spans that the work begins by this function are parts of it. */
+/**
+ * Runs `work` in a span, which fails if `work` does. Spans that `work` begins with this function become its children.
+ */
 export async function inSpan<T>(
   tracing: Tracing,
   name: string,
@@ -37,7 +39,7 @@ export async function inSpan<T>(
   }
 }
 
-/** A message may have what a tenant has written, and a code never has. */
+/** Text that describes an error: its code or name. Its message might contain text written by a tenant. */
 function codeOf(error: unknown): string {
   const { code, name } = error as { code?: unknown; name?: unknown };
   return typeof code === 'string' ? code : typeof name === 'string' ? name : 'error';

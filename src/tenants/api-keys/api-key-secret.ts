@@ -3,10 +3,10 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 const KEY_PATTERN = /^rdp_([0-9a-f]{12})_([A-Za-z0-9_-]{43})$/;
 
 export interface GeneratedKey {
-  /** The key, `rdp_<prefix>_<secret>`. It is shown once and never stored. */
+  /** Key in the format `rdp_<prefix>_<secret>`. It is shown once and never stored. */
   key: string;
   prefix: string;
-  /** SHA-256 of the secret, hexadecimal. The secret has 256 random bits, so a slow hash is not needed. */
+  /** SHA-256 of the secret, hexadecimal. The secret has 256 random bits, so no slow hash is needed. */
   secretHash: string;
 }
 
@@ -20,7 +20,7 @@ function hashSecret(secret: string): string {
   return createHash('sha256').update(secret).digest('hex');
 }
 
-/** Splits a key into its parts; null if it does not have the form of a key. */
+/** Splits a key into its parts; null if the text does not have the format of a key. */
 export function parseApiKey(key: string): { prefix: string; secret: string } | null {
   const match = KEY_PATTERN.exec(key);
   const prefix = match?.[1];

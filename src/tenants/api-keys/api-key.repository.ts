@@ -20,11 +20,11 @@ export interface NewApiKey {
   secretHash: string;
   scopes: string[];
   expiresAt: Date | null;
-  /** The key that this one replaces. */
+  /** Identifier of the key that this key replaces. */
   rotatedFromId?: string | null;
 }
 
-/** A `tenantId` of undefined stands for every tenant and the operator. */
+/** Queries on API keys. A `tenantId` of undefined stands for every tenant and the operator. */
 export function createApiKeyRepository(db: Database) {
   return {
     async insert(key: NewApiKey, tx: Queryable = db) {
@@ -46,7 +46,7 @@ export function createApiKeyRepository(db: Database) {
       tx.apiKey.findFirst({ where: { id, tenantId } }),
     findWithOwner: (id: string, tenantId: string | null, tx: Queryable = db) =>
       tx.apiKey.findFirst({ where: { id, tenantId }, include: { tenant: { select: { name: true } } } }),
-    /** The keys of deleted tenants are not found. */
+    /** Finds keys by their prefixes, except those of deleted tenants. */
     findByPrefixes: (prefixes: string[], tx: Queryable = db) =>
       readRows<Prisma.ApiKeyGetPayload<object>>(
         tx,
@@ -54,17 +54,20 @@ export function createApiKeyRepository(db: Database) {
           SELECT ${columnsOf('k', FIELDS)} FROM api_keys k WHERE k.prefix = ANY(${prefixes}::text[]) AND (
             k.tenant_id IS NULL OR EXISTS (SELECT FROM tenants t WHERE t.id = k.tenant_id AND t.deleted_at IS NULL))`,
       ),
-    /** Records that the key was used just now. */
+    /** Records that the key was used now. */
     noteUse: (id: string, tx: Queryable = db) =>
       tx.apiKey.updateMany({ where: { id }, data: { lastUsedAt: new Date() } }),
-    /** Locks the key, the key that it replaced and its successor until the end of the transaction. */
+    /** Locks the key until the end of the transaction, and reads it with the key that it replaced and its successor. */
     async lockWithRotation(id: string, tenantId: string | undefined, tx: Queryable) {
       await tx.$queryRaw`SELECT id FROM api_keys WHERE id = ${id} FOR NO KEY UPDATE`;
       return tx.apiKey.findFirst({ where: { id, tenantId }, include: { rotatedFrom: true, successor: true } });
     },
     setExpiry: (id: string, expiresAt: Date, tx: Queryable = db) =>
       tx.apiKey.update({ where: { id }, data: { expiresAt } }),
-    /** Revokes the key. Null if it was revoked before. */
+    /**
+     * Revokes the key.
+     * @returns null if the key was revoked before
+     */
     async revoke(id: string, tx: Queryable = db) {
       const [row] = await tx.apiKey.updateManyAndReturn({
         where: { id, revokedAt: null },
@@ -74,7 +77,10 @@ export function createApiKeyRepository(db: Database) {
     },
     countOperatorKeys: (tx: Queryable = db) =>
       tx.apiKey.count({ where: { tenantId: null, scopes: { hasSome: [...OPERATOR_SCOPES] } } }),
-    /** Serializes the decision whether a first operator key is needed, until the end of the transaction. */
+    /**
+     * Locks the creation of the first operator key until the end of the transaction, so that only one process creates
+     * it.
+     */
     lockOperatorKeys: (tx: Queryable) => tx.$executeRaw`SELECT pg_advisory_xact_lock(7236835)`,
   };
 }

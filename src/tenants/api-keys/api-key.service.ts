@@ -36,7 +36,9 @@ interface ApiKeyServiceDependencies {
   readonly quotas: QuotaLimits;
 }
 
-/** API keys. `scope` is the tenant to which the caller is confined, or null for the operator. */
+/**
+ * Creates the service for API keys. `scope` is the tenant to which the caller is confined, or null for the operator.
+ */
 export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
   const keys = createApiKeyRepository(db);
   const check = createQuotaCheck({ db, defaults: quotas });
@@ -79,8 +81,8 @@ export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
     },
 
     /**
-     * Describes the caller to whom the key of a request belongs. @throws AppError 404 for a key that was removed
-     * meanwhile
+     * Describes the caller, that is, the owner of the request's key.
+     * @throws AppError 404 if the key was removed in the meantime
      */
     async caller(principal: Principal): Promise<Caller> {
       const tenantId = principal.kind === 'tenant' ? principal.tenantId : null;
@@ -101,8 +103,8 @@ export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
     },
 
     /**
-     * Creates a key that replaces another one, which expires after the overlap. It counts against no quota: the old and
-     * the new key count as one.
+     * Creates a key that replaces another, and lets the old key expire after the overlap. No quota is checked, because
+     * the old and the new key count as one.
      *
      * @throws AppError 404, 409 `key_ended`, `already_rotated` or `rotation_in_progress`, 422 `already_expired`
      */
@@ -151,9 +153,9 @@ export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
     },
 
     /**
-     * Creates the first operator key and returns it; null if there is an operator key already.
+     * Creates the first operator key and returns it. Returns null if there is an operator key already.
      *
-     * @param keep receives the key before it becomes valid; if it throws, no key is created
+     * @param keep receives the key before it becomes valid; if this function throws, no key is created
      */
     ensureOperatorKey: (keep: (key: string) => Promise<void> = async () => {}): Promise<string | null> =>
       withTransaction(db, async (tx) => {
@@ -189,8 +191,8 @@ function ownerOf(request: CreateApiKey, scope: string | null): string | null {
 }
 
 /**
- * Allows keys for all tenants only with the scope `serving:read`, and only if the request has an explicit `tenant_id`
- * of null: a caller who leaves it out means one tenant.
+ * Allows keys for all tenants only with the scope `serving:read`, and only if `tenant_id` is explicitly null, because a
+ * caller who leaves it out means one tenant.
  * @throws AppError 422
  */
 function requireServingOfAll({ scopes, tenant_id: tenantId }: CreateApiKey): void {

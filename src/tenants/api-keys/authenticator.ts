@@ -14,16 +14,16 @@ import { lookUpTogether } from './look-up-together.ts';
 
 type KeyRow = Awaited<ReturnType<ReturnType<typeof createApiKeyRepository>['findByPrefixes']>>[number];
 
-/** Resolution of `last_used_at`: it is written at most once in this time, in milliseconds. */
+/** Resolution of `last_used_at`, in milliseconds: the column is written at most once in this time. */
 const LAST_USED_RESOLUTION_MS = 60_000;
 
 /**
- * Time for which a key is cached, in milliseconds. A key that another process revokes still works for up to this time.
+ * Time for which a key is cached, in milliseconds. A key that another process revokes still works for up to this long.
  */
 const KEPT_MS = 1_000;
 const MOST_KEPT = 10_000;
 
-/** After a lookup of an unknown key, the next lookup of new keys waits for this time, in milliseconds. */
+/** Delay of the next lookup of new keys after one that found no key, in milliseconds. */
 const PAUSE_MS = 100;
 
 interface KeptKey {
@@ -39,8 +39,9 @@ interface AuthenticatorOptions {
 }
 
 /**
- * Finds the principal of an API key. Usable keys are cached for a second, so that polling clients cost no query each
- * time. Cached keys do not wait for lookups, so a client that guesses keys delays only keys that are not cached.
+ * Creates the authenticator of API keys. Usable keys are cached for a second, so that a polling client does not cost a
+ * query each time. Cached keys do not wait for lookups, so a client that guesses keys delays only keys that are not
+ * cached.
  */
 export function createAuthenticator({ db, keptMs = KEPT_MS, pauseMs = PAUSE_MS }: AuthenticatorOptions): Authenticator {
   const keys = createApiKeyRepository(db);
@@ -53,7 +54,7 @@ export function createAuthenticator({ db, keptMs = KEPT_MS, pauseMs = PAUSE_MS }
   async function find(prefix: string): Promise<KeyRow | null> {
     const known = kept.get(prefix);
     if (known?.changes === changes && performance.now() < known.until) return known.row;
-    // A key that is read before a change may be outdated after it.
+    // These are noted before the read: a change during the read outdates its result.
     const read = { changes, until: performance.now() + keptMs };
     const row = await (known === undefined ? lookUpNew(prefix) : lookUpKnown(prefix));
     kept.delete(prefix);
@@ -85,7 +86,7 @@ export function createAuthenticator({ db, keptMs = KEPT_MS, pauseMs = PAUSE_MS }
   }
 
   return {
-    // A later version may have created the key: scopes unknown to this version grant nothing.
+    // A later version may have created the key; scopes that this version does not know grant nothing.
     async authenticate(key: string, log: Pick<Logger, 'warn'>): Promise<Principal | null> {
       const row = await findUsable(key);
       if (row === null) return null;

@@ -11,7 +11,7 @@ const callerRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { con
   app.get(
     '/whoami',
     {
-      // Every scope of a tenant includes this one.
+      // Every tenant scope includes `serving:read`, so any key may call this route.
       onRequest: requireScope('serving:read'),
       schema: {
         ...operation('whoami', 'Say whose key this is, and what it may do'),

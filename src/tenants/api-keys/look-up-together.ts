@@ -3,8 +3,8 @@ import { setImmediate as nextRound, setTimeout as sleep } from 'node:timers/prom
 /** Largest number of names in one query. */
 const MOST_TOGETHER = 1_000;
 /**
- * Largest number of callers that are answered in one round of the event loop. Each continues at once, and nothing else
- * runs meanwhile.
+ * Largest number of callers that are answered in one round of the event loop. Each caller continues at once, and
+ * nothing else runs in the meantime.
  */
 const ANSWERED_A_ROUND = 16;
 
@@ -14,15 +14,18 @@ interface Answer<T> {
 }
 
 /**
- * Batches lookups by name. One query runs at a time, and callers that arrive during it share the next one. A burst of
- * lookups so costs a few queries and one connection. After a query that did not find every name, the next one waits for
- * `pauseMs`: guessing names costs the database little, and no other caller is refused.
+ * Batches lookups by name. One query runs at a time, and callers that arrive during it share the next one, so a burst
+ * of lookups costs a few queries and one connection. After a query that did not find every name, the next one waits for
+ * `pauseMs`, so that a client that guesses names costs the database little.
  */
 export function lookUpTogether<T>(find: (names: string[]) => Promise<ReadonlyMap<string, T>>, pauseMs: number) {
   const waiting = new Map<string, Answer<T>[]>();
   let running = false;
 
-  /** Answers a batch of waiting callers. @returns whether each of their names was found */
+  /**
+   * Answers a batch of waiting callers.
+   * @returns whether all of their names were found
+   */
   async function answerSome(): Promise<boolean> {
     const batch = [...waiting].slice(0, MOST_TOGETHER);
     for (const [name] of batch) waiting.delete(name);

@@ -2,7 +2,7 @@ import type { RecordAnswer } from '../../platform/contract/record-answer.ts';
 import { writeAuditEntry } from '../audit/index.ts';
 import type { CreatedApiKey } from './api-key.schemas.ts';
 
-/** Writes the audit entry of a command that does the same as an API operation. */
+/** Creates the function that writes the audit entry of a command that does the same as an API operation. */
 export function recordCommand(operation: string): RecordAnswer<CreatedApiKey> {
   return (tx, created, before) =>
     writeAuditEntry(tx, {

@@ -3,7 +3,7 @@ import { newId } from '../../platform/contract/ids.ts';
 import type { Actor, NewAuditEntry } from '../../platform/contract/record-change.ts';
 import { FIRST_RUNNING, type CommitPosition } from '../../delivery/events/index.ts';
 
-/** Writes an entry, with the time of the database. Call it in the transaction that makes the change. */
+/** Writes an audit entry with the time of the database. Call this in the transaction that makes the change. */
 export async function writeAuditEntry(tx: Transaction, entry: NewAuditEntry): Promise<void> {
   const { tenantId, actor, operation, subjectId, requestId } = entry;
   await tx.$executeRaw`
@@ -39,7 +39,7 @@ export interface AuditFilter {
 
 export function createAuditRepository(db: Database) {
   return {
-    /** Lists the entries after a position, up to another one if given, in the order of commits. */
+    /** Lists the entries after a position in the order of commits, up to `upTo` if given. */
     after: (
       { transaction, sequence }: CommitPosition,
       filter: AuditFilter & { limit: number; upTo?: CommitPosition },
@@ -60,7 +60,7 @@ export function createAuditRepository(db: Database) {
         ORDER BY transaction_id, seq LIMIT ${filter.limit}`;
     },
 
-    /** Reads the position of the last entry that is readable by now; null if there is none. */
+    /** Reads the position of the last entry that is readable now; null if there is none. */
     async last(filter: AuditFilter, tx: Queryable = db): Promise<CommitPosition | null> {
       const [row] = await tx.$queryRaw<CommitPosition[]>`
         SELECT transaction_id AS transaction, seq AS sequence FROM audit_entries

@@ -19,16 +19,19 @@ const PAGE = 1000;
 
 /** Stream of the entries up to the last one that was readable when the export began. */
 export interface AuditExportStream {
-  /** Position of that entry; null if there is none. */
+  /** Position of the last entry; null if there is none. */
   readonly end: string | null;
   readonly entries: AsyncIterable<AuditEntry>;
 }
 
-/** The audit log. `scope` is the tenant to which the caller is confined, or null for the operator. */
+/**
+ * Creates the service for the audit log. `scope` is the tenant to which the caller is confined, or null for the
+ * operator.
+ */
 export function createAuditService({ db }: { db: Database }) {
   const audit = createAuditRepository(db);
 
-  /** Makes sure that no entry after the position was pruned. @throws AppError 410 `position_expired` */
+  /** Requires that no entry after the position was pruned. @throws AppError 410 `position_expired` */
   async function requireUnpruned(position: CommitPosition, { tenantId }: AuditFilter): Promise<void> {
     if (position.transaction === 0n && position.sequence === 0n) return;
     const retained = { what: 'audit entries', setting: SETTINGS.auditRetentionDays.variable };
@@ -60,7 +63,7 @@ export function createAuditService({ db }: { db: Database }) {
     },
 
     /**
-     * Reads a page at a time, however many entries there are.
+     * Exports the entries as a stream, which reads a page at a time.
      * @throws AppError 404 if a tenant names another one, 410 `position_expired`, also while entries are read
      */
     async export(query: AuditExportQuery, scope: string | null): Promise<AuditExportStream> {

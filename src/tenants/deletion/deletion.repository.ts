@@ -9,7 +9,10 @@ interface Locked {
 
 type NamedTable = 'datasets' | 'adapters';
 
-/** Assignments that mark a row as deleted and free its name for another one. Names in requests never contain `~`. */
+/**
+ * SQL assignments that mark a row as deleted and free its name for another resource. Names in requests never contain
+ * `~`.
+ */
 const DELETED = Prisma.sql`deleted_at = clock_timestamp(), name = name || '~' || id`;
 
 function first<T>(rows: T[]): T | null {
@@ -17,11 +20,11 @@ function first<T>(rows: T[]): T | null {
 }
 
 /**
- * Queries of deletions. Each locks its row first, so that concurrent inserts that refer to it are either visible or
- * happen afterwards. A `tenantId` of null stands for any tenant.
+ * Queries of deletions. A deletion locks its row first, so that concurrent inserts that refer to the row are either
+ * visible or happen afterwards. A `tenantId` of null stands for any tenant.
  */
 export const deletionRepository = {
-  /** Locks a row, also if it is already deleted. Rows of a deleted tenant are not found. */
+  /** Locks a row, whether or not it is deleted already. Does not find rows of a deleted tenant. */
   lock: async (tx: Transaction, table: NamedTable, id: string, tenantId: string | null): Promise<Locked | null> =>
     first(
       await tx.$queryRaw<Locked[]>`
@@ -55,7 +58,7 @@ export const deletionRepository = {
     }),
 
   /**
-   * Numbers of the adapter's latest version and of the last one that was ever made, which can be later; see
+   * Numbers of the adapter's latest version and of the last one ever made. The two differ if later versions are marked
    * `superseded`.
    */
   async lastNumbers(tx: Transaction, adapterId: string): Promise<{ latest: number | null; last: number | null }> {
@@ -67,14 +70,16 @@ export const deletionRepository = {
     return { latest: latest._max.number, last: last._max.number };
   },
 
-  /** Finds the base model version on which this version is current. */
+  /** Finds a base model version on which this adapter version is current; null if there is none. */
   async currentOn(tx: Transaction, versionId: string): Promise<string | null> {
     const where = { adapterVersionId: versionId };
     const found = await tx.currentVersion.findFirst({ where, select: { baseModelVersionId: true } });
     return found?.baseModelVersionId ?? null;
   },
 
-  /** Finds an unfinished job that carries this version over, including the measurements for its report. */
+  /**
+   * Finds a job that carries this version over and is unfinished, or still has to measure the baselines of its report.
+   */
   jobFrom: (tx: Transaction, versionId: string) =>
     tx.job.findFirst({
       where: { sourceVersionId: versionId, OR: [{ finishedAt: null }, { baselinesPending: true }] },

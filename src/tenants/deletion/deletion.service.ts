@@ -8,7 +8,7 @@ import { recordEvent } from '../../delivery/events/index.ts';
 import { cancelJobsOf } from '../../fleet/job-control/index.ts';
 import { deletionRepository as repository } from './deletion.repository.ts';
 
-/** Number of adapters that a refusal names. */
+/** Largest number of adapters that an error message names. */
 const NAMED = 10;
 
 interface DeletionDependencies {
@@ -17,13 +17,13 @@ interface DeletionDependencies {
 }
 
 /**
- * Soft deletion: a deleted resource disappears for all callers at once, and the collector removes its data later. Until
- * then, deleting it again changes nothing. `scope` is the tenant to which the caller is confined, or null for the
- * operator.
+ * Creates the service for soft deletion: a deleted resource disappears for all callers at once, and the collector
+ * removes its data later. Until then, deleting the resource again changes nothing. `scope` is the tenant to which the
+ * caller is confined, or null for the operator.
  */
 export function createDeletionService({ db, producer }: DeletionDependencies) {
   return {
-    /** @throws AppError 404, 409 `dataset_in_use` if an adapter has it */
+    /** @throws AppError 404, 409 `dataset_in_use` if an adapter uses the dataset */
     deleteDataset: (id: string, scope: string | null, recordChange: RecordChange = unrecorded): Promise<void> =>
       withTransaction(db, async (tx) => {
         const dataset = await repository.lock(tx, 'datasets', id, scope);
@@ -55,7 +55,8 @@ export function createDeletionService({ db, producer }: DeletionDependencies) {
     },
 
     /**
-     * @throws AppError 404, 409 `latest_version`, 409 `current_version`, 409 `version_in_use` if a job carries it over
+     * @throws AppError 404, 409 `latest_version`, 409 `current_version`, 409 `version_in_use` if a job carries the
+     * version over
      */
     deleteVersion: (
       adapterId: string,
@@ -92,7 +93,7 @@ export function createDeletionService({ db, producer }: DeletionDependencies) {
         if (tenant === null) throw notFound('tenant', id);
         if (tenant.deleted_at !== null) return;
         await repository.markDeleted(tx, 'tenants', id);
-        // The operator's event outlives the tenant, so it holds nothing of the tenant but the identifier.
+        // The operator's event outlives the tenant, so it contains no data of the tenant but its identifier.
         await recordEvent(tx, { tenantId: null, type: 'tenant.deleted', subjectId: id, data: {} });
         await recordChange(tx, { tenantId: null, subjectId: id, before: null, after: null });
       });

@@ -7,7 +7,7 @@ interface Locked {
 }
 
 interface LockedInParts extends Locked {
-  /** Null until the collector removes the first of its rows. */
+  /** Null until the collector begins to remove the resource's rows. */
   collection_began_at: Date | null;
 }
 
@@ -15,7 +15,7 @@ function first<T>(rows: T[]): T | null {
   return rows[0] ?? null;
 }
 
-/** Name of a resource before its deletion: see deletion.repository.ts. */
+/** Name of a resource before its deletion. deletion.repository.ts appends the identifier. */
 export function formerName(name: string, id: string): string {
   const mark = `~${id}`;
   return name.endsWith(mark) ? name.slice(0, -mark.length) : name;
@@ -41,9 +41,9 @@ export const undeleteRepository = {
     ),
 
   /**
-   * Locks the dataset of an adapter. The dataset is locked before the adapter, the order in which the collector takes
-   * the locks when it detaches a dataset from its adapters. Null if the dataset was collected, or if the adapter has
-   * none.
+   * Locks the dataset of an adapter. Callers lock the dataset before the adapter, in the order in which the collector
+   * locks them when it detaches a dataset from its adapters.
+   * @returns null if the dataset was collected, or if the adapter has none
    */
   lockDatasetOf: async (tx: Transaction, adapterId: string, tenantId: string | null) =>
     first(
@@ -64,7 +64,7 @@ export const undeleteRepository = {
 
   /**
    * Clears the deletion mark and restores the name.
-   * @returns false if another resource has the name by now
+   * @returns false if another resource has the name in the meantime
    */
   async restore(
     tx: Transaction,

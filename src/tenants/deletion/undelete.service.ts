@@ -10,9 +10,9 @@ import { deletionRepository } from './deletion.repository.ts';
 import { formerName, undeleteRepository as repository } from './undelete.repository.ts';
 
 /**
- * Undoes deletions until the collector begins to remove the data; before that nothing is missing. Undeleting a resource
- * that is not deleted changes nothing. Jobs that the deletion cancelled stay cancelled. `scope` is the tenant to which
- * the caller is confined, or null for the operator.
+ * Creates the service that undoes deletions. A deletion can be undone until the collector begins to remove the data, so
+ * nothing is missing afterwards. Undeleting a resource that is not deleted changes nothing. Jobs that the deletion
+ * cancelled stay cancelled. `scope` is the tenant to which the caller is confined, or null for the operator.
  */
 export function createUndeleteService({ db }: { db: Database }) {
   const tenants = createTenantRepository(db);
@@ -56,7 +56,10 @@ export function createUndeleteService({ db }: { db: Database }) {
         return toAdapter(await existing(adapters.find(id, scope, tx), 'adapter', id));
       }),
 
-    /** Restores a version. One that was deleted with its adapter comes back with the adapter. @throws AppError 404 */
+    /**
+     * Restores a version. A version that was deleted with its adapter comes back with the adapter.
+     * @throws AppError 404
+     */
     undeleteVersion: (adapterId: string, id: string, scope: string | null, recordChange: RecordChange = unrecorded) =>
       withTransaction(db, async (tx) => {
         const adapter = await deletionRepository.lock(tx, 'adapters', adapterId, scope);
@@ -74,7 +77,7 @@ export function createUndeleteService({ db }: { db: Database }) {
       }),
 
     /**
-     * Restores a tenant with all its data. Its keys can be used again.
+     * Restores a tenant with all its data. Its API keys work again.
      * @throws AppError 404, 409 `tenant_exists`, 410 `grace_time_over`
      */
     undeleteTenant: (id: string, recordChange: RecordChange = unrecorded) =>
@@ -93,7 +96,10 @@ export function createUndeleteService({ db }: { db: Database }) {
   };
 }
 
-/** Requires a row that may be missing because its tenant was deleted after the row was locked. @throws AppError 404 */
+/**
+ * Requires that a row still exists. It may be missing if its tenant was deleted after the row was locked.
+ * @throws AppError 404
+ */
 async function existing<T>(found: PromiseLike<T | null>, what: string, id: string): Promise<T> {
   const row = await found;
   if (row === null) throw notFound(what, id);

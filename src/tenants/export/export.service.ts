@@ -9,7 +9,7 @@ import type { TenantService } from '../tenants/index.ts';
 /** Number of rows that are read at a time. */
 const PAGE = 200;
 
-/** Services and repositories behind the lists of the API, from which the export reads. */
+/** Services behind the lists of the API, from which the export reads. */
 export interface ExportDependencies {
   readonly artifacts: ArtifactStore;
   readonly tenants: Pick<TenantService, 'get'>;
@@ -22,7 +22,7 @@ export interface ExportDependencies {
 
 export interface TenantExport {
   readonly filename: string;
-  /** Bytes of the archive, read from the database and the store while they are sent. */
+  /** Bytes of the archive. They are read from the database and the store while they are sent. */
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 
@@ -38,8 +38,8 @@ export function createExportService(deps: ExportDependencies) {
   }
 
   /**
-   * Yields the PEFT folder of each version as it is stored, with the API's description of the version and of the rows
-   * it has lost.
+   * Yields the PEFT folder of each version as it is stored, with the API's description of the version and its list of
+   * negative flips: rows that the version now answers wrong.
    */
   async function* adapters(id: string): AsyncGenerator<TarFile> {
     for await (const adapter of each((cursor) => deps.adapters.list({ limit, cursor, tenant_id: id }, id))) {
@@ -76,8 +76,8 @@ export function createExportService(deps: ExportDependencies) {
 
   return {
     /**
-     * Opens an export of all data of a tenant as a tar archive. It may lack changes that are made while it is read. If
-     * something cannot be read, the archive breaks off without its end.
+     * Opens an export of all data of a tenant as a tar archive. The archive may lack changes that are made while it is
+     * read. If something cannot be read, the archive breaks off.
      * @param scope the tenant to which the caller is confined, or null for the operator
      * @throws AppError 404
      */

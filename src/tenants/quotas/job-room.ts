@@ -4,22 +4,22 @@ import { describeExceeding, type ExceededQuota } from './quota-exceeded.ts';
 import { jobUsageRepository as usage } from './job-usage.repository.ts';
 import type { OwnLimits } from './quota.repository.ts';
 
-/** Number of further jobs that a tenant may have, and the quotas that limit it. */
+/** Room for further jobs of a tenant, and the quota that limits it. */
 export interface JobRoom {
-  /** Number of further jobs. Negative if the limit was lowered below the present number. */
+  /** Number of further jobs; negative if the limit was lowered below the present number. */
   readonly jobs: number;
-  /** Whether a new job may replace one that has ended, regardless of the limit. */
+  /** Whether a new job may replace a job that has ended, even without room. */
   readonly mayExchange: boolean;
   readonly refusal: ExceededQuota;
 }
 
 type JobQuota = 'queued_jobs' | 'device_seconds';
 
-/** Limits on the jobs of tenants. A job that has begun is finished, whatever it uses. */
+/** Limits on the jobs of tenants. A job that has begun is finished, whatever resources it uses. */
 export interface JobRooms {
-  /** Room of each tenant that has a limit. Call it in the transaction that plans their jobs. */
+  /** Reads the room of each tenant that has a limit. Call this in the transaction that plans the tenants' jobs. */
   rooms(tx: Transaction, tenantIds: readonly string[]): Promise<Map<string, JobRoom>>;
-  /** Quota that keeps a job of the tenant from beginning; null if it may begin. */
+  /** Finds the quota that keeps a job of the tenant from beginning; null if the job may begin. */
   deviceRefusal(tenantId: string): Promise<ExceededQuota | null>;
 }
 
@@ -49,7 +49,10 @@ export function createJobRooms({ db, defaults }: { db: Database; defaults: Quota
     return refusals;
   }
 
-  /** Locks the tenants that have a job limit, so that others wait to plan jobs for them until the transaction ends. */
+  /**
+   * Computes the room of tenants with a limit on jobs. Locks these tenants until the transaction ends, so that other
+   * transactions wait before they plan jobs for them.
+   */
   async function withJobLimit(
     tenants: readonly { id: string; own: OwnLimits }[],
     tx: Transaction,

@@ -1,12 +1,12 @@
 import { Prisma, type Queryable, type Transaction } from '../../platform/database/database.ts';
 
-/** Job states in which a worker may hold a job. */
+/** Job states in which a worker may hold a lease on the job. */
 const HOLDABLE = Prisma.raw(`'{preparing,initializing,fine_tuning,evaluating,ready}'::job_state[]`);
 const MONTH = Prisma.raw(`date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC')`);
 
 export interface DeviceUsage {
   tenant_id: string;
-  /** Seconds for which jobs of the tenant have held a device since the month began, in UTC. */
+  /** Seconds for which jobs of the tenant have held a device since the beginning of the month (UTC). */
   seconds: number;
   /** Start of the next month. */
   resets_at: Date;
@@ -14,7 +14,7 @@ export interface DeviceUsage {
 
 /** Queries on the resources that jobs of tenants use. */
 export const jobUsageRepository = {
-  /** Locks the tenants, so that others wait to plan jobs for them until the transaction ends. */
+  /** Locks the tenants until the transaction ends, so that other transactions wait before they plan jobs for them. */
   lockTenants: (tx: Transaction, tenantIds: readonly string[]) =>
     tx.$queryRaw`SELECT id FROM tenants WHERE id = ANY(${[...tenantIds]}::text[]) ORDER BY id FOR NO KEY UPDATE`,
 
@@ -22,8 +22,8 @@ export const jobUsageRepository = {
     tx.tenant.findMany({ where: { id: { in: [...tenantIds] } }, select: { id: true, quotas: true } }),
 
   /**
-   * Numbers of unfinished jobs. Triggers keep them, because counting the jobs of a large fleet for each page is too
-   * slow.
+   * Reads the numbers of unfinished jobs. Triggers maintain them, because counting the jobs of a large fleet for each
+   * page is too slow.
    */
   unfinished: (tx: Queryable, tenantIds: readonly string[]) =>
     tx.$queryRaw<{ tenant_id: string; count: number }[]>`
@@ -31,8 +31,9 @@ export const jobUsageRepository = {
       WHERE tenant_id = ANY(${[...tenantIds]}::text[]) GROUP BY tenant_id`,
 
   /**
-   * Device seconds of this month, including those of running jobs and measurements. The comparison with `-infinity` is
-   * for the planner: few jobs have a lease, which it can tell from a comparison with a constant, not from the month's.
+   * Computes the device seconds of this month, including those of running jobs and measurements. The comparison with
+   * `-infinity` helps PostgreSQL's planner: few jobs have a lease, and the planner can estimate that from a comparison
+   * with a constant, but not from one with the start of the month.
    */
   device: (tx: Queryable, tenantIds: readonly string[]) =>
     tx.$queryRaw<DeviceUsage[]>`

@@ -12,7 +12,7 @@ export interface EffectiveLimits {
 /** Amounts that a transaction adds to a tenant's usage. */
 export type Added = Partial<Record<'adapters' | 'stored_bytes' | 'dataset_rows', number>>;
 
-/** Enforces the quotas of tenants. Usage from before a limit was lowered may stay. */
+/** Creates the functions that enforce the quotas of tenants. Usage from before a limit was lowered may stay. */
 export function createQuotaCheck({ db, defaults }: { db: Database; defaults: QuotaLimits }) {
   const quotas = createQuotaRepository(db);
 
@@ -30,7 +30,7 @@ export function createQuotaCheck({ db, defaults }: { db: Database; defaults: Quo
   return {
     limitsOf,
 
-    /** Refuses an upload before it is read if a quota has no room at all. @throws AppError 403 `quota_exceeded` */
+    /** Refuses an upload before it is read if a quota is already used up. @throws AppError 403 `quota_exceeded` */
     async requireAnyRoom(tenantId: string, names: readonly (keyof Added)[]): Promise<void> {
       const { limits, isOwn } = await limitsOf(tenantId);
       const usage = await quotas.storedUsage(tenantId);
@@ -42,8 +42,8 @@ export function createQuotaCheck({ db, defaults }: { db: Database; defaults: Quo
     },
 
     /**
-     * Checks the limits in a transaction that has inserted its rows. Those inserts lock the row of the counters, so of
-     * two concurrent transactions the second one sees the additions of the first.
+     * Checks the limits in a transaction that has inserted its rows. The inserts lock the row of the usage counters, so
+     * the second of two concurrent transactions sees the additions of the first.
      *
      * @throws AppError 403 `quota_exceeded`, which rolls the inserts back
      */
@@ -60,7 +60,7 @@ export function createQuotaCheck({ db, defaults }: { db: Database; defaults: Quo
       }
     },
 
-    /** Requires room for one more key, within the caller's transaction. @throws AppError 403 `quota_exceeded` */
+    /** Requires room for one more API key, within the caller's transaction. @throws AppError 403 `quota_exceeded` */
     async requireKeyRoom(tx: Transaction, tenantId: string): Promise<void> {
       await quotas.lockTenant(tenantId, tx);
       const { limits, isOwn } = await limitsOf(tenantId, tx);

@@ -20,15 +20,15 @@ const ADVICE: Record<QuotaName, string> = {
   api_keys: 'revoke one that is not needed, or ask the operator for a higher limit',
 };
 
-/** Details of a quota that is used up, as reported to clients. */
+/** Details of a quota that is used up, for clients. */
 export interface ExceededQuota {
   readonly quota: QuotaName;
   readonly limit: number;
-  /** Usage before the request. */
+  /** Usage without the request. */
   readonly used: number;
   /** Setting that holds the default limit; null if the tenant has its own limit. */
   readonly setting: string | null;
-  /** Time at which the usage starts again from zero; null if only the tenant or the operator can make room. */
+  /** Time at which the usage restarts from zero; null if only the tenant or the operator can make room. */
   readonly resets_at: string | null;
   readonly message: string;
 }
@@ -60,7 +60,9 @@ export function describeExceeding({ name, limit, used, wanted, isOwn, resetsAt }
   };
 }
 
-/** 403, because a retry does not help until somebody makes room. */
+/**
+ * Creates the error for an exceeded quota. Its status is 403, because a retry does not help until somebody makes room.
+ */
 export function quotaExceeded(exceeding: Exceeding): AppError {
   const { message, ...details } = describeExceeding(exceeding);
   return new AppError({ code: 'quota_exceeded', status: 403, message, details: { ...details } });

@@ -1,10 +1,10 @@
 import type { QuotaName } from '../../platform/config/quotas.ts';
 import type { Database, Queryable, Transaction } from '../../platform/database/database.ts';
 
-/** Limits that the operator has set for a tenant in place of the defaults; null means no limit. */
+/** Limits that the operator has set for a tenant instead of the defaults; null means no limit. */
 export type OwnLimits = Partial<Record<QuotaName, number | null>>;
 
-/** Counters kept by triggers, and the bytes that running uploads have reserved. */
+/** Usage counters, which triggers maintain, and the bytes that running uploads have reserved. */
 export interface StoredUsage {
   adapters: number;
   stored_bytes: number;
@@ -16,7 +16,7 @@ const NOTHING: StoredUsage = { adapters: 0, stored_bytes: 0, dataset_rows: 0, re
 
 export function createQuotaRepository(db: Database) {
   return {
-    /** Null if there is no such tenant. */
+    /** Reads the tenant's own limits; null if there is no such tenant. */
     async ownLimits(tenantId: string, tx: Queryable = db): Promise<OwnLimits | null> {
       const row = await tx.tenant.findUnique({ where: { id: tenantId }, select: { quotas: true } });
       return row === null ? null : ((row.quotas ?? {}) as OwnLimits);
@@ -26,14 +26,15 @@ export function createQuotaRepository(db: Database) {
       tx.tenant.update({ where: { id: tenantId }, data: { quotas: limits } }),
 
     /**
-     * Locks the tenant, so that others wait to change its limits or the number of its keys until the transaction ends.
+     * Locks the tenant until the transaction ends, so that others wait before they change its limits or its number of
+     * keys.
      */
     lockTenant: (tenantId: string, tx: Transaction) =>
       tx.$queryRaw`SELECT id FROM tenants WHERE id = ${tenantId} FOR NO KEY UPDATE`,
 
     /**
-     * Locks the tenant's usage, so that others wait to add anything counted, or to reserve bytes, until the transaction
-     * ends.
+     * Locks the tenant's usage until the transaction ends, so that others wait before they add anything that is
+     * counted, or reserve bytes.
      */
     async lockUsage(tenantId: string, tx: Transaction): Promise<void> {
       await tx.$executeRaw`INSERT INTO tenant_usage (tenant_id) VALUES (${tenantId}) ON CONFLICT DO NOTHING`;
@@ -50,7 +51,7 @@ export function createQuotaRepository(db: Database) {
       return row ?? NOTHING;
     },
 
-    /** Number of usable keys. A rotated key and its successor count as one while both can be used. */
+    /** Counts the usable keys. A rotated key and its successor count as one while both can be used. */
     liveKeys(tenantId: string, tx: Queryable = db): Promise<number> {
       const usable = { revokedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: new Date() } }] };
       return tx.apiKey.count({ where: { tenantId, ...usable, NOT: { successor: { is: usable } } } });

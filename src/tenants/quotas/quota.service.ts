@@ -65,7 +65,7 @@ export function createQuotaService({ db, defaults, requestsPerMinute }: QuotaSer
     },
 
     /**
-     * Replaces all limits that the operator has set for a tenant. Present usage stays, even above a new limit.
+     * Replaces all limits that the operator has set for a tenant. Existing data stays, even above a new limit.
      * @throws AppError 404
      */
     set: (tenantId: string, limits: SetTenantQuotas, recordChange: RecordChange): Promise<TenantQuotas> =>

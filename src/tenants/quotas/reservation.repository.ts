@@ -1,10 +1,10 @@
 import type { Database, Queryable, Transaction } from '../../platform/database/database.ts';
 import { newId } from '../../platform/contract/ids.ts';
 
-/** Lifetime of a reservation without renewal, in seconds. After that its process counts as dead. */
+/** Lifetime of a reservation without renewal, in seconds. Its process then counts as dead. */
 const RESERVATION_S = 60;
 
-/** Bytes that uploads have reserved while they run. */
+/** Queries on the bytes that running uploads have reserved. */
 export function createReservationRepository(db: Database) {
   return {
     async insert(tenantId: string, tx: Transaction): Promise<string> {

@@ -7,13 +7,13 @@ import { quotaExceeded } from './quota-exceeded.ts';
 import { createQuotaRepository } from './quota.repository.ts';
 import { createReservationRepository } from './reservation.repository.ts';
 
-/** Bytes that are reserved ahead of an upload of unknown length. */
+/** Number of bytes reserved ahead of an upload of unknown length. */
 const STEP_BYTES = 64 * 2 ** 20;
 const RENEW_MS = 20_000;
 
 /**
- * Serializes the transactions of a tenant in this process. The database's lock on the usage does so too, but here
- * waiting takes no connection.
+ * Mutex that serializes the transactions of a tenant in this process. The database's lock on the usage does so too, but
+ * waiting for that takes a connection.
  */
 const forTenant = createKeyedMutex();
 
@@ -23,12 +23,12 @@ export interface UploadRoomDependencies {
   readonly quotas: QuotaLimits;
 }
 
-/** Reserved room of one running upload. */
+/** Storage room reserved for one running upload. */
 export interface UploadRoom {
-  /** Passes the bytes of the upload on, and extends the reservation when they exceed it. */
+  /** Passes on the bytes of the upload, and extends the reservation when they exceed it. */
   measured(chunks: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>;
   /**
-   * Replaces the reservation by the rows that the transaction has inserted.
+   * Replaces the reservation by the usage of the rows that the transaction has inserted.
    * @throws AppError 403 `quota_exceeded`, which rolls the inserts back
    */
   settle(tx: Transaction, added: Added): Promise<void>;
@@ -37,8 +37,8 @@ export interface UploadRoom {
 export type UploadRooms = ReturnType<typeof createUploadRooms>;
 
 /**
- * Reserves bytes of a tenant's quota while its uploads run, so that concurrent uploads cannot exceed it together. A
- * reservation ends with its upload, or lapses a minute after its process has died.
+ * Creates the functions that reserve bytes of a tenant's quota while its uploads run, so that concurrent uploads cannot
+ * exceed the quota together. A reservation ends with its upload, or a minute after its process has died.
  */
 export function createUploadRooms({ db, logger, quotas: defaults }: UploadRoomDependencies) {
   const reservations = createReservationRepository(db);
@@ -46,7 +46,8 @@ export function createUploadRooms({ db, logger, quotas: defaults }: UploadRoomDe
   const check = createQuotaCheck({ db, defaults });
 
   /**
-   * Resizes a reservation to `wish` bytes, or to the room there is. @throws AppError 403 if that is less than `least`
+   * Resizes a reservation to `wish` bytes, or to the room that is left.
+   * @throws AppError 403 if less than `least` is left
    */
   async function resize(
     tx: Transaction,
@@ -117,7 +118,7 @@ export function createUploadRooms({ db, logger, quotas: defaults }: UploadRoomDe
         });
       } finally {
         clearInterval(renewal);
-        // A reservation that cannot be removed now lapses.
+        // A reservation that cannot be removed now lapses by itself.
         await reservations.remove(id).catch(() => undefined);
       }
     },

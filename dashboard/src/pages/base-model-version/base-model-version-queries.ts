@@ -37,8 +37,8 @@ export const evolutionQuery = ({ id, state }: EvolutionEntry) => ({
 });
 
 /**
- * Adapters and tenants left without a version when this one retires. The service scans all adapters for the answer, so
- * a page asks once each time it opens.
+ * Query of the adapters and tenants that are left without a version when a base model version retires. The service
+ * scans all adapters for the answer, so a page asks only once each time it opens.
  */
 export const atRiskQuery = (versionId: string, retiresAt: string | null) => ({
   queryKey: ['at-risk', versionId, retiresAt],

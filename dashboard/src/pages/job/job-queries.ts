@@ -8,7 +8,7 @@ const EVERY_MS = { job: 1500, part: 2000 };
 /** Largest page size that the API allows for events. Only a job interrupted hundreds of times has more. */
 const MOST_EVENTS = 1000;
 
-/** Whether the job has ended for good. A ready job may still be refined and has not. */
+/** Whether the job has ended for good. A ready job may still be refined, and has then not ended. */
 export const isOver = ({ finished_at: finishedAt }: Job): boolean => finishedAt !== null;
 
 export const jobQuery = (id: string) => ({

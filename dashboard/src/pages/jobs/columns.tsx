@@ -40,7 +40,10 @@ const TENANT: Column<Job> = {
   cell: ({ tenant_id: id }) => <TenantName id={id} />,
 };
 
-/** Columns of the list of jobs. @param ofSeveral whether it has jobs of several tenants, which adds their column */
+/**
+ * Columns of the list of jobs.
+ * @param ofSeveral whether the list has jobs of several tenants, which adds their column
+ */
 export function columnsOf(ofSeveral: boolean): readonly Column<Job>[] {
   return [
     ADAPTER,

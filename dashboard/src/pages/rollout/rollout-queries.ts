@@ -43,7 +43,7 @@ type Known = Pick<Rollout, 'id' | 'finished_at'>;
 /** Stand-in for a rollout that is not loaded yet, for prefetching its parts. */
 export const unloadedRollout = (id: string): Known => ({ id, finished_at: null });
 
-/** Query of something derived from the rollout's jobs. It polls while the rollout runs, and once more after its end. */
+/** Query of data derived from the rollout's jobs. It polls while the rollout runs, and once more after its end. */
 function ofRollout<T>(
   { id, finished_at: finishedAt }: Known,
   { name, every, read }: { name: string; every: number; read: (context: Context) => Promise<T> },

@@ -12,12 +12,12 @@ export interface ConfirmedAction<T> {
   readonly color?: ComponentProps<typeof Button>['color'];
   /** False while the effect is still unknown or there would be none (default true). */
   readonly possible?: boolean;
-  /** Runs the action. The dialog shows an error that it throws and stays open. */
+  /** Runs the action. If it throws an error, the dialog shows the error and stays open. */
   readonly run: () => Promise<T>;
   /** Called with the result, after all queries of the page were refetched. */
   readonly done?: (answer: T) => void;
   /**
-   * Description of the effect and of how many things it concerns. It renders when the dialog opens, so it may query a
+   * Description of the effect and of how many objects it concerns. It renders when the dialog opens, so it may query a
    * preview.
    */
   readonly children: ReactNode;

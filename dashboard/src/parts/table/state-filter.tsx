@@ -8,7 +8,7 @@ interface StateFilterProps<State extends string> {
   readonly chosen: readonly State[];
   /** Number of rows per state, if known. */
   readonly counts?: Readonly<Record<string, number>>;
-  /** Called with undefined when no state is left, so that the parameter disappears from the address. */
+  /** Called with the chosen states; undefined if none is left, so that the parameter disappears from the address. */
   readonly onChange: (states: State[] | undefined) => void;
 }
 

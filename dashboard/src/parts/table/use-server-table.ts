@@ -31,8 +31,8 @@ interface ServerTableOptions<T> {
 }
 
 /**
- * Header state of a table whose rows the server sorts, filters and pages. It gets no rows: with 10,000 of them, the
- * library would build an object per row on every change, and `TableBody` renders the visible rows by itself.
+ * Header state of a table whose rows the server sorts, filters and pages. The library gets no rows: with 10,000 of
+ * them, it would build an object per row on every change, and `TableBody` renders the visible rows by itself.
  */
 export function useServerTable<T>({ columns, sort, onSort }: ServerTableOptions<T>) {
   const definitions = useMemo(() => columns.map(toDefinition), [columns]);

@@ -4,7 +4,7 @@ import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { client } from '../../api/client.ts';
 
-/** Link to a base model version. Its name is queried once, because it does not change. */
+/** Link to a base model version. Its name is queried, and then cached for a minute. */
 export function BaseVersionLink({ id }: { id: string }) {
   const { data } = useQuery({
     queryKey: ['base-model-versions', id],

@@ -70,7 +70,7 @@ export type State = keyof typeof LOOKS;
 
 const isState = (state: string): state is State => Object.hasOwn(LOOKS, state);
 
-/** Look of a state. One that this version does not know gets a neutral look. */
+/** Look of a state. A state that this version does not know gets a neutral look. */
 export function lookOf(state: string): Look {
   return isState(state) ? LOOKS[state] : { tone: 'waiting', icon: ClockIcon };
 }

@@ -3,9 +3,9 @@ import { count } from '../../lib/format.ts';
 import { lookOf, STATE_ORDER, TONE_COLORS, wordOf } from './state-badge.tsx';
 
 interface StateBarProps {
-  /** Number of things per state. */
+  /** Number of objects per state. */
   readonly counts: Readonly<Record<string, number>>;
-  /** Name of the counted things in the plural: `jobs`. */
+  /** Name of the counted objects in the plural: `jobs`. */
   readonly of: string;
 }
 

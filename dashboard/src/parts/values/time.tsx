@@ -3,7 +3,10 @@ import { useSyncExternalStore } from 'react';
 import { exactTime, relativeTime, UNKNOWN } from '../../lib/format.ts';
 import { useExactTimes } from '../shell/preferences.ts';
 
-/** Interval of the page's shared clock. A timer per time would mean thousands of timers in a table. */
+/**
+ * Interval of the page's shared clock, in milliseconds. A timer for each time would mean thousands of timers in a
+ * table.
+ */
 const TICK_MS = 1000;
 let now = Date.now();
 const listeners = new Set<() => void>();

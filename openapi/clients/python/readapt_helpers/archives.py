@@ -1,4 +1,4 @@
-"""Uncompressed tar archives of PEFT folders, as which adapters are sent."""
+"""Uncompressed tar archives of PEFT folders, the format in which adapters are uploaded."""
 
 import asyncio
 import hashlib

@@ -13,7 +13,7 @@ export interface ClientSettings {
   readonly baseUrl: string;
   /** API key (`rdp_…`), or a function that returns it for each request. */
   readonly apiKey: string | (() => string | Promise<string>);
-  /** Retry policy; settings that are not given have the values of {@link DEFAULT_RETRIES}. */
+  /** Retry policy. Settings that are not given have the values of {@link DEFAULT_RETRIES}. */
   readonly retries?: Partial<RetryOptions>;
   /** Sends a request once, and aborts it by the signal in its second argument. Default: the global `fetch`. */
   readonly fetch?: typeof fetch;

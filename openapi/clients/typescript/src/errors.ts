@@ -6,7 +6,7 @@ export class ReadaptError extends Error {
   override readonly name: string = 'ReadaptError';
 }
 
-/** The service has answered with a problem (RFC 9457). */
+/** Error of a request that the service has answered with a problem (RFC 9457). */
 export class ProblemError extends ReadaptError {
   override readonly name = 'ProblemError';
   /** Error code for programs. Codes do not change; later versions of the service add some. */
@@ -29,7 +29,7 @@ export class ProblemError extends ReadaptError {
   }
 }
 
-/** An answer that is not of this API, for example the page of a proxy. */
+/** Error of an answer that is not one of this API, for example the page of a proxy. */
 export class UnexpectedAnswerError extends ReadaptError {
   override readonly name = 'UnexpectedAnswerError';
   readonly status: number;
@@ -41,7 +41,7 @@ export class UnexpectedAnswerError extends ReadaptError {
   }
 }
 
-/** Lack of any answer, even after the retries. `cause` is the last fault. */
+/** Error of a request that got no answer, even after the retries. `cause` is the last fault. */
 export class ConnectionError extends ReadaptError {
   override readonly name = 'ConnectionError';
   readonly attempts: number;
@@ -61,7 +61,7 @@ export function isProblem<Code extends ProblemCode = ProblemCode>(
   return error instanceof ProblemError && (code === undefined || error.code === code);
 }
 
-/** Error that the generated client throws: that of the answer, or the fault if no answer came. */
+/** Converts the error of the generated client: to that of the answer, or to the fault if no answer came. */
 export function errorOf(error: unknown, response: Response | undefined, request: Request): unknown {
   if (response === undefined) return error;
   return isProblemDocument(error)
@@ -78,7 +78,7 @@ function describe(request: Request): string {
   return `${request.method} ${new URL(request.url).pathname}`;
 }
 
-/** Message of a fault's cause, if it has one: `fetch` says only that it has failed. */
+/** Message of a fault's cause, if it has one, because `fetch` itself only reports that it has failed. */
 export function reasonOf(fault: unknown): string {
   const reason: unknown = fault instanceof Error ? (fault.cause ?? fault) : fault;
   return reason instanceof Error ? reason.message || reason.name : String(reason);

@@ -3,9 +3,9 @@ import { ConnectionError } from './errors.ts';
 import { fetchWhole } from './signals.ts';
 
 export interface RetryOptions extends Backoff {
-  /** Time after which no further attempt begins, in milliseconds. 0 switches retries off. */
+  /** Time after which no further attempt begins, in milliseconds. 0 disables retries. */
   readonly maxElapsedMs: number;
-  /** Number of attempts that are made even after that time, unless retries are off (default 1). */
+  /** Number of attempts that are made even after that time, unless retries are disabled (default 1). */
   readonly leastAttempts?: number;
 }
 
@@ -18,10 +18,10 @@ export const isTransientStatus = (status: number): boolean => TRANSIENT_STATUSES
 const PERMANENT_CODES = new Set(['secret_key_missing', 'approval_secret_missing']);
 
 /**
- * Makes a `fetch` that repeats a request after a network fault, after 429, 502, 503 and 504, and while an earlier
+ * Creates a `fetch` that repeats a request after a network fault, after 429, 502, 503 and 504, and while an earlier
  * attempt with the same idempotency key is still being handled. A POST gets an `Idempotency-Key` that all its attempts
- * share, so that it takes effect once; the service's other methods may be repeated as they are.
- * @param copyFor makes the request of an attempt, whose body can be read once
+ * share, so that it takes effect once; requests with other methods may be repeated unchanged.
+ * @param copyFor creates the request of an attempt, because a body can be read only once
  */
 export function retryingFetch(
   fetchOnce: typeof fetch,

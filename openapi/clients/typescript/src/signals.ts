@@ -14,9 +14,9 @@ export function anySignal(sources: readonly AbortSignal[]): AbortSignal {
 }
 
 /**
- * Sends a request whose signal aborts it until the last byte of its answer is read. Node 20 passes an abort from
+ * Sends a request whose signal can abort it until the last byte of its answer is read. Node 20 passes an abort from
  * request to request only while each is referenced, and it references neither a clone's nor an answer's request.
- * @param copy request to send in place of the original, whose body can be read once
+ * @param copy request to send instead of the original, because a body can be read only once
  */
 export async function fetchWhole(fetchOnce: typeof fetch, request: Request, copy = request): Promise<Response> {
   const response = await fetchOnce(copy, { signal: request.signal });

@@ -4,7 +4,7 @@ import type { WebhookMessage } from './generated/types.gen.ts';
 
 export type { WebhookMessage };
 
-/** Webhook that is not signed with the secret, or is too old. */
+/** Error of a webhook that is not signed with the secret, or is too old. */
 export class WebhookVerificationError extends ReadaptError {
   override readonly name = 'WebhookVerificationError';
 }

@@ -5,31 +5,32 @@ import type { FastifyInstance } from 'fastify';
 /** Largest number of unanswered requests on one connection. Clients that pipeline keep to about ten. */
 const MOST_UNANSWERED = 32;
 /**
- * Time in one round of the event loop in which requests are begun, in milliseconds, before it returns to its sockets.
+ * Time in each round of the event loop for starting requests, in milliseconds. Then the event loop returns to its
+ * sockets.
  */
 const SLICE_MS = 4;
-/** Largest number of requests begun in one round. */
+/** Largest number of requests started in one round. */
 const MOST_IN_SLICE = 64;
 /**
  * Longest time that requests wait while new connections keep arriving, in milliseconds. Node accepts one connection in
  * each round of the event loop.
  */
 const ACCEPTING_MS = 50;
-/** Liveness probe, which skips the queue: it has to be answered under load, and costs almost nothing. */
+/** Path of the liveness probe, which skips the queue: it must be answered under load, and costs almost nothing. */
 const AHEAD_OF_OTHERS = '/healthz';
 
 interface Line {
   unanswered: number;
-  /** Resolves when the last queued request is answered, and the answer was handed to the network. */
+  /** Resolves when the last queued request is answered and the answer was handed to the network. */
   end: Promise<void>;
 }
 
 /**
- * Begins a request when the previous one on the same connection is answered, and closes connections with too many
- * waiting requests. Node itself begins all requests that arrive in one piece, more than a thousand, and buffers their
- * answers if the client does not read; answers on a connection go out in order anyway. If many connections arrive
- * together, all are accepted before the first request is begun. Requests are begun a few milliseconds' worth at a time,
- * and `/healthz` does not wait for them.
+ * Starts a request only after the previous one on the same connection is answered, and closes connections with too many
+ * waiting requests. Node by itself starts all requests that arrive in one piece, more than a thousand, and buffers
+ * their answers if the client does not read; the answers on a connection go out in order anyway. If many connections
+ * arrive together, all of them are accepted before the first request starts. Each round of the event loop starts only a
+ * few milliseconds' worth of requests, and `/healthz` does not wait for them.
  */
 export function answerInTurn({ server }: Pick<FastifyInstance, 'server'>): void {
   const lines = new WeakMap<Socket, Line>();
@@ -45,7 +46,7 @@ export function answerInTurn({ server }: Pick<FastifyInstance, 'server'>): void 
     const before = line.unanswered === 0 ? null : line.end;
     line.unanswered += 1;
     if (line.unanswered > MOST_UNANSWERED) {
-      // Closing the request first avoids an error: closing the socket would create one, with a stack trace.
+      // Closing the request first avoids an error, which closing the socket would create, with a stack trace.
       request.destroy();
       return void socket.destroy();
     }
@@ -65,7 +66,10 @@ export function answerInTurn({ server }: Pick<FastifyInstance, 'server'>): void 
   });
 }
 
-/** Node's callback for each parsed head. Its result controls the parser: 2 stops it, as before an upgrade. */
+/**
+ * Node's HTTP parser of a connection. It calls `onIncoming` for each parsed head; the result 2 makes it stop, as before
+ * an upgrade.
+ */
 interface Parser {
   onIncoming: ((request: IncomingMessage, shouldKeepAlive: boolean) => number) | null;
 }

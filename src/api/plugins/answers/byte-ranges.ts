@@ -11,7 +11,7 @@ interface ByteRange {
   readonly end: number;
 }
 
-/** A downloadable resource. Equal tags mean equal bytes. */
+/** Resource to download. Equal tags mean equal bytes. */
 interface Representation {
   /** The tag without its quotes. */
   readonly tag: string;
@@ -22,9 +22,9 @@ interface Representation {
 const KEPT_DIGESTS = 1000;
 
 /**
- * Answers a GET or HEAD of a resource with a strong ETag: with all of it, with one range if the request asks for that
- * (RFC 9110, section 14), or with 304. A request for several ranges gets the whole, which the RFC allows. If the
- * request wants it, the SHA-256 of all bytes goes into `Repr-Digest` (RFC 9530); reading them takes as long as a
+ * Answers a GET or HEAD of a resource with a strong ETag: with all bytes, with one range if the request asks for one
+ * (RFC 9110, section 14), or with 304. A request for several ranges gets all bytes, which the RFC allows. If the
+ * request asks for it, the SHA-256 of all bytes goes into `Repr-Digest` (RFC 9530); computing it takes as long as a
  * download.
  *
  * @throws AppError 416 `range_not_satisfiable`
@@ -58,13 +58,16 @@ function unsatisfiable(reply: FastifyReply, bytes: number): AppError {
   return new AppError({ code: 'range_not_satisfiable', status: 416, message, details: { bytes } });
 }
 
-/** Parses the requested range; null for all bytes: no range, several, or an `If-Range` that no longer matches. */
+/**
+ * Parses the requested range. Null stands for all bytes: there is no range, several, or an `If-Range` that no longer
+ * matches.
+ */
 function rangeOf(
   headers: FastifyRequest['headers'],
   { etag, bytes }: { etag: string; bytes: number },
 ): ByteRange | 'unsatisfiable' | null {
   const condition = headers['if-range'];
-  // A date never holds, because there is no Last-Modified.
+  // A date in `If-Range` never matches, because answers have no Last-Modified.
   if (condition !== undefined && condition !== etag) return null;
   const [, first = '', last = ''] = /^bytes=[ \t]*(\d{0,15})-(\d{0,15})[ \t]*$/i.exec(headers.range ?? '') ?? [];
   if (first === '' && last === '') return null;
@@ -75,7 +78,7 @@ function rangeOf(
   return start > end ? 'unsatisfiable' : { start, end };
 }
 
-/** Whether a `Want-Repr-Digest` asks for SHA-256; a weight of 0 says that it is not wanted. */
+/** Whether a `Want-Repr-Digest` header asks for SHA-256. A weight of 0 means that the client does not want it. */
 function wantsDigest(header: string | string[] | undefined): boolean {
   return /(^|,)\s*sha-256\s*=\s*(?:[1-9]|10)\s*(,|$)/.test([header ?? ''].flat().join(','));
 }
@@ -83,7 +86,7 @@ function wantsDigest(header: string | string[] | undefined): boolean {
 const DIGESTS = new Map<string, string>();
 const inTurn = createKeyedMutex();
 
-/** Computes a SHA-256 in base64, one at a time. The latest ones are cached. */
+/** Computes a SHA-256 in base64, one at a time, and caches the latest ones. */
 function digestOf(key: string, read: () => Readable): Promise<string> {
   return inTurn('', async () => {
     const digest = DIGESTS.get(key) ?? (await hash(read()));

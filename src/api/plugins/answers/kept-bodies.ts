@@ -1,4 +1,4 @@
-/** Largest number of cached characters in all, and of one body. A page of 200 jobs has some 250,000. */
+/** Largest numbers of cached characters: in total, and of one body. A page of 200 jobs has some 250,000. */
 const MOST_CHARACTERS = 16 * 1024 * 1024;
 const MOST_OF_ONE = 512 * 1024;
 
@@ -8,14 +8,14 @@ interface Kept {
 }
 
 /**
- * LRU cache of answer bodies with the ETags that were read before them, so that unchanged answers are not made again.
- * The caller reads the current ETag each time: the cache never decides whether something is unchanged.
+ * LRU cache of answer bodies, so that unchanged answers are not computed again. A caller first reads the current ETag
+ * of the answer, and gets a cached body only if it was stored under that ETag.
  */
 export class KeptBodies {
   readonly #kept = new Map<string, Kept>();
   #characters = 0;
 
-  /** @param key identifies the answer and the caller, since tenants see different bodies */
+  /** @param key identifies the answer and the caller, because tenants see different bodies */
   get(key: string, etag: string): string | null {
     const kept = this.#kept.get(key);
     if (kept?.etag !== etag) return null;

@@ -14,7 +14,7 @@ export interface AnswerHead {
   tenantId: string | null;
 }
 
-/** Creates the head of an answer to a request that created a resource below a path. */
+/** Creates the function that makes the head of an answer to a request that created a resource below a path. */
 export function createdBelow(path: string) {
   return (answer: { id: string; tenant_id?: string }): AnswerHead => ({
     status: 201,
@@ -25,9 +25,9 @@ export function createdBelow(path: string) {
 }
 
 /**
- * Answers a creating request with the result of `work`, and writes the audit entry. `work` passes its result to
- * `record` in the transaction that creates it, so a retry with the same `Idempotency-Key` gets that answer even if this
- * process dies before sending it.
+ * Answers a request that creates something with the result of `work`, and writes the audit entry. `work` passes its
+ * result to `record` in the transaction that creates the resource, so a retry with the same `Idempotency-Key` gets that
+ * answer even if this process dies before sending it.
  */
 export async function answerOnce<T extends Record<string, unknown>>(
   request: FastifyRequest,

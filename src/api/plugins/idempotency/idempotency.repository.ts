@@ -1,6 +1,6 @@
 import { Prisma, type Database, type Queryable } from '../../../platform/database/database.ts';
 
-/** The answer of a request as it was sent. */
+/** Answer to a request as it was sent. */
 export interface StoredAnswer {
   statusCode: number;
   headers: Record<string, string>;
@@ -16,21 +16,24 @@ export interface RequestDigest {
 export interface FoundRecord {
   /** Null while the body of the first request is still being read. */
   requestHash: string | null;
-  /** Size of the first request's body; null while it is running, and in records of versions that did not count. */
+  /**
+   * Size of the first request's body, in bytes; null while that request is running, and in records of versions that did
+   * not store it.
+   */
   bodyBytes: number | null;
   /** Null while the first request is running. */
   answer: StoredAnswer | null;
 }
 
-/** The claim of a request on a key. */
+/** Claim of a request on an idempotency key. */
 export interface Claim {
   principal: string;
   key: string;
-  /** Identifier of the claim, so that a request whose claim lapsed no longer holds the key. */
+  /** Identifier of the claim. A request whose claim has lapsed no longer holds the key. */
   claimId: string;
 }
 
-/** Lifetime of a claim without renewal, in milliseconds. After that its process counts as dead. */
+/** Lifetime of a claim without renewal, in milliseconds. Its process then counts as dead. */
 const CLAIM_MS = 60_000;
 const KEEP_MS = 24 * 3_600_000;
 
@@ -40,9 +43,15 @@ const RUNNING: FoundRecord = { requestHash: null, bodyBytes: null, answer: null 
 
 export type IdempotencyRepository = ReturnType<typeof createIdempotencyRepository>;
 
-/** Queries on `idempotency_records`. While a request is running, `created_at` is when its claim was last renewed. */
+/**
+ * Queries on `idempotency_records`. While a request is running, `created_at` is the time at which its claim was last
+ * renewed.
+ */
 export function createIdempotencyRepository(db: Database) {
-  /** Inserts the claim. False if the key is taken. */
+  /**
+   * Inserts the claim.
+   * @returns false if the key is taken
+   */
   async function insert(claim: Claim, requestHash: string): Promise<boolean> {
     const { count } = await db.idempotencyRecord.createMany({
       data: [{ ...claim, requestHash }],
@@ -51,7 +60,10 @@ export function createIdempotencyRepository(db: Database) {
     return count === 1;
   }
 
-  /** Takes the key over if its claim has lapsed or its answer is too old to be replayed. False otherwise. */
+  /**
+   * Takes the key over if its claim has lapsed or its answer is too old to be replayed.
+   * @returns false otherwise
+   */
   async function takeOver({ principal, key, claimId }: Claim, requestHash: string): Promise<boolean> {
     const { count } = await db.idempotencyRecord.updateMany({
       where: {
@@ -94,7 +106,10 @@ export function createIdempotencyRepository(db: Database) {
       await db.idempotencyRecord.updateMany({ where: held(claim), data: { createdAt: new Date() } });
     },
 
-    /** Stores the answer. False if the claim has lapsed and another request has the key. */
+    /**
+     * Stores the answer.
+     * @returns false if the claim has lapsed and another request has the key
+     */
     async complete(claim: Claim, digest: RequestDigest, answer: StoredAnswer, tx: Queryable = db): Promise<boolean> {
       const { count } = await tx.idempotencyRecord.updateMany({
         where: held(claim),
@@ -120,7 +135,7 @@ export function createIdempotencyRepository(db: Database) {
   };
 }
 
-/** The condition for the record while the claim holds and no answer is stored. */
+/** Condition that the claim still holds the key and no answer is stored. */
 function held({ principal, key, claimId }: Claim) {
   return { principal, key, claimId, statusCode: null };
 }

@@ -27,7 +27,7 @@ declare module 'fastify' {
 
 /** State of a request with an `Idempotency-Key`, shared by the hooks. */
 export interface IdempotentRequest extends Claim {
-  /** Hash of the method, the URL and the body's bytes. It is complete once the body has been read. */
+  /** Hash of the method, the URL and the body's bytes; complete once the body has been read. */
   hash: Hash;
   /** Number of the body's bytes that have been read. */
   bytes: number;
@@ -48,18 +48,17 @@ const STORED_HEADERS = ['content-type', 'location', 'etag'] as const;
 
 interface IdempotencyOptions {
   db: Database;
-  /** Limit for reading a retry if the size of the first request is unknown, in bytes. */
+  /** Largest number of bytes read of a retry if the size of the first request is unknown. */
   maxUploadBytes: number;
 }
 
 /**
- * Supports `Idempotency-Key` on every POST. A key belongs to the principal, and the first request claims it. If that
- * request succeeds (2xx), its answer is stored and replayed for 24 hours to requests with the same method, URL and
- * body, with `Idempotency-Replayed: true`. A request with another body is answered 422, and one that comes while the
- * first is still running 409. Uploads are read to compare them, no further than the first one was long. A request that
- * fails has changed nothing and releases its key.
- *
- * A request that creates something stores its answer in the transaction that creates it (see answer-once.ts), so that
+ * Supports `Idempotency-Key` on every POST. A key belongs to the principal, and the first request with it claims it. If
+ * that request succeeds (2xx), its answer is stored for 24 hours. Requests with the same method, URL and body then get
+ * that answer, with `Idempotency-Replayed: true`. A request with another body is answered 422, and one that comes while
+ * the first is still running 409. A repeated upload is read for the comparison, but no further than the first one was
+ * long. A request that fails has changed nothing and releases its key.
+ *  A request that creates something stores its answer in the transaction that creates it (see answer-once.ts), so that
  * both or neither exist if the process dies. Other requests, such as a cancellation, change nothing when they are
  * repeated. The claim of a dead process lapses after a minute.
  */
@@ -115,7 +114,10 @@ function begin(request: FastifyRequest): IdempotentRequest | null {
   };
 }
 
-/** Hashes the body on its way to the parser. Fastify compares `receivedEncodedLength` with the content length. */
+/**
+ * Hashes the body on its way to the parser. Fastify compares `receivedEncodedLength` with the content length, so this
+ * stream has to count it.
+ */
 function tee(payload: Readable, state: IdempotentRequest): Readable {
   const through = new Transform({
     transform(chunk: Buffer, _encoding, done: TransformCallback) {
@@ -130,7 +132,7 @@ function tee(payload: Readable, state: IdempotentRequest): Readable {
     },
   });
   Object.assign(through, { receivedEncodedLength: 0 });
-  // The reader of the body gets this error too, but may not be listening yet.
+  // The reader of the body gets the error too, but may not be listening yet.
   through.on('error', () => undefined);
   payload.on('error', (error) => through.destroy(error));
   payload.on('close', () => {
@@ -174,8 +176,8 @@ function digestOf({ hash, bytes }: IdempotentRequest): RequestDigest {
 }
 
 /**
- * Reads a repeated upload only to compare it with the first one, and not beyond the first one's size.
- * @throws AppError 422 `idempotency_key_reused` if it is longer
+ * Reads a repeated upload to compare it with the first one, and stops beyond the first one's size.
+ * @throws AppError 422 `idempotency_key_reused` if the upload is longer
  */
 async function readAgain(request: FastifyRequest, state: IdempotentRequest, maxBytes: number): Promise<RequestDigest> {
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw keyReused(state.key);

@@ -8,10 +8,11 @@ import { EVENT_STREAM_TYPE } from '../../../platform/contract/schemas.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Problem statuses of the route, besides those common to all routes of its kind. Documentation only. */
+    /** Statuses of the route's problems, besides those common to all routes of its kind. Documentation only. */
     problems?: readonly number[];
     /**
-     * False if the answers of a POST have no `Location`, although it creates or starts something. Documentation only.
+     * False if the answers to a POST have no `Location`, although the request creates or starts something.
+     * Documentation only.
      */
     location?: false;
     /** Final values of `state`, at which polling stops. Documentation only. */
@@ -58,7 +59,7 @@ const HEADERS: Record<number, Record<string, { description: string; schema: obje
   503: RETRY_AFTER,
 };
 
-/** Problems as `components.responses`: one for each status, named by the status's phrase. */
+/** Problems as `components.responses`: one for each status, named after the status's phrase. */
 export const PROBLEM_RESPONSES = Object.fromEntries(
   Object.entries(PROBLEMS).map(([status, description]) => [
     nameOf(status),
@@ -112,7 +113,7 @@ const BYTE_HEADERS = {
   'repr-digest': { description: 'The SHA-256 of all bytes, if it was wanted.', schema: { type: 'string' } },
 };
 
-/** Documents what all routes below /v1 have in common. It does not change what is validated. */
+/** Adds to a route's schema the parts that all routes below /v1 share. It does not change what is validated. */
 export function describeRoute(schema: FastifySchema | undefined, url: string, route: RouteOptions): FastifySchema {
   const own: FastifySchema = { ...schema };
   if (!url.startsWith('/v1/')) return Object.assign(own, { security: [], [COMMON_MARK]: { problems: [415] } });
@@ -133,18 +134,21 @@ function isStream(responses: unknown): boolean {
   return answer?.content !== undefined && EVENT_STREAM_TYPE in answer.content;
 }
 
-/** Security requirements of a route. A key needs one of the scopes, or one that includes it. */
+/** Security requirements of a route: the key needs one of these scopes, or one that includes it. */
 function securityOf(route: RouteOptions): { apiKey: string[] }[] {
   const scope = requiredScope(route);
   return scope === undefined ? [] : leastScopes(scope, isRead(route.method)).map((least) => ({ apiKey: [least] }));
 }
 
-/** Vendor extension that carries the common parts of a route to its operation, where responses can be references. */
+/**
+ * Vendor extension that carries the common parts of a route to its operation, because only the finished document can
+ * hold references to responses.
+ */
 const COMMON_MARK = 'x-common';
 
 interface Common {
   problems: number[];
-  /** Whether a POST answers with the path of a new resource. Public routes have neither this nor an ETag. */
+  /** Whether a POST answers with the path of a new resource. Undefined for public routes, which have no ETag either. */
   location?: boolean;
 }
 

@@ -39,7 +39,10 @@ export const FINAL_MARK = 'x-final-states';
 const ITEMS = 'data';
 const CURSOR = 'next_cursor';
 
-/** Documents the pagination of each list and the polling of changing resources, derived from parameters and answers. */
+/**
+ * Documents the pagination of each list and the polling of changing resources. Both are derived from the parameters and
+ * answers.
+ */
 export function describePages<T>(document: T): T {
   const { paths = {}, components = {} } = document as {
     paths?: Record<string, { get?: Operation }>;

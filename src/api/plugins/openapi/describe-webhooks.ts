@@ -1,6 +1,6 @@
 const EVENT = { $ref: '#/components/schemas/Event' };
 
-/** Request to a webhook endpoint, in the form recommended by Standard Webhooks. */
+/** Schema of a request to a webhook endpoint, in the format recommended by Standard Webhooks. */
 const MESSAGE = {
   type: 'object',
   description: 'What is sent to a webhook endpoint: an event, in the form that Standard Webhooks recommends.',
@@ -23,7 +23,7 @@ const header = (name: string, description: string) => ({
 const RECEIVE_EVENT = {
   operationId: 'receiveEvent',
   security: [],
-  // This tag differs from that of the endpoints: generators make one file of each tag's operations.
+  // This tag differs from that of the endpoints, because client generators make one file of each tag's operations.
   tags: ['Webhook messages'],
   summary: 'An event is sent to a webhook endpoint',
   description:
@@ -50,7 +50,7 @@ interface Described {
   components?: { schemas?: Record<string, unknown> };
 }
 
-/** Adds the requests that the service itself sends to the document. */
+/** Adds the requests that the service itself sends to webhook endpoints. */
 export function describeWebhooks<T>(document: T): T {
   const { components = {} } = document as Described;
   components.schemas = { ...components.schemas, WebhookMessage: MESSAGE };

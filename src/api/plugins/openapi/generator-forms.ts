@@ -1,9 +1,9 @@
 type Json = Record<string, unknown>;
 
 /**
- * Rewrites all schemas in forms that client generators agree on: numbers with a `format`, nullable values as a `type`
- * of two or as `anyOf` a name and null, and tagged unions as `oneOf` with a `discriminator`. The set of valid values
- * stays the same.
+ * Rewrites all schemas in forms that client generators agree on: numbers with a `format`; nullable values with a `type`
+ * of two names, or with `anyOf` a reference and null; tagged unions with `oneOf` and a `discriminator`. The set of
+ * valid values stays unchanged.
  */
 export function useGeneratorForms<T>(document: T): T {
   const { components = {} } = document as { components?: { schemas?: Record<string, Json> } };
@@ -21,8 +21,8 @@ function rewrite(value: unknown): unknown {
 }
 
 /**
- * Lookaround and Unicode classes, which not every language's regular expressions support. Descriptions explain these
- * patterns.
+ * Matches patterns with lookaround or Unicode classes, which not every language's regular expressions support. Such
+ * patterns are left out; descriptions explain them.
  */
 const RARE = /\\p\{|\(\?<?[=!]/i;
 
@@ -35,7 +35,7 @@ function withoutRarePattern(node: Json): Json {
 const INT32 = 2 ** 31 - 1;
 
 function withFormat(node: Json): Json {
-  // The schema lacks a type, because the validation sees a stream, not a string.
+  // The schema has no type, because the validation sees a stream rather than a string.
   if (node.format === 'binary') return { type: 'string', ...node };
   if ('format' in node) return node;
   if (node.type === 'number') return { ...node, format: 'double' };
@@ -48,7 +48,7 @@ function nullable(node: Json): Json {
   if (!Array.isArray(anyOf) || anyOf.length !== 2 || !isNull(anyOf[1])) return node;
   const inner = anyOf[0] as Json;
   if (typeof inner.type === 'string') return { ...inner, ...rest, type: [inner.type, 'null'] };
-  // Descriptions of the place stand beside the reference.
+  // The description of the member stays beside the reference.
   const { $ref, ...said } = inner;
   return $ref === undefined ? node : { anyOf: [{ $ref }, { type: 'null' }], ...said, ...rest };
 }
@@ -57,7 +57,7 @@ function isNull(schema: unknown): boolean {
   return (schema as Json).type === 'null';
 }
 
-/** Adds the discriminator with the values of its variants to a union. */
+/** Turns a union with a discriminator into `oneOf`, and maps each value of the discriminator to its variant. */
 function discriminate(schema: Json, schemas: Record<string, Json>): void {
   const { anyOf, discriminator } = schema as { anyOf?: { $ref: string }[]; discriminator?: { propertyName: string } };
   if (anyOf === undefined || discriminator === undefined) return;

@@ -5,7 +5,7 @@ type Json = Record<string, unknown>;
 
 /**
  * Moves every schema with a `title` to `components.schemas` and puts a reference in its place, so that client
- * generators have names to use. Enumerations get the type `string`, which they lack.
+ * generators have names to use. Enumerations get the missing type `string`.
  *
  * @throws Error if two different schemas have the same title
  */
@@ -53,7 +53,7 @@ function reference(node: Json, schemas: Json): Json {
   return {
     $ref: `#/components/schemas/${title}`,
     ...(use !== undefined && { description: use }),
-    // The default of a schema with several types stays in its description alone: generators cannot write one.
+    // For a schema with several types, only the description names the default: generators cannot write one.
     ...(byDefault !== undefined && !('anyOf' in definition) && { default: byDefault }),
   };
 }

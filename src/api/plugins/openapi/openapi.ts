@@ -52,7 +52,7 @@ you do not know. What is to go is marked as \`deprecated\` here, works for at le
 six months, and is named in the changelog when
 it is marked and when it goes.`;
 
-/** Servers of the document. Clients that got the document from a service use the first one. */
+/** Servers of the document. Clients that fetched the document from a service use the first one. */
 const SERVERS = [
   { url: '/', description: 'The service that has answered with this document.' },
   { url: 'http://127.0.0.1:8420', description: '`readapt serve` on this machine.' },
@@ -72,7 +72,7 @@ const API_KEY = {
 
 const CONTACT = { name: 'The Readapt project' };
 
-/** `identifier` is new in OpenAPI 3.1 and not in the plugin's types. */
+/** License of the document. The plugin's types lack `identifier`, which is new in OpenAPI 3.1. */
 const LICENSE: { name: string } = Object.assign({ name: 'Apache-2.0' }, { identifier: 'Apache-2.0' });
 
 /** Completes the document with the common parts of all routes, in forms that client generators understand. */
@@ -106,7 +106,8 @@ export default fp(
         describe('openapiObject' in document ? document.openapiObject : document.swaggerObject),
     });
     await app.register(swaggerUi, { routePrefix: '/docs', logLevel: 'warn' });
-    // Public and unlimited, but slow to make (200 ms), so it is rendered once, before the first request.
+    // The document is public and has no rate limit, but takes 200 ms to render, so it is rendered once, before the
+    // first request.
     let text: Buffer | undefined;
     const document = () => (text ??= Buffer.from(JSON.stringify(app.swagger())));
     app.addHook('onListen', async () => void document());

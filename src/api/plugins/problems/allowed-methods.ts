@@ -10,7 +10,7 @@ export function useAllowedMethods(app: FastifyInstance): (path: string) => strin
   app.addHook('onRoute', ({ url, method }) => {
     const route = routes.get(url) ?? { pattern: patternOf(url), methods: new Set<string>() };
     routes.set(url, route);
-    // OPTIONS exists for every path if CORS is on, and is no method of a route itself.
+    // If CORS is on, every path has OPTIONS, which is no method of the route itself.
     for (const name of [method].flat()) if (name !== 'OPTIONS') route.methods.add(name);
   });
   return (path) => {

@@ -20,7 +20,7 @@ export function useProblems(app: FastifyInstance): void {
   app.setNotFoundHandler((request, reply) => {
     const path = pathOf(request);
     const found = allowedMethods(path);
-    // If the route supports the method, it did not find its resource, so 404 is right.
+    // If the route supports the method, its handler did not find the resource, so 404 is right.
     const methods = found.includes(request.method) ? [] : found;
     if (methods.length > 0) reply.header('allow', methods.join(', '));
     return sendProblem(request, reply, routeNotFound(request.method, path, methods));
@@ -39,16 +39,17 @@ function routeNotFound(method: string, path: string, methods: readonly string[])
   return new AppError({ code: 'method_not_allowed', status: 405, message });
 }
 
-/** The path without the query string, which may hold private values. */
+/** Path of a request without the query string, which may hold private values. */
 function pathOf(request: FastifyRequest): string {
   return request.url.split('?', 1)[0] ?? request.url;
 }
 
-/** Largest number of characters of the path that an answer repeats. */
+/** Largest number of characters of the path that a problem repeats. */
 const MAX_INSTANCE = 1000;
 
 /**
- * Problem document of an error (RFC 9457). `instance` is the requested path, if it is known, cut if it is very long.
+ * Creates the problem document of an error (RFC 9457). `instance` is the requested path if known, and is cut if it is
+ * very long.
  */
 export function problemDocument(error: AppError, instance?: string): Record<string, unknown> {
   return {
@@ -66,7 +67,7 @@ export function problemDocument(error: AppError, instance?: string): Record<stri
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: AppError): FastifyReply {
   if (error.status === 401) reply.header('www-authenticate', 'Bearer');
   // Fastify would close the connection if the body is unread, and a client that is still sending would lose the answer.
-  // unread-body.ts limits how much the client may still send.
+  // Instead, unread-body.ts limits how much the client may still send.
   reply.removeHeader('connection');
   const retryAfterMs = error.details.retry_after_ms;
   if (typeof retryAfterMs === 'number') reply.header('retry-after', String(Math.ceil(retryAfterMs / 1000)));
@@ -109,8 +110,8 @@ function unsupportedMediaType({ headers, routeOptions }: FastifyRequest, cause: 
 function toAppError(error: unknown, request: FastifyRequest): AppError {
   if (error instanceof AppError) return error;
   const fastifyError = error as Partial<FastifyError>;
-  // An interrupted body has the error code of a reset connection, as a lost database has, but also a status set by
-  // Fastify.
+  // An interrupted body has the error code of a reset connection, as does a lost database, but also a status, which
+  // Fastify sets.
   const ofDatabase = fastifyError.statusCode === undefined ? databaseProblem(error) : null;
   if (ofDatabase !== null) return ofDatabase;
   if (Array.isArray(fastifyError.validation)) {

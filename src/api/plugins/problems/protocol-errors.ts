@@ -8,7 +8,7 @@ type ErrorOptions = Required<Pick<FastifyServerOptions, 'frameworkErrors' | 'cli
 
 /** Fastify options that turn failures before routing into problems. */
 export const protocolErrors: ErrorOptions & { readonly http: { readonly requireHostHeader: false } } = {
-  // Node would refuse without a problem document; see useProtocolProblems.
+  // Node would refuse a request without Host, but not with a problem document; see useProtocolProblems.
   http: { requireHostHeader: false },
   frameworkErrors: (error, request, reply) => {
     // Hooks do not run for a request without a route.
@@ -16,23 +16,23 @@ export const protocolErrors: ErrorOptions & { readonly http: { readonly requireH
     void sendProblem(request, reply, badPath(error));
   },
   clientErrorHandler: (error, socket) => {
-    // A reset or closed connection has no reader.
+    // Nobody would read an answer on a reset or closed connection.
     if (error.code === 'ECONNRESET' || socket.destroyed) return;
-    // The answer was sent, and further input of the client cannot be parsed either.
+    // An answer to earlier bad input was sent already, and input after it cannot be parsed either.
     if (socket.writableEnded) return;
     if (!socket.writable) return void socket.destroy(error);
-    // Destroying a connection with unread input would take the answer away from the client.
+    // Destroying a connection with unread input at once would take the answer away from the client.
     socket.end(rawAnswer(badMessage(error.code)));
     closeInTime(socket, () => false);
   },
 };
 
-/** Answers requests that Node would refuse with a bare status, or by closing the connection, with a problem. */
+/** Answers with a problem where Node would send a bare status or close the connection. */
 export function useProtocolProblems(app: FastifyInstance): void {
   app.addHook('onRequest', async ({ raw }) => {
     if (raw.httpVersion === '1.1' && raw.headers.host === undefined) throw badMessage('no host');
   });
-  // Other expectations than 100-continue may be ignored.
+  // A server may ignore expectations other than 100-continue.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   app.server.on('connect', (_request, socket) => {
     socket.on('error', () => undefined);

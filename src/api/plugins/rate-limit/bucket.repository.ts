@@ -1,6 +1,6 @@
 import { Prisma, type Database } from '../../../platform/database/database.ts';
 
-/** Owner of a bucket: a tenant, or a key of the operator. */
+/** Owner of a bucket: a tenant, or an operator key. */
 export interface BucketOwner {
   readonly id: string;
   readonly tenantId: string | null;
@@ -11,24 +11,26 @@ export interface Grant {
   readonly tokens: number;
   /** Tokens that are left in the bucket. */
   readonly left: number;
-  /** Capacity of the bucket, which is also its refill per minute. */
+  /** Capacity of the bucket, and its refill per minute. */
   readonly perMinute: number;
-  /** Number of tokens that a process takes at a time, if available. */
+  /** Number of tokens that a process takes at a time if there are enough. */
   readonly batch: number;
 }
 
-/** Present number of tokens. `b` is the row, and EXCLUDED has the limit and the time. */
+/**
+ * SQL expression for the present number of tokens. `b` is the stored row; EXCLUDED has the limit and the present time.
+ */
 const FILLED = Prisma.sql`LEAST(EXCLUDED.per_minute, b.tokens
   + GREATEST(0, EXTRACT(EPOCH FROM EXCLUDED.refilled_at - b.refilled_at)) * EXCLUDED.per_minute / 60)`;
 
 /**
- * Token buckets shared by all API processes, by the database's clock. A bucket starts full and refills within a minute.
- * A process takes one hundredth of it at a time, so that the database sees a hundredth of the requests.
+ * Token buckets that all API processes share, by the database's clock. A bucket starts full and refills within a
+ * minute. A process takes one hundredth of a bucket at a time, so the database sees a hundredth of the requests.
  */
 export function createBucketRepository(db: Database) {
   return {
     /**
-     * Takes a batch of tokens, or the rest.
+     * Takes a batch of tokens, or the rest if there are fewer.
      * @param perMinute the size of the bucket, unless the tenant has a limit of its own
      */
     async take({ id, tenantId }: BucketOwner, perMinute: number): Promise<Grant> {

@@ -8,14 +8,19 @@ import { createTokenLeases } from './token-leases.ts';
 
 interface RateLimitOptions {
   db: Database;
-  /** Requests a minute of one tenant with all its keys, or of one operator key, across all API processes. */
+  /**
+   * Number of requests per minute for one tenant with all its keys, or for one operator key, across all API processes.
+   */
   perMinute: number;
 }
 
-/** Limits the requests of each tenant. A request counts after its authentication and before its body is read. */
+/**
+ * Limits the requests of each tenant and operator key. A request counts after its authentication and before its body is
+ * read.
+ */
 export default fp<RateLimitOptions>(
   async (app, { db, perMinute }) => {
-    // This per-process limit counts only attempts without a usable key, which have no tenant (see auth.ts).
+    // This limit per process counts only attempts without a usable key, which belong to no tenant (see auth.ts).
     await app.register(rateLimit, { global: false });
     const buckets = createBucketRepository(db);
     const leases = createTokenLeases((owner) => buckets.take(owner, perMinute));

@@ -1,6 +1,6 @@
 import type { BucketOwner, Grant } from './bucket.repository.ts';
 
-/** Time after which unused tokens are dropped, in milliseconds; their bucket refills within it anyway. */
+/** Time after which unused tokens are dropped, in milliseconds. Their bucket refills within it anyway. */
 const LEASE_MS = 60_000;
 
 /** Result of spending a token. */
@@ -15,7 +15,7 @@ export interface Spent {
 interface Lease {
   tokens: number;
   expiresAt: number;
-  /** Until then the bucket is known to lack a batch of tokens, and is not asked. */
+  /** Time until which the bucket is known to have less than a batch of tokens, so the database is not asked. */
   emptyUntil: number;
   left: number;
   perMinute: number;
@@ -23,9 +23,9 @@ interface Lease {
 }
 
 /**
- * Spends tokens that this process has taken from shared buckets in batches. A request waits for the database only when
- * a batch is used up. An owner who keeps sending to an empty bucket costs the database one statement per refilled
- * batch.
+ * Creates a spender of tokens, which this process takes from shared buckets in batches. A request waits for the
+ * database only when a batch is used up. An owner who keeps sending while its bucket is empty costs the database one
+ * statement per refilled batch.
  *
  * @param take takes a batch of tokens; if it fails, so do the waiting requests
  */

@@ -6,8 +6,9 @@ import { excessOf } from './json-structure.ts';
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 /**
- * Accepts bodies of type application/json only. They have to be UTF-8, uncompressed, of bounded structure, and without
- * members that would set a prototype. An empty body counts as none, so clients may always send the content type.
+ * Accepts only bodies of type application/json. They have to be UTF-8, uncompressed and of bounded structure, and must
+ * not have members that would set a prototype. An empty body counts as none, so clients may always send the content
+ * type.
  */
 export function useJsonBodies(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');

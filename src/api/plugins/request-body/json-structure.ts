@@ -1,4 +1,4 @@
-/** Limits that no valid request reaches. The number of values is counted by the commas. */
+/** Limits that no valid request reaches. Values are counted by the commas. */
 const MAX_DEPTH = 32;
 const MAX_VALUES = 10_000;
 
@@ -7,8 +7,8 @@ const OPENING = new Set([0x5b, 0x7b]);
 const CLOSING = new Set([0x5d, 0x7d]);
 
 /**
- * Checks the structure of JSON before it is parsed: `JSON.parse` blocks the process for 200 ms on a megabyte of
- * brackets. The text need not be valid.
+ * Checks the structure of JSON before it is parsed, because `JSON.parse` blocks the process for 200 ms on a megabyte of
+ * brackets. The text need not be valid JSON.
  *
  * @param text JSON in UTF-8, in which the bytes of other characters never equal those of brackets
  * @returns a description of the exceeded limit; null if there is none

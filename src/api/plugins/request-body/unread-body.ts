@@ -23,13 +23,15 @@ export function boundUnreadBody({ raw: request }: { raw: IncomingMessage }, repl
 
 function discardRest(request: IncomingMessage): void {
   request.on('error', () => undefined);
-  // The reader of the body has stopped; an undrained pipe would block the discarding.
+  // The reader of the body has stopped. A pipe that nobody drains would block the discarding.
   request.unpipe();
   request.resume();
   closeInTime(request.socket, () => request.complete);
 }
 
-/** Closes a connection if more than the limit arrives on it or the time runs out before `hasEnded`. */
+/**
+ * Closes a connection if more bytes than the limit arrive on it or the time runs out before `hasEnded` returns true.
+ */
 export function closeInTime(socket: Socket, hasEnded: () => boolean): void {
   const lastByte = socket.bytesRead + MAX_DISCARDED_BYTES;
   const lastTime = performance.now() + MAX_DISCARDING_MS;

@@ -9,7 +9,7 @@ export function acceptUploads(app: FastifyInstance, contentTypes: readonly strin
 }
 
 /**
- * Opens the uploaded body of a request, whose bytes are read on demand.
+ * Opens the uploaded body of a request. Its bytes are read on demand.
  *
  * @throws AppError 415 if the request has no body of these types, 413 `upload_too_large`, 400 `upload_aborted`
  */
@@ -34,7 +34,7 @@ async function* limited(body: Readable, limit: UploadLimit): AsyncGenerator<Buff
   }
 }
 
-/** Reads a stream without destroying it if the reader stops early: the answer still needs the connection. */
+/** Reads a stream, and does not destroy it if the reader stops early, because the answer still needs the connection. */
 async function* readOn(body: Readable): AsyncGenerator<Buffer> {
   const chunks = body.iterator({ destroyOnReturn: false });
   try {

@@ -12,7 +12,7 @@ const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/;
 
 /**
  * Converts the values of a path or a query to the types of their schemas. Values that are not decimal numbers or
- * booleans stay text, and the validation then refuses them.
+ * booleans stay text, which the validation then refuses.
  */
 export function fromText(schema: TSchema, input: unknown): unknown {
   return valueOf(schema, input);

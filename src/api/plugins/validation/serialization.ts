@@ -4,9 +4,9 @@ import build from 'fast-json-stringify';
 type Schema = Readonly<Record<string, unknown>>;
 
 /**
- * Serializes answers by their schemas, which drop unknown members but never refuse a value. A later version, during an
- * upgrade or before a rollback, may have stored a strategy, a state or a kind of gate that this one does not know. The
- * OpenAPI document declares enumerations of answers as open, so such values are passed on.
+ * Serializes answers by their schemas, which drop unknown members but never refuse a value. During an upgrade or before
+ * a rollback, a later version may have stored a strategy, a state or a kind of gate that this version does not know.
+ * The OpenAPI document declares enumerations in answers as open, so such values are passed on.
  */
 export function useOpenSerialization(app: FastifyInstance): void {
   app.setSerializerCompiler(compile);
@@ -20,15 +20,17 @@ const compile: FastifySerializerCompiler<Schema> = ({ schema }) => {
 
 /**
  * Opens a schema: enumerations accept any value, and unions accept values that match no variant.
- * @param isTagged whether the schema is a variant of a union; its enumerated members and names tell the variants apart,
- * so they stay closed
+ * @param isTagged whether the schema is a variant of a union; its enumerated members and member names tell the variants
+ * apart, so they stay closed
  */
 export function openSchema(schema: Schema, isTagged = false): Schema {
   const keywords = Object.entries(schema).filter(([keyword, value]) => !closes(keyword, value) || isTagged);
   return Object.fromEntries(keywords.map(([keyword, value]) => [keyword, openKeyword(keyword, value, isTagged)]));
 }
 
-/** Whether a keyword refuses unknown values. Answers omit undescribed members even without it. */
+/**
+ * Whether a keyword refuses unknown values. Answers omit members without a description even if the keyword is missing.
+ */
 function closes(keyword: string, value: unknown): boolean {
   return keyword === 'enum' || (keyword === 'additionalProperties' && value === false);
 }
@@ -43,7 +45,7 @@ function openKeyword(keyword: string, value: unknown, isTagged: boolean): unknow
   return isSchema && (keyword === 'items' || keyword === 'additionalProperties') ? openSchema(value as Schema) : value;
 }
 
-/** Opens a union. Variants are tried in order, so the one that accepts everything comes last. */
+/** Opens a union. Variants are tried in order, so the variant that accepts everything comes last. */
 function openUnion(variants: readonly Schema[]): Schema[] {
   const isTagged = variants.filter(({ type }) => type !== 'null').length > 1;
   return [...variants.map((variant) => openSchema(variant, isTagged)), {}];

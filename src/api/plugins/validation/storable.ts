@@ -1,17 +1,17 @@
 import { Stream } from 'node:stream';
 
-/** PostgreSQL cannot store NUL characters or half of a surrogate pair in a text. */
+/** Matches texts that PostgreSQL cannot store: with NUL characters or half of a surrogate pair. */
 const UNSTORABLE = /\0|\p{Surrogate}/u;
 
 export interface Unstorable {
-  /** Names and indices that lead to the value. */
+  /** Member names and indices that lead to the value. */
   path: string[];
   message: string;
 }
 
 /**
- * Finds the first value of parsed input that cannot be stored. The depth and the number of values of a body are bounded
- * before it is parsed (see json-structure.ts). Bodies that are streams are not searched.
+ * Finds the first value of parsed input that PostgreSQL cannot store. json-structure.ts has bounded the depth and the
+ * number of values of a body before it is parsed. Streams are not searched.
  */
 export function findUnstorable(input: unknown, path: string[] = []): Unstorable | null {
   if (typeof input === 'string') {

@@ -11,7 +11,7 @@ import { findUnstorable, type Unstorable } from './storable.ts';
 
 /**
  * Validates requests with TypeBox. Values in the path and the query are converted strictly to the types of the schema;
- * bodies are not converted. Defaults are filled in. Unknown fields are refused if the schema says
+ * bodies are not converted. Missing values get their defaults. Unknown fields are refused if the schema says
  * `additionalProperties: false`, and are never dropped silently.
  */
 export function useTypeBoxValidation(app: FastifyInstance): void {
@@ -27,7 +27,7 @@ const compile: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
     // This check comes first, because the others take time and stack in proportion to the input.
     const unstorable = findUnstorable(input);
     if (unstorable !== null) return { error: [toValidationError(unstorable)] };
-    // Fastify passes null for a missing body, for which the schema's default is used, if there is one.
+    // Fastify passes null for a missing body. The schema's default then applies, if there is one.
     const converted = httpPart === 'body' ? (input ?? undefined) : fromText(schema, input);
     const value = Value.Default(schema, converted);
     if (check.Check(value)) return { value };
@@ -41,16 +41,19 @@ function toValidationError({ path, message }: Unstorable): FastifySchemaValidati
 }
 
 interface FieldError {
-  /** Allowed values by one schema of the field, if it lists some. */
+  /** Values that one schema of the field allows, if it lists them. */
   allowed?: readonly string[];
-  /** Path of the field, such as `gate.target`, cut if it is long; for a wholly invalid part, the name of that part. */
+  /**
+   * Path of the field, such as `gate.target`, cut if it is long; the name of the part of the request if all of it is
+   * wrong.
+   */
   field: string;
   message: string;
 }
 
 const PARTS: Record<string, string> = { body: 'body', querystring: 'query', params: 'path', headers: 'headers' };
 
-/** The problem for input that does not match its schema. */
+/** Creates the error for input that does not match its schema. */
 export function invalidRequest(errors: readonly FastifySchemaValidationError[], context: string): AppError {
   const part = PARTS[context] ?? context;
   const fields = mostSpecific(withAllAllowed(errors.flatMap((error) => toFieldErrors(error, part))));
@@ -105,7 +108,7 @@ function allowedValues({ keyword, params }: FastifySchemaValidationError): reado
   return keyword === 'const' ? [String(params.allowedValue)] : null;
 }
 
-/** Merges the allowed values of a field that several variants have, such as the `kind` of a gate. */
+/** Merges the allowed values of a field that occurs in several variants, such as the `kind` of a gate. */
 function withAllAllowed(errors: readonly FieldError[]): FieldError[] {
   return errors.map(({ allowed, ...error }) => {
     if (allowed === undefined) return error;
@@ -118,7 +121,10 @@ function unescapePointer(part: string): string {
   return part.replaceAll('~1', '/').replaceAll('~0', '~');
 }
 
-/** Keeps one error for each field and message. An error within a union is reported for the union as well. */
+/**
+ * Keeps one error for each field and message, because an error within a union is reported for the union as well. At
+ * most 20 are kept.
+ */
 function mostSpecific(errors: readonly FieldError[]): FieldError[] {
   const seen = new Map(errors.map((error) => [`${error.field}\n${error.message}`, error]));
   return [...seen.values()].slice(0, 20);

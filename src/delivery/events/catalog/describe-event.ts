@@ -21,7 +21,7 @@ export function describeEventType<D extends Type.TProperties>(
   return { description, data: Type.Object(data, title === undefined ? {} : { title }) };
 }
 
-/** Cause of a failure. Further members depend on the code. */
+/** Schema of the cause of a failure. Further members depend on the error code. */
 export const Failure = Type.Unsafe<Prisma.InputJsonObject>(ErrorOf('Why it failed.'));
 
 /** Schema of a JSON object that is described elsewhere. */

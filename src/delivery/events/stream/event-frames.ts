@@ -4,8 +4,8 @@ import type { Event } from '../event.schemas.ts';
 /** Delay before a client reconnects after it has lost its connection, in milliseconds. */
 const RETRY_MS = 3000;
 
-// The format is that of the WHATWG's HTML standard, section 9.2 (server-sent events). Data is one line: JSON has no
-// line breaks.
+// The format follows the WHATWG HTML standard, section 9.2 (server-sent events). Data is one line: JSON has no line
+// breaks.
 
 /** First frame of a stream. Its `id` lets a client that has seen no event yet resume from there. */
 export function openingFrame(position: CommitPosition): string {
@@ -17,8 +17,8 @@ export function eventFrame(event: Event): string {
 }
 
 /**
- * Heartbeat: a comment that keeps proxies from closing the connection, and the position up to which there is no event
- * for the client.
+ * Heartbeat frame: a comment, which keeps proxies from closing the connection, and the position up to which the client
+ * has missed nothing.
  */
 export function heartbeatFrame(position: CommitPosition): string {
   return `: heartbeat\nid: ${formatPosition(position)}\n\n`;

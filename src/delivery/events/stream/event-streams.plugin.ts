@@ -34,7 +34,10 @@ export default fp<EventStreamsPluginOptions>(
   { name: 'event-streams', dependencies: ['confinement'] },
 );
 
-/** Answers with a stream of events, which ends with the connection, with the key, or with the service. */
+/**
+ * Answers with a stream of events. The stream ends when the connection closes, the API key becomes invalid, or the
+ * service stops.
+ */
 export async function streamEvents(
   request: FastifyRequest,
   reply: FastifyReply,
@@ -50,7 +53,7 @@ function readerOf(request: FastifyRequest, reply: FastifyReply): StreamReader {
   const { db, principal } = request;
   const closed = new AbortController();
   reply.raw.once('close', () => closed.abort());
-  // The client may disconnect before its request is begun.
+  // The client may have disconnected before its request was handled.
   if (reply.raw.destroyed) closed.abort();
   return {
     db,

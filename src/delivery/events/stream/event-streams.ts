@@ -10,29 +10,29 @@ import { createEventWatch, interestKey, type EventInterest } from './event-watch
 import { createSharedPages, type FramedPage } from './shared-pages.ts';
 import { createStreamSlots, type StreamLimits } from './stream-limits.ts';
 
-/** Number of events that one query of the watch examines. */
+/** Largest number of events that one query of the watch examines. */
 const WATCHED = 1000;
 /** Delay before a stream reads again after a failed query, in milliseconds. */
 const RETRY_READING_MS = 1000;
 /**
- * Time that streams have to end when the service stops, in milliseconds. Connections of clients that do not read are
- * cut then.
+ * Time that streams have to end when the service stops, in milliseconds. Then the connections of clients that do not
+ * read are cut.
  */
 const END_MS = 250;
 
-/** The reader of a stream. */
+/** Client that reads a stream. */
 export interface StreamReader {
-  /** The database as the reader may see it. */
+  /** Database restricted to the rows that the client may see. */
   readonly db: Database;
-  /** The tenant to which it is confined; null for the operator. */
+  /** Tenant to which the client is confined; null for the operator. */
   readonly scope: string | null;
-  /** Key under which streams are counted together: the tenant, or the operator's key. */
+  /** Key under which streams are counted for the limit: the tenant, or the operator's API key. */
   readonly owner: string;
-  /** Aborted when the connection is closed. */
+  /** Signal that aborts when the connection closes. */
   readonly signal: AbortSignal;
-  /** Whether its key can still be used. */
+  /** Whether the client's API key is still valid. */
   isAdmitted(): Promise<boolean>;
-  /** Closes the connection at once, with unsent data. */
+  /** Closes the connection at once and drops unsent data. */
   cut(): void;
 }
 
@@ -43,7 +43,7 @@ export interface StreamedEvents {
 }
 
 interface EventStreamsOptions {
-  /** Database with access to all tenants. It is only asked which streams new events concern. */
+  /** Database with access to all tenants, used only to find out which streams new events concern. */
   readonly db: Database;
   readonly limits: StreamLimits;
   readonly heartbeatMs: number;
@@ -53,8 +53,8 @@ interface EventStreamsOptions {
 export type EventStreams = ReturnType<typeof createEventStreams>;
 
 /**
- * Streams of events. A stream reads a page only after the client has taken the previous one, so a slow client keeps no
- * more than a page in memory. The server closes idle connections.
+ * Creates the streams of events of this process. A stream reads a page only after the client has taken the previous
+ * one, so a slow client keeps at most one page in memory. The server closes connections that stay idle.
  */
 export function createEventStreams({ db, limits, heartbeatMs, logger }: EventStreamsOptions) {
   const repository = createEventRepository(db);
@@ -76,8 +76,8 @@ export function createEventStreams({ db, limits, heartbeatMs, logger }: EventStr
   }
 
   /**
-   * Reads a page for a stream, and repeats this while the database is unreachable and the stream is open. Null ends the
-   * stream.
+   * Reads a page for a stream, and retries while the database is unreachable and the stream is open.
+   * @returns null if the stream has to end
    */
   async function tryToRead(reader: StreamReader, read: () => Promise<FramedPage>): Promise<FramedPage | null> {
     while (!reader.signal.aborted) {

@@ -5,12 +5,15 @@ import type { EventFilter, EventSubject, SubjectPage } from '../event.repository
 /** Interval at which the database is asked for new events while streams wait, in milliseconds. */
 const POLL_MS = 500;
 
-/** Events that a stream waits for, of one tenant, or of all if `tenantId` is null. */
+/** Filter for the events that a stream waits for: those of one tenant, or of all if `tenantId` is null. */
 export interface EventInterest extends EventFilter {
   readonly tenantId: string | null;
 }
 
-/** Reason to resume a stream: possible events, or a heartbeat. No event for the stream comes before the position. */
+/**
+ * Reason to resume a stream: possible events, or a heartbeat. There is no event for the stream between its last read
+ * and `position`.
+ */
 export interface Wake {
   readonly reason: 'events' | 'heartbeat';
   readonly position: CommitPosition;
@@ -22,7 +25,7 @@ interface Waiter {
 }
 
 interface EventWatchOptions {
-  /** Reads the subjects of events after a position, and the position up to which it looked. */
+  /** Reads the subjects of events after a position, and the position up to which it has read. */
   readonly subjectsAfter: (position: CommitPosition) => Promise<SubjectPage>;
   readonly heartbeatMs: number;
   readonly logger: Pick<Logger, 'warn'>;
@@ -36,7 +39,7 @@ interface EventWatchOptions {
  */
 export function createEventWatch({ subjectsAfter, heartbeatMs, logger, pollMs = POLL_MS }: EventWatchOptions) {
   const waiters = new Set<Waiter>();
-  /** Position up to which all waiting streams were woken. Null while none waits. */
+  /** Position up to which all waiting streams were woken; null while no stream waits. */
   let announced: CommitPosition | null = null;
   let polling: NodeJS.Timeout | null = null;
   let closed = false;
@@ -52,7 +55,7 @@ export function createEventWatch({ subjectsAfter, heartbeatMs, logger, pollMs = 
     try {
       const { subjects, end, isLast } = await subjectsAfter(from);
       const keys = new Set(subjects.flatMap(keysOf));
-      // The waiting streams have missed nothing up to `from`, so all resume there and can share a page.
+      // The waiting streams have missed nothing up to `from`, so all of them resume there and can share a page.
       if (keys.size > 0) wakeAll('events', (waiter) => keys.has(waiter.key));
       announced = end;
       schedule(isLast ? pollMs : 0);

@@ -2,23 +2,23 @@ import { formatPosition, type CommitPosition } from '../commit-position.ts';
 import type { EventPage } from '../event.service.ts';
 import { eventFrame } from './event-frames.ts';
 
-/** Largest number of pages read at a time, which leaves connections for requests. */
+/** Largest number of pages read at a time. The other database connections stay free for requests. */
 const MOST_AT_A_TIME = 2;
 
-/** A page in the format of the stream. */
+/** Page of events as the text to send. */
 export interface FramedPage extends Omit<EventPage, 'events'> {
   readonly text: string;
 }
 
 /**
- * Reads pages of events for streams. Streams at the same position with the same view share the query and the formatted
- * page, so a thousand streams of a rollout cost one query.
+ * Reads pages of events for streams. Streams at the same position with the same filter share the query and the
+ * formatted page, so a thousand streams of a rollout cost one query.
  */
 export function createSharedPages() {
   const reading = new Map<string, Promise<FramedPage>>();
   const inTurn = createTurns(MOST_AT_A_TIME);
   return {
-    /** @param seen key of the stream's view: streams with the same key see the same events */
+    /** @param seen key of the stream's filter: streams with the same key see the same events */
     read(
       seen: string,
       position: CommitPosition,

@@ -4,13 +4,13 @@ import { AppError } from '../../../platform/contract/errors.ts';
 /** `Retry-After` of a refused client, in seconds. The end of a stream cannot be foreseen. */
 const RETRY_AFTER_S = 30;
 
-/** Largest numbers of open streams: of one tenant or operator key, and of all together. */
+/** Largest numbers of open streams: for one tenant or operator key, and in total. */
 export interface StreamLimits {
   readonly perOwner: number;
   readonly all: number;
 }
 
-/** Counts open streams. */
+/** Creates a counter of open streams that enforces the limits. */
 export function createStreamSlots({ perOwner, all }: StreamLimits) {
   const open = new Map<string, number>();
   let total = 0;

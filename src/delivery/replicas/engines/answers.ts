@@ -2,7 +2,7 @@ import Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import { EngineError, type Completion, type Listing } from './engine.ts';
 
-// Compiled, because a list may have 20,000 names, which take `Value.Check` seconds.
+// Compiled, because a list may have 20,000 names, for which `Value.Check` takes seconds.
 const Models = Compile(
   Type.Object({
     data: Type.Array(

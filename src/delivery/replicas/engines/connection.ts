@@ -4,12 +4,14 @@ import type { Send, SendResult } from '../../../platform/outgoing/post.ts';
 import { resolveByDns, type Resolve } from '../../../platform/outgoing/target.ts';
 import { EngineError } from './engine.ts';
 
-/** Largest size of a list of adapters, in bytes: 20,000 of them, each with the permissions that vLLM adds. */
+/**
+ * Largest size of a list of adapters, in bytes. It fits 20,000 adapters with the permissions that vLLM adds to each.
+ */
 export const MAX_LIST = 32 * 1024 * 1024;
 
 /**
- * Largest size of any other answer, in bytes. A completion has eight tokens; of an answer to a load, only the status
- * and the start matter.
+ * Largest size of any other answer, in bytes. A completion has eight tokens. Of the answer to a load request, only the
+ * status and the first characters matter.
  */
 export const MAX_ANSWER = 64 * 1024;
 
@@ -25,7 +27,7 @@ export interface EngineAddress {
 }
 
 export interface ConnectionOptions {
-  /** Sends requests for lists. */
+  /** Sends requests for lists of adapters. */
   readonly get: Send;
   /** Sends requests that load, unload and complete, with a longer timeout. */
   readonly post: Send;
@@ -42,7 +44,7 @@ export interface Connection {
   post(path: string, body: object): Promise<string>;
 }
 
-/** Resolves names by DNS, and the names of this machine without it. */
+/** Resolves host names by DNS, except `localhost`, which needs none. */
 export const resolveReplica: Resolve = (name, signal) =>
   name === 'localhost' ? Promise.resolve(['127.0.0.1', '::1']) : resolveByDns(name, signal);
 

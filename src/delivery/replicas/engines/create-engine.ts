@@ -5,7 +5,7 @@ import type { Engine } from './engine.ts';
 export const ENGINES = ['vllm', 'sglang'] as const;
 export type EngineKind = (typeof ENGINES)[number];
 
-/** Differences between the interfaces of engines. */
+/** Differences between the HTTP interfaces of the supported engines. */
 interface Dialect {
   readonly atOnce: number;
   readonly load: string;
@@ -15,16 +15,16 @@ interface Dialect {
 }
 
 const DIALECTS: Readonly<Record<EngineKind, Dialect>> = {
-  // Needs VLLM_ALLOW_RUNTIME_LORA_UPDATING. `load_inplace` is never used: vLLM keeps it with the name, and then reads
-  // the adapter from disk again for each step that uses it.
+  // vLLM needs VLLM_ALLOW_RUNTIME_LORA_UPDATING. `load_inplace` is never used: vLLM remembers the flag for the name,
+  // and then reads the adapter from disk again in each step that uses it.
   vllm: {
     atOnce: 4,
     load: '/v1/load_lora_adapter',
     unload: '/v1/unload_lora_adapter',
     choose: (adapter, base) => ({ model: adapter ?? base }),
   },
-  // Needs --enable-lora. It loads one adapter at a time. The base model answers requests with an unknown `model`, so
-  // `lora_path` selects the adapter; it takes a name.
+  // SGLang needs --enable-lora, and loads one adapter at a time. Its base model answers requests with an unknown
+  // `model`, so `lora_path` selects the adapter; despite its name, it takes the adapter's name.
   sglang: {
     atOnce: 1,
     load: '/load_lora_adapter',
@@ -33,7 +33,7 @@ const DIALECTS: Readonly<Record<EngineKind, Dialect>> = {
   },
 };
 
-/** Completion that compares models: greedy, a few tokens, with their log-probabilities. */
+/** Options of the completions that show whether two models differ: greedy, a few tokens, with log-probabilities. */
 const GREEDY = { max_tokens: 8, temperature: 0, logprobs: 1 };
 
 export function createEngine(kind: EngineKind, address: EngineAddress, options: ConnectionOptions): Engine {

@@ -12,9 +12,9 @@ export class EngineError extends Error {
   }
 }
 
-/** Models that an engine lists. */
+/** Models that an engine has loaded. */
 export interface Listing {
-  /** Names and paths of the base model. */
+  /** Names and paths under which the engine knows its base model. */
   readonly bases: ReadonlySet<string>;
   /** Path of each adapter by the name under which it is loaded. */
   readonly adapters: ReadonlyMap<string, string>;

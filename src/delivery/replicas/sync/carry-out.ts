@@ -3,11 +3,11 @@ import type { SyncTimes } from './times.ts';
 import type { Workbench } from './workbench.ts';
 
 export interface CarryOutOptions {
-  /** Number of adapters that are worked on at a time. */
+  /** Number of adapters that the engine can load or unload at a time. */
   readonly atOnce: number;
   readonly times: Pick<SyncTimes, 'turnMs' | 'resyncMs'>;
   readonly control: { readonly signal: AbortSignal; readonly isStopping: () => boolean };
-  /** Whether the plan is still valid. Called each time that a turn would end. */
+  /** Whether the plan is still valid. Called whenever a turn is about to end. */
   readonly isUnchanged: () => Promise<boolean>;
 }
 
@@ -19,9 +19,9 @@ export interface Progress {
 }
 
 /**
- * Carries out a plan, a few adapters at a time, until it is finished or something changes; the rest is planned again.
- * Planning takes time in proportion to all adapters, so a valid plan continues past the end of a turn, but not for so
- * long that a restart of the engine goes unnoticed.
+ * Carries out a plan, a few adapters at a time, until the plan is finished or outdated; the next turn plans the rest
+ * again. Planning takes time in proportion to all adapters, so a plan that is still valid continues past the end of a
+ * turn, but not for so long that a restart of the engine goes unnoticed.
  */
 export async function carryOut(
   plan: Plan,

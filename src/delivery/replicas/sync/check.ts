@@ -1,7 +1,7 @@
 import type { Completion, Engine } from '../engines/engine.ts';
 
 /**
- * An adapter has to change log-probabilities by more than this multiple of the noise, which comes from batching in the
+ * Factor by which an adapter's effect on log-probabilities has to exceed the noise, which comes from batching in the
  * engine.
  */
 const NOISE_FACTOR = 2;

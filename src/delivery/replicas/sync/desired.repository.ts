@@ -12,7 +12,7 @@ export interface ReplicaSelection {
   readonly maxAdapters: number;
 }
 
-/** Fingerprint of the state that was read. If it differs later, the versions have to be read again. */
+/** Fingerprint of the current versions that were read. If a later one differs, they have to be read again. */
 export interface Seen {
   readonly horizon: bigint;
   readonly changes: bigint;
@@ -21,7 +21,7 @@ export interface Seen {
 export interface Desired {
   /** Adapters in the order of their last change, latest first. */
   readonly adapters: readonly DesiredAdapter[];
-  /** Number of selected adapters; `adapters` has the oldest of them. */
+  /** Number of selected adapters. `adapters` has at most `maxAdapters` of them, the oldest ones. */
   readonly total: number;
   readonly seen: Seen;
 }
@@ -34,9 +34,9 @@ export const changesSince = (baseModelVersionId: Prisma.Sql, horizon: Prisma.Sql
   (SELECT COALESCE(sum(c.change_transaction_id), 0)::bigint FROM current_versions c
    WHERE c.base_model_version_id = ${baseModelVersionId} AND c.change_transaction_id >= ${horizon})`;
 
-/** Reads what a replica should serve. */
+/** Reads the adapters that a replica should serve. */
 export async function readDesired(db: Queryable, selection: ReplicaSelection): Promise<Desired> {
-  // The fingerprint is read first, so that a change in between is found again and none is missed.
+  // The fingerprint is read first: a change between the two statements is then seen twice rather than never.
   const seen = await readSeen(db, selection.baseModelVersionId);
   const { baseModelVersionId, tenantIds, labels, maxAdapters } = selection;
   const rows = await db.$queryRaw<

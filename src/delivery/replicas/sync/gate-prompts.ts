@@ -11,8 +11,8 @@ const MOST_CHARACTERS = 400;
 const MOST_BYTES = 4 * 1024 * 1024;
 
 /**
- * Reads the prompts of an adapter's first gate rows, which tell it from the base model. They are sent only to the
- * operator's engine.
+ * Reads the prompts of an adapter's first gate rows, which show whether an engine uses the adapter. They are sent only
+ * to the operator's engine.
  */
 export async function gatePrompts(artifacts: ArtifactStore, digest: string | null): Promise<readonly string[]> {
   if (digest === null) return [ANY_PROMPT];

@@ -25,10 +25,10 @@ export interface TrackedAdapter {
   readonly loadedVersionId: string | null;
   readonly state: string;
   readonly attempts: number;
-  /** Delay before the next attempt; null if it may be tried now. */
+  /** Delay before the next attempt; null, 0 or less if there may be one now. */
   readonly retryInMs: number | null;
   readonly isChecked: boolean;
-  /** Time until it is unloaded; null if that is not decided. */
+  /** Time until the name is unloaded; null if it is to stay. */
   readonly unloadInMs: number | null;
 }
 
@@ -46,7 +46,7 @@ export interface PlanInput {
 export interface AdapterWork {
   readonly adapter: DesiredAdapter;
   readonly path: string;
-  /** Names under which the engine has other weights than the version's. They are unloaded first. */
+  /** Names under which the engine has other weights than those of the version. They are unloaded first. */
   readonly unload: readonly string[];
   readonly load: boolean;
   readonly check: boolean;
@@ -64,7 +64,9 @@ export interface Plan {
   readonly work: readonly AdapterWork[];
   /** Versions that were replaced by a serving successor or should no longer be served. They stay for the grace time. */
   readonly retire: readonly string[];
-  /** Names of this service that the engine has without stored state. They are retired, too. */
+  /**
+   * Names in this service's format that the engine has loaded, but that have no stored state. They are retired, too.
+   */
   readonly found: readonly string[];
   /** Names to unload now, with their stored state. */
   readonly unload: readonly string[];
@@ -80,7 +82,7 @@ export interface Plan {
   readonly checking: readonly string[];
 }
 
-/** Compares a replica with its desired state. It has no side effects. */
+/** Compares a replica with its desired state. Has no side effects. */
 export function makePlan(input: PlanInput): Plan {
   const { desired, listing, tracked } = input;
   const kept = new Map(tracked.map((one) => [one.name, one]));
@@ -132,7 +134,7 @@ function workOf(adapter: DesiredAdapter, kept: ReadonlyMap<string, TrackedAdapte
   const path = pathOf(input.pathPrefix, name);
   const [root, aliasRoot] = [name, alias].map((one) => input.listing.adapters.get(one));
   const own = kept.get(name);
-  // A path says under which name the files were found, and not which version they were then.
+  // The path shows the name of the files that were loaded, but not which version they belonged to at that time.
   const isKnown = own?.loadedVersionId === adapterVersionId;
   const isLoaded = root === path && isKnown;
   const isAliasWrong = input.aliases && (aliasRoot === path ? !isKnown : isOfAnother(adapter, aliasRoot, kept, input));
@@ -155,7 +157,7 @@ function aliasWork(hasAliases: boolean, path: string, aliasRoot: string | undefi
   return aliasRoot === undefined ? 'load' : 'move';
 }
 
-/** Whether an alias leads to files that are tracked for another adapter, one that had the same name before. */
+/** Whether an alias leads to files that are tracked for another adapter, which had the name before. */
 function isOfAnother(
   { adapterId }: DesiredAdapter,
   root: string | undefined,
@@ -167,7 +169,7 @@ function isOfAnother(
   return root.startsWith(pathOf(pathPrefix, '')) && owner !== adapterId;
 }
 
-/** Aliases of this service whose adapters have nothing to serve. */
+/** Aliases in this service's format whose adapters have no version to serve. */
 function deadAliases({ desired, listing, ...input }: PlanInput): string[] {
   const alive = new Set(input.aliases ? desired.map(({ alias }) => alias) : []);
   return [...listing.adapters.keys()].filter(
@@ -175,7 +177,7 @@ function deadAliases({ desired, listing, ...input }: PlanInput): string[] {
   );
 }
 
-/** Whether a name has this service's form and was loaded from its folder of adapters. */
+/** Whether a name has this service's format and was loaded from its folder of adapters. */
 function isOurs(name: string, { listing, pathPrefix }: Pick<PlanInput, 'listing' | 'pathPrefix'>): boolean {
   return (listing.adapters.get(name) ?? '').startsWith(pathOf(pathPrefix, '')) && parseEngineName(name) !== null;
 }

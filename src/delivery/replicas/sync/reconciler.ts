@@ -6,11 +6,13 @@ import { runSyncTurn, type SyncTurnOptions } from './turn.ts';
 export interface ReconcilerOptions extends SyncTurnOptions {
   /** Interval at which replicas with pending work are looked for, in milliseconds (default 1000). */
   readonly intervalMs?: number;
-  /** Duration of a lease, in milliseconds (default 30,000). A replica of a silent process is taken over after it. */
+  /**
+   * Duration of a lease, in milliseconds (default 30,000). If the holder does not renew it, another process takes over.
+   */
   readonly leaseMs?: number;
   /**
-   * Time that requests have to end when the process stops, in milliseconds (default 5000). Aborted requests are
-   * repeated later.
+   * Time that requests have to end during a shutdown, in milliseconds (default 5000). Aborted requests are repeated
+   * later.
    */
   readonly graceMs?: number;
 }

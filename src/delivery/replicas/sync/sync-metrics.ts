@@ -4,7 +4,7 @@ export interface SyncMetrics {
   request(operation: string, outcome: string, latencyMs: number): void;
 }
 
-/** Adds metrics of the requests of this process to replicas. */
+/** Registers metrics of this process's requests to replicas. */
 export function createSyncMetrics(registry: Registry): SyncMetrics {
   const requests = new Histogram({
     name: 'readapt_replica_request_duration_seconds',

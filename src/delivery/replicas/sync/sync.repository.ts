@@ -12,7 +12,7 @@ import type { EngineKind } from '../engines/create-engine.ts';
 import { changesSince, type ReplicaSelection, type Seen } from './desired.repository.ts';
 import type { DesiredAdapter, Plan, TrackedAdapter } from './plan.ts';
 
-/** A replica on which this process works until its lease expires. */
+/** Replica on which this process works while it holds the lease. */
 export interface ClaimedReplica extends ReplicaSelection {
   readonly id: string;
   readonly engine: EngineKind;
@@ -66,8 +66,8 @@ const countsOf = (id: string): Prisma.Sql => Prisma.sql`
 
 export const syncRepository = {
   /**
-   * Lists due replicas without a lease, those first that have waited longest. A replica that does not answer is due
-   * only by its time.
+   * Lists due replicas that no process holds, longest overdue first. A change of versions makes a replica due early,
+   * unless its last turn failed.
    */
   candidates: (db: Queryable, limit: number): Promise<{ id: string }[]> =>
     db.$queryRaw`
@@ -87,7 +87,10 @@ export const syncRepository = {
         r.listing_digest AS "listingDigest", (r.resync_at <= clock_timestamp() OR ${HAS_CHANGED}) AS "isStale"`;
     return row ?? null;
   },
-  /** Renews the lease. False if it is lost. */
+  /**
+   * Renews the lease.
+   * @returns false if the lease is lost
+   */
   renew: (db: Queryable, id: string, lease: Lease): Promise<boolean> => hold(db, id, lease, Prisma.empty),
   release: (db: Queryable, id: string, { owner }: Lease) =>
     db.$executeRaw`UPDATE replicas SET ${RELEASED} WHERE id = ${id} AND lease_owner = ${owner}`,
@@ -99,7 +102,10 @@ export const syncRepository = {
         checked_at IS NOT NULL AS "isChecked", ${msUntil('unload_at')} AS "unloadInMs"
       FROM replica_adapters WHERE replica_id = ${replicaId}`,
 
-  /** Stores the changes that a plan has found, before any step. False if the lease is lost. */
+  /**
+   * Stores the state changes of a plan, before any of its steps.
+   * @returns false if the lease is lost
+   */
   prepare: (db: Database, { id, unloadAfterMs }: ClaimedReplica, plan: Plan, lease: Lease): Promise<boolean> =>
     withTransaction(db, async (tx) => {
       if (!(await hold(tx, id, lease, Prisma.empty))) return false;
@@ -120,15 +126,15 @@ export const syncRepository = {
       return true;
     }),
 
-  /** Records that an adapter serves in its version. */
+  /** Records that the engine serves the version of this name. */
   noteServing: (db: Queryable, replicaId: string, name: string, isChecked: boolean) =>
     db.$executeRaw`
       UPDATE replica_adapters SET state = 'loaded', attempts = 0, error = NULL, next_attempt_at = NULL,
         checked_at = CASE WHEN ${isChecked} THEN clock_timestamp() ELSE checked_at END
       WHERE replica_id = ${replicaId} AND engine_name = ${name}`,
   /**
-   * Records that the engine is about to be asked to load a version: from then on it may have it, even if the request
-   * fails.
+   * Records that the engine is about to be asked to load a version. The engine may have the version from then on, even
+   * if the request fails.
    */
   noteLoading: (
     db: Queryable,
@@ -154,7 +160,10 @@ export const syncRepository = {
   noteUnloaded: (db: Queryable, replicaId: string, name: string) =>
     db.$executeRaw`DELETE FROM replica_adapters WHERE replica_id = ${replicaId} AND engine_name = ${name}`,
 
-  /** Counts the names that wait, and gives the time until the first of them is due, in milliseconds. */
+  /**
+   * Counts the failed and the retiring names. `nextMs` is the time until the first retry or unloading is due; null if
+   * there is none.
+   */
   async pending(
     db: Queryable,
     replicaId: string,
@@ -181,8 +190,8 @@ export const syncRepository = {
   },
 
   /**
-   * Ends a turn with a replica that has answered. Nothing is written if the lease is lost. @returns whether the state
-   * has changed
+   * Ends a turn whose replica has answered. Writes nothing if the lease is lost.
+   * @returns whether the state has changed
    */
   finish: (db: Database, replica: ClaimedReplica, outcome: SyncOutcome, lease: Lease): Promise<boolean> =>
     withTransaction(db, async (tx) => {
@@ -199,7 +208,10 @@ export const syncRepository = {
       return true;
     }),
 
-  /** Ends a turn without a change of state: it found what the last turn had left, or found out nothing. */
+  /**
+   * Ends a turn without a change of state: the engine's list was the same as after the last turn, or an unexpected
+   * error broke off the turn.
+   */
   rest: (db: Queryable, id: string, nextTurnMs: number, lease: Lease): Promise<boolean> =>
     hold(
       db,
@@ -225,7 +237,10 @@ export const syncRepository = {
     }),
 };
 
-/** Changes a replica and renews its lease. False if it is lost. */
+/**
+ * Changes a replica and renews its lease.
+ * @returns false if the lease is lost
+ */
 async function hold(db: Queryable, id: string, { owner, forMs }: Lease, change: Prisma.Sql): Promise<boolean> {
   const count = await db.$executeRaw`
     UPDATE replicas SET lease_expires_at = ${after(forMs)}${change} WHERE id = ${id} AND lease_owner = ${owner}`;
@@ -240,7 +255,7 @@ async function add(tx: Transaction, replicaId: string, adapters: readonly Desire
   if (data.length > 0) await tx.replicaAdapter.createMany({ data, skipDuplicates: true });
 }
 
-/** Assigns stored names to the versions that have them now. The recorded weights stay unchanged. */
+/** Assigns stored names to the versions that have these names now. `loaded_version_id` stays unchanged. */
 async function renew(tx: Transaction, replicaId: string, adapters: readonly DesiredAdapter[]): Promise<void> {
   if (adapters.length === 0) return;
   const given = JSON.stringify(

@@ -4,21 +4,20 @@ import { jitter } from '../../../lib/jitter.ts';
 /** Intervals and timeouts of the work on replicas, in milliseconds. Tests shorten them. */
 export interface SyncTimes {
   /**
-   * Time between two turns at a replica without pending work. A restart of the engine is noticed after at most this
+   * Time between two turns for a replica without pending work. A restart of the engine goes unnoticed for at most this
    * time.
    */
   readonly checkMs: number;
   /** Time until the next full comparison, which finds deleted adapters and other labels. */
   readonly resyncMs: number;
-  /**
-   * Length of a turn after which it ends if something has changed; a turn without changes ends after {@link resyncMs}.
-   */
+  /** Length of a turn. A turn goes on for up to {@link resyncMs} while no versions change. */
   readonly turnMs: number;
   /** Delay before the first retry of a failed attempt; it doubles with each failure. */
   readonly retryMs: number;
   readonly longestRetryMs: number;
-  /** Timeouts: `getMs` of a list, `postMs` of loading, unloading and completing. */
+  /** Timeout of requests for lists. */
   readonly getMs: number;
+  /** Timeout of requests that load, unload and complete. */
   readonly postMs: number;
 }
 

@@ -32,7 +32,7 @@ export interface SyncTurnOptions {
 
 export interface TurnControl {
   readonly lease: Lease;
-  /** Aborts when the lease is lost or the process can wait no longer. */
+  /** Signal that aborts when the lease is lost, or the grace period of a shutdown is over. */
   readonly signal: AbortSignal;
   readonly isStopping: () => boolean;
 }
@@ -69,7 +69,7 @@ export async function runSyncTurn(
   }
 }
 
-/** A replica is misconfigured as a whole, though its engine may answer. */
+/** Error of a replica that is misconfigured as a whole, though its engine may answer. */
 class UnusableReplicaError extends Error {
   readonly code: 'key_unreadable' | 'wrong_base';
   constructor(code: 'key_unreadable' | 'wrong_base', message: string) {
@@ -148,7 +148,7 @@ async function outcomeOf(
   const steps = plan.work.length + plan.unload.length;
   // The next turn begins at once and verifies the work: only a complete list shows that everything is loaded.
   const isToGoOn = progress.succeeded > 0 || progress.made < steps;
-  // Overdue steps that failed may stay overdue for long, so the next turn waits at least `retryMs`.
+  // Failed steps may stay overdue for long, so the next turn waits for at least `retryMs`.
   const restMs = Math.max(times.retryMs, Math.min(times.checkMs * jitter(id), pending.nextMs ?? Infinity));
   const nextTurnMs = isToGoOn ? 0 : restMs;
   const error = errorOf(pending.failed, desired.total, maxAdapters);

@@ -21,14 +21,17 @@ interface WorkbenchOptions {
 export interface Workbench {
   /**
    * Loads an adapter, checks it and moves its alias. A failure is recorded and retried later.
-   * @returns whether it serves
+   * @returns whether the adapter serves
    */
   serve(work: AdapterWork): Promise<boolean>;
-  /** Unloads a name. A later turn retries a failure. @returns whether it is gone */
+  /**
+   * Unloads a name. After a failure, a later turn tries again.
+   * @returns whether the name is gone
+   */
   unload(name: string): Promise<boolean>;
 }
 
-/** An adapter was loaded, but the engine answers as if it were not. */
+/** Error of an adapter that the engine has loaded but does not use. */
 class UnusedAdapterError extends Error {
   readonly code = 'changes_nothing';
 }
@@ -37,8 +40,8 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
   const { db, artifacts, engine, replica, times } = options;
 
   /**
-   * Loads a name. If the engine refuses because an earlier request that timed out has succeeded after all, the name
-   * counts as loaded.
+   * Loads a name. The engine may refuse because an earlier request that timed out has succeeded after all; then the
+   * name counts as loaded.
    */
   async function load(name: string, path: string): Promise<void> {
     try {
@@ -49,15 +52,17 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
     }
   }
 
-  /** Unloads a name, ignoring refusals: the next list shows whether it is still there, and it is then checked again. */
+  /**
+   * Unloads a name, ignoring refusals. The next list shows whether the name is still there; if so, it is checked again.
+   */
   async function unloadIfThere(name: string): Promise<void> {
     await engine.unload(name).catch(failureOf);
   }
 
   /**
-   * Checks an adapter, and unloads it if it fails: a gateway may send requests to whatever an engine lists. A name that
-   * was loaded before may be in use, so it is unloaded only if it is known to be useless, not if the engine could not
-   * be asked.
+   * Checks an adapter, and unloads it after a failure, because a gateway may send requests to any adapter that an
+   * engine lists. An adapter that was loaded before may be in use, so it is unloaded only if the engine does not use
+   * it, and not if the engine could not be asked.
    */
   async function checkOrUnload(work: AdapterWork): Promise<void> {
     try {

@@ -13,7 +13,7 @@ export interface BasePublisherOptions {
   readonly base: string;
   /** Time for which a version stays in the folder after it is no longer current, in milliseconds. */
   readonly graceMs: number;
-  /** Reads the next changes after a position, in the order of commits; empty at the end. */
+  /** Reads the next changes after a position, in the order of commits. An empty list means that there are none. */
   readonly readChanges: (base: string, after: CommitPosition) => Promise<readonly ChangedRow[]>;
   /** Reads the adapters whose current version changed after a position, whether or not the change is readable yet. */
   readonly readUnread: (base: string, after: CommitPosition) => Promise<readonly ServedAdapter[]>;
@@ -24,7 +24,7 @@ export interface BasePublisherOptions {
   /** Called before each change of the folder. @throws Error if another process may hold it */
   readonly requireLease: () => void;
   readonly onAction: (action: FolderAction) => void;
-  /** Called once when an adapter cannot be published, and not again until it could be. */
+  /** Called when an adapter cannot be published, once until it can be again. */
   readonly onFailure: (error: unknown, row: Pick<ChangedRow, 'adapterId'>) => void;
 }
 
@@ -40,7 +40,7 @@ export class BasePublisher {
   #wasCompared = false;
   /** Alias of each served adapter. */
   readonly #aliases = new Map<string, string>();
-  /** Time since which each version is no longer current, in milliseconds since 1970. */
+  /** Time at which each retired version ceased to be current, in milliseconds since 1970. */
   readonly #retired = new Map<string, number>();
   readonly #failed = new Map<string, ChangedRow>();
   #triedAt = -Infinity;
@@ -64,7 +64,7 @@ export class BasePublisher {
     return this.#aliases.size;
   }
 
-  /** Forgets the known state of the folder, so that the next call compares all of it with the database. */
+  /** Forgets the state of the folder, so that the next call compares the whole folder with the database. */
   reset(): void {
     this.#position = BEGINNING;
     this.#wasCompared = false;
@@ -139,7 +139,10 @@ export class BasePublisher {
     if (name !== null) await this.#retire(name);
   }
 
-  /** Retires versions in the folder that are not current: they were replaced while no process followed. */
+  /**
+   * Retires versions in the folder that are not current: they were replaced while no process kept the folder up to
+   * date.
+   */
   async #retireUnknown(): Promise<void> {
     const { folder, base, requireLease, readUnread } = this.#options;
     const unread = await readUnread(base, this.#position);

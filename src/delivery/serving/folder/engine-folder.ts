@@ -22,9 +22,9 @@ export interface FolderContents {
 export type EngineFolder = Awaited<ReturnType<typeof openEngineFolder>>;
 
 /**
- * The folder from which engines take adapters: `ROOT/<base model version>/<engine name>/`, and a link for each alias.
- * Visible changes are renames, so a crash never leaves a partial result; leftovers in `ROOT/.readapt` are cleared by
- * the next holder.
+ * Opens the folder from which engines take adapters: `ROOT/<base model version>/<engine name>/`, and a link for each
+ * alias. Changes become visible by renames, so a crash never leaves a partial result. The next process that gets the
+ * lease clears what a crash has left in `ROOT/.readapt`.
  */
 export async function openEngineFolder(root: string) {
   const [scratch, retired] = [join(root, OWN, 'scratch'), join(root, OWN, 'retired')];
@@ -42,7 +42,7 @@ export async function openEngineFolder(root: string) {
     /** Identifier of the folder, shared by all processes that use it. */
     id,
 
-    /** Removes the leftovers of a process that died. Call it with the lease. */
+    /** Removes what a process that died has left behind. Call this only while holding the lease. */
     async clear(): Promise<void> {
       for (const name of await readdir(scratch)) await rm(join(scratch, name), { recursive: true, force: true });
     },
@@ -70,9 +70,9 @@ export async function openEngineFolder(root: string) {
       readlink(join(root, base, alias)).catch(unlessMissing(null)),
 
     /**
-     * Puts the files of a version in place. If the folder has them under another name of the base, they are replaced
-     * without ever being missing. Any other content under the name is removed first, since a folder with files of two
-     * adapters would be worse than none.
+     * Puts the files of a version in place. If the folder has them already with another name of the base, only the
+     * files that contain that name are replaced, and no file is ever missing. Any other content under the name is
+     * removed first, because a folder with files of two adapters would be worse than none.
      */
     async put(base: string, name: string, { source, marker }: { source: string; marker: ServedMarker }): Promise<void> {
       const [made, path] = [join(scratch, randomUUID()), join(root, base, name)];
@@ -102,8 +102,8 @@ export async function openEngineFolder(root: string) {
     removeAlias: (base: string, alias: string): Promise<void> => rm(join(root, base, alias), { force: true }),
 
     /**
-     * Marks a version as no longer current, unless it is marked. @returns the time of the mark, in milliseconds since
-     * 1970
+     * Marks a version as no longer current, unless it is marked already.
+     * @returns the time of the mark, in milliseconds since 1970
      */
     async retire(base: string, name: string): Promise<number> {
       const note = join(retired, base, name);
@@ -130,7 +130,7 @@ async function identifierOf(own: string): Promise<string> {
   if (known !== '') return known;
   const made = join(own, `id-${randomUUID()}`);
   await writeHashed(made, text(randomUUID()));
-  // If another process has written one in the meantime, both use that one.
+  // If another process has created the identifier in the meantime, both use that one.
   await link(made, path).catch(unless('EEXIST', undefined));
   await rm(made);
   await syncFolder(own);

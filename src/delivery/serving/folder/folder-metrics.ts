@@ -5,7 +5,8 @@ import type { FolderMetrics } from './serving-folder.ts';
 const ACTIONS: readonly FolderAction[] = ['published', 'aliased', 'alias_removed', 'collected'];
 
 /**
- * Adds the metrics of the engine folder kept by this process. They keep their values while another process holds it.
+ * Registers metrics of this process's work on the serving folder. They keep their values while another process holds
+ * the folder.
  */
 export function createFolderMetrics(registry: Registry): FolderMetrics {
   const actions = new Counter({

@@ -3,10 +3,10 @@ import { link, mkdir, readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readPlainFile, syncFolder, writeHashed } from '../../../platform/artifacts/index.ts';
 
-/** File name of the marker that describes the contents of an engine folder. */
+/** Name of the marker file, which describes the contents of an adapter's folder. */
 export const MARKER = 'readapt-serving.json';
 
-/** Description of a folder's contents. A folder with a different marker is written again. */
+/** Contents of the marker file. A folder with a different marker is written again. */
 export interface ServedMarker {
   readonly adapter_id: string;
   readonly adapter_version_id: string;
@@ -19,8 +19,8 @@ const CONFIG = 'adapter_config.json';
 const MANIFEST = 'readapt.json';
 
 /**
- * Writes the files of an artifact to a new folder in the form that engines expect. Weights are linked if the store is
- * on the same file system, and copied otherwise. All files are on disk when it returns.
+ * Writes the files of an artifact to a new folder in the format that engines expect. Weights are linked if the store is
+ * on the same file system, and copied otherwise. When this returns, all files are on disk.
  */
 export async function writeServedFiles(source: string, to: string, marker: ServedMarker): Promise<void> {
   await mkdir(to);
@@ -44,8 +44,8 @@ export async function hasServedFiles(source: string, folder: string): Promise<bo
 }
 
 /**
- * Rewrites the files that contain the name of the base. Each is replaced by a rename, so readers always find all files,
- * old or new. The marker comes last, so an interrupted attempt is repeated. Weights stay untouched.
+ * Rewrites the files that contain the name of the base. Each is replaced by a rename, so a reader always finds all
+ * files, old or new. The marker is written last, so an interrupted attempt is repeated. Weights stay untouched.
  * @param scratch a folder on the same file system
  */
 export async function renewServedFiles(
@@ -63,8 +63,9 @@ export async function renewServedFiles(
 }
 
 /**
- * Files that differ from the artifact's. An imported adapter names the base as its tenant calls it, and engines compare
- * that with their own name of the base. Its `readapt.json`, if present, gets the checksum of the changed config.
+ * Contents of the files that differ from the artifact's, by name. An imported adapter has its tenant's name of the
+ * base, and engines compare that with their own name. If there is a `readapt.json`, it gets the checksum of the changed
+ * config.
  */
 async function withServingName(source: string, servingName: string): Promise<Map<string, string>> {
   const config = JSON.parse(await readFile(join(source, CONFIG), 'utf8')) as Record<string, unknown>;

@@ -11,8 +11,8 @@ import { openEngineFolder, type EngineFolder } from './engine-folder.ts';
 const PAGE = 500;
 
 /**
- * Interval of the full comparison of a folder with the database, in milliseconds, which restores files that somebody
- * has removed. It is also made at the start.
+ * Interval of the full comparison of a folder with the database, in milliseconds. The comparison restores files that
+ * somebody has removed. The first one happens at the start.
  */
 const COMPARED_MS = 3_600_000;
 
@@ -26,7 +26,10 @@ export interface ServingFolderOptions {
   readonly graceMs: number;
   /** Interval between two rounds, in milliseconds (default 1000). */
   readonly intervalMs?: number;
-  /** Duration of the lease, in milliseconds (default 15,000). Another process takes over after it. */
+  /**
+   * Duration of the lease, in milliseconds (default 15,000). If the holder does not renew it, another process takes
+   * over.
+   */
   readonly leaseMs?: number;
   readonly metrics?: FolderMetrics;
 }
@@ -46,8 +49,8 @@ export interface ServingFolder {
 }
 
 /**
- * Keeps a folder from which serving engines take adapters. A lease lets one of the processes that share the folder
- * write to it. Folders with the same path on different machines are independent.
+ * Creates the task that keeps the serving folder, from which serving engines take adapters. A lease lets only one of
+ * the processes that share the folder write to it. Folders with the same path on different machines are independent.
  */
 export function createServingFolder(options: ServingFolderOptions): ServingFolder {
   const { db, logger, root, intervalMs = 1000, leaseMs = 15_000, metrics } = options;
@@ -100,7 +103,7 @@ export function createServingFolder(options: ServingFolderOptions): ServingFolde
     return publisher;
   }
 
-  /** Makes this round compare the whole folder with the database. */
+  /** Prepares a full comparison of the folder with the database in this round. */
   async function compare(folder: EngineFolder): Promise<void> {
     await folder.clear();
     for (const publisher of publishers.values()) publisher.reset();

@@ -6,18 +6,20 @@ import { runDeliveryTurn, type DeliveryTurnOptions } from './turn.ts';
 export interface DelivererOptions extends DeliveryTurnOptions {
   /** Interval at which endpoints with pending events are looked for, in milliseconds (default 1000). */
   readonly intervalMs?: number;
-  /** Duration of a lease, in milliseconds (default 60,000). An endpoint of a silent process is taken over after it. */
+  /**
+   * Duration of a lease, in milliseconds (default 60,000). If the holder does not renew it, another process takes over.
+   */
   readonly leaseMs?: number;
   /**
-   * Time that requests have to end when the process stops, in milliseconds (default 5000). Aborted ones are repeated
+   * Time that requests have to end during a shutdown, in milliseconds (default 5000). Aborted requests are repeated
    * later.
    */
   readonly graceMs?: number;
 }
 
 /**
- * Sends events to webhook endpoints. Every API process runs one. A lease on the endpoint's row lets one process send to
- * it at a time, and another one take over if it dies.
+ * Creates the loop that sends events to webhook endpoints. Every API process runs one. A lease on the endpoint's row
+ * lets one process at a time send to the endpoint, and another take over if that process dies.
  */
 export function createDeliverer(options: DelivererOptions): ClaimLoop {
   const { db, logger, leaseMs = 60_000, intervalMs, graceMs } = options;

@@ -6,13 +6,13 @@ export interface DeliveryMetrics {
 }
 
 /**
- * Outcomes of attempts. Their series start at 0, like those of the reasons for disabling an endpoint, so that the first
- * increase is visible.
+ * Outcomes of attempts. Their series start at 0, so that the first increase is visible. The series of the reasons for
+ * disabling an endpoint do so, too.
  */
 const OUTCOMES = ['delivered', 'refused', 'timeout', 'connection_failed', 'no_allowed_address'];
 const REASONS = ['failing', 'gone'];
 
-/** Adds metrics of the deliveries of this process. */
+/** Registers metrics of this process's deliveries. */
 export function createDeliveryMetrics(registry: Registry): DeliveryMetrics {
   const attempts = new Histogram({
     name: 'readapt_webhook_attempt_duration_seconds',

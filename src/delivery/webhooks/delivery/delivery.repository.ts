@@ -9,7 +9,7 @@ import {
 import { newId } from '../../../platform/contract/ids.ts';
 import { FIRST_RUNNING, recordEvent, type CommitPosition, type EventData, type EventRow } from '../../events/index.ts';
 
-/** An endpoint to which this process sends until its lease expires. */
+/** Endpoint to which this process sends while it holds the lease. */
 export interface ClaimedEndpoint {
   readonly id: string;
   readonly tenantId: string | null;
@@ -28,14 +28,15 @@ export interface Attempt {
   readonly latencyMs: number;
   /** New position of the endpoint; null if the event was sent out of order. */
   readonly position: CommitPosition | null;
-  /** Delays before the second, third … attempt, in milliseconds, and the least delay. */
+  /** Delays before the second, third … attempt, in milliseconds. */
   readonly delaysMs: readonly number[];
+  /** Shortest allowed delay before the next attempt, in milliseconds, from `Retry-After`. */
   readonly leastDelayMs: number;
   /** Time for which nothing is sent to the endpoint, in milliseconds. */
   readonly restMs: number;
 }
 
-/** Number of pending retries from which on a failing endpoint gets these before new events. */
+/** Number of pending retries from which on a failing endpoint gets retries before new events. */
 export const MANY_PENDING = 20;
 
 const NOW = Prisma.sql`(SELECT clock_timestamp())`;
@@ -44,7 +45,7 @@ const AFTER = Prisma.sql`(ev.transaction_id, ev.seq) > (e.position_transaction_i
   AND ev.transaction_id < ${FIRST_RUNNING}`;
 const HAS_RETRY = Prisma.sql`EXISTS (
   SELECT FROM webhook_deliveries d WHERE d.endpoint_id = e.id AND d.next_attempt_at <= ${NOW})`;
-/** Two queries, because each has its own index. */
+/** SQL condition that the log has an event for the endpoint. Two queries, because each has its own index. */
 const HAS_EVENT = Prisma.sql`CASE WHEN e.tenant_id IS NULL
   THEN EXISTS (SELECT FROM events ev WHERE NOT ev.is_copy AND ${AFTER})
   ELSE EXISTS (SELECT FROM events ev WHERE ev.tenant_id = e.tenant_id AND ${AFTER}) END`;
@@ -53,7 +54,7 @@ const RELEASED = Prisma.sql`lease_owner = NULL, lease_expires_at = NULL`;
 const lasting = (ms: number): Prisma.Sql => Prisma.sql`make_interval(secs => ${ms / 1000}::float8)`;
 
 export const deliveryRepository = {
-  /** Lists due endpoints without a lease, those first that have waited longest. */
+  /** Lists due endpoints that no process holds, longest overdue first. */
   candidates: (db: Queryable, limit: number): Promise<{ id: string; tenant_id: string | null }[]> =>
     db.$queryRaw`
       SELECT e.id, e.tenant_id FROM webhook_endpoints e LEFT JOIN tenants t ON t.id = e.tenant_id
@@ -74,7 +75,7 @@ export const deliveryRepository = {
     return { ...endpoint, position: { transaction, sequence } };
   },
 
-  /** Releases the lease. The endpoint then queues behind the others that wait. */
+  /** Releases the lease. The next turn of the endpoint comes after those of endpoints that have waited longer. */
   release: (db: Queryable, id: string, { owner }: Lease, restMs = 0) =>
     db.$executeRaw`
       UPDATE webhook_endpoints SET ${RELEASED},
@@ -89,7 +90,7 @@ export const deliveryRepository = {
         WHERE endpoint_id = ${endpointId} AND (expires_at IS NULL OR expires_at > ${NOW}) ORDER BY id DESC`
     ).map(({ sealed }) => sealed),
 
-  /** Finds the delivery whose retry is due, with its event; of a pruned event only the identifiers are left. */
+  /** Finds the delivery whose retry is most overdue. `event` is null if the event was pruned. */
   async dueRetry(
     db: Queryable,
     endpointId: string,
@@ -106,7 +107,10 @@ export const deliveryRepository = {
   countPending: (db: Queryable, endpointId: string) =>
     db.webhookDelivery.count({ where: { endpointId, state: 'pending' }, take: MANY_PENDING }),
 
-  /** Moves the endpoint past events that need not be sent. False if the lease is lost. */
+  /**
+   * Moves the endpoint past events that need not be sent.
+   * @returns false if the lease is lost
+   */
   advance: (db: Queryable, id: string, position: CommitPosition, lease: Lease): Promise<boolean> =>
     hold(
       db,
@@ -116,7 +120,10 @@ export const deliveryRepository = {
       position_transaction_id = ${position.transaction}, position_seq = ${position.sequence}`,
     ),
 
-  /** Moves the endpoint past events that were pruned before they could be sent, and records an event about that. */
+  /**
+   * Moves the endpoint past events that were pruned before they could be sent, and records an event that says so.
+   * @returns false if the lease is lost
+   */
   skipPruned: (
     db: Database,
     { id, tenantId }: ClaimedEndpoint,
@@ -128,15 +135,15 @@ export const deliveryRepository = {
       return true;
     }),
 
-  /** Records that a pending event was pruned. */
+  /** Marks a delivery as failed because its event was pruned. */
   giveUpPruned: (db: Queryable, endpointId: string, eventId: string) =>
     db.$executeRaw`
       UPDATE webhook_deliveries SET state = 'failed', next_attempt_at = NULL, outcome = 'event_pruned'
       WHERE endpoint_id = ${endpointId} AND event_id = ${eventId}`,
 
   /**
-   * Records the outcome of an attempt, and disables the endpoint if it has failed for too long. Nothing is written if
-   * the lease is lost: another process then sends the event again.
+   * Records the outcome of an attempt, and disables the endpoint if it has failed for too long. Writes nothing if the
+   * lease is lost: the process that holds it then sends the event again.
    * @returns the reason if the endpoint was disabled; `lost` if the lease is lost
    */
   record: (
@@ -157,7 +164,10 @@ export const deliveryRepository = {
     }),
 };
 
-/** Changes an endpoint and renews its lease. False if it is lost. */
+/**
+ * Changes an endpoint and renews its lease.
+ * @returns false if the lease is lost
+ */
 async function hold(db: Queryable, id: string, { owner, forMs }: Lease, change: Prisma.Sql): Promise<boolean> {
   const count = await db.$executeRaw`
     UPDATE webhook_endpoints SET ${change}, lease_expires_at = clock_timestamp() + ${lasting(forMs)}
@@ -179,8 +189,8 @@ function noteOnEndpoint(tx: Transaction, id: string, attempt: Attempt, lease: Le
 }
 
 /**
- * Stores an attempt on its delivery. @returns whether it was the last attempt and nothing was delivered to the endpoint
- * since the first one
+ * Stores an attempt on its delivery.
+ * @returns whether the attempt was the last one, and nothing was delivered to the endpoint since the first one
  */
 async function noteOnDelivery(
   tx: Transaction,
@@ -189,7 +199,7 @@ async function noteOnDelivery(
 ): Promise<boolean> {
   const { eventId, eventType, outcome, statusCode, latencyMs, delaysMs, leastDelayMs } = attempt;
   const delays = Prisma.sql`${delaysMs.map((ms) => ms / 1000)}::float8[]`;
-  // A replay of a finished delivery counts its attempts from 1.
+  // The replay of a finished delivery counts its attempts from 1 again.
   const number = Prisma.sql`(CASE WHEN d.state = 'pending' THEN d.attempts + 1 ELSE 1 END)`;
   const next = (count: Prisma.Sql) =>
     outcome === 'delivered'

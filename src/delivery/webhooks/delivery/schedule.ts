@@ -8,13 +8,16 @@ const HOUR = 60 * MINUTE;
 export interface RetrySchedule {
   /** Delays before the second, third … attempt, in milliseconds. After the last one the delivery fails. */
   readonly delaysMs: readonly number[];
-  /** Pause of an endpoint after consecutive failures, whatever waits for it, in milliseconds. */
+  /**
+   * Pause of an endpoint after that many consecutive failures, in milliseconds. Nothing is sent to the endpoint
+   * meanwhile.
+   */
   restMs(failures: number): number;
 }
 
 /** The example schedule of Standard Webhooks: ten attempts within three days and four hours. */
 export const RETRY_SCHEDULE: RetrySchedule = {
   delaysMs: [...[5 * SECOND, 5 * MINUTE, 30 * MINUTE], ...[2, 5, 10, 14, 20, 24].map((hours) => hours * HOUR)],
-  // One failure may concern one event. After more of them, other events would fail as well.
+  // A single failure may be due to one event. After more of them, other events would fail as well.
   restMs: (failures) => (failures < 2 ? 0 : backoff(5 * SECOND, failures - 1, 5 * MINUTE)),
 };

@@ -29,7 +29,7 @@ export interface DeliveryTurnOptions {
 
 /** Length of a turn, after which other endpoints are served, in milliseconds. */
 const TURN_MS = 5000;
-/** Pause of an endpoint whose secrets this process cannot decrypt, so that others can try, in milliseconds. */
+/** Pause of an endpoint whose secrets this process cannot decrypt, in milliseconds, so that other processes can try. */
 const UNREADABLE_MS = 60_000;
 /** Longest delay of the next attempt that a `Retry-After` can cause, in milliseconds. */
 const MAX_RETRY_AFTER_MS = 86_400_000;
@@ -92,8 +92,8 @@ function createQueue(db: Database, endpoint: ClaimedEndpoint, lease: Lease) {
   }
 
   /**
-   * Reads the next page of events, and moves past those that need not be sent. False at the end of the log, or if the
-   * lease is lost.
+   * Reads the next page of events, and skips pruned ones.
+   * @returns false at the end of the log, or if the lease is lost
    */
   async function readPage(): Promise<boolean> {
     if (isAtEnd) return false;
@@ -121,13 +121,13 @@ function createQueue(db: Database, endpoint: ClaimedEndpoint, lease: Lease) {
     }
   }
 
-  // A failure ends the turn, so the next turn begins with the other kind.
+  // A failure ends the turn. The next turn then begins with the other kind of work.
   let isTurnOfEvents = failures % 2 === 0;
   let isBehind: boolean | null = null;
   return {
     /**
      * Alternates between retries and new events, so that neither can starve the other. If a failing endpoint has many
-     * pending retries, these come first, and a new event is tried only if no retry is due.
+     * pending retries, retries come first, and a new event is sent only if no retry is due.
      */
     async next(): Promise<Work | null> {
       isBehind ??= failures > 0 && (await repository.countPending(db, id)) >= MANY_PENDING;
@@ -150,7 +150,10 @@ async function send(
   return result;
 }
 
-/** Records an attempt. @returns whether it was delivered and this process still holds the endpoint */
+/**
+ * Records an attempt.
+ * @returns whether the event was delivered and this process still holds the endpoint
+ */
 async function note(
   { db, schedule, logger, metrics }: DeliveryTurnOptions,
   endpoint: ClaimedEndpoint,

@@ -7,8 +7,8 @@ import { collectionRepository as repository } from './collection.repository.ts';
 const PAGE = 500;
 
 /**
- * Minimum age of unreferenced rows and of bytes without a row before they are removed, in milliseconds. It is much
- * longer than the time between the end of a put and the transaction that refers to the artifact.
+ * Minimum age of unreferenced rows, and of bytes without a row, before they are removed, in milliseconds. It is much
+ * longer than the time between storing an artifact and committing the row that refers to it.
  */
 const GRACE_MS = 86_400_000;
 
@@ -20,10 +20,11 @@ export interface ArtifactCollectionOptions {
 }
 
 /**
- * Removes unreferenced artifacts: those whose datasets, versions or jobs were removed, and bytes without a row, left by
- * a process that died between a put and its registration. The row and the bytes are removed under the lock that
- * registering takes. Nothing is removed from a store that belongs to another database. If the process dies in between,
- * the next round finds the rest, because it looks for both.
+ * Creates the task that removes unreferenced artifacts: those whose datasets, versions or jobs were removed, and bytes
+ * without a row, which a process leaves behind if it dies before it registers them. The row and the bytes of an
+ * artifact are removed under the lock that registering takes. Nothing is removed from a store that belongs to another
+ * database. If the process dies between the two removals, the next round finds the rest, because it looks for rows and
+ * for bytes.
  */
 export function artifactCollectionTask(options: ArtifactCollectionOptions): HousekeepingTask {
   const { db, artifacts, graceMs = GRACE_MS, page = PAGE } = options;
@@ -36,8 +37,8 @@ export function artifactCollectionTask(options: ArtifactCollectionOptions): Hous
       for (const digest of found) {
         if (signal.aborted) return count;
         if (kept.has(digest)) continue;
-        // The removal runs in a transaction that holds a worker's only connection, so it needs this answer to be
-        // cached.
+        // The removal asks for the ownership inside a transaction that holds a worker's only connection, so cache it
+        // beforehand.
         await artifacts.ownership.problem();
         const removed = await exclusively(db, async (tx) => {
           await lockArtifact(tx, digest);
@@ -78,7 +79,7 @@ export function artifactCollectionTask(options: ArtifactCollectionOptions): Hous
   return {
     name: 'collection of artifacts',
     run: async (signal) => {
-      // Each removal would be refused as well; this check fails before any row is read.
+      // Each removal would be refused as well. Checking here fails before any row is read.
       const problem = await artifacts.ownership.problem();
       if (problem !== null) throw new Error(problem.message);
       return {

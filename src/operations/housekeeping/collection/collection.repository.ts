@@ -4,18 +4,21 @@ import { recordEvent } from '../../../delivery/events/index.ts';
 /** Owner of the removed rows: all adapters whose collection has begun, or one tenant. */
 type Owner = 'adapters' | { tenantId: string };
 
-/** Removes at most `limit` rows. @returns the number of removed rows; fewer than the limit if none are left */
+/**
+ * Removes at most `limit` rows.
+ * @returns the number of removed rows; fewer than the limit if none are left
+ */
 export type Removal = (tx: Transaction, limit: number) => Promise<number>;
 
-/** Condition for rows that were deleted longer ago than the grace time. */
+/** SQL condition for rows that were deleted longer ago than the grace time. */
 function isDue(table: string, graceDays: number): Prisma.Sql {
   const column = Prisma.raw(`${table}.deleted_at`);
   return Prisma.sql`${column} <= clock_timestamp() - make_interval(days => ${graceDays}::int)`;
 }
 
 /**
- * Condition for adapters whose collection has begun, perhaps by a worker with a longer grace time. It names both
- * columns, because one of them has an index.
+ * SQL condition for adapters whose collection has begun, perhaps by a worker with a shorter grace time. It names both
+ * columns, because only one of them has an index.
  */
 const BEGUN = Prisma.sql`a.deleted_at IS NOT NULL AND a.collection_began_at IS NOT NULL`;
 
@@ -24,14 +27,16 @@ function jobsOf(owner: Owner): Prisma.Sql {
   return Prisma.sql`j.adapter_id IN (SELECT a.id FROM adapters a WHERE ${BEGUN})`;
 }
 
-/** Tables in the order in which their rows are removed, because of foreign keys. */
+/** Tables in the order in which foreign keys allow their rows to be removed. */
 const IN_ORDER = ['metric_points', 'search_evaluations', 'jobs', 'adapter_versions', 'adapters', 'datasets'];
 
-/** Skips locked rows: a request may be undeleting them at this moment. A row is read again once it is locked. */
+/**
+ * Clause that skips locked rows, which a request may be undeleting at this moment. Once locked, a row is read again.
+ */
 const UNLESS_LOCKED = Prisma.sql`FOR UPDATE SKIP LOCKED`;
 
 export const collectionRepository = {
-  /** Finds deleted adapters and tenants that still have jobs to cancel. */
+  /** Finds deleted adapters and tenants that still have unfinished jobs. */
   async withUnfinishedJobs(db: Database, limit: number): Promise<{ adapterIds: string[]; tenantIds: string[] }> {
     const adapters = await db.$queryRaw<{ id: string }[]>`
       SELECT a.id FROM adapters a WHERE a.deleted_at IS NOT NULL
@@ -42,7 +47,9 @@ export const collectionRepository = {
     return { adapterIds: adapters.map(({ id }) => id), tenantIds: tenants.map(({ id }) => id) };
   },
 
-  /** Removes due versions with their gate outcomes, except those that a job still carries over or that are current. */
+  /**
+   * Removes due versions with their gate outcomes. Versions that a job still carries over, or that are current, stay.
+   */
   versions: (tx: Transaction, limit: number, graceDays: number): Promise<number> =>
     tx.$executeRaw`
       DELETE FROM adapter_versions WHERE id IN (
@@ -52,7 +59,7 @@ export const collectionRepository = {
           AND NOT EXISTS (SELECT 1 FROM current_versions c WHERE c.adapter_version_id = v.id)
         LIMIT ${limit} ${UNLESS_LOCKED})`,
 
-  /** Removes due datasets that no adapter has. */
+  /** Removes due datasets that no adapter uses. */
   datasets: (tx: Transaction, limit: number, graceDays: number): Promise<number> =>
     tx.$executeRaw`
       DELETE FROM datasets WHERE id IN (
@@ -67,7 +74,10 @@ export const collectionRepository = {
         SELECT a.id FROM adapters a WHERE ${isDue('a', graceDays)} AND a.collection_began_at IS NULL
         LIMIT ${limit} ${UNLESS_LOCKED})`,
 
-  /** Begins the collection of a tenant. False if it is no longer due, or if a request is undeleting it. */
+  /**
+   * Begins the collection of a tenant.
+   * @returns false if the tenant is no longer due, or if a request is undeleting it
+   */
   async beginTenant(tx: Transaction, id: string, graceDays: number): Promise<boolean> {
     const count = await tx.$executeRaw`
       UPDATE tenants SET collection_began_at = COALESCE(collection_began_at, clock_timestamp()) WHERE id IN (
@@ -121,8 +131,8 @@ export const collectionRepository = {
     ).map(({ id }) => id),
 
   /**
-   * Lists the removals of all rows of a tenant, one for each table. The tables are found by their column `tenant_id`,
-   * so that a new one cannot be forgotten.
+   * Creates the functions that remove all rows of a tenant, one for each table. The database is asked which tables have
+   * a column `tenant_id`, so that a new table cannot be forgotten.
    */
   async ofTenant(db: Database, tenantId: string): Promise<Removal[]> {
     const owner = { tenantId };
@@ -151,7 +161,8 @@ export const collectionRepository = {
   },
 
   /**
-   * Removes the row of a tenant that has no other rows. False if it has a job again, which has to be cancelled first.
+   * Removes the row of a tenant that has no other rows.
+   * @returns false if the tenant has a new job, which has to be cancelled first
    */
   async tenant(tx: Transaction, id: string): Promise<boolean> {
     const count = await tx.$executeRaw`
@@ -161,7 +172,9 @@ export const collectionRepository = {
     return true;
   },
 
-  /** Lists artifacts that were registered longer ago than the grace time and that no row refers to, by digest. */
+  /**
+   * Lists artifacts that were registered longer ago than the grace time and that no row refers to, ordered by digest.
+   */
   async unreferenced(db: Database, query: { after: string; limit: number; graceMs: number }): Promise<string[]> {
     const rows = await db.$queryRaw<{ digest: string }[]>`
       SELECT a.digest FROM artifacts a WHERE a.digest > ${query.after} AND ${isUnreferenced(query.graceMs)}
@@ -169,7 +182,7 @@ export const collectionRepository = {
     return rows.map(({ digest }) => digest);
   },
 
-  /** Selects the artifacts that a job has kept as its best candidate. */
+  /** Selects the artifacts among `digests` that a job has kept as its best candidate. */
   async keptCandidates(db: Database, digests: readonly string[]): Promise<Set<string>> {
     if (digests.length === 0) return new Set();
     const rows = await db.$queryRaw<{ digest: string }[]>`
@@ -179,8 +192,8 @@ export const collectionRepository = {
   },
 
   /**
-   * Removes the row of an artifact that is still unreferenced. The caller holds the artifact's lock. Every new
-   * reference registers the artifact again and so renews its age.
+   * Removes the row of an artifact if it is still unreferenced. The caller holds the artifact's lock. Every new
+   * reference registers the artifact again, which renews its age.
    */
   async removeUnreferenced(tx: Transaction, digest: string, graceMs: number): Promise<boolean> {
     const count =
@@ -188,7 +201,7 @@ export const collectionRepository = {
     return count === 1;
   },
 
-  /** Selects the digests that have a row. */
+  /** Selects the digests of registered artifacts. */
   async registered(db: Queryable, digests: readonly string[]): Promise<Set<string>> {
     const rows = await db.artifact.findMany({ where: { digest: { in: [...digests] } }, select: { digest: true } });
     return new Set(rows.map(({ digest }) => digest));

@@ -17,17 +17,17 @@ export interface CollectionOptions {
 }
 
 /**
- * Removes the rows of resources that were deleted longer ago than the grace time, in batches that each commit. The
- * collection of an adapter or a tenant is marked as begun first; until then it can be undeleted. Referring rows go
- * first, so after a crash the rest is still marked as deleted, and the next round continues. Files follow when no row
- * refers to them: see artifact-collection.ts.
+ * Creates the task that removes the rows of resources that were deleted longer ago than the grace time, in batches that
+ * each commit. It first marks the collection of an adapter or a tenant as begun; until then the deletion can be undone.
+ * Rows that refer to others are removed first, so after a crash the rest is still marked as deleted, and the next round
+ * continues. Files are removed once no row refers to them: see artifact-collection.ts.
  */
 export function collectionTask(options: CollectionOptions): HousekeepingTask {
   const { db, producer, deletionGraceDays: days, batch = BATCH } = options;
 
   /**
-   * Creates a function that repeats a removal. It stops for all tables if another process collects, or if the signal
-   * aborts.
+   * Creates a function that repeats a removal until no rows are left. If another process collects, or the signal
+   * aborts, it stops for all tables.
    */
   function createRemover(signal: AbortSignal) {
     let stopped = false;

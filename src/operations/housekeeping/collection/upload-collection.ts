@@ -8,8 +8,8 @@ import { exclusively } from '../housekeeping.repository.ts';
 const BATCH = 5;
 
 /**
- * Removes abandoned uploads of base models, and those whose files no version uses. Their parts are then unreferenced
- * artifacts: see artifact-collection.ts.
+ * Creates the task that removes abandoned uploads of base models, and uploads whose files no version uses. Their parts
+ * are then unreferenced artifacts: see artifact-collection.ts.
  */
 export function uploadCollectionTask({ db }: { db: Database }): HousekeepingTask {
   return {

@@ -8,15 +8,15 @@ import { joinOwners, ofDeadOwners } from '../scratch.ts';
 const POLL_MS = 200;
 const HELD = 'held';
 
-/** Heartbeat interval of a lock or mark, in milliseconds. */
+/** Heartbeat interval of a lock or mark file, in milliseconds. */
 const BEAT_MS = 5000;
-/** Silence after which the process of a lock or mark counts as dead, in milliseconds. */
+/** Time without a heartbeat after which the process of a lock or mark counts as dead, in milliseconds. */
 const SILENT_MS = 60_000;
 
 /**
- * Locks and marks by which processes share a cache: a process holds a lock while it fetches or removes something, and
- * a mark while it uses something. Both are files that name their process. Those of a dead process of this machine do
- * not count; those of other machines, and of restarted containers, count until they have been silent for a minute.
+ * Lock and mark files by which processes share a cache. A process holds a lock while it fetches or removes an entry,
+ * and a mark while it uses one. Each file names its process. Files of a dead process of this machine do not count;
+ * those of other machines, and of restarted containers, count until they had no heartbeat for a minute.
  */
 export class CacheLocks {
   readonly #root: string;
@@ -26,7 +26,7 @@ export class CacheLocks {
     this.#root = root;
   }
 
-  /** Runs `work` while no other process holds the lock. @throws the signal's reason if it aborts before */
+  /** Waits for the lock and runs `work` under it. @throws the signal's reason if it aborts during the wait */
   async with<T>(name: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     for (;;) {
       const unlock = await this.#tryLock(name);
@@ -37,13 +37,13 @@ export class CacheLocks {
     }
   }
 
-  /** Runs `work` under the lock. @returns undefined, without having run it, if another one has the lock */
+  /** Runs `work` under the lock if it is free. @returns undefined, without running `work`, if it is taken */
   async tryWith<T>(name: string, work: () => Promise<T>): Promise<T | undefined> {
     const unlock = await this.#tryLock(name);
     return unlock === null ? undefined : unlockAfter(work, unlock);
   }
 
-  /** Whether a living process has the lock. That of a dead one is removed. */
+  /** Whether a living process has the lock. The lock of a dead process is removed. */
   async isLocked(name: string): Promise<boolean> {
     const file = this.#fileOf(name);
     if (!(await isThere(file))) return false;
@@ -52,7 +52,7 @@ export class CacheLocks {
     return isThere(file);
   }
 
-  /** Marks something as used by this process, until the function that is returned is called. */
+  /** Marks an entry as used by this process, until the returned function is called. */
   async hold(key: string): Promise<() => Promise<void>> {
     const folder = path.join(this.#root, HELD);
     await mkdir(folder, { recursive: true });
@@ -65,7 +65,7 @@ export class CacheLocks {
     };
   }
 
-  /** Keys that living processes have marked as used. Removes the marks of dead ones. */
+  /** Lists the keys that living processes have marked as used, and removes the marks of dead processes. */
   async held(): Promise<ReadonlySet<string>> {
     const folder = path.join(this.#root, HELD);
     await this.#owner();
@@ -82,7 +82,7 @@ export class CacheLocks {
     return path.join(this.#root, `${name}.lock`);
   }
 
-  /** @returns what gives the lock up; null if another one has it */
+  /** Takes the lock if it is free. @returns a function that releases the lock; null if it is taken */
   async #tryLock(name: string): Promise<(() => Promise<void>) | null> {
     const file = this.#fileOf(name);
     const mine = `${await this.#owner()}${randomUUID()}`;
@@ -90,7 +90,7 @@ export class CacheLocks {
     const stop = keepAlive(file);
     return async () => {
       stop();
-      // Not that of a process which took this one for dead.
+      // Another process may have taken this one for dead, and hold the lock by now.
       if ((await readFile(file, 'utf8').catch(() => null)) === mine) await rm(file, { force: true });
     };
   }

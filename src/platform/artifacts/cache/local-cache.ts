@@ -7,37 +7,35 @@ import { placeOf } from '../manifest.ts';
 import { kindOfEntry, type Temporaries } from '../temporaries.ts';
 import { CacheLocks } from './cache-locks.ts';
 
-/** Interval between checks whether another process has given up an artifact's lock, in milliseconds. */
+/** Interval of checks whether another process has released an artifact's lock, in milliseconds. */
 const LOOK_MS = 50;
 
 /** Source of an artifact's bytes. */
 export interface Fetch {
   bytes(): Promise<number>;
-  /** Writes the file or the folder to a path at which nothing is, and checks its digest. */
+  /** Writes the file or folder to a path that does not exist yet, and checks its digest. */
   to(path: string): Promise<void>;
 }
 
 /**
- * Copies of artifacts on this machine, for all its processes. A copy is fetched by one of them while the others wait,
- * appears as a whole, is read-only, and is removed when the room is needed for others and nobody holds it: what was
- * used longest ago goes first.
+ * Cache of artifacts on this machine, shared by all its processes. One process fetches a copy while the others wait. A
+ * copy appears as a whole and is read-only. If space is needed, the least recently used copies that nobody holds are
+ * removed.
  */
 export interface LocalCache {
   /**
-   * Returns the path of a copy, which is fetched if it is not there.
-   * @param options with `verify`, one that is there already is read, and fetched again if it is not what its digest
-   * says
+   * Returns the path of a copy, after fetching it if necessary.
+   * @param options with `verify`, a copy that exists already is read, and fetched again if it does not match its digest
    */
   use(digest: string, fetch: Fetch, options?: { readonly verify?: boolean }): Promise<string>;
-  /** Runs `work` with a cache whose copies stay until it has ended, also beyond the limit. */
+  /** Runs `work` with a cache whose copies stay until `work` has ended, even beyond the size limit. */
   holding<T>(work: (held: Pick<LocalCache, 'use'>) => Promise<T>): Promise<T>;
 }
 
-// Below its root: `sha256/ab/cdef…` the copies; `used/<hex>` with the size of each, written again with each use; what
-// cache-locks.ts keeps of who fetches or removes a copy and who holds one; and what temporaries.ts keeps.
-//
-// Whoever uses a copy holds it first and looks for a lock afterwards. Whoever removes one locks it first and looks for
-// holders afterwards. So at least one of them sees the other.
+// Layout below the root: `sha256/ab/cdef…` has the copies; `used/<hex>` has the size of each copy, and its modification
+// time is that of the last use; cache-locks.ts and temporaries.ts have files of their own. Whoever uses a copy first
+// marks it as held and then looks for a lock. Whoever removes a copy first locks it and then looks for marks. So at
+// least one of them notices the other.
 
 export async function createLocalCache({
   temporaries,
@@ -50,7 +48,7 @@ export async function createLocalCache({
   for (const folder of ['sha256', 'used']) await mkdir(join(root, folder), { recursive: true });
   const locks = new CacheLocks(root);
   const cache = new Copies(temporaries, locks, limitBytes);
-  // Removes the marks of dead processes.
+  // This removes the marks of dead processes.
   await locks.held();
   const holding: LocalCache['holding'] = async (work) => {
     const releases: (() => Promise<void>)[] = [];
@@ -81,7 +79,7 @@ class Copies {
     this.#limitBytes = limitBytes;
   }
 
-  /** The caller holds it. */
+  /** Returns the path of a copy, which the caller has marked as held. */
   async use(digest: string, fetch: Fetch, isVerified: boolean): Promise<string> {
     const path = join(this.#temporaries.root, placeOf(digest));
     for (;;) {
@@ -99,7 +97,7 @@ class Copies {
   async #isThere(digest: string, path: string): Promise<boolean> {
     if ((await kindOfEntry(path)) === undefined) return false;
     const now = new Date();
-    // A copy whose note is missing is one that a process was removing when it died, or was about to note.
+    // A copy without its file in `used/` is incomplete: a process died while it added or removed the copy.
     return utimes(this.#at('used', hexOf(digest)), now, now).then(
       () => true,
       () => false,
@@ -119,7 +117,7 @@ class Copies {
     });
   }
 
-  /** Removes what was used longest ago until so many bytes fit. */
+  /** Removes the least recently used copies until `bytes` fit. */
   async #makeRoom(bytes: number): Promise<void> {
     const copies = await this.#noted();
     let total = copies.reduce((sum, copy) => sum + copy.bytes, bytes);
@@ -145,7 +143,7 @@ class Copies {
     return noted;
   }
 
-  /** Removes a copy in one step. Its note goes first: without it, nobody takes what is left. */
+  /** Removes a copy. Its file in `used/` goes first, because nobody uses a copy without it. */
   async #remove(digest: string, path: string): Promise<void> {
     await rm(this.#at('used', hexOf(digest)), { force: true });
     const kind = await kindOfEntry(path);

@@ -22,7 +22,8 @@ export type S3StoreConfig = Pick<
 >;
 
 /**
- * The store at `s3://bucket/prefix`. Its client needs no closing: it keeps nothing open once its requests have ended.
+ * Opens the store at `s3://bucket/prefix`. Its client need not be closed, because it keeps nothing open once its
+ * requests have ended.
  */
 export async function openS3Store(
   url: string,

@@ -14,7 +14,10 @@ import { markInBucket, markInFolder, type MarkPlace } from '../ownership/owner-m
 import { createOwnership } from '../ownership/ownership.ts';
 import type { S3StoreConfig } from './open-s3-store.ts';
 
-/** A file or an object that says that this is the store, and not the place where its file system will be mounted. */
+/**
+ * Name of the file or object that marks a store. A folder without it may be the place where a file system is not
+ * mounted.
+ */
 const MARKER = 'READAPT_STORE';
 const MARKER_TEXT =
   'The artifact store of Readapt. A process that finds neither this file nor an artifact does not start.\n';
@@ -24,35 +27,36 @@ export type StoreConfig = Pick<Config, 'artifacts'> & S3StoreConfig;
 export interface OpenedBy {
   db: Database;
   config: StoreConfig;
-  /** Whether this process may begin a new store, as an API may. */
+  /** Whether this process may create a new store, as an API may. */
   begins: boolean;
-  /** Whether it may mark one as the store and as that of its database (default true). */
+  /** Whether this process may mark a store and record the database as its owner (default true). */
   marks?: boolean;
   /** Log of the warning that the store does not belong to the database. */
   logger?: Pick<Logger, 'warn'>;
 }
 
-/** A place that may be the store. */
+/** Place where the store should be. */
 interface Place {
-  /** Place of the store: a folder or a bucket. */
+  /** Path of the folder, or URL of the bucket. */
   readonly name: string;
-  /** The variable that says so. */
+  /** Environment variable that configures the place. */
   readonly setting: string;
-  /** Says to which database it belongs. */
+  /** Mark that names the database to which the store belongs. */
   readonly mark: MarkPlace;
   isMarked(): Promise<boolean>;
   begin(): Promise<void>;
   has(digest: string): Promise<boolean>;
   open(): Promise<ArtifactStore>;
-  /** Waits for work with it that a start cannot do without. An error names the setting. */
+  /** Waits for access to the store that a start cannot do without. An error names the setting. */
   usable<T>(work: Promise<T>): Promise<T>;
-  /** Error for a store that has nothing of what it should have. */
+  /** Error for a store that has none of the artifacts that it should have. */
   away(): SetupError;
 }
 
 /**
- * Opens the artifact store of the configuration. Nothing is created in its place if the database names artifacts and it
- * has neither the marker nor any of them: its file system is not mounted, or it is another folder or bucket.
+ * Opens the artifact store of the configuration. If the database names artifacts, and the place has neither the marker
+ * nor any of these artifacts, nothing is created there: its file system is not mounted, or it is another folder or
+ * bucket.
  *
  * @throws SetupError `artifact_store_away` that names the setting
  */
@@ -65,13 +69,13 @@ export async function openArtifactStore(options: OpenedBy): Promise<ArtifactStor
   const store = await place.open();
   const { mark, isMarked: isBegun, setting } = place;
   const ownership = createOwnership({ db, store, mark, isBegun, begins, marks, setting });
-  // Before the marker, which lets an empty store be taken.
+  // Check this before writing the marker, because with the marker an empty store can be taken over.
   const problem = await place.usable(ownership.problem());
   if (problem !== null) {
     logger?.warn({ store: place.name, reason: problem.message }, 'nothing is removed from the artifact store');
   }
   const isForeign = problem?.isForeign ?? false;
-  // A worker that comes first, while the database names nothing, may be in the wrong place.
+  // A worker that starts first, while the database names no artifacts, may have been given the wrong place.
   if (marks && !isMarked && !isForeign && (begins || named.length > 0)) await place.begin();
   return ownedStore(store, ownership);
 }
@@ -89,11 +93,11 @@ function folderIn(dataDir: string): Place {
     setting: 'READAPT_DATA_DIR',
     mark: markInFolder(root),
     isMarked: () => exists(marker),
-    // Where it cannot be written, for example on a full disk, the next start looks for artifacts again.
+    // If the marker cannot be written, for example on a full disk, the next start looks for artifacts again.
     begin: () => writeFile(marker, MARKER_TEXT, { flag: 'wx' }).catch(() => undefined),
     has: (digest) => exists(artifactPath(root, digest)),
     open: () => createFilesystemStore(root),
-    // The system's errors have the path.
+    // Errors of the file system already contain the path.
     usable: (work) => work,
     away: () =>
       storeAway(
@@ -105,7 +109,7 @@ function folderIn(dataDir: string): Place {
 }
 
 async function bucketAt(url: string, config: StoreConfig): Promise<Place> {
-  // The SDK is loaded only where it is used: it takes a fifth of a second and 15 MB.
+  // The SDK is loaded only if needed: it takes a fifth of a second and 15 MB.
   const { openS3Store } = await import('./open-s3-store.ts');
   const { store, bucket } = await openS3Store(url, config);
   const usable = <T>(work: Promise<T>): Promise<T> => work.catch((error: unknown) => Promise.reject(named(error, url)));
@@ -127,7 +131,7 @@ async function bucketAt(url: string, config: StoreConfig): Promise<Place> {
   };
 }
 
-/** Says which setting to look at where the bucket cannot be used. */
+/** Converts an error of a bucket that cannot be used to one that names the setting. */
 function named(error: unknown, url: string): unknown {
   if (!(error instanceof AppError) || !(error.cause instanceof Error)) return error;
   const { name, message } = error.cause;
@@ -144,7 +148,7 @@ async function exists(file: string): Promise<boolean> {
     await access(file);
     return true;
   } catch (error) {
-    // A folder that cannot be read is another problem, which is reported as such.
+    // A folder that cannot be read is a different problem, which the caller reports.
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
     throw error;
   }

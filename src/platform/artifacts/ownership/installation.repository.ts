@@ -1,10 +1,15 @@
 import { isFunctionRefused, type Queryable } from '../../database/database.ts';
 
-/** A database, by what tells it from all others. */
+/** Identifiers that distinguish a database from all others. */
 export interface Owner {
-  /** Of the installation. Copies of the database and what is restored from a dump have the same. */
+  /**
+   * Identifier of the installation. Copies of the database, and databases restored from its dump, have the same one.
+   */
   readonly installation: string;
-  /** Of the database on its server. A copy has another one; a standby that takes over has the same. */
+  /**
+   * Identifier of the server and of the database on it. A copy has a different one; a standby that takes over has the
+   * same.
+   */
   readonly database: string;
 }
 

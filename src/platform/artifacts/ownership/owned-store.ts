@@ -3,14 +3,14 @@ import { storageAway } from '../storage-errors.ts';
 import type { StoreOwnership } from './store-ownership.ts';
 
 /**
- * Age up to which a known answer allows removals, in milliseconds. Removals happen in transactions, which ask anew
- * before they begin and may last 30 s.
+ * Age up to which a cached answer allows removals, in milliseconds. Removals happen in transactions of up to 30 s, and
+ * their callers ask for a new answer before the transaction begins.
  */
 const REMOVAL_MS = 60_000;
 
 /**
- * The store as it may be used by its database: nothing is removed unless it belongs to it, and nothing is stored if it
- * belongs to another one.
+ * Wraps a store so that only its own database may change it: nothing is removed unless the store belongs to the
+ * database in use, and nothing is stored if it belongs to another one.
  */
 export function ownedStore(store: ArtifactStore, ownership: StoreOwnership): ArtifactStore {
   const refuse = async (isChange: 'removal' | 'put'): Promise<void> => {

@@ -8,7 +8,7 @@ import { createLockFile } from '../../../../core/formats/lock-file.ts';
 import type { Bucket } from '../s3/bucket.ts';
 import type { Owner } from './installation.repository.ts';
 
-/** The file or the object that says to which database a store belongs. */
+/** Name of the file or object that records to which database a store belongs. */
 export const OWNER_MARK = 'readapt-installation.json';
 
 const ABOUT =
@@ -18,9 +18,9 @@ const ABOUT =
 const OwnerMark = Type.Object({ installation: Type.String(), database: Type.String() });
 
 export interface MarkPlace {
-  /** Null if there is none; `damaged` if what is there is no mark. */
+  /** Reads the mark. Null if there is none; `damaged` if its content is not a mark. */
   read(): Promise<Owner | 'damaged' | null>;
-  /** Writes it, unless there is one. */
+  /** Writes the mark, unless there is one. */
   create(owner: Owner): Promise<void>;
   replace(owner: Owner): Promise<void>;
 }
@@ -33,7 +33,7 @@ export function markInFolder(root: string): MarkPlace {
       try {
         await createLockFile(file, textOf(owner));
       } catch (error) {
-        // Some file systems have no links.
+        // Some file systems do not support hard links.
         if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(codeOf(error))) throw error;
         await writeFile(file, textOf(owner), { flag: 'wx' });
       }

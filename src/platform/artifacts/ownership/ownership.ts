@@ -9,18 +9,18 @@ export interface OwnershipOptions {
   readonly db: Database;
   readonly store: Pick<ArtifactStore, 'list' | 'has'>;
   readonly mark: MarkPlace;
-  /** Whether the store has been begun, so that it belongs to somebody even though it is empty. */
+  /** Whether the store has the marker, so that it belongs to a database even if it is empty. */
   readonly isBegun: () => Promise<boolean>;
-  /** Whether this process may begin a new store. */
+  /** Whether this process may create a new store. */
   readonly begins: boolean;
-  /** Whether it may mark a store; else it only says what a process would that may. */
+  /** Whether this process may write the mark. If not, it only reports what a process that may would find. */
   readonly marks: boolean;
-  /** The variable that says where the store is. */
+  /** Environment variable for the place of the store, for messages. */
   readonly setting: string;
 }
 
 const KEPT_MS = 10_000;
-/** Artifacts that are looked at to find out whose store it is. */
+/** Largest number of artifacts that are compared with the database to find out to whom a store belongs. */
 const SAMPLE = 500;
 
 /** Answer of an ownership check, with its time by `performance.now()`. */
@@ -30,13 +30,13 @@ interface Answer {
 }
 
 /**
- * Compares the mark of a store with the database. A store without a mark is taken if it is empty, or if the database
- * names at least half of what is looked at in it: a wrong database may name a few things that it has stored there by
- * mistake.
+ * Creates the check that compares the mark of a store with the database. A store without a mark is taken over if it is
+ * empty, or if the database names at least half of the sampled artifacts. Fewer are not enough: a wrong database may
+ * name some that it has stored there by mistake.
  */
 export function createOwnership(options: OwnershipOptions): StoreOwnership {
-  // An answer is kept while the next one is awaited: who asks within a transaction may hold the connection that the
-  // next one needs.
+  // The last answer stays available while the next one is awaited: a caller within a transaction may hold the
+  // connection that the next check needs.
   let known: Answer | null = null;
   let asked: Promise<Answer> | null = null;
   const ask = (): Promise<Answer> => {
@@ -70,7 +70,7 @@ async function examine(options: OwnershipOptions): Promise<OwnershipProblem | nu
   if (found !== null) return compare(found, own, options);
   const problem = await problemOfUnmarked(options);
   if (problem !== null || !options.marks) return problem;
-  // Another process may be faster, and a full disk takes it later.
+  // Another process may be faster. On a full disk, a later check writes the mark.
   await mark.create(own).catch(() => undefined);
   const written = await mark.read();
   return written === null ? unmarked() : compare(written, own, options);
@@ -81,12 +81,12 @@ async function problemOfUnmarked(options: OwnershipOptions): Promise<OwnershipPr
   const { isEmpty, isNamed } = await lookInto(options);
   if (isNamed) return null;
   if (!isEmpty) return (await hasNamed(options)) ? withMore() : unknown(setting);
-  // A folder in whose place its file system is not mounted is empty, too.
+  // An empty folder may also be one whose file system is not mounted.
   if (await isBegun()) return null;
   return begins && (await sampleDigests(db)).length === 0 ? null : unmarked();
 }
 
-/** Whether something is stored, and whether the database names at least half of what is looked at. */
+/** Samples the store: whether it is empty, and whether the database names at least half of the sampled artifacts. */
 async function lookInto({ db, store }: OwnershipOptions): Promise<{ isEmpty: boolean; isNamed: boolean }> {
   const stored: string[] = [];
   for await (const { digest } of store.list()) if (stored.push(digest) === SAMPLE) break;
@@ -94,7 +94,7 @@ async function lookInto({ db, store }: OwnershipOptions): Promise<{ isEmpty: boo
   return { isEmpty, isNamed: !isEmpty && 2 * (await namedAmong(db, stored)).size >= stored.length };
 }
 
-/** Whether the store has at least half of a sample of what the database names. */
+/** Whether the store has at least half of a sample of the artifacts that the database names. */
 async function hasNamed({ db, store }: OwnershipOptions): Promise<boolean> {
   const digests = await sampleDigests(db);
   const present = await Promise.all(digests.map((digest) => store.has(digest)));

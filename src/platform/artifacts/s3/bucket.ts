@@ -29,10 +29,10 @@ export interface ListedObject {
   readonly modifiedAt: Date;
 }
 
-/** Number of times that an object is opened for one read; a connection that breaks off takes the next one. */
+/** Largest number of requests for one read. After a broken connection, the next request continues. */
 const READS = 4;
 
-/** A bucket's objects below a prefix. All keys are within it. Faults are thrown as {@link toS3Error} says. */
+/** Objects of a bucket below a prefix. Keys are relative to the prefix. Errors are converted by {@link toS3Error}. */
 export type Bucket = ReturnType<typeof createBucket>;
 
 export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Place, encryption: string | null) {
@@ -55,7 +55,10 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
     }
   }
 
-  /** A service that knows no conditions puts without one: the last of several equal puts wins then. */
+  /**
+   * Puts an object. A service that does not support conditions puts it without one, so the last of several equal puts
+   * wins.
+   */
   async function putOnce(input: PutObjectCommandInput, isConditional: boolean): Promise<void> {
     const condition = isConditional ? { IfNoneMatch: '*' } : {};
     try {
@@ -66,19 +69,19 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
     }
   }
 
-  /** @throws Error if the file has not the content that is known of it */
+  /** @throws Error if the file no longer has the known content */
   async function putFile(key: string, file: KnownFile, metadata?: Record<string, string>): Promise<void> {
     if (file.bytes > SINGLE_PUT_BYTES) {
       const params = { ...at(key), ...encrypted, Metadata: metadata };
       return s3Call(() => putLargeFile(client, params, file));
     }
-    // The service compares what arrives with the checksum.
+    // The service compares the bytes that arrive with the checksum.
     await put(key, await readWhole(file), { metadata, sha256: file.sha256 });
   }
 
   /**
-   * Reads an object, or a part from a byte up to another one.
-   * @throws AppError `storage_away`; the SDK's error if it is missing
+   * Reads an object, or its bytes from `from` up to, but not including, `to`.
+   * @throws AppError `storage_away`; the SDK's error if the object is missing
    */
   async function* read(key: string, from = 0, to = Infinity): AsyncGenerator<Uint8Array> {
     let position = from;
@@ -96,7 +99,7 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
         }
         return;
       } catch (error) {
-        // Only a connection that has brought something is worth another one; the SDK has tried the first one several
+        // Retry only if the connection has delivered some bytes: the SDK has already retried the first request several
         // times.
         if (left <= 1 || position === before) throw toS3Error(error);
       }
@@ -118,7 +121,7 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
     for (const key of keys) await s3Call(() => client.send(new DeleteObjectCommand(at(key))));
   }
 
-  /** The objects whose keys begin with `start`, in the order of the keys' bytes. */
+  /** Lists the objects whose keys begin with `start`, in the order of the keys' bytes. */
   async function* list(start: string): AsyncGenerator<ListedObject> {
     const pages = paginateListObjectsV2({ client }, { Bucket, Prefix: `${prefix}${start}` });
     for await (const { Contents = [] } of faultsOf(pages)) {
@@ -129,8 +132,8 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
   }
 
   /**
-   * Aborts the uploads in parts to keys that begin with `start` and that were begun before a time.
-   * @returns how many
+   * Aborts multipart uploads that began before a time, to keys that begin with `start`.
+   * @returns the number of aborted uploads
    */
   async function abortUploads(start: string, before: Date): Promise<number> {
     let count = 0;
@@ -155,9 +158,9 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
 
 interface PutOptions {
   metadata?: Record<string, string>;
-  /** Hexadecimal. The service refuses other bytes. */
+  /** SHA-256 of the content, hexadecimal. The service refuses other bytes. */
   sha256?: string;
-  /** Puts nothing if there is an object already; then the result is false. */
+  /** Puts nothing if the object exists already. The result is then false. */
   ifAbsent?: boolean;
 }
 

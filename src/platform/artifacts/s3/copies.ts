@@ -9,24 +9,24 @@ import {
 } from '@aws-sdk/client-s3';
 
 /**
- * Larger objects are copied in parts of this size. S3 copies 5 GiB at once at most, and a service should answer before
- * the connection counts as silent.
+ * Size above which objects are copied in parts of this size. S3 copies at most 5 GiB in one request, and a service
+ * should answer before the connection counts as silent.
  */
 export const SINGLE_COPY_BYTES = 2 ** 30;
 
-/** An object that is to be copied in parts. */
+/** Object to be copied in parts. */
 interface LargeObject {
-  /** Bucket and key, as the header names them. */
+  /** Bucket and key, in the format of the header `x-amz-copy-source`. */
   readonly source: string;
   readonly bytes: number;
   readonly partBytes: number;
 }
 
 /**
- * Copies an object within the service, part by part. It is there when all parts are. What a copy leaves that fails is
- * removed; what a process leaves that dies stays until the upload is aborted.
+ * Copies an object within the service, part by part. The copy appears when all parts are there. A failed copy removes
+ * its parts; the parts of a process that dies stay until the upload is aborted.
  *
- * @param params where it goes, with everything that the new object is to have: its metadata are not copied
+ * @param params destination, and all properties of the new object, because the metadata is not copied
  */
 export async function copyInParts(
   client: S3Client,

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import type { PutObjectCommandInput, S3Client } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 
-/** A local file whose content is known. */
+/** Local file whose size and hash are known. */
 export interface KnownFile {
   readonly path: string;
   readonly bytes: number;
@@ -12,16 +12,16 @@ export interface KnownFile {
   readonly sha256: string;
 }
 
-/** Larger files are sent in parts. */
+/** Size above which files are sent in parts. */
 export const SINGLE_PUT_BYTES = 16 * 2 ** 20;
-/** S3 takes 10,000 parts of at least 5 MiB. */
+/** Largest number of parts of an upload. S3 accepts 10,000, of at least 5 MiB each. */
 const MOST_PARTS = 9_000;
 
 /**
- * Sends a file in parts, of which two are in memory at a time. The object is there when all of it has arrived. If the
- * upload fails, its parts are removed; those of a process that dies stay until the collector aborts the upload.
+ * Sends a file in parts, of which two are in memory at a time. The object appears when the whole file has arrived. A
+ * failed upload removes its parts; those of a process that dies stay until the collector aborts the upload.
  *
- * @throws Error if the file has not the content that is known of it; nothing is stored then
+ * @throws Error if the file no longer has the known content; nothing is stored then
  */
 export async function putLargeFile(
   client: S3Client,
@@ -34,7 +34,7 @@ export async function putLargeFile(
       hash.update(chunk);
       yield chunk;
     }
-    // Before the last part is sent, so that the upload fails and its object never appears.
+    // This check precedes the last part, so the upload fails and its object never appears.
     if (hash.digest('hex') !== file.sha256) throw new Error(`${file.path} has changed while it was stored`);
   }
   const partSize = Math.max(SINGLE_PUT_BYTES, Math.ceil(file.bytes / MOST_PARTS));

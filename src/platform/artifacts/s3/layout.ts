@@ -1,22 +1,23 @@
 import { isDigest, placeOf } from '../manifest.ts';
 
-// Keys within a store. Of each artifact there is one object below `sha256/`: the bytes of a file, or the manifest of a
-// folder, whose SHA-256 is the folder's digest. The files of a folder are below `folders/`, apart for each put, and the
-// manifest's metadata says which of them count. Nothing else is in a bucket's `sha256/` but what says when an artifact
-// was last put.
+// Keys within a store. Each artifact has one object below `sha256/`: the bytes of a file, or the manifest of a folder,
+// whose SHA-256 is the folder's digest. The files of a folder are below `folders/`, separately for each put; the
+// metadata of the manifest names the put whose files count. Besides these objects, `sha256/` only has empty objects
+// that record when an artifact was last stored again.
 
-/** The folder that holds the objects of all artifacts. */
+/** Key prefix of the objects of all artifacts. */
 export const ARTIFACTS = 'sha256/';
-/** The folder that holds the files of all folders. */
+/** Key prefix of the files of all folders. */
 export const FOLDERS = 'folders/';
 
-/** Key prefix for quarantined objects; see `quarantinePlace`. */
+/** Key prefix of quarantined objects; see `quarantinePlace`. */
 export const QUARANTINE = `quarantine/${ARTIFACTS}`;
 
 export const artifactKey = placeOf;
 
 /**
- * An empty object that is written when the content is put again. It comes right after the artifact's own in a listing.
+ * Key of the empty object that is written when content is stored again. In a listing, it directly follows the
+ * artifact's own object.
  */
 export const putAgainKey = (digest: string): string => `${placeOf(digest)}.put`;
 
@@ -26,14 +27,14 @@ export const filesKey = (digest: string, put: string): string => `${folderKey(di
 /** Key prefix of the files of all puts of a folder. */
 export const folderKey = (digest: string): string => `${FOLDERS}${placeOf(digest).slice(ARTIFACTS.length)}/`;
 
-/** The digest in the key of an artifact, or of what says that it was put again; null for any other key. */
+/** Extracts the digest from the key of an artifact or of its {@link putAgainKey}; null for any other key. */
 export function digestOf(key: string): string | null {
   const [, start, rest] = /^sha256\/(\w\w)\/(\w{62})(?:\.put)?$/.exec(key) ?? [];
   const digest = `sha256:${start ?? ''}${rest ?? ''}`;
   return isDigest(digest) ? digest : null;
 }
 
-/** Digest and put that a file of a folder belongs to; null if the key is of no such file. */
+/** Extracts the digest and the put from the key of a folder's file; null for any other key. */
 export function putOf(key: string): { readonly digest: string; readonly put: string } | null {
   const [, start, rest, put] = /^folders\/(\w\w)\/(\w{62})\/([\w-]+)\//.exec(key) ?? [];
   const digest = `sha256:${start ?? ''}${rest ?? ''}`;

@@ -1,7 +1,7 @@
 import type { Bucket } from './bucket.ts';
 import { artifactKey, ARTIFACTS, digestOf, FOLDERS, putOf, QUARANTINE } from './layout.ts';
 
-/** The files that one put of a folder has stored. */
+/** Files that one put of a folder has stored. */
 interface Put {
   readonly digest: string;
   readonly put: string;
@@ -10,18 +10,18 @@ interface Put {
 }
 
 /**
- * Removes what puts have left that ended before they were complete: uploads and copies in parts, and files of folders
- * that no manifest names.
- * @returns how many
+ * Removes what incomplete puts have left behind: multipart uploads and copies, and files of folders that no manifest
+ * names.
+ * @returns the number of removed leftovers
  */
 export async function removeLeftovers(bucket: Bucket, before: Date): Promise<number> {
-  // A bucket without a prefix may have uploads of others, which are none of ours to abort.
+  // A bucket without a prefix may have uploads of other programs, which must not be aborted.
   let count = 0;
   for (const start of [ARTIFACTS, FOLDERS, QUARANTINE]) count += await bucket.abortUploads(start, before);
   const isListed = listing(bucket);
   for await (const puts of putsOfFolders(bucket)) {
     const old = puts.filter(({ newest }) => newest < before);
-    // Nearly all folders are whole and were stored once; the others are worth a request each.
+    // Nearly all folders are complete and were stored once. Only the others cost a request each.
     if (old.length === 0 || (puts.length === 1 && (await isListed(puts[0]!.digest)))) continue;
     const head = await bucket.head(artifactKey(puts[0]!.digest));
     for (const { put, keys } of old) {
@@ -33,7 +33,7 @@ export async function removeLeftovers(bucket: Bucket, before: Date): Promise<num
   return count;
 }
 
-/** Tells whether an artifact is in the listing, for digests in ascending order. */
+/** Creates a function that tells whether an artifact is in the listing. Call it with digests in ascending order. */
 function listing(bucket: Bucket): (digest: string) => Promise<boolean> {
   const keys = bucket.list(ARTIFACTS);
   let last = '';
@@ -46,7 +46,7 @@ function listing(bucket: Bucket): (digest: string) => Promise<boolean> {
   };
 }
 
-/** The puts of one folder after the other. */
+/** Yields the puts of each folder, one folder after the other. */
 async function* putsOfFolders(bucket: Bucket): AsyncGenerator<Put[]> {
   let puts: Put[] = [];
   for await (const { key, modifiedAt } of bucket.list(FOLDERS)) {

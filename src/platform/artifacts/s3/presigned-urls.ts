@@ -4,15 +4,17 @@ import type { PresignedUrl, ServedAs } from '../stored-files.ts';
 import { createS3Client, type S3Place, type S3Settings } from './s3-client.ts';
 import { toS3Error } from './s3-faults.ts';
 
-/** Makes a presigned URL of an object. Nothing is asked of the service. */
+/** Creates a presigned URL of an object, without a request to the service. */
 export type Presign = (key: string, as: ServedAs) => Promise<PresignedUrl>;
 
-/** Presigned URLs have no checksums of the SDK: readers compare what they get with its SHA-256. */
+/**
+ * Options that keep the SDK's checksums out of presigned URLs. Readers compare the content with its SHA-256 instead.
+ */
 const SIGNING = { requestChecksumCalculation: 'WHEN_REQUIRED', responseChecksumValidation: 'WHEN_REQUIRED' } as const;
 
 /**
- * Makes a client that signs for the address at which readers reach the bucket. That address says nothing of the
- * bucket's region, which is that of `client`, by which the service itself reaches it.
+ * Creates a client that signs for the address at which readers reach the bucket. That address does not reveal the
+ * bucket's region, so the region of `client`, the service's own client, is used.
  */
 export function createSigner(
   settings: S3Settings & { readonly s3PublicEndpoint: string | null },
@@ -23,10 +25,10 @@ export function createSigner(
 }
 
 /**
- * Makes presigned URLs, which give one object to whoever knows them. They work for `seconds`, or for as long as the
- * credentials that have signed them, which those of a role do not outlive.
+ * Creates the function that makes presigned URLs. Anyone who knows such a URL can read the object. It works for
+ * `seconds`, or less if the credentials that signed it expire before, as those of a role do.
  *
- * @param client a client of the address at which readers reach the bucket, which is signed too
+ * @param client a client for the address at which readers reach the bucket, because the signature covers the address
  */
 export function createPresigner(client: S3Client, { bucket: Bucket, prefix }: S3Place, seconds: number): Presign {
   return async (key, { filename, mediaType }) => {
@@ -38,7 +40,7 @@ export function createPresigner(client: S3Client, { bucket: Bucket, prefix }: S3
     });
     try {
       const { expiration } = await client.config.credentials();
-      // Signatures know whole seconds.
+      // Signatures have a resolution of one second.
       const now = Math.floor(Date.now() / 1000) * 1000;
       const left = expiration === undefined ? Infinity : Math.floor((expiration.getTime() - now) / 1000);
       const expiresIn = Math.max(1, Math.min(seconds, left));

@@ -2,9 +2,9 @@ import { SETTINGS } from '../../config/settings.ts';
 import { AppError } from '../../contract/errors.ts';
 import { storageAway, storageFull } from '../storage-errors.ts';
 
-/** Pattern of error names from a full store: MinIO, Ceph, SeaweedFS and others each have their own. */
+/** Pattern of error names for a full store: MinIO, Ceph, SeaweedFS and others each have their own. */
 const FULL = /full|quota|insufficientstorage/i;
-/** Statuses for faults beyond this object: the bucket, the credentials, the region. */
+/** Statuses of faults that do not concern the object, but the bucket, the credentials or the region. */
 const REFUSALS = new Set([301, 307, 401, 403]);
 const REFUSED_NAMES =
   /^(NoSuchBucket|CredentialsProviderError|AuthorizationHeaderMalformed|InvalidAccessKeyId|SignatureDoesNotMatch)$/;
@@ -21,21 +21,21 @@ export function statusOf(error: unknown): number | undefined {
   return (error.$metadata as { httpStatusCode?: number }).httpStatusCode;
 }
 
-/** Whether it is the object that is missing, and not the bucket. */
+/** Whether the object is missing, rather than the bucket. */
 export function isMissingObject(error: unknown): boolean {
   return statusOf(error) === 404 && (error as Error).name !== 'NoSuchBucket';
 }
 
-/** Whether a condition of a put does not hold, or another put was at it at the same moment. */
+/** Whether the condition of a put was not met, or another put of the same object was in progress. */
 export const isLostRace = (error: unknown): boolean => [409, 412].includes(statusOf(error) ?? 0);
 
-/** Whether the service does not know conditions of puts. */
+/** Whether the service does not support conditions of puts. */
 export const isUnknownCondition = (error: unknown): boolean => statusOf(error) === 501;
 
 /**
- * Turns an error of the SDK into an AppError: 507 where the service has no room, 503 `storage_away` where it does not
- * answer, does not let this process in, or cannot encrypt as it should. Others, such as a request that it finds wrong,
- * are returned unchanged.
+ * Turns an error of the SDK into an AppError: 507 if the service is full; 503 `storage_away` if it does not answer,
+ * refuses access, or cannot encrypt as configured. Other errors, such as those of a malformed request, are returned
+ * unchanged.
  */
 export function toS3Error(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof AppError) return error;
@@ -57,7 +57,7 @@ export function toS3Error(error: unknown): unknown {
   return error;
 }
 
-/** Services say so by 400 or 403, and by 501 where they have no key. */
+/** Whether an error is about encryption. Services answer with 400 or 403, or with 501 if they have no key. */
 function isAboutEncryption({ name, message }: Error, status: number | undefined): boolean {
   return status !== undefined && (status < 500 || status === 501) && ENCRYPTION.test(`${name} ${message}`);
 }

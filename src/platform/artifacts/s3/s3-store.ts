@@ -27,14 +27,14 @@ import type { Presign } from './presigned-urls.ts';
 
 export interface S3StoreParts {
   readonly bucket: Bucket;
-  /** The copies on this machine. */
+  /** Cache of copies on this machine. */
   readonly cache: LocalCache;
   readonly temporaries: Temporaries;
-  /** Without it, files are read through this process alone. */
+  /** Creates presigned URLs. If undefined, files are only read through this process. */
   readonly presign?: Presign | undefined;
 }
 
-/** Stores artifacts as objects of a bucket: see layout.ts. */
+/** Creates a store that keeps artifacts as objects of a bucket: see layout.ts. */
 export function createS3Store(parts: S3StoreParts): ArtifactStore {
   const { bucket, cache, temporaries } = parts;
   const fetch = (digest: string): Fetch => {
@@ -76,7 +76,9 @@ export function createS3Store(parts: S3StoreParts): ArtifactStore {
   return store;
 }
 
-/** A file is written to this machine first, because its digest, which is its key, is known at its end. */
+/**
+ * Stores a file. It is first written to this machine, because its key is its digest, which is known only at its end.
+ */
 async function putFile(
   { bucket, temporaries }: S3StoreParts,
   source: AsyncIterable<Uint8Array> | string,
@@ -105,24 +107,24 @@ async function putFolder(bucket: Bucket, folder: string, kind: ArtifactKind): Pr
       await bucket.putFile(keys[index]!, { ...entry, path: join(folder, entry.path) });
     }
   } catch (error) {
-    // Whoever cannot remove them now leaves them to the collector.
+    // If the files cannot be removed now, the collector removes them later.
     await bucket.remove(keys).catch(() => undefined);
     throw error;
   }
-  // It comes last and names the files, so that a folder is there as a whole or not at all. Where it fails it may have
-  // arrived all the same, so the files stay: the collector removes them if no manifest names them.
+  // The manifest comes last and names the put, so that a folder is there as a whole or not at all. A failed put of the
+  // manifest may have arrived all the same, so the files stay. If no manifest names them, the collector removes them.
   const metadata = { entry: 'folder', put, bytes: String(stored.bytes) };
   const isFirst = await bucket.put(artifactKey(digest), Buffer.from(manifestText(entries)), {
     metadata,
     sha256: digest.slice('sha256:'.length),
     ifAbsent: true,
   });
-  // The one that is there already may be this one: the SDK has sent it again, because the first answer was lost.
+  // The existing manifest may be this one: if the first answer was lost, the SDK has sent it again.
   if (!isFirst && (await bucket.head(artifactKey(digest)))?.metadata.put !== put) await bucket.remove(keys);
   return stored;
 }
 
-/** Notes that content which is there already was put again. @returns whether it is there */
+/** Records that existing content was stored again. @returns whether the content is there */
 async function putAgain(bucket: Bucket, digest: string, kind: EntryKind): Promise<boolean> {
   const head = await bucket.head(artifactKey(digest));
   if (head === undefined) return false;
@@ -134,13 +136,14 @@ async function putAgain(bucket: Bucket, digest: string, kind: EntryKind): Promis
 interface Found {
   readonly kind: EntryKind;
   readonly bytes: number;
-  /** The files of a folder with their keys; none of a file. */
+  /** Files of a folder with their keys; empty for a file. */
   readonly files: readonly (ManifestEntry & { readonly key: string })[];
 }
 
 /**
- * @throws AppError `artifact_missing`; `artifact_corrupt` if the manifest is not what it was; Error if it is of another
- * kind
+ * Looks up an artifact, and reads the manifest of a folder.
+ * @throws AppError `artifact_missing`; `artifact_corrupt` if the manifest does not match the digest; Error if the
+ * artifact is not of the expected kind
  */
 async function found(bucket: Bucket, digest: string, expected?: EntryKind): Promise<Found> {
   const key = artifactKey(digest);
@@ -158,7 +161,7 @@ async function found(bucket: Bucket, digest: string, expected?: EntryKind): Prom
   return { kind, bytes: totalBytes(files), files };
 }
 
-/** The files of a folder, each to be read alone. */
+/** Lists the files of a folder, each of which can be read by itself. */
 async function filesIn({ bucket, presign }: S3StoreParts, digest: string): Promise<StoredFile[]> {
   const { files } = await found(bucket, digest, 'folder');
   return files.map(({ key, ...entry }) => ({
@@ -168,7 +171,7 @@ async function filesIn({ bucket, presign }: S3StoreParts, digest: string): Promi
   }));
 }
 
-/** Writes a copy to a path, and checks its digest on the way. */
+/** Writes a copy of an artifact to a path, and checks its digest on the way. */
 async function fetchTo(
   bucket: Bucket,
   { digest, kind, files }: Found & { digest: string },
@@ -187,7 +190,7 @@ async function fetchTo(
   });
 }
 
-/** Reads everything. @throws AppError `artifact_missing` or `artifact_corrupt` */
+/** Reads all content and checks its digest. @throws AppError `artifact_missing` or `artifact_corrupt` */
 async function verify(bucket: Bucket, digest: string): Promise<void> {
   const { kind, files } = await found(bucket, digest);
   if (kind === 'folder') {
@@ -213,7 +216,7 @@ async function checkFiles<T extends ManifestEntry>(
 interface Listed {
   digest: string;
   storedAt: Date;
-  /** Without its own object, only something that was put again is there, which its removal has left. */
+  /** Whether the artifact's own object is there. A removal may leave only the object of {@link putAgainKey}. */
   isThere: boolean;
 }
 
@@ -234,7 +237,7 @@ async function* grouped(bucket: Bucket): AsyncGenerator<Listed> {
   if (last !== undefined) yield last;
 }
 
-/** The keys of an artifact's files; none of a file, whose bytes are the artifact's own object. */
+/** Lists the objects of a folder's files; none for a file, whose bytes are the artifact's own object. */
 async function* filesOf(bucket: Bucket, digest: string, put: string | undefined) {
   if (put !== undefined) yield* bucket.list(filesKey(digest, put));
 }
@@ -248,7 +251,9 @@ async function bytesOf(bucket: Bucket, digest: string): Promise<number | null> {
   return total;
 }
 
-/** Removes first what makes the content visible, so that no reader who comes later finds half of it. */
+/**
+ * Removes an artifact. The object that makes the content visible goes first, so that no later reader finds half of it.
+ */
 async function remove(bucket: Bucket, digest: string): Promise<void> {
   const head = await bucket.head(artifactKey(digest));
   await bucket.remove([artifactKey(digest), putAgainKey(digest)]);
@@ -275,7 +280,7 @@ async function writeProbe(bucket: Bucket): Promise<void> {
   await bucket.remove([key]);
 }
 
-/** Turns a missing object into the error of a store. What a head has found may be removed before it is read. */
+/** Turns a missing object into the error of a store: an object may be removed between its lookup and the read. */
 async function* present(source: AsyncIterable<Uint8Array>, digest: string): AsyncGenerator<Uint8Array> {
   try {
     yield* source;
@@ -284,7 +289,7 @@ async function* present(source: AsyncIterable<Uint8Array>, digest: string): Asyn
   }
 }
 
-/** @throws Error if there are less bytes */
+/** Passes the bytes of a file through. @throws Error if there are fewer than `bytes` */
 async function* whole(source: AsyncIterable<Uint8Array>, bytes: number, digest: string): AsyncGenerator<Uint8Array> {
   let count = 0;
   for await (const chunk of present(source, digest)) {
@@ -294,7 +299,7 @@ async function* whole(source: AsyncIterable<Uint8Array>, bytes: number, digest: 
   if (count < bytes) throw new Error(`a file of artifact ${digest} has ${count} bytes, expected at least ${bytes}`);
 }
 
-/** Runs what writes to the disk of this machine. */
+/** Runs `work` that writes to the disk of this machine, and converts its errors. */
 async function localCall<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();

@@ -3,15 +3,19 @@ import { compressedFormat } from '../../../../core/formats/compressed-format.ts'
 import { AppError, unprocessable } from '../../contract/errors.ts';
 
 const BLOCK_BYTES = 512;
-/** Headers of all kinds, so that extended ones, of which only files come out, have an end too. */
+/**
+ * Largest number of headers of all kinds. Extended headers count too, because an archive could consist of them alone.
+ */
 const MAX_HEADERS = 64;
-/** Size of one extended header: room for a long name and for the attributes that some systems add. */
+/** Largest size of one extended header: room for a long name and for the attributes that some systems add. */
 const MAX_EXTENDED_BYTES = 64 << 10;
 const MAX_PATH_CHARACTERS = 1024;
-/** Zeros that may follow the end. `tar` fills its last record of 10 KiB, other programs somewhat more. */
+/**
+ * Largest number of zeros that may follow the end. `tar` fills its last record of 10 KiB, other programs somewhat more.
+ */
 const MAX_PADDING_BYTES = 1 << 20;
 
-/** The first size that the eleven octal digits of a header cannot hold: 8 GiB. */
+/** Smallest size that the eleven octal digits of a header cannot hold: 8 GiB. */
 const MAX_OCTAL_SIZE = 8 ** 11;
 
 const ZERO_BLOCK = Buffer.alloc(BLOCK_BYTES);
@@ -20,22 +24,22 @@ const LONG_PATH = new Set(['NextFileHasLongPath', 'OldGnuLongPath']);
 
 export interface TarEntry {
   readonly path: string;
-  /** For example `File`, `OldFile`, `Directory` or `SymbolicLink`. */
+  /** Type of the entry, for example `File`, `OldFile`, `Directory` or `SymbolicLink`. */
   readonly type: string;
   readonly size: number;
   /** Offset of the content in the archive, in bytes. */
   readonly offset: number;
-  /** The content. What is left unread when the next entry is asked for is skipped. */
+  /** Content of the entry. Bytes that are still unread when the next entry is requested are skipped. */
   readonly bytes: AsyncIterable<Uint8Array>;
 }
 
 /**
- * Records that are a size but no plain number, or a path that goes on after a NUL: some programs read on, and others do
- * not.
+ * Matches records with a size that is not a plain number, or with a path that continues after a NUL. Some programs read
+ * on there, and others do not.
  */
 const AMBIGUOUS = /^\d+ (?:size=(?!\d+$)|path=.*\0)/m;
 
-/** Records of a sparse file in the formats of GNU tar. */
+/** Matches records of a sparse file in the formats of GNU tar. */
 const SPARSE = /^\d+ GNU\.sparse\./m;
 
 /** Fields of the next entry that extended headers set. */
@@ -45,12 +49,11 @@ interface Extended {
 }
 
 /**
- * Reads an uncompressed tar archive while it arrives, one entry after the other, in the time and the memory that its
- * bytes take. The blocks are decoded by the package `tar`; its own parser is not used, because it inflates what begins
- * like a gzip and collects what follows the end of the archive.
- *
- * The archive ends with a block of zeros. Only zeros may follow, at most 1 MiB. It may have 64 headers, unless more are
- * allowed, extended ones of 64 KiB, and paths of 1,024 characters.
+ * Reads an uncompressed tar archive while it arrives, one entry after the other, without holding more than a chunk or a
+ * header in memory. The package `tar` decodes the blocks. Its own parser is not used, because it decompresses input
+ * that looks like gzip and collects whatever follows the end of the archive.
+ *  The archive ends with a block of zeros. Only zeros may follow, at most 1 MiB. By default, it may have 64 headers,
+ * extended headers of 64 KiB, and paths of 1,024 characters.
  *
  * @throws AppError 422 `invalid_archive`
  */
@@ -64,7 +67,7 @@ export async function* readTar(
     for (let headers = 0; ; headers++) {
       const block = await reader.upTo(BLOCK_BYTES);
       if (headers === 0) checkFormat(block);
-      // Some programs leave the zeros at the end out.
+      // Some programs leave out the zeros at the end.
       if (block.length === 0) return;
       if (block.equals(ZERO_BLOCK)) return await expectZeros(reader);
       if (headers === maxHeaders) throw unreadable(`it has more than ${maxHeaders} headers`);
@@ -117,7 +120,7 @@ async function readExtended(reader: ByteReader, { type, size }: Header & { size:
   if (bytes.length < padded) throw unreadable('it is cut off within an extended header');
   const text = bytes.toString('utf8', 0, size);
   if (LONG_PATH.has(type)) return { path: text.split('\0', 1)[0] };
-  // Of a sparse file, an archive has a map and pieces, which are not the file.
+  // For a sparse file, an archive has a map and pieces, which are not the file itself.
   if (SPARSE.test(text)) throw sparse(text);
   if (AMBIGUOUS.test(text)) throw unreadable('an extended header has a path or a size that can be read in two ways');
   const { path, size: contentSize } = Pax.parse(text);
@@ -128,7 +131,7 @@ async function readExtended(reader: ByteReader, { type, size }: Header & { size:
   return {};
 }
 
-/** The entry of a header and of the extended headers before it. */
+/** Combines a header with the extended headers before it. */
 function describe(header: Header & { size: number }, extended: Extended) {
   const { type, size } = header;
   const path = extended.path ?? header.path ?? '';
@@ -137,12 +140,12 @@ function describe(header: Header & { size: number }, extended: Extended) {
     const message = `archive entry ${JSON.stringify(`${path.slice(0, 100)}…`)} has a path of ${path.length} characters`;
     throw unprocessable('invalid_archive', `${message}, expected at most ${MAX_PATH_CHARACTERS}`);
   }
-  // A plain header has no room for such a size. Programs write zero there or the largest number, which no other content
+  // A plain header has no room for such a size. Programs then write zero or the largest number, which no other content
   // has.
   if (extended.size !== undefined && extended.size >= MAX_OCTAL_SIZE && (size === 0 || size === MAX_OCTAL_SIZE - 1)) {
     return { path, type, size: extended.size };
   }
-  // Programs that believe one or the other would find other files in the same archive.
+  // Programs that use one size or the other would find different files in the same archive.
   if (extended.size !== undefined && extended.size !== size) {
     const message = `archive entry ${JSON.stringify(path.slice(0, 200))} has ${size} bytes by its header`;
     throw unprocessable('invalid_archive', `${message} and ${extended.size} by its extended header`);
@@ -153,7 +156,7 @@ function describe(header: Header & { size: number }, extended: Extended) {
 function createContent(reader: ByteReader, { path, size }: { path: string; size: number }) {
   let left = size;
   return {
-    /** Reads what is left, so that whoever stopped early can be followed by another reader. */
+    /** Reads the rest of the content, so another reader can continue after one that stopped early. */
     async *read(): AsyncGenerator<Uint8Array> {
       while (left > 0) {
         const chunk = await reader.next(left);
@@ -179,11 +182,11 @@ async function expectZeros(reader: ByteReader): Promise<void> {
 }
 
 interface ByteReader {
-  /** The next bytes as they have arrived, at least one and at most `maxBytes`; null at the end. */
+  /** Reads the next bytes as they arrive, at least one and at most `maxBytes`; null at the end. */
   next(maxBytes: number): Promise<Uint8Array | null>;
-  /** The next bytes; fewer only at the end. */
+  /** Reads exactly `bytes` bytes; fewer only at the end. */
   upTo(bytes: number): Promise<Buffer>;
-  /** Number of bytes that were taken. */
+  /** Number of bytes read so far. */
   position(): number;
   close(): Promise<void>;
 }

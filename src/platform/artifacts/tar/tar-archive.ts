@@ -6,16 +6,16 @@ import { listFiles, partOfFile } from '../durable-files.ts';
 
 const BLOCK_BYTES = 512;
 
-/** Some of an archive's bytes: from `start` up to `end`, which belongs to them. */
+/** Range of an archive's bytes, from `start` to `end`, both inclusive. */
 export interface ByteRange {
   readonly start: number;
   readonly end: number;
 }
 
-/** An archive whose bytes are known before they are read, so that any part of it can be read alone. */
+/** Archive whose size and bytes are determined in advance, so that any part of it can be read alone. */
 export interface TarArchive {
   readonly bytes: number;
-  /** Reads all of it, or a part. The stream fails if a file is not as long as it was. */
+  /** Reads the whole archive, or a range. The stream fails if a file has become shorter. */
   read(range?: ByteRange): Readable;
 }
 
@@ -23,19 +23,19 @@ export interface TarArchive {
 export interface ReadableFile {
   readonly path: string;
   readonly bytes: number;
-  /** Reads from a byte up to another one, which does not belong to it. The stream fails if the file is shorter. */
+  /** Reads from the byte `from` up to, but not including, `to`. The stream fails if the file is shorter. */
   read(from: number, to: number): AsyncIterable<Uint8Array>;
 }
 
-/** A piece of an archive: bytes in memory, or a file. */
+/** Piece of an archive: bytes in memory, or a file. */
 type Piece = { readonly length: number } & ({ readonly content: Buffer } | { readonly file: ReadableFile });
 
 /**
- * A tar archive of a folder's files, which is made while it is read. Files are sorted by name, and the archive holds no
- * owners, times or modes of this machine, so equal folders give equal archives, byte for byte: whoever has a part of
- * one can get the rest later, also from another process.
+ * Creates a tar archive of a folder's files, which is made while it is read. Files are sorted by name, and the archive
+ * has no owners, times or modes of this machine. So equal folders give equal archives, byte for byte, and whoever has a
+ * part of one can get the rest later, even from another process.
  *
- * @param prefix folder in which the files are within the archive; empty for none
+ * @param prefix folder of the files within the archive; empty for none
  * @throws Error if a path is too long for the header of an archive
  */
 export async function tarOf(folder: string, prefix: string): Promise<TarArchive> {
@@ -48,7 +48,7 @@ export async function tarOf(folder: string, prefix: string): Promise<TarArchive>
   return tarOfFiles(files, prefix);
 }
 
-/** Makes a tar archive, as {@link tarOf} does, of files that may be anywhere. @param files sorted by their paths */
+/** Creates a tar archive as {@link tarOf} does, from files that may be anywhere. @param files sorted by their paths */
 export function tarOfFiles(files: readonly ReadableFile[], prefix: string): TarArchive {
   const pieces: Piece[] = [];
   for (const file of files) {
@@ -69,7 +69,7 @@ function inMemory(content: Buffer): Piece {
   return { length: content.length, content };
 }
 
-/** The header of a file in an archive. @throws Error if the path does not fit */
+/** Creates the header of a file in an archive. @throws Error if the path does not fit */
 export function headerOf(path: string, size: number): Buffer {
   const block = Buffer.alloc(BLOCK_BYTES);
   new Header({ path, size, type: 'File', mode: 0o644, mtime: new Date(0) }).encode(block);

@@ -2,7 +2,7 @@ import { headerOf } from './tar-archive.ts';
 
 const BLOCK_BYTES = 512;
 
-/** A file of an archive. Its bytes are read when it is its turn. */
+/** File of an archive. Its bytes are read when the file's turn comes. */
 export interface TarFile {
   readonly path: string;
   readonly size: number;
@@ -10,9 +10,9 @@ export interface TarFile {
 }
 
 /**
- * Writes a tar archive while its files are read, in the memory that one chunk takes. Paths may have 255 characters, of
- * which no part has more than 100.
- * @throws Error if a file has another size than it says, so that the archive would be broken
+ * Writes a tar archive while its files are read, in the memory that one chunk takes. Paths may have 255 characters, and
+ * no segment of a path more than 100.
+ * @throws Error if a file does not have the size that it declares, because the archive would be broken
  */
 export async function* writeTar(files: AsyncIterable<TarFile>): AsyncGenerator<Uint8Array> {
   for await (const { path, size, bytes } of files) {

@@ -1,31 +1,31 @@
 import { createHash } from 'node:crypto';
 import type { ArtifactStore } from '../../artifacts/artifact-store.ts';
 
-/** A file of a model in what was uploaded: a file as it was sent, or an entry of a tar archive. */
+/** File of a model within an upload: a file as it was sent, or an entry of a tar archive. */
 export interface UploadedFile {
   readonly name: string;
   readonly size: number;
-  /** Hexadecimal. */
+  /** SHA-256 of the content, hexadecimal. */
   readonly sha256: string;
   /** Offset in the uploaded file, in bytes. */
   readonly offset: number;
 }
 
-/** A file that was sent in parts. */
+/** File that was sent in parts. */
 export interface SentFile {
   readonly size: number;
   /** Size of each part but the last one, in bytes. */
   readonly partBytes: number;
-  /** The artifacts of all parts, in their order. */
+  /** Digests of the artifacts of all parts, in order. */
   readonly digests: readonly string[];
 }
 
-/** Number of parts of a file. An empty file has one, which is empty. */
+/** Number of parts of a file. An empty file has one empty part. */
 export function partCount(size: number, partBytes: number): number {
   return Math.max(1, Math.ceil(size / partBytes));
 }
 
-/** Size of a part, whose number counts from 1. */
+/** Size of a part in bytes. Parts are numbered from 1. */
 export function bytesOfPart(number: number, size: number, partBytes: number): number {
   return Math.min(partBytes, size - (number - 1) * partBytes);
 }
@@ -34,14 +34,14 @@ export interface PartsRange {
   readonly from: number;
   readonly to: number;
   readonly signal: AbortSignal;
-  /** Whether parts that are read as a whole are compared with their digests. */
+  /** Whether to compare parts that are read as a whole with their digests. */
   readonly verify?: boolean;
 }
 
-/** A part cannot be read any more. */
+/** Error of a part that can no longer be read. */
 export class PartGoneError extends Error {
   constructor(
-    /** From 1 on. */
+    /** Number of the part, from 1. */
     readonly number: number,
     readonly digest: string,
     options: { cause: unknown },
@@ -52,7 +52,7 @@ export class PartGoneError extends Error {
 }
 
 /**
- * Reads a sent file from a byte up to another one, which does not belong to it.
+ * Reads a sent file from the byte `from` up to, but not including, `to`.
  * @throws PartGoneError with the error of the store as its cause; the signal's reason
  */
 export async function* readParts(
@@ -94,7 +94,7 @@ async function* readPart(
       if (at >= to) break;
     }
   } finally {
-    // A file has thousands of parts, which share the signal.
+    // A file may have thousands of parts, which share the signal.
     signal.removeEventListener('abort', abort);
   }
   if (at < to) throw new Error(`artifact ${digest} has ${at} bytes, expected at least ${to}`);

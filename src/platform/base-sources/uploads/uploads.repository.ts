@@ -2,7 +2,7 @@ import type { Queryable } from '../../database/database.ts';
 import type { SentFile, UploadedFile } from './parts.ts';
 
 export const uploadsRepository = {
-  /** Files of a complete upload; null for one that is not complete or does not exist. */
+  /** Lists the files of a complete upload; null if the upload is not complete or does not exist. */
   async contents(db: Queryable, id: string): Promise<UploadedFile[] | null> {
     const found = await db.baseModelUpload.findUnique({
       where: { id, state: 'complete' },
@@ -12,7 +12,7 @@ export const uploadsRepository = {
     return found.files.flatMap(({ contents }) => contents as unknown as UploadedFile[]);
   },
 
-  /** The sent file that holds a file of the model, and where it begins in it; null if there is none. */
+  /** Finds the sent file that contains a file of the model, and its offset there; null if there is none. */
   async place(db: Queryable, id: string, name: string): Promise<(SentFile & { offset: number }) | null> {
     const rows = await db.$queryRaw<{ file_name: string; size: number; part_bytes: number; offset: number }[]>`
       SELECT f.name AS file_name, f.size::float8 AS size, u.part_bytes, (c.entry ->> 'offset')::float8 AS offset
@@ -25,7 +25,7 @@ export const uploadsRepository = {
     return { size, partBytes, offset, digests: await uploadsRepository.digests(db, id, fileName) };
   },
 
-  /** The artifacts of the parts of a sent file, in their order. */
+  /** Lists the digests of the parts of a sent file, in order. */
   async digests(db: Queryable, uploadId: string, fileName: string): Promise<string[]> {
     const parts = await db.baseModelUploadPart.findMany({
       where: { uploadId, fileName },

@@ -7,11 +7,11 @@ import { fileOfContent, sourceText, type PinnedFiles, type SourceFile, type Uplo
 import { PartGoneError, readParts } from './parts.ts';
 import { uploadsRepository as repository } from './uploads.repository.ts';
 
-/** Reads uploads of base models, whose parts are artifacts. */
+/** Reader for uploads of base models, whose parts are artifacts. */
 export interface Uploads {
   /** Lists the files of a complete upload. @throws SourceError */
   pin(source: UploadSource): Promise<PinnedFiles>;
-  /** The bytes of a file, from one on. @throws SourceError, also while they are read */
+  /** Reads the bytes of a file from an offset on. @throws SourceError, also while bytes are read */
   read(
     source: UploadSource,
     file: SourceFile,
@@ -50,11 +50,14 @@ function notThere(source: UploadSource): SourceError {
   return new SourceError('source_not_found', message);
 }
 
-/** Parts are known by their content, so those of a new upload mend all uploads that have the same ones. */
+/**
+ * Advice for a lost part. Parts are named by their content, so the parts of a new upload repair all uploads that have
+ * the same ones.
+ */
 export const PART_ADVICE =
   'restore it from a backup, or send the same files again with `readapt base-versions upload --again`';
 
-/** Tells a store that is away from one that has lost a part. */
+/** Finds out whether the whole store is away or has lost one part, and converts that to a source error. */
 async function toSourceError(
   { db, artifacts, what }: { db: Queryable; artifacts: ArtifactStore; what: string },
   { cause, digest }: PartGoneError,

@@ -9,12 +9,15 @@ const PLACE = new RegExp(
     `|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/(?!\\.{1,2}(/|$))(${SEGMENT}|\\{tenant\\}|\\{tenant_id\\}))*)$`,
 );
 
-/** Whether a text is a place of a hub or bucket. */
+/** Whether a text is the URL of a hub or bucket, or of a place in it. */
 export function isPlace(text: string): boolean {
   return PLACE.test(text);
 }
 
-/** Whether no place leads by a tenant's name into the folder of another tenant in one of the others. */
+/**
+ * Whether the places can be used together: no tenant's name leads from one place into another tenant's folder in
+ * another.
+ */
 export function standTogether(places: readonly string[]): boolean {
   const split = places.map((place) => place.split('/'));
   const perTenant = split.filter((segments) => segments.some(isTenant));
@@ -24,9 +27,9 @@ export function standTogether(places: readonly string[]): boolean {
 const isTenant = (segment: string): boolean => segment === TENANT_NAME_SEGMENT || segment === TENANT_ID_SEGMENT;
 
 /**
- * Whether somebody who may read one place can read the folder of another tenant in the other place, by the name of
- * either: with `s3://b/{tenant}` and `s3://b/archive/{tenant}`, the tenant `archive` would read what all others have
- * there.
+ * Whether somebody who may read one place can also read another tenant's folder in the other place, because of a
+ * tenant's name. With `s3://b/{tenant}` and `s3://b/archive/{tenant}`, the tenant `archive` would read the data of all
+ * tenants there.
  */
 function leadsInto(place: readonly string[], other: readonly string[]): boolean {
   if (place.length > other.length) return false;

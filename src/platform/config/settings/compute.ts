@@ -4,7 +4,7 @@ import { choice, folder, integerBetween, orNull, size, text } from './kinds.ts';
 import type { Environment, Settings } from './setting.ts';
 import { userCacheFolder } from './user-cache.ts';
 
-/** Device and memory of a worker, and what it keeps compiled. */
+/** Settings of a worker's device, memory and compiled graphs. */
 export const COMPUTE = {
   device: {
     variable: 'READAPT_DEVICE',
@@ -44,7 +44,7 @@ export const COMPUTE = {
   graphCacheDir: {
     variable: 'READAPT_GRAPH_CACHE',
     kind: orNull('off', folder()),
-    // Other users must not be able to write to it, because Readapt runs the graphs that it finds there.
+    // Other users must not be able to write to the folder, because Readapt runs the graphs that it finds there.
     default: (env: Environment): string | null => userCacheFolder(env, 'graphs'),
     unset: '`~/.cache/readapt/graphs`',
     help:

@@ -2,10 +2,10 @@ import ipaddr from 'ipaddr.js';
 import { folder, integerBetween, list } from './kinds.ts';
 import type { Settings } from './setting.ts';
 
-/** 32 bytes in base64. */
+/** Pattern of 32 bytes in base64. */
 export const SECRET_KEY_PATTERN = /^[A-Za-z0-9+/]{43}=$/;
 
-/** A secret of Standard Webhooks: 24 to 64 bytes. */
+/** Pattern of a Standard Webhooks secret of 24 to 64 bytes. */
 const APPROVAL_SECRET = /^whsec_[A-Za-z0-9+/]{32,86}={0,2}$/;
 
 function isApprovalSecret(item: string): boolean {
@@ -13,14 +13,14 @@ function isApprovalSecret(item: string): boolean {
   return APPROVAL_SECRET.test(item) && Buffer.from(encoded, 'base64').toString('base64') === encoded;
 }
 
-/** Ranges of addresses by CIDR. */
+/** Kind of a list of address ranges in CIDR notation. */
 const ranges = list({
   isItem: (item) => /^[0-9a-fA-F.:]+\/[0-9]{1,3}$/.test(item) && ipaddr.isValidCIDR(item),
   max: 1000,
   expected: 'ranges of addresses separated by ",", such as 10.20.0.0/16,fd12:3456::/32',
 });
 
-/** Serving engines, webhooks and approvals, and the secrets that go with them. */
+/** Settings of serving engines, webhooks and approvals, and of their secrets. */
 export const DELIVERY = {
   servingFolder: {
     variable: 'READAPT_SERVING_FOLDER',

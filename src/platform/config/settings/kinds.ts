@@ -1,14 +1,14 @@
 import path from 'node:path';
 
-/** Type of a setting: its parser, and its values in words. */
+/** Type of a setting: its parser, and a description of its values. */
 export interface Kind<T> {
-  /** Turns the text into a value; undefined refuses it. Only a default may be blank. */
+  /** Converts the text to a value; undefined if the text is not valid. Only a default may be blank. */
   readonly parse: (text: string) => T | undefined;
-  /** Description of the values, which follows "expected" in messages. */
+  /** Description of the values. It follows "expected" in messages. */
   readonly expected: string;
   /** Whether the value may hold a password or a key, so that messages must not repeat it. */
   readonly isSecret?: boolean;
-  /** Whether numbers are values, too, as a YAML file writes them. */
+  /** Whether a YAML file may give the value as a number. */
   readonly isNumeric?: boolean;
 }
 
@@ -19,7 +19,7 @@ interface IntegerOptions {
   readonly unit?: 'bytes' | 'days' | 'GiB' | 'milliseconds' | 'seconds';
 }
 
-/** A whole number from `min` to `max`. */
+/** Kind of a whole number from `min` to `max`. */
 export function integerBetween({ min, max, unit }: IntegerOptions): Kind<number> {
   const range = max === undefined ? `of at least ${min}` : `from ${min} to ${max}`;
   return {
@@ -32,7 +32,7 @@ export function integerBetween({ min, max, unit }: IntegerOptions): Kind<number>
   };
 }
 
-/** Values of another kind, and a word that stands for null. */
+/** Kind of the values of another kind, and of a word that stands for null. */
 export function orNull<T>(word: string, kind: Kind<T>): Kind<T | null> {
   return {
     ...kind,
@@ -41,12 +41,12 @@ export function orNull<T>(word: string, kind: Kind<T>): Kind<T | null> {
   };
 }
 
-/** A number of days up to a century, or `off`, which is null. */
+/** Kind of a number of days up to a century, or `off`, which stands for null. */
 export function days({ min }: { readonly min: number }): Kind<number | null> {
   return orNull('off', integerBetween({ min, max: 36_500, unit: 'days' }));
 }
 
-/** `on` or `off`. */
+/** Kind of the words `on` and `off`. */
 export function onOff(): Kind<boolean> {
   return {
     parse: (text) => (text === 'on' ? true : text === 'off' ? false : undefined),
@@ -54,7 +54,7 @@ export function onOff(): Kind<boolean> {
   };
 }
 
-/** One of several words. */
+/** Kind of one of several words. */
 export function choice<const T extends string>(words: readonly T[]): Kind<T> {
   return {
     parse: (text) => words.find((word) => word === text),
@@ -75,11 +75,11 @@ interface SizeOptions {
   readonly min?: number;
   /** Default: no limit. */
   readonly max?: number;
-  /** A likely value, for the message. */
+  /** Typical value, for the message. */
   readonly example: string;
 }
 
-/** An amount of bytes, such as `12GiB`, `8000 MB`, or a number alone. */
+/** Kind of a number of bytes, such as `12GiB`, `8000 MB`, or a number without a unit. */
 export function size({ min = 1, max = Infinity, example }: SizeOptions): Kind<number> {
   const least = sizeText(min);
   const range = max === Infinity ? `of at least ${least}` : min === 1 ? `of at most ${sizeText(max)}` : '';
@@ -99,12 +99,12 @@ function sizeText(bytes: number): string {
   return bytes % 2 ** 20 === 0 ? `${bytes / 2 ** 20}MiB` : `${bytes} bytes`;
 }
 
-/** A folder, as an absolute path. */
+/** Kind of a folder. A relative path becomes absolute. */
 export function folder(): Kind<string> {
   return { parse: (text) => path.resolve(text), expected: 'a folder' };
 }
 
-/** Folders, separated as in PATH. */
+/** Kind of a list of folders, separated as in PATH. */
 export function folders(): Kind<string[]> {
   return {
     parse: (text) =>
@@ -116,17 +116,17 @@ export function folders(): Kind<string[]> {
   };
 }
 
-/** A text of a form that a regular expression describes. */
+/** Kind of a text that matches a regular expression. */
 export function text<T extends string = string>(pattern: RegExp, expected: string): Kind<T> {
   return { parse: (found) => (pattern.test(found) ? (found as T) : undefined), expected };
 }
 
-/** A text that messages must not repeat. */
+/** Kind of a text that messages must not repeat. */
 export function secret(pattern: RegExp, expected: string): Kind<string> {
   return { ...text(pattern, expected), isSecret: true };
 }
 
-/** A URL of a form that a regular expression describes. It may hold a password. */
+/** Kind of a URL that matches a regular expression. It may contain a password. */
 export function url(pattern: RegExp, expected: string): Kind<string> {
   return {
     parse: (found) => (pattern.test(found) && URL.canParse(found) ? found : undefined),
@@ -142,7 +142,7 @@ interface ListOptions {
   readonly isSecret?: boolean;
 }
 
-/** Texts separated by commas, each of which `isItem` accepts. The default `''` is an empty list. */
+/** Kind of a list of texts, separated by commas, each of which `isItem` accepts. The default `''` is an empty list. */
 export function list({ isItem, max, ...rest }: ListOptions): Kind<string[]> {
   return {
     ...rest,

@@ -1,7 +1,7 @@
 import { integerBetween, orNull, size } from './kinds.ts';
 import type { Settings } from './setting.ts';
 
-/** Limits of requests, of datasets and of what they cost. */
+/** Settings that limit requests, datasets and their costs. */
 export const LIMITS = {
   bodyLimitBytes: {
     variable: 'READAPT_BODY_LIMIT_BYTES',
@@ -85,7 +85,9 @@ export const LIMITS = {
 
 const ofTenant = { kind: orNull('none', integerBetween({ min: 0 })), page: 'security.md#quotas-and-rates' };
 
-/** Default quotas of a tenant; null is no limit. The operator may give each tenant limits of its own. */
+/**
+ * Settings of the default quotas of a tenant; null means no limit. The operator may give each tenant limits of its own.
+ */
 export const QUOTAS = {
   adapters: { ...ofTenant, variable: 'READAPT_QUOTA_ADAPTERS', default: '10000', help: 'Adapters.' },
   stored_bytes: {

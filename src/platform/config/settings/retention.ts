@@ -4,7 +4,7 @@ import type { Settings } from './setting.ts';
 const page = 'deployment.md#what-is-kept-and-for-how-long';
 const readBy = 'worker';
 
-/** Time after which workers remove what nobody needs any more; `off` keeps it forever. */
+/** Settings of the time after which workers remove old data; `off` keeps it forever. */
 export const RETENTION = {
   deletionGraceDays: {
     variable: 'READAPT_DELETION_GRACE_DAYS',
@@ -40,7 +40,7 @@ export const RETENTION = {
   },
   deviceUseRetentionDays: {
     variable: 'READAPT_DEVICE_USE_RETENTION_DAYS',
-    // The monthly quota counts them.
+    // The monthly quota counts device uses, so a month of them is needed.
     kind: days({ min: 32 }),
     default: '400',
     help: 'Retention of device uses (which job held a device, and when) after their end, in days, or `off`.',

@@ -2,10 +2,10 @@ import { CLOCK_TOLERANCE_VARIABLE } from '../../../lib/clock.ts';
 import { choice, folder, folders, integerBetween, list, onOff, text, url } from './kinds.ts';
 import type { Settings } from './setting.ts';
 
-/** A `#` or `/` in a password ends the address too early. */
+/** Advice on passwords: an unencoded `#` or `/` would end the host part of the URL too early. */
 const ENCODED = 'with special characters of the password percent-encoded';
 
-/** Databases, address, logs and metrics of a process. */
+/** Settings of a process's databases, address, logs and metrics. */
 export const SERVICE = {
   databaseUrl: {
     variable: 'DATABASE_URL',
@@ -116,7 +116,7 @@ export const SERVICE = {
     readBy: 'worker',
   },
   otlpEndpoint: {
-    // Its URL may hold a password, so processes hand it on in their environment alone.
+    // The URL may contain a password, so processes pass it on only in their environment.
     variable: 'OTEL_EXPORTER_OTLP_ENDPOINT',
     kind: url(/^https?:\/\/.+/, 'http://host:port or https://host:port'),
     default: null,
@@ -128,7 +128,8 @@ export const SERVICE = {
   clockToleranceMs: {
     variable: CLOCK_TOLERANCE_VARIABLE,
     kind: integerBetween({ min: 100, max: 3_600_000, unit: 'milliseconds' }),
-    // Locks of 15 s are renewed every 7.5 s: one holds where its worker's clock is 3 s behind and another's 3 s ahead.
+    // Locks of 15 s are renewed every 7.5 s. A lock thus holds even if its worker's clock is 3 s behind and another
+    // worker's 3 s ahead.
     default: '3000',
     help: "Largest accepted difference of the clock of an API or a worker from the database's, in milliseconds.",
     page: 'deployment.md#when-a-machine-fails',

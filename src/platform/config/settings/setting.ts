@@ -2,19 +2,25 @@ import type { Kind } from './kinds.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** One setting: its variable, its values, and its description in docs/settings.md and in the help of commands. */
+/** Setting: its variable, its values, and its description in docs/settings.md and in the help of commands. */
 export interface Setting<T = unknown> {
   readonly variable: string;
   readonly kind: Kind<T>;
-  /** Text that is parsed if the variable is unset or blank, or a function that finds it; null gives the value null. */
+  /**
+   * Text that is parsed if the variable is unset or blank, or a function that returns the text. With null, the value is
+   * null.
+   */
   readonly default: string | null | ((env: Environment) => string | null);
-  /** Effect of an unset variable, in words, for a default that does not explain itself. */
+  /** Effect of an unset variable, in words, if the default does not explain itself. */
   readonly unset?: string;
   /** One sentence for operators. */
   readonly help: string;
-  /** Page of `docs/` that tells more, with its heading: `security.md#uploads`. */
+  /** Page of `docs/` with details, and its heading: `security.md#uploads`. */
   readonly page?: string;
-  /** Kind of process that uses the setting. Default: both. `readapt serve` runs a worker, too, so it takes all. */
+  /**
+   * Kind of process that reads the setting. Default: both. `readapt serve` also runs a worker, so it accepts all
+   * settings.
+   */
   readonly readBy?: 'api' | 'worker';
 }
 
@@ -30,8 +36,8 @@ export type Values<S extends Settings> = {
 type DefaultOf<D> = D extends (env: Environment) => infer R ? R : D;
 
 /**
- * Reads a group of settings. Each one that cannot be used adds a line to `problems`, which repeats no secret. The
- * values are complete only if there is none.
+ * Reads a group of settings. Each unusable one adds a line to `problems`, which repeats no secret. The values are
+ * complete only if there are no problems.
  */
 export function readSettings<S extends Settings>(settings: S, env: Environment, problems: string[]): Values<S> {
   const values: Record<string, unknown> = {};
@@ -48,7 +54,7 @@ export function readSettings<S extends Settings>(settings: S, env: Environment, 
   return values as Values<S>;
 }
 
-/** Default in words: `embedded PostgreSQL`, or the text of the variable as code; null where there is none. */
+/** Default in words, such as `embedded PostgreSQL`, or the default text as code; null if there is none. */
 export function defaultText({ unset, default: standard }: Setting): string | null {
   return unset ?? (typeof standard === 'string' && standard !== '' ? `\`${standard}\`` : null);
 }

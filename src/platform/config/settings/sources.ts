@@ -14,16 +14,16 @@ const places = list({
     'and no tenant may have a name by which one place leads into the folders of tenants of another',
 });
 
-/** Sources of base models and adapters, and the folder where workers keep base models. */
+/** Settings of the sources of base models and adapters, and of the folder in which workers keep base models. */
 export const SOURCES = {
   hubUrl: {
     variable: 'READAPT_HUB_URL',
-    // It stands in errors and events, so it has no password.
+    // The URL appears in errors and events, so it must not contain a password.
     kind: url(
       /^https?:\/\/[^/?#@]+(\/[^?#]*)?$/,
       `http://host:port or https://host:port without a user and password; a token goes into ${HUB_TOKEN_VARIABLE}`,
     ),
-    // The variable that Hugging Face's own programs read.
+    // `HF_ENDPOINT` is the variable that Hugging Face's own programs read.
     default: ({ HF_ENDPOINT }: Environment): string => HF_ENDPOINT?.trim() || 'https://huggingface.co',
     unset: '`HF_ENDPOINT` or `https://huggingface.co`',
     help: 'The Hugging Face hub, or a mirror, from which base models and adapters are fetched.',
@@ -94,7 +94,7 @@ export const SOURCES = {
   },
   baseUploadBytes: {
     variable: 'READAPT_BASE_UPLOAD_BYTES',
-    // The size of its parts, of which there are at most 10,000, is an INTEGER in the database.
+    // An upload has at most 10,000 parts, and the size of a part is an INTEGER in the database.
     kind: size({ max: 2 ** 43, example: '2000GiB' }),
     default: '1024GiB',
     help: 'Largest upload of a base model.',

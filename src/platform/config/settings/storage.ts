@@ -1,15 +1,18 @@
 import { folder, integerBetween, onOff, orNull, size, text, url } from './kinds.ts';
 import type { Settings } from './setting.ts';
 
-/** A bucket, and the folder in it. The rules of bucket names are the service's to check. */
+/** Pattern of a bucket and a prefix in it. The service itself checks the detailed rules for bucket names. */
 const BUCKET = /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[A-Za-z0-9!_.*'()/-]*)?$/;
 
-/** `AES256` (keys of the service), or `aws:kms` with the bucket's key or the one that follows the second colon. */
+/**
+ * Pattern of the encryption: `AES256` (with the service's keys), or `aws:kms` with the bucket's key or the key after
+ * the second colon.
+ */
 const ENCRYPTION = /^(AES256|aws:kms(:[A-Za-z0-9:/_-]{1,2048})?)$/;
 
 const page = 'deployment.md#artifacts-in-a-bucket';
 
-/** The artifact store. */
+/** Settings of the artifact store. */
 export const STORAGE = {
   artifacts: {
     variable: 'READAPT_ARTIFACTS',

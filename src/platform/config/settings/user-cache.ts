@@ -2,7 +2,7 @@ import os from 'node:os';
 import path from 'node:path';
 import type { Environment } from './setting.ts';
 
-/** A folder of Readapt in the user's cache folder; null if the user has no home. */
+/** Path of a folder of Readapt in the user's cache folder; null if the user has no home folder. */
 export function userCacheFolder(env: Environment, name: string): string | null {
   const folder = userCacheDir(env);
   return folder === null ? null : path.join(folder, 'readapt', name);

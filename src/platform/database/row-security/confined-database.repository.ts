@@ -2,20 +2,20 @@ import { Prisma, type Database, type Queryable, type Transaction } from '../data
 import { readConfined } from '../database-reads.ts';
 import { TENANT_ROLE } from './tenant-role.ts';
 
-/** The names of Prisma's models on a client. */
+/** Names of Prisma's models, as properties of a client. */
 const MODELS: ReadonlySet<string> = new Set(
   Object.keys(Prisma.ModelName).map((name) => `${name.charAt(0).toLowerCase()}${name.slice(1)}`),
 );
 
-/** The clients that confined ones were made from. */
+/** Unconfined client behind each confined one. */
 const CONFINED = new WeakMap<Database, Database>();
 
 type Operations = Record<string, (...given: unknown[]) => Promise<unknown>>;
 
 /**
- * The database as one tenant may see it. Everything runs in a transaction that takes the tenants' role and names the
- * tenant first, so that PostgreSQL hides all other rows, whatever the statement says. Both settings end with the
- * transaction: nothing of them stays on a connection that goes back to the pool.
+ * Creates a client restricted to the rows of one tenant. Everything runs in a transaction that first takes the tenants'
+ * role and sets the tenant, so PostgreSQL hides all other rows, whatever the statement says. Both settings end with the
+ * transaction and never stay on a connection that returns to the pool.
  */
 export function confineTo(db: Database, tenantId: string): Database {
   const confinement = Prisma.sql`
@@ -31,7 +31,7 @@ export function confineTo(db: Database, tenantId: string): Database {
     transaction(run, { timeout: 30_000, maxWait: 10_000 });
   const confined = new Proxy({} as Database, {
     get(_none, name) {
-      // What promises and loggers look for on any object.
+      // Promises and loggers look for these properties on any object.
       if (typeof name === 'symbol' || name === 'then' || name === 'toJSON') return undefined;
       if (name === '$transaction') return transaction;
       if (name === '$queryRaw' || name === '$executeRaw') {
@@ -47,8 +47,8 @@ export function confineTo(db: Database, tenantId: string): Database {
 }
 
 /**
- * The database without the confinement to a tenant, for what a tenant's request sets off but depends on rows of all
- * tenants. Say at each call why it is needed.
+ * Returns the client without the restriction to a tenant, for work that a tenant's request starts but that depends on
+ * rows of all tenants. Explain at each call why it is needed.
  */
 export function unconfined<T extends Queryable>(db: T): T {
   return (CONFINED.get(db as Database) as T | undefined) ?? db;

@@ -2,11 +2,17 @@ import pg from 'pg';
 import { TENANT_ROLE } from './tenant-role.ts';
 import { excessGrants, lackingGrants } from './tenant-grants.ts';
 
-/** Whether the connected user may take the tenants' role. PostgreSQL 16 distinguishes this from being its member. */
+/**
+ * SQL condition that the connected user may take the tenants' role. Since PostgreSQL 16, membership alone is not
+ * enough.
+ */
 const MAY_TAKE = `pg_has_role(current_user, '${TENANT_ROLE}',
   CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)`;
 
-/** Each block undoes itself where the connected user lacks a right. Nothing is written if everything is there. */
+/**
+ * Statement that creates the role and its rights. A block that lacks a right has no effect. If everything is in place,
+ * nothing is written.
+ */
 const PREPARE = `
 DO $$
 DECLARE
@@ -41,13 +47,13 @@ EXCEPTION
   WHEN insufficient_privilege THEN NULL;
 END $$`;
 
-/** Creates the tenants' role and gives it exactly what it needs, as far as the connected user may do so. */
+/** Creates the tenants' role and grants exactly the rights that it needs, as far as the connected user may do so. */
 export async function prepareTenantRole(client: pg.Client): Promise<void> {
   await client.query(PREPARE);
 }
 
 /**
- * Reason for which the database cannot confine the requests of tenants; null if it can.
+ * Finds the reason why the database cannot confine requests of tenants; null if it can.
  *
  * @throws Error of the database if it cannot be reached
  */
@@ -85,7 +91,7 @@ export async function confinementProblem(url: string): Promise<string | null> {
   }
 }
 
-/** Whether row-level security would not apply to the tenants' role. */
+/** SQL condition that row-level security does not apply to the tenants' role. */
 const UNBOUND = `(
   SELECT r.rolsuper OR r.rolbypassrls OR EXISTS (
     SELECT FROM pg_class c

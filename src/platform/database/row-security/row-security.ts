@@ -5,9 +5,10 @@ import { confinementProblem } from './prepare-tenant-role.ts';
 import type { Logger } from '../../../lib/logger.ts';
 
 /**
- * Whether the database confines the requests of tenants by row-level security. Where it cannot, the log says why.
+ * Decides whether requests of tenants are confined by row-level security. If the database cannot do that, logs the
+ * reason.
  *
- * @throws SetupError that says what to do, where the setting requires it
+ * @throws SetupError with the remedy if the setting requires row-level security
  */
 export async function decideRowSecurity(
   databaseUrl: string,

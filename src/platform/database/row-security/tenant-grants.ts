@@ -1,8 +1,8 @@
 type Privilege = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE';
-/** Null stands for all columns. */
+/** Columns of a table for which each privilege is granted. Null stands for all columns. */
 type Grants = Readonly<Partial<Record<Privilege, readonly string[] | null>>>;
 
-/** Right to read all columns, for tables that workers, the operator or triggers write. */
+/** Right to read all columns of tables that workers, the operator or triggers write. */
 const READ: Grants = { SELECT: null };
 const NOTHING: Grants = {};
 
@@ -35,7 +35,7 @@ const CANCELLED_JOB = [
     'publish_ms',
   ],
 ];
-/** The key of the row, and what is changed when another version is made current. */
+/** Key of the row, and the columns that change when another version is made current. */
 const CURRENT_VERSION = [
   ...['adapter_id', 'base_model_version_id', 'tenant_id'],
   ...['adapter_version_id', 'previous_version_id', 'held_job_id', 'changed_at'],
@@ -48,14 +48,14 @@ const ENDPOINT = [
 const ANSWER = ['request_hash', 'body_bytes', 'status_code', 'response', 'created_at'];
 
 /**
- * Rights that requests of tenants need on each table, and no others, so that a statement beyond them fails. Row-level
- * security hides the rows of other tenants besides. A key that cannot be changed, because the policy of the table binds
- * it to the tenant, stands where rows are only locked, for which PostgreSQL wants the right to update some column.
- * Requests never set places in the order of commits (`seq`), because one that is ahead would be in the way of others.
+ * Rights that requests of tenants need on each table, and no others, so that any other statement fails. Row-level
+ * security also hides the rows of other tenants. Where rows are only locked, PostgreSQL requires the right to update
+ * some column. The column is then a key, which the table's policy binds to the tenant, so that it cannot change.
+ * Requests never set positions in the order of commits (`seq`), because a position too far ahead would block others.
  */
 export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   _prisma_migrations: NOTHING,
-  // A trigger keeps it.
+  // A trigger maintains this table.
   adapter_labels: READ,
   adapter_versions: { SELECT: null, INSERT: null, UPDATE: ['deleted_at'] },
   adapters: { SELECT: null, INSERT: null, UPDATE: [...ADAPTER_SETTINGS, 'name', 'deleted_at'] },
@@ -70,14 +70,14 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   base_model_versions: READ,
   base_models: READ,
   base_source_tokens: NOTHING,
-  // What was published last is known to the trigger alone.
+  // Only the trigger knows which version was published last.
   current_versions: { SELECT: null, INSERT: CURRENT_VERSION, UPDATE: CURRENT_VERSION.slice(3) },
   datasets: { SELECT: null, INSERT: null, UPDATE: ['name', 'deleted_at'] },
   device_uses: READ,
   event_retention: NOTHING,
   events: { SELECT: null, INSERT: EVENT },
   evolutions: READ,
-  // Only its value is shown.
+  // Tenants only see the value.
   gate_outcomes: { SELECT: ['adapter_version_id', 'tenant_id', 'value'] },
   idempotency_records: { SELECT: null, UPDATE: ANSWER },
   job_ladders: READ,
@@ -98,12 +98,12 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   rollout_counts: NOTHING,
   rollout_device_uses: NOTHING,
   rollout_forecasts: NOTHING,
-  // How far it is, and what it has done for all tenants together, is for the operator.
+  // Only the operator sees the progress and the totals over all tenants.
   rollout_rollbacks: { SELECT: ['rollout_id', 'requested_at', 'finished_at'] },
   rollout_tenant_counts: READ,
   rollouts: READ,
   schema_window: NOTHING,
-  // A trigger counts them when a job ends, also by a cancellation.
+  // A trigger counts the evaluations when a job ends, also by cancellation.
   search_evaluations: READ,
   tenant_usage: { SELECT: null, INSERT: ['tenant_id'], UPDATE: ['tenant_id'] },
   tenants: { SELECT: null, UPDATE: ['id'] },
@@ -121,7 +121,7 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
     UPDATE: ENDPOINT,
     DELETE: null,
   },
-  // Only the process that signs reads them.
+  // Only the process that signs reads the secrets.
   webhook_secrets: {
     SELECT: ['id', 'endpoint_id', 'tenant_id', 'expires_at'],
     INSERT: ['id', 'endpoint_id', 'tenant_id', 'sealed'],
@@ -133,8 +133,8 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
 const OBJECTS = `c.relnamespace = current_schema()::regnamespace`;
 
 /**
- * Rows (oid, privilege, column) of what the role needs; the column is empty for a whole table or sequence. Columns that
- * a database does not have yet are left out.
+ * Query for the rights that the role needs, with the columns (oid, privilege, column). The column is empty for a whole
+ * table or sequence. Columns that a database does not have yet are left out.
  */
 function needed(): string {
   const rows = Object.entries(TENANT_GRANTS).flatMap(([table, grants]) =>
@@ -165,7 +165,7 @@ function held(role: string): string {
     WHERE ${OBJECTS} AND acl.grantee = to_regrole('${role}')`;
 }
 
-/** A query of (privilege, object) as GRANT and REVOKE name them. */
+/** Query that turns such rows into (privilege, object), in the syntax of GRANT and REVOKE. */
 function named(rows: string): string {
   return `
     SELECT privilege || CASE attname WHEN '' THEN '' ELSE format(' (%I)', attname) END AS privilege,
@@ -175,8 +175,8 @@ function named(rows: string): string {
     ORDER BY 2, 1`;
 }
 
-/** The query of the privileges that the role needs and lacks. */
+/** Query for the privileges that the role needs and lacks. */
 export const lackingGrants = (role: string): string => named(`(${needed()}) EXCEPT (${held(role)})`);
 
-/** The query of the privileges that the role has and does not need. */
+/** Query for the privileges that the role has and does not need. */
 export const excessGrants = (role: string): string => named(`(${held(role)}) EXCEPT (${needed()})`);

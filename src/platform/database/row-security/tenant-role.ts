@@ -1,2 +1,2 @@
-/** The role of tenants' requests in the database. It owns no table, so row-level security applies to it. */
+/** Database role for requests of tenants. It owns no table, so row-level security applies to it. */
 export const TENANT_ROLE = 'readapt_tenant';

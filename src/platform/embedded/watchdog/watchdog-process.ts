@@ -1,7 +1,7 @@
 /**
- * The watchdog of an embedded PostgreSQL. It waits until the process that started it is gone, and then stops the
- * server, unless other processes use it, and removes the data folder if that was temporary. Its orders come as JSON in
- * its first argument.
+ * Watchdog process of an embedded PostgreSQL. It waits until the process that started it is gone. Then it stops the
+ * server, unless other processes use it, and removes the data folder if that was temporary. Its first argument has its
+ * orders as JSON.
  */
 import { appendFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -13,15 +13,19 @@ import { withStartLock } from '../start-lock.ts';
 import { livingUsers } from '../users.ts';
 import type { WatchdogOrders } from './watchdog.ts';
 
-/** Processes of the owner may still write for a while, and so bring back what was removed. */
+/**
+ * Time for which the removed folder has to stay away, in milliseconds. Child processes of the owner may still write for
+ * a while, and so recreate it.
+ */
 const QUIET_MS = 2000;
 const REMOVE_WITHIN_MS = 60_000;
 
 const { owner, folder, remove } = JSON.parse(process.argv[2] ?? '{}') as WatchdogOrders;
-// Where a service manager sends a signal to all processes of a service, this one has to outlive the owner all the same.
+// A service manager may send a signal to all processes of a service. The watchdog has to outlive its owner all the
+// same.
 for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined);
 if (process.connected) await new Promise((resolve) => process.once('disconnect', resolve));
-// The channel is closed a moment before the process is gone.
+// The channel closes a moment before the process is gone.
 while ((await processIdentity(owner.pid)) === owner.identity) await sleep(20);
 
 try {

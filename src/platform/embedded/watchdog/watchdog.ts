@@ -7,22 +7,22 @@ const RESTART_MS = 1000;
 
 /** Orders for the watchdog process, passed as JSON in its first argument. */
 export interface WatchdogOrders {
-  /** The process that it watches over. */
+  /** Process that the watchdog watches. */
   owner: { pid: number; identity: string };
-  /** The folder of the embedded PostgreSQL. */
+  /** Folder of the embedded PostgreSQL. */
   folder: string;
-  /** A folder that is removed when the owner is gone. */
+  /** Folder to remove when the owner is gone; null if none. */
   remove: string | null;
 }
 
 export interface Watchdog {
-  /** Ends the watchdog, which then does nothing any more. */
+  /** Ends the watchdog, without any further effect. */
   release(): void;
 }
 
 /**
- * Starts a small process that outlives this one, also if its whole process group is killed, and then stops the server
- * unless others use it. It learns of this process's end from their channel, which the system closes.
+ * Starts a small process that outlives this one, even if the whole process group is killed, and then stops the server
+ * unless others use it. It notices the end of this process because the system closes the channel between them.
  */
 export async function startWatchdog(
   orders: Omit<WatchdogOrders, 'owner'>,
@@ -40,7 +40,7 @@ export async function startWatchdog(
       cwd: '/',
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
-    // Neither the process nor the channel to it keeps this one alive.
+    // Neither the watchdog nor the channel to it keeps this process alive.
     child.unref();
     child.channel?.unref();
     const restart = (reason: string): void => {

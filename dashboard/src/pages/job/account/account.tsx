@@ -8,7 +8,7 @@ import { Time } from '../../../parts/values/time.tsx';
 import { adviceFor } from './advice.ts';
 
 /**
- * Explanation of why the job is not ready, with advice: it failed, a fault has postponed it, or it is held or paused.
+ * Explanation of why the job is not ready, with advice: the job failed, was postponed by a fault, or is held or paused.
  */
 export function JobAccount({ job }: { job: Job }) {
   return (
@@ -68,7 +68,7 @@ function Failure({ job, error }: { job: Job; error: NonNullable<Job['error']> })
   );
 }
 
-/** Reason for which the job is paused, held or cancelled. */
+/** Reason why the job is paused, held or cancelled. */
 function Wait({ job }: { job: Job }) {
   const reason = reasonToWait(job);
   if (reason === null) return null;

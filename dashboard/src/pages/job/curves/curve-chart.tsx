@@ -8,9 +8,11 @@ interface CurveChartProps {
   /** Unit of the values. */
   readonly unit?: string;
   readonly curve: readonly Point[];
-  /** Draws the values as dots with their moving mean. For values of single batches, which scatter. */
+  /** Draws the values as dots, with their moving mean. Useful for values of single batches, which scatter. */
   readonly smooth?: boolean;
-  /** Last training step, for a curve that has points only where its value changes: the last value holds up to there. */
+  /**
+   * Last training step, for a curve that has points only where its value changes. The last value holds up to this step.
+   */
   readonly steps?: number | undefined;
 }
 

@@ -60,7 +60,7 @@ function valueAt(curve: readonly Point[], step: number): string {
 function drawnOf(points: readonly MetricPoint[], metric: Job['metric'], run: LadderRun | undefined): Drawn {
   const gate = curveOf(points, `gate_${metric.name}`);
   const published = run?.candidates.find(({ id }) => id === run.published_candidate);
-  // Match by value: a candidate counts the steps of its own rung, but the curve those of all the job's trainings.
+  // Match by value, because a candidate counts the steps of its own rung, but the curve counts those of all trainings.
   const chosen = gate.findLast(({ value }) => isSame(value, published?.gate.value ?? null));
   return {
     gate,

@@ -5,7 +5,7 @@ import { jobKey, partQuery, type Kept, type KnownJob } from '../job-queries.ts';
 
 /** Largest page size that the API allows for points. */
 const PAGE_SIZE = 5000;
-/** Number of points that are read at most; of longer trainings only the first are shown. */
+/** Largest number of points that are read. Of longer trainings, only the first points are shown. */
 const MOST_POINTS = 100_000;
 
 /**

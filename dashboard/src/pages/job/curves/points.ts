@@ -1,6 +1,6 @@
 import type { MetricPoint } from '@readapt/client';
 
-/** Number of points drawn at most; more cannot be told apart on a screen. */
+/** Largest number of points drawn. More cannot be told apart on a screen. */
 const DRAWN = 600;
 
 /** Value measured at a training step. */
@@ -14,7 +14,7 @@ export function curveOf(points: readonly MetricPoint[], name: string): readonly 
   return points.filter((point) => point.name === name).sort((a, b) => a.step - b.step);
 }
 
-/** At most {@link DRAWN} evenly spaced points of a curve, including the first and the last. */
+/** Selects at most {@link DRAWN} evenly spaced points of a curve, including the first and the last. */
 export function thinned(curve: readonly Point[]): readonly Point[] {
   if (curve.length <= DRAWN) return curve;
   const stride = (curve.length - 1) / (DRAWN - 1);

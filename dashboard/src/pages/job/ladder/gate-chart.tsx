@@ -9,7 +9,7 @@ import { candidateName, takenWord } from './rung-words.ts';
 interface GateChartProps {
   readonly run: LadderRun;
   readonly metric: string;
-  /** Value that the gate asks for. */
+  /** Value that the gate requires. */
   readonly target: number | null;
   /** Value of the old version on its own base. */
   readonly old: number | null;

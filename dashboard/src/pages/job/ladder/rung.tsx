@@ -62,7 +62,7 @@ function Outcome({ rung, best, metric }: { rung: Rung; best: Candidate | undefin
 
 const REASONS: Readonly<Record<string, string>> = { skipped: 'Skipped, because ', not_run: 'Not run, because ' };
 
-/** Reason with the rung's readable name: the API writes `fine_tune`. */
+/** Replaces `fine_tune`, as the API writes it, by the readable name of the rung. */
 function inWords(reason: string): string {
   return reason.replaceAll('fine_tune', 'fine-tune');
 }

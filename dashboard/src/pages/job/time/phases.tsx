@@ -15,7 +15,7 @@ const WORDS: Readonly<Record<Phase, { readonly name: string; readonly meaning: s
   publish: { name: 'Publishing', meaning: 'the version that has passed' },
 };
 
-/** Table of the times per phase. Each bar starts where the one before it ends, which shows that they add up. */
+/** Table of the times per phase. Each bar starts where the previous one ends, which shows that they add up. */
 export function Phases({ job }: { job: Job }) {
   const times = phaseTimes(job, useNow()).filter(({ ms, isRunning }) => ms > 0 || isRunning);
   const total = totalOf(times);

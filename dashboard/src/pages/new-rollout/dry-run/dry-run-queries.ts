@@ -17,7 +17,7 @@ export const dryRunQuery = (id: string) => ({
   ...polled<RolloutForecast>({ every: 1000, until: ({ state }) => state === 'computed' || state === 'failed' }),
 });
 
-/** Requests a dry run of the form's rollout. This registers a new version, because its files have to be read. */
+/** Requests a dry run of the form's rollout. A new version is registered thereby, because its files have to be read. */
 export async function askDryRun(draft: Draft): Promise<RolloutForecast> {
   const { request, options } = toRequest(draft);
   if (draft.target === 'existing') {

@@ -13,7 +13,7 @@ const tenantsQuery = {
   queryFn: ({ signal }: { signal: AbortSignal }) => listTenants({ client, query: { limit: 200 }, signal }),
 };
 
-/** Fields that select the adapters of the rollout; left empty, it takes all. */
+/** Fields that select the adapters of the rollout. If they are empty, the rollout takes all adapters. */
 export function SelectionFields() {
   return (
     <Section title="Which adapters">
@@ -39,7 +39,10 @@ export function SelectionFields() {
   );
 }
 
-/** Field for tenants by name or identifier. It knows the names of the newest 200; enter others by identifier. */
+/**
+ * Field for tenants by name or identifier. It knows the names of the newest 200 tenants; others have to be entered by
+ * identifier.
+ */
 function TenantsField() {
   const { draft, change } = useForm();
   const tenants = useQuery(tenantsQuery).data?.data ?? [];

@@ -9,7 +9,10 @@ const MAKERS: Readonly<Record<Language, (request: RolloutRequest, origin: string
   Python: python,
 };
 
-/** Program that makes the form's request. It reads the API key from the environment, so the text never has it. */
+/**
+ * Program that makes the form's request. It reads the API key from the environment, so its text does not contain the
+ * key.
+ */
 export function codeOf(language: Language, request: RolloutRequest, origin: string): string {
   return MAKERS[language](request, origin);
 }

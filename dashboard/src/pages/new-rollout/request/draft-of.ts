@@ -5,8 +5,8 @@ type AskedAbout = Pick<RolloutForecast, 'base_model_name' | 'base_model_version_
 
 /**
  * Form values that produce the request of a dry run again. Fields that were left empty have the service's values.
- * @param ofBaseModel present policy of the base model. If the dry run had the same, the form chooses "that of the base
- * model".
+ * @param ofBaseModel present policy of the base model. If the dry run had the same policy, the form chooses "that of
+ * the base model"
  */
 export function draftOf(
   { base_model_name, base_model_version_id, options }: AskedAbout,

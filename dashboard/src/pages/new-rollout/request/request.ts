@@ -93,7 +93,10 @@ function numberOf(text: string, fail: (error: string) => void): number | undefin
   return value;
 }
 
-/** Fraction for the API from a percentage. @param fail called with a message if it is not within 0 to 100 */
+/**
+ * Converts a percentage to a fraction for the API.
+ * @param fail called with a message if the percentage is not within 0 to 100
+ */
 function shareOf(percent: number | undefined, fail: (error: string) => void): number | undefined {
   if (percent === undefined) return undefined;
   if (percent < 0 || percent > 100) fail('give a percentage from 0 to 100');

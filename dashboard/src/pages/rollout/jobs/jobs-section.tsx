@@ -44,8 +44,8 @@ export function JobsSection({ rollout }: { rollout: Rollout }) {
 const NO_TENANT: readonly TenantChoice[] = [];
 
 /**
- * Tenants with the most jobs in the rollout, up to 1,000. They come from the report and render deferred, after the
- * page.
+ * Tenants with the most jobs in the rollout, up to 1,000. They come from the rollout's report, and render after the
+ * rest of the page.
  */
 function useTenants(rollout: Rollout): readonly TenantChoice[] {
   const { data } = useQuery(reportQuery(rollout));
@@ -102,8 +102,8 @@ function NoJobs({ search: { state, kind, tenant, sort } }: { search: RolloutSear
 }
 
 /**
- * Number of jobs that match the filter, from the rollout's counts; null if these cannot tell: they do not distinguish
- * tenants, nor the jobs that an order by end or time to readiness leaves out.
+ * Number of jobs that match the filter, according to the rollout's counts. Null if the counts cannot tell: they do not
+ * distinguish tenants, nor the jobs that an order by end or by time to readiness leaves out.
  */
 function totalOf({ jobs, controls }: Rollout, { state, kind, tenant, sort }: RolloutSearch): number | null {
   if (tenant !== undefined || (sort !== undefined && !sort.endsWith('created'))) return null;

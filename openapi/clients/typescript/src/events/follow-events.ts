@@ -19,14 +19,14 @@ export interface FollowEventsOptions extends EventSource {
 }
 
 const BACKOFF = { firstDelayMs: 1000, maxDelayMs: 30_000 };
-/** Statuses of refusals that may pass. */
+/** Statuses of refusals that may be temporary. */
 const TRANSIENT_STATUSES = new Set([408, 429, 500, 502, 503, 504]);
 
 /**
  * Follows events as they happen. After an interruption it resumes where it was, so that each event comes exactly once.
- * It ends by its signal, by an error, or when the loop around it is left.
+ * It ends when its signal aborts, an error is thrown, or the caller leaves the loop.
  * @throws ProblemError if the service refuses for good, for example `unauthorized`, `not_found`, or `position_expired`,
- * which says from where events are kept; the reason of the signal
+ * which names the position from which events are kept; the reason of the signal
  */
 export async function* followEvents(options: FollowEventsOptions): AsyncGenerator<Event, void> {
   const { onConnection, ...stream } = options;

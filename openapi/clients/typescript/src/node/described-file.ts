@@ -38,7 +38,7 @@ export async function sha256Of(
   return hash.digest(encoding);
 }
 
-/** Reads the files, and adds their sizes and digests. @throws ReadaptError that names a file which cannot be read */
+/** Reads the files, and adds their sizes and digests. @throws ReadaptError that names the file which cannot be read */
 export async function describeFiles(
   files: readonly BaseModelFile[],
   { onBytes, signal }: { onBytes: (bytes: number, total: number) => void; signal?: AbortSignal | undefined },

@@ -20,7 +20,7 @@ export interface UploadProgress {
   readonly phase: 'reading' | 'sending' | 'verifying';
   readonly done: number;
   readonly total: number;
-  /** The upload, once there is one. */
+  /** Upload, or null before it is created. */
   readonly upload: BaseModelUpload | null;
 }
 
@@ -31,8 +31,8 @@ export interface UploadBaseModelOptions {
   /** Number of parts that are sent at a time (default 4). */
   readonly atOnce?: number;
   /**
-   * Sends the files even if a complete upload of them exists, of which the service has lost a part, or a failed one. An
-   * open upload is resumed in any case.
+   * Sends the files again even if a failed upload of them exists, or a complete one of which the service has lost a
+   * part. An open upload is resumed in any case.
    */
   readonly again?: boolean;
   readonly onProgress?: (progress: UploadProgress) => void;
@@ -41,7 +41,7 @@ export interface UploadBaseModelOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Upload whose files are no model that the service takes, or that keeps arriving damaged. */
+/** Error of an upload whose files are not a model that the service accepts, or that keeps arriving damaged. */
 export class UploadFailedError extends ReadaptError {
   override readonly name = 'UploadFailedError';
   readonly upload: BaseModelUpload;
@@ -57,21 +57,21 @@ export class UploadFailedError extends ReadaptError {
   }
 }
 
-/** Most rounds of sending files again that have arrived damaged. */
+/** Largest number of rounds in which the files are sent, if they arrive damaged. */
 const TRIES = 3;
-/** Fewest attempts to send a part whose connection is cut, however long each attempt takes. */
+/** Smallest number of attempts to send a part whose connection is cut, however long each attempt takes. */
 const PART_ATTEMPTS = 5;
 
 /**
- * Uploads a base model. Resumes an earlier upload of the same files, by whatever process, and uses a complete one as it
- * is. Versions are registered with the upload's `source`.
+ * Uploads a base model. Resumes an earlier upload of the same files, even of another process, and uses a complete
+ * upload as it is. Versions are registered with the upload's `source`.
  * @returns the complete upload
  * @throws UploadFailedError; ReadaptError if a file cannot be read; ProblemError; ConnectionError; the reason of the
  * signal
  */
 export async function uploadBaseModel(options: UploadBaseModelOptions): Promise<BaseModelUpload> {
   const { files, signal, onProgress } = options;
-  // Checks service and key before reading what may be hundreds of gigabytes.
+  // Check the service and the key before reading files that may have hundreds of gigabytes.
   await listBaseModelUploads({ client: options.client, signal: signal ?? null, query: { limit: 1 } });
   const described = await describeFiles(files, {
     onBytes: (done, total) => onProgress?.({ phase: 'reading', done, total, upload: null }),

@@ -9,7 +9,7 @@ import { createDataset, uploadAdapterVersion } from '../generated/sdk.gen.ts';
 import type { AdapterVersion, CreatedDataset } from '../generated/types.gen.ts';
 import { streamed } from './streamed-body.ts';
 
-/** Files of a PEFT folder that the service takes; the first two are required. */
+/** Files of a PEFT folder that the service accepts; the first two are required. */
 const ADAPTER_FILES = ['adapter_config.json', 'adapter_model.safetensors', 'README.md', 'readapt.json'];
 const REQUIRED_FILES = 2;
 
@@ -26,7 +26,7 @@ export interface UploadAdapterOptions {
 export interface UploadDatasetOptions {
   readonly client: ReadaptClient;
   readonly name: string;
-  /** JSONL file with one row a line. */
+  /** JSONL file with one row per line. */
   readonly file: string;
   /** Owner of the dataset; required for operators. */
   readonly tenantId?: string;

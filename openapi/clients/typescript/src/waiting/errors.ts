@@ -1,7 +1,10 @@
 import { ReadaptError } from '../errors.ts';
 import type { Job, Rollout } from '../generated/types.gen.ts';
 
-/** Rollout that has failed or was cancelled, or is paused if the caller did not want to wait for its resumption. */
+/**
+ * Error of a rollout that has failed or was cancelled, or that is paused if the caller does not want to wait for its
+ * resumption.
+ */
 export class RolloutNotCompletedError extends ReadaptError {
   override readonly name = 'RolloutNotCompletedError';
   readonly rollout: Rollout;
@@ -12,7 +15,7 @@ export class RolloutNotCompletedError extends ReadaptError {
   }
 }
 
-/** Job that has ended without a version that is ready. */
+/** Error of a job that has ended without a version that is ready. */
 export class JobNotReadyError extends ReadaptError {
   override readonly name = 'JobNotReadyError';
   readonly job: Job;
@@ -23,7 +26,7 @@ export class JobNotReadyError extends ReadaptError {
   }
 }
 
-/** End of the time for waiting. The work goes on in the service. */
+/** Error of a wait that has timed out. The work goes on in the service. */
 export class WaitTimeoutError<Resource = Rollout | Job> extends ReadaptError {
   override readonly name = 'WaitTimeoutError';
   /** Last known state of the resource; null if no answer came at all. */

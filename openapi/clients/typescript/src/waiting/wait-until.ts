@@ -9,13 +9,16 @@ import { WaitTimeoutError } from './errors.ts';
 
 export interface WaitOptions<Resource> {
   readonly client: ReadaptClient;
-  /** Ends the waiting; the work in the service goes on. */
+  /** Signal that ends the wait. The work in the service goes on. */
   readonly signal?: AbortSignal;
   /** Longest time to wait, in milliseconds. Default: no limit. */
   readonly timeoutMs?: number;
-  /** Called with the resource, at first as it is and then after each change that is seen. */
+  /** Called with the resource as it is first read, and after each change that is noticed. */
   readonly onChange?: (resource: Resource) => void;
-  /** Source of news: `stream` (default) follows a stream of events, and polls if there is none; `poll` only polls. */
+  /**
+   * Means of noticing changes: `stream` (default) follows a stream of events, and polls if there is none; `poll` only
+   * polls.
+   */
   readonly transport?: 'stream' | 'poll';
 }
 
@@ -27,7 +30,10 @@ interface Target<Resource> {
   readonly isOver: (resource: Resource) => boolean;
 }
 
-/** Delays between two requests while nothing changes, and interval while a stream would report every change. */
+/**
+ * Delays between two requests while nothing changes. If a stream reports every change, the interval is
+ * STREAMED_POLL_MS.
+ */
 const POLLS = { firstDelayMs: 1000, maxDelayMs: 15_000 };
 const STREAMED_POLL_MS = 60_000;
 
@@ -72,13 +78,13 @@ export async function waitUntil<Resource extends { id: string; state: string }>(
   }
 }
 
-/** Whether a fault may pass, and says nothing about the resource, which has been seen before. */
+/** Whether a fault may be temporary, and tells nothing about the resource, which has been read before. */
 function isPassing(error: unknown): boolean {
   if (error instanceof ConnectionError) return true;
   return (error instanceof ProblemError || error instanceof UnexpectedAnswerError) && isTransientStatus(error.status);
 }
 
-/** Makes a function that reads a resource; it returns null if the resource is unchanged since the previous read. */
+/** Creates a function that reads a resource; it returns null if the resource is unchanged since the previous read. */
 function conditionalReader<Resource>(
   client: ReadaptClient,
   { url, id }: { readonly url: string; readonly id: string },
@@ -141,7 +147,7 @@ function eventTrigger(
       tellsAll ||= isOwn;
     }
   };
-  // A refusal of the stream is ignored: the next read meets it as well, or it is no reason to stop polling.
+  // A refusal of the stream is ignored: either the next read meets it as well, or it is no reason to stop polling.
   follow().catch(() => undefined);
   return {
     async next(unchanged) {

@@ -4,7 +4,7 @@ import { waitUntil, type WaitOptions } from './wait-until.ts';
 
 export interface WaitForRolloutOptions extends WaitOptions<Rollout> {
   readonly id: string;
-  /** Whether a pause ends the waiting, because somebody has to lift it. Default: no. */
+  /** Whether a pause of the rollout ends the wait, because somebody has to resume it. Default: no. */
   readonly untilPaused?: boolean;
 }
 
@@ -50,7 +50,7 @@ export function isEndOfRollout(state: Rollout['state']): boolean {
   return state === 'completed' || state === 'failed' || state === 'cancelled';
 }
 
-/** Whether a job in this state has ended. One that is not ready can be retried. */
+/** Whether a job in this state has ended. A job that is `not_ready` can be retried. */
 export function isEndOfJob(state: Job['state']): boolean {
   return state === 'ready' || state === 'not_ready' || state === 'failed' || state === 'cancelled';
 }

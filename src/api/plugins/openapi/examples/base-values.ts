@@ -1,6 +1,6 @@
 /**
- * Example values for the sources of bases, in addition to values.ts: version 2 of the base model `assistant`, in four
- * shards.
+ * Example values for the sources of base models, in addition to values.ts. They show version 2 of the base model
+ * `assistant`, in four shards.
  */
 export const BASE_VALUES: Readonly<Record<string, unknown>> = {
   'RolloutFetch.file': 'model-00002-of-00004.safetensors',

@@ -36,7 +36,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   'text/event-stream': 'id: 48213-7\nevent: rollout.completed\ndata: {"type":"rollout.completed"}\n\n',
 };
 
-/** Adds an example to every schema, parameter, body and answer, except those of bytes. */
+/** Adds an example to every schema, parameter, body and answer, except binary ones. */
 export function describeExamples<T>(document: T): T {
   const { paths = {}, webhooks = {}, components = {} } = document as Described;
   const { schemas = {}, responses = {} } = components;

@@ -17,7 +17,7 @@ export interface Schema {
 }
 export type Schemas = Record<string, Schema>;
 
-/** Place of a schema: its component or operation, and the member or parameter. */
+/** Place of a schema: the component or operation that contains it, and the name of the member or parameter. */
 interface Place {
   readonly owner: string;
   readonly name: string;
@@ -32,7 +32,7 @@ export function exampleMaker(schemas: Schemas) {
     return made.get(name);
   }
 
-  /** @throws Error naming the member, if it has no example: give it one in values.ts */
+  /** @throws Error naming the member if there is no example for it; add one to values.ts */
   function of(schema: Schema, place: Place): unknown {
     const { owner, name } = place;
     if (`${owner}.${name}` in VALUES) return VALUES[`${owner}.${name}`];
@@ -58,7 +58,10 @@ export function exampleMaker(schemas: Schemas) {
   return { ofComponent, of };
 }
 
-/** Fixed suffixes of example identifiers by prefix, so that an object has the same identifier everywhere. */
+/**
+ * Prefixes of identifiers. The position in this list gives an example identifier its fixed suffix, so that an object
+ * has the same identifier everywhere.
+ */
 const IDS = [
   'ten',
   'bm',

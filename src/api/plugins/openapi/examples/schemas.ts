@@ -1,4 +1,7 @@
-/** Example members that belong together, or that would contradict each other if chosen by name alone. */
+/**
+ * Example members by schema, for members that belong together, or that would contradict each other if chosen by name
+ * alone.
+ */
 export const SCHEMAS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   Rollout: {
     state: 'completed',

@@ -16,7 +16,7 @@ import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveInputStream;
 import org.apache.commons.compress.archivers.tar.TarArchiveOutputStream;
 
-/** Uncompressed tar archives of PEFT folders, as which adapters are sent. */
+/** Uncompressed tar archives of PEFT folders, the format in which adapters are uploaded. */
 public final class Archives {
   private static final ObjectMapper JSON = new ObjectMapper();
   private static final int BUFFER_BYTES = 1 << 16;

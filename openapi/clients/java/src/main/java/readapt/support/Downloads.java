@@ -93,7 +93,7 @@ public final class Downloads {
         case PARTIAL_CONTENT -> write(body, output, before);
         case RANGE_NOT_SATISFIABLE -> {
           if (!answer.headers().firstValue("content-range").orElse("").equals("bytes */" + before)) {
-            // The file is longer than the archive, so it is something else.
+            // The file is longer than the archive, so its content is something else.
             output.setLength(0);
             receive(client, version, output, 0);
           }
