@@ -30,7 +30,7 @@ export const FILE_NAMES = [
 export type ExportFileName = (typeof FILE_NAMES)[number];
 
 /**
- * Builds the files, in the order to apply them. Equal versions give equal files.
+ * Builds the files, in the order in which they are applied. Equal versions give equal files.
  * @throws UsageError if an object would be too large
  */
 export function exportFiles(plan: ExportPlan, pools: readonly Pool[]): ExportFile[] {
