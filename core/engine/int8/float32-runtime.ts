@@ -27,8 +27,8 @@ const MIN_STAGE_MATRICES = 2;
 export interface Float32Options extends Pick<CompiledRuntimeOptions, 'cache' | 'pool' | 'tracer'> {
   readonly threads: number;
   /**
-   * Number of passes that will use the weights. For many passes, reading the weights each time costs more than memory
-   * is worth, and for a training step more than float32 is worth.
+   * Number of passes that will use the weights. For `few`, large weights are streamed even if they would fit. For
+   * `training`, weights are never streamed: reading them for every step costs more than float32 is worth.
    */
   readonly passes: 'few' | 'many' | 'training';
   /** Bytes that the process may still allocate. */
