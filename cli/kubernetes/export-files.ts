@@ -11,7 +11,7 @@ export type ExportPlan =
   | (Routing & { readonly format: 'llm-d'; readonly rewrites: boolean; readonly configMaps: number })
   | (Common & { readonly format: 'dynamo'; readonly sourceUri: SourceUri });
 
-/** A file of one kind of object. */
+/** File of an export: all manifests of one kind of object. */
 export interface ExportFile {
   readonly name: ExportFileName;
   readonly manifests: readonly Manifest[];

@@ -18,7 +18,10 @@ const STAGE_BYTES = 2 ** 29;
 /** Share of the free memory for weights; the rest is for computations. */
 const SHARE = 0.6;
 
-/** Share of the free memory for a stage. Arrays of earlier stages stay in memory if their sizes differ. */
+/**
+ * Share of the free memory for one stage. It leaves room for arrays of earlier stages, which stay in memory if their
+ * sizes differ.
+ */
 const STAGE_SHARE = 1 / 3;
 
 /** Smallest number of matrices of the largest size that fit into a stage. */

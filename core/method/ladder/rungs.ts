@@ -77,8 +77,8 @@ export function whereNear(rung: Rung, least = NEAR.least): Rung {
 }
 
 /**
- * Searches for the coefficients with the smallest loss on the search rows. With a budget of 0 evaluations it takes the
- * copy.
+ * Searches for the coefficients with the smallest loss on the search rows. With a budget of 0 evaluations, takes those
+ * of the copy rung.
  * @param search overrides the job's search options
  */
 export function searchRung(search?: SearchOptions): Rung {

@@ -61,9 +61,8 @@ async function locate(
 }
 
 /**
- * Leaves a job to another worker if its margin would count from another version than the anchor only because the
- * anchor's base is missing here. If no other worker may be able to read that base, the job counts from the other
- * version.
+ * Leaves a job to another worker if its margin would count from another version only because the anchor's base is
+ * missing here. If no other worker can be expected to read that base, the job counts from the other version.
  * @throws BaseElsewhereError
  */
 export async function requireAnchor(
