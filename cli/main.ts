@@ -29,8 +29,8 @@ import { addWorkerCommand } from './commands/worker.ts';
 import { exitCodeOf, printError } from './process/errors.ts';
 
 /**
- * Adds a subcommand, which has a file of its own in `commands/`. It only declares name, options and help and must stay
- * light: whatever is slow to load (tfjs, ONNX Runtime, the server) is imported within the action.
+ * Function that adds a subcommand, which has a file of its own in `commands/`. It only declares name, options and help
+ * and must stay light: whatever is slow to load (tfjs, ONNX Runtime, the server) is imported within the action.
  */
 type AddCommands = (program: Command) => void;
 
@@ -71,7 +71,7 @@ const COMMANDS: Readonly<Record<string, readonly AddCommands[]>> = {
   'This command:': [addCompletionCommand],
 };
 
-/** The layout of `--help`: an option's description, then its choices and its default in one pair of parentheses. */
+/** Layout of `--help`: an option's description, then its choices and its default in one pair of parentheses. */
 export const HELP: HelpConfiguration = {
   optionDescription({ description, argChoices, defaultValue, defaultValueDescription }: Option): string {
     const standard: unknown = defaultValueDescription ?? defaultValue;
@@ -83,7 +83,9 @@ export const HELP: HelpConfiguration = {
   },
 };
 
-/** Makes the parser of the whole command line. It throws a CommanderError where it would exit. */
+/**
+ * Makes the parser of the whole command line. Where Commander would exit, the parser throws a CommanderError instead.
+ */
 function createProgram(): Command {
   const program = new Command('readapt')
     .description("When the base model moves, every tenant's LoRA adapter moves with it.")
@@ -111,8 +113,8 @@ function createProgram(): Command {
 export async function main(args: readonly string[]): Promise<number> {
   try {
     const program = createProgram();
-    // Commander's `help rebase` would leave out the options that `rebase --help` loads, and know no commands of two
-    // words.
+    // Commander's own `help rebase` would leave out the options that `rebase --help` loads, and does not know commands
+    // of two words.
     const explained = args[0] === 'help' && args.length > 1;
     await program.parseAsync(explained ? [...args.slice(1), '--help'] : args, { from: 'user' });
     return Number(process.exitCode ?? 0);

@@ -64,7 +64,7 @@ async function serve(options: ServeOptions): Promise<void> {
         : `operator key written to ${keyFile}, which only this user may read: take it from there and remove the file`,
     );
   }
-  // Listens for signals before printing the address, because its reader may stop the service at once.
+  // Listen for signals before printing the address, because its reader may stop the service at once.
   const stopped = untilStopped();
   process.stdout.write(`${lines.join('\n')}\n`);
   const lost = await Promise.race([stopped, stack.lost]);

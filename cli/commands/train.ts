@@ -130,7 +130,7 @@ function trainAdapter(options: TrainCommandOptions, output: Output, signal: Abor
   });
 }
 
-/** Outcomes of the validation rows by key, so that a later `readapt rebase` need not measure the adapter again. */
+/** Outcomes of the validation rows by row key, so that a later `readapt rebase` need not measure the adapter again. */
 async function outcomesByRow(
   measured: readonly Measurement[],
   { precision: { precision }, endOfTextIds }: LoadedBase,

@@ -13,7 +13,7 @@ export interface DemoAdapter {
   /** PEFT folder below `adapters/`. It was trained on version 1 with `readapt train`. */
   readonly folder: string;
   readonly metric: 'accuracy' | 'exact_match';
-  /** Number of training rows that the tenant shares, which differs between adapters. */
+  /** Number of training rows that the tenant provides. */
   readonly trainRows: number;
   /** Gate that decides whether the adapter is ready. */
   readonly gate: GateRule;
@@ -23,12 +23,15 @@ export interface DemoAdapter {
 
 /**
  * Gate of the demo's adapters. By the table in docs/method/gate.md, 400 gate rows usually certify an equally good
- * version within five points, even if 8 of 100 rows flip. These small adapters flip more rows than that, so some are
- * only inconclusive. The demo publishes them; otherwise their jobs would search long for what the rows cannot show.
+ * version within five points, even if 8 of 100 rows flip. These small adapters flip more rows, so some versions are
+ * only inconclusive. The demo publishes them; otherwise their jobs would search long for a certificate that the rows
+ * cannot give.
  */
 const GATE: GateRule = { kind: 'relative', margin: 0.05, on_inconclusive: 'publish' };
 
-/** Gate of a tenant that must not get worse on technology news: about 100 of the gate rows, with a wider margin. */
+/**
+ * Gate of a tenant that must not get worse on technology news. That slice has about 100 gate rows and a wider margin.
+ */
 const SLICED: GateRule = { ...GATE, slices: [{ name: 'technology', margin: 0.1 }] };
 
 /** Six adapters of three tenants. Some tasks occur twice, with much and with little data; one is a chat. */

@@ -5,13 +5,14 @@ import type { RegisteredFleet } from './register-fleet.ts';
 const POLL_MS = 250;
 
 /**
- * Longest wait for the measurements. The demo then goes on, because a job measures its old version itself if need be.
+ * Longest wait for the measurements, in milliseconds. The demo then continues, because a job measures its old version
+ * itself if necessary.
  */
 const LONGEST_MS = 60_000;
 
 /**
- * Waits until the worker has measured the imported adapters on their gate rows, as it does while it is idle. In
- * production, days or months lie between an import and the next base version; in the demo there would be no time.
+ * Waits until the worker has measured the imported adapters on their gate rows, which it does while it is idle. In
+ * production, days or months lie between an import and the next base version; the demo has to wait.
  * @returns whether all adapters are measured; false after the longest wait
  */
 export async function untilMeasured(

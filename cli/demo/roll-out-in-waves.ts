@@ -18,8 +18,9 @@ import { describeForecast } from '../reports/forecast-text.ts';
 const POLL_MS = 250;
 
 /**
- * Policy of the demo: half of the fleet is the canary. Its jobs get more than 2 % of the rows wrong that the imported
- * adapters get right. The gate allows that, because it bounds only the net loss, but the pause condition trips.
+ * Policy of the demo: half of the fleet is the canary. The canary's jobs lose more than 2 % of the rows that the
+ * imported adapters get right. The gate allows that, because it bounds only the net loss, but the pause condition
+ * trips.
  */
 const POLICY: RolloutPolicy = { waves: [{ count: 3 }], pause_if: { negative_flips: 0.02, min_jobs: 3 } };
 
@@ -37,7 +38,8 @@ export interface FollowedInWaves extends FollowedRollout {
 }
 
 /**
- * Registers version 2 by a dry run, then rolls it out in two waves, with a look at the first before the second begins.
+ * Registers version 2 by a dry run, then rolls it out in two waves. If the rollout pauses between them, a second dry
+ * run forecasts the rest, and the demo resumes the rollout as a person would.
  */
 export async function rollOutInWaves(fleet: RegisteredFleet, options: StoryOptions): Promise<FollowedInWaves> {
   const { signal, say } = options;

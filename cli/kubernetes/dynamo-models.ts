@@ -49,8 +49,8 @@ function isNumbered(used: readonly string[]): boolean {
 
 /**
  * Builds a DynamoModel for each version that is current on any of the pools. Each version has an object and a name of
- * its own: the operator unloads the model of a deleted object by its name, so that under a shared name the new version
- * would be unloaded with the old one.
+ * its own, because the operator unloads the model of a deleted object by its name: under a shared name, it would unload
+ * the new version with the old one.
  */
 export function dynamoModels(common: Common, pools: readonly Pool[], uri: SourceUri): Manifest[] {
   return pools.flatMap(({ servingName, served }) =>

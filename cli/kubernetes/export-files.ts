@@ -11,7 +11,7 @@ export type ExportPlan =
   | (Routing & { readonly format: 'llm-d'; readonly rewrites: boolean; readonly configMaps: number })
   | (Common & { readonly format: 'dynamo'; readonly sourceUri: SourceUri });
 
-/** A file of one kind of object. */
+/** File of an export: all manifests of one kind of object. */
 export interface ExportFile {
   readonly name: ExportFileName;
   readonly manifests: readonly Manifest[];
@@ -30,7 +30,7 @@ export const FILE_NAMES = [
 export type ExportFileName = (typeof FILE_NAMES)[number];
 
 /**
- * Builds the files, in the order to apply them. Equal versions give equal files.
+ * Builds the files, in the order in which they are applied. Equal versions give equal files.
  * @throws UsageError if an object would be too large
  */
 export function exportFiles(plan: ExportPlan, pools: readonly Pool[]): ExportFile[] {

@@ -10,7 +10,7 @@ export interface Routing extends Common {
   readonly hostnames: readonly string[];
 }
 
-/** Most matches in one rule of an HTTPRoute, and in the whole route. */
+/** Largest number of matches in one rule of an HTTPRoute, and in the whole route. */
 const MATCHES_OF_RULE = 64;
 const MATCHES_OF_ROUTE = 128;
 
@@ -46,7 +46,7 @@ export function routesByAdapter(routing: Routing, pools: readonly Pool[], header
   return [routeOf(routing, routing.name, [remainder(pools)]), ...moved];
 }
 
-/** Rule for all other requests. Rules with a header match take precedence over it, wherever it stands. */
+/** Rule for all other requests. Rules with a header match take precedence, wherever this rule stands. */
 function remainder([first]: readonly Pool[]) {
   return ruleFor(first!.name, [{ path: { type: 'PathPrefix', value: '/' } }]);
 }

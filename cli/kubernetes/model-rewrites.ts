@@ -3,7 +3,9 @@ import { partName } from './object-names.ts';
 import { sorted, type Pool } from './pools.ts';
 import { splitByHash } from './split-by-hash.ts';
 
-/** API groups that define the kind: the inference extension up to its version 1.5, and llm-d, to which it has moved. */
+/**
+ * API groups that define InferenceModelRewrite: the inference extension up to its version 1.5, and llm-d since then.
+ */
 export type RewriteApi = 'inference.networking.x-k8s.io/v1alpha2' | 'llm-d.ai/v1alpha2';
 
 /**

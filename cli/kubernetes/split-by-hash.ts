@@ -14,8 +14,8 @@ export interface Splitting<T> {
 }
 
 /**
- * Splits items that do not fit into one object by the first bit of their hashes, and each half again. A new item then
- * changes one part alone or splits it in two; parts of a sorted list would all shift.
+ * Splits items that do not fit into one object by the first bit of their hashes, and then each half again until every
+ * part fits. A new item changes only one part, or splits it in two; if a sorted list were split, all parts would shift.
  * @returns parts in the order of their prefixes, at least one; their items keep their order
  * @throws Error if a single item does not fit
  */

@@ -9,7 +9,7 @@ import { loadSettings } from '../../src/platform/config/config.ts';
 import { COMPUTE } from '../../src/platform/config/settings/compute.ts';
 import type { CommonOptions } from '../options/common-options.ts';
 
-/** Settings that every command reads from the environment. Device, precision and threads are options, too. */
+/** Settings that every command reads only from the environment. Device, precision and threads have options as well. */
 const MODEL_SETTINGS = {
   graphCacheDir: COMPUTE.graphCacheDir,
   int8CacheGb: COMPUTE.int8CacheGb,

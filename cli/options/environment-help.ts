@@ -5,8 +5,8 @@ const WIDTH = 80;
 const INDENT = 6;
 
 /**
- * Adds a section on environment variables to the help of a command: `worker` leaves out what only the API reads.
- * It is loaded when the command is chosen.
+ * Adds a section on environment variables to the help of a command. For `worker`, it leaves out the variables that only
+ * the API reads. The section is loaded when the command is chosen.
  */
 export function addEnvironmentHelp(program: Command, command: Command, reader: 'all' | 'worker'): void {
   addOptionsLater(program, command, async () => {

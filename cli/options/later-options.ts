@@ -6,8 +6,8 @@ type AddOptions = () => Promise<void>;
 const LATER = new WeakMap<Command, AddOptions>();
 
 /**
- * Adds a subcommand's options when it is chosen. The tables of gate and job options load TypeBox, which would take most
- * of the start-up time of every other command.
+ * Adds a subcommand's options only when the subcommand is chosen. The tables of gate and job options load TypeBox,
+ * which would take most of the start-up time of every other command.
  */
 export function addOptionsLater(parent: Command, command: Command, add: AddOptions): void {
   const addOnce = once(add);

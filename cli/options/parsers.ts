@@ -34,7 +34,7 @@ export function baseName(text: string): string {
   throw new InvalidArgumentError(`expected ${BASE_NAME_EXPECTED}, found ${quoted(text)}.`);
 }
 
-/** Names and dots, separated by commas. */
+/** Pattern of names and dots, separated by commas. */
 const NAMES = /^[\w.]+(\s*,\s*[\w.]+)*$/;
 
 /** Parses target modules: `all-linear`, a list of names, or else a regular expression for whole names. */
@@ -44,7 +44,7 @@ export function targets(text: string): string[] | string {
   return NAMES.test(trimmed) ? trimmed.split(',').map((name) => name.trim()) : trimmed;
 }
 
-/** Parses numbers of layers and ranges that include both ends (`0,2,8-11`). They come back sorted, each once. */
+/** Parses numbers of layers and ranges that include both ends (`0,2,8-11`). Returns them sorted, each once. */
 export function layers(text: string): number[] {
   const numbers = text.split(',').flatMap((part) => range(part.trim()));
   return [...new Set(numbers)].sort((a, b) => a - b);

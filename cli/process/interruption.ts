@@ -23,8 +23,8 @@ export class InterruptedError extends Error {
 }
 
 /**
- * Calls `handle` at the first SIGINT or SIGTERM. Another one, a second or more later, ends the process at once. The end
- * of the npm that started this process counts as SIGTERM.
+ * Calls `handle` at the first SIGINT or SIGTERM. Another one, a second or more later, ends the process at once. If npm
+ * has started this process, the end of npm counts as SIGTERM.
  * @returns a function that stops listening
  */
 export function onInterrupt(handle: (signal: Signal) => void): () => void {
@@ -45,7 +45,8 @@ export function onInterrupt(handle: (signal: Signal) => void): () => void {
 }
 
 /**
- * Calls `use` with a signal that aborts with an {@link InterruptedError} at SIGINT or SIGTERM, so that it can clean up.
+ * Calls `use` with a signal that aborts with an {@link InterruptedError} at SIGINT or SIGTERM, so that `use` can clean
+ * up.
  */
 export async function interruptible<T>(use: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
@@ -53,7 +54,7 @@ export async function interruptible<T>(use: (signal: AbortSignal) => Promise<T>)
   try {
     return await use(controller.signal);
   } finally {
-    // An interrupted process is about to end by itself, and a repeated signal must not cut that short.
+    // An interrupted process is about to end by itself. A repeated signal must not cut that short, so keep listening.
     if (!controller.signal.aborted) stopListening();
   }
 }

@@ -9,9 +9,9 @@ const LAUNCHER_NAMES = /^(npm|npx|pnpm|yarn|bun|node|MainThread)/;
 const IS_LAUNCHED = process.env.npm_lifecycle_event !== undefined;
 
 /**
- * Process ids of the parent and, if that is a shell, of the npm or npx above it; empty without a launcher. npm starts
- * the shell, which dies of SIGTERM without passing it on, and outlives an npm that is killed. Read at the start,
- * because an orphan gets another parent.
+ * Process ids of the parent and, if that is a shell, of the npm or npx above it; empty if neither started this process.
+ * npm starts the shell. The shell dies of SIGTERM without passing it on, and it outlives an npm that is killed. The ids
+ * are read at the start, because an orphan gets another parent.
  */
 const LAUNCHERS = IS_LAUNCHED ? launchers() : [];
 
@@ -24,8 +24,8 @@ function launchers(): number[] {
 }
 
 /**
- * Whether process `pid` or an ancestor runs package scripts. True if that cannot be read, so that nothing ends by
- * mistake.
+ * Whether process `pid` or an ancestor runs package scripts. True if the processes cannot be read, so that nothing ends
+ * by mistake.
  */
 function hasLauncherAbove(pid: number): boolean {
   const found = readProcess(pid);
@@ -34,7 +34,7 @@ function hasLauncherAbove(pid: number): boolean {
 }
 
 /**
- * Calls `handle` once when the npm or npx that started this process has ended, or the shell between them.
+ * Calls `handle` once when the npm or npx that started this process has ended, or the shell between the two.
  * @returns a function that stops watching
  */
 export function whenLauncherEnds(handle: () => void): () => void {

@@ -27,7 +27,10 @@ export async function explain(error: unknown, target: ServiceTarget): Promise<un
   return error;
 }
 
-/** Maps a problem to an exit code by its status. A used-up quota is not a matter of rights, and a conflict may pass. */
+/**
+ * Maps a problem's HTTP status to an exit code. A used-up quota does not count as refused, and a conflict does not
+ * count as a usage error, because trying again later may help.
+ */
 function exitCodeOf({ status, code }: ProblemError): ExitCode {
   if (code === 'quota_exceeded') return EXIT.failed;
   if (status === 401 || status === 403) return EXIT.refused;

@@ -78,7 +78,10 @@ function countsOf(examples: readonly TokenizedExample[]) {
   };
 }
 
-/** `labels_from` is the first label; a conversation may have several spans, [start, end). `truncated` counts tokens. */
+/**
+ * Document of a row. `labels_from` is the position of the first label; a conversation may have several label spans,
+ * [start, end). `truncated` counts the tokens that were cut.
+ */
 function rowDocument({ tokenIds, labelSpans, cut, row }: TokenizedExample) {
   return {
     line: row.line,
@@ -95,7 +98,7 @@ function rowTitle(example: TokenizedExample, index: number): string {
   return `line ${row.line ?? index + 1}: ${count(fullLength(example))} tokens${lost}`;
 }
 
-/** The row's text. Special tokens are set apart, and labels are green or between ⟦ and ⟧. */
+/** Returns the row's text, with labels in green or between ⟦ and ⟧. */
 function rowText({ tokenIds, labelSpans }: TokenizedExample, tokenizer: Tokenizer, color: boolean): string {
   const parts: string[] = [];
   let at = 0;

@@ -4,7 +4,7 @@ import { graphSections } from '../../core/engine/graph/graph-sections.ts';
 import type { Graph, ValueInfo } from '../../core/engine/graph/graph.ts';
 import type { TraceStage } from '../../core/engine/tracer/trace.ts';
 
-/** Formats the last graph for people, with the number of operators after each pass. */
+/** Formats the graph after the last pass for people, with the number of operators after each pass. */
 export function renderStages(stages: readonly TraceStage[], options: { readonly everyLayer: boolean }): string {
   const names = stages.map((stage, index) => `  ${index}  ${stageName(stage)}`).join('\n');
   const graph = dumpGraph(stages.at(-1)!.graph, options);

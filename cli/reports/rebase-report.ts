@@ -101,7 +101,7 @@ export function rebaseDocument(outcome: JobOutcome, name: MetricName) {
   };
 }
 
-/** Values of the old and of the best adapter on each slice. The old one is null if the target does not depend on it. */
+/** Values of the old and of the best adapter on each slice. `old` is null if the target does not depend on it. */
 function sliceDocument({ old, best }: JobOutcome['slices']) {
   return Object.entries(best).map(([name, { rows, value }]) => ({ name, rows, old: old[name]?.value ?? null, value }));
 }

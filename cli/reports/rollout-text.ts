@@ -38,7 +38,7 @@ export function whyWaiting({ id, state, error, paused_reason: reason, waves }: R
   return `wave ${waves.released + 1} waits for a person; release it with \`readapt rollout approve ${id}\``;
 }
 
-/** Progress of the bases that are fetched for the analysis, a line each; empty when all are there. */
+/** Progress of the bases that are fetched for the analysis, a line each; empty when all have been fetched. */
 export function fetchingTexts({ state, fetches }: Rollout): string[] {
   if (state !== 'analyzing') return [];
   return (fetches ?? []).filter(({ file }) => file !== null).map(fetchText);

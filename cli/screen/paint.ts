@@ -5,7 +5,10 @@ export type Color = 'green' | 'yellow' | 'red' | 'blue' | 'gray' | 'bold';
 /** Colors a text, or leaves it as it is. */
 export type Paint = (color: Color, text: string) => string;
 
-/** Returns the painter for a stream. It adds colors only on a terminal that has them, and if NO_COLOR is not set. */
+/**
+ * Returns the painter for a stream. It adds colors only on a terminal that supports them, and only if NO_COLOR is not
+ * set.
+ */
 export function painterOf(stream: NodeJS.WriteStream): Paint {
   const wanted = (process.env.NO_COLOR ?? '') === '' && stream.isTTY === true && stream.hasColors();
   return wanted ? (color, text) => styleText(color, text, { validateStream: false }) : plain;

@@ -92,7 +92,9 @@ function cell(text: string, { width, align }: { readonly width: number; readonly
 
 const ASCII = /^[\x20-\x7e]*$/;
 
-/** Width of a text in terminal columns. ASCII has one for each character, which is much faster to find out. */
+/**
+ * Width of a text in terminal columns. An ASCII character takes one column, so ASCII text needs no slow measurement.
+ */
 function stringWidth(text: string): number {
   return ASCII.test(text) ? text.length : wideWidth(text);
 }

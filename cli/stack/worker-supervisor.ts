@@ -16,8 +16,8 @@ export interface SupervisedWorker {
 }
 
 /**
- * Keeps one `readapt worker` running as a process of its own. Restarts it whatever kills it (lack of memory, `kill
- * -9`); the jobs that it held resume from their checkpoints.
+ * Keeps one `readapt worker` running as a process of its own. Restarts a worker that dies, for example of `kill -9` or
+ * for lack of memory, but not one that was drained. Interrupted jobs resume from their checkpoints.
  */
 export function superviseWorker(env: NodeJS.ProcessEnv, log: (line: string) => void): SupervisedWorker {
   let child: ChildProcess | undefined;
@@ -27,8 +27,8 @@ export function superviseWorker(env: NodeJS.ProcessEnv, log: (line: string) => v
 
   const start = (): void => {
     const startedAt = Date.now();
-    // The worker has a process group of its own, so that Ctrl-C at the terminal reaches only this process, which ends
-    // it.
+    // The worker has a process group of its own, so that Ctrl-C at the terminal reaches only this process, which then
+    // ends the worker.
     child = fork(COMMAND, ['worker'], { env, detached: true, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     const restart = (reason: string, code: number | null = null): void => {
       if (child === undefined) return;

@@ -58,7 +58,10 @@ function mostTelling(jobs: readonly Job[], room: number): Job[] {
   return [...jobs].sort((a, b) => rank(a) - rank(b)).slice(0, Math.max(1, room));
 }
 
-/** Minimum time between two lines about a job whose state has not changed, but something else has. */
+/**
+ * Minimum time between two lines about a job whose state has not changed, but whose other figures have, in
+ * milliseconds.
+ */
 const QUIET_MS = 3000;
 
 function lineView(stream: NodeJS.WriteStream): ProgressView {

@@ -1,7 +1,7 @@
 import { interruptible, InterruptedError } from '../process/interruption.ts';
 
 /**
- * Runs `watch` until it returns or somebody stops it by Ctrl-C, which does not affect the thing that is watched.
+ * Runs `watch` until it returns or somebody stops it with Ctrl-C, which does not stop the rollout or job being watched.
  * @param goesOn message after Ctrl-C, such as `the service goes on`
  * @throws InterruptedError after Ctrl-C
  */

@@ -5,7 +5,7 @@ import type { Service, ServiceOptions } from '../remote/service.ts';
 import { printable } from '../screen/text.ts';
 import { untilInterrupted } from './until-interrupted.ts';
 
-/** Shows a job until it has ended. @throws UnsuccessfulResult if it is not ready then */
+/** Shows a job until it has ended. @throws UnsuccessfulResult if it has not ended as ready */
 export async function watchJob({ client }: Service, id: string, { json = false }: ServiceOptions): Promise<void> {
   const view = json ? null : createProgressView(process.stdout);
   const onChange = (job: Job): void => {

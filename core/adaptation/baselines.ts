@@ -15,7 +15,7 @@ import { rowBudget } from './setup/job-setup.ts';
 import { jobMemory, requireMemory, rowSizes } from './setup/memory-plan.ts';
 import type { RowFormat } from './setup/row-format.ts';
 
-/** Metric on the gate rows of the versions that a published adapter is compared with; null if not measured (yet). */
+/** Metric on the gate rows for each version that a published adapter is compared with; null if not measured (yet). */
 export interface Baselines {
   /** The old adapter on the old base. */
   readonly old: number | null;
@@ -49,7 +49,7 @@ export interface BaselinesOutcome {
 }
 
 /**
- * Measures the baselines that a job has left out, as it would have measured them itself.
+ * Measures the baselines that a job has left out, exactly as the job itself would have measured them.
  * @throws the signal's reason; FormatError, DatasetError, InsufficientMemoryError and the like
  */
 export async function measureBaselines(

@@ -7,7 +7,7 @@ import type { Evolution } from '../method/evolution/evolution.ts';
 
 const EXTENSION = '.evolution';
 
-/** Largest size of all evolutions together, in bytes; one of a base of 7 billion parameters takes 0.3 GiB. */
+/** Largest total size of the cached evolutions, in bytes. That of a base with 7 billion parameters takes 0.3 GiB. */
 const MOST_BYTES = 2 * 2 ** 30;
 
 /** Folders whose code determines an evolution, in addition to those that the engine's caches depend on. */
@@ -19,8 +19,8 @@ let ownMethod: string | undefined;
 export type VersionPair = Pick<Evolution, 'oldFingerprint' | 'newFingerprint'>;
 
 /**
- * Caches evolutions in a folder for later processes that carry adapters over between the same versions. Like the
- * engine's cache it never throws: an evolution that cannot be stored or read is computed again.
+ * Caches evolutions in a folder for later processes that carry adapters over between the same versions. Never throws,
+ * like the engine's cache: an evolution that cannot be stored or read is computed again.
  */
 export class EvolutionCache {
   readonly #folder: string;
@@ -45,13 +45,13 @@ export class EvolutionCache {
       await saveEvolution(this.#path(evolution), evolution);
       await pruneCacheFolder(this.#folder, { extension: EXTENSION, maxEntries: Infinity, maxBytes: MOST_BYTES });
     } catch {
-      // The disk may be full or read-only; then the next process computes it again.
+      // The disk may be full or read-only. Then the next process computes the evolution again.
     }
   }
 
   /**
-   * Path of the cached evolution. The key includes the sources, because the method may have changed since an earlier
-   * release.
+   * Path of the cached evolution. The key includes a hash of the source code, because the method may have changed since
+   * an earlier release.
    */
   #path({ oldFingerprint, newFingerprint }: VersionPair): string {
     ownMethod ??= sourcesHash(SOURCE_FOLDERS);

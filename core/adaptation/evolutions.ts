@@ -15,7 +15,7 @@ import { EvolutionCache } from './evolution-cache.ts';
 /** File of the evolution in its folder. */
 const EVOLUTION_FILE = 'evolution.safetensors';
 
-/** Request to compute the evolution between two bases, once for the pair. Plain JSON. */
+/** Request to compute the evolution between two bases. Plain JSON. */
 export interface EvolveSpec {
   readonly oldBase: string;
   readonly newBase: string;
@@ -61,7 +61,7 @@ export async function requireCompatible(oldBase: DescribedBase, newBase: Describ
 }
 
 /**
- * Computes the evolution and writes it as a folder, atomically. It streams the weights from their folders, so that a
+ * Computes the evolution and writes it as a folder, atomically. Streams the weights from their folders, so that a
  * process which has loaded neither model needs no memory for them.
  * @throws IncompatibleBasesError
  */
@@ -121,7 +121,7 @@ export async function requireFingerprint(folder: string, bases: BaseCache): Prom
   );
 }
 
-/** Returns null if the folder's files were not verified before. */
+/** Returns the fingerprint of a folder's base; null if the folder's files were not verified before. */
 function fingerprintOf(folder: string, { verified }: BaseCache): Promise<string | null> {
   return withModelWeights(folder, (model) => Promise.resolve(model.verified), { verified });
 }

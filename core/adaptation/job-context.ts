@@ -78,7 +78,7 @@ export function precisionOf({ state }: Checkpoint): Precision | null {
   return version === STATE_VERSION ? precision : null;
 }
 
-/** Returns the row format of a checkpoint's job; null if it cannot be resumed from. */
+/** Returns the row format of a checkpoint's job; null without a checkpoint, or if the checkpoint has another layout. */
 export function rowFormatIn(checkpoint: Checkpoint | null): RowFormat | null {
   const state = checkpoint?.state as JobState | undefined;
   return state?.version === STATE_VERSION ? state.rowFormat : null;
@@ -86,7 +86,7 @@ export function rowFormatIn(checkpoint: Checkpoint | null): RowFormat | null {
 
 /**
  * Returns the identity of the answers to prompts alone that a checkpoint's job uses; null if its rows came with
- * answers, or if it cannot be resumed from.
+ * answers, without a checkpoint, or if the checkpoint has another layout.
  */
 export function answersIn(checkpoint: Checkpoint | null): AnswersRecord | null {
   const state = checkpoint?.state as JobState | undefined;
@@ -126,7 +126,7 @@ export class JobContext implements LadderContext {
     return this.canTrain ? 'training' : 'validation_only';
   }
 
-  /** State of the ladder at its last checkpoint; null before the first. */
+  /** State of the ladder at its last checkpoint, with the best candidate; null before the first checkpoint. */
   get reached(): { readonly state: LadderState; readonly best: Candidate | null } | null {
     return this.#ladder && { state: this.#ladder, best: this.#best };
   }

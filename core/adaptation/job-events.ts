@@ -44,7 +44,7 @@ export interface Resumption {
   readonly searches: readonly SearchEvaluation[];
   /** Candidates with the number of training steps after which each was judged, including those of earlier rungs. */
   readonly candidates: readonly { readonly candidate: CandidateRecord; readonly trained: number }[];
-  /** Measurements of trainings on the search rows, with the same step counts. */
+  /** Measurements, on the search rows, of adapters in training, with the number of training steps as for candidates. */
   readonly watched: readonly { readonly watched: WatchRecord; readonly trained: number }[];
 }
 
@@ -61,11 +61,14 @@ export type JobEvent =
   | Resumption
   /** May be sent several times; the latest is the most complete. `target` is null until it is known. */
   | { readonly type: 'baselines'; readonly target: number | null; readonly baselines: Baselines }
-  /** Stored outcomes of the old adapter on the old base, on that many rows, made a measurement unnecessary. */
+  /**
+   * Sent if stored outcomes of the old adapter on the old base, for this number of rows, made a measurement
+   * unnecessary.
+   */
   | { readonly type: 'old_known'; readonly rows: number }
   /** Sent after the old adapter was measured on the old base, because no stored outcomes could be used. */
   | { readonly type: 'old_measured'; readonly outcomes: GateOutcomes }
-  /** Sent once it is known which version the gate's margin counts from. An absolute gate has none. */
+  /** Sent once the version from which the gate's margin counts is known. An absolute gate has none. */
   | { readonly type: 'anchor'; readonly anchor: CountedFrom };
 
 /**

@@ -22,7 +22,8 @@ export interface JobOutcome {
   /** Whether stored outcomes of the old adapter on the old base made a measurement unnecessary. */
   readonly oldKnown: boolean;
   /**
-   * Version that the gate's margin counted from; null if it has none, or if the job was cancelled before it was known.
+   * Version from which the gate's margin counted; null if the gate has no margin, or if the job was cancelled before it
+   * was known.
    */
   readonly anchor: CountedFrom | null;
   /** Report for every rung of the strategy, in order; empty if the job was cancelled before the first candidate. */

@@ -14,7 +14,8 @@ export interface AnchorSpec {
   /** Stored outcomes on its own base; null if there are none. */
   readonly outcomes: GateOutcomes | null;
   /**
-   * PEFT folder of the version and its base, to measure it if its outcomes are of other rows; null if either is gone.
+   * PEFT folder of the version, and its base. The job measures the version with them if the stored outcomes are for
+   * other rows. Null if either is gone.
    */
   readonly source: { readonly adapter: string; readonly base: string } | null;
 }
@@ -36,7 +37,7 @@ export interface JobSpec {
   readonly data: DataSpec;
   readonly metric: MetricName;
   readonly gate: GateRule;
-  /** Largest number of tokens for measuring an adapter once on gate rows or search rows. Default: no limit. */
+  /** Largest number of tokens spent on one measurement of an adapter on gate rows or search rows. Default: no limit. */
   readonly measuredTokens?: number;
   /** Options of the adapter's row format. Default: taken from the adapter or measured. */
   readonly adapterOptions?: GivenAdapterOptions;
@@ -48,7 +49,10 @@ export interface JobSpec {
    * caller removes it when the job has ended for good.
    */
   readonly workDir: string;
-  /** Stored outcomes of the old adapter on the old base. It is measured if they are missing or do not match the job. */
+  /**
+   * Stored outcomes of the old adapter on the old base. If they are missing or do not match the job, the job measures
+   * the adapter.
+   */
   readonly oldOutcomes?: GateOutcomes | null;
   /**
    * Whether the job trusts the outcomes stored beside the adapter (`readapt-outcomes.json`) if it is given none. A
@@ -57,7 +61,7 @@ export interface JobSpec {
    */
   readonly trustsOutcomes?: boolean;
   /**
-   * Version that the margin of a relative or non-inferiority gate counts from, so that losses do not add up over
+   * Version from which the margin of a relative or non-inferiority gate counts, so that losses do not add up over
    * versions. Default: the version that is carried over.
    */
   readonly anchor?: AnchorSpec | null;

@@ -121,7 +121,7 @@ export class JobTraining {
     this.flushPoints();
   }
 
-  /** @returns whether the training has ended; false if only its rows have */
+  /** @returns whether the training has ended; false if it stopped only because it needs further rows */
   async #train(
     runtime: Runtime,
     { initial, steps, fresh, regularization, anchor, onEvaluate }: FineTuneRequest,
@@ -194,7 +194,7 @@ export class JobTraining {
     this.#savedAt = performance.now();
   }
 
-  /** Starts a rung's training anew, unless it is the one that a checkpoint was restored from. */
+  /** Starts the training of a rung, unless it is already running or was restored from a checkpoint. */
   #begin(rung: RungName): void {
     if (this.#rung !== null && this.#rung !== rung) {
       this.#before = this.totals;

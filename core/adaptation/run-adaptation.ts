@@ -59,7 +59,7 @@ async function runPrepared(attempt: JobAttempt, job: PreparedJob): Promise<JobOu
   const old = await compareWithReference(attempt, job, gate);
   const judged = { gate, old, ...(spec.kind === 'control' && { refineSteps: 0 }) };
   const result = await runLadder(context, settings, judged);
-  // A control publishes nothing, and a resumed job may have published before: both are ready because the ladder is.
+  // A control publishes nothing, and a resumed job may have published before. For both, a ready ladder means readiness.
   if (result.ready) report.markReady();
   const phases = report.phases();
   reportLadder(attempt, result);

@@ -72,8 +72,8 @@ export function makeBatch(examples: readonly TokenizedExample[]): Batch {
 }
 
 /**
- * Joins the targets of all labels, if any example has targets. A label with fewer targets is padded with its own token,
- * whose share is then 0.
+ * Joins the targets of all labels, if any example has targets. A label with fewer targets is padded with its first one,
+ * at a share of 0.
  */
 function joinTargets(examples: readonly TokenizedExample[]): LabelTargets | null {
   const perLabel = examples.reduce((most, { targets }) => Math.max(most, targets?.perLabel ?? 0), 0);
@@ -93,7 +93,7 @@ function joinTargets(examples: readonly TokenizedExample[]): LabelTargets | null
   return { perLabel, ids, shares };
 }
 
-/** The tokens of an example's labels as targets. */
+/** Makes each label's own token its only target. */
 function ownTargets(example: TokenizedExample): LabelTargets {
   const ids = Int32Array.from(labelTokens(example));
   return { perLabel: 1, ids, shares: new Float32Array(ids.length).fill(1) };

@@ -12,8 +12,8 @@ export interface ChoiceSet {
   /** Returns the index of a row's completion among the choices. @throws RangeError if it is not one of them */
   indexOf(row: ExampleRow): number;
   /**
-   * Returns the tokens of a row with each choice in place of its completion. Text at the end of a prompt can change
-   * them.
+   * Returns the tokens of a row with each choice in place of its completion. The end of the prompt can change the
+   * tokens of a choice.
    */
   tokensOf(row: ExampleRow): TokenizedVariants;
 }

@@ -67,7 +67,7 @@ function encodePrompt(prompt: string, completion: string, encoding: RowEncoding)
   const alone = withLeading(prompt, encoding);
   const { index, straddles } = boundaryIn(whole, alone, tokenizer);
   const ids = withEndOfText(whole, encoding);
-  // A completion without tokens gets no end-of-text token either.
+  // If the completion has no tokens, the end-of-text token is no label either.
   const spans: LabelSpan[] = [[index, index === whole.length && whole !== ids ? index : ids.length]];
   const merged = straddles || index !== alone.length;
   return { ids, spans, turnsBefore: 0, leading: leading.length, ...(merged && { promptAlone: alone }) };

@@ -27,7 +27,10 @@ export function splitHeldOut<Row extends DatasetRow>(rows: readonly Row[]): { se
   return { search, gate };
 }
 
-/** Removes the search rows whose prompt is also a gate row's: rows must not judge the coefficients that they chose. */
+/**
+ * Removes the search rows whose prompt is also that of a gate row: gate rows must not judge coefficients that they have
+ * helped to choose.
+ */
 export function keepGateApart<Row extends GivenContent>(rows: SplitRows<Row>) {
   const prompts = new Set(rows.gate.map(questionOf));
   const search = rows.search.filter((row) => !prompts.has(questionOf(row)));

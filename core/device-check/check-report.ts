@@ -89,7 +89,7 @@ export interface DeviceCheck extends Findings {
   /** Whether every case and the training agree with the reference. */
   readonly works: boolean;
   readonly verdict: string;
-  /** Device that this one was compared with. */
+  /** Reference device of the comparison. */
   readonly reference: Device;
   /** Effect of TF32; null on devices other than `cuda`. */
   readonly tf32: Tf32Result | null;

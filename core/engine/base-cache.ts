@@ -160,8 +160,8 @@ export class BaseCache {
 
   /**
    * Computes in float32 with a loaded base that normally computes in 8 bits. Its float32 matrices are in memory
-   * meanwhile. If they would not fit, or for a few passes only, some layers are in memory at a time, but never for
-   * training.
+   * meanwhile. If they would not fit, or if only a few passes are needed, only some layers are in memory at a time;
+   * training always needs all of them.
    * @returns null if the memory does not suffice
    */
   async withFloat32<T>(

@@ -3,8 +3,8 @@ export interface Divergence {
   readonly step: number;
   readonly learningRate: number;
   /**
-   * Last step after which the parameters were certainly sound: their loss was measured, and is not among the losses
-   * that raised the alarm. Negative if the run was bad from its first step.
+   * Last step after which the parameters were certainly sound: their loss was measured and is not among the losses that
+   * raised the alarm. Negative if the run was bad from its first step.
    */
   readonly soundStep: number;
 }

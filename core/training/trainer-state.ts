@@ -15,7 +15,7 @@ export interface TrainerState {
   readonly seconds: number;
 }
 
-/** The part of the state that {@link encodeTrainerState} keeps as JSON. */
+/** Part of the state that {@link encodeTrainerState} keeps as JSON. */
 interface EncodedState extends Omit<TrainerState, 'parameters' | 'optimizer'> {
   readonly step: number;
 }

@@ -42,7 +42,7 @@ export interface AdaptationDependencies extends JobFolders {
   db: Database;
   producer: QueueProducer;
   training: TrainingProcess;
-  /** Jobs that do not fit into this worker's memory. Default: all of them fit. */
+  /** Tracks the jobs that do not fit into this worker's memory. Default: every job fits. */
   check?: MemoryCheck;
   /** Default quotas of each tenant. Default: no limits. */
   quotas?: QuotaLimits;
@@ -88,8 +88,8 @@ export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
 const UNLIMITED: WorkerMemory = { available: { bytes: Infinity, source: 'no limit' }, precision: 'auto' };
 
 /**
- * Leaves a job that does not fit into this worker's memory to others. Its row stores the reason; if no other worker has
- * taken it for some minutes, this worker claims it, and it fails with the reason.
+ * Leaves a job that does not fit into this worker's memory to other workers, and stores the reason in the job's row. If
+ * none of them has taken it after ten minutes, this worker claims the job and fails it with that reason.
  * @throws TryLaterError
  */
 async function leaveToLarger(
@@ -113,13 +113,13 @@ async function objection(
   jobId: string,
 ): Promise<string | null> {
   const [newBase] = await adaptationRepository.bases(db, jobId);
-  // The job reports a folder that cannot be read.
+  // If the folder cannot be read, the job itself reports that.
   const config = newBase === undefined ? null : await readModelConfig(local.locate(newBase).path).catch(() => null);
   return config && check.objectionTo(config);
 }
 
 /**
- * Acknowledges a job that has ended, and puts off one that another worker holds.
+ * Acknowledges the queue entry of a job that has ended, and delays that of a job which another worker holds.
  * @throws TryLaterError
  */
 async function leaveToHolder(db: Database, jobId: string): Promise<void> {
@@ -128,15 +128,15 @@ async function leaveToHolder(db: Database, jobId: string): Promise<void> {
 }
 
 /**
- * Keeps the queue entry of a job that was resumed before this worker had stopped it: the queue still had the entry
- * then, and took no other.
+ * Keeps the queue entry of a job that was paused and resumed while this worker was still stopping it. Until now the
+ * queue has refused a second entry for the job, because it still had this one.
  * @throws TryLaterError
  */
 async function leaveToNext(db: Database, jobId: string): Promise<void> {
   if (await isWaiting(db, jobId)) throw new TryLaterError(`job ${jobId} was resumed`, 0);
 }
 
-/** Job that this worker holds, with all that it needs to run. */
+/** Job that this worker holds, with everything needed to run it. */
 interface Claim extends Omit<AdaptationDependencies, 'availability'> {
   workerId: string | null;
   check: MemoryCheck;
@@ -184,7 +184,7 @@ async function work(claim: Claim): Promise<void> {
   }
 }
 
-/** Releases jobs to a newer base model version that have waited for this one. If it fails, the sweeper does it. */
+/** Releases the jobs of newer rollouts that have waited for this job. If that fails, the sweeper does it. */
 async function followWaiting({ db, producer, claimed }: Claim, logger: Logger): Promise<void> {
   await releaseAfter({ db, producer }, claimed.id).catch((error: unknown) => {
     logger.warn({ err: error }, 'the jobs that wait for this one were not released: the sweeper will do it');
@@ -202,7 +202,9 @@ function attributesOf(job: ChangedJob): SpanAttributes {
   };
 }
 
-/** Releases the next wave or pauses the rollout, if the end of this job causes it. If it fails, the sweeper does it. */
+/**
+ * Releases the next wave or pauses the rollout, if the end of this job requires that. If it fails, the sweeper does it.
+ */
 async function followWaves({ db, producer, claimed }: Claim, logger: Logger): Promise<void> {
   await followInBatches({ db, producer }, claimed.rollout_id).catch((error: unknown) => {
     logger.warn({ err: error }, 'the jobs of a rollout were not released or paused: the sweeper will do it');
@@ -249,9 +251,8 @@ async function conclude(claim: Claim, error: unknown): Promise<void> {
 }
 
 /**
- * Removes the folders of jobs that have ended, for example of one that was cancelled while it waited, or that were
- * deleted.
- * @returns their number
+ * Removes the checkpoint folders of jobs that have ended or were deleted, such as a job cancelled while it waited.
+ * @returns the number of removed folders
  */
 export async function removeStaleCheckpoints(db: Database, checkpoints: string): Promise<number> {
   const names = await readdir(checkpoints).catch((): string[] => []);

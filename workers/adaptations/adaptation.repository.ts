@@ -32,7 +32,7 @@ const MAX_WARNINGS = 50;
 
 type FoundJob = Prisma.JobGetPayload<{ include: typeof NEEDED }>;
 
-/** Job with its source, which cannot be deleted before the job has ended. */
+/** Job with the adapter version that it carries over, which cannot be deleted before the job has ended. */
 export type LoadedJob = FoundJob & { sourceVersionId: string; sourceVersion: NonNullable<FoundJob['sourceVersion']> };
 
 export interface SearchRow {
@@ -49,13 +49,13 @@ export interface PublishedFolder {
   digest: string;
   rank: number;
   loraAlpha: number;
-  /** Features of the adapter that serving engines have to support; undefined if those of the source are not known. */
+  /** Features that the adapter demands of serving engines; undefined if those of the source version are not known. */
   servedFeatures: Prisma.InputJsonObject | undefined;
   candidate: CandidateRecord;
   rows: RowsUsed;
   outcomes: GateOutcomes;
   slices: SliceValues;
-  /** Version that the margin counted from; null if the gate has none. */
+  /** Version from which the gate's margin counts; null if the gate has no margin. */
   anchor: JobAnchor | null;
   flips: readonly NegativeFlip[];
 }
@@ -66,7 +66,7 @@ export interface PendingMeasurements {
   readonly searches: readonly SearchRow[];
   /** Outcomes of the old adapter on the old base. */
   readonly old: GateOutcomes | null;
-  /** Version that the margin counts from. */
+  /** Version from which the gate's margin counts. */
   readonly anchor: JobAnchor | null;
   readonly rowFormat: RowFormat | null;
   readonly warnings: readonly string[];
@@ -90,7 +90,7 @@ export const adaptationRepository = {
     return job !== null && hasSource(job) ? job : null;
   },
 
-  /** Base that a job adapts to and the one that it adapts from; empty if the job does not exist. */
+  /** New base of a job, followed by its old base; empty if the job does not exist. */
   async bases(db: Queryable, jobId: string): Promise<SourcedBase[]> {
     const fields = { select: { id: true, version: true, path: true, sourceKey: true } } as const;
     const base = { select: { baseModelVersion: fields } } as const;
@@ -131,8 +131,8 @@ export const adaptationRepository = {
   },
 
   /**
-   * Stored outcomes of the old adapter on the gate rows and the old base, measured at its publication or in an earlier
-   * rollout. Those of the same rollout do not count, so that a job and its control, which follows it, do equal work.
+   * Stored outcomes of the old adapter on the gate rows and the old base, measured before the rollout was accepted.
+   * Later ones do not count, so that a job and its control, which runs after it, do equal work.
    */
   async oldOutcomes(db: Queryable, job: LoadedJob): Promise<GateOutcomes | null> {
     const found = await db.gateOutcomes.findFirst({
@@ -144,8 +144,8 @@ export const adaptationRepository = {
   },
 
   /**
-   * Writes measurements. If a resumed job measures a point again, the first value is kept; of the old adapter's
-   * outcomes and of the ladder the last ones are kept, and each warning is kept once.
+   * Writes measurements. If a resumed job measures a point again, the first value is kept. The old adapter's outcomes
+   * and the ladder are replaced, and each warning is stored once.
    */
   async insertMeasurements(
     tx: Transaction,
@@ -176,7 +176,7 @@ export const adaptationRepository = {
     if (ladder !== null) await keepLadder(tx, job, ladder);
     if (old !== null) {
       await keepOutcomes(tx, { id: job.sourceVersionId, tenantId: job.tenantId }, old);
-      // The rows stay while a job runs, so no other worker needs to measure them.
+      // The adapter's rows cannot change while a job runs, so no other worker needs to measure this version.
       await withdrawOutcomeRequest(tx, job.sourceVersionId);
     }
     if (anchor !== null) {
@@ -187,8 +187,8 @@ export const adaptationRepository = {
   },
 
   /**
-   * Writes the adapter version of a candidate and returns its id. A candidate that the job has already published, in an
-   * attempt that ended before the acknowledgment, is not written again.
+   * Writes the adapter version of a candidate and returns its id. If an earlier attempt of the job has published the
+   * candidate, but ended before the acknowledgment, nothing is written and that version's id is returned.
    */
   async insertVersion(tx: Transaction, job: LoadedJob, published: PublishedFolder): Promise<string> {
     const { candidate, anchor } = published;
@@ -236,8 +236,8 @@ export const adaptationRepository = {
 };
 
 /**
- * Records that the margins of this version's successors count from the version that it was carried over from, because
- * the outcomes of the imported one are not known.
+ * Records that the margins of later jobs count from the version that this job carried over, because the outcomes of the
+ * imported version are not known.
  */
 async function recordMovedAnchor(
   tx: Transaction,
@@ -272,7 +272,7 @@ function metricsOf({ candidate, rows: data, slices, anchor }: PublishedFolder): 
   };
 }
 
-/** Certificate as a column stores it. */
+/** Converts a certificate to the JSON that a database column stores. */
 export function certificateColumn(certificate: Certificate | null): Prisma.InputJsonObject | null {
   const document = certificateDocument(certificate);
   if (document === null) return null;

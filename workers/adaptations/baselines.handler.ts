@@ -66,7 +66,7 @@ async function measure(deps: Measuring, job: LoadedJob): Promise<void> {
   }
 }
 
-/** Lets the queue try again, or gives the baselines up with a warning; the adapter itself is not affected. */
+/** Lets the queue try again, or gives the baselines up with a warning. The adapter itself is not affected. */
 async function conclude({ db, context }: Measuring, job: LoadedJob, error: unknown): Promise<never> {
   const attempt = attemptEnd(error, context, classifyError);
   if (attempt.end === 'fail') {
@@ -96,7 +96,7 @@ async function buildBaselinesSpec(db: Queryable, job: LoadedJob, folders: JobFol
     throw new PermanentError(`job ${job.id} does not say how its rows were made into tokens`, { code: 'invalid_job' });
   }
   return {
-    // The measurement writes no files.
+    // The measurement writes no files, so the job's own folder can be `workDir`.
     job: await buildJobSpec(db, job, { ...folders, workDir: jobFolderOf(folders.checkpoints, job.id) }),
     known: { old: metricOld, none: metricNone, copy: metricCopy },
     rowFormat: { appendEos, appendEosReason, maxLength },

@@ -19,7 +19,7 @@ export interface JobFolders {
   checkpoints: string;
   /** Base files on this worker. Default: only in folders. */
   local?: LocalBases;
-  /** Largest number of tokens for measuring an adapter once. Default: no limit. */
+  /** Largest number of tokens spent on one measurement of an adapter. Default: no limit. */
   measuredTokens?: number;
 }
 

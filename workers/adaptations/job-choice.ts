@@ -11,9 +11,9 @@ import {
 /** Largest number of jobs that a worker passes over to stay with the bases that it has loaded. */
 const MOST_PASSED = 8;
 
-/** Choice of the job that begins in place of the one that the queue has given to this worker. */
+/** Decides whether another job begins before the one that the queue has handed to this worker. */
 export interface JobChoice {
-  /** @throws TryLaterError if another job begins first, which is then the next one of the queue */
+  /** @throws TryLaterError if another job begins first; the queue hands out that job next */
   leaveToBetter(jobId: string): Promise<void>;
   /** Records that a job begins, which loads its bases. */
   loads(pair: BasePair): void;
@@ -40,7 +40,7 @@ export function createJobChoice({ db, producer }: { db: Database; producer: Queu
     throw new TryLaterError(`job ${other} has an earlier deadline`, 0, { priority: priorityOf(own) });
   };
 
-  /** Brings a job of the loaded pair forward before this one, which keeps its place. */
+  /** Moves a job that needs the loaded bases ahead of this job, which keeps its place. */
   const byPair = async (jobId: string): Promise<void> => {
     if (loaded === null || passed >= MOST_PASSED) return;
     const other = await nextJobOfPair(db, jobId, loaded);

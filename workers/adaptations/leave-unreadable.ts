@@ -29,7 +29,7 @@ export function leavingUnreadable(
     const sourced = await adaptationRepository.bases(db, jobId);
     const bases: NeededBase[] = sourced.map(local.locate);
     const anchor = availability.leftFor(jobId);
-    // If no other worker can read it any more, the job continues without it.
+    // If no other worker can read the anchor's base any more, the job continues without the anchor.
     if (anchor !== null && (await anchorRepository.othersMayRead(db, anchor.id, workerId))) bases.push(anchor);
     const note = (problem: StoredError) => adaptationRepository.noteWaiting(db, jobId, problem);
     const fetched = [...sourced, ...(await anchorRepository.fetchedBase(db, jobId))];

@@ -31,8 +31,8 @@ export class MemoryCheck {
   }
 
   /**
-   * Reason for which a base cannot be loaded here; null if it may fit. It counts only the base and the process, so a
-   * refused job cannot fit with any options.
+   * Reason why a base cannot be loaded here; null if it may fit. The estimate counts only the base and the process, so
+   * a refused job would not fit with any options.
    */
   objectionTo(config: ModelConfig): string | null {
     const { available, precision } = this.#memory;

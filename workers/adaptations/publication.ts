@@ -15,7 +15,7 @@ export interface PublicationContext {
   lifecycle: JobLifecycle;
   lease: JobLease;
   job: LoadedJob;
-  /** Version that the margin counts from; null if the gate has none. */
+  /** Version from which the gate's margin counts; null if the gate has no margin. */
   anchor: JobAnchor | null;
 }
 

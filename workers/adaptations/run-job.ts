@@ -55,7 +55,7 @@ async function runHolding(run: JobRun): Promise<void> {
   try {
     const workDir = await takeOverWorkDir(run.checkpoints, job.id, run.attempt, job.retriedAfter);
     const anchor = await buildAnchorSpec(run.db, job, run);
-    // Answering prompts alone takes long, and the anchor has to do it, so check for its base before.
+    // If the rows are prompts alone, the anchor generates the answers, which takes long: check for its base first.
     if (job.adapter.dataset?.promptsOnly) await requireAnchor({ ...run, anchorSpec: anchor }, { version: 'old' });
     const built = await buildJobSpec(run.db, job, { ...run, workDir });
     const spec: JobSpec = { ...built, anchor: anchor?.spec ?? null };

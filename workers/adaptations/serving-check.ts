@@ -4,8 +4,8 @@ import type { ServingProfile } from '../../core/options/serving-profile.ts';
 import { PermanentError } from '../../src/platform/queue/index.ts';
 
 /**
- * Refuses an adapter that was imported before its base model had its serving profile, before the job measures or
- * trains.
+ * Refuses an adapter that the serving profile of its base model excludes, before the job measures or trains. Such an
+ * adapter was imported before the profile was set.
  * @throws PermanentError `adapter_not_servable`
  */
 export async function requireServable(
@@ -14,7 +14,7 @@ export async function requireServable(
 ): Promise<void> {
   const profile = servingProfile as ServingProfile | null;
   if (profile === null) return;
-  // The job reports files that cannot be read.
+  // If files cannot be read, the job itself reports that.
   const config = await readModelConfig(oldBase).catch(() => null);
   const features = config && (await readServedFeatures(adapter, config).catch(() => null));
   const refusal = features && servingRefusal(profile, features);

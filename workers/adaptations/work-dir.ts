@@ -9,10 +9,10 @@ export function jobFolderOf(checkpoints: string, jobId: string): string {
 }
 
 /**
- * Makes the folder of an attempt from the files of the newest earlier attempt. It moves them rather than sharing them:
- * an old attempt that resumes, because its worker was only stopped for a while, does not find its folder any more and
- * cannot write into that of the new attempt.
- * @param retriedAfter attempts up to this one do not count, because the job was begun anew after them
+ * Makes the folder of an attempt from the files of the newest earlier attempt. Moves the files rather than sharing
+ * them: an old attempt that wakes up, because its worker was only suspended, does not find its folder and cannot write
+ * into the new attempt's.
+ * @param retriedAfter last attempt before a retry; the files of attempts up to this one are not reused
  */
 export async function takeOverWorkDir(
   checkpoints: string,
@@ -46,7 +46,7 @@ async function moved(from: string, to: string): Promise<boolean> {
   }
 }
 
-/** Removes a job's folder. It retries, because a process that was just killed may still be creating a file. */
+/** Removes a job's folder. Retries, because a process that was just killed may still be creating a file. */
 export function removeJobFolder(checkpoints: string, jobId: string): Promise<void> {
   return rm(jobFolderOf(checkpoints, jobId), { recursive: true, force: true, maxRetries: 5 });
 }

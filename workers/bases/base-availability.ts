@@ -16,10 +16,10 @@ export interface NeededBase {
 
 /** Thrown if a job needs a base that this worker cannot read, and another worker may. */
 export class BaseElsewhereError extends Error {
-  /** Code of a missing file: the fault is the machine's. */
+  /** Node's code for a missing file, which makes this error count as a fault of the machine. */
   readonly code = 'ENOENT';
 
-  /** @param problem for the row that waits; by default a missing folder */
+  /** @param problem problem that the waiting row stores; by default, that the folder is missing */
   constructor(
     readonly base: NeededBase,
     readonly problem: StoredError = folderMissing(base),
@@ -46,7 +46,7 @@ export interface BaseUser {
 }
 
 interface Unreadable {
-  /** Problem of the last attempt to read it. */
+  /** Problem of the last attempt to read the base. */
   problem: StoredError;
   faults: number;
   /** Time of the first failure since the last success. */
@@ -61,10 +61,13 @@ interface Fault {
   readonly problem: StoredError;
 }
 
-/** Delay of an entry with an unreadable base in the queue, for other workers to take it, in milliseconds. */
+/** Delay for a queue entry whose base is unreadable, so that another worker takes it, in milliseconds. */
 const OTHERS_MS = 1000;
 
-/** Pause before this worker puts such an entry back, so that it does not race through the queue, in milliseconds. */
+/**
+ * Pause before this worker puts such an entry back, so that it does not take and return entries in a tight loop, in
+ * milliseconds.
+ */
 const PAUSE_MS = 200;
 
 /**
@@ -73,7 +76,7 @@ const PAUSE_MS = 200;
  */
 export class BaseAvailability {
   readonly #unreadable = new Map<string, Unreadable>();
-  /** Bases for which this worker has left a job to others after it had begun it, by job. */
+  /** Base that made this worker leave a job to others after the job had begun, by job id. */
   readonly #left = new Map<string, NeededBase>();
   readonly #firstMs: number;
   readonly #longestMs: number;
@@ -90,28 +93,25 @@ export class BaseAvailability {
     return [...this.#unreadable.keys()];
   }
 
-  /**
-   * Problem of a base that this worker has failed to read for at least `ms` milliseconds; null if it has read it, or
-   * has not failed for that long.
-   */
+  /** Problem of a base that this worker has been unable to read for at least `ms` milliseconds; otherwise null. */
   unreadableFor(id: string, ms: number): StoredError | null {
     const found = this.#unreadable.get(id);
     return found !== undefined && performance.now() - found.since >= ms ? found.problem : null;
   }
 
-  /** Base for which this worker has left a job to others after it had begun it; null if it has not. */
+  /** Base that made this worker leave a job to others after the job had begun; null if there is none. */
   leftFor(jobId: string): NeededBase | null {
     return this.#left.get(jobId) ?? null;
   }
 
-  /** Identifiers of those jobs. */
+  /** Identifiers of the jobs that this worker has left to others after they had begun. */
   get left(): string[] {
     return [...this.#left.keys()];
   }
 
   /**
    * Runs the work of a queue entry, unless this worker cannot read a base that it needs.
-   * @throws TryLaterError if it cannot; any error of `work`
+   * @throws TryLaterError if a base cannot be read; any error of `work`
    */
   async run(job: BaseUser, work: () => Promise<void>): Promise<void> {
     const known = await this.#known(job.bases);

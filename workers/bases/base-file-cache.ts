@@ -11,7 +11,7 @@ import { fetchFiles, type FetchOptions } from './fetch-files.ts';
 export interface BaseFileCacheOptions {
   /** Absolute path of the folder. Processes of one machine may share it. */
   readonly folder: string;
-  /** Largest size of all bases in it, in bytes. */
+  /** Largest total size of the cached bases, in bytes. */
   readonly maxBytes: number;
   /** Keys of the bases that this worker's training process has loaded. */
   readonly loaded: () => readonly string[];
@@ -26,8 +26,8 @@ export interface FetchedBase {
 
 export interface CacheFetchOptions extends FetchOptions {
   /**
-   * Checks all files, with the SHA-256 of each, before the base appears. If it throws a SourceError, the files are
-   * removed.
+   * Checks all files, given the SHA-256 of each, before the base's folder appears in the cache. If it throws a
+   * SourceError, the cache removes the files.
    */
   readonly check?: (folder: string, hashes: ReadonlyMap<string, string>) => Promise<void>;
 }
@@ -59,7 +59,7 @@ export class BaseFileCache {
     this.#locks = new CacheLocks(options.folder);
   }
 
-  /** Folder of a base's files, present or not. */
+  /** Folder of a base's files, whether or not it exists. */
   folderOf(key: string): string {
     return path.join(this.#options.folder, key);
   }
@@ -85,9 +85,9 @@ export class BaseFileCache {
   }
 
   /**
-   * Fetches a base that the caller holds, unless it is there. One process of the machine fetches it and the others
+   * Fetches a base that the caller holds, unless the cache has it. One process of the machine fetches it and the others
    * wait.
-   * @returns the SHA-256 of each file by its name; null if it was there
+   * @returns the SHA-256 of each file by its name; null if the cache had the base
    * @throws SourceError, an error of the file system, or the signal's reason
    */
   async fetch(
@@ -163,7 +163,7 @@ export class BaseFileCache {
     const aside = path.join(folder, `${REMOVED}${randomUUID()}`);
     const place = (await this.has(key)) ? this.folderOf(key) : `${this.folderOf(key)}${PARTIAL}`;
     await rename(place, aside);
-    // A process may have started to use it meanwhile. Later ones do not find it and fetch it again.
+    // Another process may have started to use the base meanwhile. Later ones do not find it and fetch it again.
     if (await isUsed()) {
       await rename(aside, place);
       return false;

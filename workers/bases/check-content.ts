@@ -13,8 +13,8 @@ export interface FetchedContent {
 }
 
 /**
- * Checks the files of a base if its source gives no hashes of them: against the fingerprint, if the version was
- * verified, and against the SHA-256 hashes of the first fetch, which stores them.
+ * Checks fetched files against the stored SHA-256 hashes. If the source gives no hash of some file, the first fetch
+ * stores its own hashes, after a comparison with the fingerprint if the version was verified.
  * @throws SourceError `source_changed` or `source_corrupt`; the signal's reason
  */
 export async function checkContent({ db, base, folder, hashes, signal }: FetchedContent): Promise<void> {
@@ -25,7 +25,7 @@ export async function checkContent({ db, base, folder, hashes, signal }: Fetched
   compareHashes(base, await fetchRepository.keepHashes(db, base.id, hashes), hashes);
 }
 
-/** Whether the source gives no hash of a file, so that only the first fetch can. */
+/** Whether neither the source nor an earlier fetch has given a hash of the file. */
 function isUnknown({ sha256, gitSha1 }: SourceFile): boolean {
   return sha256 === null && gitSha1 === null;
 }

@@ -27,7 +27,9 @@ export const fetchRepository = {
     };
   },
 
-  /** Files with the hashes known so far, and the fingerprint; null until the version is verified. */
+  /**
+   * Files of a version with the hashes known so far, and its fingerprint, which is null until the version is verified.
+   */
   async known(db: Database, id: string): Promise<{ files: readonly SourceFile[]; fingerprint: string | null }> {
     const select = { sourceFiles: true, fingerprint: true };
     const { sourceFiles, fingerprint } = await db.baseModelVersion.findUniqueOrThrow({ where: { id }, select });

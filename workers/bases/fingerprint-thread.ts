@@ -1,4 +1,4 @@
-/** Entry point of the thread of `fingerprintOf`: it reads the model in the folder that it is started with. */
+/** Entry point of the thread that `fingerprintOf` starts. It reads the model in the folder given as `workerData`. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { FormatError } from '../../core/formats/errors.ts';
 import { describeBaseModel } from '../../core/formats/hugging-face/hugging-face-model.ts';

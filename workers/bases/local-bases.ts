@@ -47,7 +47,7 @@ export class BaseNotFetchedError extends Error {
 export interface LocalBases {
   /** Returns the version with `path` set to its folder on this worker, present or not. */
   readonly locate: <T extends { readonly path: string; readonly sourceKey: string | null }>(version: T) => T;
-  /** Whether all of these are on this machine. */
+  /** Whether all of the bases are on this machine. */
   areHere(bases: readonly SourcedBase[]): Promise<boolean>;
   /** Protects the bases from eviction while `work` runs. */
   holding<T>(bases: readonly SourcedBase[], work: () => Promise<T>): Promise<T>;
@@ -193,7 +193,7 @@ export class FetchedBases implements LocalBases {
       done: Promise.resolve().then(() => this.#run(base, task)),
     };
     this.#tasks.set(key, task);
-    // Waiting callers get the error as well.
+    // This only removes the task. Waiting callers get the error themselves.
     task.done
       .catch(() => undefined)
       .finally(() => this.#tasks.delete(key))

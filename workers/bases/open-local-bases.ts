@@ -30,7 +30,7 @@ export interface OpenedBases {
 /** Opens the worker's cache of bases. It writes nothing before the first fetch. */
 export async function openLocalBases({ db, config, artifacts, loaded, logger }: OpenOptions): Promise<OpenedBases> {
   const { baseCacheBytes: maxBytes } = config;
-  // A user without a home has no cache folder.
+  // Without a home directory there is no default cache folder, so the cache lies in the data folder.
   const folder = config.baseCacheDir ?? path.join(config.dataDir, 'bases');
   const cache: BaseFileCache = new BaseFileCache({
     folder,

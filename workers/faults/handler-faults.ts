@@ -28,11 +28,14 @@ export async function acquireDevice(training: TrainingProcess, signal: AbortSign
 /** Code for a fault of a worker's machine that has no code of its own. */
 export const WORKER_FAULT = 'worker_fault';
 
-/** Code of the core for a missing file or folder. A job's files were there when it was accepted. */
+/**
+ * Code with which core reports a missing file or folder. It counts as a fault of the machine, because a job's files
+ * existed when the job was accepted.
+ */
 export const MISSING_FILE = 'missing_file';
 const MISSING = new Set([MISSING_FILE, 'ENOENT', 'ENOTDIR']);
 
-/** System codes of the artifact store's faults. */
+/** System code that stands for each fault of the artifact store. */
 const STORE_FAULTS = new Map([
   ['storage_full', 'ENOSPC'],
   ['storage_read_only', 'EROFS'],
@@ -103,7 +106,7 @@ const DISK_FULL = new Set(['ENOSPC', 'EDQUOT']);
 /** Codes for which `problemOf` writes the message. */
 export const WRITTEN_CODES: ReadonlySet<string> = new Set(['timed_out', 'disk_full']);
 
-/** Code and message of an error. Its own `code` is kept. */
+/** Code and message of an error. The error's own `code` is kept, except for timeouts and full disks. */
 export function problemOf(error: unknown): ErrorSummary {
   const message = error instanceof Error ? error.message : String(error);
   if (isTimeout(error)) return { code: 'timed_out', message: 'the job took longer than its time limit' };

@@ -44,7 +44,10 @@ export function storedProblem(error: unknown): StoredProblem {
   return { code, message, detail: words === message ? null : words };
 }
 
-/** Converts a failure of files that are at fault themselves: a missing file does not blame the machine. */
+/**
+ * Converts a failure whose cause is the files themselves, so that a missing file is not reported as a fault of the
+ * machine.
+ */
 export function unusableFiles({ code, message }: TrainingFailedError): StoredProblem {
   return storedProblem(new PermanentError(message, { code }));
 }

@@ -11,7 +11,7 @@ import { INSUFFICIENT_MEMORY } from '../adaptations/memory-check.ts';
 import { MISSING_FILE, WORKER_FAULT } from '../faults/handler-faults.ts';
 import { OUT_OF_MEMORY } from '../training/out-of-memory.ts';
 
-/** Codes of failed attempts that have a time series of their own. Tenants' files can cause many others. */
+/** Codes of failed attempts that have a time series of their own. Tenants' files can cause many other codes. */
 const FAILURE_CODES: readonly string[] = [
   WORKER_FAULT,
   'disk_full',
@@ -35,7 +35,7 @@ function failureCodeOf(code: string): string {
   return FAILURE_CODES.includes(code) ? code : OTHER_FAILURE;
 }
 
-/** Buckets from a copied adapter of a small model to a day's wait in the queue, in seconds. */
+/** Histogram buckets in seconds, from copying an adapter of a small model to waiting a day in the queue. */
 const TTR_BUCKETS = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 28_800, 86_400];
 const PHASE_BUCKETS = [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400];
 

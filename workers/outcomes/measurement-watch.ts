@@ -21,7 +21,10 @@ export interface WatchedMeasurement {
   readonly intervalMs: number;
 }
 
-/** Checks at an interval whether a measurement may continue. It may while the database cannot answer. */
+/**
+ * Checks at an interval whether a measurement may continue. While the database cannot answer, the measurement
+ * continues.
+ */
 export function watchMeasurement({ renew, isRolloutWaiting, intervalMs }: WatchedMeasurement): MeasurementWatch {
   const controller = new AbortController();
   const look = async (): Promise<void> => {

@@ -39,14 +39,15 @@ export interface OutcomesDependencies {
   availability?: BaseAvailability;
   /** Base files on this worker. Default: only in folders. */
   local?: LocalBases;
-  /** Jobs that do not fit into its memory. */
+  /** Tracks the jobs that do not fit into this worker's memory. */
   check?: Pick<MemoryCheck, 'left'>;
   leaseMs?: number;
   heartbeatMs?: number;
 }
 
 /**
- * Delay of a measurement in the queue while a rollout comes first, or for a worker with more memory, in milliseconds.
+ * Delay before a measurement is tried again because a rollout comes first, or because it needs a worker with more
+ * memory, in milliseconds.
  */
 const AGAIN_MS = 5000;
 
@@ -54,8 +55,8 @@ const AGAIN_MS = 5000;
 const LOOK_MS = 250;
 
 /**
- * Makes the handler of `outcomes.measure`, which measures the versions that the next rollout compares with, while the
- * worker is idle.
+ * Makes the handler of `outcomes.measure`. While the worker is idle, it measures the adapter versions with which the
+ * jobs of the next rollout compare their results.
  */
 export function outcomesHandlers(deps: OutcomesDependencies): HandlerSet {
   const { db, availability = new BaseAvailability(), local = FOLDERS_ONLY, check, leaseMs } = deps;
@@ -97,7 +98,7 @@ export function outcomesHandlers(deps: OutcomesDependencies): HandlerSet {
 async function isAllowed({ db, quotas = NO_QUOTAS }: OutcomesDependencies, version: LoadedVersion): Promise<boolean> {
   const { adapter, deletedAt, tenantId } = version;
   if (deletedAt !== null || adapter.deletedAt !== null || adapter.dataset === null) return false;
-  // On prompts alone, the version is right by definition: a job lets it answer them.
+  // On prompts alone, a version is right by definition: a job takes the version's own answers as correct.
   if (adapter.dataset.promptsOnly) return false;
   return (await createJobRooms({ db, defaults: quotas }).deviceRefusal(tenantId)) === null;
 }
@@ -120,7 +121,7 @@ async function claimAndMeasure(measuring: Measuring, versionId: string): Promise
     await requests.withdraw(versionId);
     return;
   }
-  // Load the version only now, because the rows may have changed until the claim.
+  // Load the version again, because its rows may have changed before the claim.
   const version = await outcomesRepository.load(db, versionId);
   if (version === null) return;
   if (version.adapter.dataset?.promptsOnly) {

@@ -73,8 +73,8 @@ interface Made {
 }
 
 /**
- * Makes the handler of `adaptation.provision`: a version without data for each adapter of a rollout, before its first
- * wave.
+ * Makes the handler of `adaptation.provision`, which makes a provisional version of an adapter, without data, before
+ * the first wave of the rollout.
  */
 export function provisionHandlers(deps: ProvisionDependencies): HandlerSet {
   return {
@@ -181,7 +181,10 @@ async function conclude(provision: Provision, error: unknown): Promise<never> {
   throw attempt.error;
 }
 
-/** Ends a request, with a version or without one. The last one of a rollout releases its first wave. */
+/**
+ * Ends the request for a provisional version, with or without one. The last request of a rollout releases its first
+ * wave.
+ */
 async function end(
   { db, artifacts, producer }: ProvisionDependencies,
   job: LoadedProvision,

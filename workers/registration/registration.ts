@@ -17,12 +17,12 @@ export interface RegistrationOptions {
   /** Folders of the base models that the training process has in memory. */
   loadedFolders(): readonly string[];
   /**
-   * Called with each heartbeat and the operator's request: to finish and stop, or to finish and wait; null if neither.
+   * Called at each heartbeat with the operator's request: `stop` (finish and stop), `wait` (finish and wait) or null.
    */
   onDrain(wanted: 'stop' | 'wait' | null): void;
   /** Called when the operator wants the quarantine to end. */
   onLift(): void;
-  /** Called with the difference between the worker's clock and the database's at each heartbeat. */
+  /** Called at each heartbeat with the difference between the worker's clock and the database's. */
   onClock(reading: ClockReading): void;
   intervalMs?: number;
 }

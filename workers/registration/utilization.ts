@@ -1,4 +1,4 @@
-/** Length of the window in milliseconds. A younger worker's window is its life so far. */
+/** Length of the window in milliseconds. The window of a younger worker begins at its start. */
 const WINDOW_MS = 300_000;
 
 /** Share of the last minutes in which a worker was busy. Times are milliseconds of a monotonic clock. */

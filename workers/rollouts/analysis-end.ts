@@ -4,7 +4,7 @@ import { classifyFault } from '../faults/handler-faults.ts';
 import { storedProblem } from '../faults/stored-problem.ts';
 import { RefusalError } from './analysis.ts';
 
-/** Row that an analysis belongs to. */
+/** Row of the rollout or forecast that an analysis belongs to. */
 export interface AnalyzedRow {
   fail(id: string, error: Prisma.InputJsonObject): Promise<unknown>;
   excuse(id: string, error: Prisma.InputJsonObject | null): Promise<unknown>;

@@ -23,11 +23,11 @@ export function createAnalysisRepository(db: Database) {
         UPDATE rollouts SET fetches = ${JSON.stringify(fetches)}::jsonb, updated_at = clock_timestamp()
         WHERE id = ${id} AND state = 'analyzing'`,
 
-    /** Base model version of a rollout, and the versions that adapters of its base model were made for. */
+    /** Base model version of a rollout, followed by those that the adapters' latest versions were made for. */
     basesOf: (rolloutId: string) =>
       basesBeside(db, Prisma.sql`SELECT base_model_version_id FROM rollouts WHERE id = ${rolloutId}`),
 
-    /** Base model version of a forecast, and the versions that adapters of its base model were made for. */
+    /** Base model version of a forecast, followed by those that the adapters' latest versions were made for. */
     basesOfForecast: (id: string) =>
       basesBeside(db, Prisma.sql`SELECT base_model_version_id FROM rollout_forecasts WHERE id = ${id}`),
 

@@ -19,7 +19,7 @@ export interface AnalysisContext {
   db: Database;
   artifacts: ArtifactStore;
   slot: TrainingSlot;
-  /** Base files on this worker, which include those of the versions. */
+  /** Base files on this worker. The files of the examined versions are among them. */
   local: LocalBases;
   tracing: Tracing;
   signal: AbortSignal;
@@ -27,8 +27,8 @@ export interface AnalysisContext {
 }
 
 /**
- * Reason for which no adapter, or none on one base model version, can be carried over. The database stores the problem
- * as it is.
+ * Thrown if no adapter, or none of one base model version, can be carried over. The database stores `problem`
+ * unchanged.
  */
 export class RefusalError extends PermanentError {
   readonly problem: { code: string; message: string } & Prisma.InputJsonObject;
@@ -105,7 +105,7 @@ export async function analyzeRolloutVersions(
   const { refusals, newBase, usable } = examined;
   const [first] = refusals.values();
   if (first !== undefined && usable.length === 0) throw new RefusalError(first);
-  // The first job then finds the bases loaded, or waits for the rest.
+  // The first job then finds the bases loaded, or waits only until they are.
   context.slot.preload([newBase, ...usable.slice(0, 1)].map((version) => version.path));
   return refusals;
 }

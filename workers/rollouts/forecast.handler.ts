@@ -14,8 +14,8 @@ import type { RolloutDependencies } from './rollout.handler.ts';
 import { withFetchedVersions } from './version-fetch.ts';
 
 /**
- * Makes the handler of dry runs: it examines the versions as a rollout does, and forecasts the rollout. It plans
- * nothing.
+ * Makes the handler of dry runs. It examines the versions as a rollout does and forecasts the rollout, but plans no
+ * jobs.
  */
 export function forecastHandlers(deps: RolloutDependencies): HandlerSet {
   const forecasts = createForecastLifecycle(deps);
@@ -62,7 +62,7 @@ async function forecast(
     const slot = await context.device.acquire();
     const begun = performance.now();
     const examined = await examineVersions({ ...context, slot }, { ...ids, gone });
-    // The rollout finds the files and the evolutions ready, and verifies the files again.
+    // The rollout will find the evolutions ready but verify the files again, so only verification counts.
     const analysisMs = Math.max(0, performance.now() - begun - examined.evolvingMs);
     return { refusals: examined.refusals, analysisMs };
   });

@@ -58,7 +58,7 @@ export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
   const work = async (rolloutId: string, bases: readonly SourcedBase[], context: HandlerContext): Promise<void> => {
     const device = createLazyDevice(deps.training, context.signal);
     try {
-      // Files are fetched without the device, which is then acquired in the middle of the analysis.
+      // If files have to be fetched, the analysis acquires the device only after the fetch.
       if (await local.areHere(bases)) await device.acquire();
       const rollout = await lifecycle.beginAnalysis(rolloutId);
       if (rollout === null) return;

@@ -23,10 +23,10 @@ type GoneVersions = ReadonlyMap<string, RefusalError['problem']>;
 
 /**
  * Runs `work` when this worker has the files of the versions. If the source of an old version no longer has its files,
- * only that version's adapters are concerned.
+ * only that version's adapters are refused.
  * @param newId the version that adapters are carried over to
- * @throws RefusalError if the source of the new version no longer has its files, or has others; BaseElsewhereError if
- * this worker cannot fetch a version now
+ * @throws RefusalError if the source of the new version no longer has its files, or has other files; BaseElsewhereError
+ * if this worker cannot fetch a version now
  */
 export async function withFetchedVersions<T>(
   { db, local, signal, onProgress }: VersionFetch,

@@ -2,7 +2,8 @@ import type { Consumer } from '../../src/platform/queue/index.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 
 /**
- * Request of an operator: `stop` ends the worker after its job, `wait` takes no jobs until it is released, null works.
+ * Request of an operator: `stop` ends the worker after its running job, `wait` lets it take no jobs until it is
+ * released, and null lets it work.
  */
 type Wanted = 'stop' | 'wait' | null;
 
@@ -14,7 +15,7 @@ interface DrainingOptions {
 }
 
 export interface Draining {
-  /** Ends the running job, takes no other, and drains the worker for good. This cannot be undone. */
+  /** Lets the running job finish, takes no other, and drains the worker for good. This cannot be undone. */
   drain(): void;
   /** Applies the operator's latest request, which may change until the worker is drained for good. */
   follow(wanted: Wanted): void;
@@ -50,7 +51,7 @@ export function createDraining({ consumer, logger, onChange }: DrainingOptions):
           ? 'the worker is drained: it ends its job and takes no other'
           : 'the worker is drained: it ends its job and takes no other until it is released',
       );
-      // The operator may release the worker until its job has ended.
+      // Until the running job has finished, the operator may still release the worker.
       void consumer.rest().then(stopIfWanted);
     }
     onChange(next !== null);

@@ -43,7 +43,8 @@ export async function openStores(config: Config, deps: OpenDependencies, closing
   const { logger } = deps;
   if (deps.db === undefined) await requireDatabase(databaseUrlOf(config));
   if (deps.backend === undefined && config.redisUrl !== null) await requireRedis(config.redisUrl);
-  // Not before: a worker that starts while its stack ends would restore a temporary folder that was removed.
+  // Create the folder only now: a worker that starts while its stack shuts down would otherwise create the stack's
+  // temporary folder again after its removal.
   await mkdir(config.dataDir, { recursive: true });
   const db = deps.db ?? openDatabase(config, closing);
   const backend = deps.backend ?? createQueueBackend({ databaseUrl: databaseUrlOf(config), redisUrl: config.redisUrl });
@@ -94,7 +95,7 @@ function databaseUrlOf(config: Config): string {
 export interface OpenedTraining {
   readonly training: TrainingProcess;
   readonly device: DeviceChoice;
-  /** Folders of the bases that it has in memory. */
+  /** Folders of the bases that the training process has in memory. */
   readonly loaded: () => readonly string[];
 }
 

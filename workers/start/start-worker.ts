@@ -12,11 +12,11 @@ import { createWorkerControl } from './worker-control.ts';
 import type { WorkerDependencies, WorkerTimes } from './worker-options.ts';
 
 export interface RunningWorker {
-  /** Ends the running job, takes no other, and resolves `drained`. The worker still has to be stopped. */
+  /** Lets the running job finish, takes no other, and resolves `drained`. The worker still has to be stopped. */
   drain(): void;
   /** Resolves when the worker was drained, by this process or by the operator. */
   readonly drained: Promise<void>;
-  /** Port on which it serves its metrics; null if it does not. */
+  /** Port of the metrics server; null if there is none. */
   readonly metricsPort: number | null;
   /** Returns running jobs to the queue, where they resume from their checkpoints, and ends the training process. */
   stop(): Promise<void>;

@@ -4,7 +4,7 @@ import { readClock } from '../../src/platform/database/clock.repository.ts';
 import type { Database } from '../../src/platform/database/database.ts';
 import type { Draining } from './draining.ts';
 
-/** Reads the database's clock, and makes the control of a worker whose parts have not started yet. */
+/** Reads the database's clock, and creates the control of a worker before the worker's other parts start. */
 export async function createWorkerControl(db: Database, clockToleranceMs: number): Promise<WorkerControl> {
   return new WorkerControl(await readClock(db), clockToleranceMs);
 }

@@ -7,9 +7,9 @@ export interface CancellationWatch {
 }
 
 /**
- * Checks at an interval whether some work is still needed. If the database cannot answer, the work continues and fails
- * with that error itself.
- * @param what the work, for the message: "rollout … is no longer being analyzed"
+ * Checks at an interval whether some work is still needed. While the database cannot answer, the work continues; if it
+ * needs the database, it fails by itself.
+ * @param what message of the error, for example "rollout … is no longer being analyzed"
  */
 export function watchCancellation(
   isNeeded: () => Promise<boolean>,

@@ -27,7 +27,7 @@ const PERMANENT = [
 export function toFailure(error: unknown): RequestFailure {
   if (error instanceof CancelledError) return { code: 'cancelled', message: error.message, permanent: true };
   const message = error instanceof Error ? error.message : String(error);
-  // A file that the system cannot read is reported as invalid.
+  // An error about an invalid file may come from a fault of the system, which is not permanent.
   const fault = systemFaultOf(error);
   const permanent = fault === null && PERMANENT.some((type) => error instanceof type);
   // A message about bad input may quote the input, so its words prove nothing about memory.

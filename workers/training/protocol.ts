@@ -72,8 +72,8 @@ export type WorkerMessage =
   /** Stops the running request between two micro-batches; its outcome is `cancelled`. `keep` leaves a checkpoint. */
   | { readonly type: 'cancel'; readonly requestId: string; readonly keep: boolean }
   /**
-   * Loads bases that the next request probably needs. It has no answer; a base that cannot be loaded fails that
-   * request.
+   * Loads bases that the next request probably needs. There is no answer; if a base cannot be loaded, the request that
+   * needs it fails.
    */
   | { readonly type: 'preload'; readonly bases: readonly string[] }
   /** Reports that the publication with this number is durable; the job waits for it before it continues. */

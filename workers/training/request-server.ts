@@ -31,7 +31,7 @@ export class RequestServer {
     this.#tracing = tracing;
   }
 
-  /** Processes a message of the worker. A failed request is answered with an `error`; this never rejects. */
+  /** Processes a message of the worker. A failed request is answered with an `error`; this method never rejects. */
   async receive(message: WorkerMessage): Promise<void> {
     switch (message.type) {
       case 'preload':

@@ -170,7 +170,10 @@ export class TrainingChild {
     if (this.#child.connected) this.#child.send(message, () => undefined);
   }
 
-  /** Returns a function that asks the request once to end, and kills the process if it does not end in time. */
+  /**
+   * Makes the functions that cancel a request: `now` asks the request once to end, and kills the process if it does not
+   * end in time; `clear` stops that clock.
+   */
   #canceller(requestId: string): { now: (reason: unknown) => void; clear: () => void } {
     const { logger, cancelGraceMs, pauseGraceMs, abandonGraceMs } = this.#options;
     let timer: NodeJS.Timeout | undefined;

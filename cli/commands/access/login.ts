@@ -33,7 +33,7 @@ async function login(options: LoginOptions): Promise<void> {
   const files = await import('../../remote/profiles/profile-file.ts');
   const { isUnencrypted } = await import('../../remote/profiles/target.ts');
   const file = files.profileFile();
-  // Reads the file before asking for a key: a file that cannot be read must not be replaced.
+  // Read the file before asking for a key: a file that cannot be read must not be replaced.
   const book = await files.readProfiles(file);
   const name = options.profile ?? book.current ?? STANDARD_PROFILE;
   if (!files.isProfileName(name)) {

@@ -47,12 +47,12 @@ export function allCommands(node: CommandNode): readonly CommandNode[] {
   return [node, ...node.children.flatMap(allCommands)];
 }
 
-/** Path of a command as the scripts compare it: each word after a space, and empty for the program itself. */
+/** Path of a command in the form that the scripts compare: a space before each word; empty for the program itself. */
 export function spelled({ path }: CommandNode): string {
   return path.map((word) => ` ${word}`).join('');
 }
 
-/** Paths of all subcommands, as the scripts compare them. */
+/** Paths of all subcommands, in the form that the scripts compare. */
 export function subcommandPaths(root: CommandNode): string[] {
   return allCommands(root)
     .filter(({ path }) => path.length > 0)

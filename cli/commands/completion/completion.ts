@@ -20,8 +20,8 @@ export function addCompletionCommand(program: Command): void {
 }
 
 /**
- * Prints a script that holds all candidates, so that completing starts no process. The libraries for Commander start
- * the command at every Tab, which takes seconds in a checkout, and complete no files or folders.
+ * Prints a script that holds all candidates, so that completion starts no process. The completion libraries for
+ * Commander start the command at every Tab, which takes seconds in a checkout, and complete no files or folders.
  */
 async function print(program: Command, shell: Shell): Promise<void> {
   const { commandTree } = await import('./command-tree.ts');

@@ -36,7 +36,7 @@ export async function writeExport(folder: string, files: readonly ExportFile[]):
   return written;
 }
 
-/** Reads a file that this command has written; null if there is none. @throws UsageError if somebody else wrote it */
+/** Reads a file of an earlier export; null if there is no such file. @throws UsageError if somebody else wrote it */
 async function ownText(file: string): Promise<string | null> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;

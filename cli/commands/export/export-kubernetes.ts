@@ -95,8 +95,8 @@ async function findPools(service: Service, wanted: readonly WantedPool[], plan: 
 }
 
 /**
- * Returns the serving name, which the service hides from tenants if it is a path.
- * @throws ServiceError if it is hidden
+ * Returns a version's serving name. The service hides a serving name that is a path from tenants.
+ * @throws ServiceError if the name is hidden
  */
 function servingNameOf(version: string, name: BaseModelVersion['serving_name']): string {
   if (name !== null) return name;

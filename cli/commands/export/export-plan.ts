@@ -11,9 +11,9 @@ export interface WantedPool {
   readonly pool: string;
 }
 
-/** Most pools. An HTTPRoute has at most 16 rules, and the one for llm-d has a rule for each pool. */
+/** Largest number of pools. An HTTPRoute has at most 16 rules, and the one for llm-d has a rule for each pool. */
 const MAX_POOLS = 16;
-/** Most hostnames of an HTTPRoute. */
+/** Largest number of hostnames of an HTTPRoute. */
 const MAX_HOSTNAMES = 16;
 const HOSTNAME = /^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 

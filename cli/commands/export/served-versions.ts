@@ -4,8 +4,8 @@ import { items, listCurrentVersions, type ReadaptClient, type ServedVersion } fr
 const PAGE = 200;
 
 /**
- * Longest pause between two reads of changes. After a longer one the whole list is read again, because the service may
- * have purged removals since.
+ * Longest pause between two reads of changes. After a longer one, the whole list is read again, because the service may
+ * have purged its record of removals.
  */
 const LONGEST_GAP_MS = 3_600_000;
 
@@ -20,8 +20,8 @@ export interface ServedVersions {
 }
 
 /**
- * Follows the versions served on a base model version. Later reads ask only for changes, of which an idle fleet has
- * none. The first read takes the whole list, because the list of changes lags while an older transaction runs.
+ * Follows the versions served on a base model version. The first read takes the whole list, because the list of changes
+ * lags while an older transaction runs. Later reads ask only for changes; an idle fleet has none.
  */
 export function createServedVersions(client: ReadaptClient, baseModelVersionId: string): ServedVersions {
   const served = new Map<string, ServedVersion>();

@@ -6,7 +6,7 @@ import type { Service } from '../../remote/service.ts';
 import { note, printJson } from '../../screen/print.ts';
 import { retryOf, type ActionOptions, type JobActionCommand } from './change-job.ts';
 
-/** Number of jobs that were changed, or would be by a dry run. */
+/** Numbers of jobs that were changed, or would be changed by a dry run. */
 interface Counts {
   readonly dry_run: boolean;
   readonly matched: number;

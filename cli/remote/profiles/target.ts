@@ -60,7 +60,7 @@ function noTarget(key: string | null, { profiles }: ProfileBook): ServiceError {
   return new ServiceError(message, { code: 'not_signed_in', exitCode: EXIT.refused });
 }
 
-/** Value of an environment variable; null if it is unset or blank. */
+/** Value of an environment variable without surrounding white space; null if it is unset or blank. */
 function set(value: string | undefined): string | null {
   const text = (value ?? '').trim();
   return text === '' ? null : text;

@@ -12,7 +12,7 @@ import { rowSizes, type RowSizes } from '../setup/memory-plan.ts';
 import { labelInParts } from './label-store.ts';
 import { TEACHER_TOKENS, teacherTokens } from './soft-targets.ts';
 
-/** Version whose behavior on its own base training shall keep. */
+/** Version whose behavior, on its own base, the training should preserve. */
 export type Teacher = Pick<Writer, 'version' | 'adapter' | 'precision' | 'loadBase'>;
 
 export interface DistillationOptions {
@@ -25,8 +25,9 @@ export interface DistillationOptions {
 }
 
 /**
- * Returns the distillation of a job on prompts alone from the version that answered them; null if the job trains
- * nothing, or on the rows' own completions. A control learns the answers themselves, as is common practice.
+ * Returns the distillation for a job whose rows are prompts alone, from the version that answered them. Null if the job
+ * trains nothing, if the rows came with completions, or if the job is a control, which learns the answers themselves,
+ * as is common practice.
  */
 export function distillationOf({ teacher, ...options }: DistillationOptions): Distillation | null {
   const { spec, settings, data } = options;
@@ -43,9 +44,9 @@ export async function rowsAfter(
 }
 
 /**
- * Number of rows that are labelled before the first training, as far as it can draw them. Each time a training needs
- * more, the number of steps with labelled rows doubles: most trainings end soon, and labelling a large dataset would
- * take longer than learning from it.
+ * Number of rows that are labelled before the first training. Each time a training needs more, the number of steps with
+ * labelled rows doubles: most trainings end soon, and labelling a large dataset would take longer than learning from
+ * it.
  */
 const FIRST_ROWS = 1024;
 
@@ -73,14 +74,14 @@ export class Distillation {
     this.#rows = [...options.data.training()];
   }
 
-  /** Sizes of the rows with soft targets, including the longest one. */
+  /** Sizes of the rows with soft targets, including the longest row. */
   get trained(): RowSizes[] {
     return rowSizes(this.#options.data.training()).map((sizes) => ({ ...sizes, targets: TEACHER_TOKENS }));
   }
 
   /**
-   * Returns the training rows for the steps after `step`, labelled as far as `steps` says. It loads the teacher's base
-   * if rows have to be labelled that the job has not labelled before.
+   * Returns the training rows for the steps after `step`; the rows of the first `steps` steps have labels. Loads the
+   * teacher's base if some rows have not been labelled before.
    * @param step number of steps that the training has done
    * @throws the signal's reason
    */

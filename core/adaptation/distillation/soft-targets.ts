@@ -7,7 +7,7 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 /** Number of a teacher's most probable tokens that training learns at each label. */
 export const TEACHER_TOKENS = 8;
 
-/** Part of an example's labels, as an example. */
+/** Part of an example's labels, as an example of its own. */
 interface Part extends TokenizedExample {
   /** Index of the example. */
   readonly of: number;

@@ -39,7 +39,7 @@ export interface OutcomesSubject {
   readonly data: Pick<TaskData, 'gate' | 'choices'>;
   /** Precision of the base. */
   readonly precision: Precision;
-  /** Limits of generated texts. Present if the metric is measured on such. */
+  /** Limits of generated texts. Present if the metric is measured on generated text. */
   readonly generation?: { readonly maxNewTokens: number; readonly endOfTextIds: readonly number[] };
 }
 

@@ -15,9 +15,9 @@ export interface LookInParts {
 }
 
 /**
- * Measures part after part, and ends early if `isOver` returns true. A sum of floating-point numbers in a given order
- * does not decrease if one of them increases. The best case is summed in the same order as the whole look, so it is no
- * worse than the whole look to the last bit, and whatever refutes it refutes the candidate.
+ * Measures part after part, and ends early if `isOver` returns true. The best case is summed in the same order as the
+ * whole look. A floating-point sum in a fixed order does not decrease if one of its numbers increases, so rounding
+ * cannot make the best case worse than the whole look, and whatever refutes the best case refutes the candidate.
  */
 export async function lookInParts({
   metric: name,

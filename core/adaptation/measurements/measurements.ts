@@ -44,7 +44,8 @@ export class Measurements {
   }
 
   /**
-   * Measures the job's metric on search rows: on more than the search uses, because a share of right rows is coarse.
+   * Measures the job's metric on the search rows. Uses more rows than the search, because a share of right rows is
+   * coarse.
    */
   async onSearch(base: LoadedBase, adapter: Adapter): Promise<MetricValue> {
     const { data, searchRows } = this.#options;

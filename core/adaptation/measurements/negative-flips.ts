@@ -2,7 +2,7 @@ import type { TokenizedExample } from '../../data/example.ts';
 import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
 import { judgesRows } from '../../options/metrics.ts';
 
-/** Gate row that the reference version had right and a candidate has wrong. It never has the row's texts. */
+/** Gate row that the reference version had right and a candidate has wrong, without the row's texts. */
 export interface NegativeFlip {
   /** Line number of the row in its file, from 1. */
   readonly row: number;

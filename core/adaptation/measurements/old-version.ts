@@ -33,7 +33,7 @@ export function givenOutcomes(given: GateOutcomes | null | undefined): KnownOld 
 }
 
 /**
- * Returns the outcomes that a job is given, or those stored beside the adapter if the job trusts them.
+ * Returns the outcomes given to a job, or those stored beside the adapter if the job trusts them.
  * @param oldFingerprint returns the old base's fingerprint
  * @throws FormatError `invalid_outcomes`
  */

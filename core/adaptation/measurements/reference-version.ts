@@ -27,8 +27,8 @@ export interface ReferenceOptions {
   /** Stored outcomes of the old adapter. */
   readonly knownOld: KnownOld;
   /**
-   * Version that has written the answers of the rows: it is right by definition. Default: none; the rows came with
-   * answers.
+   * Version that has written the answers of the rows, so that it is right by definition. Default: none; the rows came
+   * with answers.
    */
   readonly writer?: 'anchor' | 'old' | undefined;
   /** Properties of the new base that are known before it is loaded. */
@@ -39,9 +39,9 @@ export interface ReferenceOptions {
 }
 
 /**
- * Version that a gate compares candidates with: the anchor, if the job has one and its margin counts from a version, or
- * else the old adapter. An anchor whose outcomes on the gate rows are not known, and which cannot be measured on them,
- * is replaced by the old adapter, with a warning.
+ * Reference: the version with which a gate compares candidates. It is the anchor if the job has one and the gate has a
+ * margin, or else the old adapter. If the anchor's outcomes on the gate rows are neither known nor measurable, the old
+ * adapter replaces the anchor, with a warning.
  */
 export class ReferenceVersion {
   readonly #options: ReferenceOptions;
@@ -55,20 +55,21 @@ export class ReferenceVersion {
     this.#anchor = exact.gate.kind === 'absolute' || writer === 'old' ? null : (spec.anchor ?? null);
   }
 
-  /** Whether candidates are compared with it, by the gate or because the job asks for it. */
+  /** Whether candidates are compared with the reference, by the gate or because the job asks for it. */
   get isCompared(): boolean {
     const { exact, spec } = this.#options;
     return needsOldVersion(exact.gate) || spec.measuresOld === 'before';
   }
 
-  /** Whether it has to be measured, which is best done before the new base is loaded. */
+  /** Whether the reference has to be measured, which is best done before the new base is loaded. */
   isUnknown(): boolean {
     const { exact, newVersion } = this.#options;
     return this.isCompared && !isKnown(this.#known(), exact, newVersion);
   }
 
   /**
-   * Loads its own base and measures it there. Null if the old adapter has replaced the anchor and need not be measured.
+   * Loads the reference's own base and measures the reference there. Null if the old adapter has replaced the anchor
+   * and need not be measured.
    * @param precision default: chosen for its base
    */
   async measure(precision?: Precision): Promise<VersionMeasurement | null> {
@@ -78,8 +79,8 @@ export class ReferenceVersion {
   }
 
   /**
-   * Returns its stored measurement, or else measures it now, in the precision of the new base. Stored outcomes may be
-   * in another precision, so its own base may have to be loaded after all.
+   * Returns the stored measurement of the reference, or else measures it now, in the precision of the new base. Stored
+   * outcomes may be in another precision, so the reference's own base may have to be loaded after all.
    */
   onGate(newBase: NewBase): Promise<GateMeasurement> {
     return newBase.reloadAfter(() => this.#onGate(newBase.loaded));
@@ -111,7 +112,7 @@ export class ReferenceVersion {
     return this.#anchor !== null;
   }
 
-  /** Version and value that the margin counts from; null for an absolute gate or a value that is not finite. */
+  /** Version and value from which the margin counts; null for an absolute gate or a value that is not finite. */
   countedFrom({ metric }: GateMeasurement): CountedFrom | null {
     if (this.#options.exact.gate.kind === 'absolute' || !Number.isFinite(metric.value)) return null;
     return { version: this.isAnchor ? 'anchor' : 'old', value: metric.value, outcomes: this.#measuredAnchor };

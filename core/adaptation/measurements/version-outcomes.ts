@@ -28,8 +28,8 @@ export interface OutcomesOutcome {
 }
 
 /**
- * Measures an adapter version on the gate rows and its own base, as a job with default options that carries it over
- * would. A job that needs another measurement, such as another precision, makes it itself.
+ * Measures an adapter version on the gate rows and its own base, as a job with default options would that carries it
+ * over. A job that needs a different measurement, for example in another precision, measures the version itself.
  * @throws the signal's reason; FormatError, DatasetError, TaskDataError, InsufficientMemoryError and the like
  */
 export async function measureOutcomes(
@@ -64,8 +64,8 @@ export async function measureOutcomes(
 }
 
 /**
- * Loads the base in float32 if rows of the task show that int8 is too inexact, as a job on the next version of the base
- * does.
+ * Loads the base. Loads it in float32 if rows of the task show that int8 is too inexact, as a job that carries the
+ * version over would.
  */
 async function inPrecisionOfJobs(on: RowsOnBase, folder: string): Promise<LoadedBase> {
   const { bases, base } = on;

@@ -23,7 +23,7 @@ import { writerName, type Writer } from './writer.ts';
 /** Default largest number of tokens of an answer to a prompt alone. */
 const ANSWER_TOKENS = 128;
 
-/** Largest share of answers to gate prompts in which a metric may count no word. */
+/** Largest share of the answers to gate prompts in which the metric may find no word to count. */
 const MOST_UNCOUNTED = 0.1;
 
 /** Number of rows that a message names. */
@@ -184,8 +184,8 @@ function answeredRow(example: TokenizedExample, { ids, text }: Answer): ExampleR
 }
 
 /**
- * Requires answers to gate prompts that the metric can distinguish from others. A row in which it counts no word has
- * the same score whatever a version answers; if all rows were like that, everything would be certified.
+ * Requires answers to gate prompts that the metric can distinguish from others. A row in which the metric counts no
+ * word has the same score whatever a version answers; if all rows were like that, everything would be certified.
  * @throws TaskDataError if none of the answers has any text, or if the metric counts no word in more than a few of them
  */
 function requireAnswers(answers: readonly Answer[], { spec: { metric }, writer, warn }: AnswerPromptsOptions): void {

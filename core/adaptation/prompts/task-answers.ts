@@ -34,9 +34,9 @@ export interface TaskWithAnswers {
 class UnreadableWriterError extends Error {}
 
 /**
- * Returns a task's rows with their own answers. Prompts alone are answered by the version that the margin counts from:
- * the anchor, so that losses do not add up over versions, or else the old version. If the anchor cannot be read, the
- * old version replaces it, with a warning, and does so again when the job resumes.
+ * Returns a task's rows with their own answers. If the rows are prompts alone, the version answers them from which the
+ * margin counts: the anchor, so that losses do not add up over versions, or else the old version. If the anchor cannot
+ * be read, the old version replaces it, with a warning, and does so again when the job resumes.
  * @throws the errors of {@link answerPrompts}
  */
 export async function withAnswers(task: GivenTask, options: TaskAnswersOptions): Promise<TaskWithAnswers> {

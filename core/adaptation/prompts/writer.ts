@@ -11,7 +11,7 @@ export type WriterVersion = 'anchor' | 'old';
 export interface Writer {
   readonly version: WriterVersion;
   readonly adapter: Adapter;
-  /** Precision in which it computes the answers. */
+  /** Precision in which the version computes the answers. */
   readonly precision: PrecisionSetting;
   /** Loads the base that the adapter was made for. */
   loadBase(): Promise<LoadedBase>;

@@ -22,9 +22,9 @@ export interface GradientPrecisionOptions {
 }
 
 /**
- * Decides the precision of a job's gradients on a base in int8: int8 as well, unless rows of the task show that it
- * changes the gradients too much and float32 fits into memory beside it. It decides when gradients are first needed,
- * because most adapters are ready without any. Losses are measured in int8 in either case.
+ * Decides the precision of a job's gradients on a base in int8. It is int8 as well, unless rows of the task show that
+ * int8 changes the gradients too much and float32 fits into memory beside it. The decision is made when gradients are
+ * first needed, because most adapters are ready without any. Losses are measured in int8 in either case.
  */
 export class GradientPrecision {
   readonly #options: GradientPrecisionOptions;

@@ -25,7 +25,7 @@ export function trainedSizes(
   return [...measured, ...longestSizes(training, format)];
 }
 
-/** Largest cost of measuring an adapter of the job once; undefined if there is no limit. */
+/** Limit on the cost of measuring an adapter of the job once; undefined if there is none. */
 export function rowBudget(
   { measuredTokens, metric }: Pick<JobSpec, 'measuredTokens' | 'metric'>,
   maxNewTokens: number,

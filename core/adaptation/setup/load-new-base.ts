@@ -7,7 +7,7 @@ import type { ReferenceVersion, VersionMeasurement } from '../measurements/refer
 import { objectionToLosses } from './job-precision.ts';
 import { NewBase } from './new-base.ts';
 
-/** Rows and versions of a job that loading its new base depends on. */
+/** Rows and versions on which the loading of a job's new base depends. */
 interface ComparedVersions {
   readonly data: TaskData;
   readonly oldAdapter: Adapter;

@@ -25,7 +25,7 @@ export interface RowSizes {
   /** Input tokens. */
   readonly tokens: number;
   readonly labels: number;
-  /** Number of targets with shares that gradients take for each label. Default: 0, each label is one token. */
+  /** Number of soft targets for each label when gradients are computed. Default: 0; each label is one token. */
   readonly targets?: number;
 }
 
@@ -37,8 +37,8 @@ export function rowSizes(examples: readonly TokenizedExample[]): RowSizes[] {
 const LONGEST_TEXTS = 8;
 
 /**
- * Returns the sizes of the rows with the longest texts, which include the longest row or one nearly as long. It skips a
- * row that cannot be tokenized; the training reports it.
+ * Returns the sizes of the rows with the longest texts, which include the longest row or one nearly as long. Skips rows
+ * that cannot be tokenized; the training reports them.
  */
 export function longestSizes(rows: readonly ExampleRow[], options: TokenizeOptions): RowSizes[] {
   const lengthOf = (row: ExampleRow): number => JSON.stringify(row).length;
@@ -77,7 +77,7 @@ export interface MemoryPlan {
   readonly evolution: number;
   /** Keys and values of texts that are generated. */
   readonly generation: number;
-  /** Bytes of the longest row, computed in the way that takes the least memory. */
+  /** Bytes for computing the longest row in the way that takes the least memory. */
   readonly activations: number;
   /** Bytes to compare a base in int8 with float32, before rows are computed. */
   readonly comparison: number;
@@ -148,8 +148,8 @@ export function jobMemory(plan: MemoryPlan, { trained }: Pick<MemoryNeeds, 'trai
 }
 
 /**
- * Number of copies of a matrix that is rounded: as read, and those that operators make for both of its forms and keep
- * for the next one.
+ * Number of copies of a matrix while it is rounded to int8: the matrix as read, and the copies that operators make of
+ * both of its forms and keep for the next matrix.
  */
 const ROUNDING_COPIES = 12;
 
@@ -164,7 +164,8 @@ const COMPARED = {
 
 /**
  * Bytes of a comparison of int8 with float32: the smallest stage of float32 matrices, its computation, programs in
- * float32, the rounding of a matrix, and the thread that traces programs. The comparison takes more only if it is free.
+ * float32, the rounding of a matrix, and the thread that traces programs. If more memory is free, the comparison uses
+ * it.
  */
 function comparisonBytes({ config, precision, adapter }: MemoryNeeds, programs: ProgramNeeds): number {
   if (!countsAsInt8(config, precision)) return 0;
@@ -209,7 +210,7 @@ function remedy(needs: MemoryNeeds, plan: MemoryPlan, bytes: number): string {
   return `give it at least ${gibibytes(plan.total)} GiB (READAPT_MEMORY, or a larger machine)`;
 }
 
-/** Bytes of the longest row, which is a batch of its own, in the way that takes the least memory. */
+/** Bytes for computing the longest row, which is a batch of its own, in the way that takes the least memory. */
 function leastActivations(needs: MemoryNeeds): number {
   const { config, adapter, measured, trained } = needs;
   const base = { config, adapted: adaptedWidths(adapter, (adapter.config.dropout ?? 0) > 0) };

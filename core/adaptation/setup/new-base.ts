@@ -26,7 +26,10 @@ export class NewBase {
     return this.#loaded.precision.precision;
   }
 
-  /** Runs a function that loads another base, which may evict this one, and then loads this one again if necessary. */
+  /**
+   * Runs a function that loads another base, which may evict the new base, and then loads the new base again if
+   * necessary.
+   */
   async reloadAfter<T>(run: () => Promise<T>): Promise<T> {
     const result = await run();
     if (!(await this.#bases.holds(this.#loaded))) this.#loaded = await this.#loadAgain();
@@ -34,8 +37,8 @@ export class NewBase {
   }
 
   /**
-   * Loads the base again. It first requests it as before, so that later jobs find it; if that now chooses another
-   * precision, it requests the previous one.
+   * Loads the base again. Requests it as before first, so that later jobs find it in the cache; if the automatic choice
+   * is another precision now, requests the earlier precision.
    */
   async #loadAgain(): Promise<LoadedBase> {
     const { folder } = this.#loaded;

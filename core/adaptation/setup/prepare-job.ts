@@ -39,7 +39,7 @@ export interface PreparedJob {
   readonly exact: ExactGate;
   readonly settings: JobSettings;
   readonly breakdown: GateBreakdown;
-  /** Whether a version has written the answers of the rows, which came without. */
+  /** Whether the rows came without answers, so that a version has written them. */
   readonly hasWritten: boolean;
   readonly newBase: NewBase;
   readonly oldAdapter: Adapter;

@@ -39,7 +39,8 @@ export interface RowFormatSources {
   /** Rows of the task; the first few are measured if nothing else tells how the adapter was trained. */
   readonly rows: readonly ExampleRow[];
   /**
-   * Number of answers that a version has written, and of those that it has ended; with them nothing has to be measured.
+   * Numbers of answers that a version has written, and of those that it has ended. With them, nothing has to be
+   * measured.
    */
   readonly written?: WrittenCounts | undefined;
   readonly signal: AbortSignal;

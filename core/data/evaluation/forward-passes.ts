@@ -14,7 +14,7 @@ export interface EvaluationOptions {
 
 interface PassOptions<Example extends TokenizedExample> extends EvaluationOptions {
   /**
-   * Number of input tokens for each one that goes through the model, because rows share their beginnings. Default 1.
+   * Number of input tokens for each token that the model computes; above 1 if rows share their beginnings. Default 1.
    */
   readonly repeated?: number;
   /** Sort key of the rows, largest first; equal rows keep their order. Default: their number of input tokens. */

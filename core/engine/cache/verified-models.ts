@@ -21,8 +21,8 @@ export class VerifiedModels implements VerifiedFiles {
 }
 
 /**
- * Includes the code's hash in the key. The checks may have changed since an earlier release, so its files are verified
- * again.
+ * Includes the code's hash in the key. The checks may have changed since an earlier release, so the files that it has
+ * verified are verified again.
  */
 function keyOf(stamp: string): string {
   return sha256(JSON.stringify(['verified', stamp, ownSources()]));

@@ -27,8 +27,8 @@ export interface ProgramCall {
   /** Dropout of a program with gradients. Default: none. */
   readonly dropout?: Dropout | undefined;
   /**
-   * Whether to use the program with gradients that serves all batches even for one whose sequences share nothing.
-   * Default: false.
+   * Whether to use the program with gradients that supports shared beginnings even for a batch without them. That
+   * program serves all batches. Default: false.
    */
   readonly fewPrograms?: boolean;
 }

@@ -24,7 +24,7 @@ export abstract class ProgramRuntime implements Runtime {
   readonly tokenBudgets: TokenBudgets;
   activationBytes: number;
   /**
-   * Whether one program with gradients serves all batches, even if another would compute slightly less: because
+   * Whether one program with gradients serves all batches, even if another program would compute slightly less: because
    * programs are large, or because the general one is needed later anyway. Default: false.
    */
   fewPrograms = false;

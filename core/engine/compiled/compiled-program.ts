@@ -100,7 +100,9 @@ export class CompiledProgram {
   }
 }
 
-/** Returns null if the size differs from run to run; ONNX Runtime then allocates the output. */
+/**
+ * Allocates the buffer of an output. Returns null if the size differs from run to run; ONNX Runtime then allocates it.
+ */
 function outputBuffer(output: ort.InferenceSession.ValueMetadata): ort.Tensor | null {
   const shape = output.isTensor ? output.shape.filter((size) => typeof size === 'number') : [];
   if (!output.isTensor || shape.length < output.shape.length) return null;

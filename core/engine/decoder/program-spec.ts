@@ -102,7 +102,7 @@ export function inputName(module: string, name: TrainableName): string {
   return `${module}.${SUFFIXES[name]}`;
 }
 
-/** Name of the output of a `gradients` program that holds the gradient of that array. */
+/** Name of the output of a `gradients` program with the gradient of one of a module's trainable arrays. */
 export function gradientName(module: string, name: TrainableName): string {
   return `${inputName(module, name)}.gradient`;
 }

@@ -82,7 +82,8 @@ export function comparedPrograms(config: ModelConfig, holdsMatrices: boolean): P
 /**
  * Ratio of the smallest times. Each function runs {@link ROUNDS} to {@link MAX_ROUNDS} times in turn, or once if the
  * ratio is clear.
- * @param known milliseconds of the slow one, which then runs only if it seems not to be slow; null if unknown
+ * @param known milliseconds that the slow function is known to take; it then runs only if the ratio seems too small.
+ * Null if unknown
  */
 async function timesAsFast(
   slow: () => Promise<number>,

@@ -18,7 +18,10 @@ const STAGE_BYTES = 2 ** 29;
 /** Share of the free memory for weights; the rest is for computations. */
 const SHARE = 0.6;
 
-/** Share of the free memory for a stage. Arrays of earlier stages stay in memory if their sizes differ. */
+/**
+ * Share of the free memory for one stage. It leaves room for arrays of earlier stages, which stay in memory if their
+ * sizes differ.
+ */
 const STAGE_SHARE = 1 / 3;
 
 /** Smallest number of matrices of the largest size that fit into a stage. */
@@ -27,8 +30,8 @@ const MIN_STAGE_MATRICES = 2;
 export interface Float32Options extends Pick<CompiledRuntimeOptions, 'cache' | 'pool' | 'tracer'> {
   readonly threads: number;
   /**
-   * Number of passes that will use the weights. For many passes, reading the weights each time costs more than memory
-   * is worth, and for a training step more than float32 is worth.
+   * Number of passes that will use the weights. For `few`, large weights are streamed even if they would fit. For
+   * `training`, weights are never streamed: reading them for every step costs more than float32 is worth.
    */
   readonly passes: 'few' | 'many' | 'training';
   /** Bytes that the process may still allocate. */

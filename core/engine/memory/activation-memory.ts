@@ -71,7 +71,7 @@ const MLP = { forward: 2, gradients: 4 };
 /**
  * Estimated peak memory of a call in bytes, without weights and factors: values that the forward pass keeps for the
  * gradients, and the arrays of the layer in progress. The estimate follows from the kept values (`rematerialize`), and
- * `test/unit/engine/memory/peaks.test.ts` compares it with measured peaks.
+ * `test/integration/engine/peaks.test.ts` compares it with measured peaks.
  */
 export function activationBytes(options: ActivationOptions, sizes: CallSizes): number {
   const { config, kind, recompute } = options;

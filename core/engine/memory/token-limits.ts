@@ -13,7 +13,7 @@ interface LimitOptions {
   readonly targets?: number;
 }
 
-/** Lower bound of a limit; a call that needs more memory then recomputes layers. */
+/** Smallest limit. A call that needs too much memory even then recomputes layers. */
 const MIN_TOKENS = 32;
 
 /**

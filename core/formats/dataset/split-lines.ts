@@ -10,8 +10,8 @@ const MAX_EXCESS = 16;
 const LINE_FEED = 0x0a;
 
 /**
- * Splits bytes into lines. It holds at most one line, in one buffer, however small the chunks are. A line over the
- * limit is skipped; if it is over 16 times as long, it is the last one.
+ * Splits bytes into lines. Holds at most one line, in one buffer, however small the chunks are. Skips a line over the
+ * limit; a line of more than 16 times the limit ends the reading.
  */
 export async function* splitLines(chunks: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<Line> {
   const held = createLineBuffer(maxBytes);

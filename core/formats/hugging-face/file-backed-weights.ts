@@ -3,8 +3,8 @@ import type { Allocate } from '../safetensors/safetensors.ts';
 import type { ModelWeights } from './model-weights.ts';
 
 /**
- * Weights of a base model of which some stay in their files. Those are read at each access, and the last tensor read is
- * cached.
+ * Weights of a base model, some of which stay in their files. These are read at each access; only the last tensor read
+ * is cached.
  */
 export class FileBackedWeights implements ReadonlyMap<string, Tensor> {
   readonly #model: ModelWeights;

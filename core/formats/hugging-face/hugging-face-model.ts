@@ -27,8 +27,8 @@ export interface OpenBaseModel extends BaseModel {
 
 export interface OpenDiskOptions extends OpenOptions {
   /**
-   * Whether weights on disk that are read once to be checked stay in memory until they are evicted, for a caller that
-   * needs all of them first. Default: false.
+   * Whether weights that stay on disk, but are read once to be checked, are kept in memory until they are evicted, for
+   * a caller that needs all of them first. Default: false.
    */
   readonly cacheRead?: boolean;
 }

@@ -22,7 +22,10 @@ export interface AdapterManifest {
    * directly.
    */
   readonly strategy?: string | null;
-  /** Whether the adapter is unmeasured. It serves until a version is published that has passed its gate. */
+  /**
+   * Whether the adapter was published without a measurement, to serve until a version that has passed its gate is
+   * published.
+   */
   readonly provisional?: boolean;
   /** Fusion coefficients, if the adapter was fused. */
   readonly coefficients?: ManifestCoefficients | null;
@@ -128,7 +131,10 @@ export async function verifyAdapterFiles(folder: string): Promise<void> {
   }
 }
 
-/** Returns the checksums, which must cover both of the adapter's files: the other one could have changed otherwise. */
+/**
+ * Returns the checksums. They must cover both of the adapter's files; otherwise the file without one could have changed
+ * unnoticed.
+ */
 function checksumsOf({ files }: JsonObject): Readonly<Record<string, FileChecksum>> {
   if (typeof files !== 'object' || files === null)
     throw invalid('files', 'is missing, expected a checksum for each file');

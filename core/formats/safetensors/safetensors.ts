@@ -153,7 +153,7 @@ export class SafetensorsFile {
   }
 
   /**
-   * Fills `data`.
+   * Reads a float32 tensor into `data`.
    * @returns whether all values are finite
    */
   async #readFloat32(entry: TensorEntry, data: Float32Array): Promise<boolean> {
@@ -162,7 +162,7 @@ export class SafetensorsFile {
   }
 
   /**
-   * Fills `data`.
+   * Reads a float16 or bfloat16 tensor into `data`, widened to float32.
    * @returns whether all values are finite
    */
   async #readHalves(entry: TensorEntry, data: Float32Array): Promise<boolean> {

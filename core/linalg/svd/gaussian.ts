@@ -6,7 +6,7 @@ export type TestMatrices = (rows: number, cols: number) => DenseMatrix;
 
 /**
  * Makes test matrices for {@link randomizedSvd} from a seed. Each size is drawn once, since drawing takes longer than
- * multiplying. Several decompositions may share a test matrix: each of them still meets a random one.
+ * multiplying. Several decompositions may share a test matrix, because it is random with respect to each of them.
  */
 export function gaussianMatrices(seed: number): TestMatrices {
   const drawn = new Map<string, DenseMatrix>();

@@ -19,9 +19,9 @@ export interface FolderEvolutionOptions extends EvolutionOptions {
 }
 
 /**
- * Computes the evolution between the base models of two folders. Every tensor is read once, and the fingerprints of
- * files that were not verified before are computed from the very values that the evolution is computed from. Threads of
- * their own read, check and hash large bases, while this one decomposes.
+ * Computes the evolution between the base models of two folders. Every tensor is read once. Fingerprints of files that
+ * were not verified before are computed from the very values that the evolution is computed from. Each large base gets
+ * a thread that reads, checks and hashes it while this thread decomposes.
  * @throws FormatError for a folder that does not hold a base model, AdaptationError `incompatible_evolution`
  */
 export async function evolutionBetweenFolders(

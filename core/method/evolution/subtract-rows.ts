@@ -76,7 +76,7 @@ interface Subtraction {
   readonly before: Float32Array;
   readonly after: Float32Array;
   readonly delta: Float32Array;
-  /** Two partial sums for each version of each row. */
+  /** Two partial sums for each of the three sums of a row: those of before, after and delta. */
   readonly sums: Float64Array;
   /** Subtracts the first rows of `before` from those of `after`; a row's length is a multiple of four. */
   readonly subtract: (rows: number, length: number) => void;

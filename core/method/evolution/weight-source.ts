@@ -4,7 +4,9 @@ import type { ModelConfig } from '../../models/config/model-config.ts';
 /** Base model version whose weights are read tensor by tensor. */
 export interface WeightSource {
   readonly config: ModelConfig;
-  /** Read only after every tensor, so that a source can compute it while reading. */
+  /**
+   * Fingerprint of the weights. It may be read only after every tensor, because a source can compute it while reading.
+   */
   readonly fingerprint: string;
   /**
    * @param name the tensor's Hugging Face name

@@ -55,7 +55,7 @@ export async function withWeightThread<T>(
           fingerprint = answer.fingerprint;
           return { shape: answer.shape, data: new Float32Array(memory, 0, answer.length) };
         }
-        // Reading it here throws the same error with all of its fields, which are lost between threads.
+        // Reading the tensor here throws the same error with all of its fields, which are lost between threads.
         await model.read(name);
         throw new Error(`tensor ${name} could not be read in a thread: ${answer.failure}`);
       },
@@ -76,7 +76,7 @@ function endOf(thread: Worker, folder: string): Promise<never> {
     thread.once('error', reject);
     thread.once('exit', (code) => reject(new Error(`the thread that reads ${folder} ended with code ${code}`)));
   });
-  // No request may be waiting for an answer at that time.
+  // If no request is waiting for an answer at that time, nothing else handles this rejection.
   ended.catch(() => undefined);
   return ended;
 }

@@ -184,7 +184,7 @@ interface CoordinateRows {
   readonly outside: DenseMatrix;
 }
 
-/** The columns of a matrix [k + r, m], times a factor each, as rows of coordinates. */
+/** Scales each column of a matrix [k + r, m] by its factor, and returns the columns as rows of coordinates. */
 function coordinateRows({ rows, cols, data }: Matrix, factors: Float64Array, count: number): CoordinateRows {
   const part = (from: number, to: number): DenseMatrix => {
     const out = { rows: cols, cols: to - from, data: new Float64Array(cols * (to - from)) };

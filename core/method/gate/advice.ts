@@ -10,8 +10,8 @@ const USUAL_FLIPS = 0.04;
 const USUAL_DEVIATION = 0.1;
 
 /**
- * Assumed difference between a version and the one whose answers define what is right, so that it can only lose: four
- * of a hundred rows flip, or lose half of their score. Half a score is also the usual deviation.
+ * Assumed difference of a version from the one whose answers count as right, to which it can only lose: four of a
+ * hundred rows flip, or each of these loses half of its score. The latter also gives the usual deviation.
  */
 const USUAL_LOSS = { rows: -USUAL_FLIPS, score: -USUAL_FLIPS / 2 };
 
@@ -74,7 +74,7 @@ export function gateAdvice(rows: number, { metric, promptsOnly }: AdvisedRows, g
   };
 }
 
-/** Rounded up, so that what is shown is certified. */
+/** Rounds a margin up, so that the margin that is shown is certified; null if it is not finite. */
 function shown(margin: number): number | null {
   return Number.isFinite(margin) ? Math.ceil(margin * 1e4) / 1e4 : null;
 }

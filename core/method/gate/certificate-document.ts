@@ -1,9 +1,9 @@
 import type { Certificate, SliceVerdict } from './gate-types.ts';
 
-/** A critical slice as answers and documents show it. */
+/** Verdict on a critical slice, as answers of the API and JSON documents have it. */
 export type SliceDocument = Omit<SliceVerdict, 'rowsNeeded'> & { readonly rows_needed: number | null };
 
-/** A certificate as answers and documents show it. */
+/** Certificate, as answers of the API and JSON documents have it. */
 export type CertificateDocument = Omit<Certificate, 'rowsNeeded' | 'slices'> & {
   readonly rows_needed: number | null;
   readonly slices?: readonly SliceDocument[];

@@ -22,10 +22,10 @@ const SHARES = { first: 0.8, further: 0.1, refined: 0.1 };
 export const FIRST_LOOKS = 3;
 
 /**
- * Probability of an error that a look may take, so that all looks of a job together take no more than 1 − confidence,
- * however many there are. Errors add up (Bonferroni) as long as a look reveals nothing but whether the candidate
- * passed. Then the earlier looks, none of which passed, determine each candidate that is looked at; the gate rows have
- * not chosen it (Blum and Hardt, The Ladder, ICML 2015).
+ * Error probability that a look may use. All looks of a job together use no more than 1 − confidence, however many
+ * there are. The probabilities may be added (Bonferroni) as long as a look reveals nothing but whether the candidate
+ * passed. Since no earlier look passed, the gate rows have then had no influence on the choice of the next candidate
+ * (Blum and Hardt, The Ladder, ICML 2015).
  */
 export function levelOf({ total, refining }: Look, confidence: number): number {
   const budget = 1 - confidence;

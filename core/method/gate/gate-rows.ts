@@ -6,8 +6,8 @@ import { rowsOfMean, rowsToCertify } from './power.ts';
 import type { Certificate, Gate, GateMeasurement, GateVerdict, SliceVerdict } from './gate-types.ts';
 
 /**
- * Approximate number of gate rows that would certify a candidate at the first look of a job, if its true distance from
- * the edge is the one on these rows, but no better than the reference; null if no number would.
+ * Approximate number of gate rows that would certify a candidate at the first look of a job; null if no number would.
+ * Assumes that its true distance from the edge is the one on these rows, but that it is no better than the reference.
  */
 export function rowsToDecide(gate: Gate, reference: GateMeasurement | null, found: GateMeasurement): number | null {
   const { name: metric, value, standardError, rows } = found.metric;

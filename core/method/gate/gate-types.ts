@@ -91,7 +91,7 @@ export interface SliceVerdict {
   readonly old: number;
   /** Worst true value that the rows leave possible, at the level of the look. */
   readonly bound: number;
-  /** Number of rows that would certify it, as in {@link Certificate}. */
+  /** Number of rows that would certify the slice, as in {@link Certificate}. */
   readonly rowsNeeded: number | null;
 }
 

@@ -26,11 +26,11 @@ export interface PowerAssumptions {
 
 /**
  * Smallest number of rows that certify a margin with the comparison's power; Infinity if the true difference is beyond
- * it. A bound of a mean needs n = (z + z₀.₈)² σ² / m² to first order (Nam, Biometrics 53, 1997, 1422–1430), and for a
- * loss that is the estimate. Rows that are right or wrong are tried with the exact test, on a draw as unlucky as one in
- * five. For scores, the logarithm of the gain from betting is √(2 n ln(1/level)) m / σ − ln(1/level) on average, with a
- * standard deviation of √(2 ln(1/level)), which takes the place of z. The rows that equal scores need come on top,
- * because the variance has to be learned while bets are as large as allowed.
+ * the margin. A bound of a mean needs n = (z + z₀.₈)² σ² / m² to first order (Nam, Biometrics 53, 1997, 1422–1430). For
+ * a loss, this is the result. For rows that are right or wrong, numbers from there on are tried with the exact test, on
+ * a draw as unlucky as one in five. For scores, the logarithm of the gain from betting is √(2 n ln(1/level)) m / σ −
+ * ln(1/level) on average, with a standard deviation of √(2 ln(1/level)), which takes the place of z. The rows that
+ * equal scores need are added, because the variance has to be learned while bets are as large as allowed.
  */
 export function rowsToCertify(margin: number, comparison: PowerAssumptions): number {
   const estimate = firstOrderRows(margin, comparison);
@@ -90,7 +90,9 @@ const LARGEST_TRIED = 1500;
 /** Upper limit of a difference of losses, in nats a token. */
 const LARGEST_LOSS = 1000;
 
-/** Whether the exact test certifies rows whose difference is one that draws exceed with the comparison's power. */
+/**
+ * Whether the exact test certifies an unlucky sample: one whose difference a sample exceeds with probability `power`.
+ */
 function certifiesUnlucky(rows: number, margin: number, comparison: PowerAssumptions): boolean {
   const { deviation, level, difference = 0, power = ADVISED_POWER } = comparison;
   if (margin >= 1) return true;

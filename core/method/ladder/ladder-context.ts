@@ -49,7 +49,7 @@ export interface FineTuneRequest {
   readonly onEvaluate: (step: number, adapter: Adapter) => Promise<'continue' | 'stop'>;
 }
 
-/** Everything that a ladder needs from outside; it does no input or output of its own. */
+/** Everything that a ladder needs from outside. The ladder itself does no input or output. */
 export interface LadderContext {
   readonly oldAdapter: Adapter;
   /** Null if the evolution is not known; then only copying and training are possible. */

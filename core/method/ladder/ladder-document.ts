@@ -8,7 +8,7 @@ const SHOWN_AT_EACH_END = 50;
 
 export type LadderDocument = ReturnType<typeof ladderDocument>;
 
-/** A ladder as answers and documents show it. */
+/** Converts a ladder to the form that answers of the API and JSON documents have. */
 export function ladderDocument({ current, rungs, candidates, publishedId, ended }: LadderProgress) {
   const leftOut = Math.max(0, candidates.length - 2 * SHOWN_AT_EACH_END);
   const shown =

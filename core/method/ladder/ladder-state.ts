@@ -35,7 +35,7 @@ export interface LadderOptions {
   readonly search?: SearchOptions;
   /** Function that judges a candidate. Simulations of many jobs pass one that caches its answers. Default: `judge`. */
   readonly judge?: typeof judge;
-  /** Limits of a fused adapter's rank. Default: it keeps the old one. */
+  /** Limits of a fused adapter's rank. Default: the adapter keeps the old rank. */
   readonly fusion?: FusionOptions;
 }
 

@@ -159,8 +159,8 @@ export class Ladder {
   }
 
   /**
-   * Whether the gate might pass an adapter with this value on the search rows, which is off by a standard error or
-   * less.
+   * Whether the gate might pass an adapter with this value on the search rows, if the true value is better by one
+   * standard error.
    */
   isPlausible({ name, value, standardError }: MetricValue): boolean {
     const { value: needed } = this.#target;

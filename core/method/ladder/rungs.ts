@@ -4,11 +4,12 @@ import type { SearchOptions, SearchTask } from '../search/search-task.ts';
 import type { RungName } from './candidate.ts';
 import type { Ladder } from './ladder.ts';
 
-/** Way of making a candidate. */
+/** Step of a ladder: one way of making a candidate. */
 export interface Rung {
   readonly name: RungName;
   /**
-   * Whether the rung trains its candidate. Once an adapter is published, only such a rung may still run, to refine it.
+   * Whether the rung trains its candidate. Once an adapter is published, only rungs that train may still run, to refine
+   * the adapter.
    */
   readonly trains: boolean;
   /** Whether the rung searches or trains, which costs at least as much as a look at the gate rows. */
@@ -76,8 +77,8 @@ export function whereNear(rung: Rung, least = NEAR.least): Rung {
 }
 
 /**
- * Searches for the coefficients with the smallest loss on the search rows. With a budget of 0 evaluations it takes the
- * copy.
+ * Searches for the coefficients with the smallest loss on the search rows. With a budget of 0 evaluations, takes those
+ * of the copy rung.
  * @param search overrides the job's search options
  */
 export function searchRung(search?: SearchOptions): Rung {

@@ -26,10 +26,10 @@ export function fineTuneRung(options: FineTuneRungOptions): Rung {
 export const scratchRung: Rung = trainingRung('scratch', freshStart, { regularization: null });
 
 /**
- * Trains, and measures the adapter on the search rows at every evaluation. The gate judges it only if the search rows
- * show more than at any look before and make a pass plausible, and at the end. Until a candidate passes, on this rung
- * or an earlier one, the training may use all remaining steps. From then on it takes `refineSteps` more, and publishes
- * another version only if it is better beyond noise.
+ * Trains, and measures the adapter on the search rows at every evaluation. The gate judges the adapter only if its
+ * metric on the search rows is better than at any earlier look and makes a pass plausible, and at the end. Until a
+ * candidate passes, on this rung or an earlier one, the training may use all remaining steps. From then on it takes
+ * `refineSteps` more, and publishes another version only if it is better beyond noise.
  */
 function trainingRung(
   name: RungName,
@@ -93,7 +93,7 @@ class Training {
     this.steps = Math.max(0, this.#refinesAnother ? Math.min(left, refineSteps) : left);
   }
 
-  /** Reason for which nothing is trained: empty if no training is needed, null if there is something to train. */
+  /** Reason for training nothing: an empty string if no training is needed, null if there is something to train. */
   obstacle(): string | null {
     const { context, isPublished } = this.#ladder;
     if (isPublished && (this.#refinesAnother ? this.steps === 0 || this.#isRefinedElsewhere() : this.isOver()))
@@ -113,7 +113,10 @@ class Training {
     return last >= passedAt + (this.#ladder.options.refineSteps ?? 0);
   }
 
-  /** Whether the gate shall judge an adapter. At the end it does in any case if it has judged none of this rung. */
+  /**
+   * Whether the gate shall judge an adapter. At the end of the training, it shall in any case if it has judged no
+   * adapter of this rung.
+   */
   looksAt({ metric }: WatchRecord): boolean {
     if (!Number.isFinite(metric.value)) return false;
     const { watched, isPublished } = this.#ladder;

@@ -21,8 +21,8 @@ export interface SurrogateGrid {
 }
 
 /**
- * Fits the model of a search to all that the search has measured, and predicts it over the whole region of
- * coefficients. The model that proposed the points knew fewer of them.
+ * Fits the model of a search to all points that the search has measured, and predicts it over the whole region of
+ * coefficients. The models that proposed points during the search knew fewer of them.
  * @returns null for fewer than three points, for more than 64, and if copy was not measured
  */
 export function surrogateGrid(records: readonly SearchRecord[]): SurrogateGrid | null {

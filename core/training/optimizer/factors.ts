@@ -3,7 +3,10 @@ import { mapTrainable, trainableArrays } from '../../models/lora/trainable-array
 import type { GradientResult } from '../../engine/runtime.ts';
 import type { Arrays } from './adamw.ts';
 
-/** Returns factors as the optimizer's parameters without copying: `<module>.a`, `.b` and, under DoRA, `.magnitude`. */
+/**
+ * Returns factors as the optimizer's parameters, without copying. Their names are `<module>.a`, `.b` and, under DoRA,
+ * `.magnitude`.
+ */
 export function factorArrays(factors: Adapter['modules'] | GradientResult['gradients']): Arrays {
   const arrays = new Map<string, Float32Array>();
   for (const [module, values] of factors) {

@@ -8,34 +8,34 @@ const NEEDED = {
   baseModelVersion: { select: { id: true, version: true, path: true, sourceKey: true } },
 } satisfies Prisma.AdapterVersionInclude;
 
-/** Version that margins count from, until it is collected. */
+/** Anchor: an adapter version from which margins count. A deleted one is kept until garbage collection removes it. */
 export type AnchorVersion = Prisma.AdapterVersionGetPayload<{ include: typeof NEEDED }>;
 
-/** Stored outcomes, which outlive their version. */
+/** Stored outcomes of an anchor, which are kept after the version itself is removed. */
 export interface KeptOutcomes {
   readonly number: number;
   readonly measuredAt: Date;
   readonly outcomes: GateOutcomes;
 }
 
-/** Version that the margin of a job counts from, as its rows store it. */
+/** Anchor of a job, as the database stores it. */
 export interface JobAnchor {
   readonly versionId: string;
   readonly number: number | null;
   readonly value: number;
-  /** Outcomes of the version, if the job has measured them. */
+  /** Outcomes of the anchor, if the job has measured them; otherwise null. */
   readonly outcomes: GateOutcomes | null;
-  /** Anchor that the job should have counted from, if that is another version. */
+  /** Id of the imported version, if it should have been the anchor but could not be measured; otherwise null. */
   readonly insteadOf: string | null;
 }
 
-/** Queries on the versions that margins count from. */
+/** Queries about anchors, the versions from which margins count. */
 export const anchorRepository = {
-  /** Finds a version. A deleted one counts until it is collected. */
+  /** Finds a version. A deleted one is found until garbage collection removes it. */
   version: (db: Queryable, id: string): Promise<AnchorVersion | null> =>
     db.adapterVersion.findUnique({ where: { id }, include: NEEDED }),
 
-  /** Base of the version that the margin of a job counts from, if workers fetch it; at most one. */
+  /** Base of a job's anchor, if workers fetch it from a source; otherwise empty. */
   fetchedBase: (db: Queryable, jobId: string) =>
     db.$queryRaw<SourcedBase[]>`
       SELECT b.id, b.version, b.path, b.source_key AS "sourceKey" FROM jobs j
@@ -44,7 +44,7 @@ export const anchorRepository = {
       JOIN base_model_versions b ON b.id = anchor.base_model_version_id
       WHERE j.id = ${jobId} AND b.source_key IS NOT NULL`,
 
-  /** Whether another present worker may be able to read a base. */
+  /** Whether another worker that is alive and not draining may be able to read a base. */
   async othersMayRead(db: Queryable, baseModelVersionId: string, workerId: string | null): Promise<boolean> {
     const others = await createWorkerRepository(db).present();
     return others.some(({ id, state, unreadableBases }) => {
@@ -59,7 +59,7 @@ export const anchorRepository = {
     return { number, measuredAt, outcomes: { digest, value, standardError, values } };
   },
 
-  /** Stores outcomes that a job has measured, unless the version was collected meanwhile. */
+  /** Stores outcomes that a job has measured, unless garbage collection has removed the version meanwhile. */
   async keep(tx: Transaction, version: { id: string; tenantId: string }, outcomes: GateOutcomes): Promise<void> {
     const found = await tx.$queryRaw<unknown[]>`SELECT 1 FROM adapter_versions WHERE id = ${version.id} FOR KEY SHARE`;
     if (found.length === 0) return;
@@ -67,7 +67,7 @@ export const anchorRepository = {
     await withdrawOutcomeRequest(tx, version.id);
   },
 
-  /** Makes a version an anchor, whose stored outcomes outlive it from now on. */
+  /** Makes a version an anchor: copies its outcomes to a table that keeps them after the version is removed. */
   make: (tx: Transaction, versionId: string) =>
     tx.$executeRaw`
       INSERT INTO anchor_outcomes (

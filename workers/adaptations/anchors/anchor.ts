@@ -10,19 +10,16 @@ import { FOLDERS_ONLY, type LocalBases } from '../../bases/local-bases.ts';
 import { anchorRepository, type AnchorVersion, type JobAnchor } from './anchor.repository.ts';
 import type { LoadedJob } from '../adaptation.repository.ts';
 
-/** Imported version as a job's specification has it. */
+/** Anchor (the imported version) for a job's specification. */
 export interface JobAnchorSpec {
   readonly spec: AnchorSpec;
-  /**
-   * Base of the version, if only that is missing on this worker; null if all files are there, or the version's own are
-   * gone.
-   */
+  /** Base of the anchor, if this worker has the anchor's adapter but not its base; otherwise null. */
   readonly missingBase: NeededBase | null;
 }
 
 /**
- * Collects the specification of the imported version that a job counts its margin from; null if that is the version
- * which is carried over.
+ * Builds the specification of the imported version, the anchor from which the job's margin counts. Null if the gate is
+ * absolute, or if the imported version is itself the one that is carried over.
  * @throws AppError `artifact_corrupt` or `storage_away`
  */
 export async function buildAnchorSpec(
@@ -39,7 +36,8 @@ export async function buildAnchorSpec(
   const base = version === null ? null : local.locate(version.baseModelVersion);
   const isBaseThere = base !== null && (await isReadable(base));
   const source = adapter !== null && isBaseThere ? { base: base.path, adapter } : null;
-  // Outcomes of the same rollout do not count, as for the old version, unless they cannot be measured again.
+  // As for the old version, outcomes measured after the rollout was accepted do not count, unless they cannot be
+  // measured again.
   const isEarlier = kept !== null && (kept.measuredAt < job.rollout.acceptedAt || source === null);
   const number = version?.number ?? kept?.number ?? null;
   return {
@@ -48,7 +46,7 @@ export async function buildAnchorSpec(
   };
 }
 
-/** Folder of the version; null if its files are gone. */
+/** Folder of the anchor's adapter; null if its files are gone. */
 async function locate(
   db: Queryable,
   artifacts: ArtifactStore,
@@ -63,8 +61,8 @@ async function locate(
 }
 
 /**
- * Leaves a job that would count from another version than the imported one to a worker that may read the base missing
- * here. If there is no such worker, the job counts from the other version.
+ * Leaves a job to another worker if its margin would count from another version only because the anchor's base is
+ * missing here. If no other worker can be expected to read that base, the job counts from the other version.
  * @throws BaseElsewhereError
  */
 export async function requireAnchor(
@@ -80,7 +78,7 @@ export async function requireAnchor(
   if (await anchorRepository.othersMayRead(db, missing.id, workerId)) throw new BaseElsewhereError(missing);
 }
 
-/** Converts the version that a job counted from to the form that its rows store. */
+/** Converts the version from which a job's margin counts to the form that the database stores. */
 export function toJobAnchor(job: LoadedJob, spec: AnchorSpec | null, found: CountedFrom): JobAnchor {
   const { anchorVersionId, number } = job.sourceVersion;
   const { value, outcomes } = found;

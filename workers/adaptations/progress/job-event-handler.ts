@@ -70,7 +70,7 @@ export function createJobEventHandler(context: JobEventContext): JobEventHandler
   };
 }
 
-/** Records the repeated events of a resumed job. Rows that exist stay as they are. */
+/** Records again what a resumed job had reported before its checkpoint. Existing rows stay unchanged. */
 function recordAgain(recorder: ProgressRecorder, { points, searches, candidates, watched }: Resumption): void {
   recorder.points(points);
   for (const [index, evaluation] of searches.entries()) recordSearch(recorder, evaluation, index + 1);
@@ -85,7 +85,7 @@ function recordSearch(recorder: ProgressRecorder, evaluation: SearchEvaluation, 
   recorder.points([{ name: 'search_loss', step: evaluations, value: loss }]);
 }
 
-/** @param trained number of training steps after which it was judged */
+/** @param trained number of training steps after which the candidate was judged */
 function recordCandidate(recorder: ProgressRecorder, { id, step, metric }: CandidateRecord, trained: number): void {
   // Untrained candidates all have step 0, so each needs a name of its own.
   const point = (what: string, value: number) =>
@@ -93,7 +93,7 @@ function recordCandidate(recorder: ProgressRecorder, { id, step, metric }: Candi
       step > 0 ? { name: `gate_${what}`, step: trained, value } : { name: `${id}_${what}`, step: 0, value },
     ]);
   const { name, value, curtailed } = metric;
-  // Its value on all rows is not known.
+  // The look ended early, so the value on all rows is not known.
   if (curtailed) return point('rows', curtailed.measured);
   // Diverged training has no finite metric, and neither JSON nor the table of points can hold it.
   if (!Number.isFinite(value)) return;
@@ -101,7 +101,7 @@ function recordCandidate(recorder: ProgressRecorder, { id, step, metric }: Candi
   point(name, value);
 }
 
-/** Records the metric of a training's adapter, or of its start, on the search rows. */
+/** Records the metric, on the search rows, of the adapter in training or of its starting point. */
 function recordWatched(recorder: ProgressRecorder, { step, metric }: WatchRecord, trained: number): void {
   const { name, value } = metric;
   if (Number.isFinite(value)) recorder.points([{ name: `watched_${name}`, step: step > 0 ? trained : 0, value }]);

@@ -1,7 +1,7 @@
 import type { Phase } from '../../../core/options/phases.ts';
 import { inSpan, type Span, type Tracing } from '../../../src/platform/tracing/tracing.ts';
 
-/** Trace that the spans of a job's parts belong to. */
+/** Trace to which the spans of a job belong. */
 export interface JobTrace {
   readonly tracing: Tracing;
   /** Span of the job. */
@@ -9,8 +9,8 @@ export interface JobTrace {
 }
 
 /**
- * Span for each phase of a running job, one after the other. Its parent is given explicitly, because a job's events
- * arrive on the channel to the training process, which is older than the job.
+ * Spans of a running job's phases, one after the other. Their parent is passed explicitly, because a job's events
+ * arrive on the channel to the training process, which was opened before the job began.
  */
 export class PhaseSpans {
   readonly #trace: JobTrace;

@@ -65,7 +65,7 @@ export interface RecorderOptions {
 
 /**
  * Renews a job's lease and writes its progress with the same statement, in batches. While the database is unreachable,
- * it keeps the records and tries again, so nothing is lost unless another worker takes the job over.
+ * the recorder keeps its records and tries again, so nothing is lost unless another worker takes the job over.
  */
 export function recordProgress(options: RecorderOptions): ProgressRecorder {
   const { lifecycle, lease, logger } = options;

@@ -5,10 +5,10 @@ import { isTaken, SENT_NAME } from '../../../../src/platform/base-sources/listin
 import { UsageError } from '../../../process/errors.ts';
 
 /**
- * Lists the files to send. A folder gives its model files, chosen as on a hub, and its tar archives; any other path is
- * one file.
- * @throws UsageError for a file that is neither and for two files of one name; the system's error for an unreadable
- * path
+ * Lists the files to send. A folder contributes its model files, chosen as on a hub, and its tar archives; any other
+ * path is a single file.
+ * @throws UsageError for a file that is neither a model file nor a tar archive, and for two files of one name; the
+ * system's error for an unreadable path
  */
 export async function localFiles(places: readonly string[]): Promise<BaseModelFile[]> {
   const files: BaseModelFile[] = [];

@@ -43,7 +43,7 @@ export async function uploadBase(places: readonly string[], options: UploadOptio
   );
 }
 
-/** Fails before the files are read if the base model to register a version of does not exist. */
+/** Fails if the base model of the version to register does not exist, before any file is read. */
 async function requireModel({ client }: Service, model: string): Promise<void> {
   const { getBaseModel } = await import('../../../remote/client.ts');
   await getBaseModel({ client, path: { model } });

@@ -41,7 +41,7 @@ function problemOf(name: string, value: unknown): string {
 
 function parsed(text: string, file: string): unknown {
   try {
-    // Follows no aliases, so that a short file cannot become a long document.
+    // Follow no YAML aliases, so that a short file cannot become a long document.
     return parse(text, { maxAliasCount: 0 });
   } catch (error) {
     const [line = ''] = (error as Error).message.split('\n');

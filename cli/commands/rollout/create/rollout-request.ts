@@ -36,7 +36,7 @@ export interface RolloutRequest {
   readonly options: RolloutOptions;
 }
 
-/** Combines flags and file into a request; flags win. @throws UsageError if they do not make a rollout */
+/** Combines flags and file into a request; flags win. @throws UsageError if they do not describe a rollout */
 export async function requestOf(flags: CreateOptions): Promise<RolloutRequest> {
   const file = flags.file === undefined ? {} : await readRolloutFile(flags.file);
   const { options: inFile = {} } = file;

@@ -40,7 +40,7 @@ interface Platform {
 }
 
 /**
- * Finds out whether the CUDA provider is missing.
+ * Obstacle if the CUDA provider is not installed or does not exist for the platform; null if it is installed.
  * @param platform default: this machine and the installed package
  */
 export function missingCudaProvider({ platform, arch, onnxRuntime }: Platform = thisPlatform()): Obstacle | null {

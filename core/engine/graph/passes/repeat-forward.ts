@@ -8,7 +8,9 @@ const [TOKENS, DROPOUT] = ['input_ids', 'dropout_tokens'] as const;
 export interface RepeatOptions {
   /** Accepts nodes that the gradients may recompute. */
   readonly repeats: (node: GraphNode) => boolean;
-  /** Values to keep for that. Default: only those that the gradients read and that cannot be recomputed. */
+  /**
+   * Values to keep for the recomputation. Default: only those that the gradients read and that cannot be recomputed.
+   */
   readonly keeps?: ReadonlySet<string>;
 }
 
@@ -59,13 +61,14 @@ export function withCopies(
 }
 
 /**
- * Recomputes everything between checkpoints: values that all later ones follow from, namely the embeddings and the sums
- * after each attention and each MLP. The part after the last checkpoint is kept, because the gradients begin there.
+ * Recomputes everything between checkpoints. A checkpoint is a value that all later values follow from: the embeddings,
+ * and the sums after each attention and each MLP. The part after the last checkpoint is kept, because the gradients
+ * begin there.
  */
 export function betweenCheckpoints(graph: Graph): RepeatOptions {
   const nodes = forwardNodes(graph);
   const narrow = bottlenecks(nodes, dependents(nodes, TOKENS));
-  // Losses are bottlenecks, too, but vectors.
+  // Losses are bottlenecks too, but they are vectors.
   const cuts = new Set([...narrow].filter((name) => valueOf(graph, name).shape.length === 2));
   const last = nodes.findLastIndex(({ outputs }) => outputs.some((name) => cuts.has(name)));
   const segments = new Set(nodes.slice(0, Math.max(0, last)));
@@ -88,7 +91,7 @@ function dependents(nodes: readonly GraphNode[], input: string): Set<string> {
   return found;
 }
 
-/** Bottlenecks of the list: values that, at some point, are the only earlier ones read later. */
+/** Bottlenecks of the list: values that, at some point, are the only earlier ones that later nodes read. */
 function bottlenecks(nodes: readonly GraphNode[], values: ReadonlySet<string>): Set<string> {
   const lastUses = new Map<string, number>();
   for (const [index, { inputs }] of nodes.entries()) for (const name of inputs) lastUses.set(name, index);

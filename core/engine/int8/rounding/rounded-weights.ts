@@ -51,7 +51,7 @@ export class RoundedWeights {
   /** Publishes the file of {@link prepare} for later processes, at the latest when {@link dispose} ends. */
   publish(): void {
     const file = this.#file;
-    // The disk is full or read-only: the next process rounds again.
+    // If the disk is full or read-only, the next process rounds again.
     if (file) this.#publishing = file.commit().catch(() => undefined);
   }
 

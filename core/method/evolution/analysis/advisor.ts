@@ -42,7 +42,7 @@ interface AdvisorFacts {
  * docs/method/evolution.md), and the ladder's gates correct them in either direction.
  */
 export const THRESHOLDS = {
-  /** Drift of Gaussian weights that are stored in bfloat16 (a test computes it). It needs no retraining. */
+  /** Drift that storing Gaussian weights in bfloat16 causes (a test computes it). Such a drift needs no retraining. */
   roundingDrift: 0.0017,
   /**
    * Drift of a structured change above which retraining is better: revert lost 0 to 17 points at 15 %, 2 to 54 at 30 %.
@@ -57,7 +57,7 @@ export const THRESHOLDS = {
   structure: 2,
   /** Rank at which structure is measured. */
   structureRank: 8,
-  /** Smallest share undone at which a revert won back a good part (two fifths) of the loss of copying. */
+  /** Smallest share undone at which a revert won back a good part (two fifths) of what copying loses. */
   undone: 0.1,
   /**
    * Drift of embeddings or head above which no adapter helps: noise of 15 % cost one point and of 30 % up to 6; a
@@ -127,7 +127,7 @@ function incompatible({ differences }: VersionComparison): Advice {
   return { verdict: 'incompatible', reasons };
 }
 
-/** Whether the change has no structure: then its leading directions hold at most {@link flatEnergy}. */
+/** Whether the change has no structure: its leading directions hold less than `structure` times {@link flatEnergy}. */
 function isDiffuse(evolution: Evolution): boolean {
   const rank = Math.min(THRESHOLDS.structureRank, evolution.rank);
   return overallCapturedEnergy(evolution, rank) < THRESHOLDS.structure * flatEnergy(evolution, rank);

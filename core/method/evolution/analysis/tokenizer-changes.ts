@@ -102,8 +102,8 @@ function readVocabulary(vocab: unknown): Map<string, number> {
 }
 
 /**
- * Older versions of the tokenizers library write a merge as "a b", newer ones as ["a", "b"]. Unigram models have
- * scores.
+ * Reads merges as "a b". Older versions of the tokenizers library write a merge as "a b", newer ones as ["a", "b"]. For
+ * a unigram model, returns its pieces with their scores.
  */
 function readMerges(merges: unknown, vocab: unknown): string[] {
   if (Array.isArray(vocab)) return vocab.map((piece) => JSON.stringify(piece));

@@ -59,7 +59,7 @@ export function fitGaussianProcess(
   return processOf(point);
 }
 
-/** Infinity where the covariance is not positive definite. */
+/** Negative logarithm of the posterior; Infinity where the covariance is not positive definite. */
 function negativeLogPosterior(
   processOf: (theta: readonly number[]) => GaussianProcess,
   theta: readonly number[],

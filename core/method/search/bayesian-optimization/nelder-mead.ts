@@ -59,7 +59,7 @@ function centroid(vertices: readonly Vertex[]): number[] {
   return (first ?? []).map((x, i) => others.reduce((sum, point) => sum + point[i]!, x) / vertices.length);
 }
 
-/** The start, and for each coordinate one step from it towards the farther bound. */
+/** First simplex: the start, and for each coordinate one step from it towards the farther bound. */
 function firstSimplex(start: readonly number[], bounds: NelderMeadOptions['bounds'], step: number): number[][] {
   const stepped = bounds.map(([low, high], i) => {
     const x = start[i]!;
