@@ -22,7 +22,7 @@ const GATE_ROWS = 200;
 const JOBS = {
   accuracy: { task: 'agnews', adapter: 'agnews-small', metric: 'accuracy', margin: 0.09, state: 'ready' },
   'exact match': { task: 'plural', adapter: 'plural-small', metric: 'exact_match', margin: 0.06, state: 'not_ready' },
-  loss: { task: 'agnews', adapter: 'agnews-small', metric: 'loss', margin: 0.01, state: 'not_ready' },
+  loss: { task: 'plural', adapter: 'plural-small', metric: 'loss', margin: 0.01, state: 'not_ready' },
 } as const;
 type EntryName = keyof typeof JOBS;
 
@@ -61,8 +61,10 @@ function specOf(name: EntryName, run: string): JobSpec {
     options: {
       prefer: 'new_base',
       search_evaluations: 3,
-      max_steps: 6,
-      evaluate_every: 3,
+      search_rows: 16,
+      max_steps: 4,
+      batch_size: 4,
+      evaluate_every: 2,
     },
     workDir: path.join(folder, `${name} ${run}`),
     baselines: 'needed',

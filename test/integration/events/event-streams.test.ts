@@ -214,7 +214,9 @@ test('a client that does not read is cut off, and goes on later', async () => {
   const events = Array.from({ length: 800 }, (_, n) =>
     unknownEvent({ tenantId: null, subjectId: `${n}`, data: { text } }),
   );
-  for (const event of events) await withTransaction(app.db, (tx) => recordEvent(tx, event));
+  await withTransaction(app.db, async (tx) => {
+    for (const event of events) await recordEvent(tx, event);
+  });
   const slow = await open('/v1/events/stream', { lastEventId: start });
   expect((await slow.nextEvent()).subject_id).toBe('0');
   await slow.closed();

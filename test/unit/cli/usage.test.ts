@@ -2,13 +2,12 @@ import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compiledCommand } from '../../compiled/index.ts';
 import { createTinyFamily, removeTinyFamily, toJsonl, type TinyFamily } from '../training/support/tiny-task.ts';
 import { readapt } from './support/readapt.ts';
 
 const GOLDEN = path.join(import.meta.dirname, '../../fixtures/golden');
-const BIN = compiledCommand();
 const base = `${GOLDEN}/llama-gqa-tied/base`;
 const adapter = `${GOLDEN}/llama-gqa-tied/adapter`;
 
@@ -109,29 +108,27 @@ describe('usage', () => {
   });
 });
 
+/** Runs the command as a process, whose modules are compiled ahead. */
+async function runProcess(args: readonly string[], env = process.env): Promise<{ code: number; stderr: string }> {
+  const ended = promisify(execFile)(process.execPath, [compiledCommand(), ...args], { env });
+  const { code, stderr } = (await ended.catch((error: unknown) => error)) as { code?: number; stderr: string };
+  return { code: code ?? 0, stderr };
+}
+
 describe('the environment', () => {
   it('names TMPDIR if it cannot be used', async () => {
-    vi.stubEnv('TMPDIR', '/nowhere');
-    try {
-      const { code, stderr } = await readapt('demo');
-      expect(stderr).toBe(
+    expect(await runProcess(['demo'], { ...process.env, TMPDIR: '/nowhere' })).toEqual({
+      code: 2,
+      stderr:
         'readapt: TMPDIR is /nowhere, where no folder can be created (ENOENT): ' +
-          'set it to a folder that this user may write\n',
-      );
-      expect(code).toBe(2);
-    } finally {
-      vi.unstubAllEnvs();
-    }
+        'set it to a folder that this user may write\n',
+    });
   });
 
   it('runs from the shell with the same exit codes', async () => {
-    const failure = (await promisify(execFile)(process.execPath, [BIN, 'inspect', '/nowhere']).catch(
-      (error: unknown) => error,
-    )) as {
-      code: number;
-      stderr: string;
-    };
-    expect(failure.code).toBe(2);
-    expect(failure.stderr).toBe('readapt: /nowhere: folder does not exist\n');
+    expect(await runProcess(['inspect', '/nowhere'])).toEqual({
+      code: 2,
+      stderr: 'readapt: /nowhere: folder does not exist\n',
+    });
   });
 });
