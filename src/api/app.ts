@@ -44,7 +44,6 @@ import workerRoutes from '../operations/workers/worker.routes.ts';
 import { answerInTurn } from './plugins/answers/answers-in-turn.ts';
 import audit from './plugins/audit.ts';
 import auth from './plugins/auth.ts';
-import confinement from './plugins/confinement.ts';
 import { useCors } from './plugins/cors.ts';
 import dashboard from './plugins/dashboard.ts';
 import etag from './plugins/etag.ts';
@@ -150,8 +149,7 @@ async function registerV1(v1: FastifyInstance, { config, deps }: AppOptions): Pr
   // Authentication, the rate limit and the check for retries read rows of all tenants, so they use `db` itself. The
   // confined database of a request is only for the routes.
   await v1.register(rateLimit, { db, perMinute: config.rateLimitPerMinute });
-  await v1.register(auth, { keys: createAuthenticator({ db }) });
-  await v1.register(confinement, { db, rowSecurity });
+  await v1.register(auth, { keys: createAuthenticator({ db }), db, rowSecurity });
   await v1.register(audit, { write: writeAuditEntry });
   await v1.register(idempotency, { db, maxUploadBytes: config.uploadLimitBytes });
   await v1.register(etag);

@@ -8,6 +8,8 @@ import {
   type ReaderRole,
   type RequiredScope,
 } from '../../platform/contract/principal.ts';
+import type { Database } from '../../platform/database/database.ts';
+import { confineTo } from '../../platform/database/row-security/confined-database.repository.ts';
 
 /** Resolves API keys to principals. */
 export interface Authenticator {
@@ -25,19 +27,33 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Set for every request below /v1. */
     principal: Principal;
+    /**
+     * Database restricted to what the caller of a request below /v1 may see: its own rows for a tenant, all rows for
+     * the operator. Routes have no other access to the database.
+     */
+    db: Database;
     /** Whether the key of the request is still usable while the answer is sent. */
     hasUsableKey(): Promise<boolean>;
   }
 }
 
+interface AuthOptions {
+  keys: Authenticator;
+  db: Database;
+  /** False if the database cannot confine tenants. */
+  rowSecurity: boolean;
+}
+
 /**
- * Authenticates every request of the Fastify scope in which the plugin is registered, before the body is read. The
- * plugin refuses to register a route that does not declare the API scope it needs.
+ * Authenticates every request of the Fastify scope in which the plugin is registered, before the body is read, and
+ * restricts its database to what the caller may see. The plugin refuses to register a route that does not declare the
+ * API scope it needs.
  */
-export default fp<{ keys: Authenticator }>(
-  async (app, { keys }) => {
-    // There is no initial value: the `onRequest` hook below sets the principal before anything reads it.
+export default fp<AuthOptions>(
+  async (app, { keys, db, rowSecurity }) => {
+    // There are no initial values: the `onRequest` hook below sets both before anything reads them.
     app.decorateRequest('principal');
+    app.decorateRequest('db');
     const refuse = await createRefusal(app);
     app.addHook('onRoute', (route) => {
       if (requiredScope(route) !== undefined) return;
@@ -52,6 +68,7 @@ export default fp<{ keys: Authenticator }>(
       const principal = await keys.authenticate(keyOf(request), request.log);
       if (principal === null) throw await refuse(request);
       request.principal = principal;
+      request.db = rowSecurity && principal.kind === 'tenant' ? confineTo(db, principal.tenantId) : db;
       if (principal.kind === 'tenant') request.log = request.log.child({ tenantId: principal.tenantId });
     });
     // Any write may have changed keys or their tenants. In this process, a revoked key thus stops working before the

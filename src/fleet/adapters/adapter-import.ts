@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { servingRefusal } from '../../../core/formats/peft/serving-rules.ts';
 import type { ServingProfile } from '../../../core/options/serving-profile.ts';
 import type { ArtifactStore, StoredArtifact } from '../../platform/artifacts/index.ts';
-import { resolveAllowedFolder } from '../../platform/base-sources/allowed-path.ts';
+import { resolveAllowedFolder } from '../../platform/base-sources/place.ts';
 import { unprocessable, type AppError } from '../../platform/contract/errors.ts';
 import type { Upload } from '../../platform/contract/upload.ts';
 import type { UploadRoom } from '../../tenants/quotas/index.ts';

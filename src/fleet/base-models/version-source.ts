@@ -13,7 +13,7 @@ import {
   type Sources,
 } from '../../platform/base-sources/index.ts';
 import { SETTINGS } from '../../platform/config/settings.ts';
-import { resolveAllowedFolder } from '../../platform/base-sources/allowed-path.ts';
+import { resolveAllowedFolder } from '../../platform/base-sources/place.ts';
 import type { Prisma } from '../../platform/database/database.ts';
 import { AppError, unprocessable } from '../../platform/contract/errors.ts';
 import type { SecretBox } from '../../platform/config/secret-box.ts';

@@ -1,3 +1,5 @@
+import { realpath, stat } from 'node:fs/promises';
+import nodePath from 'node:path';
 import { unprocessable, type AppError } from '../contract/errors.ts';
 import { DEFAULT_REVISION, parseRemoteSource, type RemoteSource, type UploadSource } from './source.ts';
 
@@ -61,4 +63,39 @@ function toPlace(source: GivenSource): Place | null {
   }
   const { kind, repo, revision = DEFAULT_REVISION, token = null } = source;
   return { folder: null, remote: { kind, repo, revision }, token };
+}
+
+/**
+ * Resolves a folder that a request names, and requires that it lies below one of the allowed roots, whatever links and
+ * `..` the path contains. The errors do not reveal what exists outside the roots.
+ *
+ * @returns the folder's real path
+ * @throws AppError 422 `path_not_allowed`, `path_not_found` or `not_a_folder`
+ */
+export async function resolveAllowedFolder(requested: string, allowedRoots: readonly string[]): Promise<string> {
+  const notAllowed = () =>
+    unprocessable(
+      'path_not_allowed',
+      allowedRoots.length === 0
+        ? `path ${requested} is not allowed: READAPT_ALLOWED_ROOTS names no folder`
+        : `path ${requested} is not allowed, expected a folder below one that READAPT_ALLOWED_ROOTS names`,
+    );
+  if (!nodePath.isAbsolute(requested) || requested.includes('\0')) throw notAllowed();
+  const roots = await Promise.all(allowedRoots.map((root) => realpath(root).catch(() => root)));
+  const lexical = nodePath.resolve(requested);
+  if (![...roots, ...allowedRoots].some((root) => isBelow(lexical, root))) throw notAllowed();
+  const real = await realpath(lexical).catch(() => null);
+  if (real === null) throw unprocessable('path_not_found', `path ${requested} does not exist`);
+  if (!roots.some((root) => isBelow(real, root))) throw notAllowed();
+  const found = await stat(real);
+  if (!found.isDirectory()) throw unprocessable('not_a_folder', `path ${requested} is a file, expected a folder`);
+  return real;
+}
+
+function isBelow(child: string, root: string): boolean {
+  const relative = nodePath.relative(root, child);
+  return (
+    relative === '' ||
+    (!relative.startsWith(`..${nodePath.sep}`) && relative !== '..' && !nodePath.isAbsolute(relative))
+  );
 }

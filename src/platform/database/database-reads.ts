@@ -1,7 +1,6 @@
 import type pg from 'pg';
 import type { Prisma, PrismaClient } from './generated/prisma/client.ts';
-import { StatementBatch, type Row, type Statement } from './database-batch.ts';
-import { toParameter } from './database-values.ts';
+import { StatementBatch, toParameter, type Row, type Statement } from './database-batch.ts';
 
 type Queryable = PrismaClient | Prisma.TransactionClient;
 

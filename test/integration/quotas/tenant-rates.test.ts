@@ -3,7 +3,7 @@ import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { buildApp } from '../../../src/api/app.ts';
 import { createBucketRepository } from '../../../src/api/plugins/rate-limit/bucket.repository.ts';
-import { createTokenLeases } from '../../../src/api/plugins/rate-limit/token-leases.ts';
+import { createTokenLeases } from '../../../src/api/plugins/rate-limit/rate-limit.ts';
 import {
   bearer,
   createTestApp,

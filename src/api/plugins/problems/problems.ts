@@ -5,7 +5,7 @@ import { shorten } from '../../../../core/options/quote.ts';
 import { SETTINGS } from '../../../platform/config/settings.ts';
 import { AppError } from '../../../platform/contract/errors.ts';
 import type { ProblemCode } from '../../../platform/contract/problem-codes.ts';
-import { invalidRequest } from '../validation/validation.ts';
+import { invalidRequest } from '../validation/invalid-request.ts';
 import { useAllowedMethods } from './allowed-methods.ts';
 
 /** Answers every error with a problem (RFC 9457). Errors not meant for clients become a plain 500. */

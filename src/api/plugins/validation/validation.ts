@@ -1,13 +1,9 @@
+import { Stream } from 'node:stream';
 import type { FastifyInstance, FastifySchemaCompiler, FastifySchemaValidationError } from 'fastify';
 import { registerAjvFormats } from '@fastify/type-provider-typebox';
 import type { TSchema } from 'typebox';
 import { Compile, type Validator } from 'typebox/compile';
 import { Value } from 'typebox/value';
-import { shorten } from '../../../../core/options/quote.ts';
-import { AppError } from '../../../platform/contract/errors.ts';
-import { TIME_PATTERN } from '../../../platform/contract/schemas.ts';
-import { fromText } from './from-text.ts';
-import { findUnstorable, type Unstorable } from './storable.ts';
 
 /**
  * Validates requests with TypeBox. Values in the path and the query are converted strictly to the types of the schema;
@@ -40,92 +36,61 @@ function toValidationError({ path, message }: Unstorable): FastifySchemaValidati
   return { keyword: 'storable', instancePath, schemaPath: '#', params: {}, message };
 }
 
-interface FieldError {
-  /** Values that one schema of the field allows, if it lists them. */
-  allowed?: readonly string[];
-  /**
-   * Path of the field, such as `gate.target`, cut if it is long; the name of the part of the request if all of it is
-   * wrong.
-   */
-  field: string;
+/** Matches texts that PostgreSQL cannot store: with NUL characters or half of a surrogate pair. */
+const UNSTORABLE = /\0|\p{Surrogate}/u;
+
+interface Unstorable {
+  /** Member names and indices that lead to the value. */
+  path: string[];
   message: string;
 }
 
-const PARTS: Record<string, string> = { body: 'body', querystring: 'query', params: 'path', headers: 'headers' };
-
-/** Creates the error for input that does not match its schema. */
-export function invalidRequest(errors: readonly FastifySchemaValidationError[], context: string): AppError {
-  const part = PARTS[context] ?? context;
-  const fields = mostSpecific(withAllAllowed(errors.flatMap((error) => toFieldErrors(error, part))));
-  const detail = fields.map(({ field, message }) => `${field} ${message}`).join('; ');
-  return new AppError({
-    code: 'invalid_request',
-    status: 400,
-    message: `${part}: ${detail}`,
-    details: { errors: fields.map((entry) => ({ in: part, ...entry })) },
-  });
-}
-
-function toFieldErrors(error: FastifySchemaValidationError, part: string): FieldError[] {
-  const base = error.instancePath.split('/').slice(1).map(unescapePointer);
-  const at = (names: readonly string[]) => (names.length === 0 ? part : shorten(names.join('.')));
-  const params = error.params;
-  const names = (key: string): string[] => {
-    const value = params[key];
-    return Array.isArray(value) ? value.map(String) : typeof value === 'string' ? [value] : [];
-  };
-  if (error.keyword === 'required') {
-    const missing = [...names('requiredProperties'), ...names('missingProperty')];
-    return missing.map((name) => ({ field: at([...base, name]), message: 'is missing' }));
+/**
+ * Finds the first value of parsed input that PostgreSQL cannot store. json-body.ts has bounded the depth and the
+ * number of values of a body before it is parsed. Streams are not searched.
+ */
+function findUnstorable(input: unknown, path: string[] = []): Unstorable | null {
+  if (typeof input === 'string') {
+    return UNSTORABLE.test(input) ? { path, message: 'holds a NUL character or half of a surrogate pair' } : null;
   }
-  if (error.keyword === 'additionalProperties' || error.keyword === 'unevaluatedProperties') {
-    const unknown = [
-      ...names('additionalProperties'),
-      ...names('additionalProperty'),
-      ...names('unevaluatedProperties'),
-    ];
-    return unknown.map((name) => ({ field: at([...base, name]), message: 'is not a known field' }));
+  if (typeof input !== 'object' || input === null || input instanceof Stream) return null;
+  for (const [name, member] of Object.entries(input)) {
+    const found = findUnstorable(member, [...path, name]);
+    if (found !== null) return found;
   }
-  // The schema of the member is `false`.
-  if (error.keyword === 'boolean') return [{ field: at(base), message: 'is not a known field' }];
-  const allowed = allowedValues(error);
-  if (allowed !== null) return [{ field: at(base), message: '', allowed }];
-  if (isAboutTime(error)) return [{ field: at(base), message: NO_TIME }];
-  return [{ field: at(base), message: error.message ?? `does not satisfy ${error.keyword}` }];
+  return null;
 }
 
-const NO_TIME =
-  'must be a time such as 2026-11-27T10:00:00Z or 2026-11-27T11:00:00+01:00: with a year from 1000 to 9999, ' +
-  'from 9000 on in UTC, and ' +
-  'without a leap second';
-
-function isAboutTime({ params }: FastifySchemaValidationError): boolean {
-  return params.format === 'date-time' || String(params.pattern) === TIME_PATTERN;
+interface Described {
+  type?: string;
+  items?: Described;
+  properties?: Record<string, Described>;
 }
 
-function allowedValues({ keyword, params }: FastifySchemaValidationError): readonly string[] | null {
-  if (keyword === 'enum' && Array.isArray(params.allowedValues)) return params.allowedValues.map(String);
-  return keyword === 'const' ? [String(params.allowedValue)] : null;
-}
-
-/** Merges the allowed values of a field that occurs in several variants, such as the `kind` of a gate. */
-function withAllAllowed(errors: readonly FieldError[]): FieldError[] {
-  return errors.map(({ allowed, ...error }) => {
-    if (allowed === undefined) return error;
-    const all = errors.filter(({ field }) => field === error.field).flatMap((other) => other.allowed ?? []);
-    return { ...error, message: `must be one of: ${[...new Set(all)].join(', ')}` };
-  });
-}
-
-function unescapePointer(part: string): string {
-  return part.replaceAll('~1', '/').replaceAll('~0', '~');
-}
+/** Decimal integers; JavaScript's conversion would also accept `0x10` and `1e2`. */
+const INTEGER = /^-?(?:0|[1-9]\d*)$/;
+const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/;
 
 /**
- * Keeps one error for each field and message, because an error within a union is reported for the union as well. At
- * most 20 are kept.
+ * Converts the values of a path or a query to the types of their schemas. Values that are not decimal numbers or
+ * booleans stay text, which the validation then refuses.
  */
-function mostSpecific(errors: readonly FieldError[]): FieldError[] {
-  const seen = new Map(errors.map((error) => [`${error.field}\n${error.message}`, error]));
-  return [...seen.values()].slice(0, 20);
+function fromText(schema: TSchema, input: unknown): unknown {
+  return valueOf(schema, input);
+}
+
+function valueOf({ type, items = {}, properties }: Described, value: unknown): unknown {
+  if (value === undefined) return undefined;
+  if (type === 'array') return [value].flat().map((entry) => valueOf(items, entry));
+  if (typeof value === 'object' && value !== null && properties !== undefined) return membersOf(properties, value);
+  if (typeof value !== 'string') return value;
+  if (type === 'integer') return INTEGER.test(value) ? Number(value) : value;
+  if (type === 'number') return NUMBER.test(value) ? Number(value) : value;
+  if (type === 'boolean') return value === 'true' || (value === 'false' ? false : value);
+  return value;
+}
+
+function membersOf(properties: Record<string, Described>, value: object): object {
+  const members = Object.entries(value).map(([name, member]) => [name, valueOf(properties[name] ?? {}, member)]);
+  return Object.fromEntries(members) as object;
 }

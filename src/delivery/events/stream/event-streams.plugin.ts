@@ -31,7 +31,7 @@ export default fp<EventStreamsPluginOptions>(
     app.decorate('eventStreams', streams);
     app.addHook('preClose', async () => streams.close());
   },
-  { name: 'event-streams', dependencies: ['confinement'] },
+  { name: 'event-streams', dependencies: ['auth'] },
 );
 
 /**
