@@ -53,7 +53,8 @@ export const JobOptions = Type.Object(
       minimum: 1,
       maximum: 1_000_000,
       default: 20,
-      description: 'Number of optimizer steps between two evaluations on the gate rows.',
+      description:
+        'Number of optimizer steps between two evaluations on the search rows, after which the gate may judge the adapter.',
     }),
     patience: Type.Integer({
       minimum: 0,
