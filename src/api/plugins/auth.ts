@@ -9,7 +9,7 @@ import {
   type RequiredScope,
 } from '../../platform/contract/principal.ts';
 
-/** Resolves API keys to principals. */
+/** Resolves API keys to principals, that is, to callers and their rights. */
 export interface Authenticator {
   /** Finds the principal of a key; null if the key is unknown, expired or revoked. */
   authenticate(key: string, logger: Pick<FastifyBaseLogger, 'warn'>): Promise<Principal | null>;
@@ -23,7 +23,7 @@ export interface Authenticator {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Set for every request below /v1. */
+    /** Caller of the request. Set for every request below /v1. */
     principal: Principal;
     /** Whether the key of the request is still usable while the answer is sent. */
     hasUsableKey(): Promise<boolean>;
