@@ -6,7 +6,7 @@ interface Described {
   properties?: Record<string, Described>;
 }
 
-/** Decimal integers; JavaScript's conversion would also accept `0x10` and `1e2`. */
+/** Pattern of decimal integers; JavaScript's conversion would also accept `0x10` and `1e2`. */
 const INTEGER = /^-?(?:0|[1-9]\d*)$/;
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/;
 
