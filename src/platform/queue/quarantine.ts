@@ -38,7 +38,7 @@ export interface Quarantine {
    * continues.
    */
   lift(): void;
-  /** Quarantines the worker for a reason that can be checked, until this is called with null. */
+  /** Quarantines the worker for a reason that can be checked; null ends this quarantine. */
   hold(reason: string | null): void;
   stop(): void;
 }
