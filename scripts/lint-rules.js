@@ -47,7 +47,7 @@ const commentOpening = {
   },
 };
 
-/** Rule: lines of code and comments fit into 120 columns. Prettier leaves comments and long strings alone. */
+/** Rule: lines of code and comments fit into 120 columns. The formatter leaves comments and long strings alone. */
 const lineLength = {
   meta: { type: 'layout', schema: [] },
   create(context) {

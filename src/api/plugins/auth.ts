@@ -11,7 +11,7 @@ import {
 import type { Database } from '../../platform/database/database.ts';
 import { confineTo } from '../../platform/database/row-security/confined-database.repository.ts';
 
-/** Resolves API keys to principals. */
+/** Resolves API keys to principals, that is, to callers and their rights. */
 export interface Authenticator {
   /** Finds the principal of a key; null if the key is unknown, expired or revoked. */
   authenticate(key: string, logger: Pick<FastifyBaseLogger, 'warn'>): Promise<Principal | null>;
@@ -25,7 +25,7 @@ export interface Authenticator {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Set for every request below /v1. */
+    /** Caller of the request. Set for every request below /v1. */
     principal: Principal;
     /**
      * Database restricted to what the caller of a request below /v1 may see: its own rows for a tenant, all rows for

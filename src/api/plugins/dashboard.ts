@@ -113,7 +113,11 @@ function notBuilt(cause: unknown): never {
   throw new AppError({ code: 'route_not_found', status: 404, message, cause });
 }
 
-/** @param styles sources of style elements besides the stylesheets of this origin */
+/**
+ * Content security policy of a page.
+ *
+ * @param styles sources of style elements besides the stylesheets of this origin
+ */
 function policy(styles: readonly string[]): string {
   return [
     "default-src 'none'",

@@ -39,7 +39,8 @@ export function parseEngineName(text: string): EngineName | null {
 }
 
 /**
- * Percent-encodes also the marks that `encodeURIComponent` keeps, because shells and file systems give them a meaning.
+ * Percent-encodes a text, including the marks that `encodeURIComponent` keeps, because shells and file systems give
+ * them a meaning.
  */
 function encode(text: string): string {
   return encodeURIComponent(text).replace(/[!'()*~]|^\.+/g, (marks) =>

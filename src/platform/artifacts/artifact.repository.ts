@@ -64,7 +64,7 @@ export async function explainMissing<T>(
   }
 }
 
-/** Filters the digests down to those that have a row of their own or are named by another row. */
+/** Finds which of the digests the database names: as an artifact, or in the row of a dataset or another owner. */
 export async function namedAmong(db: Queryable, digests: readonly string[]): Promise<Set<string>> {
   const rows = await db.$queryRaw<{ digest: string }[]>`
     SELECT d.digest FROM unnest(${[...digests]}::text[]) AS d (digest)

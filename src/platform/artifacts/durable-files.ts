@@ -9,7 +9,7 @@ const CHUNK_BYTES = 1 << 20;
 
 export interface HashedBytes {
   readonly bytes: number;
-  /** Hexadecimal. */
+  /** SHA-256 of the bytes, hexadecimal. */
   readonly sha256: string;
 }
 

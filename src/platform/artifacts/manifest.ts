@@ -5,7 +5,7 @@ export interface ManifestEntry {
   /** Path relative to the folder, with `/`. */
   readonly path: string;
   readonly bytes: number;
-  /** Hexadecimal. */
+  /** SHA-256 of the content, hexadecimal. */
   readonly sha256: string;
 }
 

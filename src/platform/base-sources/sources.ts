@@ -52,7 +52,7 @@ export function createSources(settings: HubSettings & S3Settings, rules: Listing
   };
 }
 
-/** Extends a reader to uploads. */
+/** Extends the sources by uploaded files, which clients send to the service. */
 export function withUploads(sources: Sources, uploads: Uploads): Sources {
   return {
     pin: (source, request) => (source.kind === 'upload' ? uploads.pin(source) : sources.pin(source, request)),

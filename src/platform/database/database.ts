@@ -55,7 +55,7 @@ export function createDatabaseOn(pool: pg.Pool, nameOf: ReturnType<typeof statem
  */
 const PREPARED = { statements: 300, parameters: 16 } as const;
 
-/** Pattern of a list's limit that is a parameter, rather than part of the text (see {@link usualLimit}). */
+/** Matches statements whose LIMIT is a parameter; {@link usualLimit} writes the usual limit into the text instead. */
 const LIMITED = /\bLIMIT \$\d/;
 
 /**

@@ -26,7 +26,10 @@ export interface Quarantine {
    * entries.
    */
   readonly active: { readonly reason: string; readonly until: Date | null } | null;
-  /** Counts a fault of the machine. @returns the delay of the entry that met it, in milliseconds */
+  /**
+   * Counts a fault of the machine, and quarantines the worker after too many in a row.
+   * @returns the delay before the entry that failed because of it is tried again, in milliseconds
+   */
   fault(jobId: string, reason: string): number;
   /** Forgets the faults, because the machine has completed an entry. */
   success(jobId: string): void;
@@ -35,7 +38,7 @@ export interface Quarantine {
    * continues.
    */
   lift(): void;
-  /** Quarantines the worker for a reason that can be checked, until this is called with null. */
+  /** Quarantines the worker for a reason that can be checked; null ends this quarantine. */
   hold(reason: string | null): void;
   stop(): void;
 }

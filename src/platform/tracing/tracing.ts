@@ -5,7 +5,7 @@ export type { Span, SpanAttributes, SpanOptions, Tracing } from './spans.ts';
 
 const NO_SPAN: Span = { traceparent: null, set: () => undefined, end: () => undefined };
 
-/** Traces nothing. */
+/** Tracing that records nothing. */
 export const NO_TRACING: Tracing = {
   begin: () => NO_SPAN,
   flush: () => Promise.resolve(),

@@ -22,8 +22,8 @@ export const jobUsageRepository = {
     tx.tenant.findMany({ where: { id: { in: [...tenantIds] } }, select: { id: true, quotas: true } }),
 
   /**
-   * Reads the numbers of unfinished jobs. Triggers maintain them, because counting the jobs of a large fleet for each
-   * page is too slow.
+   * Reads the number of unfinished jobs of each tenant. Triggers maintain it, because counting the jobs of a large
+   * fleet for each page is too slow.
    */
   unfinished: (tx: Queryable, tenantIds: readonly string[]) =>
     tx.$queryRaw<{ tenant_id: string; count: number }[]>`

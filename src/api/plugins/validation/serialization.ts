@@ -12,7 +12,7 @@ export function useOpenSerialization(app: FastifyInstance): void {
   app.setSerializerCompiler(compile);
 }
 
-/** Compiles a schema for its first answer: compiling all of them takes half a second of every start. */
+/** Compiles a schema when the first answer needs it: compiling all of them would take half a second of every start. */
 const compile: FastifySerializerCompiler<Schema> = ({ schema }) => {
   let write: ReturnType<typeof build> | undefined;
   return (answer) => (write ??= build(openSchema(schema)))(answer);

@@ -15,7 +15,7 @@ export interface SyncTimes {
   /** Delay before the first retry of a failed attempt; it doubles with each failure. */
   readonly retryMs: number;
   readonly longestRetryMs: number;
-  /** Timeout of requests for lists. */
+  /** Timeout of requests for an engine's list of models. */
   readonly getMs: number;
   /** Timeout of requests that load, unload and complete. */
   readonly postMs: number;

@@ -103,7 +103,7 @@ export function createServingFolder(options: ServingFolderOptions): ServingFolde
     return publisher;
   }
 
-  /** Prepares a full comparison of the folder with the database in this round. */
+  /** Resets the publishers, so that this round compares the whole folder with the database. */
   async function compare(folder: EngineFolder): Promise<void> {
     await folder.clear();
     for (const publisher of publishers.values()) publisher.reset();

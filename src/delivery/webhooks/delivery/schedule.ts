@@ -9,7 +9,7 @@ export interface RetrySchedule {
   /** Delays before the second, third … attempt, in milliseconds. After the last one the delivery fails. */
   readonly delaysMs: readonly number[];
   /**
-   * Pause of an endpoint after that many consecutive failures, in milliseconds. Nothing is sent to the endpoint
+   * Pause after an endpoint has failed `failures` times in a row, in milliseconds. Nothing is sent to the endpoint
    * meanwhile.
    */
   restMs(failures: number): number;

@@ -8,7 +8,7 @@ import { Upload } from '@aws-sdk/lib-storage';
 export interface KnownFile {
   readonly path: string;
   readonly bytes: number;
-  /** Hexadecimal. */
+  /** SHA-256 of the content, hexadecimal. */
   readonly sha256: string;
 }
 

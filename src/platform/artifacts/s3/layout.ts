@@ -1,9 +1,9 @@
 import { isDigest, placeOf } from '../manifest.ts';
 
 // Keys within a store. Each artifact has one object below `sha256/`: the bytes of a file, or the manifest of a folder,
-// whose SHA-256 is the folder's digest. The files of a folder are below `folders/`, separately for each put; the
-// metadata of the manifest names the put whose files count. Besides these objects, `sha256/` only has empty objects
-// that record when an artifact was last stored again.
+// whose SHA-256 is the folder's digest. The files of a folder are below `folders/`, separately for each put,
+// that is, each time the folder is stored; the metadata of the manifest names the put whose files count. Besides these
+// objects, `sha256/` only has empty objects that record when an artifact was last stored again.
 
 /** Key prefix of the objects of all artifacts. */
 export const ARTIFACTS = 'sha256/';
@@ -34,7 +34,7 @@ export function digestOf(key: string): string | null {
   return isDigest(digest) ? digest : null;
 }
 
-/** Extracts the digest and the put from the key of a folder's file; null for any other key. */
+/** Extracts the digest of the folder, and the put that stored the file, from a file's key; null for any other key. */
 export function putOf(key: string): { readonly digest: string; readonly put: string } | null {
   const [, start, rest, put] = /^folders\/(\w\w)\/(\w{62})\/([\w-]+)\//.exec(key) ?? [];
   const digest = `sha256:${start ?? ''}${rest ?? ''}`;

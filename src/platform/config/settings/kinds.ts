@@ -32,7 +32,7 @@ export function integerBetween({ min, max, unit }: IntegerOptions): Kind<number>
   };
 }
 
-/** Kind of the values of another kind, and of a word that stands for null. */
+/** Kind of a setting that has a value of another kind, or a word that stands for null. */
 export function orNull<T>(word: string, kind: Kind<T>): Kind<T | null> {
   return {
     ...kind,
@@ -54,7 +54,7 @@ export function onOff(): Kind<boolean> {
   };
 }
 
-/** Kind of one of several words. */
+/** Kind of a setting whose value is one of several words. */
 export function choice<const T extends string>(words: readonly T[]): Kind<T> {
   return {
     parse: (text) => words.find((word) => word === text),

@@ -165,7 +165,7 @@ function held(role: string): string {
     WHERE ${OBJECTS} AND acl.grantee = to_regrole('${role}')`;
 }
 
-/** Query that turns such rows into (privilege, object), in the syntax of GRANT and REVOKE. */
+/** Query that turns rows (oid, privilege, attname) into (privilege, object), in the syntax of GRANT and REVOKE. */
 function named(rows: string): string {
   return `
     SELECT privilege || CASE attname WHEN '' THEN '' ELSE format(' (%I)', attname) END AS privilege,
