@@ -106,10 +106,9 @@ export default fp(
         describe('openapiObject' in document ? document.openapiObject : document.swaggerObject),
     });
     await app.register(swaggerUi, { routePrefix: '/docs', logLevel: 'warn' });
-    // Public and unlimited, but slow to make (200 ms), so it is rendered once, before the first request.
+    // Public and unlimited, but slow to make (700 ms), so it is rendered once, at the first request.
     let text: Buffer | undefined;
     const document = () => (text ??= Buffer.from(JSON.stringify(app.swagger())));
-    app.addHook('onListen', async () => void document());
     app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) =>
       reply.type('application/json; charset=utf-8').send(document()),
     );
