@@ -97,6 +97,9 @@ const MODULES: readonly ModulePlugin<Dependencies>[] = [
   replicaRoutes,
 ];
 
+/** Property with a plugin's name. Without it, Fastify looks for the plugin among all CommonJS modules in memory. */
+const PLUGIN_NAME = Symbol.for('fastify.display-name');
+
 interface AppOptions {
   config: Config;
   deps: AppDependencies;
@@ -154,5 +157,5 @@ async function registerV1(v1: FastifyInstance, { config, deps }: AppOptions): Pr
   await v1.register(idempotency, { db, maxUploadBytes: config.uploadLimitBytes });
   await v1.register(etag);
   await v1.register(eventStreams, { db, config });
-  for (const routes of MODULES) await v1.register(routes, options);
+  for (const routes of MODULES) await v1.register(Object.assign(routes, { [PLUGIN_NAME]: routes.name }), options);
 }

@@ -25,16 +25,17 @@ import { readAdapterConfig } from '../../core/formats/peft/peft-config.ts';
 import { readAdapterManifest } from '../../core/formats/peft/adapter-manifest.ts';
 import { eventually } from '../eventually.ts';
 
-// A fleet of two tenants. The adapter `must-train` cannot reach its target, so its job uses its whole budget of steps,
-// which leaves time to kill the worker while it runs.
+// A fleet of two tenants, whose short rows are measured quickly. The adapter `must-train` cannot reach its target, so
+// its job uses its whole budget of steps, which leaves time to kill the worker while it runs.
 const EASY: DemoAdapter = {
-  ...FLEET.find((entry) => entry.adapter === 'feed-topics')!,
+  ...FLEET.find((entry) => entry.adapter === 'catalogue-plurals')!,
   adapter: 'easy',
   trainRows: 200,
   gate: { kind: 'relative', margin: 0.3 },
 };
 const MUST_TRAIN: DemoAdapter = {
-  ...FLEET.find((entry) => entry.adapter === 'review-sentiment')!,
+  ...FLEET.find((entry) => entry.adapter === 'plural-forms')!,
+  tenant: 'acme',
   adapter: 'must-train',
   trainRows: 200,
   gate: { kind: 'absolute', target: 1 },
@@ -76,7 +77,7 @@ test('a new base version re-adapts the fleet, over a worker that is killed half-
       version: '2',
       path: familyPath('v2'),
       serving_name: 'demo/llama-v2',
-      rollout: { max_steps: 36, evaluate_every: 12, search_evaluations: 4, search_rows: 16, refine_steps: 0 },
+      rollout: { max_steps: 60, evaluate_every: 20, search_evaluations: 4, search_rows: 16, refine_steps: 0 },
     },
   });
 
@@ -92,7 +93,7 @@ test('a new base version re-adapts the fleet, over a worker that is killed half-
   expect(easy).toMatchObject({ state: 'ready', error: null });
   expect(easy!.ttr_ms).toBeGreaterThan(0);
   expect(Math.abs(sum(easy!.phases) - easy!.ttr_ms!)).toBeLessThan(1);
-  expect(mustTrain).toMatchObject({ state: 'not_ready', ttr_ms: null, published_version_id: null, step: 36 });
+  expect(mustTrain).toMatchObject({ state: 'not_ready', ttr_ms: null, published_version_id: null, step: 60 });
   expect(mustTrain!.error).toMatchObject({ code: 'gate_not_reached' });
   expect(mustTrain!.attempt).toBeGreaterThan(training.attempt);
   // The report's own measurements follow the jobs, and the rollout is completed after them.

@@ -341,7 +341,7 @@ describe('over a connection', () => {
     let peak = 0;
     for (let i = 0; i < blocks; i++) {
       await connection.write(block);
-      if (i % 10 === 0) peak = Math.max(peak, heldBytes() - start);
+      if (i % 40 === 0) peak = Math.max(peak, heldBytes() - start);
     }
     const answer = await connection.answer();
     connection.close();

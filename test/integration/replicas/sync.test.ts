@@ -41,7 +41,7 @@ describe.each(['vllm', 'sglang'] as const)('%s', (kind) => {
     'a new version is loaded and checked before the alias moves, and the old one goes after the grace time';
   test(CHECK_BEFORE_ALIAS, async () => {
     const engine = await world.engine(kind);
-    const { id } = await world.add(engine, { unload_after_ms: 4000 });
+    const { id } = await world.add(engine, { unload_after_ms: 2500 });
     world.reconciler();
     await world.reaches(id, 'in_sync');
     const before = engine.changes.length;
@@ -111,7 +111,7 @@ describe.each(['vllm', 'sglang'] as const)('%s', (kind) => {
       return undefined;
     };
     const { id } = await world.add(engine);
-    world.reconciler({ postMs: 4000 });
+    world.reconciler({ postMs: 2000 });
     await world.reaches(id, 'in_sync');
     expect(Object.fromEntries(engine.loaded)).toEqual(everything());
     expect(late).toBe(1);
@@ -152,7 +152,7 @@ const UNCHECKED_ADAPTER =
 test(UNCHECKED_ADAPTER, async () => {
   const engine = await world.engine();
   const { id } = await world.add(engine);
-  world.reconciler({ postMs: 4000, retryMs: 3_600_000, longestRetryMs: 3_600_000 });
+  world.reconciler({ postMs: 2000, retryMs: 3_600_000, longestRetryMs: 3_600_000 });
   await world.reaches(id, 'in_sync');
   engine.fault = ({ path }) => (path === '/v1/completions' ? 'hang' : undefined);
   engine.restart();

@@ -14,7 +14,7 @@ import {
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, logger, type TestQueue } from '../queue/test-queue.ts';
 
-const JOBS = 3500;
+const JOBS = 2500;
 
 let queue: TestQueue;
 let db: Database;

@@ -140,7 +140,7 @@ test('10,000 events that wait for an endpoint which does not answer hold up nobo
   const restMs = (failures: number): number => (failures < 20 ? 0 : LATER_MS);
   // Only the endpoint that does not answer gets such a short timeout: the others may be slow on a busy machine.
   const policy = createAddressPolicy(['127.0.0.1/32']);
-  const [soon, late] = [createPost({ policy, timeoutMs: 300 }), createPost({ policy })];
+  const [soon, late] = [createPost({ policy, timeoutMs: 100 }), createPost({ policy })];
   const post: Post = (request) => (request.url === dead.url ? soon : late)(request);
   world.deliverer({ post, schedule: { delaysMs: [LATER_MS], restMs } });
   await dead.waitFor(1);

@@ -106,11 +106,10 @@ export default fp(
         describe('openapiObject' in document ? document.openapiObject : document.swaggerObject),
     });
     await app.register(swaggerUi, { routePrefix: '/docs', logLevel: 'warn' });
-    // The document is public and has no rate limit, but takes 200 ms to render, so it is rendered once, before the
-    // first request.
+    // The document is public and has no rate limit, but takes 700 ms to render, so it is rendered once, at the first
+    // request.
     let text: Buffer | undefined;
     const document = () => (text ??= Buffer.from(JSON.stringify(app.swagger())));
-    app.addHook('onListen', async () => void document());
     app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) =>
       reply.type('application/json; charset=utf-8').send(document()),
     );

@@ -10,15 +10,17 @@ import {
 } from '../../../../src/fleet/rollouts/index.ts';
 import { useControlledFleets } from './controlled-fleet.ts';
 
-const JOBS = 2500;
+/** Number of jobs for three batches, which is how jobs are paused, resumed and cancelled. */
+const THREE_BATCHES = 2500;
+const TWO_BATCHES = 1100;
 const world = useControlledFleets();
 
 const die = (): Promise<never> => Promise.reject(new Error('the process died'));
 
-/** Plans a rollout large enough for several batches, without a worker. */
-async function planned(): Promise<string> {
+/** Plans a rollout with a number of jobs, without a worker. */
+async function planned(adapters: number): Promise<string> {
   const { db } = world;
-  const { newVersionId: baseModelVersionId } = await world.fleetOf({ tenants: 2, adapters: JOBS });
+  const { newVersionId: baseModelVersionId } = await world.fleetOf({ tenants: 2, adapters });
   const { rollout } = await withTransaction(db, (tx) => createRollout(tx, { baseModelVersionId, options: {} }));
   const lifecycle = createRolloutLifecycle({ db });
   const { options } = (await lifecycle.beginAnalysis(rollout.id))!;
@@ -31,7 +33,7 @@ const DEATH_WHILE_PAUSING =
   'a process that dies in the middle of a pause or a resumption: nothing starts, and the sweeper goes on';
 test(DEATH_WHILE_PAUSING, async () => {
   const { db, queue } = world;
-  const id = await planned();
+  const id = await planned(THREE_BATCHES);
   // The process dies after the first batch has committed.
   const whilePausing = {
     ...queue.producer,
@@ -42,8 +44,8 @@ test(DEATH_WHILE_PAUSING, async () => {
   const waiting = await db.job.findFirstOrThrow({ where: { rolloutId: id, state: 'queued' } });
   expect(await createJobLifecycle({ db }).claim({ jobId: waiting.id, owner: newId('job') })).toBeNull();
   await world.sweep();
-  expect(await world.rollouts.get(id, null)).toMatchObject({ state: 'paused', jobs: { paused: JOBS } });
-  expect(await db.event.count({ where: { type: 'job.paused' } })).toBe(JOBS);
+  expect(await world.rollouts.get(id, null)).toMatchObject({ state: 'paused', jobs: { paused: THREE_BATCHES } });
+  expect(await db.event.count({ where: { type: 'job.paused' } })).toBe(THREE_BATCHES);
 
   const whileResuming = {
     ...queue.producer,
@@ -52,14 +54,14 @@ test(DEATH_WHILE_PAUSING, async () => {
   await expect(createRolloutService({ db, producer: whileResuming }).resume(id)).rejects.toThrow('died');
   expect(await world.rollouts.get(id, null)).toMatchObject({ state: 'adapting', jobs: { paused: 1500, queued: 1000 } });
   await world.sweep();
-  expect(await world.rollouts.get(id, null)).toMatchObject({ state: 'adapting', jobs: { queued: JOBS } });
+  expect(await world.rollouts.get(id, null)).toMatchObject({ state: 'adapting', jobs: { queued: THREE_BATCHES } });
   await world.sweep();
-  expect(await queue.producer.count('adaptations')).toBe(JOBS);
+  expect(await queue.producer.count('adaptations')).toBe(THREE_BATCHES);
 });
 
 test('a pause that overtakes a resumption wins', async () => {
   const { db, queue } = world;
-  const id = await planned();
+  const id = await planned(TWO_BATCHES);
   await world.rollouts.pause(id);
   const overtaken = {
     ...queue.producer,
@@ -68,13 +70,13 @@ test('a pause that overtakes a resumption wins', async () => {
       void (entries.length > 0 && (await world.rollouts.pause(id))),
   };
   await createRolloutService({ db, producer: overtaken }).resume(id);
-  expect(await world.rollouts.get(id, null)).toMatchObject({ state: 'paused', jobs: { paused: JOBS } });
+  expect(await world.rollouts.get(id, null)).toMatchObject({ state: 'paused', jobs: { paused: TWO_BATCHES } });
 });
 
 test('of a pause and a cancellation at once, the rollout is cancelled, and no job is left paused', async () => {
-  const id = await planned();
+  const id = await planned(TWO_BATCHES);
   await Promise.allSettled([world.rollouts.cancel(id), world.rollouts.pause(id)]);
   const rollout = await world.rollouts.get(id, null);
-  expect(rollout).toMatchObject({ state: 'cancelled', jobs: { cancelled: JOBS } });
+  expect(rollout).toMatchObject({ state: 'cancelled', jobs: { cancelled: TWO_BATCHES } });
   expect(rollout.finished_at).not.toBeNull();
 });
