@@ -12,7 +12,7 @@ import {
   type Refusals,
   type StoredOptions,
 } from '../rollouts/index.ts';
-import { createWorkerRepository, type WorkerRow } from '../../operations/workers/index.ts';
+import { presentWorkers, type WorkerRow } from '../../operations/workers/index.ts';
 import { countFleet, type CountedFleet } from './count-fleet.ts';
 import { forecastFleetRepository } from './fleet.repository.ts';
 import { createForecastRepository, type ForecastRow } from './forecast.repository.ts';
@@ -128,7 +128,7 @@ async function predict(
 ): Promise<ForecastResult> {
   const { baseModelVersionId, options, analysisMs, rolloutId } = fleet;
   const waves = await wavesOf(db, fleet, planned);
-  const ready = (await createWorkerRepository(db).present()).filter(
+  const ready = (await presentWorkers(db)).filter(
     (worker) => worker.state === 'ready' && !worker.unreadableBases.includes(baseModelVersionId),
   );
   const workers = byDevice(ready);

@@ -24,6 +24,8 @@ export interface NewApiKey {
   rotatedFromId?: string | null;
 }
 
+export type ApiKeyRow = Prisma.ApiKeyGetPayload<object>;
+
 /** A `tenantId` of undefined stands for every tenant and the operator. */
 export function createApiKeyRepository(db: Database) {
   return {
@@ -48,7 +50,7 @@ export function createApiKeyRepository(db: Database) {
       tx.apiKey.findFirst({ where: { id, tenantId }, include: { tenant: { select: { name: true } } } }),
     /** The keys of deleted tenants are not found. */
     findByPrefixes: (prefixes: string[], tx: Queryable = db) =>
-      readRows<Prisma.ApiKeyGetPayload<object>>(
+      readRows<ApiKeyRow>(
         tx,
         Prisma.sql`
           SELECT ${columnsOf('k', FIELDS)} FROM api_keys k WHERE k.prefix = ANY(${prefixes}::text[]) AND (

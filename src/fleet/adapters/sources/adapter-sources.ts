@@ -56,14 +56,22 @@ export interface FoundAdapter {
   fetchInto(folder: string): Promise<void>;
 }
 
-export type AdapterSources = ReturnType<typeof createAdapterSources>;
-
 /**
  * Finds and fetches adapters in hubs and buckets. Tenants name the sources, so this file decides what a tenant may
  * read: only places that READAPT_ADAPTER_SOURCES allows, and from the hub without any token of the operator except
  * READAPT_ADAPTER_HUB_TOKEN.
  */
-export function createAdapterSources({ config, logger }: { config: Config; logger: Logger }) {
+export interface AdapterSources {
+  /**
+   * Finds an adapter, and calls `work`, which may fetch it.
+   *
+   * @throws AppError 413, 422 such as `source_not_allowed` or `invalid_adapter`, 429 `too_many_fetches`, 503
+   *   `source_unreachable`, and what `work` throws
+   */
+  during<T>(adapter: RemoteAdapter, importer: Importer, work: (found: FoundAdapter) => Promise<T>): Promise<T>;
+}
+
+export function createAdapterSources({ config, logger }: { config: Config; logger: Logger }): AdapterSources {
   const { adapterSources: places, adapterFetchTimeoutMs: timeoutMs, uploadLimitBytes } = config;
   const inSlot = createFetchSlots();
   const ofOperator = createSources(config, ADAPTER_LISTING);
@@ -87,17 +95,7 @@ export function createAdapterSources({ config, logger }: { config: Config; logge
     };
 
   return {
-    /**
-     * Finds an adapter, and calls `work`, which may fetch it.
-     *
-     * @throws AppError 413, 422 such as `source_not_allowed` or `invalid_adapter`, 429 `too_many_fetches`, 503
-     *   `source_unreachable`, and what `work` throws
-     */
-    async during<T>(
-      { source, token, gone }: RemoteAdapter,
-      importer: Importer,
-      work: (found: FoundAdapter) => Promise<T>,
-    ): Promise<T> {
+    async during({ source, token, gone }, importer, work) {
       requireAllowed(source, importer);
       const { isOperator, tenant } = importer;
       const sources = isOperator ? ofOperator : ofTenants;
