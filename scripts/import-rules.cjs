@@ -4,7 +4,7 @@
  * `node scripts/import-rules.cjs --write FILE` puts the table into a document, between two
  * comments; `--check FILE` fails if the document prints another one.
  */
-const { readFileSync, writeFileSync } = require('node:fs');
+const { existsSync, readFileSync, writeFileSync } = require('node:fs');
 
 /** Rooms that every other room of `src` may use. */
 const PLATFORM = ['src/lib', 'src/platform'];
@@ -376,6 +376,16 @@ function requireOrder() {
   }
 }
 
+/** Refuses a room whose `index.ts` exports a repository: other rooms get the functions that they need, by name. */
+function requireNoRepositories() {
+  for (const [folder] of FOLDERS) {
+    const file = `${folder}/index.ts`;
+    if (!existsSync(file)) continue;
+    const [repository] = /\w+Repository\b/.exec(readFileSync(file, 'utf8')) ?? [];
+    if (repository !== undefined) throw new Error(`${file} exports ${repository}, expected functions by name`);
+  }
+}
+
 function table() {
   const rows = FOLDERS.map(([folder, what, may]) => {
     return `| \`${folder}/\` | ${what} | ${may.map((other) => `\`${other}\``).join(', ') || '–'} |`;
@@ -388,6 +398,7 @@ const END = '<!-- end of the import rules -->';
 
 async function main([flag, file]) {
   requireOrder();
+  requireNoRepositories();
   const { format, resolveConfig } = await import('prettier');
   const text = readFileSync(file, 'utf8');
   const [before, rest] = text.split(BEGIN);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { servingRefusal } from '../../../core/formats/peft/serving-rules.ts';
 import type { ServingProfile } from '../../../core/options/serving-profile.ts';
 import { withRegisteredArtifact, type ArtifactStore, type StoredArtifact } from '../../platform/artifacts/index.ts';
+import type { PinnedSource } from '../../platform/base-sources/index.ts';
 import { resolveAllowedFolder } from '../../platform/base-sources/allowed-path.ts';
 import type { Database, Transaction } from '../../platform/database/database.ts';
 import { unprocessable, type AppError } from '../../platform/contract/errors.ts';
@@ -13,7 +14,6 @@ import { unpackAdapter } from './adapter-archive.ts';
 import { copyAdapterFiles, isAdapterFile } from './adapter-files.ts';
 import type { AdapterSources, FoundAdapter } from './sources/adapter-sources.ts';
 import type { GivenAdapter } from './sources/given-adapter.ts';
-import { toImportedFrom } from './sources/imported-from.ts';
 import type { ImportedFrom } from './sources/source.schemas.ts';
 import type { AdapterInspector } from './inspection/adapter-inspector.ts';
 import type { InspectedAdapter } from './inspection/protocol.ts';
@@ -135,6 +135,17 @@ async function putFiles(
     // The size was known before the fetch, and its room is reserved.
     await source.found.fetchInto(folder);
   }
+}
+
+/** Source of a version as its row stores it. Readers need not know whether a token was used, so that is left out. */
+function toImportedFrom(source: PinnedSource): ImportedFrom {
+  if (source.kind === 'upload') throw new Error('an upload holds a base model, not an adapter');
+  if (source.kind === 's3') {
+    const { kind, bucket, prefix } = source;
+    return { kind, repo: null, revision: null, commit: null, bucket, prefix };
+  }
+  const { kind, repo, revision, commit } = source;
+  return { kind, repo, revision, commit, bucket: null, prefix: null };
 }
 
 /** @throws AppError 422 `adapter_not_servable` */

@@ -14,8 +14,7 @@ import {
 } from '../rollouts/index.ts';
 import { presentWorkers, type WorkerRow } from '../../operations/workers/index.ts';
 import { countFleet, type CountedFleet } from './count-fleet.ts';
-import { forecastFleetRepository } from './fleet.repository.ts';
-import { createForecastRepository, type ForecastRow } from './forecast.repository.ts';
+import { createForecastRepository, forecastFleetRepository, type ForecastRow } from './forecast.repository.ts';
 import type { ForecastResult } from './forecast.result.ts';
 import { predictFleet } from './prediction/predict-fleet.ts';
 import { quantileOf } from './prediction/simulate.ts';

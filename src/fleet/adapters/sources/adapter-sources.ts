@@ -2,10 +2,12 @@ import {
   bytesOf,
   createSources,
   download,
+  requireUsable,
   SourceError,
   type PinnedFiles,
   type PinnedSource,
   type ExternalSource,
+  type ListingRules,
   type SourceFile,
 } from '../../../platform/base-sources/index.ts';
 import type { Config } from '../../../platform/config/config.ts';
@@ -20,7 +22,6 @@ import {
   PICKLED_WEIGHTS,
   requireFiles,
 } from '../adapter-files.ts';
-import { ADAPTER_LISTING } from './adapter-listing.ts';
 import { isAllowedPlace, isOfArtifacts, type TenantIdentity } from './allowed-places.ts';
 import { createFetchSlots } from './fetch-slots.ts';
 import { clientGone, notAllowed, problemOfSource, tooSlow } from './source-problems.ts';
@@ -30,6 +31,20 @@ const WAITS = {
   firstDelayMs: 100,
   // A fetch that waits occupies a slot that others need.
   patienceMs: 2000,
+};
+
+/**
+ * Rules for listing an adapter's files in a hub or a bucket. The list includes pickled weights, to refuse them by name;
+ * nothing fetches them.
+ */
+const ADAPTER_LISTING: ListingRules = {
+  // Trainings leave checkpoint folders beside an adapter, sometimes hundreds.
+  maxEntries: 1000,
+  check(source, files) {
+    const taken = files.filter(({ name }) => isAdapterFile(name) || name === PICKLED_WEIGHTS);
+    requireUsable(source, taken);
+    return taken.sort((a, b) => (a.name < b.name ? -1 : 1));
+  },
 };
 
 /** External source that a request names. */
