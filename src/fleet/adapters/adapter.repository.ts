@@ -158,7 +158,7 @@ export async function insertAdapter(tx: Transaction, adapter: Prisma.AdapterUnch
 }
 
 /** @param tenantId owner of the adapter; null for any tenant */
-export function findAdapter(db: Queryable, id: string, tenantId: string | null): Promise<AdapterRow | null> {
+export function findAdapterRow(db: Queryable, id: string, tenantId: string | null): Promise<AdapterRow | null> {
   return db.adapter.findFirst({ where: { id, ...ownedBy(tenantId), ...LIVE }, include: WITH_LATEST });
 }
 

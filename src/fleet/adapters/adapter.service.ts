@@ -18,7 +18,7 @@ import type {
   UpdateAdapter,
   UpdatedAdapter,
 } from './adapter.schemas.ts';
-import { createAdapter, type Creator } from './create-adapter.ts';
+import { createAdapterResource, type Creator } from './create-adapter.ts';
 import { importVersion, type VersionImport } from './import-version.ts';
 import { requireAdapter, requireAdapterVersion } from './references.ts';
 import { updateAdapter } from './settings/update-adapter.ts';
@@ -35,7 +35,7 @@ export interface VersionDownload {
  * or null for the operator.
  */
 export interface AdapterService {
-  /** @throws AppError as {@link createAdapter} says */
+  /** @throws AppError as {@link createAdapterResource} says */
   create(body: CreateAdapter, creator: Creator): Promise<CreatedAdapter>;
   list(query: ListAdaptersQuery, scope: string | null): Promise<Page<AdapterResource>>;
   /** @throws AppError 404 */
@@ -59,7 +59,7 @@ export interface AdapterService {
 export function createAdapterService(deps: ImportDependencies): AdapterService {
   const { db, artifacts } = deps;
   return {
-    create: (body, creator) => createAdapter(deps, body, creator),
+    create: (body, creator) => createAdapterResource(deps, body, creator),
 
     async list(query, scope) {
       return toPage(await pageOfAdapters(db, query, scope), query, toAdapter, sortingOf(query, ADAPTER_SORTS).cursorOf);

@@ -28,7 +28,7 @@ export interface Creator {
  *
  * @throws AppError 403 `quota_exceeded`, 404, 409 `adapter_exists`, 422; neither rows nor files remain then
  */
-export async function createAdapter(
+export async function createAdapterResource(
   deps: ImportDependencies,
   body: CreateAdapter,
   { scope, gone, record }: Creator,

@@ -2,7 +2,7 @@ export { createAdapterInspector, type AdapterInspector } from './inspection/adap
 export { toAdapter, toAdapterVersion } from './adapter.mapper.ts';
 export {
   adapterExists,
-  findAdapter,
+  findAdapterRow,
   findAdapterVersion,
   insertAdapterVersion,
   lockAdapter,

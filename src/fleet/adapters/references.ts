@@ -2,11 +2,11 @@ import { notFound, unprocessable } from '../../platform/contract/errors.ts';
 import type { Queryable } from '../../platform/database/database.ts';
 import { findBaseModelVersion, findVersionOfModel } from '../base-models/index.ts';
 import { findDataset } from '../datasets/index.ts';
-import { findAdapter, findAdapterVersion, type AdapterRow, type AdapterVersionRow } from './adapter.repository.ts';
+import { findAdapterRow, findAdapterVersion, type AdapterRow, type AdapterVersionRow } from './adapter.repository.ts';
 
 /** @param scope the tenant to which the caller is confined; null for the operator @throws AppError 404 */
 export async function requireAdapter(db: Queryable, id: string, scope: string | null): Promise<AdapterRow> {
-  const row = await findAdapter(db, id, scope);
+  const row = await findAdapterRow(db, id, scope);
   if (row === null) throw notFound('adapter', id);
   return row;
 }

@@ -4,7 +4,7 @@ import type { RecordChange } from '../../platform/contract/record-change.ts';
 import { unrecorded } from '../../platform/contract/record-answer.ts';
 import {
   adapterExists,
-  findAdapter,
+  findAdapterRow,
   findAdapterVersion,
   toAdapter,
   toAdapterVersion,
@@ -55,7 +55,7 @@ export function createUndeleteService({ db }: { db: Database }) {
           await recordEvent(tx, { tenantId, type: 'adapter.undeleted', subjectId: id, data: { name } });
           await recordChange(tx, { tenantId, subjectId: id, before: null, after: { name } });
         }
-        return toAdapter(await existing(findAdapter(tx, id, scope), 'adapter', id));
+        return toAdapter(await existing(findAdapterRow(tx, id, scope), 'adapter', id));
       }),
 
     /** Restores a version. One that was deleted with its adapter comes back with the adapter. @throws AppError 404 */

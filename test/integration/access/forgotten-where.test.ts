@@ -5,7 +5,7 @@ import { newId } from '../../../src/platform/contract/ids.ts';
 import { prepareTenantRole } from '../../../src/platform/database/row-security/prepare-tenant-role.ts';
 import { pageOfAdapters } from '../../../src/fleet/adapters/adapter-page.repository.ts';
 import {
-  findAdapter,
+  findAdapterRow,
   findAdapterVersion,
   pageOfAdapterVersions,
 } from '../../../src/fleet/adapters/adapter.repository.ts';
@@ -120,7 +120,7 @@ describe('a repository that forgets the tenant', () => {
       const jobs = createJobRepository(db);
       const keys = createApiKeyRepository(db);
       const found = await Promise.all([
-        findAdapter(db, owned.adp, null),
+        findAdapterRow(db, owned.adp, null),
         findAdapterVersion(db, { adapterId: owned.adp, id: owned.adv }, null),
         findDataset(db, owned.dst, null),
         jobs.find(owned.job, null),
