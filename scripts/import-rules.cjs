@@ -3,7 +3,7 @@
  * docs/architecture/import-rules.md prints it. `node scripts/import-rules.cjs --write FILE` writes the table into a
  * document, between two comments; `--check FILE` fails if the document has a different table.
  */
-const { readFileSync, writeFileSync } = require('node:fs');
+const { existsSync, readFileSync, writeFileSync } = require('node:fs');
 
 /** Folders of `src` ("rooms") that every other room may import. */
 const PLATFORM = ['src/lib', 'src/platform'];
@@ -381,6 +381,16 @@ function requireOrder() {
   }
 }
 
+/** Refuses a room whose `index.ts` exports a repository: other rooms get the functions that they need, by name. */
+function requireNoRepositories() {
+  for (const [folder] of FOLDERS) {
+    const file = `${folder}/index.ts`;
+    if (!existsSync(file)) continue;
+    const [repository] = /\w+Repository\b/.exec(readFileSync(file, 'utf8')) ?? [];
+    if (repository !== undefined) throw new Error(`${file} exports ${repository}, expected functions by name`);
+  }
+}
+
 function table() {
   const rows = FOLDERS.map(([folder, what, may]) => {
     return `| \`${folder}/\` | ${what} | ${may.map((other) => `\`${other}\``).join(', ') || '–'} |`;
@@ -393,6 +403,7 @@ const END = '<!-- end of the import rules -->';
 
 async function main([flag, file]) {
   requireOrder();
+  requireNoRepositories();
   const { format } = await import('oxfmt');
   const text = readFileSync(file, 'utf8');
   const [before, rest] = text.split(BEGIN);

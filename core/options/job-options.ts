@@ -54,7 +54,7 @@ export const JobOptions = Type.Object(
       maximum: 1_000_000,
       default: 20,
       description:
-        'Number of optimizer steps between two evaluations on the search rows, after which the gate may judge the adapter.',
+        'Number of optimizer steps between two evaluations on the search rows. After each, the gate may judge.',
     }),
     patience: Type.Integer({
       minimum: 0,

@@ -6,7 +6,6 @@ import adapterRoutes from '../fleet/adapters/adapter.routes.ts';
 import versionFileRoutes from '../fleet/adapters/files/version-file.routes.ts';
 import currentVersionRoutes from '../fleet/adapters/current/current-version.routes.ts';
 import apiKeyRoutes from '../tenants/api-keys/api-key.routes.ts';
-import callerRoutes from '../tenants/api-keys/caller.routes.ts';
 import auditRoutes from '../tenants/audit/audit.routes.ts';
 import { writeAuditEntry } from '../tenants/audit/index.ts';
 import { createAuthenticator } from '../tenants/api-keys/index.ts';
@@ -79,7 +78,6 @@ const MODULES: readonly ModulePlugin<Dependencies>[] = [
   tenantRoutes,
   quotaRoutes,
   apiKeyRoutes,
-  callerRoutes,
   baseModelRoutes,
   baseUploadRoutes,
   evolutionRoutes,

@@ -2,7 +2,13 @@ import type { ConsumerObserver } from '../../src/platform/queue/index.ts';
 import { compareClock, type ClockReading } from '../../src/lib/clock.ts';
 import type { Database } from '../../src/platform/database/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
-import { createWorkerRepository, type NewWorker, type WorkerReport } from '../../src/operations/workers/index.ts';
+import {
+  recordWorkerStop,
+  removeOldWorkers,
+  writeHeartbeat,
+  type NewWorker,
+  type WorkerReport,
+} from '../../src/operations/workers/index.ts';
 import { Utilization } from './utilization.ts';
 
 const HEARTBEAT_MS = 5000;
@@ -41,7 +47,6 @@ export interface Registration {
 
 export function createRegistration(options: RegistrationOptions): Registration {
   const { db, logger, worker, intervalMs = HEARTBEAT_MS } = options;
-  const repository = createWorkerRepository(db);
   const report: Omit<WorkerReport, 'state' | 'unreadableBases' | 'loadedFolders' | 'load'> = {
     reason: null,
     quarantinedUntil: null,
@@ -63,7 +68,7 @@ export function createRegistration(options: RegistrationOptions): Registration {
   const write = async (): Promise<void> => {
     const state = isDraining ? 'draining' : report.reason === null ? 'ready' : 'quarantined';
     const compare = compareClock();
-    const asked = await repository.report(worker, {
+    const asked = await writeHeartbeat(db, worker, {
       ...report,
       state,
       load: busy.share(performance.now()),
@@ -77,7 +82,7 @@ export function createRegistration(options: RegistrationOptions): Registration {
     lifted = lift;
     if (performance.now() - cleanedAt < CLEANING_MS) return;
     cleanedAt = performance.now();
-    await repository.removeOld();
+    await removeOldWorkers(db);
   };
   /** Writes heartbeats one after the other, and schedules the next one after the interval. */
   const beat = (): Promise<void> => {
@@ -125,7 +130,7 @@ export function createRegistration(options: RegistrationOptions): Registration {
       stopped = true;
       clearTimeout(timer);
       await writing;
-      await repository.stopped(worker.id);
+      await recordWorkerStop(db, worker.id);
     },
   };
 }

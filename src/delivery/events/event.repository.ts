@@ -1,4 +1,4 @@
-import { Prisma, usualLimit, type Database, type Queryable } from '../../platform/database/database.ts';
+import { Prisma, usualLimit, type Queryable } from '../../platform/database/database.ts';
 import { readRows } from '../../platform/database/database-reads.ts';
 import { newId } from '../../platform/contract/ids.ts';
 import { FIRST_RUNNING, later, type CommitPosition } from './commit-position.ts';
@@ -87,81 +87,82 @@ export interface SubjectPage {
   readonly isLast: boolean;
 }
 
-export function createEventRepository(db: Database) {
-  return {
-    /** Lists events after a position, in the order of commits; of one tenant, or of all if `tenantId` is null. */
-    async after(
-      position: CommitPosition,
-      { limit = 100, ...filter }: EventFilter & { limit?: number },
-      tenantId: string | null,
-      tx: Queryable = db,
-    ): Promise<EventsAfter> {
-      // One statement has one snapshot of events, of pruned positions and of transactions, and takes one round trip.
-      const rows = await readRows<FoundRow>(
-        tx,
-        Prisma.sql`
-          WITH now AS MATERIALIZED (SELECT ${NEXT_TRANSACTION} AS next, ${FIRST_RUNNING} AS horizon)
-          SELECT e.*, p.transaction AS pruned_transaction, p.sequence AS pruned_sequence, now.next, now.horizon
-          FROM now
-          LEFT JOIN (${prunedPosition('events', tenantId)}) AS p ON TRUE
-          LEFT JOIN (
-            SELECT id, tenant_id, type, subject_id, data, occurred_at, transaction_id, seq FROM events
-            ${rangeAfter(position, filter, tenantId)} LIMIT ${usualLimit(limit, 100)}
-          ) AS e ON TRUE
-          ORDER BY e.transaction_id, e.seq`,
-      );
-      const { pruned_transaction: prunedTransaction, pruned_sequence: prunedSequence, next, horizon } = rows[0]!;
-      const pruned =
-        prunedTransaction === null || prunedSequence === null
-          ? null
-          : { transaction: prunedTransaction, sequence: prunedSequence };
-      return { events: rows.filter((row) => row.id !== null) as EventRow[], pruned, next, horizon };
-    },
+/** Lists events after a position, in the order of commits; of one tenant, or of all if `tenantId` is null. */
+export async function eventsAfter(
+  db: Queryable,
+  position: CommitPosition,
+  { limit = 100, ...filter }: EventFilter & { limit?: number },
+  tenantId: string | null,
+): Promise<EventsAfter> {
+  // One statement has one snapshot of events, of pruned positions and of transactions, and takes one round trip.
+  const rows = await readRows<FoundRow>(
+    db,
+    Prisma.sql`
+      WITH now AS MATERIALIZED (SELECT ${NEXT_TRANSACTION} AS next, ${FIRST_RUNNING} AS horizon)
+      SELECT e.*, p.transaction AS pruned_transaction, p.sequence AS pruned_sequence, now.next, now.horizon
+      FROM now
+      LEFT JOIN (${prunedPosition('events', tenantId)}) AS p ON TRUE
+      LEFT JOIN (
+        SELECT id, tenant_id, type, subject_id, data, occurred_at, transaction_id, seq FROM events
+        ${rangeAfter(position, filter, tenantId)} LIMIT ${usualLimit(limit, 100)}
+      ) AS e ON TRUE
+      ORDER BY e.transaction_id, e.seq`,
+  );
+  const { pruned_transaction: prunedTransaction, pruned_sequence: prunedSequence, next, horizon } = rows[0]!;
+  const pruned =
+    prunedTransaction === null || prunedSequence === null
+      ? null
+      : { transaction: prunedTransaction, sequence: prunedSequence };
+  return { events: rows.filter((row) => row.id !== null) as EventRow[], pruned, next, horizon };
+}
 
-    /** Lists the subjects of events after a position, of all tenants, in the order of commits. */
-    async subjectsAfter({ transaction, sequence }: CommitPosition, limit: number): Promise<SubjectPage> {
-      const rows = await readRows<EventSubject & { transaction_id: bigint | null; seq: bigint; horizon: bigint }>(
-        db,
-        Prisma.sql`
-          WITH now AS MATERIALIZED (SELECT ${FIRST_RUNNING} AS horizon)
-          SELECT e.*, now.horizon FROM now LEFT JOIN (
-            SELECT transaction_id, seq, tenant_id, subject_id, rollout_id, is_copy FROM events
-            WHERE (transaction_id, seq) > (${transaction}::bigint, ${sequence}::bigint)
-              AND transaction_id < (SELECT horizon FROM now)
-            ORDER BY transaction_id, seq LIMIT ${usualLimit(limit, limit)}
-          ) AS e ON TRUE
-          ORDER BY e.transaction_id, e.seq`,
-      );
-      const subjects = rows.filter((row) => row.transaction_id !== null);
-      const last = rows.at(-1)!;
-      const isLast = subjects.length < limit;
-      const end = isLast
-        ? later({ transaction, sequence }, { transaction: last.horizon, sequence: 0n })
-        : { transaction: last.transaction_id!, sequence: last.seq };
-      return { subjects, end, isLast };
-    },
+/** Lists the subjects of events after a position, of all tenants, in the order of commits. */
+export async function subjectsAfter(
+  db: Queryable,
+  { transaction, sequence }: CommitPosition,
+  limit: number,
+): Promise<SubjectPage> {
+  const rows = await readRows<EventSubject & { transaction_id: bigint | null; seq: bigint; horizon: bigint }>(
+    db,
+    Prisma.sql`
+      WITH now AS MATERIALIZED (SELECT ${FIRST_RUNNING} AS horizon)
+      SELECT e.*, now.horizon FROM now LEFT JOIN (
+        SELECT transaction_id, seq, tenant_id, subject_id, rollout_id, is_copy FROM events
+        WHERE (transaction_id, seq) > (${transaction}::bigint, ${sequence}::bigint)
+          AND transaction_id < (SELECT horizon FROM now)
+        ORDER BY transaction_id, seq LIMIT ${usualLimit(limit, limit)}
+      ) AS e ON TRUE
+      ORDER BY e.transaction_id, e.seq`,
+  );
+  const subjects = rows.filter((row) => row.transaction_id !== null);
+  const last = rows.at(-1)!;
+  const isLast = subjects.length < limit;
+  const end = isLast
+    ? later({ transaction, sequence }, { transaction: last.horizon, sequence: 0n })
+    : { transaction: last.transaction_id!, sequence: last.seq };
+  return { subjects, end, isLast };
+}
 
-    /** The first transaction that is still running. All later commits belong to it or to a later one. */
-    async horizon(tx: Queryable = db): Promise<bigint> {
-      const [row] = await readRows<{ horizon: bigint }>(tx, Prisma.sql`SELECT ${FIRST_RUNNING} AS horizon`);
-      return row!.horizon;
-    },
+/** The first transaction that is still running. All later commits belong to it or to a later one. */
+export async function firstRunningTransaction(db: Queryable): Promise<bigint> {
+  const [row] = await readRows<{ horizon: bigint }>(db, Prisma.sql`SELECT ${FIRST_RUNNING} AS horizon`);
+  return row!.horizon;
+}
 
-    async jobExists(id: string, tenantId: string | null): Promise<boolean> {
-      const ofTenant = tenantId === null ? Prisma.empty : Prisma.sql`AND tenant_id = ${tenantId}`;
-      return (await readRows(db, Prisma.sql`SELECT id FROM jobs WHERE id = ${id} ${ofTenant}`)).length > 0;
-    },
+export async function jobExists(db: Queryable, id: string, tenantId: string | null): Promise<boolean> {
+  const ofTenant = tenantId === null ? Prisma.empty : Prisma.sql`AND tenant_id = ${tenantId}`;
+  return (await readRows(db, Prisma.sql`SELECT id FROM jobs WHERE id = ${id} ${ofTenant}`)).length > 0;
+}
 
-    /** Whether a rollout exists. Rollouts belong to no tenant. */
-    rolloutExists: async (id: string): Promise<boolean> =>
-      (await readRows(db, Prisma.sql`SELECT id FROM rollouts WHERE id = ${id}`)).length > 0,
+/** Whether a rollout exists. Rollouts belong to no tenant. */
+export async function rolloutExists(db: Queryable, id: string): Promise<boolean> {
+  return (await readRows(db, Prisma.sql`SELECT id FROM rollouts WHERE id = ${id}`)).length > 0;
+}
 
-    /** The number of the next transaction. */
-    async nextTransaction(tx: Queryable = db): Promise<bigint> {
-      const [row] = await readRows<{ next: bigint }>(tx, Prisma.sql`SELECT ${NEXT_TRANSACTION} AS next`);
-      return row?.next ?? 0n;
-    },
-  };
+/** The number of the next transaction. */
+export async function nextTransaction(db: Queryable): Promise<bigint> {
+  const [row] = await readRows<{ next: bigint }>(db, Prisma.sql`SELECT ${NEXT_TRANSACTION} AS next`);
+  return row?.next ?? 0n;
 }
 
 /** Selects the matching events after a position, in order, up to the horizon of `now`. */

@@ -10,10 +10,15 @@ import {
   requireRetained,
   type CommitPosition,
 } from './commit-position.ts';
-import { createEventRepository, type EventFilter, type EventRow } from './event.repository.ts';
+import {
+  eventsAfter,
+  firstRunningTransaction,
+  jobExists,
+  rolloutExists,
+  type EventFilter,
+  type EventRow,
+} from './event.repository.ts';
 import type { Event, EventPageQuery, EventQuery, Events } from './event.schemas.ts';
-
-export type EventService = ReturnType<typeof createEventService>;
 
 /** Scope of a list or a stream: one job, one rollout, or all events. */
 export type EventSource = { readonly jobId: string } | { readonly rolloutId: string } | 'all';
@@ -27,17 +32,23 @@ export interface EventPage {
   readonly isLast: boolean;
 }
 
-/** Lists of events. `scope` is the tenant to which the caller is confined, or null for the operator. */
-export function createEventService({ db }: { db: Database }) {
-  const events = createEventRepository(db);
-
+/** Lists of events. In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
+export interface EventService {
+  /** Reads the events after a position. @throws AppError 400 `invalid_cursor`, 410 `position_expired` */
+  read(after: CommitPosition, query: EventFilter & { limit?: number }, scope: string | null): Promise<EventPage>;
   /** @throws AppError 400 `invalid_cursor`, 410 `position_expired` */
-  async function read(
-    after: CommitPosition,
-    query: EventFilter & { limit?: number },
-    scope: string | null,
-  ): Promise<EventPage> {
-    const found = await events.after(after, query, scope);
+  list(query: EventQuery, scope: string | null): Promise<Events>;
+  /** Lists the events of a job, or of a rollout. @throws AppError 404, 400 `invalid_cursor`, 410 `position_expired` */
+  listOf(source: Exclude<EventSource, 'all'>, query: EventPageQuery, scope: string | null): Promise<Events>;
+  /** Filter for the events of a job, or of a rollout and its jobs. @throws AppError 404 */
+  filterFor(source: EventSource, scope: string | null): Promise<EventFilter>;
+  /** Position before everything that is committed from now on. */
+  now(): Promise<CommitPosition>;
+}
+
+export function createEventService({ db }: { db: Database }): EventService {
+  const read: EventService['read'] = async (after, query, scope) => {
+    const found = await eventsAfter(db, after, query, scope);
     const text = formatPosition(after);
     // Whoever starts at 0 gets the events that are kept. Whoever continues must not miss any.
     if (after.transaction !== 0n || after.sequence !== 0n) {
@@ -51,38 +62,29 @@ export function createEventService({ db }: { db: Database }) {
     // The oldest running transaction may be older than at the last read. Going back to it would repeat events.
     const end = isLast || last === undefined ? later(after, reached) : positionOf(last);
     return { events: found.events.map(toEvent), end, isLast };
-  }
+  };
 
   async function list({ after, limit }: EventPageQuery, filter: EventFilter, scope: string | null): Promise<Events> {
     const { events: data } = await read(parsePosition(after ?? '0'), { ...filter, limit }, scope);
     return { data, next_after: data.at(-1)?.sequence ?? after ?? null };
   }
 
+  async function filterFor(source: EventSource, scope: string | null): Promise<EventFilter> {
+    if (source === 'all') return {};
+    if ('jobId' in source) {
+      if (!(await jobExists(db, source.jobId, scope))) throw notFound('job', source.jobId);
+      return { subjectId: source.jobId };
+    }
+    if (!(await rolloutExists(db, source.rolloutId))) throw notFound('rollout', source.rolloutId);
+    return source;
+  }
+
   return {
     read,
-
-    /** @throws AppError 400 `invalid_cursor`, 410 `position_expired` */
-    list: ({ subject_id: subjectId, ...query }: EventQuery, scope: string | null): Promise<Events> =>
-      list(query, { subjectId }, scope),
-
-    /** @throws AppError 404, 400 `invalid_cursor`, 410 `position_expired` */
-    async listOf(source: Exclude<EventSource, 'all'>, query: EventPageQuery, scope: string | null): Promise<Events> {
-      return list(query, await this.filterFor(source, scope), scope);
-    },
-
-    /** Filter for the events of a job, or of a rollout and its jobs. @throws AppError 404 */
-    async filterFor(source: EventSource, scope: string | null): Promise<EventFilter> {
-      if (source === 'all') return {};
-      if ('jobId' in source) {
-        if (!(await events.jobExists(source.jobId, scope))) throw notFound('job', source.jobId);
-        return { subjectId: source.jobId };
-      }
-      if (!(await events.rolloutExists(source.rolloutId))) throw notFound('rollout', source.rolloutId);
-      return source;
-    },
-
-    /** Position before all events that are committed from now on. */
-    now: async (): Promise<CommitPosition> => ({ transaction: await events.horizon(), sequence: 0n }),
+    list: ({ subject_id: subjectId, ...query }, scope) => list(query, { subjectId }, scope),
+    listOf: async (source, query, scope) => list(query, await filterFor(source, scope), scope),
+    filterFor,
+    now: async () => ({ transaction: await firstRunningTransaction(db), sequence: 0n }),
   };
 }
 

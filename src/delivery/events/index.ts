@@ -11,7 +11,14 @@ export {
 } from './commit-position.ts';
 export { EventTypeName } from './event.schemas.ts';
 export { EVENT_CATALOG, type EventData, type EventType } from './catalog/catalog.ts';
-export { createEventRepository, recordEvent, recordEvents, type EventRow, type NewEvent } from './event.repository.ts';
+export {
+  eventsAfter,
+  nextTransaction,
+  recordEvent,
+  recordEvents,
+  type EventRow,
+  type NewEvent,
+} from './event.repository.ts';
 export type { Event } from './event.schemas.ts';
 export { createEventService, toEvent, type EventService } from './event.service.ts';
 export { recordRolloutEnd } from './rollout-end.repository.ts';

@@ -3,10 +3,10 @@ import { parseEngineName } from './engine-name.ts';
 import { AppError, conflict, notFound, unprocessable } from '../../platform/contract/errors.ts';
 import { encodeCursor } from '../../platform/contract/pagination.ts';
 import { NAME_PATTERN } from '../../platform/contract/schemas.ts';
-import { createBaseModelRepository } from '../../fleet/base-models/index.ts';
+import { findBaseModelVersion } from '../../fleet/base-models/index.ts';
 import {
-  createEventRepository,
   formatPosition,
+  nextTransaction,
   parsePosition,
   requireReached,
   type CommitPosition,
@@ -32,7 +32,7 @@ export function createServingService({ db }: { db: Database }) {
     const last: (ChangedRow & CommitPosition) | undefined = rows.at(-1);
     if (last === undefined) {
       await requireBase(id);
-      requireReached(after, position, await createEventRepository(db).nextTransaction());
+      requireReached(after, position, await nextTransaction(db));
     }
     return {
       data: rows.flatMap((row) => (row.versionId === null ? [] : toServedVersion(row, scope))),
@@ -44,7 +44,7 @@ export function createServingService({ db }: { db: Database }) {
 
   /** @throws AppError 404 */
   async function requireBase(id: string): Promise<void> {
-    if ((await createBaseModelRepository(db).findVersion(id)) === null) throw notFound('base model version', id);
+    if ((await findBaseModelVersion(db, id)) === null) throw notFound('base model version', id);
   }
 
   return {

@@ -10,7 +10,7 @@ import type { RecordChange } from '../../platform/contract/record-change.ts';
 import type { SecretBox } from '../../platform/config/secret-box.ts';
 import { unconfined } from '../../platform/database/row-security/confined-database.repository.ts';
 import {
-  createEventRepository,
+  nextTransaction,
   parsePosition,
   prunedUpTo,
   recordEvent,
@@ -267,6 +267,6 @@ async function positionOf(db: Database, request: ReplayWebhookEvents, scope: str
   const isStart = position.transaction === 0n && position.sequence === 0n;
   const retained = { what: 'events', setting: SETTINGS.eventRetentionDays.variable };
   if (!isStart) requireRetained(position, await prunedUpTo(db, 'events', scope), retained);
-  requireReached(request.after, position, await createEventRepository(db).nextTransaction());
+  requireReached(request.after, position, await nextTransaction(db));
   return position;
 }

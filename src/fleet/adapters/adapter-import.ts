@@ -2,15 +2,18 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { servingRefusal } from '../../../core/formats/peft/serving-rules.ts';
 import type { ServingProfile } from '../../../core/options/serving-profile.ts';
-import type { ArtifactStore, StoredArtifact } from '../../platform/artifacts/index.ts';
+import { withRegisteredArtifact, type ArtifactStore, type StoredArtifact } from '../../platform/artifacts/index.ts';
+import type { PinnedSource } from '../../platform/base-sources/index.ts';
 import { resolveAllowedFolder } from '../../platform/base-sources/place.ts';
+import type { Database, Transaction } from '../../platform/database/database.ts';
 import { unprocessable, type AppError } from '../../platform/contract/errors.ts';
 import type { Upload } from '../../platform/contract/upload.ts';
-import type { UploadRoom } from '../../tenants/quotas/index.ts';
+import type { UploadRoom, UploadRooms } from '../../tenants/quotas/index.ts';
+import { createTenantService } from '../../tenants/tenants/index.ts';
 import { unpackAdapter } from './adapter-archive.ts';
 import { copyAdapterFiles, isAdapterFile } from './adapter-files.ts';
-import type { FoundAdapter } from './sources/adapter-sources.ts';
-import { toImportedFrom } from './sources/imported-from.ts';
+import type { AdapterSources, FoundAdapter } from './sources/adapter-sources.ts';
+import type { GivenAdapter } from './sources/given-adapter.ts';
 import type { ImportedFrom } from './sources/source.schemas.ts';
 import type { AdapterInspector } from './inspection/adapter-inspector.ts';
 import type { InspectedAdapter } from './inspection/protocol.ts';
@@ -19,7 +22,7 @@ import type { InspectedAdapter } from './inspection/protocol.ts';
  * Source of an adapter's files: a folder that the service can read, an uploaded archive, or files found in a hub or a
  * bucket.
  */
-export type AdapterSource = { readonly path: string } | { readonly archive: Upload } | { readonly found: FoundAdapter };
+type AdapterSource = { readonly path: string } | { readonly archive: Upload } | { readonly found: FoundAdapter };
 
 export interface ImportedAdapter {
   readonly artifact: StoredArtifact;
@@ -29,7 +32,7 @@ export interface ImportedAdapter {
 }
 
 /** Files of the base model version that an adapter is checked against. */
-export interface ImportBase {
+interface ImportBase {
   /** Folder of the base model version's files. */
   readonly path: string;
   /**
@@ -40,32 +43,69 @@ export interface ImportBase {
 }
 
 export interface ImportDependencies {
+  readonly db: Database;
   readonly artifacts: ArtifactStore;
+  readonly rooms: UploadRooms;
+  readonly sources: AdapterSources;
   readonly inspector: AdapterInspector;
   readonly allowedRoots: readonly string[];
 }
 
-interface ImportTarget {
+export interface ImportTarget {
+  /** The tenant that gets the adapter. */
   readonly owner: string;
+  /** The tenant to which the caller is confined; null for the operator. */
+  readonly scope: string | null;
   /** Base model, with the serving profile that its engines require. */
   readonly model: { readonly name: string; readonly servingProfile: unknown };
+  /** Version of the base model on which the adapter was trained. */
   readonly base: ImportBase;
-  readonly room: UploadRoom;
+}
+
+/**
+ * Imports an adapter's files, and runs `insert` in the transaction that registers them. If a step fails, neither rows
+ * nor files remain.
+ *
+ * @param insert inserts the rows of the import, and settles its room
+ * @throws AppError 403 `quota_exceeded`, 404 `tenant`, 413, 422 `invalid_adapter` or `invalid_base_model` that names
+ *   file and tensor, `adapter_not_servable`, an error of the source, one of the inspector, and any error of `insert`
+ */
+export function importAdapter<T>(
+  deps: ImportDependencies,
+  given: GivenAdapter,
+  target: ImportTarget,
+  insert: (tx: Transaction, imported: ImportedAdapter, room: UploadRoom) => Promise<T>,
+): Promise<T> {
+  return withFiles(deps, given, target, (source, declaredBytes) =>
+    deps.rooms.during(target.owner, declaredBytes, async (room) => {
+      const imported = await storeFiles(deps, source, target, room);
+      return withRegisteredArtifact(deps, imported.artifact, (tx) => insert(tx, imported, room));
+    }),
+  );
+}
+
+/** Runs `work` with an adapter's files and their declared size in bytes; null if the size is not known in advance. */
+async function withFiles<T>(
+  { db, sources }: ImportDependencies,
+  given: GivenAdapter,
+  { owner, scope }: ImportTarget,
+  work: (source: AdapterSource, declaredBytes: number | null) => Promise<T>,
+): Promise<T> {
+  if ('path' in given) return work(given, null);
+  if ('archive' in given) return work(given, given.archive.declaredBytes);
+  const importer = { tenant: await createTenantService({ db }).get(owner, null), isOperator: scope === null };
+  return sources.during(given.remote, importer, (found) => work({ found }, found.bytes));
 }
 
 /**
  * Copies an adapter's files to a scratch folder, checks every tensor against the base and then stores the files.
  * Nothing is stored if a check fails.
- *
- * @param target the tenant that gets the adapter, its base model, the version of it on which the adapter was trained,
- *   and the room of the upload
- * @throws AppError 422 `invalid_adapter` or `invalid_base_model` that names file and tensor, `adapter_not_servable`, an
- *   error of the source, or one of the inspector
  */
-export function importAdapter(
+function storeFiles(
   deps: ImportDependencies,
   source: AdapterSource,
-  { owner, model, base, room }: ImportTarget,
+  { owner, model, base }: ImportTarget,
+  room: UploadRoom,
 ): Promise<ImportedAdapter> {
   return deps.artifacts.withScratch(async (scratch) => {
     const folder = join(scratch, 'adapter');
@@ -95,6 +135,17 @@ async function putFiles(
     // The size was known before the fetch, and its room is reserved.
     await source.found.fetchInto(folder);
   }
+}
+
+/** Source of a version as its row stores it. Readers need not know whether a token was used, so that is left out. */
+function toImportedFrom(source: PinnedSource): ImportedFrom {
+  if (source.kind === 'upload') throw new Error('an upload holds a base model, not an adapter');
+  if (source.kind === 's3') {
+    const { kind, bucket, prefix } = source;
+    return { kind, repo: null, revision: null, commit: null, bucket, prefix };
+  }
+  const { kind, repo, revision, commit } = source;
+  return { kind, repo, revision, commit, bucket: null, prefix: null };
 }
 
 /** @throws AppError 422 `adapter_not_servable` */

@@ -176,7 +176,13 @@ function importFrom(
 ) {
   const { id } = request.params as { id: string };
   return answerOnce<AdapterVersion>(request, reply, headOfVersion, (record) =>
-    service(request).importVersion(id, baseModelVersion, from, { scope: tenantScope(request), record }),
+    service(request).importVersion({
+      adapterId: id,
+      baseModelVersion,
+      given: from,
+      scope: tenantScope(request),
+      record,
+    }),
   );
 }
 

@@ -2,7 +2,6 @@ import { registeredBytes } from '../../platform/artifacts/index.ts';
 import {
   isForeignKeyViolation,
   isUniqueViolation,
-  type Database,
   type Prisma,
   type Queryable,
   type Transaction,
@@ -11,12 +10,8 @@ import { conflict, notFound } from '../../platform/contract/errors.ts';
 import { ownedBy } from '../../tenants/tenants/index.ts';
 import { pageArguments, type PageQuery } from '../../platform/contract/pagination.ts';
 import { requestOutcomes } from '../outcomes/index.ts';
-import { pageOfAdapters, type ShownAdapter } from './adapter-page.repository.ts';
 import { currentVersionRepository, WITH_CURRENT } from './current/current-version.repository.ts';
-import type { ListAdaptersQuery, UpdateAdapter } from './adapter.schemas.ts';
-
-type AdapterRepository = ReturnType<typeof createAdapterRepository>;
-export type AdapterRow = NonNullable<Awaited<ReturnType<AdapterRepository['find']>>>;
+import type { UpdateAdapter } from './adapter.schemas.ts';
 
 export function adapterExists(name: string) {
   return conflict('adapter_exists', `there is already an adapter named ${name}`);
@@ -35,6 +30,9 @@ const WITH_LATEST = {
   versions: { ...LATEST, include: WITH_VALUE },
   currentVersions: WITH_CURRENT,
 } as const satisfies Prisma.AdapterInclude;
+
+export type AdapterRow = Prisma.AdapterGetPayload<{ include: typeof WITH_LATEST }>;
+export type AdapterVersionRow = Prisma.AdapterVersionGetPayload<{ include: typeof WITH_VALUE }>;
 
 /** Locks an adapter until the end of the transaction, so that concurrent transactions number its versions in turn. */
 export const lockAdapter = (tx: Transaction, id: string): Promise<unknown> =>
@@ -149,88 +147,102 @@ export interface NegativeFlipRow extends StoredFlip {
 /** Filter for rows that are not deleted, and whose tenant is not deleted either. */
 const LIVE = { deletedAt: null, tenant: { deletedAt: null } };
 
-/** Creates the repository of adapters and their versions. A `tenantId` of null stands for any tenant. */
-export function createAdapterRepository(db: Database) {
-  /**
-   * Rows that the old version had right and this version has wrong, in order. One column holds them all, because their
-   * number is bounded.
-   */
-  async function flips(adapterVersionId: string, tx: Queryable = db): Promise<NegativeFlipRow[]> {
-    const found = await tx.negativeFlips.findUnique({ where: { adapterVersionId } });
-    return ((found?.flips ?? []) as unknown as StoredFlip[]).map(({ row, slices }) => {
-      return { id: String(row).padStart(10, '0'), row, slices, datasetId: found?.datasetId ?? null };
-    });
+export async function insertAdapter(tx: Transaction, adapter: Prisma.AdapterUncheckedCreateInput): Promise<void> {
+  try {
+    await tx.adapter.create({ data: adapter });
+  } catch (error) {
+    if (isUniqueViolation(error)) throw adapterExists(adapter.name);
+    if (isForeignKeyViolation(error)) throw notFound('tenant', adapter.tenantId);
+    throw error;
   }
+}
 
-  return {
-    async insert(adapter: Prisma.AdapterUncheckedCreateInput, tx: Queryable = db): Promise<void> {
-      try {
-        await tx.adapter.create({ data: adapter });
-      } catch (error) {
-        if (isUniqueViolation(error)) throw adapterExists(adapter.name);
-        if (isForeignKeyViolation(error)) throw notFound('tenant', adapter.tenantId);
-        throw error;
-      }
-    },
-    find: (id: string, tenantId: string | null, tx: Queryable = db) =>
-      tx.adapter.findFirst({ where: { id, ...ownedBy(tenantId), ...LIVE }, include: WITH_LATEST }),
-    isNameTaken: async (tenantId: string, name: string, tx: Queryable = db) =>
-      (await tx.adapter.count({ where: { tenantId, name } })) > 0,
-    page: (query: ListAdaptersQuery, tenantId: string | null): Promise<ShownAdapter[]> =>
-      pageOfAdapters(db, query, tenantId),
+/** @param tenantId owner of the adapter; null for any tenant */
+export function findAdapterRow(db: Queryable, id: string, tenantId: string | null): Promise<AdapterRow | null> {
+  return db.adapter.findFirst({ where: { id, ...ownedBy(tenantId), ...LIVE }, include: WITH_LATEST });
+}
 
-    /**
-     * Locks an adapter, so that no job can be planned for it until the transaction ends.
-     * @returns a job that still needs the adapter's dataset, or null
-     */
-    async lockForUpdate(id: string, tx: Transaction): Promise<{ id: string } | null> {
-      await tx.$queryRaw`SELECT id FROM adapters WHERE id = ${id} FOR UPDATE`;
-      return tx.job.findFirst({
-        where: { adapterId: id, OR: [{ finishedAt: null }, { baselinesPending: true }] },
-        select: { id: true },
-      });
-    },
-    async setDataset(id: string, datasetId: string | null, tx: Transaction): Promise<void> {
-      try {
-        await tx.adapter.update({ where: { id }, data: { datasetId }, select: { id: true } });
-      } catch (error) {
-        if (datasetId !== null && isForeignKeyViolation(error)) throw notFound('dataset', datasetId);
-        throw error;
-      }
-    },
-    /** @param settings the settings that change, by their names in the API */
-    async setSettings(id: string, settings: Omit<UpdateAdapter, 'dataset_id'>, tx: Transaction): Promise<void> {
-      if (Object.keys(settings).length === 0) return;
-      const { pinned_base_model_version_id: pin, gate, ...others } = settings;
-      const json = gate as Prisma.InputJsonObject | undefined;
-      const data = {
-        ...others,
-        ...(json !== undefined && { gate: json }),
-        ...(pin !== undefined && { pinnedBaseModelVersionId: pin }),
-      };
-      await tx.adapter.update({ where: { id }, data, select: { id: true } });
-    },
+export async function isAdapterNameTaken(db: Queryable, tenantId: string, name: string): Promise<boolean> {
+  return (await db.adapter.count({ where: { tenantId, name } })) > 0;
+}
 
-    findVersion: (adapterId: string, id: string, tenantId: string | null, tx: Queryable = db) =>
-      tx.adapterVersion.findFirst({
-        where: { id, adapterId, ...ownedBy(tenantId), deletedAt: null, adapter: LIVE },
-        include: WITH_VALUE,
-      }),
-    pageVersions(adapterId: string, query: PageQuery, tx: Queryable = db) {
-      const { where, ...page } = pageArguments(query);
-      return tx.adapterVersion.findMany({
-        ...page,
-        where: { ...where, adapterId, deletedAt: null },
-        include: WITH_VALUE,
-      });
-    },
+/**
+ * Locks an adapter, so that no job can be planned for it until the transaction ends.
+ * @returns a job that still needs the adapter's dataset, or null
+ */
+export async function lockAdapterForUpdate(tx: Transaction, id: string): Promise<{ id: string } | null> {
+  await tx.$queryRaw`SELECT id FROM adapters WHERE id = ${id} FOR UPDATE`;
+  return tx.job.findFirst({
+    where: { adapterId: id, OR: [{ finishedAt: null }, { baselinesPending: true }] },
+    select: { id: true },
+  });
+}
 
-    flips,
-    /** A page of {@link flips}. */
-    async pageFlips(adapterVersionId: string, query: PageQuery, tx: Queryable = db): Promise<NegativeFlipRow[]> {
-      const { where, take } = pageArguments(query, 'asc');
-      const after = where.id !== undefined && 'gt' in where.id ? where.id.gt : '';
-      return (await flips(adapterVersionId, tx)).filter(({ id }) => id > after).slice(0, take);
-    },
+export async function setAdapterDataset(tx: Transaction, id: string, datasetId: string | null): Promise<void> {
+  try {
+    await tx.adapter.update({ where: { id }, data: { datasetId }, select: { id: true } });
+  } catch (error) {
+    if (datasetId !== null && isForeignKeyViolation(error)) throw notFound('dataset', datasetId);
+    throw error;
+  }
+}
+
+/** @param settings the settings that change, by their names in the API */
+export async function setAdapterSettings(
+  tx: Transaction,
+  id: string,
+  settings: Omit<UpdateAdapter, 'dataset_id'>,
+): Promise<void> {
+  if (Object.keys(settings).length === 0) return;
+  const { pinned_base_model_version_id: pin, gate, ...others } = settings;
+  const json = gate as Prisma.InputJsonObject | undefined;
+  const data = {
+    ...others,
+    ...(json !== undefined && { gate: json }),
+    ...(pin !== undefined && { pinnedBaseModelVersionId: pin }),
   };
+  await tx.adapter.update({ where: { id }, data, select: { id: true } });
+}
+
+/** @param tenantId owner of the version; null for any tenant */
+export function findAdapterVersion(
+  db: Queryable,
+  { adapterId, id }: { adapterId: string; id: string },
+  tenantId: string | null,
+): Promise<AdapterVersionRow | null> {
+  return db.adapterVersion.findFirst({
+    where: { id, adapterId, ...ownedBy(tenantId), deletedAt: null, adapter: LIVE },
+    include: WITH_VALUE,
+  });
+}
+
+export function pageOfAdapterVersions(
+  db: Queryable,
+  adapterId: string,
+  query: PageQuery,
+): Promise<AdapterVersionRow[]> {
+  const { where, ...page } = pageArguments(query);
+  return db.adapterVersion.findMany({ ...page, where: { ...where, adapterId, deletedAt: null }, include: WITH_VALUE });
+}
+
+/**
+ * Rows that the old version had right and this version has wrong, in order. One column holds them all, because their
+ * number is bounded.
+ */
+export async function negativeFlipsOf(db: Queryable, adapterVersionId: string): Promise<NegativeFlipRow[]> {
+  const found = await db.negativeFlips.findUnique({ where: { adapterVersionId } });
+  return ((found?.flips ?? []) as unknown as StoredFlip[]).map(({ row, slices }) => {
+    return { id: String(row).padStart(10, '0'), row, slices, datasetId: found?.datasetId ?? null };
+  });
+}
+
+/** A page of {@link negativeFlipsOf}. */
+export async function pageOfNegativeFlips(
+  db: Queryable,
+  adapterVersionId: string,
+  query: PageQuery,
+): Promise<NegativeFlipRow[]> {
+  const { where, take } = pageArguments(query, 'asc');
+  const after = where.id !== undefined && 'gt' in where.id ? where.id.gt : '';
+  return (await negativeFlipsOf(db, adapterVersionId)).filter(({ id }) => id > after).slice(0, take);
 }

@@ -1,6 +1,9 @@
 import { unprocessable } from '../../platform/contract/errors.ts';
+import type { Queryable } from '../../platform/database/database.ts';
+import { adviceOn, findDataset } from '../datasets/index.ts';
 import { criticalSlices, type GateRule } from '../../../core/options/gates.ts';
 import { isGenerated, judgesRows, type MetricName } from '../../../core/options/metrics.ts';
+import type { CreatedAdapter } from './adapter.schemas.ts';
 
 /** Largest number of slices that a message lists. */
 const LISTED_SLICES = 10;
@@ -56,6 +59,16 @@ export function checkSlices(gate: GateRule, dataset: { readonly id: string; read
   const message =
     `the gate names the slice ${missing.name}, which no gate row of ` + `dataset ${dataset.id} is in: ${found}`;
   throw unprocessable('unknown_slice', message, { slice: missing.name, dataset_id: dataset.id });
+}
+
+/** Advice on what the dataset's gate rows can certify; null if there is no dataset or nothing to say. */
+export async function gateAdviceOf(
+  db: Queryable,
+  { datasetId, metric, gate }: { datasetId: string | null; metric: MetricName; gate: GateRule },
+  owner: string,
+): Promise<CreatedAdapter['gate_advice']> {
+  const dataset = datasetId === null ? null : await findDataset(db, datasetId, owner);
+  return adviceOn(dataset, metric, gate);
 }
 
 function requireWithin(metric: MetricName, field: string, value: number): void {

@@ -1,5 +1,5 @@
 import { sourceText, type PinnedFiles, type UploadSource } from '../../platform/base-sources/index.ts';
-import { isUniqueViolation, Prisma, type Database, type Queryable } from '../../platform/database/database.ts';
+import { isUniqueViolation, Prisma, type Queryable } from '../../platform/database/database.ts';
 import { conflict, unprocessable } from '../../platform/contract/errors.ts';
 import { pageArguments, type PageQuery } from '../../platform/contract/pagination.ts';
 
@@ -18,81 +18,82 @@ export interface NewBaseModelVersion {
 
 const withModel = { include: { baseModel: { select: { name: true } } } } as const;
 
-type BaseModelRepository = ReturnType<typeof createBaseModelRepository>;
+export type BaseModelVersionRow = Prisma.BaseModelVersionGetPayload<typeof withModel>;
 
-export function createBaseModelRepository(db: Database) {
-  return {
-    async insertModel(
-      model: { id: string; name: string; policy?: Prisma.InputJsonObject; servingProfile?: Prisma.InputJsonObject },
-      tx: Queryable = db,
-    ) {
-      try {
-        return await tx.baseModel.create({ data: model });
-      } catch (error) {
-        if (isUniqueViolation(error)) {
-          throw conflict('base_model_exists', `there is already a base model named ${model.name}`);
-        }
-        throw error;
-      }
-    },
-
-    /** Finds a model by its identifier, or else by its name. */
-    async findModel(idOrName: string, tx: Queryable = db) {
-      const found = await tx.baseModel.findMany({ where: { OR: [{ id: idOrName }, { name: idOrName }] } });
-      return found.find((model) => model.id === idOrName) ?? found[0] ?? null;
-    },
-
-    pageModels: (query: PageQuery, tx: Queryable = db) => tx.baseModel.findMany(pageArguments(query)),
-
-    /** Changes settings of a base model. Null removes a setting; an omitted one keeps its value. */
-    setSettings: (
-      id: string,
-      settings: Partial<Record<'policy' | 'servingProfile', Prisma.InputJsonObject | null>>,
-      tx: Queryable,
-    ) => {
-      const given = Object.entries(settings).filter(([, value]) => value !== undefined);
-      const data = Object.fromEntries(given.map(([name, value]) => [name, value ?? Prisma.DbNull]));
-      return tx.baseModel.update({ where: { id }, data });
-    },
-
-    /** Locks a base model until the transaction ends, so that no other transaction adds a version. */
-    lockModel: (id: string, tx: Queryable) => tx.$executeRaw`SELECT 1 FROM base_models WHERE id = ${id} FOR UPDATE`,
-
-    countVersions: (baseModelId: string, tx: Queryable = db) => tx.baseModelVersion.count({ where: { baseModelId } }),
-
-    async insertVersion({ pinned, sealedToken, ...version }: NewBaseModelVersion, tx: Queryable = db) {
-      const source = pinned === null ? {} : { ...columnsOf(pinned), sourceConfig: version.config };
-      if (pinned?.source.kind === 'upload') await keepUpload(pinned.source, tx);
-      const token = sealedToken === null ? {} : { sourceToken: { create: { sealed: sealedToken } } };
-      try {
-        return await tx.baseModelVersion.create({ data: { ...version, ...source, ...token }, ...withModel });
-      } catch (error) {
-        if (isUniqueViolation(error)) {
-          throw conflict('base_model_version_exists', `the base model already has a version ${version.version}`);
-        }
-        throw error;
-      }
-    },
-
-    /** Finds a version of one base model by its identifier or its version text. */
-    findVersionOf: (baseModelId: string, reference: string, tx: Queryable = db) =>
-      tx.baseModelVersion.findFirst({ where: { baseModelId, OR: [{ id: reference }, { version: reference }] } }),
-
-    findVersion: (id: string, tx: Queryable = db) => tx.baseModelVersion.findUnique({ where: { id }, ...withModel }),
-
-    /** Locks a version until the transaction ends, so that no other transaction changes it. */
-    lockVersion: (id: string, tx: Queryable) =>
-      tx.$executeRaw`SELECT 1 FROM base_model_versions WHERE id = ${id} FOR NO KEY UPDATE`,
-
-    setRetirement: (id: string, retiresAt: Date | null, tx: Queryable) =>
-      tx.baseModelVersion.update({ where: { id }, data: { retiresAt }, ...withModel }),
-
-    pageVersions: (baseModelId: string, query: PageQuery, tx: Queryable = db) => {
-      const { where, ...rest } = pageArguments(query);
-      return tx.baseModelVersion.findMany({ ...rest, where: { ...where, baseModelId }, ...withModel });
-    },
-  };
+/** Finds a model by its identifier, or else by its name. */
+export async function findBaseModel(db: Queryable, idOrName: string) {
+  const found = await db.baseModel.findMany({ where: { OR: [{ id: idOrName }, { name: idOrName }] } });
+  return found.find((model) => model.id === idOrName) ?? found[0] ?? null;
 }
+
+export function findBaseModelVersion(db: Queryable, id: string): Promise<BaseModelVersionRow | null> {
+  return db.baseModelVersion.findUnique({ where: { id }, ...withModel });
+}
+
+/** Finds a version of one base model by its identifier or its version text. */
+export function findVersionOfModel(db: Queryable, baseModelId: string, reference: string) {
+  return db.baseModelVersion.findFirst({ where: { baseModelId, OR: [{ id: reference }, { version: reference }] } });
+}
+
+export const baseModelRepository = {
+  async insertModel(
+    db: Queryable,
+    model: { id: string; name: string; policy?: Prisma.InputJsonObject; servingProfile?: Prisma.InputJsonObject },
+  ) {
+    try {
+      return await db.baseModel.create({ data: model });
+    } catch (error) {
+      if (isUniqueViolation(error)) {
+        throw conflict('base_model_exists', `there is already a base model named ${model.name}`);
+      }
+      throw error;
+    }
+  },
+
+  pageModels: (db: Queryable, query: PageQuery) => db.baseModel.findMany(pageArguments(query)),
+
+  /** Changes settings of a base model. Null removes a setting; an omitted one keeps its value. */
+  setSettings: (
+    tx: Queryable,
+    id: string,
+    settings: Partial<Record<'policy' | 'servingProfile', Prisma.InputJsonObject | null>>,
+  ) => {
+    const given = Object.entries(settings).filter(([, value]) => value !== undefined);
+    const data = Object.fromEntries(given.map(([name, value]) => [name, value ?? Prisma.DbNull]));
+    return tx.baseModel.update({ where: { id }, data });
+  },
+
+  /** Locks a base model until the transaction ends, so that no other transaction adds a version. */
+  lockModel: (tx: Queryable, id: string) => tx.$executeRaw`SELECT 1 FROM base_models WHERE id = ${id} FOR UPDATE`,
+
+  countVersions: (db: Queryable, baseModelId: string) => db.baseModelVersion.count({ where: { baseModelId } }),
+
+  async insertVersion(tx: Queryable, { pinned, sealedToken, ...version }: NewBaseModelVersion) {
+    const source = pinned === null ? {} : { ...columnsOf(pinned), sourceConfig: version.config };
+    if (pinned?.source.kind === 'upload') await keepUpload(pinned.source, tx);
+    const token = sealedToken === null ? {} : { sourceToken: { create: { sealed: sealedToken } } };
+    try {
+      return await tx.baseModelVersion.create({ data: { ...version, ...source, ...token }, ...withModel });
+    } catch (error) {
+      if (isUniqueViolation(error)) {
+        throw conflict('base_model_version_exists', `the base model already has a version ${version.version}`);
+      }
+      throw error;
+    }
+  },
+
+  /** Locks a version until the transaction ends, so that no other transaction changes it. */
+  lockVersion: (tx: Queryable, id: string) =>
+    tx.$executeRaw`SELECT 1 FROM base_model_versions WHERE id = ${id} FOR NO KEY UPDATE`,
+
+  setRetirement: (tx: Queryable, id: string, retiresAt: Date | null) =>
+    tx.baseModelVersion.update({ where: { id }, data: { retiresAt }, ...withModel }),
+
+  pageVersions: (db: Queryable, baseModelId: string, query: PageQuery) => {
+    const { where, ...rest } = pageArguments(query);
+    return db.baseModelVersion.findMany({ ...rest, where: { ...where, baseModelId }, ...withModel });
+  },
+};
 
 function columnsOf({ source, files, key }: PinnedFiles & { key: string }) {
   return {
@@ -111,5 +112,3 @@ async function keepUpload(source: UploadSource, tx: Queryable): Promise<void> {
   });
   if (count === 0) throw unprocessable('source_not_found', `there is no ${sourceText(source)} any more`);
 }
-
-export type BaseModelVersionRow = NonNullable<Awaited<ReturnType<BaseModelRepository['findVersion']>>>;

@@ -14,7 +14,12 @@ import { atRiskRepository } from './at-risk.repository.ts';
 import { recordEvent } from '../../delivery/events/index.ts';
 import { createForecast } from '../forecasts/index.ts';
 import { withoutAddress, createRollout, type RolloutOptions } from '../rollouts/index.ts';
-import { createBaseModelRepository, type BaseModelVersionRow } from './base-model.repository.ts';
+import {
+  baseModelRepository as models,
+  findBaseModel,
+  findBaseModelVersion,
+  type BaseModelVersionRow,
+} from './base-model.repository.ts';
 import type {
   AtRisk,
   BaseModelResource,
@@ -40,10 +45,8 @@ export interface BaseModelServiceOptions {
  * who alone sees paths.
  */
 export function createBaseModelService({ db, producer, files }: BaseModelServiceOptions) {
-  const models = createBaseModelRepository(db);
-
   async function findModel(idOrName: string) {
-    const model = await models.findModel(idOrName);
+    const model = await findBaseModel(db, idOrName);
     if (model === null) throw notFound('base model', idOrName);
     return model;
   }
@@ -55,7 +58,7 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
       record: RecordAnswer<BaseModelResource>,
     ): Promise<BaseModelResource> =>
       withTransaction(db, async (tx) => {
-        const row = await models.insertModel({ id: newId('baseModel'), name, policy, servingProfile }, tx);
+        const row = await models.insertModel(tx, { id: newId('baseModel'), name, policy, servingProfile });
         await recordEvent(tx, { tenantId: null, type: 'base_model.created', subjectId: row.id, data: { name } });
         const model = toBaseModel(row);
         await record(tx, model);
@@ -74,10 +77,10 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
     ): Promise<BaseModelResource> {
       const { id } = await findModel(idOrName);
       return withTransaction(db, async (tx) => {
-        await models.lockModel(id, tx);
-        const before = toBaseModel((await models.findModel(id, tx))!);
+        await models.lockModel(tx, id);
+        const before = toBaseModel((await findBaseModel(tx, id))!);
         const settings = { policy: given.policy, servingProfile: given.serving_profile };
-        const after = toBaseModel(await models.setSettings(id, settings, tx));
+        const after = toBaseModel(await models.setSettings(tx, id, settings));
         const names = (['policy', 'serving_profile'] as const).filter((name) => given[name] !== undefined);
         const changed = (model: BaseModelResource) => Object.fromEntries(names.map((name) => [name, model[name]]));
         const change = { before: changed(before), after: changed(after) };
@@ -90,7 +93,7 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
     },
 
     async list(query: PageQuery, scope: string | null): Promise<Page<BaseModelResource>> {
-      return toPage(await models.pageModels(query), query, (row) => toBaseModel(row, scope));
+      return toPage(await models.pageModels(db, query), query, (row) => toBaseModel(row, scope));
     },
 
     /** @throws AppError 404 */
@@ -121,22 +124,19 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
       const id = newId('baseModelVersion');
       const sealedToken = token === null ? null : files.box!.seal(token, id);
       const { answer, entries } = await withTransaction(db, async (tx) => {
-        await models.lockModel(model.id, tx);
-        const first = (await models.countVersions(model.id, tx)) === 0;
-        const version = await models.insertVersion(
-          {
-            id,
-            baseModelId: model.id,
-            version: request.version,
-            path,
-            servingName: request.serving_name ?? defaultName,
-            config,
-            pinned,
-            sealedToken,
-            retiresAt: request.retires_at === undefined ? null : new Date(request.retires_at),
-          },
-          tx,
-        );
+        await models.lockModel(tx, model.id);
+        const first = (await models.countVersions(tx, model.id)) === 0;
+        const version = await models.insertVersion(tx, {
+          id,
+          baseModelId: model.id,
+          version: request.version,
+          path,
+          servingName: request.serving_name ?? defaultName,
+          config,
+          pinned,
+          sealedToken,
+          retiresAt: request.retires_at === undefined ? null : new Date(request.retires_at),
+        });
         await recordEvent(tx, {
           tenantId: null,
           type: 'base_model_version.registered',
@@ -158,12 +158,12 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
 
     async listVersions(idOrName: string, query: PageQuery, reader: ReaderRole): Promise<Page<BaseModelVersion>> {
       const model = await findModel(idOrName);
-      return toPage(await models.pageVersions(model.id, query), query, (row) => toBaseModelVersion(row, reader));
+      return toPage(await models.pageVersions(db, model.id, query), query, (row) => toBaseModelVersion(row, reader));
     },
 
     /** @throws AppError 404 */
     async getVersion(id: string, reader: ReaderRole): Promise<BaseModelVersion> {
-      const row = await models.findVersion(id);
+      const row = await findBaseModelVersion(db, id);
       if (row === null) throw notFound('base model version', id);
       return toBaseModelVersion(row, reader);
     },
@@ -175,13 +175,13 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
       recordChange: RecordChange = unrecorded,
     ): Promise<BaseModelVersion> =>
       withTransaction(db, async (tx) => {
-        await models.lockVersion(id, tx);
-        const row = await models.findVersion(id, tx);
+        await models.lockVersion(tx, id);
+        const row = await findBaseModelVersion(tx, id);
         if (row === null) throw notFound('base model version', id);
         const retiresAt = wanted === null ? null : new Date(wanted);
         const [before, after] = [row.retiresAt, retiresAt].map((at) => ({ retires_at: toTimestamp(at) }));
         if (before!.retires_at === after!.retires_at) return toBaseModelVersion(row, 'operator');
-        const changed = await models.setRetirement(id, retiresAt, tx);
+        const changed = await models.setRetirement(tx, id, retiresAt);
         await recordEvent(tx, { tenantId: null, type: 'base_model_version.updated', subjectId: id, data: after! });
         await recordChange(tx, { tenantId: null, subjectId: id, before: before!, after: after! });
         return toBaseModelVersion(changed, 'operator');
@@ -189,7 +189,7 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
 
     /** Counts the adapters that nothing would serve after a version retires. @throws AppError 404 */
     async atRisk(id: string): Promise<AtRisk> {
-      const row = await models.findVersion(id);
+      const row = await findBaseModelVersion(db, id);
       if (row === null) throw notFound('base model version', id);
       const tenants = await atRiskRepository.byTenant(db, id, row.retiresAt);
       return {

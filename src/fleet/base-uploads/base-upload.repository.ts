@@ -132,14 +132,14 @@ export const baseUploadRepository = {
     (await tx.baseModelVersion.count({ where: { uploadId } })) > 0,
 
   delete: (tx: Transaction, id: string) => tx.baseModelUpload.delete({ where: { id } }),
-
-  /** Removes expired uploads and the rows of their parts. @returns the identifiers of the uploads */
-  async removeExpired(tx: Transaction, limit: number): Promise<string[]> {
-    const rows = await tx.$queryRaw<{ id: string }[]>`
-      DELETE FROM base_model_uploads WHERE id IN (
-        SELECT u.id FROM base_model_uploads u WHERE u.expires_at <= clock_timestamp() AND u.state <> 'verifying'
-        LIMIT ${limit} FOR UPDATE SKIP LOCKED)
-      RETURNING id`;
-    return rows.map(({ id }) => id);
-  },
 };
+
+/** Removes expired uploads and the rows of their parts. @returns the identifiers of the uploads */
+export async function removeExpiredUploads(tx: Transaction, limit: number): Promise<string[]> {
+  const rows = await tx.$queryRaw<{ id: string }[]>`
+    DELETE FROM base_model_uploads WHERE id IN (
+      SELECT u.id FROM base_model_uploads u WHERE u.expires_at <= clock_timestamp() AND u.state <> 'verifying'
+      LIMIT ${limit} FOR UPDATE SKIP LOCKED)
+    RETURNING id`;
+  return rows.map(({ id }) => id);
+}

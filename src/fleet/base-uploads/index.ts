@@ -1,2 +1,2 @@
-export { baseUploadRepository } from './base-upload.repository.ts';
+export { removeExpiredUploads } from './base-upload.repository.ts';
 export { createUploadVerifier } from './verification/verifier.ts';

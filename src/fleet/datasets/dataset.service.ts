@@ -12,11 +12,16 @@ import { toTimestamp } from '../../platform/contract/schemas.ts';
 import { recordEvent } from '../../delivery/events/index.ts';
 import type { UploadRoom, UploadRooms } from '../../tenants/quotas/index.ts';
 import { createTenantService } from '../../tenants/tenants/index.ts';
-import { createDatasetRepository, datasetExists, type DatasetRecord } from './dataset.repository.ts';
+import {
+  datasetExists,
+  findDataset,
+  insertDataset,
+  isDatasetNameTaken,
+  pageOfDatasets,
+  type DatasetRecord,
+} from './dataset.repository.ts';
 import type { CreatedDataset, CreateDatasetQuery, Dataset, ListDatasetsQuery } from './dataset.schemas.ts';
 import { normalizeDataset, RowCounts } from './normalize-dataset.ts';
-
-export type DatasetService = ReturnType<typeof createDatasetService>;
 
 interface DatasetServiceDependencies {
   readonly db: Database;
@@ -30,10 +35,28 @@ interface DatasetServiceDependencies {
 const DEFAULT_GATE: GateRule = { kind: 'relative', margin: DEFAULT_MARGIN };
 
 /**
- * Creates the service. In all methods `scope` is the tenant to which the caller is confined, or null for the operator.
+ * Service that keeps datasets. In all methods `scope` is the tenant to which the caller is confined, or null for the
+ * operator.
  */
-export function createDatasetService(deps: DatasetServiceDependencies) {
-  const datasets = createDatasetRepository(deps.db);
+export interface DatasetService {
+  /**
+   * Checks uploaded JSONL while writing it to the store, and registers the dataset. If it throws, nothing remains.
+   *
+   * @throws AppError 403 `quota_exceeded`, 409 `dataset_exists`, 422 `invalid_dataset`, 413, 507
+   */
+  create(
+    query: CreateDatasetQuery,
+    scope: string | null,
+    upload: Upload,
+    record: RecordAnswer<CreatedDataset>,
+  ): Promise<CreatedDataset>;
+  list(query: ListDatasetsQuery, scope: string | null): Promise<Page<Dataset>>;
+  /** @throws AppError 404 */
+  get(id: string, scope: string | null): Promise<Dataset>;
+}
+
+export function createDatasetService(deps: DatasetServiceDependencies): DatasetService {
+  const { db } = deps;
   const tenants = createTenantService(deps);
 
   function register(
@@ -45,20 +68,17 @@ export function createDatasetService(deps: DatasetServiceDependencies) {
     const { owner, name } = owned;
     return withRegisteredArtifact(deps, artifact, async (tx) => {
       const { rows, splits, gateSlices, promptsOnly } = counts;
-      const row = await datasets.insert(
-        {
-          id: newId('dataset'),
-          tenantId: owner,
-          name,
-          artifactDigest: artifact.digest,
-          rows,
-          bytes: artifact.bytes,
-          splits: { ...splits },
-          ...(gateSlices && { gateSlices }),
-          promptsOnly,
-        },
-        tx,
-      );
+      const row = await insertDataset(tx, {
+        id: newId('dataset'),
+        tenantId: owner,
+        name,
+        artifactDigest: artifact.digest,
+        rows,
+        bytes: artifact.bytes,
+        splits: { ...splits },
+        ...(gateSlices && { gateSlices }),
+        promptsOnly,
+      });
       await room.settle(tx, { dataset_rows: rows, stored_bytes: artifact.bytes });
       const data = { name, rows, digest: artifact.digest };
       await recordEvent(tx, { tenantId: owner, type: 'dataset.created', subjectId: row.id, data });
@@ -70,21 +90,11 @@ export function createDatasetService(deps: DatasetServiceDependencies) {
   }
 
   return {
-    /**
-     * Checks uploaded JSONL while writing it to the store, and registers the dataset. If it throws, nothing remains.
-     *
-     * @throws AppError 403 `quota_exceeded`, 409 `dataset_exists`, 422 `invalid_dataset`, 413, 507
-     */
-    async create(
-      query: CreateDatasetQuery,
-      scope: string | null,
-      upload: Upload,
-      record: RecordAnswer<CreatedDataset>,
-    ): Promise<CreatedDataset> {
+    async create(query, scope, upload, record) {
       const owner = resolveOwner(scope, query.tenant_id);
       // These checks come first, so that a request that must fail is refused before its upload is read.
       await tenants.get(owner, null);
-      if (await datasets.isNameTaken(owner, query.name)) throw datasetExists(query.name);
+      if (await isDatasetNameTaken(db, owner, query.name)) throw datasetExists(query.name);
       await deps.rooms.requireAnyRoom(owner, ['dataset_rows', 'stored_bytes']);
       return deps.rooms.during(owner, upload.declaredBytes, async (room) => {
         const counts = new RowCounts();
@@ -94,13 +104,12 @@ export function createDatasetService(deps: DatasetServiceDependencies) {
       });
     },
 
-    async list(query: ListDatasetsQuery, scope: string | null): Promise<Page<Dataset>> {
-      return toPage(await datasets.page(query, scope), query, toDataset);
+    async list(query, scope) {
+      return toPage(await pageOfDatasets(db, query, scope), query, toDataset);
     },
 
-    /** @throws AppError 404 */
-    async get(id: string, scope: string | null): Promise<Dataset> {
-      const row = await datasets.find(id, scope);
+    async get(id, scope) {
+      const row = await findDataset(db, id, scope);
       if (row === null) throw notFound('dataset', id);
       return toDataset(row);
     },

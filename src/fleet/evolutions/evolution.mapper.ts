@@ -1,7 +1,13 @@
 import { toTimestamp } from '../../platform/contract/schemas.ts';
-import { adviceOf, type StoredDifference } from './advice.ts';
 import type { EvolutionRow } from './evolution.repository.ts';
-import type { EvolutionResource, EvolutionEntry } from './evolution.schemas.ts';
+import type { EvolutionResource, EvolutionEntry, RolloutEvolution } from './evolution.schemas.ts';
+
+/** Difference that makes two base model versions incompatible. */
+interface StoredDifference {
+  readonly field: string;
+  readonly old: unknown;
+  readonly new: unknown;
+}
 
 interface StoredDrift {
   readonly drift: number;
@@ -60,6 +66,19 @@ export function toEvolution(row: EvolutionRow): EvolutionResource {
     changed_settings: differencesOf(summary.changed_settings ?? []),
     tokenizer: tokenizerOf(summary),
   };
+}
+
+/** Advice from the analysis. For incompatible versions, the differences are the reasons. */
+export function adviceOf(
+  state: string,
+  advice: unknown,
+  differences: readonly StoredDifference[] | null,
+): RolloutEvolution['advice'] {
+  if (state !== 'failed') return advice as RolloutEvolution['advice'];
+  const reasons = (differences ?? []).map(({ field, old, new: next }) => {
+    return { code: `differs:${field}`, message: `${field}: ${JSON.stringify(old)} → ${JSON.stringify(next)}` };
+  });
+  return { verdict: 'incompatible', reasons };
 }
 
 function summaryOf({ summary }: EvolutionRow): StoredSummary {

@@ -1,2 +1,2 @@
-export { adviceOf } from './advice.ts';
+export { adviceOf } from './evolution.mapper.ts';
 export { EvolutionAdvice, RolloutEvolution } from './evolution.schemas.ts';

@@ -12,10 +12,9 @@ import {
   type Refusals,
   type StoredOptions,
 } from '../rollouts/index.ts';
-import { createWorkerRepository, type WorkerRow } from '../../operations/workers/index.ts';
+import { presentWorkers, type WorkerRow } from '../../operations/workers/index.ts';
 import { countFleet, type CountedFleet } from './count-fleet.ts';
-import { forecastFleetRepository } from './fleet.repository.ts';
-import { createForecastRepository, type ForecastRow } from './forecast.repository.ts';
+import { createForecastRepository, forecastFleetRepository, type ForecastRow } from './forecast.repository.ts';
 import type { ForecastResult } from './forecast.result.ts';
 import { predictFleet } from './prediction/predict-fleet.ts';
 import { quantileOf } from './prediction/simulate.ts';
@@ -128,7 +127,7 @@ async function predict(
 ): Promise<ForecastResult> {
   const { baseModelVersionId, options, analysisMs, rolloutId } = fleet;
   const waves = await wavesOf(db, fleet, planned);
-  const ready = (await createWorkerRepository(db).present()).filter(
+  const ready = (await presentWorkers(db)).filter(
     (worker) => worker.state === 'ready' && !worker.unreadableBases.includes(baseModelVersionId),
   );
   const workers = byDevice(ready);

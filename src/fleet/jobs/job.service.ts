@@ -2,7 +2,7 @@ import type { Database } from '../../platform/database/database.ts';
 import { AppError, notFound } from '../../platform/contract/errors.ts';
 import { toPage } from '../../platform/contract/pagination.ts';
 import { sortingOf } from '../../platform/contract/sorting.ts';
-import { createEventRepository, formatPosition, parsePosition, requireReached } from '../../delivery/events/index.ts';
+import { formatPosition, nextTransaction, parsePosition, requireReached } from '../../delivery/events/index.ts';
 import { toJob, toMetricPoint } from './job.mapper.ts';
 import { createJobRepository, JOB_SORTS } from './job.repository.ts';
 import type { Job, JobPage, JobQuery, MetricPointResource, MetricQuery } from './job.schemas.ts';
@@ -45,7 +45,7 @@ export function createJobService({ db }: { db: Database }): JobService {
     }
     const position = parsePosition(after);
     const { rows, last } = await jobs.changedAfter(position, query, scope);
-    if (last === null) requireReached(after, position, await createEventRepository(db).nextTransaction());
+    if (last === null) requireReached(after, position, await nextTransaction(db));
     return {
       data: rows.map((row) => toJob(row, scope)),
       next_cursor: null,

@@ -5,7 +5,7 @@ import {
   type Transaction,
 } from '../../platform/database/database.ts';
 import { AppError, unprocessable } from '../../platform/contract/errors.ts';
-import { createKeyedMutex } from '../../lib/keyed-mutex.ts';
+import { createKeyedMutex, type KeyedMutex } from '../../lib/keyed-mutex.ts';
 import type { RolloutService } from '../rollouts/index.ts';
 import { groupsOf, phasesOf, speedupOf, totalOf, type Found } from './report.mapper.ts';
 import { reportRepository as repository, type ReportSelection } from './report.repository.ts';
@@ -25,7 +25,7 @@ interface ReportDependencies {
    * Keyed mutex that runs the reports of a caller one after another, so that no caller keeps the database busy with
    * several.
    */
-  readonly inTurn?: ReturnType<typeof createKeyedMutex>;
+  readonly inTurn?: KeyedMutex;
   readonly mostJobs?: number;
   readonly statementMs?: number;
 }

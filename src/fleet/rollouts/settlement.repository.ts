@@ -1,5 +1,5 @@
 import type { Transaction } from '../../platform/database/database.ts';
-import { WANTS_PROVISIONAL } from './provisional/wants-provisional.ts';
+import { WANTS_PROVISIONAL } from './provisional/provisional.repository.ts';
 
 export const settlementRepository = {
   /**

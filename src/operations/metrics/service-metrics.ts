@@ -7,8 +7,14 @@ import { withTimeout } from '../../lib/timeout.ts';
 import { checkReadiness, type Readiness, type ReadinessChecks, type ReadinessWarnings } from '../health/index.ts';
 import { LIVE_ROLLOUT_STATES } from '../../fleet/rollouts/index.ts';
 import { readTogether, registerReadGauge, single } from './gauges.ts';
-import { readReplicaStates, REPLICA_STATES, type ReplicaStates } from './replica-state.repository.ts';
-import { MOST_PENDING, readServiceState, type ServiceState } from './service-state.repository.ts';
+import {
+  MOST_PENDING,
+  readReplicaStates,
+  readServiceState,
+  REPLICA_STATES,
+  type ReplicaStates,
+  type ServiceState,
+} from './service-state.repository.ts';
 import { readWebhookState, type WebhookState } from './webhook-state.repository.ts';
 
 export interface ServiceMetricsOptions {

@@ -2,7 +2,7 @@ import { Gauge, type Registry } from 'prom-client';
 import type { Database } from '../../platform/database/database.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { withTimeout } from '../../lib/timeout.ts';
-import { createWorkerRepository, type WorkerRow } from './worker.repository.ts';
+import { unstoppedWorkers, type WorkerRow } from './worker.repository.ts';
 
 /**
  * States of workers. A `gone` worker has neither stopped by itself nor sent a heartbeat lately; its row is kept for a
@@ -53,11 +53,10 @@ const OF_EACH: readonly { name: string; help: string; value: (row: WorkerRow) =>
  * unreachable, they are omitted, and all other metrics are served.
  */
 export function registerWorkerMetrics(registry: Registry, { db, logger }: { db: Database; logger: Logger }): void {
-  const workers = createWorkerRepository(db);
   let reading: Promise<WorkerRow[] | null> | null = null;
   /** Reads the rows once for all gauges of a scrape; null if that fails or takes too long. */
   const read = (): Promise<WorkerRow[] | null> => {
-    reading ??= withTimeout(workers.unstopped(), TIMEOUT_MS, 'the database')
+    reading ??= withTimeout(unstoppedWorkers(db), TIMEOUT_MS, 'the database')
       .catch((error: unknown) => {
         logger.warn({ err: error }, 'the metrics of workers could not be read');
         return null;

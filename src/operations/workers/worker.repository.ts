@@ -66,85 +66,89 @@ function before(ms: number): Prisma.Sql {
 
 const IS_GONE = Prisma.sql`(stopped_at IS NOT NULL OR ${before(GONE_AFTER_MS)})`;
 
-export function createWorkerRepository(db: Queryable) {
-  /** Adds to each worker whether it is gone, by the database's clock. */
-  const withGone = async <T extends { id: string }>(rows: readonly T[]): Promise<(T & { gone: boolean })[]> => {
-    const ids = rows.map(({ id }) => id);
-    const found = await db.$queryRaw<{ id: string }[]>`SELECT id FROM workers WHERE id = ANY(${ids}) AND ${IS_GONE}`;
-    const gone = new Set(found.map(({ id }) => id));
-    return rows.map((row) => ({ ...row, gone: gone.has(row.id) }));
-  };
-  /** Lists workers that have not reported that they stopped. Some may be gone nevertheless. */
-  const unstopped = async (): Promise<WorkerRow[]> => {
-    const rows = await db.workerProcess.findMany({ where: { stoppedAt: null }, orderBy: { id: 'asc' } });
-    return (await withGone(rows)) as WorkerRow[];
-  };
-  return {
-    /** Writes a heartbeat. If the worker's row was removed, the heartbeat restores it. */
-    async report(worker: NewWorker, report: WorkerReport): Promise<WorkerAnswer> {
-      const [row] = await db.$queryRaw<[WorkerAnswer]>`
-        INSERT INTO workers (
-          id, host, pid, version, device, memory_bytes, state, reason, quarantined_until, current_job,
-          jobs_done, jobs_failed,
-          faults, busy_ms, tokens_per_second, load, loaded_bases, unreadable_bases, seen_at
-        ) VALUES (
-          ${worker.id}, ${worker.host}, ${worker.pid}, ${worker.version}, ${worker.device}, ${worker.memoryBytes},
-          ${report.state}, ${report.reason}, ${report.quarantinedUntil}, ${report.currentJob}, ${report.jobsDone},
-          ${report.jobsFailed}, ${report.faults}, ${report.busyMs}, ${report.tokensPerSecond},
-          ${report.load}, ARRAY(
-            SELECT v.id FROM base_model_versions v
-            WHERE v.path = ANY(${[...report.loadedFolders]}::text[])
-              OR v.source_key = ANY(${[...report.loadedFolders]}::text[])
-            ORDER BY v.id
-          ), ${report.unreadableBases}, clock_timestamp()
-        )
-        ON CONFLICT (id) DO UPDATE SET state = EXCLUDED.state, reason = EXCLUDED.reason,
-          quarantined_until = EXCLUDED.quarantined_until, current_job = EXCLUDED.current_job,
-          jobs_done = EXCLUDED.jobs_done, jobs_failed = EXCLUDED.jobs_failed, faults = EXCLUDED.faults,
-          busy_ms = EXCLUDED.busy_ms, tokens_per_second = EXCLUDED.tokens_per_second,
-          load = EXCLUDED.load, loaded_bases = EXCLUDED.loaded_bases, unreadable_bases = EXCLUDED.unreadable_bases,
-            seen_at = EXCLUDED.seen_at, stopped_at = NULL
-        RETURNING drain_requested_at, idle_requested_at, lift_requested_at, clock_timestamp() AS now`;
-      return row;
-    },
+/** Adds to each worker whether it is gone, by the database's clock. */
+async function withGone<T extends { id: string }>(
+  db: Queryable,
+  rows: readonly T[],
+): Promise<(T & { gone: boolean })[]> {
+  const ids = rows.map(({ id }) => id);
+  const found = await db.$queryRaw<{ id: string }[]>`SELECT id FROM workers WHERE id = ANY(${ids}) AND ${IS_GONE}`;
+  const gone = new Set(found.map(({ id }) => id));
+  return rows.map((row) => ({ ...row, gone: gone.has(row.id) }));
+}
 
-    /** Records that a worker has stopped by itself. */
-    async stopped(id: string): Promise<void> {
-      await db.$executeRaw`
-        UPDATE workers SET stopped_at = clock_timestamp(), current_job = NULL, load = NULL, loaded_bases = '{}',
-          unreadable_bases = '{}'
-        WHERE id = ${id}`;
-    },
+/** Writes a heartbeat. It restores the row of a worker that was removed or lost. */
+export async function writeHeartbeat(db: Queryable, worker: NewWorker, report: WorkerReport): Promise<WorkerAnswer> {
+  const [row] = await db.$queryRaw<[WorkerAnswer]>`
+    INSERT INTO workers (
+      id, host, pid, version, device, memory_bytes, state, reason, quarantined_until, current_job,
+      jobs_done, jobs_failed,
+      faults, busy_ms, tokens_per_second, load, loaded_bases, unreadable_bases, seen_at
+    ) VALUES (
+      ${worker.id}, ${worker.host}, ${worker.pid}, ${worker.version}, ${worker.device}, ${worker.memoryBytes},
+      ${report.state}, ${report.reason}, ${report.quarantinedUntil}, ${report.currentJob}, ${report.jobsDone},
+      ${report.jobsFailed}, ${report.faults}, ${report.busyMs}, ${report.tokensPerSecond},
+      ${report.load}, ARRAY(
+        SELECT v.id FROM base_model_versions v
+        WHERE v.path = ANY(${[...report.loadedFolders]}::text[])
+          OR v.source_key = ANY(${[...report.loadedFolders]}::text[])
+        ORDER BY v.id
+      ), ${report.unreadableBases}, clock_timestamp()
+    )
+    ON CONFLICT (id) DO UPDATE SET state = EXCLUDED.state, reason = EXCLUDED.reason,
+      quarantined_until = EXCLUDED.quarantined_until, current_job = EXCLUDED.current_job,
+      jobs_done = EXCLUDED.jobs_done, jobs_failed = EXCLUDED.jobs_failed, faults = EXCLUDED.faults,
+      busy_ms = EXCLUDED.busy_ms, tokens_per_second = EXCLUDED.tokens_per_second,
+      load = EXCLUDED.load, loaded_bases = EXCLUDED.loaded_bases, unreadable_bases = EXCLUDED.unreadable_bases,
+        seen_at = EXCLUDED.seen_at, stopped_at = NULL
+    RETURNING drain_requested_at, idle_requested_at, lift_requested_at, clock_timestamp() AS now`;
+  return row;
+}
 
-    /** Removes the rows of workers that have been gone for a day. */
-    async removeOld(): Promise<void> {
-      await db.$executeRaw`DELETE FROM workers WHERE ${before(KEPT_MS)}`;
-    },
+/** Records that a worker has stopped by itself. */
+export async function recordWorkerStop(db: Queryable, id: string): Promise<void> {
+  await db.$executeRaw`
+    UPDATE workers SET stopped_at = clock_timestamp(), current_job = NULL, load = NULL, loaded_bases = '{}',
+      unreadable_bases = '{}'
+    WHERE id = ${id}`;
+}
 
-    async find(id: string): Promise<WorkerRow | null> {
-      const row = await db.workerProcess.findUnique({ where: { id } });
-      return row === null ? null : ((await withGone([row]))[0] as WorkerRow);
-    },
+/** Removes the rows of workers that have been gone for a day. */
+export async function removeOldWorkers(db: Queryable): Promise<void> {
+  await db.$executeRaw`DELETE FROM workers WHERE ${before(KEPT_MS)}`;
+}
 
-    async page(query: PageQuery): Promise<WorkerRow[]> {
-      return (await withGone(await db.workerProcess.findMany(pageArguments(query)))) as WorkerRow[];
-    },
+export async function findWorker(db: Queryable, id: string): Promise<WorkerRow | null> {
+  const row = await db.workerProcess.findUnique({ where: { id } });
+  return row === null ? null : ((await withGone(db, [row]))[0] as WorkerRow);
+}
 
-    /** Lists workers that are not gone. */
-    present: async (): Promise<WorkerRow[]> => (await unstopped()).filter(({ gone }) => !gone),
+export async function pageOfWorkers(db: Queryable, query: PageQuery): Promise<WorkerRow[]> {
+  return (await withGone(db, await db.workerProcess.findMany(pageArguments(query)))) as WorkerRow[];
+}
 
-    unstopped,
+/** Lists workers that are not gone. */
+export async function presentWorkers(db: Queryable): Promise<WorkerRow[]> {
+  return (await unstoppedWorkers(db)).filter(({ gone }) => !gone);
+}
 
-    /** Stores a request to a worker, which acts at its next heartbeat. A `drain` and an `idle` replace each other. */
-    async request(id: string, what: WorkerRequest): Promise<void> {
-      const now = new Date();
-      const data = {
-        drain: { drainRequestedAt: now, idleRequestedAt: null },
-        idle: { drainRequestedAt: null, idleRequestedAt: now },
-        release: { drainRequestedAt: null, idleRequestedAt: null },
-        lift: { liftRequestedAt: now },
-      }[what];
-      await db.workerProcess.updateMany({ where: { id }, data });
-    },
-  };
+/** Lists workers that have not stopped by themselves; some may be gone nevertheless. */
+export async function unstoppedWorkers(db: Queryable): Promise<WorkerRow[]> {
+  const rows = await db.workerProcess.findMany({ where: { stoppedAt: null }, orderBy: { id: 'asc' } });
+  return (await withGone(db, rows)) as WorkerRow[];
+}
+
+/**
+ * Requests something of a worker, which acts at its next heartbeat. Of two requests to end its jobs, the later one
+ * wins.
+ */
+export async function requestOfWorker(db: Queryable, id: string, what: WorkerRequest): Promise<void> {
+  const now = new Date();
+  const data = {
+    drain: { drainRequestedAt: now, idleRequestedAt: null },
+    idle: { drainRequestedAt: null, idleRequestedAt: now },
+    release: { drainRequestedAt: null, idleRequestedAt: null },
+    lift: { liftRequestedAt: now },
+  }[what];
+  await db.workerProcess.updateMany({ where: { id }, data });
 }

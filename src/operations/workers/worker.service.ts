@@ -4,7 +4,7 @@ import { toPage, type Page, type PageQuery } from '../../platform/contract/pagin
 import type { RecordChange } from '../../platform/contract/record-change.ts';
 import { toTimestamp } from '../../platform/contract/schemas.ts';
 import { recordEvent } from '../../delivery/events/index.ts';
-import { createWorkerRepository, type WorkerRequest, type WorkerRow } from './worker.repository.ts';
+import { findWorker, pageOfWorkers, requestOfWorker, type WorkerRequest, type WorkerRow } from './worker.repository.ts';
 import type { Worker } from './worker.schemas.ts';
 
 /** Types of the events about requests to a worker. */
@@ -16,9 +16,8 @@ const EVENTS = {
 } as const satisfies Record<WorkerRequest, string>;
 
 export function createWorkerService({ db }: { db: Database }) {
-  const workers = createWorkerRepository(db);
   const find = async (id: string): Promise<WorkerRow> => {
-    const row = await workers.find(id);
+    const row = await findWorker(db, id);
     if (row === null) throw notFound('worker', id);
     return row;
   };
@@ -26,7 +25,7 @@ export function createWorkerService({ db }: { db: Database }) {
     const { gone, state } = await find(id);
     if (gone) throw conflict('worker_gone', `worker ${id} is gone: it cannot be asked for anything`);
     await withTransaction(db, async (tx) => {
-      await createWorkerRepository(tx).request(id, what);
+      await requestOfWorker(tx, id, what);
       await recordEvent(tx, { tenantId: null, type: EVENTS[what], subjectId: id, data: {} });
       await recordChange(tx, { tenantId: null, subjectId: id, before: { state }, after: { requested: what } });
     });
@@ -34,7 +33,7 @@ export function createWorkerService({ db }: { db: Database }) {
   };
   return {
     async list(query: PageQuery): Promise<Page<Worker>> {
-      return toPage(await workers.page(query), query, toWorker);
+      return toPage(await pageOfWorkers(db, query), query, toWorker);
     },
 
     /** @throws AppError 404 */

@@ -33,5 +33,5 @@ export {
 } from './source.ts';
 export { createSources, readWhole, withUploads, type Sources } from './sources.ts';
 export { createUploads, PART_ADVICE } from './uploads/uploads.ts';
-export { uploadsRepository } from './uploads/uploads.repository.ts';
+export { partDigests } from './uploads/uploads.repository.ts';
 export { bytesOfPart, partCount, PartGoneError, readParts, type UploadedFile } from './uploads/parts.ts';

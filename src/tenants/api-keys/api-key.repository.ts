@@ -24,7 +24,9 @@ export interface NewApiKey {
   rotatedFromId?: string | null;
 }
 
-/** Queries on API keys. A `tenantId` of undefined stands for every tenant and the operator. */
+export type ApiKeyRow = Prisma.ApiKeyGetPayload<object>;
+
+/** A `tenantId` of undefined stands for every tenant and the operator. */
 export function createApiKeyRepository(db: Database) {
   return {
     async insert(key: NewApiKey, tx: Queryable = db) {
@@ -48,7 +50,7 @@ export function createApiKeyRepository(db: Database) {
       tx.apiKey.findFirst({ where: { id, tenantId }, include: { tenant: { select: { name: true } } } }),
     /** Finds keys by their prefixes, except those of deleted tenants. */
     findByPrefixes: (prefixes: string[], tx: Queryable = db) =>
-      readRows<Prisma.ApiKeyGetPayload<object>>(
+      readRows<ApiKeyRow>(
         tx,
         Prisma.sql`
           SELECT ${columnsOf('k', FIELDS)} FROM api_keys k WHERE k.prefix = ANY(${prefixes}::text[]) AND (

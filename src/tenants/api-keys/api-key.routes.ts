@@ -7,7 +7,15 @@ import { recordChangeOf } from '../../api/plugins/audit.ts';
 import { requireScope, tenantScope } from '../../api/plugins/auth.ts';
 import { answerOnce } from '../../api/plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../api/plugins/openapi/operation.ts';
-import { ApiKey, ApiKeyParams, CreateApiKey, CreatedApiKey, ListApiKeys, RotateApiKey } from './api-key.schemas.ts';
+import {
+  ApiKey,
+  ApiKeyParams,
+  Caller,
+  CreateApiKey,
+  CreatedApiKey,
+  ListApiKeys,
+  RotateApiKey,
+} from './api-key.schemas.ts';
 import { createApiKeyService } from './api-key.service.ts';
 
 const operation = operationsOf('API keys');
@@ -90,6 +98,19 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { con
       await service(request).revoke(request.params.id, tenantScope(request), recordChangeOf(request));
       return reply.code(204).send(null);
     },
+  );
+  app.get(
+    '/whoami',
+    {
+      // Every scope of a tenant includes this one.
+      onRequest: requireScope('serving:read'),
+      schema: {
+        ...operation('whoami', 'Say whose key this is, and what it may do'),
+        description: 'For signing in: it needs a key that works, and no more than that.',
+        response: { 200: Caller },
+      },
+    },
+    (request) => service(request).caller(request.principal),
   );
 };
 export default apiKeyRoutes;

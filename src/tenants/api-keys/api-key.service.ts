@@ -16,7 +16,7 @@ import type { RecordChange } from '../../platform/contract/record-change.ts';
 import { recordEvent } from '../../delivery/events/index.ts';
 import { createQuotaCheck } from '../quotas/index.ts';
 import { generateApiKey, isUsable } from './api-key-secret.ts';
-import { createApiKeyRepository, type NewApiKey } from './api-key.repository.ts';
+import { createApiKeyRepository, type ApiKeyRow, type NewApiKey } from './api-key.repository.ts';
 import { recordCommand } from './record-command.ts';
 import {
   DEFAULT_KEY_OVERLAP_MS,
@@ -28,18 +28,43 @@ import {
   type RotateApiKey,
 } from './api-key.schemas.ts';
 
-export type ApiKeyService = ReturnType<typeof createApiKeyService>;
-
 interface ApiKeyServiceDependencies {
   readonly db: Database;
   /** Default quotas of a tenant. */
   readonly quotas: QuotaLimits;
 }
 
-/**
- * Creates the service for API keys. `scope` is the tenant to which the caller is confined, or null for the operator.
- */
-export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
+/** API keys. In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
+export interface ApiKeyService {
+  /** @throws AppError 403 `forbidden` or `quota_exceeded`, 404 `tenant`, 422 `invalid_scopes` or `already_expired` */
+  create(request: CreateApiKey, scope: string | null, record: RecordAnswer<CreatedApiKey>): Promise<CreatedApiKey>;
+  /** @throws AppError 404 if a tenant names another one */
+  list(query: ListApiKeys, scope: string | null): Promise<Page<ApiKey>>;
+  /** Describes the owner of a request's key. @throws AppError 404 for a key that was removed meanwhile */
+  caller(principal: Principal): Promise<Caller>;
+  /**
+   * Creates a key that replaces another one, which expires after the overlap. It counts against no quota: the old and
+   * the new key count as one.
+   *
+   * @throws AppError 404, 409 `key_ended`, `already_rotated` or `rotation_in_progress`, 422 `already_expired`
+   */
+  rotate(
+    id: string,
+    request: RotateApiKey,
+    scope: string | null,
+    record: RecordAnswer<CreatedApiKey>,
+  ): Promise<CreatedApiKey>;
+  /** Revokes a key. Revoking it again changes nothing. @throws AppError 404 */
+  revoke(id: string, scope: string | null, recordChange: RecordChange): Promise<void>;
+  /**
+   * Creates the first operator key and returns it; null if there is an operator key already.
+   *
+   * @param keep receives the key before it becomes valid; if it throws, no key is created
+   */
+  ensureOperatorKey(keep?: (key: string) => Promise<void>): Promise<string | null>;
+}
+
+export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies): ApiKeyService {
   const keys = createApiKeyRepository(db);
   const check = createQuotaCheck({ db, defaults: quotas });
 
@@ -56,12 +81,7 @@ export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
   }
 
   return {
-    /** @throws AppError 403 `forbidden` or `quota_exceeded`, 404 `tenant`, 422 `invalid_scopes` or `already_expired` */
-    async create(
-      request: CreateApiKey,
-      scope: string | null,
-      record: RecordAnswer<CreatedApiKey>,
-    ): Promise<CreatedApiKey> {
+    async create(request, scope, record) {
       const tenantId = ownerOf(request, scope);
       const expiresAt = expiryOf(request.expires_at ?? null);
       return withTransaction(db, async (tx) => {
@@ -73,18 +93,14 @@ export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
       });
     },
 
-    async list(query: ListApiKeys, scope: string | null): Promise<Page<ApiKey>> {
+    async list(query, scope) {
       if (scope !== null && query.tenant_id !== undefined && query.tenant_id !== scope) {
         throw notFound('tenant', query.tenant_id);
       }
       return toPage(await keys.page(query, scope ?? query.tenant_id), query, toApiKey);
     },
 
-    /**
-     * Describes the caller, that is, the owner of the request's key.
-     * @throws AppError 404 if the key was removed in the meantime
-     */
-    async caller(principal: Principal): Promise<Caller> {
+    async caller(principal) {
       const tenantId = principal.kind === 'tenant' ? principal.tenantId : null;
       const row = await keys.findWithOwner(principal.keyId, tenantId);
       if (row === null) throw notFound('API key', principal.keyId);
@@ -102,18 +118,7 @@ export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
       };
     },
 
-    /**
-     * Creates a key that replaces another, and lets the old key expire after the overlap. No quota is checked, because
-     * the old and the new key count as one.
-     *
-     * @throws AppError 404, 409 `key_ended`, `already_rotated` or `rotation_in_progress`, 422 `already_expired`
-     */
-    rotate: (
-      id: string,
-      request: RotateApiKey,
-      scope: string | null,
-      record: RecordAnswer<CreatedApiKey>,
-    ): Promise<CreatedApiKey> =>
+    rotate: (id, request, scope, record) =>
       withTransaction(db, async (tx) => {
         const old = await keys.lockWithRotation(id, scope ?? undefined, tx);
         if (old === null) throw notFound('API key', id);
@@ -134,8 +139,7 @@ export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
         return created;
       }),
 
-    /** Revokes a key. Revoking it again changes nothing. @throws AppError 404 */
-    async revoke(id: string, scope: string | null, recordChange: RecordChange): Promise<void> {
+    async revoke(id, scope, recordChange) {
       await withTransaction(db, async (tx) => {
         const row = await keys.find(id, scope ?? undefined, tx);
         if (row === null) throw notFound('API key', id);
@@ -152,12 +156,7 @@ export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
       });
     },
 
-    /**
-     * Creates the first operator key and returns it. Returns null if there is an operator key already.
-     *
-     * @param keep receives the key before it becomes valid; if this function throws, no key is created
-     */
-    ensureOperatorKey: (keep: (key: string) => Promise<void> = async () => {}): Promise<string | null> =>
+    ensureOperatorKey: (keep = async () => {}) =>
       withTransaction(db, async (tx) => {
         await keys.lockOperatorKeys(tx);
         if ((await keys.countOperatorKeys(tx)) > 0) return null;
@@ -217,7 +216,7 @@ function sameLifetime({ createdAt, expiresAt }: { createdAt: Date; expiresAt: Da
 }
 
 /** @throws AppError 409 */
-function requireRotatable(key: Row & { rotatedFrom: Row | null; successor: Row | null }): void {
+function requireRotatable(key: ApiKeyRow & { rotatedFrom: ApiKeyRow | null; successor: ApiKeyRow | null }): void {
   if (key.successor !== null) {
     const message = `API key ${key.id} has been rotated already, to ${key.successor.id}: rotate that one`;
     throw conflict('already_rotated', message, { successor_id: key.successor.id });
@@ -238,9 +237,7 @@ function requireRotatable(key: Row & { rotatedFrom: Row | null; successor: Row |
   }
 }
 
-type Row = NewApiKey & { createdAt: Date; lastUsedAt: Date | null; revokedAt: Date | null };
-
-function toApiKey(row: Row): ApiKey {
+function toApiKey(row: ApiKeyRow): ApiKey {
   return {
     id: row.id,
     tenant_id: row.tenantId,
@@ -251,6 +248,6 @@ function toApiKey(row: Row): ApiKey {
     last_used_at: toTimestamp(row.lastUsedAt),
     expires_at: toTimestamp(row.expiresAt),
     revoked_at: toTimestamp(row.revokedAt),
-    rotated_from_id: row.rotatedFromId ?? null,
+    rotated_from_id: row.rotatedFromId,
   };
 }

@@ -9,12 +9,10 @@ import {
   type Principal,
 } from '../../platform/contract/principal.ts';
 import { isUsable, parseApiKey, secretMatches } from './api-key-secret.ts';
-import { createApiKeyRepository } from './api-key.repository.ts';
+import { createApiKeyRepository, type ApiKeyRow } from './api-key.repository.ts';
 import { lookUpTogether } from './look-up-together.ts';
 
-type KeyRow = Awaited<ReturnType<ReturnType<typeof createApiKeyRepository>['findByPrefixes']>>[number];
-
-/** Resolution of `last_used_at`, in milliseconds: the column is written at most once in this time. */
+/** Resolution of `last_used_at`: it is written at most once in this time, in milliseconds. */
 const LAST_USED_RESOLUTION_MS = 60_000;
 
 /**
@@ -27,7 +25,7 @@ const MOST_KEPT = 10_000;
 const PAUSE_MS = 100;
 
 interface KeptKey {
-  readonly row: KeyRow;
+  readonly row: ApiKeyRow;
   readonly until: number;
   readonly changes: number;
 }
@@ -51,7 +49,7 @@ export function createAuthenticator({ db, keptMs = KEPT_MS, pauseMs = PAUSE_MS }
   const kept = new Map<string, KeptKey>();
   let changes = 0;
 
-  async function find(prefix: string): Promise<KeyRow | null> {
+  async function find(prefix: string): Promise<ApiKeyRow | null> {
     const known = kept.get(prefix);
     if (known?.changes === changes && performance.now() < known.until) return known.row;
     // These are noted before the read: a change during the read outdates its result.
@@ -66,7 +64,7 @@ export function createAuthenticator({ db, keptMs = KEPT_MS, pauseMs = PAUSE_MS }
   }
 
   /** Reads the row of a usable key; null if there is none. */
-  async function findUsable(key: string): Promise<KeyRow | null> {
+  async function findUsable(key: string): Promise<ApiKeyRow | null> {
     const parsed = parseApiKey(key);
     const row = parsed === null ? null : await find(parsed.prefix);
     if (parsed === null || row === null || !secretMatches(parsed.secret, row.secretHash)) return null;
@@ -74,7 +72,7 @@ export function createAuthenticator({ db, keptMs = KEPT_MS, pauseMs = PAUSE_MS }
   }
 
   /** Records the use of the key in the background, without delaying the request. */
-  function noteUse(row: KeyRow, log: Pick<Logger, 'warn'>): void {
+  function noteUse(row: ApiKeyRow, log: Pick<Logger, 'warn'>): void {
     const now = new Date();
     if (row.lastUsedAt !== null && now.getTime() - row.lastUsedAt.getTime() <= LAST_USED_RESOLUTION_MS) return;
     row.lastUsedAt = now;

@@ -3,8 +3,8 @@ import type { Database } from '../../platform/database/database.ts';
 import { notFound } from '../../platform/contract/errors.ts';
 import { toTimestamp } from '../../platform/contract/schemas.ts';
 import {
-  createEventRepository,
   formatPosition,
+  nextTransaction,
   parsePosition,
   prunedUpTo,
   requireReached,
@@ -57,7 +57,7 @@ export function createAuditService({ db }: { db: Database }) {
       const filter = filterOf(query, scope);
       const rows = await audit.after(position, { ...filter, limit: query.limit ?? 100 });
       await requireUnpruned(position, filter);
-      if (rows.length === 0) requireReached(after, position, await createEventRepository(db).nextTransaction());
+      if (rows.length === 0) requireReached(after, position, await nextTransaction(db));
       const data = rows.map(toAuditEntry);
       return { data, next_after: data.at(-1)?.sequence ?? query.after ?? null };
     },

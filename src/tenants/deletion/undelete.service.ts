@@ -2,10 +2,16 @@ import { withTransaction, type Database } from '../../platform/database/database
 import { AppError, conflict, notFound } from '../../platform/contract/errors.ts';
 import type { RecordChange } from '../../platform/contract/record-change.ts';
 import { unrecorded } from '../../platform/contract/record-answer.ts';
-import { adapterExists, createAdapterRepository, toAdapter, toAdapterVersion } from '../../fleet/adapters/index.ts';
-import { createDatasetRepository, datasetExists, toDataset } from '../../fleet/datasets/index.ts';
+import {
+  adapterExists,
+  findAdapterRow,
+  findAdapterVersion,
+  toAdapter,
+  toAdapterVersion,
+} from '../../fleet/adapters/index.ts';
+import { datasetExists, findDataset, toDataset } from '../../fleet/datasets/index.ts';
 import { recordEvent } from '../../delivery/events/index.ts';
-import { createTenantRepository, tenantExists, toTenant } from '../tenants/index.ts';
+import { findTenant, tenantExists, toTenant } from '../tenants/index.ts';
 import { deletionRepository } from './deletion.repository.ts';
 import { formerName, undeleteRepository as repository } from './undelete.repository.ts';
 
@@ -15,10 +21,6 @@ import { formerName, undeleteRepository as repository } from './undelete.reposit
  * cancelled stay cancelled. `scope` is the tenant to which the caller is confined, or null for the operator.
  */
 export function createUndeleteService({ db }: { db: Database }) {
-  const tenants = createTenantRepository(db);
-  const datasets = createDatasetRepository(db);
-  const adapters = createAdapterRepository(db);
-
   return {
     /** @throws AppError 404, 409 `dataset_exists` */
     undeleteDataset: (id: string, scope: string | null, recordChange: RecordChange = unrecorded) =>
@@ -32,7 +34,7 @@ export function createUndeleteService({ db }: { db: Database }) {
           await recordEvent(tx, { tenantId, type: 'dataset.undeleted', subjectId: id, data: { name } });
           await recordChange(tx, { tenantId, subjectId: id, before: null, after: { name } });
         }
-        return toDataset(await existing(datasets.find(id, scope, tx), 'dataset', id));
+        return toDataset(await existing(findDataset(tx, id, scope), 'dataset', id));
       }),
 
     /**
@@ -53,7 +55,7 @@ export function createUndeleteService({ db }: { db: Database }) {
           await recordEvent(tx, { tenantId, type: 'adapter.undeleted', subjectId: id, data: { name } });
           await recordChange(tx, { tenantId, subjectId: id, before: null, after: { name } });
         }
-        return toAdapter(await existing(adapters.find(id, scope, tx), 'adapter', id));
+        return toAdapter(await existing(findAdapterRow(tx, id, scope), 'adapter', id));
       }),
 
     /**
@@ -73,7 +75,9 @@ export function createUndeleteService({ db }: { db: Database }) {
           await recordEvent(tx, { tenantId, type: 'adapter_version.undeleted', subjectId: id, data });
           await recordChange(tx, { tenantId, subjectId: id, before: null, after: data });
         }
-        return toAdapterVersion(await existing(adapters.findVersion(adapterId, id, scope, tx), 'adapter version', id));
+        return toAdapterVersion(
+          await existing(findAdapterVersion(tx, { adapterId, id }, scope), 'adapter version', id),
+        );
       }),
 
     /**
@@ -91,7 +95,7 @@ export function createUndeleteService({ db }: { db: Database }) {
           await recordEvent(tx, { tenantId: id, type: 'tenant.undeleted', subjectId: id, data: { name } });
           await recordChange(tx, { tenantId: id, subjectId: id, before: null, after: { name } });
         }
-        return toTenant(await existing(tenants.find(id, tx), 'tenant', id));
+        return toTenant(await existing(findTenant(tx, id), 'tenant', id));
       }),
   };
 }

@@ -12,8 +12,23 @@ export interface EffectiveLimits {
 /** Amounts that a transaction adds to a tenant's usage. */
 export type Added = Partial<Record<'adapters' | 'stored_bytes' | 'dataset_rows', number>>;
 
-/** Creates the functions that enforce the quotas of tenants. Usage from before a limit was lowered may stay. */
-export function createQuotaCheck({ db, defaults }: { db: Database; defaults: QuotaLimits }) {
+/** Enforces the quotas of tenants. Usage from before a limit was lowered may stay. */
+export interface QuotaCheck {
+  limitsOf(tenantId: string, tx?: Queryable): Promise<EffectiveLimits>;
+  /** Refuses an upload before it is read if a quota has no room at all. @throws AppError 403 `quota_exceeded` */
+  requireAnyRoom(tenantId: string, names: readonly (keyof Added)[]): Promise<void>;
+  /**
+   * Checks the limits in a transaction that has inserted its rows. Those inserts lock the row of the counters, so of
+   * two concurrent transactions the second one sees the additions of the first.
+   *
+   * @throws AppError 403 `quota_exceeded`, which rolls the inserts back
+   */
+  requireWithin(tx: Transaction, tenantId: string, added: Added): Promise<void>;
+  /** Requires room for one more key, within the caller's transaction. @throws AppError 403 `quota_exceeded` */
+  requireKeyRoom(tx: Transaction, tenantId: string): Promise<void>;
+}
+
+export function createQuotaCheck({ db, defaults }: { db: Database; defaults: QuotaLimits }): QuotaCheck {
   const quotas = createQuotaRepository(db);
 
   async function limitsOf(tenantId: string, tx: Queryable = db): Promise<EffectiveLimits> {
@@ -30,8 +45,7 @@ export function createQuotaCheck({ db, defaults }: { db: Database; defaults: Quo
   return {
     limitsOf,
 
-    /** Refuses an upload before it is read if a quota is already used up. @throws AppError 403 `quota_exceeded` */
-    async requireAnyRoom(tenantId: string, names: readonly (keyof Added)[]): Promise<void> {
+    async requireAnyRoom(tenantId, names) {
       const { limits, isOwn } = await limitsOf(tenantId);
       const usage = await quotas.storedUsage(tenantId);
       for (const name of names) {
@@ -41,13 +55,7 @@ export function createQuotaCheck({ db, defaults }: { db: Database; defaults: Quo
       }
     },
 
-    /**
-     * Checks the limits in a transaction that has inserted its rows. The inserts lock the row of the usage counters, so
-     * the second of two concurrent transactions sees the additions of the first.
-     *
-     * @throws AppError 403 `quota_exceeded`, which rolls the inserts back
-     */
-    async requireWithin(tx: Transaction, tenantId: string, added: Added): Promise<void> {
+    async requireWithin(tx, tenantId, added) {
       await quotas.lockUsage(tenantId, tx);
       const { limits, isOwn } = await limitsOf(tenantId, tx);
       const usage = await quotas.storedUsage(tenantId, tx);
@@ -60,8 +68,7 @@ export function createQuotaCheck({ db, defaults }: { db: Database; defaults: Quo
       }
     },
 
-    /** Requires room for one more API key, within the caller's transaction. @throws AppError 403 `quota_exceeded` */
-    async requireKeyRoom(tx: Transaction, tenantId: string): Promise<void> {
+    async requireKeyRoom(tx, tenantId) {
       await quotas.lockTenant(tenantId, tx);
       const { limits, isOwn } = await limitsOf(tenantId, tx);
       const { api_keys: limit } = limits;

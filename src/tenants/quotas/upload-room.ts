@@ -2,7 +2,7 @@ import type { QuotaLimits } from '../../platform/config/quotas.ts';
 import { withTransaction, type Database, type Transaction } from '../../platform/database/database.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { createKeyedMutex } from '../../lib/keyed-mutex.ts';
-import { createQuotaCheck, type Added } from './quota-check.ts';
+import { createQuotaCheck, type Added, type QuotaCheck } from './quota-check.ts';
 import { quotaExceeded } from './quota-exceeded.ts';
 import { createQuotaRepository } from './quota.repository.ts';
 import { createReservationRepository } from './reservation.repository.ts';
@@ -34,13 +34,20 @@ export interface UploadRoom {
   settle(tx: Transaction, added: Added): Promise<void>;
 }
 
-export type UploadRooms = ReturnType<typeof createUploadRooms>;
-
 /**
  * Creates the functions that reserve bytes of a tenant's quota while its uploads run, so that concurrent uploads cannot
  * exceed the quota together. A reservation ends with its upload, or a minute after its process has died.
  */
-export function createUploadRooms({ db, logger, quotas: defaults }: UploadRoomDependencies) {
+export interface UploadRooms extends QuotaCheck {
+  /**
+   * Runs `work` with reserved room for an upload.
+   * @param declaredBytes size of the upload; null if it is not known ahead
+   * @throws AppError 403 `quota_exceeded` if there is no room, and any error of `work`
+   */
+  during<T>(tenantId: string, declaredBytes: number | null, work: (room: UploadRoom) => Promise<T>): Promise<T>;
+}
+
+export function createUploadRooms({ db, logger, quotas: defaults }: UploadRoomDependencies): UploadRooms {
   const reservations = createReservationRepository(db);
   const quotas = createQuotaRepository(db);
   const check = createQuotaCheck({ db, defaults });
@@ -78,16 +85,7 @@ export function createUploadRooms({ db, logger, quotas: defaults }: UploadRoomDe
   return {
     ...check,
 
-    /**
-     * Runs `work` with reserved room for an upload.
-     * @param declaredBytes size of the upload; null if it is not known ahead
-     * @throws AppError 403 `quota_exceeded` if there is no room, and any error of `work`
-     */
-    async during<T>(
-      tenantId: string,
-      declaredBytes: number | null,
-      work: (room: UploadRoom) => Promise<T>,
-    ): Promise<T> {
+    async during(tenantId, declaredBytes, work) {
       const { id, bytes } = await withUsage(tenantId, async (tx) => {
         const id = await reservations.insert(tenantId, tx);
         const size = { least: declaredBytes ?? 1, wish: declaredBytes ?? STEP_BYTES };

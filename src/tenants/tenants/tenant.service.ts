@@ -5,7 +5,7 @@ import { toPage, type Page, type PageQuery } from '../../platform/contract/pagin
 import type { RecordAnswer } from '../../platform/contract/record-answer.ts';
 import { toTimestamp } from '../../platform/contract/schemas.ts';
 import { recordEvent } from '../../delivery/events/index.ts';
-import { createTenantRepository } from './tenant.repository.ts';
+import { findTenant, insertTenant, pageOfTenants } from './tenant.repository.ts';
 import type { CreateTenant, Tenant } from './tenant.schemas.ts';
 
 export interface TenantService {
@@ -17,11 +17,10 @@ export interface TenantService {
 }
 
 export function createTenantService({ db }: { db: Database }): TenantService {
-  const tenants = createTenantRepository(db);
   return {
     create: ({ name }, record) =>
       withTransaction(db, async (tx) => {
-        const row = await tenants.insert({ id: newId('tenant'), name }, tx);
+        const row = await insertTenant(tx, { id: newId('tenant'), name });
         await recordEvent(tx, { tenantId: row.id, type: 'tenant.created', subjectId: row.id, data: { name } });
         const tenant = toTenant(row);
         await record(tx, tenant);
@@ -29,11 +28,11 @@ export function createTenantService({ db }: { db: Database }): TenantService {
       }),
 
     async list(query) {
-      return toPage(await tenants.page(query), query, toTenant);
+      return toPage(await pageOfTenants(db, query), query, toTenant);
     },
 
     async get(id, scope) {
-      const row = scope === null || scope === id ? await tenants.find(id) : null;
+      const row = scope === null || scope === id ? await findTenant(db, id) : null;
       if (row === null) throw notFound('tenant', id);
       return toTenant(row);
     },

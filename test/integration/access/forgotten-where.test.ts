@@ -3,10 +3,15 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Prisma, withTransaction, type Database } from '../../../src/platform/database/database.ts';
 import { newId } from '../../../src/platform/contract/ids.ts';
 import { prepareTenantRole } from '../../../src/platform/database/row-security/prepare-tenant-role.ts';
-import { createAdapterRepository } from '../../../src/fleet/adapters/adapter.repository.ts';
+import { pageOfAdapters } from '../../../src/fleet/adapters/adapter-page.repository.ts';
+import {
+  findAdapterRow,
+  findAdapterVersion,
+  pageOfAdapterVersions,
+} from '../../../src/fleet/adapters/adapter.repository.ts';
 import { createApiKeyRepository } from '../../../src/tenants/api-keys/api-key.repository.ts';
-import { createDatasetRepository } from '../../../src/fleet/datasets/index.ts';
-import { createEventRepository, recordEvent } from '../../../src/delivery/events/index.ts';
+import { findDataset, pageOfDatasets } from '../../../src/fleet/datasets/dataset.repository.ts';
+import { eventsAfter, recordEvent } from '../../../src/delivery/events/index.ts';
 import { cancelJobs } from '../../../src/fleet/jobs/index.ts';
 import { createJobRepository } from '../../../src/fleet/jobs/job.repository.ts';
 import { createIdempotencyRepository } from '../../../src/api/plugins/idempotency/idempotency.repository.ts';
@@ -112,22 +117,20 @@ describe('a repository that forgets the tenant', () => {
       [confined(), false],
       [world.service.db, true],
     ] as const) {
-      const adapters = createAdapterRepository(db);
-      const datasets = createDatasetRepository(db);
       const jobs = createJobRepository(db);
       const keys = createApiKeyRepository(db);
       const found = await Promise.all([
-        adapters.find(owned.adp, null),
-        adapters.findVersion(owned.adp, owned.adv, null),
-        datasets.find(owned.dst, null),
+        findAdapterRow(db, owned.adp, null),
+        findAdapterVersion(db, { adapterId: owned.adp, id: owned.adv }, null),
+        findDataset(db, owned.dst, null),
         jobs.find(owned.job, null),
         keys.find(owned.key, undefined),
       ]);
       expect(found.map((row) => row !== null)).toEqual(found.map(() => sees));
       const listed = await Promise.all([
-        adapters.page({}, null),
-        adapters.pageVersions(owned.adp, {}),
-        datasets.page({}, null),
+        pageOfAdapters(db, {}, null),
+        pageOfAdapterVersions(db, owned.adp, {}),
+        pageOfDatasets(db, {}, null),
         jobs.page({}, null),
         jobs.metricPoints(owned.job, {}),
         jobs.changedAfter({ transaction: 0n, sequence: 0n }, {}, null).then(({ rows }) => rows),
@@ -141,7 +144,7 @@ describe('a repository that forgets the tenant', () => {
   });
 
   test('cannot read the events of all, because what is noted of their pruning is the operator’s', async () => {
-    const eventsOfAll = (db: Database) => createEventRepository(db).after({ transaction: 0n, sequence: 0n }, {}, null);
+    const eventsOfAll = (db: Database) => eventsAfter(db, { transaction: 0n, sequence: 0n }, {}, null);
     const { events } = await eventsOfAll(world.service.db);
     expect(events.some((event) => event.tenant_id === world.other.id)).toBe(true);
     await expect(eventsOfAll(confined())).rejects.toThrow(/permission denied for table event_retention/);

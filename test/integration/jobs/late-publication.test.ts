@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { withTransaction, type Database } from '../../../src/platform/database/database.ts';
 import { newId } from '../../../src/platform/contract/ids.ts';
-import { createAdapterRepository, insertAdapterVersion } from '../../../src/fleet/adapters/adapter.repository.ts';
+import { findAdapterRow, insertAdapterVersion } from '../../../src/fleet/adapters/adapter.repository.ts';
 import { createJobLifecycle } from '../../../src/fleet/job-control/job-lifecycle.ts';
 import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/fleet/rollouts/index.ts';
 import { adaptationRepository } from '../../../workers/adaptations/adaptation.repository.ts';
@@ -94,7 +94,7 @@ async function importVersion(baseModelVersionId: string): Promise<string> {
   return id;
 }
 
-const latest = async () => (await createAdapterRepository(db).find(adapterId, null))?.versions[0]?.id;
+const latest = async () => (await findAdapterRow(db, adapterId, null))?.versions[0]?.id;
 
 test('a job to an older base that publishes late is not the latest version', async () => {
   const toThird = await plan(thirdVersionId);

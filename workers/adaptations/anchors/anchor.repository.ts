@@ -2,7 +2,7 @@ import type { GateOutcomes } from '../../../core/adaptation/measurements/gate-ou
 import type { Prisma, Queryable, Transaction } from '../../../src/platform/database/database.ts';
 import { keepOutcomes, withdrawOutcomeRequest } from '../../../src/fleet/outcomes/index.ts';
 import type { SourcedBase } from '../../bases/local-bases.ts';
-import { createWorkerRepository } from '../../../src/operations/workers/index.ts';
+import { presentWorkers } from '../../../src/operations/workers/index.ts';
 
 const NEEDED = {
   baseModelVersion: { select: { id: true, version: true, path: true, sourceKey: true } },
@@ -46,7 +46,7 @@ export const anchorRepository = {
 
   /** Whether another worker that is alive and not draining may be able to read a base. */
   async othersMayRead(db: Queryable, baseModelVersionId: string, workerId: string | null): Promise<boolean> {
-    const others = await createWorkerRepository(db).present();
+    const others = await presentWorkers(db);
     return others.some(({ id, state, unreadableBases }) => {
       return id !== workerId && state !== 'draining' && !unreadableBases.includes(baseModelVersionId);
     });

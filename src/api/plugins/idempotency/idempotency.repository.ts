@@ -41,17 +41,23 @@ const KEEP_MS = 24 * 3_600_000;
 const UNKNOWN = '';
 const RUNNING: FoundRecord = { requestHash: null, bodyBytes: null, answer: null };
 
-export type IdempotencyRepository = ReturnType<typeof createIdempotencyRepository>;
-
-/**
- * Queries on `idempotency_records`. While a request is running, `created_at` is the time at which its claim was last
- * renewed.
- */
-export function createIdempotencyRepository(db: Database) {
+/** Queries on `idempotency_records`. While a request is running, `created_at` is when its claim was last renewed. */
+export interface IdempotencyRepository {
   /**
-   * Inserts the claim.
-   * @returns false if the key is taken
+   * Claims a key for a request, or returns the record of the request that has it.
+   * @param digest null while the body of the request is still being read
    */
+  claim(claim: Claim, digest: RequestDigest | null): Promise<'claimed' | FoundRecord>;
+  renew(claim: Claim): Promise<void>;
+  /** Stores the answer. False if the claim has lapsed and another request has the key. */
+  complete(claim: Claim, digest: RequestDigest, answer: StoredAnswer, tx?: Queryable): Promise<boolean>;
+  /** Releases the key, unless an answer is stored. */
+  release(claim: Claim): Promise<void>;
+  deleteExpired(): Promise<void>;
+}
+
+export function createIdempotencyRepository(db: Database): IdempotencyRepository {
+  /** Inserts the claim. False if the key is taken. */
   async function insert(claim: Claim, requestHash: string): Promise<boolean> {
     const { count } = await db.idempotencyRecord.createMany({
       data: [{ ...claim, requestHash }],
@@ -87,7 +93,7 @@ export function createIdempotencyRepository(db: Database) {
   }
 
   return {
-    async claim(claim: Claim, digest: RequestDigest | null): Promise<'claimed' | FoundRecord> {
+    async claim(claim, digest) {
       const { principal, key } = claim;
       const requestHash = digest?.hash ?? UNKNOWN;
       if (await insert(claim, requestHash)) return 'claimed';
@@ -102,15 +108,11 @@ export function createIdempotencyRepository(db: Database) {
       };
     },
 
-    async renew(claim: Claim): Promise<void> {
+    async renew(claim) {
       await db.idempotencyRecord.updateMany({ where: held(claim), data: { createdAt: new Date() } });
     },
 
-    /**
-     * Stores the answer.
-     * @returns false if the claim has lapsed and another request has the key
-     */
-    async complete(claim: Claim, digest: RequestDigest, answer: StoredAnswer, tx: Queryable = db): Promise<boolean> {
+    async complete(claim, digest, answer, tx = db) {
       const { count } = await tx.idempotencyRecord.updateMany({
         where: held(claim),
         data: {
@@ -124,12 +126,11 @@ export function createIdempotencyRepository(db: Database) {
       return count === 1;
     },
 
-    /** Releases the key, unless an answer is stored. */
-    async release(claim: Claim): Promise<void> {
+    async release(claim) {
       await db.idempotencyRecord.deleteMany({ where: held(claim) });
     },
 
-    async deleteExpired(): Promise<void> {
+    async deleteExpired() {
       await db.idempotencyRecord.deleteMany({ where: { createdAt: { lt: new Date(Date.now() - KEEP_MS) } } });
     },
   };

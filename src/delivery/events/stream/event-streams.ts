@@ -3,7 +3,7 @@ import type { Database } from '../../../platform/database/database.ts';
 import { AppError } from '../../../platform/contract/errors.ts';
 import type { Logger } from '../../../lib/logger.ts';
 import { parsePosition, type CommitPosition } from '../commit-position.ts';
-import { createEventRepository } from '../event.repository.ts';
+import { subjectsAfter } from '../event.repository.ts';
 import { createEventService, type EventSource } from '../event.service.ts';
 import { heartbeatFrame, openingFrame } from './event-frames.ts';
 import { createEventWatch, interestKey, type EventInterest } from './event-watch.ts';
@@ -50,16 +50,27 @@ interface EventStreamsOptions {
   readonly logger: Pick<Logger, 'warn'>;
 }
 
-export type EventStreams = ReturnType<typeof createEventStreams>;
-
 /**
  * Creates the streams of events of this process. A stream reads a page only after the client has taken the previous
  * one, so a slow client keeps at most one page in memory. The server closes connections that stay idle.
  */
-export function createEventStreams({ db, limits, heartbeatMs, logger }: EventStreamsOptions) {
-  const repository = createEventRepository(db);
-  const subjectsAfter = (position: CommitPosition) => repository.subjectsAfter(position, WATCHED);
-  const watch = createEventWatch({ subjectsAfter, heartbeatMs, logger });
+export interface EventStreams {
+  /**
+   * Opens a stream.
+   * @returns the text to send, in pieces
+   * @throws AppError 404, 400 `invalid_cursor`, 410 `position_expired`, 429 `too_many_streams`
+   */
+  open(reader: StreamReader, events: StreamedEvents): Promise<AsyncGenerator<string, void>>;
+  /** Ends all streams. Their clients reconnect, perhaps to another process, with the last position that they have. */
+  close(): void;
+}
+
+export function createEventStreams({ db, limits, heartbeatMs, logger }: EventStreamsOptions): EventStreams {
+  const watch = createEventWatch({
+    subjectsAfter: (position) => subjectsAfter(db, position, WATCHED),
+    heartbeatMs,
+    logger,
+  });
   const pages = createSharedPages();
   const slots = createStreamSlots(limits);
   const open = new Set<StreamReader>();
@@ -95,12 +106,7 @@ export function createEventStreams({ db, limits, heartbeatMs, logger }: EventStr
   }
 
   return {
-    /**
-     * Opens a stream.
-     * @returns the text to send, in pieces
-     * @throws AppError 404, 400 `invalid_cursor`, 410 `position_expired`, 429 `too_many_streams`
-     */
-    async open(reader: StreamReader, { source, after }: StreamedEvents): Promise<AsyncGenerator<string, void>> {
+    async open(reader, { source, after }) {
       enter(reader);
       const events = createEventService(reader);
       const filter = await events.filterFor(source, reader.scope);
@@ -131,8 +137,7 @@ export function createEventStreams({ db, limits, heartbeatMs, logger }: EventStr
       return frames();
     },
 
-    /** Ends all streams. Their clients reconnect, perhaps to another process, with the last position that they have. */
-    close(): void {
+    close() {
       watch.close();
       setTimeout(() => open.forEach((reader) => reader.cut()), END_MS).unref();
     },

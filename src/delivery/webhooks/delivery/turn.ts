@@ -6,13 +6,7 @@ import { signedHeaders } from '../../../platform/outgoing/sign.ts';
 import type { SecretBox } from '../../../platform/config/secret-box.ts';
 import type { Lease } from '../../../lib/claim-loop.ts';
 import { jitter } from '../../../lib/jitter.ts';
-import {
-  createEventRepository,
-  formatPosition,
-  isBefore,
-  type CommitPosition,
-  type EventRow,
-} from '../../events/index.ts';
+import { eventsAfter, formatPosition, isBefore, type CommitPosition, type EventRow } from '../../events/index.ts';
 import { toMessage, wants } from '../message.ts';
 import type { DeliveryMetrics } from './delivery-metrics.ts';
 import { deliveryRepository as repository, MANY_PENDING, type ClaimedEndpoint } from './delivery.repository.ts';
@@ -77,7 +71,6 @@ export async function runDeliveryTurn(
 /** Creates the queue of an endpoint: new events in the order of commits, and due retries. */
 function createQueue(db: Database, endpoint: ClaimedEndpoint, lease: Lease) {
   const { id, tenantId, eventTypes, failures } = endpoint;
-  const events = createEventRepository(db);
   let { position } = endpoint;
   let page: EventRow[] = [];
   let isAtEnd = false;
@@ -97,7 +90,7 @@ function createQueue(db: Database, endpoint: ClaimedEndpoint, lease: Lease) {
    */
   async function readPage(): Promise<boolean> {
     if (isAtEnd) return false;
-    const found = await events.after(position, { limit: PAGE }, tenantId);
+    const found = await eventsAfter(db, position, { limit: PAGE }, tenantId);
     const { pruned } = found;
     if (pruned !== null && isBefore(position, pruned)) {
       const data = { after: formatPosition(position), pruned_up_to: formatPosition(pruned) };

@@ -3,24 +3,22 @@ import { conflict, notFound, unprocessable } from '../../../platform/contract/er
 import { unrecorded } from '../../../platform/contract/record-answer.ts';
 import type { RecordChange } from '../../../platform/contract/record-change.ts';
 import { toCurrentVersion } from '../adapter.mapper.ts';
-import { createAdapterRepository, lockAdapter } from '../adapter.repository.ts';
+import { lockAdapter } from '../adapter.repository.ts';
 import type { CurrentVersion, SetCurrentVersion } from '../adapter.schemas.ts';
+import { requireAdapter, requireAdapterVersion } from '../references.ts';
 import { currentVersionRepository as repository, type CurrentVersionKey } from './current-version.repository.ts';
 
 /**
  * Creates the service. In all methods `scope` is the tenant to which the caller is confined, or null for the operator.
  */
 export function createCurrentVersionService({ db }: { db: Database }) {
-  const adapters = createAdapterRepository(db);
-
   /** Identifier of the tenant that owns the adapter. @throws AppError 404 */
   async function requireKey(
     { adapterId, baseModelVersionId }: CurrentVersionKey,
     scope: string | null,
     tx?: Transaction,
   ): Promise<string> {
-    const adapter = await adapters.find(adapterId, scope, tx);
-    if (adapter === null) throw notFound('adapter', adapterId);
+    const adapter = await requireAdapter(tx ?? db, adapterId, scope);
     if (!(await repository.isOfModel(tx ?? db, adapter.baseModelId, baseModelVersionId))) {
       throw notFound('base model version', baseModelVersionId);
     }
@@ -34,8 +32,7 @@ export function createCurrentVersionService({ db }: { db: Database }) {
     id: string | null,
   ): Promise<void> {
     if (id === null) return;
-    const version = await adapters.findVersion(adapterId, id, null, tx);
-    if (version === null) throw notFound('adapter version', id);
+    const version = await requireAdapterVersion(tx, { adapterId, id }, null);
     if (version.baseModelVersionId === baseModelVersionId) return;
     throw unprocessable(
       'version_of_another_base',

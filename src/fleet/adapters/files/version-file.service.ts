@@ -9,7 +9,7 @@ import {
 import type { Database } from '../../../platform/database/database.ts';
 import { AppError, notFound } from '../../../platform/contract/errors.ts';
 import { unconfined } from '../../../platform/database/row-security/confined-database.repository.ts';
-import { createAdapterRepository } from '../adapter.repository.ts';
+import { requireAdapterVersion } from '../references.ts';
 import { FILE_TYPE, type VersionFile, type VersionFiles } from './version-file.schemas.ts';
 
 /** A file of a version, to be read in whole or in part. */
@@ -28,12 +28,9 @@ export interface VersionFileReader {
 }
 
 export function createVersionFileService({ db, artifacts }: { db: Database; artifacts: ArtifactStore }) {
-  const adapters = createAdapterRepository(db);
-
   /** @throws AppError 404; 503 `storage_away` */
   async function filesOf(adapterId: string, versionId: string, { scope, gone }: VersionFileReader) {
-    const version = await adapters.findVersion(adapterId, versionId, scope);
-    if (version === null) throw notFound('adapter version', versionId);
+    const version = await requireAdapterVersion(db, { adapterId, id: versionId }, scope);
     const digest = version.artifactDigest;
     // Unconfined, because artifacts of all tenants show whether the store is away.
     const asked = { db: unconfined(db), store: artifacts, digest };

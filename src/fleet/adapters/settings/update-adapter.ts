@@ -2,20 +2,20 @@ import { isDeepStrictEqual } from 'node:util';
 import type { GateRule } from '../../../../core/options/gates.ts';
 import type { MetricName } from '../../../../core/options/metrics.ts';
 import type { Transaction } from '../../../platform/database/database.ts';
-import { conflict, notFound, unprocessable } from '../../../platform/contract/errors.ts';
+import { conflict } from '../../../platform/contract/errors.ts';
 import type { RecordChange } from '../../../platform/contract/record-change.ts';
-import type { createBaseModelRepository } from '../../base-models/index.ts';
-import type { createDatasetRepository } from '../../datasets/index.ts';
 import { recordEvent } from '../../../delivery/events/index.ts';
-import { requestOutcomesOfLatest, type AdapterRow, type createAdapterRepository } from '../adapter.repository.ts';
-import type { UpdateAdapter } from '../adapter.schemas.ts';
-import { checkGate, checkMetric, checkSlices } from '../gate.ts';
-
-interface UpdateDependencies {
-  readonly adapters: ReturnType<typeof createAdapterRepository>;
-  readonly datasets: ReturnType<typeof createDatasetRepository>;
-  readonly models: ReturnType<typeof createBaseModelRepository>;
-}
+import { toAdapter } from '../adapter.mapper.ts';
+import {
+  lockAdapterForUpdate,
+  requestOutcomesOfLatest,
+  setAdapterDataset,
+  setAdapterSettings,
+  type AdapterRow,
+} from '../adapter.repository.ts';
+import type { UpdateAdapter, UpdatedAdapter } from '../adapter.schemas.ts';
+import { checkGate, checkMetric, checkSlices, gateAdviceOf } from '../gate.ts';
+import { requireAdapter, requireDataset, requirePin } from '../references.ts';
 
 interface RequestedUpdate {
   readonly id: string;
@@ -29,32 +29,35 @@ interface RequestedUpdate {
  * Changes the settings of an adapter that a request names. Records one event and one audit entry with the settings that
  * differ, or nothing if none differs.
  *
- * @returns the owner of the adapter
+ * @returns the adapter after the change, with advice on its gate
  * @throws AppError 404, 409 `adapter_in_use` for another dataset or gate while a job has not ended, 422 `invalid_gate`,
  * `metric_needs_answers`, `unknown_slice` or `base_model_version_not_found`
  */
 export async function updateAdapter(
   tx: Transaction,
-  deps: UpdateDependencies,
   { id, scope, given, recordChange }: RequestedUpdate,
-): Promise<string> {
-  const { adapters, models } = deps;
-  const job = await adapters.lockForUpdate(id, tx);
-  const adapter = await adapters.find(id, scope, tx);
-  if (adapter === null) throw notFound('adapter', id);
+): Promise<UpdatedAdapter> {
+  const job = await lockAdapterForUpdate(tx, id);
+  const adapter = await requireAdapter(tx, id, scope);
   const { tenantId } = adapter;
   const { before, after } = changesOf(settingsOf(adapter), given);
-  if (Object.keys(after).length === 0) return tenantId;
+  if (Object.keys(after).length === 0) return show(tx, adapter);
   const { dataset_id: _datasetId, ...others } = after;
   const changesTask = 'dataset_id' in after || 'gate' in after;
-  if (changesTask) await changeTask(tx, deps, adapter, { ...after, jobId: job?.id ?? null });
-  await requirePin(models, { ...adapter, pin: others.pinned_base_model_version_id }, tx);
-  await adapters.setSettings(id, others, tx);
+  if (changesTask) await changeTask(tx, adapter, { ...after, jobId: job?.id ?? null });
+  await requirePin(tx, { ...adapter, pin: others.pinned_base_model_version_id });
+  await setAdapterSettings(tx, id, others);
   // Outcomes depend on both the dataset and the gate.
   if (changesTask) await requestOutcomesOfLatest(tx, id);
   await recordEvent(tx, { tenantId, type: 'adapter.updated', subjectId: id, data: after });
   await recordChange(tx, { tenantId, subjectId: id, before, after });
-  return tenantId;
+  return show(tx, await requireAdapter(tx, id, tenantId));
+}
+
+async function show(tx: Transaction, row: AdapterRow): Promise<UpdatedAdapter> {
+  const adapter = toAdapter(row);
+  const { tenant_id: owner, dataset_id: datasetId, metric, gate } = adapter;
+  return { ...adapter, gate_advice: await gateAdviceOf(tx, { datasetId, metric, gate }, owner) };
 }
 
 /** The settings that can be changed, by their names in the API. */
@@ -85,28 +88,21 @@ interface ChangedTask extends Pick<UpdateAdapter, 'dataset_id' | 'gate'> {
 /** Checks the new dataset or gate, and stores the dataset. */
 async function changeTask(
   tx: Transaction,
-  { adapters, datasets }: UpdateDependencies,
   adapter: AdapterRow,
   { dataset_id: given, gate = adapter.gate as unknown as GateRule, jobId }: ChangedTask,
 ): Promise<void> {
   const { id, tenantId } = adapter;
   const datasetId = given === undefined ? adapter.datasetId : given;
-  const find = async () => {
-    if (datasetId === null) return null;
-    const found = await datasets.find(datasetId, tenantId, tx);
-    if (found === null) throw notFound('dataset', datasetId);
-    return found;
-  };
   checkGate(adapter.metric as MetricName, gate);
-  const dataset = await find();
+  const dataset = await requireDataset(tx, datasetId, tenantId);
   if (dataset !== null) {
     checkMetric(adapter.metric as MetricName, dataset);
     checkSlices(gate, dataset);
   }
   if (jobId !== null) throw adapterInUse(id, jobId);
-  if (given !== undefined) await adapters.setDataset(id, given, tx);
+  if (given !== undefined) await setAdapterDataset(tx, id, given);
   // Looks again: a deletion of the dataset waits for this transaction, or was committed since the first look.
-  await find();
+  await requireDataset(tx, datasetId, tenantId);
 }
 
 function adapterInUse(id: string, jobId: string) {
@@ -114,21 +110,4 @@ function adapterInUse(id: string, jobId: string) {
     `adapter ${id} is being carried over with its dataset and its gate by job ${jobId}: cancel the job, or wait for ` +
     'its end';
   return conflict('adapter_in_use', message, { job_id: jobId });
-}
-
-/**
- * Checks a pin; null and undefined mean no pin.
- *
- * @throws AppError 422 `base_model_version_not_found` if the base model has no such version
- */
-export async function requirePin(
-  models: UpdateDependencies['models'],
-  { baseModelId, pin }: { baseModelId: string; pin: string | null | undefined },
-  tx?: Transaction,
-): Promise<void> {
-  if (pin === null || pin === undefined) return;
-  const found = await models.findVersion(pin, tx);
-  if (found?.baseModelId === baseModelId) return;
-  const message = `base model ${baseModelId} has no version ${pin}: pin the adapter to a version of its own base model`;
-  throw unprocessable('base_model_version_not_found', message);
 }

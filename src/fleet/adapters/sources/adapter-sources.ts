@@ -2,10 +2,12 @@ import {
   bytesOf,
   createSources,
   download,
+  requireUsable,
   SourceError,
   type PinnedFiles,
   type PinnedSource,
   type ExternalSource,
+  type ListingRules,
   type SourceFile,
 } from '../../../platform/base-sources/index.ts';
 import type { Config } from '../../../platform/config/config.ts';
@@ -20,7 +22,6 @@ import {
   PICKLED_WEIGHTS,
   requireFiles,
 } from '../adapter-files.ts';
-import { ADAPTER_LISTING } from './adapter-listing.ts';
 import { isAllowedPlace, isOfArtifacts, type TenantIdentity } from './allowed-places.ts';
 import { createFetchSlots } from './fetch-slots.ts';
 import { clientGone, notAllowed, problemOfSource, tooSlow } from './source-problems.ts';
@@ -30,6 +31,20 @@ const WAITS = {
   firstDelayMs: 100,
   // A fetch that waits occupies a slot that others need.
   patienceMs: 2000,
+};
+
+/**
+ * Rules for listing an adapter's files in a hub or a bucket. The list includes pickled weights, to refuse them by name;
+ * nothing fetches them.
+ */
+const ADAPTER_LISTING: ListingRules = {
+  // Trainings leave checkpoint folders beside an adapter, sometimes hundreds.
+  maxEntries: 1000,
+  check(source, files) {
+    const taken = files.filter(({ name }) => isAdapterFile(name) || name === PICKLED_WEIGHTS);
+    requireUsable(source, taken);
+    return taken.sort((a, b) => (a.name < b.name ? -1 : 1));
+  },
 };
 
 /** External source that a request names. */
@@ -56,14 +71,22 @@ export interface FoundAdapter {
   fetchInto(folder: string): Promise<void>;
 }
 
-export type AdapterSources = ReturnType<typeof createAdapterSources>;
-
 /**
  * Finds and fetches adapters in hubs and buckets. Tenants name the sources, so this file decides what a tenant may
  * read: only places that READAPT_ADAPTER_SOURCES allows, and from the hub without any token of the operator except
  * READAPT_ADAPTER_HUB_TOKEN.
  */
-export function createAdapterSources({ config, logger }: { config: Config; logger: Logger }) {
+export interface AdapterSources {
+  /**
+   * Finds an adapter, and calls `work`, which may fetch it.
+   *
+   * @throws AppError 413, 422 such as `source_not_allowed` or `invalid_adapter`, 429 `too_many_fetches`, 503
+   *   `source_unreachable`, and what `work` throws
+   */
+  during<T>(adapter: RemoteAdapter, importer: Importer, work: (found: FoundAdapter) => Promise<T>): Promise<T>;
+}
+
+export function createAdapterSources({ config, logger }: { config: Config; logger: Logger }): AdapterSources {
   const { adapterSources: places, adapterFetchTimeoutMs: timeoutMs, uploadLimitBytes } = config;
   const inSlot = createFetchSlots();
   const ofOperator = createSources(config, ADAPTER_LISTING);
@@ -87,17 +110,7 @@ export function createAdapterSources({ config, logger }: { config: Config; logge
     };
 
   return {
-    /**
-     * Finds an adapter, and calls `work`, which may fetch it.
-     *
-     * @throws AppError 413, 422 such as `source_not_allowed` or `invalid_adapter`, 429 `too_many_fetches`, 503
-     *   `source_unreachable`, and what `work` throws
-     */
-    async during<T>(
-      { source, token, gone }: RemoteAdapter,
-      importer: Importer,
-      work: (found: FoundAdapter) => Promise<T>,
-    ): Promise<T> {
+    async during({ source, token, gone }, importer, work) {
       requireAllowed(source, importer);
       const { isOperator, tenant } = importer;
       const sources = isOperator ? ofOperator : ofTenants;

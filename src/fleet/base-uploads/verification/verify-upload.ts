@@ -4,10 +4,10 @@ import {
   fileOfContent,
   isTaken,
   MAX_FILES,
+  partDigests,
   PartGoneError,
   readParts,
   SourceError,
-  uploadsRepository,
   type UploadedFile,
 } from '../../../platform/base-sources/index.ts';
 import type { Lease } from '../../../lib/claim-loop.ts';
@@ -84,7 +84,7 @@ async function* readEntry(
   { sent: { name, size }, entry: { offset, size: bytes } }: Place,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const digests = await uploadsRepository.digests(db, id, name);
+  const digests = await partDigests(db, id, name);
   try {
     yield* readParts(artifacts, { size, partBytes, digests }, { from: offset, to: offset + bytes, signal });
   } catch (error) {
@@ -99,7 +99,7 @@ async function verifyFile(
   { signal, onProgress }: Turn,
 ): Promise<UploadedFile[]> {
   const { name, size } = file;
-  const digests = await uploadsRepository.digests(db, id, name);
+  const digests = await partDigests(db, id, name);
   const range = { from: 0, to: size, signal, verify: true };
   async function* counted(): AsyncGenerator<Uint8Array> {
     let bytes = 0;

@@ -1,5 +1,4 @@
 import { Prisma, type Database, type Queryable, type Transaction } from '../../../platform/database/database.ts';
-import { WANTS_PROVISIONAL } from './wants-provisional.ts';
 
 /** Related rows needed to make a provisional version. */
 const NEEDED = {
@@ -15,6 +14,16 @@ export type LoadedProvision = Prisma.JobGetPayload<{ include: typeof NEEDED }>;
 /** SQL for requests `p` of running rollouts. Requests of paused rollouts wait. */
 const LIVE = Prisma.sql`
   FROM provisional_requests p JOIN rollouts r ON r.id = p.rollout_id WHERE r.state IN ('analyzing', 'adapting')`;
+
+/**
+ * Condition that a job `j` wants a provisional version of its adapter, and the adapter exists. The job has not ended,
+ * or it failed for lack of rows, which a provisional version does not need. The adapter is looked up job by job,
+ * because a join may read all adapters whenever a request ends.
+ */
+export const WANTS_PROVISIONAL = Prisma.sql`(
+  (j.finished_at IS NULL OR (j.state = 'failed' AND j.error ->> 'code' = 'dataset_missing'))
+  AND (SELECT a.deleted_at IS NULL AND t.deleted_at IS NULL FROM adapters a JOIN tenants t ON t.id = a.tenant_id
+    WHERE a.id = j.adapter_id))`;
 
 /** Condition that the job `j` of the rollout `r` wants a provisional version, now or after its pause. */
 const WANTED = Prisma.sql`${WANTS_PROVISIONAL} AND r.state IN ('analyzing', 'adapting', 'paused')`;

@@ -8,6 +8,13 @@ import { collectionRepository as repository, type Removal } from './collection.r
 /** Number of rows that one transaction removes. */
 const BATCH = 1000;
 
+/** Repeats removals until nothing is left, another process collects, or the task is aborted. */
+interface Remover {
+  isStopped(): boolean;
+  /** Removes all rows of a removal, a batch in each transaction. @returns the number of rows */
+  all(removal: Removal): Promise<number>;
+}
+
 export interface CollectionOptions {
   db: Database;
   producer: Pick<QueueProducer, 'enqueueAfterCommit' | 'remove'>;
@@ -25,15 +32,11 @@ export interface CollectionOptions {
 export function collectionTask(options: CollectionOptions): HousekeepingTask {
   const { db, producer, deletionGraceDays: days, batch = BATCH } = options;
 
-  /**
-   * Creates a function that repeats a removal until no rows are left. If another process collects, or the signal
-   * aborts, it stops for all tables.
-   */
-  function createRemover(signal: AbortSignal) {
+  function createRemover(signal: AbortSignal): Remover {
     let stopped = false;
     return {
       isStopped: () => stopped || signal.aborted,
-      async all(removal: Removal): Promise<number> {
+      async all(removal) {
         let count = 0;
         while (!stopped && !signal.aborted) {
           const removed = await exclusively(db, (tx) => removal(tx, batch));
@@ -53,9 +56,7 @@ export function collectionTask(options: CollectionOptions): HousekeepingTask {
     for (const tenantId of tenantIds) await cancelJobsOf({ db, producer }, { tenantId });
   }
 
-  async function removeTenants(
-    remover: ReturnType<typeof createRemover>,
-  ): Promise<{ tenants: number; tenant_rows: number }> {
+  async function removeTenants(remover: Remover): Promise<{ tenants: number; tenant_rows: number }> {
     const removed = { tenants: 0, tenant_rows: 0 };
     for (const id of await repository.dueTenants(db, days)) {
       if ((await exclusively(db, (tx) => repository.beginTenant(tx, id, days))) !== true) continue;

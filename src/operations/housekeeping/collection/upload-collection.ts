@@ -1,5 +1,5 @@
 import type { Database } from '../../../platform/database/database.ts';
-import { baseUploadRepository as repository } from '../../../fleet/base-uploads/index.ts';
+import { removeExpiredUploads } from '../../../fleet/base-uploads/index.ts';
 import { recordEvent } from '../../../delivery/events/index.ts';
 import type { HousekeepingTask } from '../housekeeper.ts';
 import { exclusively } from '../housekeeping.repository.ts';
@@ -18,7 +18,7 @@ export function uploadCollectionTask({ db }: { db: Database }): HousekeepingTask
       let uploads = 0;
       while (!signal.aborted) {
         const removed = await exclusively(db, async (tx) => {
-          const ids = await repository.removeExpired(tx, BATCH);
+          const ids = await removeExpiredUploads(tx, BATCH);
           for (const subjectId of ids) {
             await recordEvent(tx, { tenantId: null, type: 'base_model_upload.expired', subjectId, data: {} });
           }

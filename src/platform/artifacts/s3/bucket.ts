@@ -32,10 +32,41 @@ export interface ListedObject {
 /** Largest number of requests for one read. After a broken connection, the next request continues. */
 const READS = 4;
 
-/** Objects of a bucket below a prefix. Keys are relative to the prefix. Errors are converted by {@link toS3Error}. */
-export type Bucket = ReturnType<typeof createBucket>;
+interface PutOptions {
+  metadata?: Record<string, string>;
+  /** Hexadecimal. The service refuses other bytes. */
+  sha256?: string;
+  /** Puts nothing if there is an object already; then the result is false. */
+  ifAbsent?: boolean;
+}
 
-export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Place, encryption: string | null) {
+/** A bucket's objects below a prefix. All keys are within it. Faults are thrown as {@link toS3Error} says. */
+export interface Bucket {
+  /** Address of the bucket and the prefix, such as `s3://bucket/prefix/`. */
+  readonly name: string;
+  head(key: string): Promise<ObjectHead | undefined>;
+  /** Puts an object. False if `ifAbsent` is set and there is one already. */
+  put(key: string, body: Buffer, options?: PutOptions): Promise<boolean>;
+  /** Puts a file. @throws Error if the file's content is not the known one */
+  putFile(key: string, file: KnownFile, metadata?: Record<string, string>): Promise<void>;
+  /**
+   * Reads an object, or a part from a byte up to another one.
+   * @throws AppError `storage_away`; the SDK's error if it is missing
+   */
+  read(key: string, from?: number, to?: number): AsyncGenerator<Uint8Array>;
+  /** Copies an object within the service, in parts of `partBytes` if it is larger. */
+  copy(from: string, to: string, partBytes?: number): Promise<void>;
+  remove(keys: Iterable<string>): Promise<void>;
+  /** Lists the objects whose keys begin with `start`, in the order of the keys' bytes. */
+  list(start: string): AsyncGenerator<ListedObject>;
+  /**
+   * Aborts the uploads in parts to keys that begin with `start` and that were begun before a time.
+   * @returns their number
+   */
+  abortUploads(start: string, before: Date): Promise<number>;
+}
+
+export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Place, encryption: string | null): Bucket {
   const encrypted = encryptionOf(encryption);
   const at = (key: string) => ({ Bucket, Key: `${prefix}${key}` });
 
@@ -69,7 +100,6 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
     }
   }
 
-  /** @throws Error if the file no longer has the known content */
   async function putFile(key: string, file: KnownFile, metadata?: Record<string, string>): Promise<void> {
     if (file.bytes > SINGLE_PUT_BYTES) {
       const params = { ...at(key), ...encrypted, Metadata: metadata };
@@ -79,10 +109,6 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
     await put(key, await readWhole(file), { metadata, sha256: file.sha256 });
   }
 
-  /**
-   * Reads an object, or its bytes from `from` up to, but not including, `to`.
-   * @throws AppError `storage_away`; the SDK's error if the object is missing
-   */
   async function* read(key: string, from = 0, to = Infinity): AsyncGenerator<Uint8Array> {
     let position = from;
     for (let left = READS; position < to || position === 0; left--) {
@@ -106,7 +132,6 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
     }
   }
 
-  /** Copies an object within the service. */
   async function copy(from: string, to: string, partBytes = SINGLE_COPY_BYTES): Promise<void> {
     const source = encodeURI(`${Bucket}/${prefix}${from}`);
     const { bytes = 0, metadata } = (await head(from)) ?? {};
@@ -121,7 +146,6 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
     for (const key of keys) await s3Call(() => client.send(new DeleteObjectCommand(at(key))));
   }
 
-  /** Lists the objects whose keys begin with `start`, in the order of the keys' bytes. */
   async function* list(start: string): AsyncGenerator<ListedObject> {
     const pages = paginateListObjectsV2({ client }, { Bucket, Prefix: `${prefix}${start}` });
     for await (const { Contents = [] } of faultsOf(pages)) {
@@ -131,10 +155,6 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
     }
   }
 
-  /**
-   * Aborts multipart uploads that began before a time, to keys that begin with `start`.
-   * @returns the number of aborted uploads
-   */
   async function abortUploads(start: string, before: Date): Promise<number> {
     let count = 0;
     let page: { KeyMarker?: string; UploadIdMarker?: string } | null = {};
@@ -154,14 +174,6 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
   }
 
   return { name: `s3://${Bucket}/${prefix}`, head, put, putFile, read, copy, remove, list, abortUploads };
-}
-
-interface PutOptions {
-  metadata?: Record<string, string>;
-  /** SHA-256 of the content, hexadecimal. The service refuses other bytes. */
-  sha256?: string;
-  /** Puts nothing if the object exists already. The result is then false. */
-  ifAbsent?: boolean;
 }
 
 const checksumOf = (sha256?: string) =>

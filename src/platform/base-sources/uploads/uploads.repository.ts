@@ -22,16 +22,16 @@ export const uploadsRepository = {
     const row = rows[0];
     if (row === undefined) return null;
     const { file_name: fileName, size, part_bytes: partBytes, offset } = row;
-    return { size, partBytes, offset, digests: await uploadsRepository.digests(db, id, fileName) };
-  },
-
-  /** Lists the digests of the parts of a sent file, in order. */
-  async digests(db: Queryable, uploadId: string, fileName: string): Promise<string[]> {
-    const parts = await db.baseModelUploadPart.findMany({
-      where: { uploadId, fileName },
-      orderBy: { number: 'asc' },
-      select: { artifactDigest: true },
-    });
-    return parts.map(({ artifactDigest }) => artifactDigest);
+    return { size, partBytes, offset, digests: await partDigests(db, id, fileName) };
   },
 };
+
+/** The artifacts of the parts of a sent file, in their order. */
+export async function partDigests(db: Queryable, uploadId: string, fileName: string): Promise<string[]> {
+  const parts = await db.baseModelUploadPart.findMany({
+    where: { uploadId, fileName },
+    orderBy: { number: 'asc' },
+    select: { artifactDigest: true },
+  });
+  return parts.map(({ artifactDigest }) => artifactDigest);
+}

@@ -6,7 +6,7 @@ import { newId } from '../../../../src/platform/contract/ids.ts';
 import { createForecastService } from '../../../../src/fleet/forecasts/forecast.service.ts';
 import { forecastRecoverySource, type Forecast } from '../../../../src/fleet/forecasts/index.ts';
 import { rolloutRecoverySource, type RolloutOptions } from '../../../../src/fleet/rollouts/index.ts';
-import { createWorkerRepository } from '../../../../src/operations/workers/index.ts';
+import { writeHeartbeat } from '../../../../src/operations/workers/index.ts';
 import type { Behavior, Fleet } from '../../queue/fleet.ts';
 import { eventually } from '../../../eventually.ts';
 import { logger, queueKind } from '../../queue/test-queue.ts';
@@ -282,7 +282,7 @@ describe(`a dry run, queue on ${queueKind}`, () => {
     const predicted = async (tokensPerSecond: number) => {
       const other = { id: 'wrk_fast', host: 'other', pid: 1, version: '0', device: 'cuda', memoryBytes: null };
       const report = { state: 'ready', ...nothing, ...idle, tokensPerSecond } as const;
-      await createWorkerRepository(world.db).report(other, report);
+      await writeHeartbeat(world.db, other, report);
       await world.db.workerProcess.updateMany({ where: { device: 'auto' }, data: { tokensPerSecond: 1 } });
       const { workers, figures } = await ended(await ask({}, version));
       expect(workers).toEqual([

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { createAdapterRepository } from '../../../../src/fleet/adapters/adapter.repository.ts';
+import { findAdapterRow } from '../../../../src/fleet/adapters/adapter.repository.ts';
 import { createCurrentVersionService } from '../../../../src/fleet/adapters/current/current-version.service.ts';
 import { createRollbackService } from '../../../../src/fleet/rollbacks/rollback.service.ts';
 import type { RolloutPolicy } from '../../../../src/fleet/rollouts/policy.schemas.ts';
@@ -42,7 +42,7 @@ describe(`provisional versions, queue on ${queueKind}`, () => {
         expect(version.fusionBeta).toBe(provisional === 'revert' ? -1 : 0);
         expect(version.createdAt.getTime()).toBeLessThan(Date.parse(canary.started_at!));
         expect(await currentOf(fleet, adapterId)).toMatchObject({ version_id: version.id, provisional: true });
-        const adapter = (await createAdapterRepository(db).find(adapterId, null))!;
+        const adapter = (await findAdapterRow(db, adapterId, null))!;
         expect(adapter.versions[0]).toMatchObject({ number: 1, provisional: false });
         expect(await world.eventsOf(version.id)).toEqual(['adapter_version.provisional']);
       }

@@ -3,7 +3,7 @@ import type { Adapter, LoraFactors } from '../../../../core/models/lora/adapter.
 import { Fusion } from '../../../../core/method/fusion/fusion.ts';
 import { matmulTransposed } from '../../../../core/linalg/matmul.ts';
 import { matrix, type Matrix } from '../../../../core/linalg/matrix.ts';
-import { rowNormsAt } from '../../../../core/method/evolution/row-norms.ts';
+import { rowNormsAt } from '../../../../core/method/fusion/fused-magnitude.ts';
 import { bestApproximation, denseTarget, evolutionOf, productOf, randomAdapter } from '../support/adapters.ts';
 import { frobeniusNorm, maxDifference, randomMatrix } from '../support/matrices.ts';
 
