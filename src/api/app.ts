@@ -54,7 +54,6 @@ import { useProblems } from './plugins/problems/problems.ts';
 import { protocolErrors, useProtocolProblems } from './plugins/problems/protocol-errors.ts';
 import rateLimit from './plugins/rate-limit/rate-limit.ts';
 import { useJsonBodies } from './plugins/request-body/json-body.ts';
-import { boundUnreadBody } from './plugins/request-body/unread-body.ts';
 import requestLog from './plugins/request-log.ts';
 import tracing from './plugins/tracing.ts';
 import { useOpenSerialization } from './plugins/validation/serialization.ts';
@@ -117,7 +116,6 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
     ...protocolErrors,
   });
   answerInTurn(app);
-  app.addHook('onRequest', async (request, reply) => boundUnreadBody(request, reply));
   useProtocolProblems(app);
   useTypeBoxValidation(app);
   useOpenSerialization(app);

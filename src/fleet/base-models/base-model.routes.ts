@@ -21,8 +21,7 @@ import {
   UpdateBaseModel,
   UpdateBaseModelVersion,
 } from './base-model.schemas.ts';
-import { requestedRollout } from './requested-rollout.ts';
-import { createBaseModelService } from './base-model.service.ts';
+import { createBaseModelService, requestedRollout } from './base-model.service.ts';
 
 const operation = operationsOf('Base models');
 
@@ -31,7 +30,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
   const { allowedRoots, secretKeys } = config;
   const [remote, box] = [createSources(config), createSecretBox(secretKeys)];
   const service = ({ db }: Pick<FastifyRequest, 'db'>) => {
-    const sources = withUploads(remote, createUploads({ ...deps, db }));
+    const sources = () => withUploads(remote, createUploads({ ...deps, db }));
     return createBaseModelService({ ...deps, db, files: { allowedRoots, sources, box } });
   };
   app.post(

@@ -2,7 +2,7 @@ import { isAbsolute } from 'node:path';
 import type { QueueEntry } from '../../platform/queue/catalog.ts';
 import type { QueueProducer } from '../../platform/queue/producer.ts';
 import { withTransaction, type Database, type Transaction } from '../../platform/database/database.ts';
-import { notFound, unprocessable } from '../../platform/contract/errors.ts';
+import { AppError, notFound, unprocessable } from '../../platform/contract/errors.ts';
 import { newId } from '../../platform/contract/ids.ts';
 import type { ReaderRole } from '../../platform/contract/principal.ts';
 import { showError } from '../../platform/contract/shown-error.ts';
@@ -30,7 +30,6 @@ import type {
   UpdateBaseModel,
   UpdateBaseModelVersion,
 } from './base-model.schemas.ts';
-import { requestedRollout } from './requested-rollout.ts';
 import { findFiles, toBaseSource, type SourceContext } from './version-source.ts';
 
 export interface BaseModelServiceOptions {
@@ -235,6 +234,35 @@ function toBaseModel(
     serving_profile: row.servingProfile as BaseModelResource['serving_profile'],
     created_at: toTimestamp(row.createdAt),
   };
+}
+
+type Requested = Pick<CreateBaseModelVersion, 'rollout' | 'rollout_options' | 'start_rollout'>;
+
+/**
+ * Options of the rollout that a registration asks for, in either form of the request; null if it asks for none.
+ * @throws AppError 400 `invalid_request` if members contradict each other
+ */
+export function requestedRollout(request: Requested): RolloutOptions | null {
+  const { rollout, rollout_options: options, start_rollout: isStarted = true } = request;
+  if (rollout !== undefined) {
+    if (options !== undefined) throw contradiction('rollout', '`rollout_options` stands beside it: give one of them');
+    if (request.start_rollout !== undefined)
+      throw contradiction('rollout', '`start_rollout` stands beside it: give `rollout_options` in its place');
+    return rollout === false ? null : rollout;
+  }
+  if (!isStarted && options !== undefined)
+    throw contradiction('rollout_options', 'is of no use where `start_rollout` is false: leave one of them out');
+  return isStarted ? (options ?? {}) : null;
+}
+
+function contradiction(field: string, message: string): AppError {
+  const errors = [{ in: 'body', field, message }];
+  return new AppError({
+    code: 'invalid_request',
+    status: 400,
+    message: `body: ${field}: ${message}`,
+    details: { errors },
+  });
 }
 
 /** Answer for a version. Engines see their own name of the base. Only the operator sees where the files are. */

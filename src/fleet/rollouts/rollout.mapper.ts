@@ -1,3 +1,4 @@
+import type { QueueEntry } from '../../platform/queue/catalog.ts';
 import { toTimestamp } from '../../platform/contract/schemas.ts';
 import { showError } from '../../platform/contract/shown-error.ts';
 import { adviceOf, type RolloutEvolution } from '../evolutions/index.ts';
@@ -108,4 +109,9 @@ function byState(counts: readonly CountRow[], kind: CountRow['kind']): Record<st
 
 function total(counts: Record<string, number>): number {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
+}
+
+/** Queue entry that plans a rollout. */
+export function toPlanEntry({ id }: { id: string }): QueueEntry {
+  return { name: 'rollout.plan', id, payload: { rolloutId: id } };
 }

@@ -14,15 +14,8 @@ import { sortingOf } from '../../platform/contract/sorting.ts';
 import { recordEvent, recordRolloutEnd } from '../../delivery/events/index.ts';
 import { createJobRooms } from '../../tenants/quotas/index.ts';
 import { cancelInBatches } from './cancellation.ts';
-import {
-  approveRollout,
-  followInterrupted,
-  pauseRollout,
-  resumeRollout,
-  settleInTurn,
-  toPlanEntry,
-} from './pausing/pausing.ts';
-import { toRollout } from './rollout.mapper.ts';
+import { approveRollout, followInterrupted, pauseRollout, resumeRollout, settleInTurn } from './pausing/pausing.ts';
+import { toPlanEntry, toRollout } from './rollout.mapper.ts';
 import { createRolloutRepository, ROLLOUT_SORTS, type ShownRollout } from './rollout.repository.ts';
 import {
   withDefaults,

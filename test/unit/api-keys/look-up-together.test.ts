@@ -1,6 +1,6 @@
 import { setImmediate as nextRound } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { lookUpTogether } from '../../../src/tenants/api-keys/look-up-together.ts';
+import { lookUpTogether } from '../../../src/tenants/api-keys/authenticator.ts';
 
 test('a crowd that waits for one lookup is answered a few at a time, so that others are heard meanwhile', async () => {
   const lookUp = lookUpTogether(async (names) => new Map(names.map((name) => [name, name])), 0);

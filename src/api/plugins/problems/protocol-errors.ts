@@ -1,7 +1,7 @@
-import { STATUS_CODES } from 'node:http';
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyError, FastifyInstance, FastifyServerOptions } from 'fastify';
 import { AppError } from '../../../platform/contract/errors.ts';
-import { boundUnreadBody, closeInTime } from '../request-body/unread-body.ts';
 import { problemDocument, sendProblem } from './problems.ts';
 
 type ErrorOptions = Required<Pick<FastifyServerOptions, 'frameworkErrors' | 'clientErrorHandler'>>;
@@ -27,9 +27,14 @@ export const protocolErrors: ErrorOptions & { readonly http: { readonly requireH
   },
 };
 
-/** Answers with a problem where Node would send a bare status or close the connection. */
+/**
+ * Answers with a problem where Node would send a bare status or close the connection, and bounds what is read of a body
+ * after the answer.
+ */
 export function useProtocolProblems(app: FastifyInstance): void {
-  app.addHook('onRequest', async ({ raw }) => {
+  app.addHook('onRequest', async (request, reply) => {
+    boundUnreadBody(request, reply);
+    const { raw } = request;
     if (raw.httpVersion === '1.1' && raw.headers.host === undefined) throw badMessage('no host');
   });
   // A server may ignore expectations other than 100-continue.
@@ -78,4 +83,46 @@ function rawAnswer(error: AppError): string {
     'connection: close',
   ];
   return `${head.join('\r\n')}\r\n\r\n${body}`;
+}
+
+/**
+ * Largest number of bytes that a client may still send after the answer. A well-behaved client reads the answer
+ * meanwhile, and stops.
+ */
+const MAX_DISCARDED_BYTES = 64 << 20;
+const MAX_DISCARDING_MS = 30_000;
+const CHECK_MS = 10;
+
+/**
+ * Discards the rest of a request's body after the answer, so that the client can read the answer and reuse the
+ * connection. After 64 MiB or 30 s, the connection is closed. Without this, Node would read as long as the client
+ * sends.
+ */
+function boundUnreadBody({ raw: request }: { raw: IncomingMessage }, reply: { raw: ServerResponse }): void {
+  reply.raw.once('finish', () => {
+    // An injected request has no connection, and is never incomplete.
+    if (request.complete === false) discardRest(request);
+  });
+}
+
+function discardRest(request: IncomingMessage): void {
+  request.on('error', () => undefined);
+  // The reader of the body has stopped. A pipe that nobody drains would block the discarding.
+  request.unpipe();
+  request.resume();
+  closeInTime(request.socket, () => request.complete);
+}
+
+/**
+ * Closes a connection if more bytes than the limit arrive on it or the time runs out before `hasEnded` returns true.
+ */
+function closeInTime(socket: Socket, hasEnded: () => boolean): void {
+  const lastByte = socket.bytesRead + MAX_DISCARDED_BYTES;
+  const lastTime = performance.now() + MAX_DISCARDING_MS;
+  // The socket's counter is used, because Node drops the bytes of an unread body without exposing them.
+  const check = setInterval(() => {
+    const late = socket.bytesRead > lastByte || performance.now() > lastTime;
+    if (late) socket.destroy();
+    if (late || hasEnded() || socket.destroyed) clearInterval(check);
+  }, CHECK_MS).unref();
 }

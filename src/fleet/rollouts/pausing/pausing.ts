@@ -11,6 +11,7 @@ import { lockAndSettle, settleRollout } from '../settlement.ts';
 import { limitsRepository } from '../limits/limits.repository.ts';
 import { admissionRepository } from '../order/admission.repository.ts';
 import { wavesRepository } from '../waves/waves.repository.ts';
+import { toPlanEntry } from '../rollout.mapper.ts';
 import { LIVE_ROLLOUT_STATES, UNPLANNED_ROLLOUT_STATES } from '../rollout.states.ts';
 import { pausingRepository as repository } from './pausing.repository.ts';
 
@@ -22,11 +23,6 @@ const REQUESTED: PausedReason = { code: 'requested', message: 'paused by the ope
 interface PausingDependencies {
   db: Database;
   producer: Pick<QueueProducer, 'enqueueAfterCommit' | 'remove'>;
-}
-
-/** Queue entry that plans a rollout. */
-export function toPlanEntry({ id }: { id: string }): QueueEntry {
-  return { name: 'rollout.plan', id, payload: { rolloutId: id } };
 }
 
 /**
