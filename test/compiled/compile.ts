@@ -59,9 +59,10 @@ const ownPlaces = (dist: string): Plugin => ({
 
 /**
  * Makes a folder that is laid out as the package is: a JavaScript module in `dist` for each TypeScript module that runs
- * as a process or a thread or belongs to the core, and a command that runs them. What the modules have in common, and most of the packages that they import, is put into few
- * files, once and ahead: a process of the service takes 2.4 s of processor time to load its 2,100 files, through tsx
- * even more, and 0.9 s to load these. The command can be run by npx in `installed`. Returns the folder.
+ * as a process or a thread or belongs to the core, and a command that runs them. What the modules have in common, and
+ * most of the packages that they import, is put into few files, once and ahead: a process of the service takes 2.4 s of
+ * processor time to load its 2,100 files, through tsx even more, and a third of that to load these. The command can be
+ * run by npx in `installed`. Returns the folder.
  */
 export async function compileCheckout(): Promise<string> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-compiled-'));
