@@ -202,13 +202,18 @@ function keepServingFolder(
   closing.add('serving folder', () => folder.stop());
 }
 
-/** Stops accepting requests, and waits for the running ones. Those that take longer than `graceMs` are cut off. */
+/**
+ * Stops accepting requests, and waits for the running ones. Those that take longer than `graceMs` are cut off. A
+ * connection that is kept alive after its last answer is closed, because its client may keep it for minutes.
+ */
 async function closeApp(app: FastifyInstance, graceMs: number): Promise<void> {
   const cut = setTimeout(() => app.server.closeAllConnections(), graceMs);
+  const idle = setInterval(() => app.server.closeIdleConnections(), 100);
   try {
     await app.close();
   } finally {
     clearTimeout(cut);
+    clearInterval(idle);
   }
 }
 

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readdir, readFile, symlink } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -10,7 +11,7 @@ interface Manifest {
   readonly devDependencies: Readonly<Record<string, string>>;
 }
 
-/** Folders with the modules that run in the processes started by tests. */
+/** Folders with the modules that run in the processes started by tests, and with the tests. */
 const SOURCES = ['core', 'src', 'workers', 'cli', 'openapi/clients/typescript/src', 'test'];
 
 /** Files and folders that those processes read beside their modules. */
@@ -57,17 +58,20 @@ const ownPlaces = (dist: string): Plugin => ({
 });
 
 /**
- * Makes a folder that is laid out as the package is: a JavaScript module in `dist` for each TypeScript module, and a
- * command that runs them. What the modules have in common, and most of the packages that they import, is put into few
- * files, once and ahead: a process of the service takes 2.4 s of processor time to load its 2,100 files, through tsx
- * even more, and 0.9 s to load these. The command can be run by npx in `installed`. Returns the folder.
+ * Makes a folder that is laid out as the package is: a JavaScript module in `dist` for each TypeScript module that runs
+ * as a process or a thread or belongs to the core, and a command that runs them. What the modules have in common, and
+ * most of the packages that they import, is put into few files, once and ahead: a process of the service takes 2.4 s of
+ * processor time to load its 2,100 files, through tsx even more, and a third of that to load these. The command can be
+ * run by npx in `installed`. Returns the folder.
  */
 export async function compileCheckout(): Promise<string> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-compiled-'));
   const dist = path.join(folder, 'dist');
   const { devDependencies } = JSON.parse(await readFile(path.join(ROOT, 'package.json'), 'utf8')) as Manifest;
+  // Caches of the core are keyed by the text of its modules, which these files are read for and not run.
+  await build({ entryPoints: await modulesOf('core'), outbase: ROOT, outdir: dist, logLevel: 'warning' });
   await build({
-    entryPoints: (await Promise.all(SOURCES.map(modulesOf))).flat(),
+    entryPoints: [...(await entryPoints())],
     outbase: ROOT,
     outdir: dist,
     chunkNames: 'chunks/[hash]',
@@ -95,9 +99,28 @@ export async function compileCheckout(): Promise<string> {
   return folder;
 }
 
+/** Path of a module in a text, except where it is imported. */
+const NAMED = /(?<!from |import |import\()'([^'\n]+\.ts)'|modulePath\('([^'\n]+)'/g;
+
+/**
+ * Finds the modules that run as commands, processes and threads: those that another module names by their path. Every
+ * entry point that is not needed splits what is put together into smaller files.
+ */
+async function entryPoints(): Promise<Set<string>> {
+  const found = new Set<string>();
+  for (const file of (await Promise.all(SOURCES.map(modulesOf))).flat()) {
+    if (ORDERED.test(file)) found.add(file);
+    for (const [, name, withoutEnding] of (await readFile(file, 'utf8')).matchAll(NAMED)) {
+      const places = [path.dirname(file), ROOT].map((folder) => path.resolve(folder, name ?? `${withoutEnding}.ts`));
+      for (const place of places) if (!place.endsWith('.test.ts') && existsSync(place)) found.add(place);
+    }
+  }
+  return found;
+}
+
 async function modulesOf(folder: string): Promise<string[]> {
   const names = await readdir(path.join(ROOT, folder), { recursive: true });
   return names
-    .filter((name) => name.endsWith('.ts') && !/\.(d|test)\.ts$/.test(name))
+    .filter((name) => name.endsWith('.ts') && !name.endsWith('.d.ts'))
     .map((name) => path.join(ROOT, folder, name));
 }

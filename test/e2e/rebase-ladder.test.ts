@@ -184,7 +184,7 @@ describe('the gate and the rows of readapt rebase', () => {
       const out = ['--out', path.join(family.folder, name), '--json'];
       return readapt('rebase', ...bases, ...rows, ...out, '--margin', '0.04', ...more);
     };
-    const held = await rebaseDemo('held');
+    const held = await rebaseDemo('held', '--search-evaluations', '4', '--search-rows', '32');
     expect(held.code, held.stderr).toBe(1);
     const { steps, certificate } = JSON.parse(held.stdout) as { steps: number; certificate: CertificateDocument };
     expect(steps).toBe(0);

@@ -48,6 +48,9 @@ export const OPTIONS = {
   seed: 4,
 } as const;
 
+/** Options of the rollouts of {@link FEW_ADAPTERS}, which still train for seconds, long enough to be killed. */
+const FEW_OPTIONS = { ...OPTIONS, max_steps: 60, refine_steps: 20, search_evaluations: 4 } as const;
+
 /** Places of the files of both versions. */
 type BasePlaces = readonly [BasePlace, BasePlace];
 type BasePlace = { readonly path: string } | { readonly source: string };
@@ -80,6 +83,6 @@ export async function startRollout(
     const body = { tenant_id: tenantId, name, base_model: model, dataset_id: dataset.id, metric, gate, source };
     await createAdapter({ client, body });
   }
-  const second = { version: '2', ...bases[1], rollout: OPTIONS };
+  const second = { version: '2', ...bases[1], rollout: names.length < ADAPTERS.length ? FEW_OPTIONS : OPTIONS };
   return (await createBaseModelVersion({ client, path, body: second })).rollout!.id;
 }

@@ -60,7 +60,7 @@ describe('a job on a real base in int8', () => {
     const rows = text
       .trim()
       .split('\n')
-      .slice(0, 160)
+      .slice(0, 80)
       .map((line) => JSON.parse(line) as ExampleRow);
     const options = { tokenizer: base.tokenizer, config: base.model.config };
     const examples = tokenizeRows(rows, options);
@@ -292,11 +292,11 @@ describe('a resumed job', () => {
 
   /** Leaves behind the checkpoint of an int8 job. */
   beforeEach(async () => {
-    spec = tinyJob(family, `resumed-${jobs++}`, { options: { max_steps: 15 } });
+    spec = tinyJob(family, `resumed-${jobs++}`, { options: { max_steps: 6, evaluate_every: 3 } });
     const bases = new BaseCache({ precision: 'int8', threads: 1 });
     const controller = new AbortController();
     const onEvent = (event: JobEvent): void => {
-      if (event.type !== 'progress' || event.step < 12) return;
+      if (event.type !== 'progress' || event.step < 5) return;
       interruptedAt = event.step;
       controller.abort(new CancelledError({ keep: true }));
     };

@@ -41,7 +41,7 @@ beforeAll(async () => {
     READAPT_HUB_URL: hub.url,
     READAPT_HUB_TOKEN: OPERATOR_TOKEN,
     READAPT_ADAPTER_SOURCES: `hf://public,hf://acme/,hf://${OPERATORS_OWN}`,
-    READAPT_ADAPTER_FETCH_TIMEOUT_MS: '10000',
+    READAPT_ADAPTER_FETCH_TIMEOUT_MS: '5000',
   });
   adapterId = (await world.ensureAdapter('imported')).id;
   address = await world.app.app.listen({ host: '127.0.0.1', port: 0 });

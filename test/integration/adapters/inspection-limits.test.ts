@@ -1,6 +1,7 @@
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { newId } from '../../../src/platform/contract/ids.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
@@ -123,7 +124,7 @@ describe.runIf(process.platform === 'linux').each([1, 2])('READAPT_INSPECTIONS=%
       ...[1, 2].map(() => world.uploadTar(other, endless(), bearer(world.other.key))),
     ]).finally(() => (going = false));
     let most = 0;
-    while (going) most = Math.max(most, (await inspectionProcesses()).length);
+    for (; going; await sleep(25)) most = Math.max(most, (await inspectionProcesses()).length);
     expect((await uploads).map((answer) => answer.json<{ code: string }>().code)).toEqual(
       Array(4).fill('invalid_adapter'),
     );

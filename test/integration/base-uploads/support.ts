@@ -7,7 +7,7 @@ import type { BaseModelUpload } from '../../../src/fleet/base-uploads/base-uploa
 import { eventually } from '../../eventually.ts';
 import type { TestApp } from '../support/index.ts';
 
-export const PART_BYTES = 16_384;
+export const PART_BYTES = 65_536;
 
 export interface TestFile {
   readonly name: string;

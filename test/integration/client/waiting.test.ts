@@ -165,7 +165,7 @@ test('says what a rollout and a job have come to that are not ready', async () =
 
 test('stops waiting after its time and by its signal', async () => {
   const client = world.client();
-  const late = await waitForRollout({ client, id: rolloutId, timeoutMs: 5_000 }).catch((error: unknown) => error);
+  const late = await waitForRollout({ client, id: rolloutId, timeoutMs: 3_000 }).catch((error: unknown) => error);
   expect(late).toBeInstanceOf(WaitTimeoutError);
   expect((late as WaitTimeoutError<Rollout>).last?.id).toBe(rolloutId);
   const stop = new AbortController();

@@ -67,7 +67,7 @@ test('two servers that start on one new database make one operator key', async (
   expect(servers.filter((server) => server.operatorKey !== null)).toHaveLength(1);
 });
 
-test('a request that runs when the server stops is answered', async () => {
+test('a request that runs when the server stops is answered, and its connection holds up nothing', async () => {
   const server = await start();
   const key = server.operatorKey ?? '';
   let started: () => void = () => undefined;
@@ -80,7 +80,10 @@ test('a request that runs when the server stops is answered', async () => {
   };
   const answer = fetch(`${server.url}/readyz`, { headers: bearer(key) });
   await arrived;
+  const begun = performance.now();
   const stopped = server.stop();
   expect((await answer).status).toBe(200);
   await stopped;
+  // The server would cut connections off after ten seconds.
+  expect(performance.now() - begun).toBeLessThan(8000);
 });

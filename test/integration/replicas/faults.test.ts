@@ -43,7 +43,7 @@ test('an engine that hangs is unreachable, and one that answers 500 has failed, 
   hanging.fault = () => 'hang';
   broken.fault = () => 500;
   const [first, second] = [await world.add(hanging), await world.add(broken)];
-  world.reconciler({ getMs: 4000 });
+  world.reconciler({ getMs: 2000 });
   await world.reaches(first.id, 'unreachable');
   expect(await world.get(first.id)).toMatchObject({ error: { code: 'timeout' } });
   await world.reaches(second.id, 'failed');

@@ -161,6 +161,7 @@ describe.skipIf(!canMount)('a full disk (tmpfs)', () => {
 
   test('of PostgreSQL: requests are answered with 507, and /readyz is not ready until there is space', async () => {
     const postgres = await mountTmpfs('postgres', '150M');
+    await addDatabase(folder);
     const { server } = await prepare();
     const filler = await fill(postgres);
     // The tables' last pages still have room for some rows.

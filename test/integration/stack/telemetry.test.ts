@@ -43,7 +43,8 @@ test('no process leaves a record of its inferences, which ONNX Runtime would sen
     log: () => {},
   });
   const client = fleet.operator;
-  const body = { version: '2', path: familyPath('v2'), rollout: {} };
+  const options = { search_evaluations: 2, search_rows: 16, max_steps: 4, evaluate_every: 2 };
+  const body = { version: '2', path: familyPath('v2'), rollout: options };
   const { rollout } = await createBaseModelVersion({ client, path: { model: fleet.baseModelId }, body });
   const job = await eventually('the job has ended', async () => {
     const [found] = (await listJobs({ client, query: { rollout_id: rollout!.id } })).data;

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { folderDigest } from '../../../openapi/clients/typescript/src/node/index.ts';
 import { openRelay } from '../client/relay.ts';
-import { createFolder, removeFolder, serve, type Served } from '../stack/readapt.ts';
+import { createFolderWithDatabase, removeFolder, serve, type Served } from '../stack/readapt.ts';
 import { createTerminal, ROOT, type Terminal } from './terminal.ts';
 
 const FAMILY = path.join(ROOT, 'examples/demo-family');
@@ -17,7 +17,7 @@ let terminal: Terminal;
 let tenant: string;
 
 beforeAll(async () => {
-  folder = await createFolder();
+  folder = await createFolderWithDatabase();
   service = await serve(folder, [], { env: { READAPT_ALLOWED_ROOTS: FAMILY, READAPT_LOG_LEVEL: 'warn' } });
   terminal = createTerminal(folder);
   tenant = await createTenant();

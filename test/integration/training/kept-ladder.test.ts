@@ -63,7 +63,7 @@ test('every rung, every look and every point of the search of a job are kept', a
 const LOST_LADDER =
   'a ladder whose writing was lost is whole when the job resumes, and the same as that of an undisturbed job';
 test(LOST_LADDER, async () => {
-  const rolloutId = await fleet.begin({ strategy: 'warm-start', max_steps: 120, evaluate_every: 4 });
+  const rolloutId = await fleet.begin({ strategy: 'warm-start', max_steps: 80, evaluate_every: 4 });
   const running = await eventually('a job trains', async () =>
     (await fleet.jobs(rolloutId)).find(({ state, step }) => state === 'fine_tuning' && step >= 8),
   );
@@ -76,7 +76,7 @@ test(LOST_LADDER, async () => {
   const [interrupted, whole] = [running.id, jobs.find(({ id }) => id !== running.id)!.id];
   expect(jobs.find(({ id }) => id === interrupted)!.attempt).toBe(2);
   const expected = untimed(await ladderOf(whole));
-  expect(expected[0]!.candidates.map(({ id }) => id)).toEqual(['copy', 'fine_tune@120']);
+  expect(expected[0]!.candidates.map(({ id }) => id)).toEqual(['copy', 'fine_tune@80']);
   expect(untimed(await ladderOf(interrupted))).toEqual(expected);
 });
 

@@ -25,8 +25,10 @@ const STEPS = 8;
 const runtimes: Runtime[] = [];
 let examples: TokenizedExample[];
 let common: Omit<TrainOptions, 'runtime'>;
+/** Undisturbed run. */
+let whole: Awaited<ReturnType<typeof run>>;
 
-beforeAll(() => {
+beforeAll(async () => {
   const random = Random.fromSeed(5);
   const ids = (count: number) => Array.from({ length: count }, () => 3 + random.integer(1900));
   examples = Array.from({ length: 64 }, () =>
@@ -45,6 +47,7 @@ beforeAll(() => {
     seed: 1,
   });
   common = { initial, examples, steps: STEPS, batchSize: 12, microBatchTokens: 512, learningRate: 5e-3, seed: 3 };
+  whole = await run();
 });
 afterAll(async () => {
   for (const runtime of runtimes) await runtime.dispose();
@@ -77,7 +80,6 @@ async function run(changes: Partial<TrainOptions> = {}) {
 }
 
 test(`training with ${THREADS} threads gives the same bits for the same seed`, async () => {
-  const whole = await run();
   const again = await run();
   expect(again.losses).toEqual(whole.losses);
   expect(again.bytes.equals(whole.bytes)).toBe(true);
@@ -86,7 +88,6 @@ test(`training with ${THREADS} threads gives the same bits for the same seed`, a
 });
 
 test(`training with ${THREADS} threads that resumes from a state in another runtime has the same bits`, async () => {
-  const whole = await run();
   const names = [...factorArrays(common.initial.modules).keys()];
   for (const step of [1, 4, STEPS - 1]) {
     const { state, tensors } = encodeTrainerState(whole.states[step - 1]!);

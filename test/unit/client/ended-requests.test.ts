@@ -19,7 +19,7 @@ import { uploadDataset } from '../../../openapi/clients/typescript/src/node/inde
 import { collectGarbage } from '../../garbage.ts';
 
 /** Deadline in milliseconds, long enough for a request to arrive first even if the machine stalls. */
-const DEADLINE_MS = 5000;
+const DEADLINE_MS = 3000;
 
 let server: Server;
 let client: ReadaptClient;
