@@ -51,7 +51,7 @@ export interface ImportDependencies {
   readonly allowedRoots: readonly string[];
 }
 
-export interface ImportTarget {
+interface ImportTarget {
   /** The tenant that gets the adapter. */
   readonly owner: string;
   /** The tenant to which the caller is confined; null for the operator. */
