@@ -42,7 +42,7 @@ function pascalCase(type: EventType): string {
 function dataSchema<T extends EventType>(type: T) {
   const { data } = EVENT_CATALOG[type];
   const { title = `${pascalCase(type)}Data` } = data as { title?: string };
-  const description = `What events of the type${title === 'JobChangeData' ? 's of jobs' : ` \`${type}\``} say.`;
+  const description = `Data of events of the type${title === 'JobChangeData' ? 's of jobs' : ` \`${type}\``}.`;
   return Type.Unsafe<EventData<T>>({ ...data, title, description });
 }
 
@@ -81,7 +81,7 @@ const UnknownEvent = Type.Object(
     tenant_id: Common.tenant_id,
     type: Type.String({ description: 'What has happened.' }),
     subject_id: Type.String({ description: 'What the event is about.' }),
-    data: Type.Record(Type.String(), Type.Unknown(), { description: 'What events of the type say.' }),
+    data: Type.Record(Type.String(), Type.Unknown(), { description: 'Data of events of the type.' }),
     occurred_at: Common.occurred_at,
   },
   { title: 'UnknownEvent', description: 'An event of a type that another version of the service has added.' },

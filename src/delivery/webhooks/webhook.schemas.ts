@@ -27,7 +27,9 @@ const Description = Type.String({ maxLength: 500 });
 
 const properties = {
   id: Id('webhookEndpoint'),
-  tenant_id: Nullable(Id('tenant', 'Whose events are sent; null for those of the operator and of all tenants.')),
+  tenant_id: Nullable(
+    Id('tenant', 'Tenant whose events are sent; null for events of the operator and of all tenants.'),
+  ),
   url: Type.String(),
   description: Nullable(Type.String()),
   event_types: EventTypes,
@@ -73,8 +75,7 @@ export const CreateWebhookEndpoint = Type.Object(
     event_types: Type.Optional(EventTypes),
     tenant_id: Type.Optional(
       Type.Union([Id('tenant'), Type.Null()], {
-        description:
-          'Whose events are sent. An operator who leaves it out gets the events of all; a tenant may leave it out.',
+        description: 'Tenant whose events are sent. Without it, an operator gets all events, and a tenant its own.',
       }),
     ),
   },
@@ -133,7 +134,11 @@ export const ReplayWebhookEvents = Type.Union(
       {
         after: Type.String({ pattern: POSITION_PATTERN, description: 'Send all events after this `sequence` again.' }),
       },
-      { title: 'ReplayAfterPosition', additionalProperties: false, description: 'From a position on.' },
+      {
+        title: 'ReplayAfterPosition',
+        additionalProperties: false,
+        description: 'Sends events after a position again.',
+      },
     ),
     Type.Object(
       {
@@ -141,10 +146,10 @@ export const ReplayWebhookEvents = Type.Union(
           'Send all events again that have occurred since. A few from shortly before may be among them.',
         ),
       },
-      { title: 'ReplaySinceTime', additionalProperties: false, description: 'From a time on.' },
+      { title: 'ReplaySinceTime', additionalProperties: false, description: 'Sends events since a time again.' },
     ),
   ],
-  { title: 'ReplayWebhookEvents', description: 'From where on events are sent again.' },
+  { title: 'ReplayWebhookEvents', description: 'Position or time from which events are sent again.' },
 );
 export type ReplayWebhookEvents = Static<typeof ReplayWebhookEvents>;
 

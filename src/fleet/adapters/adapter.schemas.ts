@@ -93,7 +93,7 @@ export const UpdateAdapter = Type.Object(
     title: 'UpdateAdapter',
     minProperties: 1,
     additionalProperties: false,
-    description: 'What is left out stays as it is.',
+    description: 'Changes of an adapter. Members that are left out stay as they are.',
   },
 );
 export type UpdateAdapter = Static<typeof UpdateAdapter>;
@@ -149,7 +149,7 @@ export const AdapterVersion = Type.Object(
     anchor: Nullable(
       Type.Object(
         {
-          version_id: Id('adapterVersion', 'That version, which may be gone.'),
+          version_id: Id('adapterVersion', 'Version of the anchor. It may be deleted by now.'),
           number: Nullable(Type.Integer({ description: 'Its number.' })),
           value: Type.Number({ description: 'Its value on the same gate rows and its own base.' }),
           difference: Type.Number({

@@ -93,7 +93,7 @@ const File = Type.Object(
         description: 'Hexadecimal; null if the source does not give it and no worker has fetched it yet.',
       }),
     ),
-    etag: Nullable(Type.String({ description: 'What names this state of the file in a bucket.' })),
+    etag: Nullable(Type.String({ description: 'ETag of the pinned state of the file in a bucket.' })),
   },
   { title: 'BaseSourceFile', description: 'A file that workers fetch.' },
 );

@@ -73,7 +73,7 @@ export const BaseModelUploadEntry = Type.Object(entry, {
 export type BaseModelUploadEntry = Static<typeof BaseModelUploadEntry>;
 
 const PartRange = Type.Object(
-  { first: Type.Integer(), last: Type.Integer({ description: 'It belongs to them.' }) },
+  { first: Type.Integer(), last: Type.Integer({ description: 'Last part of the range, which is included.' }) },
   { title: 'PartRange', description: 'Parts that follow one another.' },
 );
 

@@ -15,7 +15,7 @@ export const EvolutionAdvice = Type.Object(
       title: 'AdviceVerdict',
       description: 'What is likely to work for adapters of that version. Jobs follow their own strategy and gate.',
     }),
-    reasons: Type.Array(AdviceReason, { description: 'Why.' }),
+    reasons: Type.Array(AdviceReason, { description: 'Reasons for the advice.' }),
   },
   { title: 'EvolutionAdvice', description: 'What the change of the base suggests for its adapters.' },
 );
@@ -107,7 +107,7 @@ const TokenizerChanges = Type.Object(
 export const EvolutionResource = Type.Object(
   {
     ...head,
-    overall_drift: Nullable(Type.Number({ description: 'The same as `drift`, over all weights.' })),
+    overall_drift: Nullable(Type.Number({ description: 'Drift of all weights together, computed as `drift` is.' })),
     captured_energy_by_rank: Type.Array(
       Type.Object(
         { rank: Type.Integer(), share: Energy('all modules that this rank holds') },

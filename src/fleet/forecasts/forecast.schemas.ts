@@ -85,7 +85,7 @@ const Basis = Type.Object(
     ),
     jobs: Type.Integer({ description: 'Number of measured jobs.' }),
     rollouts: Type.Integer({ description: 'Number of rollouts that they belong to.' }),
-    text: Type.String({ description: 'The same in words.' }),
+    text: Type.String({ description: 'Basis of the prediction in words.' }),
   },
   { title: 'ForecastBasis', description: 'Jobs that were measured before, which a prediction follows from.' },
 );

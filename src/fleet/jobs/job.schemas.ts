@@ -118,7 +118,7 @@ export const CertificateSchema = Type.Object(
       Type.Number({ description: 'By how much the true value may be worse. Null where a target has to be reached.' }),
     ),
     rows: Type.Integer({ description: 'Number of gate rows.' }),
-    looks: Type.Integer({ description: 'How often the job had looked at the gate rows, the last time included.' }),
+    looks: Type.Integer({ description: 'Number of looks of the job at the gate rows, the last one included.' }),
     rows_needed: Nullable(
       Type.Integer({ description: 'About how many rows would certify it, if it is inconclusive and a number would.' }),
     ),
@@ -226,7 +226,7 @@ export const Job = Type.Object(
       Type.Object(
         {
           append_eos: Type.Boolean({ description: 'Whether the end of the text is a label behind each completion.' }),
-          append_eos_reason: Type.String({ description: 'Why, in words.' }),
+          append_eos_reason: Type.String({ description: 'Reason for `append_eos`, in words.' }),
           max_length: Type.Integer({ description: 'Largest number of tokens of a row.' }),
         },
         { title: 'RowFormat', description: 'How the rows are written for the model.' },

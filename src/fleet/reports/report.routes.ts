@@ -67,7 +67,7 @@ const reportRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
       schema: {
         ...operation('getTtrReport', 'Report how long rollouts took'),
         description:
-          'The same of all rollouts that were accepted in a time, with at most 200,000 jobs together (`422 ' +
+          'Reports on all rollouts that were accepted in a time, with at most 200,000 jobs together (`422 ' +
           'report_too_large`).',
         querystring: TtrQuery,
         response: { 200: TtrReport },

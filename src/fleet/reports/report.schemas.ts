@@ -6,7 +6,7 @@ import { RolloutStateName } from '../rollouts/index.ts';
 /** Quantiles of a time. A quantile is null if too few jobs became ready to reach it. */
 const quantiles = {
   p50_ms: Nullable(Type.Number({ description: 'Half of the jobs were ready after so many milliseconds.' })),
-  p90_ms: Nullable(Type.Number({ description: 'The same of 90 %.' })),
+  p90_ms: Nullable(Type.Number({ description: 'Time within which 90 % of the jobs were ready, in milliseconds.' })),
   max_ms: Nullable(Type.Number({ description: 'The longest time of a job that became ready.' })),
 };
 
@@ -22,7 +22,7 @@ const figures = {
   ready: Type.Integer(),
   censored: Type.Object(
     {
-      unfinished: Type.Integer({ description: 'Those that have not ended.' }),
+      unfinished: Type.Integer({ description: 'Number of jobs that have not ended.' }),
       not_ready: Type.Integer(),
       failed: Type.Integer(),
       cancelled: Type.Integer(),
@@ -34,7 +34,7 @@ const figures = {
   ),
   ttr: Ttr,
   ttr_without_held: used(Ttr, {
-    description: 'The same without the time for which somebody wanted jobs to wait.',
+    description: 'Time to readiness without the time for which somebody wanted jobs to wait.',
   }),
   device_seconds: Type.Number({
     description: 'For how long workers have held the jobs, with attempts that failed, and controls.',
@@ -133,7 +133,7 @@ export const TtrReport = Type.Object(
     rollouts: Type.Integer({ description: 'Number of rollouts that the figures are of.' }),
     ...whole,
     group_by: Grouping,
-    groups: Type.Array(Group, { description: 'Those with the most jobs, up to 1,000.' }),
+    groups: Type.Array(Group, { description: 'Up to 1,000 groups: those with the most jobs.' }),
     groups_left_out: Type.Integer(),
   },
   { title: 'TtrReport', description: 'How long adapters took to be ready, over several rollouts.' },

@@ -181,7 +181,7 @@ export const Rollout = Type.Object(
           total: Type.Integer({ description: 'Number of waves; 1 until they are decided, when the jobs are planned.' }),
           awaiting_approval: Type.Boolean({ description: 'Whether the next wave waits for `POST …/approve`.' }),
         },
-        { title: 'RolloutWaves', description: 'How far the waves are. Null where the rollout has no policy.' },
+        { title: 'RolloutWaves', description: 'Progress of the waves; null if the rollout has no policy.' },
       ),
     ),
     left_out: Nullable(
@@ -230,7 +230,7 @@ export type CreateRollout = Static<typeof CreateRollout>;
 
 export const ApproveWave = Type.Object(
   { wave: Type.Integer({ minimum: 2, description: 'The wave that waits for the approval.' }) },
-  { title: 'ApproveWave', description: 'Which wave is approved.', additionalProperties: false },
+  { title: 'ApproveWave', description: 'Wave to approve.', additionalProperties: false },
 );
 
 export const RolloutParams = Type.Object({ id: Id('rollout') });

@@ -42,7 +42,7 @@ const Entry = Type.Object(
     tenant_id: Nullable(Id('tenant', 'The tenant that it is about; null if it is about the service.')),
     since: Nullable(Timestamp),
     count: Nullable(Type.Integer({ description: 'Number of jobs or adapters; null where nothing is counted.' })),
-    reason: Nullable(Type.String({ description: 'Why, in words or as a code, where that is known.' })),
+    reason: Nullable(Type.String({ description: 'Reason in words or as a code, if it is known.' })),
   },
   { title: 'AttentionEntry', description: 'Something that waits for a person.' },
 );
@@ -50,10 +50,12 @@ export type AttentionEntry = Static<typeof Entry>;
 
 export const Attention = Type.Object(
   {
-    data: Type.Array(Entry, { description: 'What has waited longest first; at most 100 of each kind.' }),
+    data: Type.Array(Entry, {
+      description: 'Entries, those that have waited longest first; at most 100 of each kind.',
+    }),
     counts: Type.Partial(Type.Object(Object.fromEntries(ATTENTION_KINDS.map((kind) => [kind, Type.Integer()]))), {
       title: 'AttentionCounts',
-      description: 'How many there are of each kind. Kinds without any are left out.',
+      description: 'Number of entries of each kind. Kinds without entries are left out.',
     }),
   },
   { title: 'Attention', description: 'What waits for a person.' },

@@ -13,7 +13,7 @@ const VersionShare = Type.Object(
     newest: Type.Integer({
       description: 'Number of adapters for which it is the newest base model version on which they have one.',
     }),
-    provisional: Type.Integer({ description: 'Those of `current` whose version is provisional.' }),
+    provisional: Type.Integer({ description: 'Number of adapters in `current` whose version is provisional.' }),
   },
   { title: 'FleetVersion', description: 'How much of a fleet is on one base model version.' },
 );
@@ -23,7 +23,7 @@ export const Fleet = Type.Object(
     base_model_id: Id('baseModel'),
     base_model_name: Name,
     adapters: Type.Integer({ description: 'Number of adapters of the base model that the caller may see.' }),
-    unserved: Type.Integer({ description: 'Those that have no current version on any base model version.' }),
+    unserved: Type.Integer({ description: 'Number of adapters without a current version on any base model version.' }),
     versions: Type.Array(VersionShare, {
       maxItems: VERSIONS_SHOWN,
       description:

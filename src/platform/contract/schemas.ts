@@ -129,9 +129,9 @@ export const PausedReasonSchema = Type.Object(
         '`requested`: the operator has paused it. `pause_if`: a condition of its policy has. `budget_spent`: ' +
         'its jobs have used `budget_device_seconds`. `approval_refused`: whom its policy asks has refused a wave.',
     }),
-    message: Type.String({ description: 'Why, for people.' }),
+    message: Type.String({ description: 'Reason, for people.' }),
     condition: Type.Optional(Type.String({ description: 'The condition of `pause_if`.' })),
-    value: Type.Optional(Type.Number({ description: 'What was found.' })),
+    value: Type.Optional(Type.Number({ description: 'Value that was found.' })),
     limit: Type.Optional(Type.Number({ description: 'What the policy allows.' })),
     wave: Type.Optional(Type.Integer({ description: 'The wave that was judged or refused.' })),
     jobs: Type.Optional(Type.Integer({ description: 'Number of jobs that it was judged by.' })),
@@ -146,8 +146,8 @@ export const PausedReasonSchema = Type.Object(
 export const ForecastAdapters = Type.Object(
   {
     total: Type.Integer({ description: 'Number of adapters of the base model.' }),
-    taken: Type.Integer({ description: 'Those that get a job which runs.' }),
-    skipped: Type.Integer({ description: 'Those that a rollout would not carry over.' }),
+    taken: Type.Integer({ description: 'Number of adapters that get a job that runs.' }),
+    skipped: Type.Integer({ description: 'Number of adapters that a rollout would not carry over.' }),
   },
   { title: 'ForecastAdapters', description: 'How many adapters a rollout would take.' },
 );

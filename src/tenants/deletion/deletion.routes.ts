@@ -15,7 +15,7 @@ const tenants = operationsOf('Tenants');
 const LATER =
   'It is gone at once, and its files and rows are removed when the grace time is over. Deleting it again ' +
   'changes nothing.';
-const Deleted = Type.Null({ description: 'It is deleted.' });
+const Deleted = Type.Null({ description: 'Empty: the resource is deleted.' });
 
 const deletionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
   const { producer } = deps;

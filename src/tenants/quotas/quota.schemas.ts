@@ -31,7 +31,7 @@ export const TenantQuotas = Type.Object(
           used: Type.Number({ description: 'Bytes that running uploads have reserved are in it.' }),
           is_default: IsDefault,
           resets_at: Nullable(
-            Type.String({ format: 'date-time', description: 'When what is used counts from nothing again.' }),
+            Type.String({ format: 'date-time', description: 'Time at which the use counts from zero again.' }),
           ),
         },
         { title: 'Quota', description: 'A limit of a tenant, and how much of it is used.' },

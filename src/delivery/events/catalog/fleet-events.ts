@@ -43,22 +43,22 @@ export const FLEET_EVENTS = {
   }),
   'rollout.wave_waiting': describeEventType('The next wave of a rollout waits for an approval.', { wave }),
   'rollout.approval_requested': describeEventType(
-    'It was asked over HTTP whether the next wave of a rollout may begin.',
+    'The service asked the address in the policy whether the next wave of a rollout may begin.',
     {
       wave,
-      attempt: Type.Integer({ description: 'How often it was asked about this wave.' }),
+      attempt: Type.Integer({ description: 'Number of requests about this wave, this one included.' }),
     },
   ),
-  'rollout.approval_answered': describeEventType('Whom the policy asks has released a wave or refused it.', {
+  'rollout.approval_answered': describeEventType('The address in the policy has released a wave or refused it.', {
     wave,
     approved: Type.Boolean(),
     reason: Type.Optional(Type.String({ description: 'Why it was refused.' })),
   }),
   'rollout.approval_unanswered': describeEventType(
-    'Whom the policy asks has not decided about a wave, and is asked again.',
+    'The address in the policy has not decided about a wave. The service asks again.',
     {
       wave,
-      outcome: Type.String({ description: 'What came of the request.' }),
+      outcome: Type.String({ description: 'Outcome of the request.' }),
       status_code: Nullable(Type.Integer({ description: 'The status of the answer, if there was one.' })),
     },
   ),
@@ -75,7 +75,7 @@ export const FLEET_EVENTS = {
     superseded_by: Id('rollout', 'The newer rollout.'),
     running: Type.Enum(['finish', 'stop'] as const, {
       title: 'SupersededJobs',
-      description: 'What becomes of jobs that workers run.',
+      description: 'Treatment of jobs that workers run.',
     }),
   }),
   'rollout.completed': describeEventType('All jobs of a rollout have ended.', { from }),

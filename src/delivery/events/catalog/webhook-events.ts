@@ -20,8 +20,8 @@ export const WEBHOOK_EVENTS = {
     {
       delivery_id: Type.Optional(Id('webhookDelivery')),
       event_id: Type.Optional(Id('event')),
-      from: Type.Optional(position('Where it was.')),
-      to: Type.Optional(position('From where it goes on.')),
+      from: Type.Optional(position('Position of the endpoint before.')),
+      to: Type.Optional(position('Position from which events are sent again.')),
     },
   ),
   'webhook_endpoint.tested': describeEventType('A test of a webhook endpoint, which says nothing.', {}),

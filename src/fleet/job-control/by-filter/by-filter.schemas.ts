@@ -70,7 +70,7 @@ export const ChangedRolloutJobs = Type.Object(
         'Jobs that meet the filter and to which the action applies. `cancel`: they have not ended. `pause`: nor has ' +
         'anybody paused them themselves. `resume`: they are paused. `retry`: they have ended without a publication.',
     }),
-    changed: Type.Integer({ description: 'Those that were changed, or would be without `dry_run`.' }),
+    changed: Type.Integer({ description: 'Number of jobs that were changed, or would be without `dry_run`.' }),
     left: Type.Array(
       Type.Object(
         {

@@ -69,7 +69,7 @@ const Candidate = Type.Object(
     rung: RungName,
     strategy: StrategySchema,
     fusion_alpha: Nullable(Type.Number({ description: 'The fusion coefficient α; null if it was not fused.' })),
-    fusion_beta: Nullable(Type.Number({ description: 'The same of β.' })),
+    fusion_beta: Nullable(Type.Number({ description: 'Coefficient β of the fusion, if the candidate was fused.' })),
     step: Type.Integer({ description: 'Number of training steps of the rung that went into it.' }),
     search_loss: Nullable(Type.Number({ description: 'Its loss on the search rows, if the search has measured it.' })),
     elapsed_ms: Type.Number({ description: 'Milliseconds from the start of the run to the verdict.' }),
@@ -102,7 +102,7 @@ export const LadderRun = Type.Object(
       description:
         'The candidates that the gate has judged, in that order. Of more than 100, the first and the last 50.',
     }),
-    candidates_left_out: Type.Integer({ description: 'How many are left out in the middle.' }),
+    candidates_left_out: Type.Integer({ description: 'Number of candidates in the middle that are left out.' }),
     updated_at: Timestamp,
   },
   { title: 'LadderRun', description: 'One run of a job up the ladder.' },
@@ -146,7 +146,7 @@ export const SearchSurrogate = Type.Object(
       'Expected ln(loss / loss of the copy), below 0 where it is better than the copy: of the first α with each β, ' +
         'then of the next α. What was measured above e times the smallest loss counts as that.',
     ),
-    standard_deviation: Grid('How uncertain that is, in the same order.'),
+    standard_deviation: Grid('Standard deviation of the prediction, in the same order.'),
   },
   {
     title: 'SearchSurrogate',

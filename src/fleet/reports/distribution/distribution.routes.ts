@@ -18,7 +18,7 @@ const distributionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app,
       schema: {
         ...operation('getTtrDistribution', 'Get the times to readiness of a rollout, to be drawn'),
         description:
-          'Those of its adaptations beside those of its controls. Controls run after the fleet, so compare ' +
+          'Answers with the times of adaptations and of controls. Controls run after the fleet, so compare ' +
           '`working_ms`. A tenant gets the times of its own jobs.',
         params: ReportParams,
         response: { 200: TtrDistribution },

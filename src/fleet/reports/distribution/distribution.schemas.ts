@@ -13,7 +13,7 @@ const Times = Type.Object(
     jobs: Type.Integer({ description: 'Number of jobs, those included that are not ready.' }),
     ready: Type.Integer({ description: 'Number of jobs that have become ready.' }),
     ttr_ms: Values('Time to readiness'),
-    working_ms: Values('The same without the wait in the queue and the time for which the jobs were held'),
+    working_ms: Values('Time to readiness without the wait in the queue and the time for which the jobs were held'),
   },
   {
     title: 'TtrValues',
