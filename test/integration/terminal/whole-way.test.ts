@@ -86,7 +86,7 @@ test('adapters are pushed with their rows and listed', async () => {
         '--tenant',
         tenant,
       ],
-      ...['--base-model', 'demo', '--base-version', '1', '--data', path.join(FAMILY, 'data/plural/train.jsonl')],
+      ...['--base-model', 'demo', '--base-version', '1', '--data', path.join(FAMILY, 'data/plural/train-small.jsonl')],
       ...['--metric', 'exact_match', '--margin', '0.2', '--on-inconclusive', 'publish'],
     ]);
     expect(pushed, pushed.stderr).toMatchObject({ code: 0, stdout: expect.stringContaining('has version 1: adv_') });
@@ -105,7 +105,8 @@ test('adapters are pushed with their rows and listed', async () => {
 test('a rollout is tried, begun with a canary, paused, resumed, approved and watched to its end', async () => {
   const events = terminal.start(['events', '--follow', '--since', '0', '--type', 'rollout.*', '--json']);
   const version = ['--base-model', 'demo', '--base-version', '2'];
-  const policy = ['--wave', 'tier=gold', '--approve', 'manual'];
+  const effort = ['--search-evaluations', '2', '--search-rows', '16', '--max-steps', '4', '--evaluate-every', '2'];
+  const policy = ['--wave', 'tier=gold', '--approve', 'manual', ...effort];
   const dryRun = ['rollout', 'create', ...version, '--path', path.join(FAMILY, 'v2'), ...policy, '--dry-run'];
   expect(await terminal.json(...dryRun)).toMatchObject({ state: 'computed', adapters: { taken: 2 }, waves: [1, 1] });
   expect((await terminal.run(['rollout', 'get'])).code).toBe(4);
