@@ -1,4 +1,5 @@
 import { createRuntime } from '../engine/create-runtime.ts';
+import type { Runtime } from '../engine/runtime.ts';
 import { expectedWeights } from '../models/architecture/architecture.ts';
 import type { BaseModel } from '../models/base-model.ts';
 import type { ModelConfig } from '../models/config/model-config.ts';
@@ -28,47 +29,36 @@ const SMOLLM2: BenchmarkModel = {
   }),
 };
 
+/** Longest expected time of a batch that is still run. It keeps slow devices from taking all day. */
+const MAX_BATCH_MS = 12_000;
 /** Time after which a batch is not run again; {@link MAX_RUNS} bounds the number of runs. */
 const MEASURED_MS = 1000;
 const MAX_RUNS = 5;
 const ROW_TOKENS = 32;
 
-type Pass = (tokens: number) => Promise<unknown>;
-
-export interface BenchmarkLimits {
-  readonly threads: number;
-  /** Longest expected time of a batch that is still run. It keeps slow devices from taking all day. */
-  readonly longestBatchMs: number;
-}
-
-interface Sizes {
-  /** Numbers of tokens, increasing. */
-  readonly sizes: readonly number[];
-  readonly longestBatchMs: number;
-}
+type Pass = (runtime: Runtime, tokens: number) => Promise<unknown>;
 
 /**
  * Measures forward passes and gradients (LoRA, rank 8, all linear layers, rows of 32 tokens) on the device and on the
  * CPU, at several numbers of tokens. The model has the shape of SmolLM2-135M if the device is fast enough for it, and
  * is a small Llama otherwise.
  */
-export async function benchmark(device: Device, limits: BenchmarkLimits): Promise<BenchmarkResult> {
-  const small = await measureModel(SMALL, device, limits);
+export async function benchmark(device: Device, threads: number): Promise<BenchmarkResult> {
+  const small = await measureModel(SMALL, device, threads);
   const fastest = small.device.gradients.at(-1)!;
   const scale = parametersOf(SMOLLM2.config) / small.parameters;
   const expectedMs = (fastest.ms / fastest.tokens) * 384 * scale;
-  return expectedMs > limits.longestBatchMs ? small : measureModel(SMOLLM2, device, limits);
+  return expectedMs > MAX_BATCH_MS ? small : measureModel(SMOLLM2, device, threads);
 }
 
-async function measureModel({ model, config }: BenchmarkModel, device: Device, limits: BenchmarkLimits) {
+async function measureModel({ model, config }: BenchmarkModel, device: Device, threads: number) {
   const base = randomBase(config);
-  const found = await measureDevice(base, device, limits);
-  const cpu = device === 'cpu' ? null : await measureDevice(base, 'cpu', limits);
+  const found = await measureDevice(base, device, threads);
+  const cpu = device === 'cpu' ? null : await measureDevice(base, 'cpu', threads);
   return { model, parameters: parametersOf(config), device: found, cpu };
 }
 
-async function measureDevice(base: BaseModel, device: Device, limits: BenchmarkLimits): Promise<Speeds> {
-  const { threads, longestBatchMs } = limits;
+async function measureDevice(base: BaseModel, device: Device, threads: number): Promise<Speeds> {
   const runtime = createRuntime({ base, device, threads });
   const adapter = randomAdapter(base, 8, false);
   const { forward, gradients } = runtime.tokenBudgets;
@@ -76,11 +66,11 @@ async function measureDevice(base: BaseModel, device: Device, limits: BenchmarkL
     randomBatch(base.config.vocabSize, new Array<number>(tokens / ROW_TOKENS).fill(ROW_TOKENS));
   try {
     return {
-      forward: await speeds({ sizes: [64, 1024, forward], longestBatchMs }, (tokens) =>
-        runtime.labelLosses(adapter, batchOf(tokens)),
+      forward: await speeds(runtime, [64, 1024, forward], (tested, tokens) =>
+        tested.labelLosses(adapter, batchOf(tokens)),
       ),
-      gradients: await speeds({ sizes: [64, 384, gradients], longestBatchMs }, (tokens) =>
-        runtime.gradients(adapter, batchOf(tokens), 1),
+      gradients: await speeds(runtime, [64, 384, gradients], (tested, tokens) =>
+        tested.gradients(adapter, batchOf(tokens), 1),
       ),
     };
   } finally {
@@ -89,15 +79,15 @@ async function measureDevice(base: BaseModel, device: Device, limits: BenchmarkL
 }
 
 /** Measures a pass with increasing numbers of tokens, and stops before one that is expected to take too long. */
-async function speeds({ sizes, longestBatchMs }: Sizes, pass: Pass): Promise<Speed[]> {
+async function speeds(runtime: Runtime, sizes: readonly number[], pass: Pass): Promise<Speed[]> {
   const found: Speed[] = [];
   for (const size of new Set(sizes)) {
     const tokens = size - (size % ROW_TOKENS);
     const last = found.at(-1);
-    if (last && (last.ms / last.tokens) * tokens > longestBatchMs) break;
+    if (last && (last.ms / last.tokens) * tokens > MAX_BATCH_MS) break;
     // The first run compiles and allocates.
-    await pass(tokens);
-    const ms = await medianMs(() => pass(tokens));
+    await pass(runtime, tokens);
+    const ms = await medianMs(() => pass(runtime, tokens));
     found.push({ tokens, ms, tokensPerSecond: (1000 * tokens) / ms });
   }
   return found;

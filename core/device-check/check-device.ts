@@ -20,8 +20,6 @@ export interface CheckOptions {
   readonly threads?: number;
   /** Time limit of each check process. Default: five minutes. */
   readonly timeoutMs?: number;
-  /** Longest expected time of a batch of the benchmark, in milliseconds. Longer ones are left out. Default: 12 s. */
-  readonly longestBatchMs?: number;
   /** Receives a line about each finding. */
   readonly onProgress?: (line: string) => void;
 }
@@ -69,11 +67,8 @@ interface CheckRun extends Findings {
 }
 
 function runCheckProcess(device: Device, options: CheckOptions, env: NodeJS.ProcessEnv): Promise<CheckRun> {
-  const { threads = availableParallelism(), timeoutMs = 300_000, longestBatchMs = 12_000, onProgress } = options;
-  const child = forkModule(ENTRY, [device, String(threads), String(longestBatchMs)], {
-    env,
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-  });
+  const { threads = availableParallelism(), timeoutMs = 300_000, onProgress } = options;
+  const child = forkModule(ENTRY, [device, String(threads)], { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
   const cases: CaseResult[] = [];
   let [training, benchmark]: [TrainingResult | null, BenchmarkResult | null] = [null, null];
   let [output, failure, done]: [string, string | null, boolean] = ['', null, false];

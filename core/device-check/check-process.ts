@@ -1,6 +1,6 @@
 /**
  * Entry of the process that checks a device (first argument) with a number of threads (second) and sends its findings
- * to its parent. The third argument is the longest expected time of a batch of the benchmark, in milliseconds.
+ * to its parent.
  */
 import { openDevice } from '../engine/devices/open-device.ts';
 import { supportsPrecision } from '../engine/devices/precision.ts';
@@ -12,7 +12,7 @@ import { compareCase } from './compare.ts';
 import { compareTraining } from './training-steps.ts';
 
 const device = process.argv[2] as Device;
-const [threads, longestBatchMs] = process.argv.slice(3).map(Number) as [number, number];
+const threads = Number(process.argv[3]);
 
 const send = (message: CheckMessage): Promise<void> =>
   new Promise((resolve) => process.send!(message, () => resolve()));
@@ -23,7 +23,7 @@ async function check(): Promise<void> {
   for (const each of checkCases(supportsPrecision(device, 'f16')))
     await send({ type: 'case', result: await compareCase(compared, each) });
   await send({ type: 'training', result: await compareTraining(compared) });
-  await send({ type: 'benchmark', result: await benchmark(device, { threads, longestBatchMs }) });
+  await send({ type: 'benchmark', result: await benchmark(device, threads) });
 }
 
 await check().catch((error: unknown) =>

@@ -4,12 +4,6 @@ import { checkDevice } from '../../../core/device-check/check-device.ts';
 import { checkCases } from '../../../core/device-check/cases.ts';
 import { readapt } from '../../unit/cli/support/readapt.ts';
 
-// The benchmark of a fast device takes a minute, and of any device a second where it leaves out long batches.
-vi.mock(import('../../../core/device-check/check-device.ts'), async (original) => {
-  const found = await original();
-  return { ...found, checkDevice: (device, options) => found.checkDevice(device, { ...options, longestBatchMs: 200 }) };
-});
-
 afterEach(() => vi.unstubAllEnvs());
 
 interface Document {
