@@ -20,7 +20,7 @@ import { bindBatch, bindStep, type NamedArrays } from './bind-batch.ts';
 export interface ProgramCall {
   /** Adapter to apply; null computes with the base alone. */
   readonly adapter: Adapter | null;
-  /** Whole texts, or for `decode` one further token of each row. */
+  /** Tokens of the call: whole texts or, for `decode`, one further token of each cached text. */
   readonly tokens: Batch | DecodeStep;
   /** Factor of the gradients; programs without gradients ignore it. Default 1. */
   readonly gradientScale?: number;
@@ -33,10 +33,10 @@ export interface ProgramCall {
   readonly fewPrograms?: boolean;
 }
 
-/** A call with its program specification and input arrays. */
+/** One call of a program: the program's specification, and arrays for its inputs. */
 export interface BoundCall {
   readonly spec: ProgramSpec;
-  /** Data of the program's inputs except the base's weights, by name. */
+  /** Array for each of the program's inputs except the base's weights, by the input's name. */
   readonly data: ReadonlyMap<string, Float32Array | Int32Array>;
   readonly sizes: ProgramSizes;
   /** [tokens] row of the program's tokens that computes each of the call's tokens. */
@@ -51,7 +51,7 @@ export interface CallLimits {
   readonly maxLogits?: number;
 }
 
-/** Programs that use logits only to compute losses. */
+/** Kinds of programs that compute logits only on the way to losses. */
 const OF_LOSSES: ReadonlySet<ProgramKind> = new Set(['labelLosses', 'gradients']);
 
 /**
@@ -121,7 +121,7 @@ function factorData(module: string, factors: LoraFactors): NamedArrays {
 
 const WEIGHT_SQUARES = new WeakMap<BaseModel, Map<string, Float32Array>>();
 
-/** Computes ‖W‖² of each row, once for each base and module. */
+/** Returns a module's input of ‖W‖² for each row of its weight W, computed once for each base and module. */
 function weightSquaresData(base: BaseModel, module: string): NamedArrays[number] {
   const known = WEIGHT_SQUARES.get(base) ?? new Map<string, Float32Array>();
   WEIGHT_SQUARES.set(base, known);

@@ -38,7 +38,7 @@ const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {
 /** Silences the warning that shape operators run on the CPU, which is intended. */
 const ACCELERATOR_OPTIONS: ort.InferenceSession.SessionOptions = { logSeverityLevel: 3 };
 
-/** Encodes the graph of {@link graphFor} for the same arguments. */
+/** Makes the graph that {@link graphFor} returns for the same arguments, and encodes it as an ONNX model. */
 export function modelFor(
   provider: ExecutionProvider,
   traced: Graph,

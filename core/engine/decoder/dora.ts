@@ -4,16 +4,16 @@ import { withGradient } from './custom-gradient.ts';
 /** Tensors of a DoRA module besides its factors, both [outFeatures]. */
 export interface DoraTensors {
   readonly magnitude: tf.Tensor1D;
-  /** ‖W‖² of each row, which training does not change. */
+  /** [outFeatures] ‖W‖² of each row of the base's weight W, which training does not change. */
   readonly weightSquares: tf.Tensor1D;
 }
 
 interface AdaptedWeight {
-  /** [outFeatures, inFeatures] */
+  /** The base's weight W, [outFeatures, inFeatures]. */
   readonly weight: tf.Tensor2D;
-  /** [rank, inFeatures] */
+  /** LoRA's factor A, [rank, inFeatures]. */
   readonly a: tf.Tensor2D;
-  /** [outFeatures, rank] */
+  /** LoRA's factor B, [outFeatures, rank]. */
   readonly b: tf.Tensor2D;
   readonly scaling: tf.Tensor;
 }

@@ -3,24 +3,27 @@ import { withGradient } from './custom-gradient.ts';
 import { scaledByMagnitude, type DoraTensors } from './dora.ts';
 import { dropOut, type DropoutTensors } from './dropout.ts';
 
-/** Factors of an adapted layer as tensors; `scaling` has one element. */
+/** Factors of an adapted layer as tensors; `scaling` has one element, LoRA's factor s. */
 export interface LoraTensors {
-  /** [rank, inFeatures] */
+  /** LoRA's factor A, [rank, inFeatures]. */
   readonly a: tf.Tensor2D;
-  /** [outFeatures, rank] */
+  /** LoRA's factor B, [outFeatures, rank]. */
   readonly b: tf.Tensor2D;
   readonly scaling: tf.Tensor;
-  /** Present in a DoRA adapter: [outFeatures] factors of the outputs, or the tensors that determine them. */
+  /**
+   * DoRA's factors of the outputs, [outFeatures], or the tensors that determine them; absent in an adapter without
+   * DoRA.
+   */
   readonly dora?: DoraTensors | tf.Tensor1D;
-  /** Present while an adapter with dropout is trained. */
+  /** Random numbers for the dropout of A's inputs; only present while an adapter with dropout is trained. */
   readonly dropout?: DropoutTensors;
 }
 
 /** Frozen weights of a linear layer. */
 interface LinearWeights {
-  /** [outFeatures, inFeatures] */
+  /** Weight W, [outFeatures, inFeatures]. */
   readonly weight: tf.Tensor2D;
-  /** [outFeatures] */
+  /** Bias, [outFeatures]. */
   readonly bias?: tf.Tensor1D | undefined;
 }
 
@@ -103,12 +106,12 @@ function lowRankProduct(x: tf.Tensor2D, lora: LoraTensors): tf.Tensor2D {
 
 interface Forward {
   readonly output: tf.Tensor2D;
-  /** A tensor that the gradient by the input needs. */
+  /** Tensor that `inputGradient` needs, kept from the forward pass. */
   readonly saved: tf.Tensor2D;
   readonly inputGradient: (dy: tf.Tensor, b: tf.Tensor, saved: tf.Tensor) => tf.Tensor;
 }
 
-/** Differentiates a forward computation by its input and both factors. */
+/** Gives a forward computation with LoRA its gradients by the input and by both factors, A and B. */
 function withFactors(
   x: tf.Tensor2D,
   { a, b, scaling }: LoraTensors,
