@@ -62,8 +62,8 @@ export class BoundWeights {
 }
 
 /**
- * Tells whether an int8 input serves the forward or the backward pass; null for the smoothing divisors, which are
- * always kept.
+ * Tells whether an int8 input serves the forward or the backward pass; null for the smoothing divisors, which count for
+ * neither.
  */
 function directionOf(part: Int8Input['part']): Direction | null {
   if (part === 'smoothing') return null;

@@ -17,7 +17,7 @@ export interface GenerationRequest {
 export type StopReason = 'end_of_text' | 'stop_string' | 'max_new_tokens';
 
 export interface GeneratedTokens {
-  /** All generated tokens, including the end-of-text token. */
+  /** Ids of all generated tokens, including the end-of-text token. */
   readonly tokenIds: readonly number[];
   readonly stop: StopReason;
 }
@@ -41,7 +41,7 @@ const PREFILL_TOKENS = 1024;
 const DEFAULT_CACHE_BYTES = 512 * 2 ** 20;
 const DEFAULT_MAX_ROWS = 64;
 
-/** A text in progress, which occupies a row of the cache. */
+/** A text that is being generated. Its keys and values occupy a row of the cache. */
 interface Row {
   readonly request: number;
   /** Tokens of the prompt, followed by the generated ones. */
@@ -85,7 +85,7 @@ class Generation {
   readonly #options: GenerationOptions;
   /** Waiting texts, longest first, so that the memory is at its peak at the start. */
   readonly #queue: Row[];
-  /** Texts by their rows in the cache. */
+  /** Texts that are in the cache; the index of a text is its row there. */
   readonly #rows: Row[] = [];
   readonly #cache: KeyValueCache;
   readonly #maxRows: number;
@@ -107,7 +107,10 @@ class Generation {
     return this.#queue.length + this.#rows.length > 0;
   }
 
-  /** Runs one forward pass: over whole texts that are not in the cache, or over one further token of every text. */
+  /**
+   * Runs one forward pass: over whole texts whose keys and values are not cached or no longer valid, or else over one
+   * further token of every text.
+   */
   async advance(): Promise<void> {
     // New texts wait until half of the rows are free, since a pass over one prompt costs as much as a step of all rows.
     if (2 * this.#rows.length <= this.#maxRows) this.#admit();
@@ -160,7 +163,10 @@ class Generation {
     );
   }
 
-  /** Caches the states of a pass, and adds the most probable token to each of its texts. */
+  /**
+   * Stores the keys and values of a forward pass in the cache, and appends the most probable next token to each text of
+   * the pass.
+   */
   #extend(pass: ForwardStates, group: readonly (readonly [number, Row])[], places: readonly CachePlace[]): void {
     const longest = Math.max(...this.#rows.map(({ ids }) => ids.length));
     this.#cache.reserve(longest, Math.max(...this.#rows.map(({ limit }) => limit)));
@@ -193,12 +199,15 @@ function newRow({ promptIds, maxNewTokens }: GenerationRequest, request: number)
   return { request, ids: [...promptIds], promptLength: promptIds.length, limit, anglesOf: 0 };
 }
 
-/** Returns the number of rows of the longest text's size that fit into the cache; at least one. */
+/**
+ * Returns the number of texts whose keys and values fit into the cache together if each is as long as the longest; at
+ * least 1.
+ */
 function rowsWithin(config: ModelConfig, rows: readonly Row[], options: GenerationOptions): number {
   return fittingRows(config, { count: rows.length, longest: rows[0]?.limit ?? 1 }, options);
 }
 
-/** Sizes of texts to generate. */
+/** Number and largest length of texts to generate. */
 export interface TextSizes {
   readonly count: number;
   /** Number of tokens of the longest text, including its prompt. */
@@ -219,7 +228,9 @@ export function generationCacheBytes(config: ModelConfig, texts: TextSizes): num
   return fittingRows(config, texts, {}) * texts.longest * bytesPerToken(config);
 }
 
-/** Takes the leading texts that together have few enough tokens; at least one. */
+/**
+ * Takes texts from the beginning of a list as long as their tokens stay within the limit of a pass; at least one text.
+ */
 function withinTokens(texts: readonly (readonly [number, Row])[]): (readonly [number, Row])[] {
   let tokens = 0;
   return texts.filter(([, { ids }], index) => (tokens += ids.length) <= PREFILL_TOKENS || index === 0);

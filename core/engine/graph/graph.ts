@@ -31,7 +31,7 @@ export interface Constant extends ValueInfo {
 
 export type NonEmpty<T> = readonly [T, ...T[]];
 
-/** One ONNX operator; `domain` is '' for the standard's own operators. */
+/** One ONNX operator. `domain` is the operator set that defines it; '' stands for ONNX's own. */
 export interface GraphNode {
   readonly op: string;
   readonly domain: string;

@@ -40,7 +40,8 @@ interface Platform {
 }
 
 /**
- * Obstacle if the CUDA provider is not installed or does not exist for the platform; null if it is installed.
+ * Explains why ONNX Runtime's CUDA provider is missing: it is not installed, or does not exist for the platform.
+ * Returns null if it is installed.
  * @param platform default: this machine and the installed package
  */
 export function missingCudaProvider({ platform, arch, onnxRuntime }: Platform = thisPlatform()): Obstacle | null {
