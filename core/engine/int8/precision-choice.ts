@@ -6,12 +6,15 @@ import { ownSources, sha256 } from '../cache/sources.ts';
 import type { Int8Errors } from './int8-errors.ts';
 import type { Smoothing } from './rounding/int8-matrix.ts';
 
-/** Chosen precision of a base, and the reason for it. */
+/** Precision that was chosen for a base, and the reason for it. */
 export interface PrecisionChoice {
   readonly precision: Precision;
-  /** Reason in words. */
+  /** Reason for the choice, in words for the user. */
   readonly reason: string;
-  /** Reason why a requested int8 would not have been chosen; null if it would have been, or was not requested. */
+  /**
+   * Reason against int8 where it is used all the same, because it was requested or float32 does not fit into the
+   * memory; null if there is no such reason.
+   */
   readonly warning: string | null;
 }
 
@@ -21,12 +24,12 @@ export interface Comparison extends Pick<Int8Errors, 'losses'> {
   readonly speedUp: number;
 }
 
-/** Findings about a base in int8. */
+/** Findings about a base in int8 on one machine: its speed, its errors, and the smoothing factors for rounding it. */
 export interface Int8Verdict extends Comparison {
   readonly smoothing: Smoothing;
 }
 
-/** Inputs of a verdict, apart from the machine and the code. */
+/** Inputs that determine a verdict on int8, together with the machine and the code. */
 export interface Int8VerdictKey {
   /** Fingerprint of the base. */
   readonly fingerprint: string;
@@ -35,7 +38,7 @@ export interface Int8VerdictKey {
   readonly threads: number;
 }
 
-/** A verdict as JSON, with arrays as base64 of their float32 bytes. */
+/** A verdict on int8 as it is stored in JSON, with arrays as base64 of their float32 bytes. */
 interface StoredVerdict extends Comparison {
   readonly smoothing: Readonly<Record<string, string>>;
 }
@@ -57,7 +60,10 @@ export async function cacheVerdict(
   await cache?.write(verdictName(key), encode(verdict));
 }
 
-/** Inputs of a base's speed, which does not depend on the weights. */
+/**
+ * Inputs that determine the speed of a base. Its weights are not among them, so bases of one config share a
+ * measurement.
+ */
 export interface SpeedKey extends Omit<Int8VerdictKey, 'fingerprint'> {
   readonly config: ModelConfig;
 }

@@ -23,18 +23,22 @@ export interface CallSizes {
   readonly tokens: number;
   /** Number of tokens of the longest sequence. */
   readonly longest: number;
-  /** Number of places in all attention bins, at least the number of tokens. Default: `tokens`. */
+  /**
+   * Number of places in all attention bins together. At least the number of tokens, because bins are padded. Default:
+   * `tokens`.
+   */
   readonly places?: number;
   readonly labels: number;
   /** Number of soft targets of each label. Default: 0, for labels of one token. */
   readonly targets?: number;
   /**
-   * Number of elements of a logits array above which losses are computed in blocks of labels. Default: that of the CPU.
+   * Largest number of elements of a logits array. With more, losses are computed in blocks of labels. Default: the
+   * limit for the CPU.
    */
   readonly maxLogits?: number;
 }
 
-/** Properties of a call that determine its memory. */
+/** Properties of a call that determine its memory, apart from its sizes. */
 export interface ActivationOptions {
   readonly config: ModelConfig;
   readonly kind: ProgramKind;
@@ -46,8 +50,8 @@ export interface ActivationOptions {
 const FLOAT = 4;
 
 /**
- * Number of arrays [heads, block, places] that exist at a time: scores and probabilities, and for gradients their
- * gradients.
+ * Number of arrays of attention scores, [heads, block, places], that exist at a time: scores and probabilities, and for
+ * gradients their gradients.
  */
 const SCORES = { forward: 2, gradients: 3 };
 
@@ -137,7 +141,7 @@ export function recomputeWithin(
   return LEVELS.slice(least).find(fits) ?? 'layers';
 }
 
-/** Summarizes an adapter; null means the base alone. */
+/** Summarizes an adapter by the properties that determine its memory; null means the base alone. */
 export function adaptedWidths(adapter: Adapter | null, dropout = false): AdaptedWidths {
   const layers = new Map<string, { ranks: number; inFeatures: number; outFeatures: number }>();
   let dora = false;

@@ -35,9 +35,9 @@ const PROGRAMS = 2;
 
 /** Properties of a job that determine its programs. */
 export interface ProgramNeeds {
-  /** Whether the base is computed in int8. */
+  /** Whether the job computes with its base in int8. */
   readonly int8: boolean;
-  /** Whether the programs compute gradients. */
+  /** Whether the job computes gradients. */
   readonly differentiated: boolean;
   /** Number of tokens of the longest row. */
   readonly longest: number;
@@ -54,19 +54,19 @@ export function programBytes(config: ModelConfig, { int8, differentiated, longes
   return PROGRAMS * (numLayers * ofLayer + LABEL_BLOCK_OPERATORS * blocks) * OPERATOR_BYTES;
 }
 
-/** Amount of memory, and the source of that figure. */
+/** Amount of memory, and what sets this limit. */
 export interface AvailableMemory {
   readonly bytes: number;
-  /** Origin of the limit for messages, for example `READAPT_MEMORY`. */
+  /** Origin of the limit, as messages name it, for example `READAPT_MEMORY`. */
   readonly source: string;
 }
 
-/** Memory reserved for the worker if it shares a limit with its training process. */
+/** Bytes left for the worker where a control group limits it together with its training process. */
 const WORKER_BYTES = 256 * MIB;
 
 /**
  * Returns the largest amount of memory that a process may ever use here, whatever the current load of the machine.
- * @param setting bytes; null if there is none
+ * @param setting limit in bytes from `READAPT_MEMORY`; null if that is not set
  */
 export function largestMemory(setting: number | null): AvailableMemory {
   return leastOf({ bytes: os.totalmem(), source: 'what this machine has' }, setting);
@@ -75,7 +75,7 @@ export function largestMemory(setting: number | null): AvailableMemory {
 /**
  * Returns the amount of memory that this process may use: the setting, if there is one, but not more than the limit of
  * its control group and the machine's free memory. Memory that the process already uses counts as free.
- * @param setting bytes; null if there is none
+ * @param setting limit in bytes from `READAPT_MEMORY`; null if that is not set
  */
 export function availableMemory(setting: number | null): AvailableMemory {
   return leastOf({ bytes: os.freemem() + process.memoryUsage.rss(), source: 'what this machine has free' }, setting);
