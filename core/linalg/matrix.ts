@@ -2,7 +2,7 @@
 export interface Matrix {
   readonly rows: number;
   readonly cols: number;
-  /** [rows · cols] */
+  /** [rows · cols] entries, row by row */
   readonly data: Float64Array;
 }
 
@@ -10,7 +10,7 @@ export interface Matrix {
 export interface DenseMatrix {
   readonly rows: number;
   readonly cols: number;
-  /** [rows · cols] */
+  /** [rows · cols] entries, row by row */
   readonly data: Float32Array | Float64Array;
 }
 
@@ -94,7 +94,10 @@ export function scaleColumns(a: Matrix, factors: ArrayLike<number>): Matrix {
   return out;
 }
 
-/** @throws RangeError naming the routine if the two sizes differ */
+/**
+ * Checks that two sizes are equal.
+ * @throws RangeError naming the routine if they differ
+ */
 export function requireEqual(routine: string, what: string, left: number, right: number): void {
   if (left !== right) throw new RangeError(`${routine}: ${what} differ, ${left} and ${right}`);
 }

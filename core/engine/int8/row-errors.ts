@@ -4,8 +4,8 @@ import { ownSources, sha256 } from '../cache/sources.ts';
 import type { Int8Errors } from './int8-errors.ts';
 
 /**
- * Cache of int8's errors on the rows of an adapter or a dataset, kept in memory and, given a folder, for later
- * processes.
+ * Cache of the measured errors of int8 by base and kind of rows; rows of similar length and script are of one kind.
+ * Errors are kept in memory and, given a folder, for later processes.
  */
 export class RowErrors {
   readonly #known = new Map<string, Promise<Partial<Int8Errors> | null>>();
@@ -16,7 +16,7 @@ export class RowErrors {
   }
 
   /**
-   * Returns the cached errors of int8 on a base with one kind of rows. If none are cached, calls `compare` and caches
+   * Returns the cached errors of int8 on a base with rows of this kind. If none are cached, calls `compare` and caches
    * its result.
    */
   async of(

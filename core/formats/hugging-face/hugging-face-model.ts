@@ -17,7 +17,7 @@ export async function loadBaseModel(folder: string, options: OpenOptions = {}): 
   return withModelWeights(folder, (model) => load(model, () => false), options);
 }
 
-/** A base model with some weights possibly left in their files, which stay open until it is closed. */
+/** A base model, some of whose weights may be left in their files. The files stay open until the model is closed. */
 export interface OpenBaseModel extends BaseModel {
   /** Drops from memory the weights that {@link OpenDiskOptions.cacheRead} has cached. */
   evict(): void;
@@ -95,7 +95,10 @@ export async function describeBaseModel(folder: string, options: OpenOptions = {
   return withModelWeights(folder, describe, options);
 }
 
-/** Reads the weights to keep, and checks all of them unless the files were verified before. */
+/**
+ * Reads into memory the weights to keep. Also reads and checks all other weights, unless the files were verified
+ * before.
+ */
 async function readAll(
   model: ModelWeights,
   { isKept, cacheRead }: { readonly isKept: (name: string) => boolean; readonly cacheRead: boolean },

@@ -35,9 +35,11 @@ export interface PeftConfig {
   /** Suffixes of module names, or a regular expression for whole names; `all-linear` stands for every linear layer. */
   readonly targetModules: readonly string[] | string;
   readonly excludeModules: readonly string[] | string;
-  /** Layers that suffixes are restricted to; null means all layers. Full names apply in every layer. */
+  /** Numbers of the layers in which suffixes apply; null means all layers. Full module names apply in every layer. */
   readonly layersToTransform: readonly number[] | null;
-  /** Regular expressions for the part of a name before the layer's number; an empty list accepts every name. */
+  /**
+   * Regular expressions for the part of a module's name before the layer's number; an empty list accepts every name.
+   */
   readonly layersPattern: readonly string[];
   readonly baseModelName: string | null;
 }
@@ -71,7 +73,7 @@ export async function readAdapterConfig(folder: string): Promise<PeftConfig> {
   return config;
 }
 
-/** Fields that decide which modules are adapted. */
+/** Fields of an adapter's config that decide which modules it adapts. */
 type ModuleSelection = Pick<PeftConfig, 'targetModules' | 'excludeModules' | 'layersToTransform' | 'layersPattern'>;
 
 /**
@@ -167,7 +169,7 @@ function modules(json: JsonObject, field: string): string[] | string {
   throw invalid(field, `${found}, expected a list of module names, a regular expression or "all-linear"`);
 }
 
-/** Reads the layers. An empty list means all layers, as in PEFT. */
+/** Reads the numbers of the layers. An empty list means all layers, as in PEFT. */
 function layers(value: unknown): number[] | null {
   if (value === undefined || value === null) return null;
   const list: unknown[] = Array.isArray(value) ? value : [value];

@@ -37,7 +37,7 @@ export const ADAPTER_HEADER: HeaderLimits = { bytes: 4 << 20, tensors: 32_768 };
 
 /** Largest length of a tensor's name; real names have about 60 characters. */
 const MAX_NAME_LENGTH = 512;
-/** Nesting of a header: it holds entries, which hold shapes and offsets. */
+/** Largest nesting depth of a header: an object of entries, which hold lists of sizes and offsets. */
 const HEADER_DEPTH = 3;
 const MAX_AXES = 8;
 

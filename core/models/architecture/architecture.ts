@@ -3,7 +3,7 @@ import { ARCHITECTURES } from './architecture-table.ts';
 import type { ModelConfig } from '../config/model-config.ts';
 import type { Projection } from '../lora/projections.ts';
 
-/** A tensor that a base model's files must hold, by its Hugging Face name. */
+/** Name and shape of a tensor that a base model's files must hold; the name is that of Hugging Face. */
 export interface WeightSpec {
   readonly name: string;
   readonly shape: readonly number[];

@@ -11,7 +11,7 @@ export type RotaryScaling =
       readonly highFreqFactor: number;
       readonly originalMaxPositionEmbeddings: number;
     }
-  /** NTK scaling by the length of the text, from `max_position_embeddings` on. */
+  /** NTK scaling, which grows with the length of a text once that exceeds `max_position_embeddings`. */
   | { readonly type: 'dynamic'; readonly factor: number }
   | {
       readonly type: 'yarn';
@@ -19,7 +19,7 @@ export type RotaryScaling =
       readonly originalMaxPositionEmbeddings: number;
       readonly betaFast: number;
       readonly betaSlow: number;
-      /** Whether the ends of the blended range are rounded outwards to whole pairs. */
+      /** Whether the ends of the range of blended frequencies are rounded outwards to whole pairs of features. */
       readonly truncate: boolean;
       readonly attentionFactor: number | null;
       readonly mscale: number | null;
@@ -58,7 +58,7 @@ export interface ModelConfig {
   readonly maxPositionEmbeddings: number;
   readonly rmsNormEps: number;
   readonly ropeTheta: number;
-  /** Null means no scaling. */
+  /** Scaling of the angles for longer texts; null means no scaling. */
   readonly ropeScaling: RotaryScaling | null;
   /** Settings of sliding-window layers, if they differ from those of the other layers; else null or absent. */
   readonly slidingRope?: RopeSettings | null;
