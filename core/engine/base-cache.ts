@@ -57,7 +57,7 @@ export interface BaseCacheOptions {
   readonly memory?: (() => AvailableMemory) | undefined;
 }
 
-/** Description of a base without its weights. */
+/** Description of a base: folder, config and tokenizer, but no weights. */
 export interface DescribedBase {
   /** Real path of the base model's folder. */
   readonly folder: string;
@@ -75,7 +75,7 @@ const UNLIMITED: AvailableMemory = { bytes: Infinity, source: 'no limit' };
 export interface LoadedBase extends Omit<DescribedBase, 'config'> {
   readonly model: BaseModel;
   readonly runtime: Runtime;
-  /** Precision of the base's matrices, and the reason for it. */
+  /** Precision of the matrices of the base's layers, and the reason for this choice. */
   readonly precision: PrecisionChoice;
   /** Engine that computes with the matrices of the base's layers in 8 bits, if its precision is int8. */
   readonly int8?: Int8Engine;

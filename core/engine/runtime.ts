@@ -32,11 +32,11 @@ export interface Batch {
  * cross-entropy −Σ share · ln p(token).
  */
 export interface LabelTargets {
-  /** Number of tokens of each label. */
+  /** Number of soft targets of each label. */
   readonly perLabel: number;
-  /** [labels, perLabel] token ids, row-major. */
+  /** [labels, perLabel] ids of the tokens to predict, row-major. */
   readonly ids: Int32Array;
-  /** [labels, perLabel] shares, row-major. They need not add up to 1. */
+  /** [labels, perLabel] share of each of these tokens, row-major. The shares of a label need not add up to 1. */
   readonly shares: Float32Array;
 }
 
@@ -72,7 +72,7 @@ export interface ForwardStates {
   readonly doraFactors: ReadonlyMap<string, Float32Array>;
 }
 
-/** One further token for each of some rows, whose earlier tokens are cached. */
+/** Input of a step of generation: one further token for each of some rows (texts), whose earlier tokens are cached. */
 export interface DecodeStep {
   /** [rows] id of each row's new token. */
   readonly inputIds: Int32Array;
@@ -85,7 +85,7 @@ export interface DecodeStep {
   readonly cache: KeyValueArrays;
   /** Number of slots in each row of the cache, at least the largest position. */
   readonly slots: number;
-  /** DoRA factors from {@link Runtime.prefill} with the same adapter. */
+  /** Factors of DoRA modules' outputs that {@link Runtime.prefill} has returned for the same adapter. */
   readonly doraFactors: ReadonlyMap<string, Float32Array>;
 }
 

@@ -27,7 +27,7 @@ interface AdapterInspection {
   readonly useDora: boolean;
   /** PEFT's `target_modules` as in the file: names, a regular expression or `all-linear`. */
   readonly targets: readonly string[] | string;
-  /** Number of adapted modules. */
+  /** Number of modules that the adapter changes. */
   readonly modules: number;
   readonly parameters: number;
   /**

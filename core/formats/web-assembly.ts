@@ -7,7 +7,7 @@
 /** Size of a 128-bit vector in bytes. */
 export const VECTOR_BYTES = 16;
 
-/** Size of a page of memory in bytes. */
+/** Size of a page of WebAssembly memory in bytes. */
 const PAGE = 1 << 16;
 
 const OP = {
@@ -34,7 +34,7 @@ export const V128 = {
   upperHalf16: [0xfd, 0xaa, 0x01],
   shiftLeft32: [0xfd, 0xab, 0x01],
   subtractFloats: [0xfd, 0xe5, 0x01],
-  /** Converts the first two floats to doubles. */
+  /** Opcode that converts the first two float32 numbers of a vector to float64. */
   promoteFloats: [0xfd, 0x5f],
   addDoubles: [0xfd, 0xf0, 0x01],
   subtractDoubles: [0xfd, 0xf1, 0x01],

@@ -17,7 +17,7 @@ export interface MatrixProducts {
   gram(a: DenseMatrix): Promise<Matrix>;
 }
 
-/** Reference implementation: float64 in JavaScript on one thread. */
+/** Reference implementation of the products: float64 in JavaScript on one thread. */
 export const plainProducts: MatrixProducts = {
   times: (a, b) => Promise.resolve(matmul(toFloat64(a), toFloat64(b))),
   sumOfTimesTransposed: (a, b, c, d) => {

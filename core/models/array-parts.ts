@@ -26,7 +26,7 @@ export class ArrayParts<T extends CutArray<T>> {
     this.#whole = new make(0);
   }
 
-  /** Returns the next part, filled with zeros. */
+  /** Returns the next part of a large array, filled with zeros. */
   take(length: number): T {
     if (this.#end + length > this.#whole.length) {
       const most = MAX_BYTES / this.#whole.BYTES_PER_ELEMENT;

@@ -3,7 +3,7 @@ import path from 'node:path';
 
 /** Limits on the number and size of a cache folder's files. */
 export interface FolderLimits {
-  /** Suffix of the cache's files. Other files are left alone. */
+  /** Ending of the names of the cache's files. Files with other names are never removed. */
   readonly extension: string;
   readonly maxEntries: number;
   /** Largest total size of the cache's files, in bytes. */

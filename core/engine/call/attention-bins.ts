@@ -4,7 +4,7 @@
  */
 export interface AttentionBins {
   readonly bins: number;
-  /** Length of the longest sequence, rounded up to a whole number of blocks. */
+  /** Length of a bin: that of the longest sequence, rounded up to a whole number of blocks. */
   readonly binLength: number;
   /** [bins · binLength] index in the batch of the token at each place; 0 for an empty place. */
   readonly binTokens: Int32Array;

@@ -22,9 +22,9 @@ export interface ProgramCall {
   readonly adapter: Adapter | null;
   /** Tokens of the call: whole texts or, for `decode`, one further token of each cached text. */
   readonly tokens: Batch | DecodeStep;
-  /** Factor of the gradients; programs without gradients ignore it. Default 1. */
+  /** Number that all gradients are multiplied by; programs without gradients ignore it. Default 1. */
   readonly gradientScale?: number;
-  /** Dropout of a program with gradients. Default: none. */
+  /** Rate and seed of the dropout in a program with gradients. Default: no dropout. */
   readonly dropout?: Dropout | undefined;
   /**
    * Whether to use the program with gradients that supports shared beginnings even for a batch without them. That
@@ -45,7 +45,7 @@ export interface BoundCall {
 
 /** Memory limits of a call. Default: none. */
 export interface CallLimits {
-  /** Bytes for activations, which decide what the backward pass computes again. */
+  /** Memory limit for activations, in bytes. It decides which values the backward pass computes again. */
   readonly activationBytes?: number;
   /** Largest number of elements of a logits array, [labels, vocab], which decides on the number of label blocks. */
   readonly maxLogits?: number;
@@ -96,7 +96,7 @@ export function bindCall(
  */
 const PHASE_RANGE = 4096;
 
-/** Draws the random numbers of the dropout masks (decoder/dropout.ts). */
+/** Draws the random numbers that determine the dropout masks, as decoder/dropout.ts explains. */
 function dropoutData({ rate, seed }: Dropout, tokens: number, widths: readonly number[]): NamedArrays {
   const random = Random.fromSeed(seed);
   const features = widths.reduce((total, width) => total + width, 0);

@@ -47,7 +47,7 @@ export function repeatedTokens({ representatives, indices }: SharedTokens): Int3
   return Int32Array.from(indices.keys()).filter((token) => !unique.has(token));
 }
 
-/** [unique] 1 / the number of tokens that each representative stands for. */
+/** [unique] for each representative, 1 / the number of tokens that it stands for */
 export function sharesOf({ representatives, indices }: SharedTokens): Float32Array {
   const counts = new Float32Array(representatives.length);
   for (const index of indices) counts[index]!++;

@@ -36,7 +36,7 @@ export class ProgramPool {
     return name;
   }
 
-  /** Waits for pending calls, and removes a runtime. */
+  /** Removes a runtime from the pool after its pending calls have ended. */
   async leave(config: string): Promise<void> {
     await this.#latest;
     const users = (this.#users.get(config) ?? 0) - 1;

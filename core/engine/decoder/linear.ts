@@ -39,7 +39,10 @@ export function linear(x: tf.Tensor2D, { weight, bias }: LinearWeights, lora?: L
   return bias ? product.add(bias) : product;
 }
 
-/** Number of tokens for which the cheaper of the two ways is chosen, since one graph serves batches of any size. */
+/**
+ * Number of tokens of a typical batch. One graph serves batches of any size, so the cheaper way to apply the update is
+ * chosen for this number.
+ */
 const TYPICAL_TOKENS = 128;
 
 function adaptedProduct(x: tf.Tensor2D, weight: tf.Tensor2D, lora?: LoraTensors): tf.Tensor2D {
@@ -67,7 +70,7 @@ function wholeProduct(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTensors): t
     : output.mul<tf.Tensor2D>(lora.dora);
 }
 
-/** y = x W'ᵀ with W' = W + s · B A. */
+/** Applies LoRA merged into the weight: y = x W'ᵀ with W' = W + s · B A. */
 function mergedLinear(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTensors): tf.Tensor2D {
   return withFactors(x, lora, (input, a, b) => {
     const merged = tf.matMul(b, a.mul(lora.scaling)).add<tf.Tensor2D>(weight);
@@ -79,7 +82,7 @@ function mergedLinear(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTensors): t
   });
 }
 
-/** y = x Wᵀ + (x (s · A)ᵀ) Bᵀ. */
+/** Applies LoRA beside the weight: y = x Wᵀ + (x (s · A)ᵀ) Bᵀ. */
 function branchedLinear(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTensors): tf.Tensor2D {
   return withFactors(x, lora, (input, a, b) => {
     const scaled = a.mul<tf.Tensor2D>(lora.scaling);
@@ -92,7 +95,7 @@ function branchedLinear(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTensors):
   });
 }
 
-/** y = (x (s · A)ᵀ) Bᵀ. */
+/** Computes LoRA's update alone, without the weight: y = (x (s · A)ᵀ) Bᵀ. */
 function lowRankProduct(x: tf.Tensor2D, lora: LoraTensors): tf.Tensor2D {
   return withFactors(x, lora, (input, a, b) => {
     const scaled = a.mul<tf.Tensor2D>(lora.scaling);

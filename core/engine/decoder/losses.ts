@@ -89,7 +89,7 @@ export function softCrossEntropy(
     .sub(own);
 }
 
-/** Splits [count, n] into count times [n]. */
+/** Splits a matrix [count, n] into its rows, each [n]. */
 function rowsOf(x: tf.Tensor2D): tf.Tensor1D[] {
   return tf.split(x, x.shape[0]).map((part) => part.reshape([x.shape[1]]));
 }
@@ -139,7 +139,7 @@ function uncapped(dy: tf.Tensor2D, y: tf.Tensor2D, cap: number | null): tf.Tenso
   return dy.sub(dy.mul(share).mul(share));
 }
 
-/** Splits [rows, n] into blocks of equal size, [rows / blocks, n] each. */
+/** Splits the rows of a matrix [rows, n] into blocks of equal size, each [rows / blocks, n]. */
 function cutIntoBlocks(x: tf.Tensor2D, blocks: number): tf.Tensor2D[] {
   if (blocks === 1) return [x];
   const [rows, width] = [x.shape[0] / blocks, x.shape[1]];

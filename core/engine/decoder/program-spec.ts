@@ -15,7 +15,7 @@ export type ProgramKind = 'labelLosses' | 'gradients' | 'logits' | 'prefill' | '
 export interface ProgramSpec {
   readonly config: ModelConfig;
   readonly kind: ProgramKind;
-  /** Adapted modules, in the adapter's order; empty for the base alone. */
+  /** Modules that the adapter changes, by name and in its order; empty for the base alone. */
   readonly modules: ReadonlyMap<string, AdaptedModule>;
   /** Whether a `gradients` program applies dropout to the inputs of every A. */
   readonly dropout: boolean;
@@ -75,7 +75,7 @@ export function programSpec(options: ProgramOptions): ProgramSpec {
 
 /** Sizes that differ from batch to batch; 0 if a program has no input of that size. */
 export interface ProgramSizes {
-  /** Number of tokens; in a `decode` program, one for each row of the cache. */
+  /** Number of tokens that go through the model; in a `decode` program, one for each row of the cache. */
   readonly tokens: number;
   /** Number of labels or, if losses are computed in blocks, of labels in a block. */
   readonly labels: number;

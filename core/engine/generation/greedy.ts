@@ -7,9 +7,9 @@ import { bytesPerToken, KeyValueCache, type CachePlace } from './key-value-cache
 
 /** A prompt to continue. */
 export interface GenerationRequest {
-  /** Tokens of the prompt, at least one. */
+  /** Ids of the prompt's tokens, at least one. */
   readonly promptIds: readonly number[];
-  /** Largest number of new tokens, at least one. */
+  /** Largest number of tokens to generate, at least one. */
   readonly maxNewTokens: number;
 }
 
@@ -23,7 +23,7 @@ export interface GeneratedTokens {
 }
 
 export interface GenerationOptions {
-  /** Tokens that end a text. */
+  /** Ids of the tokens that end a text. */
   readonly endIds: ReadonlySet<number>;
   /** Receives all tokens of a request after each new one; returns whether they contain a stop string. */
   readonly onToken?: (request: number, tokenIds: readonly number[]) => boolean;
@@ -44,10 +44,10 @@ const DEFAULT_MAX_ROWS = 64;
 /** A text that is being generated. Its keys and values occupy a row of the cache. */
 interface Row {
   readonly request: number;
-  /** Tokens of the prompt, followed by the generated ones. */
+  /** Ids of the prompt's tokens, followed by those of the generated ones. */
   readonly ids: number[];
   readonly promptLength: number;
-  /** Largest number of tokens of the whole text. */
+  /** Largest number of tokens that the text may have, prompt included. */
   readonly limit: number;
   /** Number of tokens of the text when its rotary angles were last computed; 0 before the first pass. */
   anglesOf: number;
@@ -223,7 +223,7 @@ function fittingRows(
   return Math.max(1, Math.min(maxRows, count, fitting));
 }
 
-/** Largest size of the keys and values of generated texts, in bytes. */
+/** Largest memory that the keys and values of the generated texts take at a time, in bytes. */
 export function generationCacheBytes(config: ModelConfig, texts: TextSizes): number {
   return fittingRows(config, texts, {}) * texts.longest * bytesPerToken(config);
 }

@@ -35,7 +35,7 @@ export class KeyValueCache {
     this.#arrays = { keys: empty(), values: empty() };
   }
 
-  /** Number of slots of each row. */
+  /** Number of slots in each row, one for each token whose keys and values the row can hold. */
   get slots(): number {
     return this.#slots;
   }

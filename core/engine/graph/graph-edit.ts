@@ -67,7 +67,7 @@ export class GraphEdit {
     else this.#placed.set(place, [...(this.#placed.get(place) ?? []), node]);
   }
 
-  /** Replaces some of the operands of a node. */
+  /** Replaces some of the operands of a node by other values. */
   substitute(node: GraphNode, values: ReadonlyMap<string, string>): void {
     if (!node.inputs.some((name) => values.has(name))) return;
     this.put({ ...node, inputs: node.inputs.map((name) => values.get(name) ?? name) }, node);
@@ -79,7 +79,7 @@ export class GraphEdit {
     return info.name;
   }
 
-  /** Adds an input to the graph; repeated additions have no effect. */
+  /** Adds an input to the graph. Adding an input of the same name again has no effect. */
   input(info: ValueInfo): string {
     this.#inputs.set(info.name, info);
     return this.declare(info);

@@ -12,7 +12,7 @@ import { layerMatrices, layerWeights } from './layer-weights.ts';
  */
 const FEW_PASSES_BYTES = 2 ** 31;
 
-/** Largest size of the weights of a streamed stage, in bytes. */
+/** Largest total size in bytes of the weights in one stage of a streamed program. */
 const STAGE_BYTES = 2 ** 29;
 
 /** Largest share of the free memory that float32 weights may take; the rest is for computations. */
@@ -35,7 +35,7 @@ export interface Float32Options extends Pick<CompiledRuntimeOptions, 'cache' | '
    * worth.
    */
   readonly passes: 'few' | 'many' | 'training';
-  /** Bytes that the process may still allocate. */
+  /** Number of bytes that the process may still allocate. */
   readonly free: number;
 }
 

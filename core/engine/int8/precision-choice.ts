@@ -20,7 +20,7 @@ export interface PrecisionChoice {
 
 /** Comparison of int8 with float32 on one base and machine. */
 export interface Comparison extends Pick<Int8Errors, 'losses'> {
-  /** Speedup of a forward pass. */
+  /** How many times as fast as in float32 a forward pass is in int8. */
   readonly speedUp: number;
 }
 
@@ -33,7 +33,7 @@ export interface Int8Verdict extends Comparison {
 export interface Int8VerdictKey {
   /** Fingerprint of the base. */
   readonly fingerprint: string;
-  /** Token ids of the texts, which depend on the base's tokenizer. */
+  /** Token ids of the calibration texts, which depend on the base's tokenizer. */
   readonly inputIds: Int32Array;
   readonly threads: number;
 }

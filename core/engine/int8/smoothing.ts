@@ -26,7 +26,7 @@ export interface Observation {
   /** Loss of each label, [labels] in nats. */
   readonly losses: Float32Array;
   readonly smoothing: Smoothing;
-  /** Time of the pass in milliseconds, without the time to read weights. */
+  /** Duration of the pass in milliseconds, without the time to read weights. */
   readonly ms: number;
 }
 

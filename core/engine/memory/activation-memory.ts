@@ -17,7 +17,7 @@ export interface AdaptedWidths {
   readonly outFeatures: number;
 }
 
-/** Sizes of one call. */
+/** Sizes of one call that determine its memory. */
 export interface CallSizes {
   /** Number of tokens that go through the model. */
   readonly tokens: number;
@@ -50,14 +50,14 @@ export interface ActivationOptions {
 const FLOAT = 4;
 
 /**
- * Number of arrays of attention scores, [heads, block, places], that exist at a time: scores and probabilities, and for
- * gradients their gradients.
+ * Number of arrays of attention scores, [heads, block, places], that exist at a time: scores and probabilities and, for
+ * gradients, one array of gradients.
  */
 const SCORES = { forward: 2, gradients: 3 };
 
 /**
- * Number of arrays [labels, vocab] that exist at a time for each block of labels: logits and their softmax, and with a
- * cap also its gradient.
+ * Number of arrays [labels, vocab] that exist at a time for each block of labels: logits and their softmax and, with a
+ * cap, two more for its gradient.
  */
 const LOGITS = { plain: 2, capped: 4 };
 
@@ -101,7 +101,7 @@ function headFloats(
   return logits + (LABEL_STATES + targets) * labels * hiddenSize;
 }
 
-/** Number of floats that one layer keeps for its gradients. */
+/** Number of float32 values that one layer keeps from the forward pass for its gradients. */
 function keptFloats({ config, adapted, recompute }: ActivationOptions, sizes: CallSizes): number {
   const { numHeads, numKeyValueHeads, headDim, hiddenSize, intermediateSize } = config;
   const { norms, queryKeyNorm } = architectureOf(config);

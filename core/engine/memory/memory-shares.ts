@@ -52,7 +52,7 @@ export class MemoryShares {
     return baseBytes(config, 'f32') + PROCESS_BYTES + kept + working <= this.available.bytes;
   }
 
-  /** Reserves memory for a job. */
+  /** Reserves the memory that a job needs besides its base, in place of an earlier job's. */
   reserve(job: JobMemory): void {
     this.#job = job;
     this.#divide();

@@ -27,21 +27,21 @@ const OPERATORS = {
   block: { gradients: 50, forward: 15 },
 };
 
-/** Number of operators of each block of labels. */
+/** Number of operators that each further block of labels adds to a program. */
 const LABEL_BLOCK_OPERATORS = 12;
 
 /** Number of compiled programs of a job: losses and gradients, or variants for the search. */
 const PROGRAMS = 2;
 
-/** Properties of a job that determine its programs. */
+/** Properties of a job that determine the size of its compiled programs. */
 export interface ProgramNeeds {
   /** Whether the job computes with its base in int8. */
   readonly int8: boolean;
   /** Whether the job computes gradients. */
   readonly differentiated: boolean;
-  /** Number of tokens of the longest row. */
+  /** Number of tokens of the job's longest row. */
   readonly longest: number;
-  /** Largest number of labels of a row. */
+  /** Largest number of labels in a row of the job. */
   readonly labels: number;
 }
 

@@ -16,7 +16,7 @@ class TraceBackend extends tf.KernelBackend {
   graph = new GraphBuilder();
   #symbols = new WeakMap<object, TracedSymbol>();
 
-  /** Starts an empty graph. */
+  /** Starts recording into an empty graph. */
   reset(): void {
     this.graph = new GraphBuilder();
     this.#symbols = new WeakMap();

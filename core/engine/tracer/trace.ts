@@ -25,7 +25,9 @@ export const PASSES: readonly ((graph: Graph, options: PassOptions) => Graph)[] 
   fuseSilu,
 ];
 
-/** A function of named tensors, written in tfjs ops, including gradients. */
+/**
+ * A program to be traced: a function of named tensors, written in tfjs ops and with its gradients if it computes any.
+ */
 export type TensorProgram = (inputs: Readonly<Record<string, tf.Tensor>>) => Readonly<Record<string, tf.Tensor>>;
 
 /**

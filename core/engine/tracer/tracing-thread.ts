@@ -105,7 +105,7 @@ export class TracingThread {
     this.#idle = setTimeout(() => void this.#end(), IDLE_MS).unref();
   }
 
-  /** Ends the thread. Callers that still wait trace for themselves. */
+  /** Ends the thread. Callers that are waiting for a program get null, so that they trace it themselves. */
   async #end(): Promise<void> {
     const thread = this.#thread;
     this.#thread = null;

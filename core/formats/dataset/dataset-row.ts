@@ -19,7 +19,7 @@ interface RowFields {
   readonly slices?: readonly string[];
 }
 
-/** A prompt and its expected completion. */
+/** A row with a prompt and its expected completion. */
 export interface CompletionContent {
   readonly prompt: string;
   readonly completion: string;
@@ -51,7 +51,7 @@ interface PlacedFields extends RowFields {
   readonly line: number;
 }
 
-/** A row with an answer. */
+/** A row that has an answer, with its place in the dataset. */
 export type AnsweredRow = RowContent & PlacedFields;
 
 /**

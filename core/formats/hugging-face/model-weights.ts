@@ -20,7 +20,7 @@ export interface ModelWeights {
   readonly config: ModelConfig;
   /** Names of all tensors of the model, in the architecture's order. */
   readonly names: readonly string[];
-  /** Dtypes that occur in the files. */
+  /** Number formats (dtypes) of the tensors in the files. */
   readonly dtypes: readonly string[];
   /**
    * Fingerprint of the weights, if their values were checked before and the files have not changed since; else null,

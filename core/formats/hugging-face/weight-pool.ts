@@ -26,7 +26,7 @@ export class WeightPool {
       : weights.get(name);
   }
 
-  /** Releases all acquired weights. */
+  /** Takes back all acquired weights; their arrays may be overwritten from now on. */
   release(): void {
     this.#free.push(...this.#used.splice(0));
   }

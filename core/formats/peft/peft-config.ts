@@ -19,7 +19,7 @@ export const ADAPTER_CONFIG = 'adapter_config.json';
  */
 export const ADAPTER_JSON: JsonFileLimits = { bytes: 1 << 20, depth: 16, keys: 4096, keyLength: 2000 };
 
-/** Largest number of names or layers in one list. */
+/** Largest number of entries in a list of names or layers. */
 const MAX_ITEMS = ADAPTER_JSON.keys!;
 
 /** Content of `adapter_config.json`, for an adapter that Readapt supports. */
@@ -28,7 +28,7 @@ export interface PeftConfig {
   readonly alpha: number;
   readonly useRslora: boolean;
   readonly useDora: boolean;
-  /** Dropout rate of the factors' inputs in training. */
+  /** Dropout rate, in training, of the inputs of the factor A. */
   readonly dropout: number;
   readonly rankPattern: Readonly<Record<string, number>>;
   readonly alphaPattern: Readonly<Record<string, number>>;

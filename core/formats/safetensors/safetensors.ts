@@ -77,7 +77,7 @@ export class SafetensorsFile {
     return [...this.header.tensors.keys()];
   }
 
-  /** Returns the file's status, with times in nanoseconds. */
+  /** Returns the file's status (size, times, inode) from the operating system, with times in nanoseconds. */
   stat(): Promise<BigIntStats> {
     return this.#handle.stat({ bigint: true });
   }

@@ -62,7 +62,7 @@ export function createChatTemplate(source: string, specials: SpecialTokenTexts):
 
 interface ParsedTemplate {
   readonly template: Template;
-  /** Whether the template marks the assistant's words. */
+  /** Whether the template itself marks the assistant's words, with `{% generation %}` tags. */
   readonly marks: boolean;
 }
 

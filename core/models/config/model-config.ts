@@ -36,7 +36,7 @@ export type RotaryScaling =
       readonly attentionFactor: number | null;
     };
 
-/** Base and scaling of rotary angles. */
+/** Base θ and scaling of the rotary angles. */
 export interface RopeSettings {
   readonly ropeTheta: number;
   readonly ropeScaling: RotaryScaling | null;
@@ -64,7 +64,7 @@ export interface ModelConfig {
   readonly slidingRope?: RopeSettings | null;
   /** Share of each head's features that are rotated, from the first on. All of them if null or absent. */
   readonly partialRotaryFactor?: number | null;
-  /** The n in the scale 1/√n of attention scores. headDim if null or absent. */
+  /** Number n in the scale 1/√n of attention scores. It is headDim if null or absent. */
   readonly queryPreAttnScalar?: number | null;
   /** The cap c of attention scores: x becomes c · tanh(x / c). No cap if null or absent. */
   readonly attentionSoftcap?: number | null;

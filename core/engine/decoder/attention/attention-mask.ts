@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 /** Value added to the score of a masked key; its softmax is then 0 in float32. */
 export const HIDDEN = -1e9;
 
-/** Tokens at the places of the bins, each [bins, binLength] int32. */
+/** Sequences and positions of the tokens at the places of the bins, each [bins, binLength] int32. */
 interface BinContents {
   /** Index of the sequence whose token is at each place; empty places share a number that no sequence has. */
   readonly sequences: tf.Tensor2D;

@@ -6,7 +6,7 @@ import type { BinIndices } from './bins.ts';
 import { cacheMask, type SeenInCache } from './cached.ts';
 import { rotaryTables, type RotaryTables } from './rotary.ts';
 
-/** Inputs of one layer's attention besides queries, keys and values. */
+/** Inputs of one layer's attention, apart from its queries, keys and values. */
 export interface LayerAttention {
   /** Rotary tables for queries. If all features of a head are rotated, the tables also scale the queries. */
   readonly query: RotaryTables;
@@ -24,7 +24,7 @@ export interface SeenInBins {
   readonly indices: BinIndices;
 }
 
-/** Tokens of a call that are packed into bins. */
+/** Tokens of a call as attention sees them: packed into bins. */
 interface BinSource {
   /** [bins, binLength] int32 index of the sequence whose token is at each place of a bin. */
   readonly binSequences: tf.Tensor2D;

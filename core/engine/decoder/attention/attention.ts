@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { withGradient } from '../custom-gradient.ts';
 import { joinGradients, joinQueries, queriesOf, seenBy, type AttentionBlock } from './attention-blocks.ts';
 
-/** Queries, keys and values of all bins. */
+/** Queries, keys and values of all tokens, packed into bins. */
 interface AttentionInputs {
   /** Scaled queries, [bins, heads, binLength, headDim]. */
   readonly q: tf.Tensor4D;

@@ -18,7 +18,7 @@ export interface Repeats {
   readonly tokens: tf.Tensor1D;
   /** [repeats] int32 further places, bin · binLength + offset */
   readonly places: tf.Tensor1D;
-  /** [tokens, 1] 1 / number of places of each token */
+  /** [tokens, 1] for each token, 1 / the number of its places */
   readonly shares: tf.Tensor2D;
 }
 

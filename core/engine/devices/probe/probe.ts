@@ -8,7 +8,7 @@ import { missingRequirement, packageOf } from './requirements.ts';
 export interface DeviceReport {
   readonly device: Device;
   readonly runtime: RuntimeKind;
-  /** Name of the npm package that runs programs. */
+  /** Name of the npm package that runs programs on the device. */
   readonly package: string;
   readonly available: boolean;
   /** Reason why the device can or cannot be used. */
@@ -23,7 +23,7 @@ export type ProbeMessage = { readonly difference: number } | { readonly error: s
 export interface ProbeOptions {
   /** Time limit in milliseconds. Default: 60 s, since a GPU's shaders must be compiled. */
   readonly timeoutMs?: number;
-  /** Environment of the probe process. Default: this process's own. */
+  /** Environment variables of the probe process. Default: those of this process. */
   readonly env?: NodeJS.ProcessEnv;
   /** Precision in which the device must be able to compute. Default: `f32`. */
   readonly precision?: Precision;

@@ -35,7 +35,7 @@ const CUDA_PROVIDER = 'libonnxruntime_providers_cuda.so';
 interface Platform {
   readonly platform: string;
   readonly arch: string;
-  /** Folder of the package onnxruntime-node. */
+  /** Folder of the installed package onnxruntime-node. */
   readonly onnxRuntime: string;
 }
 

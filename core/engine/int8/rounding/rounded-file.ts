@@ -110,7 +110,7 @@ export class RoundedFile {
     this.#names = null;
   }
 
-  /** Closes the file, and removes it if it was not committed. */
+  /** Closes the file. A file that {@link commit} has not finished is removed. */
   async close(): Promise<void> {
     await this.#handle.close();
     if (this.#names !== null) await rm(this.#names.temporary, { force: true });

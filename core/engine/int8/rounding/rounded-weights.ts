@@ -177,7 +177,7 @@ export class RoundedWeights {
   }
 }
 
-/** Size of both forms of all layers' matrices with their scales, in bytes. */
+/** Size in bytes of all layers' rounded matrices, in both forms and with their scales. */
 function roundedBytes({ config }: BaseModel): number {
   return layerMatrices(config).reduce(
     (total, { shape }) => total + 2 * elementCount(shape) + 4 * (shape[0]! + shape[1]!),

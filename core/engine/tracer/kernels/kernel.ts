@@ -29,7 +29,7 @@ interface OperatorCall {
   readonly domain?: string;
 }
 
-/** Records an operator with one output and returns its name. */
+/** Records an operator with one output and returns the name of that output. */
 export function emit(graph: GraphBuilder, call: OperatorCall): string {
   const { shape, type = 'float32', ...spec } = call;
   return graph.node({ ...spec, outputs: [{ shape, type }] })[0];
