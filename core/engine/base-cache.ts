@@ -42,7 +42,7 @@ export interface BaseCacheOptions {
   readonly threads?: number | null;
   /** Cache folder for later processes: compiled graphs, rounded matrices and findings about bases. Default: none. */
   readonly graphCacheDir?: string | null;
-  /** Size limit of all rounded matrices in that folder, in bytes; 0 keeps none. Default: 4 GiB. */
+  /** Size limit of all rounded matrices in the cache folder, in bytes; 0 keeps none. Default: 4 GiB. */
   readonly int8CacheBytes?: number | undefined;
   /** Function called with each base after it has been loaded. */
   readonly onLoad?: ((base: LoadedBase) => void) | undefined;

@@ -18,7 +18,10 @@ export interface BoundTokens {
   readonly blocks: number;
   /** Number of blocks of labels; their losses are computed block by block. */
   readonly labelBlocks: number;
-  /** [tokens] row of the program's tokens that computes each of the call's tokens. */
+  /**
+   * [tokens] for each token of the call, the index of the program's token that computes it; tokens with equal
+   * beginnings share one
+   */
   readonly indices: Int32Array;
 }
 

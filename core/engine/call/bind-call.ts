@@ -39,7 +39,10 @@ export interface BoundCall {
   /** Array for each of the program's inputs except the base's weights, by the input's name. */
   readonly data: ReadonlyMap<string, Float32Array | Int32Array>;
   readonly sizes: ProgramSizes;
-  /** [tokens] row of the program's tokens that computes each of the call's tokens. */
+  /**
+   * [tokens] for each token of the call, the index of the program's token that computes it; tokens with equal
+   * beginnings share one
+   */
   readonly indices: Int32Array;
 }
 

@@ -22,7 +22,10 @@ export function fillBlocks(values: Int32Array, { blocks, labels }: LabelBlocks):
   return filled;
 }
 
-/** [blocks · labels] 1 for each of the batch's `count` labels, and 0 for padding. */
+/**
+ * Makes the weights of the labels in all blocks, [blocks · labels]: 1 for each of the batch's `count` labels, and 0 for
+ * padding.
+ */
 export function labelWeights(count: number, { blocks, labels }: LabelBlocks): Float32Array {
   return new Float32Array(blocks * labels).fill(1, 0, count);
 }

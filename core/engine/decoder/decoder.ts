@@ -30,7 +30,7 @@ interface DecoderTensors {
   readonly keep?: (layer: number, states: KeysAndValues) => void;
 }
 
-/** Rotated keys, and values, of a call's tokens, each [tokens, keyValueHeads · headDim]. */
+/** Keys after rotation, and values, of a call's tokens, each [tokens, keyValueHeads · headDim]. */
 export type KeysAndValues = Readonly<Record<'k' | 'v', tf.Tensor2D>>;
 
 /** Number of a decoder layer, and the run of the decoder that it belongs to. */

@@ -157,8 +157,8 @@ function asColumn(x: tf.Tensor1D): tf.Tensor2D {
 }
 
 /**
- * Σ x · y of each row, [rows, n] → [rows], with a gradient by x alone. The gradient of tfjs' own sum would allocate as
- * many ones as x has elements.
+ * Computes Σ x · y of each row, [rows, n] → [rows], with a gradient by x alone. The gradient of tfjs' own sum would
+ * allocate as many ones as x has elements.
  */
 function rowProducts(x: tf.Tensor2D, y: tf.Tensor2D): tf.Tensor1D {
   return withGradient([x], (input) => ({

@@ -23,7 +23,9 @@ export interface GeneratedText {
 export interface TextOptions extends Pick<GenerationOptions, 'cacheBytes' | 'maxRows' | 'signal'> {
   /** Strings that end a text; the text ends just before the first of them. Default: none. */
   readonly stopStrings?: readonly string[];
-  /** Receives each piece of a request's text as soon as it is certain. The pieces concatenate to the text. */
+  /**
+   * Function that receives each piece of a request's text as soon as it is certain. The pieces concatenate to the text.
+   */
   readonly onText?: (request: number, piece: string) => void;
 }
 

@@ -25,9 +25,14 @@ export interface GeneratedTokens {
 export interface GenerationOptions {
   /** Ids of the tokens that end a text. */
   readonly endIds: ReadonlySet<number>;
-  /** Receives all tokens of a request after each new one; returns whether they contain a stop string. */
+  /**
+   * Function that receives the ids of all generated tokens of a request after each new one, and returns whether they
+   * contain a stop string, at which the text ends.
+   */
   readonly onToken?: (request: number, tokenIds: readonly number[]) => boolean;
-  /** Limit of keys and values in bytes; a single row that needs more is computed alone. Default: 512 MiB. */
+  /**
+   * Memory limit in bytes of the cached keys and values. A text that needs more is generated alone. Default: 512 MiB.
+   */
   readonly cacheBytes?: number;
   /** Largest number of texts that are generated at the same time. Default: 64. */
   readonly maxRows?: number;

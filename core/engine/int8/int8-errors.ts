@@ -4,7 +4,9 @@ import type { Batch, Runtime } from '../runtime.ts';
 
 /** Errors of int8: how far its losses and gradients are from those of float32. */
 export interface Int8Errors {
-  /** Mean |int8 loss − float32 loss| of a label, divided by the mean loss, or by one nat if that is more. */
+  /**
+   * Mean of |int8 loss − float32 loss| over labels, divided by the mean float32 loss, or by one nat if that is more.
+   */
   readonly losses: number;
   /** ‖int8 gradient − float32 gradient‖ / ‖float32 gradient‖, over all factors of an adapter. */
   readonly gradients: number;

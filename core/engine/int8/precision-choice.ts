@@ -20,7 +20,7 @@ export interface PrecisionChoice {
 
 /** Comparison of int8 with float32 on one base and machine. */
 export interface Comparison extends Pick<Int8Errors, 'losses'> {
-  /** How many times as fast as in float32 a forward pass is in int8. */
+  /** Speedup of a forward pass: its time in float32 divided by its time in int8. */
   readonly speedUp: number;
 }
 
@@ -90,7 +90,9 @@ function speedName(key: SpeedKey): string {
   return entryName('speed', key);
 }
 
-/** Name of a cache entry. It includes the processor, because the speed depends on it. */
+/**
+ * Makes the name of an entry in the engine's cache. It includes the processor, because the speed of int8 depends on it.
+ */
 function entryName(kind: string, { inputIds, ...key }: Int8VerdictKey | SpeedKey): string {
   return sha256(JSON.stringify([kind, { ...key, inputIds: [...inputIds] }, os.cpus()[0]?.model, ownSources()]));
 }

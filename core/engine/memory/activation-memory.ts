@@ -90,7 +90,7 @@ export function activationBytes(options: ActivationOptions, sizes: CallSizes): n
   return FLOAT * (kept + working + logits);
 }
 
-/** Number of floats for losses and their gradients by the last hidden states at a time. */
+/** Number of float32 values for losses and their gradients by the last hidden states that exist at a time. */
 function headFloats(
   config: ModelConfig,
   { labels, targets = 0, maxLogits = tokenBudgets('cpu', config).logits }: CallSizes,

@@ -59,7 +59,7 @@ export class MemoryShares {
   }
 
   /**
-   * Adds a base.
+   * Reserves memory for a base that will be loaded.
    * @param others keys of the other bases, least recently used first
    * @returns the keys of bases that must be released for it
    */

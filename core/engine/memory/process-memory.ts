@@ -15,7 +15,7 @@ export const PROCESS_BYTES = 280 * MIB;
 /** Memory of the tracing thread, which has a TensorFlow.js of its own: 80 to 110 MiB with SmolLM2-135M. */
 export const TRACING_THREAD_BYTES = 128 * MIB;
 
-/** Memory of one operator of a compiled program, as measured on SmolLM2-135M with 1,900 to 11,700 operators. */
+/** Bytes that one operator of a compiled program takes, as measured on SmolLM2-135M with 1,900 to 11,700 operators. */
 const OPERATOR_BYTES = 24 * 1024;
 
 /**

@@ -123,7 +123,7 @@ const CLOSE_BRACKET = 0x5d;
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Returns the row, null for a blank line, or a message that describes the error. */
+/** Parses one line of a dataset. Returns its row, null for a blank line, or a message that describes the error. */
 function parseLine(bytes: Uint8Array, number: number): DatasetRow | null | string {
   let text: string;
   try {

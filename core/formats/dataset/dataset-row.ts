@@ -117,7 +117,7 @@ export function questionMessages(row: ChatContent): readonly ChatMessage[] {
   return hasAnswer(row) ? row.messages.slice(0, -1) : row.messages;
 }
 
-/** Returns a key for the text before the answer. Rows with equal questions must be in the same split. */
+/** Returns a key that is equal for rows with the same text before the answer. Such rows must be in the same split. */
 export function questionOf(row: GivenContent): string {
   return isChat(row) ? JSON.stringify([questionMessages(row), ...(row.tools ? [row.tools] : [])]) : row.prompt;
 }

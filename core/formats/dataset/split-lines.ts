@@ -1,11 +1,14 @@
 export interface Line {
   /** Number of the line in the file, from 1. */
   readonly number: number;
-  /** The line without its line feed, valid until the next iteration; null if it was longer than the limit. */
+  /**
+   * Bytes of the line without its line feed, valid until the next line is read; null if the line was longer than the
+   * limit.
+   */
   readonly bytes: Uint8Array | null;
 }
 
-/** How many times the length limit a line may have before reading stops. */
+/** Multiple of the length limit. Reading stops at a line that is longer. */
 const MAX_EXCESS = 16;
 const LINE_FEED = 0x0a;
 

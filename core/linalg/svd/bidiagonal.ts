@@ -1,6 +1,8 @@
 import type { Matrix } from '../matrix.ts';
 
-/** A = L B Rᵀ with orthogonal L and R, and B upper bidiagonal; all are square of size n. */
+/**
+ * Bidiagonal form of a square matrix, A = L B Rᵀ with orthogonal L and R, and B upper bidiagonal; all are of size n.
+ */
 export interface Bidiagonal {
   /** [n] diagonal entries of B */
   readonly diagonal: Float64Array;

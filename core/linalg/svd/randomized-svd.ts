@@ -17,7 +17,9 @@ export interface RandomizedSvdOptions {
   readonly products?: MatrixProducts;
 }
 
-/** A ≈ U diag(S) Vᵀ with U [rows, k], S [k] descending, V [cols, k], in the precision of the products. */
+/**
+ * Approximate SVD, A ≈ U diag(S) Vᵀ with U [rows, k], S [k] descending, V [cols, k], in the precision of the products.
+ */
 export interface LeadingTriplets {
   readonly u: DenseMatrix;
   readonly s: Float64Array;

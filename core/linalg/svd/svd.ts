@@ -5,7 +5,7 @@ import { requireEqual, scaleAll, scaleColumns, transpose, zeros, type Matrix } f
 import { qr } from '../qr.ts';
 import type { Rotations } from './rotations.ts';
 
-/** A = U diag(S) Vᵀ with U [rows, p], S [p] descending, V [cols, p], p = min(rows, cols). */
+/** Thin SVD, A = U diag(S) Vᵀ with U [rows, p], S [p] descending, V [cols, p], p = min(rows, cols). */
 export interface SvdFactors {
   readonly u: Matrix;
   readonly s: Float64Array;

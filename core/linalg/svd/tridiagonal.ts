@@ -1,6 +1,6 @@
 import type { Matrix } from '../matrix.ts';
 
-/** A = Q T Qᵀ with orthogonal Q and symmetric tridiagonal T, all of size n. */
+/** Tridiagonal form of a symmetric matrix, A = Q T Qᵀ with orthogonal Q and symmetric tridiagonal T, all of size n. */
 export interface Tridiagonal {
   /** [n] diagonal entries of T */
   readonly diagonal: Float64Array;

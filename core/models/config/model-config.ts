@@ -66,9 +66,9 @@ export interface ModelConfig {
   readonly partialRotaryFactor?: number | null;
   /** Number n in the scale 1/√n of attention scores. It is headDim if null or absent. */
   readonly queryPreAttnScalar?: number | null;
-  /** The cap c of attention scores: x becomes c · tanh(x / c). No cap if null or absent. */
+  /** Cap c of attention scores: each score x becomes c · tanh(x / c). No cap if null or absent. */
   readonly attentionSoftcap?: number | null;
-  /** The cap c of the final logits: x becomes c · tanh(x / c). No cap if null or absent. */
+  /** Cap c of the final logits: each logit x becomes c · tanh(x / c). No cap if null or absent. */
   readonly logitSoftcap?: number | null;
   /** Projections with a bias, in the architecture's order; null if none has one. */
   readonly biases: readonly Projection[] | null;

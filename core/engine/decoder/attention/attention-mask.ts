@@ -34,7 +34,7 @@ export function attentionMasks(contents: BinContents, { window, blocks }: MaskOp
   });
 }
 
-/** Slices the places of the blocks from `begin` up to, but not including, `end`. */
+/** Cuts, out of the tensors of all places in the bins, those of blocks `begin` up to, but not including, `end`. */
 function places({ sequences, positions }: BinContents, begin: number, end: number, blocks: number): BinContents {
   const [bins, length] = sequences.shape;
   const block = length / blocks;

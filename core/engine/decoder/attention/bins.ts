@@ -8,7 +8,7 @@ export interface BinIndices {
   readonly binTokens: tf.Tensor2D;
   /** [tokens] int32 place of each token, bin · binLength + offset; the first place of a token with several. */
   readonly tokenPlaces: tf.Tensor1D;
-  /** Present if gradients are computed and tokens have several places, because sequences share beginnings. */
+  /** Further places of tokens with several. Only present if gradients are computed and sequences share beginnings. */
   readonly repeats?: Repeats;
 }
 

@@ -21,7 +21,7 @@ export interface DeviceReport {
 export type ProbeMessage = { readonly difference: number } | { readonly error: string };
 
 export interface ProbeOptions {
-  /** Time limit in milliseconds. Default: 60 s, since a GPU's shaders must be compiled. */
+  /** Time limit of a probe in milliseconds. Default: 60 s, since a GPU's shaders must be compiled. */
   readonly timeoutMs?: number;
   /** Environment variables of the probe process. Default: those of this process. */
   readonly env?: NodeJS.ProcessEnv;

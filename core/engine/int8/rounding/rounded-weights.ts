@@ -37,8 +37,9 @@ export class RoundedWeights {
   }
 
   /**
-   * Opens the file of an earlier process, or rounds every matrix and writes one.
-   * @param held the same weights, if they are in memory at the moment
+   * Opens the file of rounded matrices that an earlier process has written. If there is none, rounds every matrix and
+   * writes one.
+   * @param held the base's float32 weights, if they are in memory at the moment
    */
   async prepare(held?: BaseModel['weights']): Promise<void> {
     const { store, base } = this.#options;
