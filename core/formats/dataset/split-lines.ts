@@ -8,7 +8,7 @@ export interface Line {
   readonly bytes: Uint8Array | null;
 }
 
-/** Multiple of the length limit. Reading stops at a line that is longer. */
+/** Reading stops at a line of more than this many times the length limit. */
 const MAX_EXCESS = 16;
 const LINE_FEED = 0x0a;
 
