@@ -34,19 +34,19 @@ import type { Runtime } from './runtime.ts';
 import { TracingThread } from './tracer/tracing-thread.ts';
 
 export interface BaseCacheOptions {
-  /** Default: `cpu`. */
+  /** Device on which the bases compute. Default: `cpu`. */
   readonly device?: Device;
-  /** Default: `f32`. */
+  /** Precision of the matrices of the bases' layers. Default: `f32`. */
   readonly precision?: PrecisionSetting;
-  /** Number of threads. Default: one for each core. */
+  /** Number of threads that the bases compute with. Default: one for each core. */
   readonly threads?: number | null;
   /** Cache folder for later processes: compiled graphs, rounded matrices and findings about bases. Default: none. */
   readonly graphCacheDir?: string | null;
-  /** Size limit of all rounded matrices in that folder, in bytes; 0 keeps none. Default: 4 GiB. */
+  /** Size limit of all rounded matrices in the cache folder, in bytes; 0 keeps none. Default: 4 GiB. */
   readonly int8CacheBytes?: number | undefined;
-  /** Called with each loaded base. */
+  /** Function called with each base after it has been loaded. */
   readonly onLoad?: ((base: LoadedBase) => void) | undefined;
-  /** Called with the folder of each released base, once for each time that it was loaded. */
+  /** Function called with the folder of each base that is released, once for each time that the base was loaded. */
   readonly onRelease?: ((folder: string) => void) | undefined;
   /** Number of base models that stay loaded. Default: 2, for the old base and the new base. */
   readonly capacity?: number;
@@ -57,7 +57,7 @@ export interface BaseCacheOptions {
   readonly memory?: (() => AvailableMemory) | undefined;
 }
 
-/** Description of a base without its weights. */
+/** Description of a base: folder, config and tokenizer, but no weights. */
 export interface DescribedBase {
   /** Real path of the base model's folder. */
   readonly folder: string;
@@ -65,7 +65,7 @@ export interface DescribedBase {
   readonly tokenizer: Tokenizer;
   /** SHA-256 of the text of tokenizer.json. */
   readonly tokenizerHash: string;
-  /** Tokens that end a text. */
+  /** Ids of the tokens that end a text. */
   readonly endOfTextIds: readonly number[];
 }
 
@@ -75,18 +75,21 @@ const UNLIMITED: AvailableMemory = { bytes: Infinity, source: 'no limit' };
 export interface LoadedBase extends Omit<DescribedBase, 'config'> {
   readonly model: BaseModel;
   readonly runtime: Runtime;
-  /** Precision of the base's matrices, and the reason for it. */
+  /** Precision of the matrices of the base's layers, and the reason for this choice. */
   readonly precision: PrecisionChoice;
   /** Engine that computes with the matrices of the base's layers in 8 bits, if its precision is int8. */
   readonly int8?: Int8Engine;
 }
 
-/** Settings for preparing a base. */
+/** Settings for loading a base and choosing its precision. */
 interface Preparation {
   readonly precision: PrecisionSetting;
-  /** Whether the matrices of its layers stay on disk. */
+  /** Whether the matrices of the base's layers stay on disk. */
   readonly onDisk: boolean;
-  /** Whether the matrices stay in memory in float32 until the base is prepared. */
+  /**
+   * Whether the matrices of the base's layers stay in memory in float32 until the precision is chosen and, for int8,
+   * they are rounded.
+   */
   readonly holdsMatrices: boolean;
 }
 
@@ -111,9 +114,11 @@ export class BaseCache {
   readonly cacheFolder: string | null;
   /** Record of model files that any process has verified; null without a cache folder. */
   readonly verified: VerifiedFiles | null;
-  /** Bases by the stamp of their folder and the precision, least recently used first. */
+  /**
+   * Loaded bases, keyed by the precision and a stamp of the folder's files; the least recently used one comes first.
+   */
   readonly #bases = new Map<string, Promise<OpenBase>>();
-  /** Distribution of the memory between bases and computations with them. */
+  /** Division of the process's memory between the bases and the computations with them. */
   readonly memory: MemoryShares;
 
   constructor(options: BaseCacheOptions = {}) {
@@ -153,15 +158,15 @@ export class BaseCache {
     return this.precision === 'auto' && countsAsInt8(config, 'auto');
   }
 
-  /** Whether the device supports a precision of the base. */
+  /** Whether the cache's device can compute with bases in this precision. */
   supports(precision: Precision): boolean {
     return supportsPrecision(this.#options.device ?? 'cpu', precision);
   }
 
   /**
-   * Computes in float32 with a loaded base that normally computes in 8 bits. Its float32 matrices are in memory
-   * meanwhile. If they would not fit, or if only a few passes are needed, only some layers are in memory at a time;
-   * training always needs all of them.
+   * Computes in float32 with a loaded base that normally computes in 8 bits. If enough memory is free, the float32
+   * matrices of all layers are read into it. Otherwise only some layers are in memory at a time, except for training,
+   * which needs all of them. Large matrices are also read in parts if only a few passes are needed.
    * @returns null if the memory does not suffice
    */
   async withFloat32<T>(
@@ -181,7 +186,10 @@ export class BaseCache {
     }
   }
 
-  /** Returns the errors of int8 on rows of a kind. `compare` measures them if no process has done so before. */
+  /**
+   * Returns the errors of int8 against float32 that were measured for this base and this kind of rows. If no process
+   * has measured them before, `compare` does.
+   */
   rowErrors(
     base: LoadedBase,
     kind: string,
@@ -190,13 +198,13 @@ export class BaseCache {
     return this.#rowErrors.of(base.model, kind, compare);
   }
 
-  /** Whether a loaded base has not been released since. */
+  /** Whether a base that was loaded earlier is still in the cache. */
   async holds(base: LoadedBase): Promise<boolean> {
     const held = await Promise.all([...this.#bases.values()].map((one) => one.catch(() => null)));
     return held.some((one) => one === base);
   }
 
-  /** Whether `auto` is set, so that the precision of each base is chosen. */
+  /** Whether the precision setting is `auto`, so that the cache chooses a precision for each base. */
   get chooses(): boolean {
     return this.#setting === 'auto';
   }
@@ -245,7 +253,7 @@ export class BaseCache {
     return { cache: this.#cache, pool: this.#pool, tracer: this.#tracer };
   }
 
-  /** Opens a base after releasing those that leave no room for it. */
+  /** Releases the bases that leave too little memory for the base of a folder, and then opens it. */
   async #openInRoom(folder: string, key: string, precision: PrecisionSetting): Promise<OpenBase> {
     const config = await readModelConfig(folder);
     const others = [...this.#bases.keys()].filter((other) => other !== key);

@@ -9,16 +9,16 @@ import type { TokenBudgets } from './devices/token-budgets.ts';
 export interface Batch {
   /** [tokens] token ids, sequence by sequence. */
   readonly inputIds: Int32Array;
-  /** [sequences] number of tokens of each sequence, at least one. */
+  /** [sequences] number of tokens in each sequence, at least 1. */
   readonly sequenceLengths: Int32Array;
   /**
    * [sequences] number of tokens of the whole text that each sequence begins. The rotary scalings `dynamic` and
    * `longrope` depend on it. Default: `sequenceLengths`.
    */
   readonly textLengths?: Int32Array;
-  /** [labels] positions in `inputIds` whose next token is predicted. */
+  /** [labels] indices in `inputIds` of the tokens whose next token is predicted. */
   readonly labelPositions: Int32Array;
-  /** [labels] ids of those next tokens. */
+  /** [labels] ids of the tokens to predict at these positions. */
   readonly labelIds: Int32Array;
   /**
    * Soft targets that {@link Runtime.gradients} learns instead of `labelIds`. Default: `labelIds`, with a share of 1.
@@ -32,11 +32,11 @@ export interface Batch {
  * cross-entropy −Σ share · ln p(token).
  */
 export interface LabelTargets {
-  /** Number of tokens of each label. */
+  /** Number of soft targets of each label. */
   readonly perLabel: number;
-  /** [labels, perLabel] token ids, row-major. */
+  /** [labels, perLabel] ids of the tokens to predict, row-major. */
   readonly ids: Int32Array;
-  /** [labels, perLabel] shares, row-major. They need not add up to 1. */
+  /** [labels, perLabel] share of each of these tokens, row-major. The shares of a label need not add up to 1. */
   readonly shares: Float32Array;
 }
 
@@ -54,35 +54,38 @@ export interface GradientResult {
   readonly gradients: ReadonlyMap<string, TrainableArrays>;
 }
 
-/** Rotated keys, and values, of tokens by layer. */
+/** Keys after rotation, and values, with an array for each layer. */
 export interface KeyValueArrays {
   readonly keys: readonly Float32Array[];
   readonly values: readonly Float32Array[];
 }
 
-/** Results of a forward pass that begins or continues texts. */
+/** Logits, and keys and values, from a forward pass that begins or continues texts. */
 export interface ForwardStates {
-  /** [labels, vocab], row-major; [rows, vocab] from {@link Runtime.decode}. */
+  /** Logits, row-major: [labels, vocab] from {@link Runtime.prefill}, [rows, vocab] from {@link Runtime.decode}. */
   readonly logits: Float32Array;
-  /** Each layer's [states, keyValueHeads · headDim]. */
+  /** Keys and values of the pass's tokens: for each layer, arrays [states, keyValueHeads · headDim]. */
   readonly states: KeyValueArrays;
-  /** [tokens] row of `states` for each token: tokens that follow the same tokens share one. */
+  /** [tokens] index of each token's row in `states`. Tokens that follow the same tokens share a row. */
   readonly stateOfToken: Int32Array;
   /** Factors of the outputs of the adapter's DoRA modules, [outFeatures] each; empty from {@link Runtime.decode}. */
   readonly doraFactors: ReadonlyMap<string, Float32Array>;
 }
 
-/** One further token for each of some rows, whose earlier tokens are cached. */
+/** Input of a step of generation: one further token for each of some rows (texts), whose earlier tokens are cached. */
 export interface DecodeStep {
-  /** [rows] ids of the new tokens. */
+  /** [rows] id of each row's new token. */
   readonly inputIds: Int32Array;
-  /** [rows] positions of the new tokens, equal to the numbers of cached tokens. */
+  /** [rows] position of each row's new token, which equals the number of its cached tokens. */
   readonly positions: Int32Array;
-  /** Each layer's [rows, keyValueHeads, slots, headDim]; the token at position p is in slot p. */
+  /**
+   * Keys and values of earlier tokens: for each layer, arrays [rows, keyValueHeads, slots, headDim]. The token at
+   * position p is in slot p.
+   */
   readonly cache: KeyValueArrays;
-  /** Number of slots of each row, at least the largest position. */
+  /** Number of slots in each row of the cache, at least the largest position. */
   readonly slots: number;
-  /** DoRA factors from {@link Runtime.prefill} with the same adapter. */
+  /** Factors of DoRA modules' outputs that {@link Runtime.prefill} has returned for the same adapter. */
   readonly doraFactors: ReadonlyMap<string, Float32Array>;
 }
 
@@ -111,7 +114,7 @@ export interface Runtime {
   gradients(adapter: Adapter, batch: Batch, gradientScale: number, dropout?: Dropout): Promise<GradientResult>;
   /** Logits at the label positions, [labels, vocab], row-major (`labelIds` is ignored). */
   logits(adapter: Adapter | null, batch: Batch): Promise<Float32Array>;
-  /** Logits as in {@link logits}, with the keys and values of every token. */
+  /** Logits at the label positions, like {@link logits}, and the keys and values of every token. */
   prefill(adapter: Adapter | null, batch: Batch): Promise<ForwardStates>;
   /**
    * Logits after one further token of each row, from the cached keys and values of earlier ones, which are not copied.

@@ -39,7 +39,10 @@ export async function writeFileAtomic(
 }
 
 interface WriteFolderOptions {
-  /** Replaces an existing folder. Default false: an existing folder that is not empty is an error (ENOTEMPTY). */
+  /**
+   * Whether an existing folder is replaced. Default false: a folder that exists and is not empty is an error
+   * (ENOTEMPTY).
+   */
   readonly replace?: boolean;
 }
 

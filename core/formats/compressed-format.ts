@@ -1,4 +1,4 @@
-/** Magic numbers at the start of compressed files. */
+/** Bytes with which files of common compression formats begin, by format (their magic numbers). */
 const SIGNATURES: readonly (readonly [format: string, bytes: readonly number[]])[] = [
   ['gzip', [0x1f, 0x8b]],
   ['zstd', [0x28, 0xb5, 0x2f, 0xfd]],
@@ -9,7 +9,7 @@ const SIGNATURES: readonly (readonly [format: string, bytes: readonly number[]])
   ['7z', [0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c]],
 ];
 
-/** Number of leading bytes that {@link compressedFormat} needs. */
+/** Number of bytes from the start of a file that {@link compressedFormat} needs. */
 export const SIGNATURE_BYTES = 6;
 
 /**

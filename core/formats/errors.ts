@@ -31,7 +31,8 @@ function printable(message: string): string {
 }
 
 /**
- * Whether the cause is a system error while reading an existing file. Another attempt, or another machine, may succeed.
+ * Whether an error was caused by a system error while an existing file was read. Another attempt, or another machine,
+ * may then succeed.
  */
 export function isSystemFault(error: Error): boolean {
   for (let at: unknown = error.cause; at instanceof Error; at = at.cause) {

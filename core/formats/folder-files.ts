@@ -4,12 +4,15 @@ import { FormatError } from './errors.ts';
 import { quote } from '../options/quote.ts';
 import { JsonLimitError, parseStrictJson, type JsonLimits } from './json.ts';
 
-/** Limits of a JSON file. */
+/** Limits on the size and structure of a JSON file. */
 export interface JsonFileLimits extends Partial<JsonLimits> {
   readonly bytes: number;
 }
 
-/** Default limit. The largest JSON file of a base model is its tokenizer: 33 MB with a vocabulary of 262,144. */
+/**
+ * Limits of a base model's JSON files, the default. The largest of them is the tokenizer: 33 MB with a vocabulary of
+ * 262,144.
+ */
 const BASE_MODEL_JSON: JsonFileLimits = { bytes: 64 << 20 };
 
 /**

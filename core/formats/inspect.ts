@@ -9,7 +9,7 @@ import { describeAdapter, loadAdapter } from './peft/peft-adapter.ts';
 
 interface BaseModelInspection {
   readonly kind: 'base_model';
-  /** `model_type` of the config. */
+  /** Architecture of the base: `model_type` of its config. */
   readonly architecture: string;
   readonly parameters: number;
   readonly fingerprint: string;
@@ -20,17 +20,19 @@ interface BaseModelInspection {
 interface AdapterInspection {
   readonly kind: 'adapter';
   readonly rank: number;
-  /** Largest rank of a module, for the limit of a server (vLLM's `--max-lora-rank`). */
+  /** Largest rank of a module. A server must allow it (vLLM's `--max-lora-rank`). */
   readonly largestRank: number;
   readonly alpha: number;
   readonly useRslora: boolean;
   readonly useDora: boolean;
   /** PEFT's `target_modules` as in the file: names, a regular expression or `all-linear`. */
   readonly targets: readonly string[] | string;
-  /** Number of adapted modules. */
+  /** Number of modules that the adapter changes. */
   readonly modules: number;
   readonly parameters: number;
-  /** Whether all keys are spelled as PEFT writes them. Readapt reads other spellings, but hardly any server does. */
+  /**
+   * Whether the file spells all tensor names as PEFT does. Readapt reads other spellings, but hardly any server does.
+   */
   readonly hasPeftKeys: boolean;
   readonly baseModelName: string | null;
   /** Fingerprint of the base that the adapter was made for, from `readapt.json`; null without such a file. */

@@ -13,7 +13,7 @@ export interface JsonLimits {
   readonly depth: number;
   /** Largest number of keys in one object. */
   readonly keys: number;
-  /** Largest length of a key in the text. */
+  /** Largest length of a key, in characters as they are written in the text. */
   readonly keyLength: number;
 }
 

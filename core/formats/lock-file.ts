@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 
 /**
- * Creates a lock file by a link, so that it appears together with its content.
- * @returns false if it exists already
+ * Creates a lock file under its final name only when its content is complete, by linking to a temporary file.
+ * @returns false if the lock file exists already
  */
 export async function createLockFile(file: string, content: string): Promise<boolean> {
   const temporary = `${file}.${randomUUID()}`;
@@ -20,7 +20,7 @@ export async function createLockFile(file: string, content: string): Promise<boo
 }
 
 /**
- * Removes a stale lock file, whose owner is dead.
+ * Removes a lock file whose owner is dead. If another process has taken the lock in the meantime, its file is restored.
  * @param content content of the file when its owner was found dead
  */
 export async function dropLockFile(file: string, content: string): Promise<void> {

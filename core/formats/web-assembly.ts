@@ -7,7 +7,7 @@
 /** Size of a 128-bit vector in bytes. */
 export const VECTOR_BYTES = 16;
 
-/** Size of a page of memory in bytes. */
+/** Size of a page of WebAssembly memory in bytes. */
 const PAGE = 1 << 16;
 
 const OP = {
@@ -34,7 +34,7 @@ export const V128 = {
   upperHalf16: [0xfd, 0xaa, 0x01],
   shiftLeft32: [0xfd, 0xab, 0x01],
   subtractFloats: [0xfd, 0xe5, 0x01],
-  /** Converts the first two floats to doubles. */
+  /** Opcode that converts the first two float32 numbers of a vector to float64. */
   promoteFloats: [0xfd, 0x5f],
   addDoubles: [0xfd, 0xf0, 0x01],
   subtractDoubles: [0xfd, 0xf1, 0x01],
@@ -45,15 +45,18 @@ type Code = readonly number[];
 
 export const get = (local: number): Code => [OP.localGet, local];
 export const set = (local: number, ...value: Code): Code => [...value, OP.localSet, local];
-/** Pushes an i32 that is not negative. */
+/** Instructions that push an i32 constant, which must not be negative, onto the stack. */
 export const constant = (value: number): Code => [OP.constant, ...signed(value)];
 export const advance = (local: number, ...bytes: Code): Code => set(local, ...get(local), ...bytes, OP.add);
-/** Repeats the body, at least once, until the address in a local reaches the one in another. */
+/**
+ * Instructions that repeat a body, at least once, until the address in the local variable `local` reaches the one in
+ * `end`.
+ */
 export const untilReached = (local: number, end: number, ...body: Code): Code => [
   ...[OP.loop, TYPE.none, ...body],
   ...[...get(local), ...get(end), OP.less, OP.branchIf, 0, OP.end],
 ];
-/** Loads a vector from the address in a local plus an offset. */
+/** Instructions that load a vector from the address in a local variable plus an offset. */
 export const load = (local: number, offset = 0): Code => [...get(local), 0xfd, 0x00, 0, offset];
 export const loadHalf = (local: number, offset: number): Code => [...get(local), 0xfd, 0x5d, 0, offset];
 export const store = (local: number, offset: number, ...value: Code): Code => [
@@ -62,15 +65,15 @@ export const store = (local: number, offset: number, ...value: Code): Code => [
 ];
 
 export interface KernelCode {
-  /** Number of parameters, all i32; they are the first locals. */
+  /** Number of the kernel's parameters. All are i32, and they are its first local variables. */
   readonly parameters: number;
-  /** Number of further i32 locals, which follow the parameters. Default 0. */
+  /** Number of i32 local variables after the parameters. Default 0. */
   readonly integers?: number;
-  /** Number of further vector locals, which come last. */
+  /** Number of vector local variables, which come after all others. */
   readonly vectors: number;
-  /** Instructions, which leave an i32 on the stack. */
+  /** Instructions of the kernel, which leave its result, an i32, on the stack. */
   readonly body: Code;
-  /** Size of the memory in bytes. */
+  /** Size of the kernel's memory in bytes. */
   readonly memory: number;
 }
 
@@ -79,7 +82,7 @@ export interface Kernel {
   readonly run: (...parameters: readonly number[]) => number;
 }
 
-/** The part of WebAssembly in use; Node's own types do not describe it. */
+/** Types of the part of the WebAssembly API that is used here, because Node's own types do not describe it. */
 declare const WebAssembly: {
   readonly Module: new (bytes: Uint8Array) => object;
   readonly Instance: new (module: object) => { readonly exports: unknown };

@@ -20,7 +20,7 @@ export function cholesky(a: Matrix): Matrix | null {
   return l;
 }
 
-/** Returns x with L x = b, for lower triangular L. */
+/** Solves L x = b for lower triangular L, and returns x. */
 export function solveLower(l: Matrix, b: Float64Array): Float64Array {
   requireEqual('solveLower', 'dimensions', l.rows, b.length);
   const n = l.rows;
@@ -33,7 +33,7 @@ export function solveLower(l: Matrix, b: Float64Array): Float64Array {
   return x;
 }
 
-/** Returns x with Lᵀ x = b, for lower triangular L. */
+/** Solves Lᵀ x = b for lower triangular L, and returns x. */
 function solveLowerTransposed(l: Matrix, b: Float64Array): Float64Array {
   requireEqual('solveLowerTransposed', 'dimensions', l.rows, b.length);
   const n = l.rows;
@@ -46,7 +46,7 @@ function solveLowerTransposed(l: Matrix, b: Float64Array): Float64Array {
   return x;
 }
 
-/** Returns x with L Lᵀ x = b. */
+/** Solves L Lᵀ x = b for lower triangular L, and returns x. */
 export function solveCholesky(l: Matrix, b: Float64Array): Float64Array {
   return solveLowerTransposed(l, solveLower(l, b));
 }

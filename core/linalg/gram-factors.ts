@@ -37,8 +37,8 @@ async function factorOnce(y: DenseMatrix, products: MatrixProducts): Promise<Thi
 }
 
 /**
- * Share of a column's squared length, after its projection onto earlier columns is removed, below which the column
- * counts as dependent on them. A column of float32 numbers has rounding noise of about 4e-15 of its squared length.
+ * Limit below which a column counts as dependent on earlier ones: the share of its squared length that is left when its
+ * projection onto them is removed. A column of float32 numbers has rounding noise of about 4e-15 of its squared length.
  */
 const NEGLIGIBLE = 1e-14;
 

@@ -1,8 +1,8 @@
 import { requireEqual, rowOf, transpose, zeros, type Matrix } from './matrix.ts';
 
 /**
- * a · b. Four rows of b are added at a time, so that every element of the result is loaded and stored once for four
- * multiplications. The inner loop runs over contiguous memory.
+ * Product a · b of two matrices. Four rows of b are added at a time, so that every element of the result is loaded and
+ * stored once for four multiplications. The inner loop runs over contiguous memory.
  */
 export function matmul(a: Matrix, b: Matrix): Matrix {
   requireEqual('matmul', 'inner dimensions', a.cols, b.rows);
@@ -11,7 +11,7 @@ export function matmul(a: Matrix, b: Matrix): Matrix {
   return out;
 }
 
-/** aᵀ · b, without forming aᵀ. */
+/** Product aᵀ · b, computed without forming aᵀ. */
 export function transposedMatmul(a: Matrix, b: Matrix): Matrix {
   requireEqual('transposedMatmul', 'inner dimensions', a.rows, b.rows);
   const out = zeros(a.cols, b.cols);
@@ -19,7 +19,7 @@ export function transposedMatmul(a: Matrix, b: Matrix): Matrix {
   return out;
 }
 
-/** a · bᵀ. */
+/** Product a · bᵀ. */
 export function matmulTransposed(a: Matrix, b: Matrix): Matrix {
   requireEqual('matmulTransposed', 'inner dimensions', a.cols, b.cols);
   return matmul(a, transpose(b));

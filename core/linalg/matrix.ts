@@ -2,7 +2,7 @@
 export interface Matrix {
   readonly rows: number;
   readonly cols: number;
-  /** [rows · cols] */
+  /** [rows · cols] entries, row by row */
   readonly data: Float64Array;
 }
 
@@ -10,7 +10,7 @@ export interface Matrix {
 export interface DenseMatrix {
   readonly rows: number;
   readonly cols: number;
-  /** [rows · cols] */
+  /** [rows · cols] entries, row by row */
   readonly data: Float32Array | Float64Array;
 }
 
@@ -45,7 +45,7 @@ export function transpose(a: Matrix): Matrix {
   return out;
 }
 
-/** Row i of a matrix, as a view of its data. */
+/** Returns row i of a matrix as a view of its data. */
 export function rowOf(a: Matrix, i: number): Float64Array {
   return a.data.subarray(i * a.cols, (i + 1) * a.cols);
 }
@@ -57,7 +57,7 @@ export function columns(a: Matrix, start: number, end: number): Matrix {
   return out;
 }
 
-/** [a b], side by side. */
+/** Joins two matrices side by side, [a b]. */
 export function concatColumns(a: Matrix, b: Matrix): Matrix {
   requireEqual('concatColumns', 'rows', a.rows, b.rows);
   const out = zeros(a.rows, a.cols + b.cols);
@@ -68,14 +68,14 @@ export function concatColumns(a: Matrix, b: Matrix): Matrix {
   return out;
 }
 
-/** factor · a */
+/** Multiplies a matrix by a number, factor · a. */
 export function scaleAll(a: Matrix, factor: number): Matrix {
   const data = new Float64Array(a.data.length);
   for (let i = 0; i < data.length; i++) data[i] = factor * a.data[i]!;
   return { ...a, data };
 }
 
-/** a + b */
+/** Adds two matrices, a + b. */
 export function addAll(a: Matrix, b: Matrix): Matrix {
   requireEqual('addAll', 'rows', a.rows, b.rows);
   requireEqual('addAll', 'columns', a.cols, b.cols);
@@ -84,7 +84,7 @@ export function addAll(a: Matrix, b: Matrix): Matrix {
   return { ...a, data };
 }
 
-/** a · diag(factors), which multiplies column j by factors[j]. */
+/** Multiplies column j of a matrix by factors[j] for every j, a · diag(factors). */
 export function scaleColumns(a: Matrix, factors: ArrayLike<number>): Matrix {
   requireEqual('scaleColumns', 'columns', a.cols, factors.length);
   const out = zeros(a.rows, a.cols);
@@ -94,7 +94,10 @@ export function scaleColumns(a: Matrix, factors: ArrayLike<number>): Matrix {
   return out;
 }
 
-/** @throws RangeError naming the routine if the two sizes differ */
+/**
+ * Checks that two sizes are equal.
+ * @throws RangeError naming the routine if they differ
+ */
 export function requireEqual(routine: string, what: string, left: number, right: number): void {
   if (left !== right) throw new RangeError(`${routine}: ${what} differ, ${left} and ${right}`);
 }

@@ -7,17 +7,17 @@ import { addAll, toFloat64, type DenseMatrix, type Matrix } from './matrix.ts';
  * float32. Equal operands give equal bits on the same machine.
  */
 export interface MatrixProducts {
-  /** a · b */
+  /** Product a · b. */
   times(a: DenseMatrix, b: DenseMatrix): Promise<DenseMatrix>;
-  /** a · bᵀ + c · dᵀ, which is [a, c] · [b, d]ᵀ */
+  /** Sum of products a · bᵀ + c · dᵀ, computed as the single product [a, c] · [b, d]ᵀ. */
   sumOfTimesTransposed(a: DenseMatrix, b: DenseMatrix, c: DenseMatrix, d: DenseMatrix): Promise<DenseMatrix>;
-  /** aᵀ · b */
+  /** Product aᵀ · b. */
   transposedTimes(a: DenseMatrix, b: DenseMatrix): Promise<DenseMatrix>;
-  /** aᵀ · a, the Gram matrix of the columns of `a`, summed in float64 without rounding the operands. */
+  /** Gram matrix aᵀ · a of the columns of `a`, summed in float64 without rounding the operands. */
   gram(a: DenseMatrix): Promise<Matrix>;
 }
 
-/** Reference implementation: float64 in JavaScript on one thread. */
+/** Reference implementation of the products: float64 in JavaScript on one thread. */
 export const plainProducts: MatrixProducts = {
   times: (a, b) => Promise.resolve(matmul(toFloat64(a), toFloat64(b))),
   sumOfTimesTransposed: (a, b, c, d) => {

@@ -1,6 +1,9 @@
 import { transpose, zeros, type Matrix } from './matrix.ts';
 
-/** A = Q R with orthonormal columns in Q [rows, p] and upper trapezoidal R [p, cols], p = min(rows, cols). */
+/**
+ * Thin QR factors of a matrix, A = Q R: orthonormal columns in Q [rows, p] and upper trapezoidal R [p, cols], p =
+ * min(rows, cols).
+ */
 export interface QrFactors {
   readonly q: Matrix;
   readonly r: Matrix;

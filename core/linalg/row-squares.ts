@@ -3,7 +3,7 @@ interface Rows {
   readonly data: ArrayLike<number>;
 }
 
-/** ‖W‖² of each row of a matrix [rows, columns], summed in float64. */
+/** Computes the squared length of each row of a matrix W [rows, columns], ‖W‖² by rows, summed in float64. */
 export function rowSquares({ shape, data }: Rows): Float32Array {
   const [rows, columns] = shape as [number, number];
   return Float32Array.from({ length: rows }, (_, row) => {

@@ -9,23 +9,24 @@ interface CutArray<T> {
 
 /**
  * Cuts large arrays into parts that stay in memory together. The garbage collector runs after every few dozen MiB of
- * many small arrays, but rarely because of one large array. The system provides memory only once it is written to.
+ * many small arrays, but rarely because of one large array. A large array costs no memory before it is used, because
+ * the system provides memory only once it is written to.
  */
 export class ArrayParts<T extends CutArray<T>> {
   readonly #make: new (length: number) => T;
-  /** Number of values still expected that have no room in {@link #whole}. */
+  /** Number of values that will probably still be taken and do not fit into {@link #whole}. */
   #missing: number;
   #whole: T;
   #end = 0;
 
-  /** @param total approximate number of values that will be taken */
+  /** @param total approximate number of values that will be taken in all parts together */
   constructor(make: new (length: number) => T, total: number) {
     this.#make = make;
     this.#missing = total;
     this.#whole = new make(0);
   }
 
-  /** Returns the next part, filled with zeros. */
+  /** Returns the next part of a large array, filled with zeros. */
   take(length: number): T {
     if (this.#end + length > this.#whole.length) {
       const most = MAX_BYTES / this.#whole.BYTES_PER_ELEMENT;

@@ -11,7 +11,10 @@ export interface BaseModel {
   readonly config: ModelConfig;
   /** Weights by Hugging Face name (`model.layers.0.self_attn.q_proj.weight`), linear layers as [out, in]. */
   readonly weights: ReadonlyMap<string, Tensor>;
-  /** SHA-256 (hex) over the config and every tensor's name, shape and float32 bytes, in name order. */
+  /**
+   * Fingerprint of the base: SHA-256 (hex) over the config and every tensor's name, shape and float32 bytes, in name
+   * order.
+   */
   readonly fingerprint: string;
 }
 

@@ -1,12 +1,12 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 
-/** Limits of a cache folder. */
+/** Limits on the number and size of a cache folder's files. */
 export interface FolderLimits {
-  /** Suffix of the cache's files. Other files are left alone. */
+  /** Ending of the names of the cache's files. Files with other names are never removed. */
   readonly extension: string;
   readonly maxEntries: number;
-  /** Total size of all files. */
+  /** Largest total size of the cache's files, in bytes. */
   readonly maxBytes: number;
 }
 
@@ -30,7 +30,7 @@ export async function pruneCacheFolder(
   for (const { name } of [...stale, ...beyond]) await rm(path.join(folder, name), { force: true });
 }
 
-/** Returns null if another process has removed the file meanwhile. */
+/** Describes a file by name, size and last use. Returns null if another process has removed the file. */
 async function describe(folder: string, name: string) {
   const stats = await stat(path.join(folder, name)).catch(() => null);
   return stats && { name, size: stats.size, usedAt: stats.mtimeMs };

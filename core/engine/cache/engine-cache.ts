@@ -5,9 +5,9 @@ import { writeFileAtomic } from '../../formats/atomic-file.ts';
 import { pruneCacheFolder } from './cache-folder.ts';
 
 export interface EngineCacheOptions {
-  /** Number of entries; the least recently used one is dropped first. Default 64. */
+  /** Largest number of entries; the least recently used one is dropped first. Default 64. */
   readonly maxEntries?: number;
-  /** Total size of all entries in bytes. Default 512 MiB. */
+  /** Largest total size of all entries in bytes. Default 512 MiB. */
   readonly maxBytes?: number;
 }
 

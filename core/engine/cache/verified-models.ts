@@ -2,7 +2,10 @@ import type { VerifiedFiles } from '../../formats/hugging-face/verified-files.ts
 import { EngineCache } from './engine-cache.ts';
 import { ownSources, sha256 } from './sources.ts';
 
-/** Persistent record of verified model files in the engine's cache folder, shared by all processes. */
+/**
+ * Persistent record of the base model files whose content was read and checked. It lies in the engine's cache folder,
+ * and all processes share it.
+ */
 export class VerifiedModels implements VerifiedFiles {
   readonly #cache: EngineCache;
 
@@ -21,8 +24,8 @@ export class VerifiedModels implements VerifiedFiles {
 }
 
 /**
- * Includes the code's hash in the key. The checks may have changed since an earlier release, so the files that it has
- * verified are verified again.
+ * Makes the key of an entry from the files' stamp and a hash of this code. Another release may check more, so it
+ * verifies again the files that this one has verified.
  */
 function keyOf(stamp: string): string {
   return sha256(JSON.stringify(['verified', stamp, ownSources()]));

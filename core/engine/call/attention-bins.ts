@@ -4,13 +4,13 @@
  */
 export interface AttentionBins {
   readonly bins: number;
-  /** Length of the longest sequence, rounded up to a whole number of blocks. */
+  /** Length of a bin: that of the longest sequence, rounded up to a whole number of blocks. */
   readonly binLength: number;
-  /** [bins · binLength] token at each place; 0 for an empty place. */
+  /** [bins · binLength] index in the batch of the token at each place; 0 for an empty place. */
   readonly binTokens: Int32Array;
-  /** [bins · binLength] sequence of that token, from 0; −1 for an empty place. */
+  /** [bins · binLength] index of the sequence whose token is at each place, from 0; −1 for an empty place. */
   readonly binSequences: Int32Array;
-  /** [tokens] place of each token, bin · binLength + offset. */
+  /** [tokens] place of each token in the bins: bin · binLength + offset. */
   readonly tokenPlaces: Int32Array;
 }
 

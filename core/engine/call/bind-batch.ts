@@ -7,25 +7,31 @@ import { attentionBlocks, packIntoBins, positionsOf } from './attention-bins.ts'
 import { fillBlocks, labelBlocks, labelWeights, type LabelBlocks } from './label-blocks.ts';
 import { repeatedTokens, shareNothing, sharePrefixes, sharesOf } from './shared-prefixes.ts';
 
-/** Data for some of a program's inputs, by name. */
+/** Arrays for some of a program's inputs, each with the input's name. */
 export type NamedArrays = readonly (readonly [string, Float32Array | Int32Array])[];
 
-/** The token-dependent part of a call. */
+/** Input arrays and sizes of a call that follow from its tokens. */
 export interface BoundTokens {
   readonly data: NamedArrays;
   readonly sizes: ProgramSizes;
   /** Number of query blocks of attention. */
   readonly blocks: number;
-  /** Number of label blocks for which losses are computed one after another. */
+  /** Number of blocks of labels; their losses are computed block by block. */
   readonly labelBlocks: number;
-  /** [tokens] row of the program's tokens that computes each of the call's tokens. */
+  /**
+   * [tokens] for each token of the call, the index of the program's token that computes it; tokens with equal
+   * beginnings share one
+   */
   readonly indices: Int32Array;
 }
 
 export interface BatchOptions {
-  /** Whether dropout is on, with a mask of its own for each sequence. */
+  /**
+   * Whether dropout is on. Each sequence then has a mask of its own, so sequences with equal beginnings share no
+   * computation.
+   */
   readonly dropping: boolean;
-  /** Largest number of elements of a logits array, [labels, vocab]. */
+  /** Largest number of elements of a logits array, [labels, vocab]; with more, labels are divided into blocks. */
   readonly maxLogits: number;
 }
 
@@ -65,7 +71,10 @@ export function bindBatch(config: ModelConfig, batch: Batch, { dropping, maxLogi
   return { data, sizes, blocks, labelBlocks: head.blocks, indices };
 }
 
-/** Lays out both arrays as [perLabel, blocks · labels], target by target. Padding labels have shares of 0. */
+/**
+ * Lays out the ids and shares of soft targets as [perLabel, blocks · labels]: the first target of every label, then the
+ * second, and so on. Padding labels have shares of 0.
+ */
 function targetArrays({ perLabel, ids, shares }: LabelTargets, { blocks, labels }: LabelBlocks): NamedArrays {
   const width = blocks * labels;
   const columns = { ids: new Int32Array(perLabel * width), shares: new Float32Array(perLabel * width) };
@@ -95,12 +104,15 @@ export function bindStep(config: ModelConfig, { inputIds, positions, cache, slot
   return { data, sizes, blocks: 1, labelBlocks: 1, indices: Int32Array.from(inputIds.keys()) };
 }
 
-/** Returns the values at the given indices. */
+/** Returns the elements of `values` at the given indices. */
 function pick(values: Int32Array, indices: Int32Array): Int32Array {
   return indices.map((index) => values[index]!);
 }
 
-/** Returns rows, in ascending order, of an array [count, n]; the array itself if all rows are selected. */
+/**
+ * Selects rows of an array [count, n] by their indices in ascending order. Returns the array itself if all rows are
+ * selected.
+ */
 function pickRows(values: Float32Array, rows: Int32Array, count: number): Float32Array {
   if (rows.length === count) return values;
   const width = values.length / count;

@@ -20,11 +20,11 @@ import { bindBatch, bindStep, type NamedArrays } from './bind-batch.ts';
 export interface ProgramCall {
   /** Adapter to apply; null computes with the base alone. */
   readonly adapter: Adapter | null;
-  /** Whole texts, or for `decode` one further token of each row. */
+  /** Tokens of the call: whole texts or, for `decode`, one further token of each cached text. */
   readonly tokens: Batch | DecodeStep;
-  /** Factor of the gradients; programs without gradients ignore it. Default 1. */
+  /** Number that all gradients are multiplied by; programs without gradients ignore it. Default 1. */
   readonly gradientScale?: number;
-  /** Dropout of a program with gradients. Default: none. */
+  /** Rate and seed of the dropout in a program with gradients. Default: no dropout. */
   readonly dropout?: Dropout | undefined;
   /**
    * Whether to use the program with gradients that supports shared beginnings even for a batch without them. That
@@ -33,25 +33,28 @@ export interface ProgramCall {
   readonly fewPrograms?: boolean;
 }
 
-/** A call with its program specification and input arrays. */
+/** One call of a program: the program's specification, and arrays for its inputs. */
 export interface BoundCall {
   readonly spec: ProgramSpec;
-  /** Data of the program's inputs except the base's weights, by name. */
+  /** Array for each of the program's inputs except the base's weights, by the input's name. */
   readonly data: ReadonlyMap<string, Float32Array | Int32Array>;
   readonly sizes: ProgramSizes;
-  /** [tokens] row of the program's tokens that computes each of the call's tokens. */
+  /**
+   * [tokens] for each token of the call, the index of the program's token that computes it; tokens with equal
+   * beginnings share one
+   */
   readonly indices: Int32Array;
 }
 
 /** Memory limits of a call. Default: none. */
 export interface CallLimits {
-  /** Bytes for activations, which decide what the backward pass computes again. */
+  /** Memory limit for activations, in bytes. It decides which values the backward pass computes again. */
   readonly activationBytes?: number;
   /** Largest number of elements of a logits array, [labels, vocab], which decides on the number of label blocks. */
   readonly maxLogits?: number;
 }
 
-/** Programs that use logits only to compute losses. */
+/** Kinds of programs that compute logits only on the way to losses. */
 const OF_LOSSES: ReadonlySet<ProgramKind> = new Set(['labelLosses', 'gradients']);
 
 /**
@@ -96,7 +99,7 @@ export function bindCall(
  */
 const PHASE_RANGE = 4096;
 
-/** Draws the random numbers of the dropout masks (decoder/dropout.ts). */
+/** Draws the random numbers that determine the dropout masks, as decoder/dropout.ts explains. */
 function dropoutData({ rate, seed }: Dropout, tokens: number, widths: readonly number[]): NamedArrays {
   const random = Random.fromSeed(seed);
   const features = widths.reduce((total, width) => total + width, 0);
@@ -121,7 +124,7 @@ function factorData(module: string, factors: LoraFactors): NamedArrays {
 
 const WEIGHT_SQUARES = new WeakMap<BaseModel, Map<string, Float32Array>>();
 
-/** Computes ‖W‖² of each row, once for each base and module. */
+/** Returns a module's input of ‖W‖² for each row of its weight W, computed once for each base and module. */
 function weightSquaresData(base: BaseModel, module: string): NamedArrays[number] {
   const known = WEIGHT_SQUARES.get(base) ?? new Map<string, Float32Array>();
   WEIGHT_SQUARES.set(base, known);

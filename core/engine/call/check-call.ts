@@ -24,7 +24,7 @@ export function checkCall(base: BaseModel, adapter: Adapter | null, batch: Batch
 }
 
 /**
- * Validates a step as {@link checkCall} validates a batch.
+ * Validates a step of generation as {@link checkCall} validates a batch.
  * @throws RangeError naming the field, the value found and what was expected
  */
 export function checkStep({ config }: BaseModel, adapter: Adapter | null, step: DecodeStep): void {

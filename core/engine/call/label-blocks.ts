@@ -1,7 +1,7 @@
-/** Division of a batch's labels into blocks of equal size, whose losses are computed one after another. */
+/** Division of a batch's labels into blocks of equal size. Losses are computed block by block. */
 export interface LabelBlocks {
   readonly blocks: number;
-  /** Number of labels in each block. */
+  /** Number of labels in each block, including padding in the last one. */
   readonly labels: number;
 }
 
@@ -15,14 +15,17 @@ export function labelBlocks(labels: number, vocabSize: number, maxLogits: number
   return { blocks, labels: Math.ceil(labels / blocks) };
 }
 
-/** Pads the last blocks with copies of the last value. */
+/** Pads one value per label to the full length of all blocks, with copies of the last value. */
 export function fillBlocks(values: Int32Array, { blocks, labels }: LabelBlocks): Int32Array {
   const filled = new Int32Array(blocks * labels).fill(values.at(-1) ?? 0);
   filled.set(values);
   return filled;
 }
 
-/** [blocks · labels] 1 for each of the batch's `count` labels, and 0 for padding. */
+/**
+ * Makes the weights of the labels in all blocks, [blocks · labels]: 1 for each of the batch's `count` labels, and 0 for
+ * padding.
+ */
 export function labelWeights(count: number, { blocks, labels }: LabelBlocks): Float32Array {
   return new Float32Array(blocks * labels).fill(1, 0, count);
 }

@@ -1,10 +1,13 @@
 import type { Batch } from '../runtime.ts';
 
-/** Distinct tokens of a batch: tokens with equal beginnings are computed once. */
+/**
+ * Groups of a batch's tokens with the same text up to and including them. Each group is computed once, as one token
+ * that represents it.
+ */
 export interface SharedTokens {
-  /** [unique] token of the batch that represents all tokens with the same beginning, in order. */
+  /** [unique] index in the batch of the token that represents each group, in the batch's order. */
   readonly representatives: Int32Array;
-  /** [tokens] index of each token's representative. */
+  /** [tokens] index, among the representatives, of the one that stands for each token of the batch. */
   readonly indices: Int32Array;
 }
 
@@ -32,19 +35,19 @@ export function sharePrefixes({ inputIds, sequenceLengths }: Batch, vocabSize: n
   return { representatives: Int32Array.from(representatives), indices };
 }
 
-/** Makes every token its own representative. */
+/** Makes every token represent itself, for batches in which equal beginnings may not be shared. */
 export function shareNothing({ inputIds }: Batch): SharedTokens {
   const indices = Int32Array.from(inputIds.keys());
   return { representatives: indices, indices };
 }
 
-/** [tokens − unique] tokens of the batch that another token represents, in order. */
+/** [tokens − unique] indices in the batch of the tokens that another token represents, in order. */
 export function repeatedTokens({ representatives, indices }: SharedTokens): Int32Array {
   const unique = new Set(representatives);
   return Int32Array.from(indices.keys()).filter((token) => !unique.has(token));
 }
 
-/** [unique] 1 / the number of tokens that each representative stands for. */
+/** [unique] for each representative, 1 / the number of tokens that it stands for */
 export function sharesOf({ representatives, indices }: SharedTokens): Float32Array {
   const counts = new Float32Array(representatives.length);
   for (const index of indices) counts[index]!++;

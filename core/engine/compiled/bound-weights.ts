@@ -5,8 +5,8 @@ import type { Direction } from '../int8/rounding/int8-matrix.ts';
 import type { RoundedWeights } from '../int8/rounding/rounded-weights.ts';
 
 /**
- * A base's weights as inputs of sessions: the float32 arrays themselves, or matrices rounded to 8 bits if a graph has
- * such inputs.
+ * A base's weights as input tensors of ONNX Runtime sessions: the float32 arrays themselves and, for graphs that
+ * compute in int8, matrices rounded to 8 bits.
  */
 export class BoundWeights {
   readonly #weights: BaseModel['weights'];
@@ -19,7 +19,7 @@ export class BoundWeights {
     this.#rounded = rounded;
   }
 
-  /** Returns an input's tensor; undefined if the input is not made from a weight. */
+  /** Returns the tensor for an input of a graph; undefined if the input holds none of the base's weights. */
   async get(name: string): Promise<ort.Tensor | undefined> {
     const known = this.#tensors.get(name);
     if (known) return known;
@@ -29,7 +29,10 @@ export class BoundWeights {
     return this.#tensors.get(name);
   }
 
-  /** Releases all tensors, or only the int8 forms of one direction. They are made again when they are needed. */
+  /**
+   * Releases all tensors or, given a direction, only the int8 matrices for that direction. A released tensor is made
+   * again at its next use.
+   */
   release(direction?: Direction): void {
     for (const name of [...this.#tensors.keys()]) {
       const part = parseInt8Input(name)?.part;
@@ -42,7 +45,7 @@ export class BoundWeights {
     if (weight) this.#tensors.set(name, new ort.Tensor('float32', weight.data, weight.shape));
   }
 
-  /** Adds a matrix together with its scales. */
+  /** Makes the tensors of an int8 matrix and of its scales. */
   async #addInt8({ weight, part }: Int8Input): Promise<void> {
     const rounded = this.#rounded;
     if (!rounded) return;
@@ -58,7 +61,10 @@ export class BoundWeights {
   }
 }
 
-/** Direction of the products that a matrix and its scales serve; null for the smoothing divisors. */
+/**
+ * Tells whether an int8 input serves the forward or the backward pass; null for the smoothing divisors, which count for
+ * neither.
+ */
 function directionOf(part: Int8Input['part']): Direction | null {
   if (part === 'smoothing') return null;
   return part.endsWith('_transposed') ? 'forward' : 'backward';

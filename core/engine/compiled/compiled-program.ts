@@ -15,9 +15,9 @@ import { createSession, modelFor } from './create-session.ts';
 export interface CompileOptions {
   readonly threads: number;
   readonly profileFilePrefix?: string | undefined;
-  /** Default: the CPU's. */
+  /** Execution provider of ONNX Runtime that runs the program. Default: the CPU's. */
   readonly provider?: ExecutionProvider | undefined;
-  /** Weights of the base, for a provider whose sessions keep them. */
+  /** Weights of the base, which become part of the session if the provider keeps them on its device. */
   readonly weights: BaseModel['weights'];
   /** Cache of encoded graphs. Default: none. */
   readonly cache?: EngineCache | null | undefined;
@@ -56,7 +56,10 @@ function arraysOf(weights: BaseModel['weights']): Map<string, Float32Array> {
 /** A program's session. Output buffers of known size are allocated once and reused. */
 export class CompiledProgram {
   readonly #session: ort.InferenceSession;
-  /** Sorted names, so that the inputs made from one weight are adjacent and the weight is read once for all of them. */
+  /**
+   * Names of the program's inputs, sorted so that the inputs made from one weight are adjacent and the weight is read
+   * once for all of them.
+   */
   readonly #inputNames: readonly string[];
   readonly #spec: ProgramSpec;
   readonly #parameters: readonly ProgramInput[];
@@ -101,7 +104,8 @@ export class CompiledProgram {
 }
 
 /**
- * Allocates the buffer of an output. Returns null if the size differs from run to run; ONNX Runtime then allocates it.
+ * Allocates the buffer that receives an output in every run. Returns null for an output whose size differs from run to
+ * run; ONNX Runtime then allocates its memory itself.
  */
 function outputBuffer(output: ort.InferenceSession.ValueMetadata): ort.Tensor | null {
   const shape = output.isTensor ? output.shape.filter((size) => typeof size === 'number') : [];

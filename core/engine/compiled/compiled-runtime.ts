@@ -24,11 +24,11 @@ export interface CompiledRuntimeOptions {
    * `dispose`.
    */
   readonly profileFilePrefix?: string;
-  /** Default: the CPU's. */
+  /** Execution provider of ONNX Runtime that runs the programs. Default: the CPU's. */
   readonly provider?: ExecutionProvider | undefined;
-  /** The base in 8 bits, for a provider with int8 products. The caller owns it. Default: none. */
+  /** The base's matrices rounded to 8 bits, for a provider with int8 products. The caller owns them. Default: none. */
   readonly rounded?: RoundedWeights | undefined;
-  /** Memory for activations, see `Runtime`. Default: no limit. */
+  /** Memory for activations in bytes, as in `Runtime`. Default: no limit. */
   readonly activationBytes?: number | undefined;
   /** Cache of encoded graphs for later processes. Default: none. */
   readonly cache?: EngineCache | null | undefined;
@@ -48,9 +48,12 @@ export class CompiledRuntime extends ProgramRuntime {
   readonly #compile: (spec: ProgramSpec) => Promise<CompiledProgram>;
   readonly #weights: BoundWeights;
   readonly #pool: ProgramPool;
-  /** Name of the base's config in the pool. */
+  /** Name under which the pool has registered this base's config. */
   readonly #config: string;
-  /** Prefix that distinguishes this runtime's programs from those of other runtimes in the pool. */
+  /**
+   * Execution provider, precision and threads as text: the part of a program's key that tells apart the runtimes
+   * sharing a pool.
+   */
   readonly #kind: string;
 
   constructor(base: BaseModel, options: CompiledRuntimeOptions = {}) {

@@ -23,9 +23,10 @@ const SPIN_US = '20';
 export const SPINNING = { intra_op: { allow_spinning: '1', spin_duration_us: SPIN_US } };
 
 /**
- * Options of every session. No arena: every session would keep its own peak of activations, while the process heap is
- * shared by all of them at the same speed. No optimization: the passes leave nothing to gain (measured on the CPU), and
- * ONNX Runtime would merge operations that are repeated on purpose to save memory.
+ * Options of every session. ONNX Runtime's memory arena is off, because every session would keep its own peak of
+ * activations, while the process heap is shared by all of them at the same speed. Its graph optimizations are off,
+ * because Readapt's own passes leave nothing to gain (measured on the CPU), and because it would merge operations that
+ * are repeated on purpose to save memory.
  */
 const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {
   executionMode: 'sequential',
@@ -35,10 +36,10 @@ const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {
   extra: { session: SPINNING },
 };
 
-/** Silences the warning that shape operators run on the CPU, which is intended. */
+/** Options that silence ONNX Runtime's warning that shape operators run on the CPU, which is intended. */
 const ACCELERATOR_OPTIONS: ort.InferenceSession.SessionOptions = { logSeverityLevel: 3 };
 
-/** Encodes the graph of {@link graphFor} for the same arguments. */
+/** Makes the graph that {@link graphFor} returns for the same arguments, and encodes it as an ONNX model. */
 export function modelFor(
   provider: ExecutionProvider,
   traced: Graph,

@@ -21,7 +21,7 @@ const PARALLEL_THRESHOLD = 2 ** 20;
  */
 export class OnnxProducts implements MatrixProducts {
   readonly #threads: number;
-  /** Sessions created so far, by graph and number of threads. */
+  /** Inference sessions of products created so far, by graph and number of threads. */
   readonly #sessions = new Map<string, Promise<ort.InferenceSession>>();
 
   /** @param threads default: the number of CPUs */
@@ -86,7 +86,7 @@ export class OnnxProducts implements MatrixProducts {
   }
 }
 
-/** Creates an OnnxProducts, passes it to `use`, and always disposes of it. */
+/** Makes an {@link OnnxProducts}, passes it to `use`, and disposes of it even if `use` fails. */
 export async function withOnnxProducts<T>(use: (products: MatrixProducts) => Promise<T>): Promise<T> {
   const products = new OnnxProducts();
   try {

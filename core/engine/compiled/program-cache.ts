@@ -2,7 +2,7 @@ interface Releasable {
   release(): Promise<void>;
 }
 
-/** LRU cache of at most `capacity` compiled programs, which are released when they are evicted. */
+/** Cache of at most `capacity` compiled programs. The least recently used one is evicted and released. */
 export class ProgramCache<T extends Releasable> {
   readonly #capacity: number;
   /** Entries in order of last use, oldest first. */
@@ -20,8 +20,9 @@ export class ProgramCache<T extends Releasable> {
   }
 
   /**
-   * Returns the entry of that key, and creates it with `create` if there is none; concurrent callers share one
-   * creation. Eviction comes first, so that there are never more than `capacity` entries in memory.
+   * Returns the program with the given key, and makes it with `create` if the cache holds none; concurrent callers
+   * share one creation. An old program is evicted before a new one is made, so that there are never more than
+   * `capacity` entries in memory.
    */
   async get(key: string, create: () => Promise<T>): Promise<T> {
     const known = this.#entries.get(key);

@@ -12,9 +12,12 @@ const MAX_PROGRAMS = 64;
  */
 export class ProgramPool {
   readonly #programs: ProgramCache<CompiledProgram>;
-  /** Number of runtimes for each config, by the config as JSON. */
+  /** Number of runtimes that use each base config; the key is the config as JSON. */
   readonly #users = new Map<string, number>();
-  /** Resolves after the latest call: calls share sessions and their output buffers, so they run one after another. */
+  /**
+   * Promise that resolves after the latest call. Calls share sessions and their output buffers, so they run one after
+   * another.
+   */
   #latest: Promise<unknown> = Promise.resolve();
 
   constructor(maxPrograms = MAX_PROGRAMS) {
@@ -33,7 +36,7 @@ export class ProgramPool {
     return name;
   }
 
-  /** Waits for pending calls, and removes a runtime. */
+  /** Removes a runtime from the pool after its pending calls have ended. */
   async leave(config: string): Promise<void> {
     await this.#latest;
     const users = (this.#users.get(config) ?? 0) - 1;

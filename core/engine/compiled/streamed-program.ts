@@ -13,15 +13,21 @@ import * as ort from './onnx-runtime.ts';
 export interface StreamOptions {
   readonly weights: BaseModel['weights'];
   readonly threads: number;
-  /** Largest total size of weights in memory, in bytes; a single larger weight may exceed it. */
+  /**
+   * Largest total size in bytes of the weights that are in memory at the same time; a single larger weight may exceed
+   * it.
+   */
   readonly weightBytes: number;
-  /** Rewrites the traced graph. Default: no change. */
+  /** Function that rewrites the traced graph. Default: the graph stays as traced. */
   readonly rewrite?: (graph: Graph) => Graph;
 }
 
 interface Stage {
   readonly session: ort.InferenceSession;
-  /** Names of values that no later stage reads. */
+  /**
+   * Names of the stage's inputs that can be released after it: no later stage reads them, and they are no outputs of
+   * the program.
+   */
   readonly done: readonly string[];
 }
 

@@ -1,9 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
 
-/** Result of a forward pass: its value, the tensors that the gradient needs, and the gradient by each input. */
+/**
+ * Result of a forward pass with a handwritten gradient: its value, the tensors that the gradient needs, and a function
+ * that computes the gradient by each input.
+ */
 interface Differentiated<T extends tf.Tensor, S extends tf.Tensor[]> {
   readonly value: T;
-  /** Tensors kept until the gradient is computed, which receives them after `dy`. Default: none. */
+  /** Tensors that are kept for `gradient`, which receives them after `dy`. Default: none. */
   readonly saved?: readonly [...S];
   readonly gradient: (dy: T, ...saved: S) => tf.Tensor | tf.Tensor[];
 }

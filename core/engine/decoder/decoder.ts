@@ -13,27 +13,27 @@ import { linear, type LoraTensors } from './linear.ts';
 import { pickRows } from './losses.ts';
 import { rmsNorm } from './rms-norm.ts';
 
-/** Rows of a linear layer's input: every token, or only the label positions in the last layer after attention. */
+/** Rows that a linear layer computes: all tokens or, in the last layer after attention, only the label positions. */
 export type RowsOf = 'tokens' | 'labels';
 
 /** Inputs of the decoder: tensors by Hugging Face name, and the factors of adapted modules. */
 interface DecoderTensors {
   readonly weight: (name: string) => tf.Tensor;
   readonly lora: (module: string, rows: RowsOf) => LoraTensors | undefined;
-  /** [tokens] int32 */
+  /** [tokens] int32 token ids */
   readonly inputIds: tf.Tensor1D;
-  /** [labels] int32 positions in `inputIds`; null if every token is a label position */
+  /** [labels] int32 indices in `inputIds` of the tokens whose next token is predicted; null if all tokens are */
   readonly labelPositions: tf.Tensor1D | null;
-  /** Attention inputs of each layer. */
+  /** Rotary tables, masks and further inputs of attention, for each layer. */
   readonly attention: readonly LayerAttention[];
-  /** Receives the keys and values of each layer's tokens. */
+  /** Function that receives the keys and values of the call's tokens in each layer. */
   readonly keep?: (layer: number, states: KeysAndValues) => void;
 }
 
-/** Rotated keys, and values, of a call's tokens, each [tokens, keyValueHeads · headDim]. */
+/** Keys after rotation, and values, of a call's tokens, each [tokens, keyValueHeads · headDim]. */
 export type KeysAndValues = Readonly<Record<'k' | 'v', tf.Tensor2D>>;
 
-/** One layer in a run of the decoder. */
+/** Number of a decoder layer, and the run of the decoder that it belongs to. */
 interface Layer {
   readonly index: number;
   readonly run: DecoderRun;
@@ -64,7 +64,7 @@ function embed({ config, architecture, weight, inputIds }: DecoderRun): tf.Tenso
   return architecture.scaledEmbeddings ? embeddings.mul(Math.sqrt(config.hiddenSize)) : embeddings;
 }
 
-/** @param hidden [tokens, hidden]; the last layer returns [labels, hidden] */
+/** @param hidden [tokens, hidden] states before the layer; the result of the last layer is [labels, hidden] */
 function decoderLayer(layer: Layer, hidden: tf.Tensor2D): tf.Tensor2D {
   const { run, isLast } = layer;
   const { norms } = run.architecture;
@@ -80,11 +80,14 @@ function decoderLayer(layer: Layer, hidden: tf.Tensor2D): tf.Tensor2D {
 interface Block {
   readonly hidden: tf.Tensor2D;
   readonly block: (x: tf.Tensor2D) => tf.Tensor2D;
-  /** Selects the part of the hidden states for the residual connection. Default: all. */
+  /**
+   * Selects the rows of the hidden states that the residual connection adds, so that they match the block's output.
+   * Default: all rows.
+   */
   readonly skip?: (hidden: tf.Tensor2D) => tf.Tensor2D;
 }
 
-/** x + output(block(input(x))). */
+/** Runs a block of a layer with its norms and residual connection: x + output(block(input(x))). */
 function residual(layer: Layer, { input, output }: BlockNorms, { hidden, block, skip }: Block): tf.Tensor2D {
   const normed = (name: string | null, x: tf.Tensor2D) => (name === null ? x : layerNorm(layer, name, x));
   return (skip?.(hidden) ?? hidden).add(normed(output, block(normed(input, hidden))));

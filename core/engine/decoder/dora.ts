@@ -1,19 +1,19 @@
 import * as tf from '@tensorflow/tfjs';
 import { withGradient } from './custom-gradient.ts';
 
-/** Tensors of a DoRA module besides its factors, both [outFeatures]. */
+/** Magnitude and norms of a DoRA module, in addition to LoRA's factors; both are [outFeatures]. */
 export interface DoraTensors {
   readonly magnitude: tf.Tensor1D;
-  /** ‖W‖² of each row, which training does not change. */
+  /** [outFeatures] ‖W‖² of each row of the base's weight W, which training does not change. */
   readonly weightSquares: tf.Tensor1D;
 }
 
 interface AdaptedWeight {
-  /** [outFeatures, inFeatures] */
+  /** The base's weight W, [outFeatures, inFeatures]. */
   readonly weight: tf.Tensor2D;
-  /** [rank, inFeatures] */
+  /** LoRA's factor A, [rank, inFeatures]. */
   readonly a: tf.Tensor2D;
-  /** [outFeatures, rank] */
+  /** LoRA's factor B, [outFeatures, rank]. */
   readonly b: tf.Tensor2D;
   readonly scaling: tf.Tensor;
 }
@@ -37,17 +37,17 @@ export function scaledByMagnitude(y: tf.Tensor2D, dora: DoraTensors, adapted: Ad
   });
 }
 
-/** m / ‖W + s · B A‖ of each row, [outFeatures], which is the same for all tokens. */
+/** DoRA's factor of each output, m / ‖W + s · B A‖ by rows, [outFeatures], which is the same for all tokens. */
 export function doraFactors({ magnitude, weightSquares }: DoraTensors, adapted: AdaptedWeight): tf.Tensor1D {
   return magnitude.div(rowNorms(adapted, weightSquares));
 }
 
 /**
- * ‖W + s · B A‖ of each row, [outFeatures], as √(‖W‖² + 2 ⟨W, s · B A⟩ + ‖s · B A‖²) with products of the rank's width:
- * ⟨W, s · B A⟩ of a row is that of B and W (s · A)ᵀ, and ‖s · B A‖² that of B and B (s² · A Aᵀ). The merged matrix is
- * never formed, and with ‖W‖² given, W is read once. (Four layers of SmolLM2-135M's shape, forward, one row of 32
- * tokens, smallest of seven runs on a busy machine: LoRA 9 ms, DoRA 12 to 13 ms, with the merged matrix 16 ms and
- * more.)
+ * Norm of each row of the adapted weight, ‖W + s · B A‖, [outFeatures], computed as √(‖W‖² + 2 ⟨W, s · B A⟩ + ‖s · B
+ * A‖²) with products of the rank's width: ⟨W, s · B A⟩ of a row is that of B and W (s · A)ᵀ, and ‖s · B A‖² that of B
+ * and B (s² · A Aᵀ). The merged matrix is never formed, and with ‖W‖² given, W is read once. (Four layers of
+ * SmolLM2-135M's shape, forward, one row of 32 tokens, smallest of seven runs on a busy machine: LoRA 9 ms, DoRA 12 to
+ * 13 ms, with the merged matrix 16 ms and more.)
  */
 function rowNorms({ weight, a, b, scaling }: AdaptedWeight, weightSquares: tf.Tensor1D): tf.Tensor1D {
   const scaled = a.mul<tf.Tensor2D>(scaling);

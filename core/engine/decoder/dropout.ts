@@ -1,13 +1,13 @@
 import * as tf from '@tensorflow/tfjs';
 import { withGradient } from './custom-gradient.ts';
 
-/** Random numbers that determine the dropout mask of one module's A. */
+/** Random numbers that determine the dropout mask of one module, for the inputs of LoRA's A. */
 export interface DropoutTensors {
   /** [rows] random number of each row of the input */
   readonly rows: tf.Tensor1D;
   /** [inFeatures] random number of each input feature */
   readonly features: tf.Tensor1D;
-  /** Share of dropped inputs, one element. */
+  /** Share of the inputs that are dropped, a tensor of one element. */
   readonly rate: tf.Tensor;
 }
 
@@ -25,7 +25,7 @@ export function dropOut(x: tf.Tensor2D, dropout: DropoutTensors): tf.Tensor2D {
   });
 }
 
-/** [rows, inFeatures]: 1 / (1 − rate) for kept elements, 0 for dropped ones. */
+/** Makes the dropout mask, [rows, inFeatures]: 1 / (1 − rate) for kept elements, 0 for dropped ones. */
 function keptScale({ rows, features, rate }: DropoutTensors): tf.Tensor2D {
   const phases = rows.reshape([-1, 1]).mul(features);
   const kept = tf.greaterEqual(phases.sub(tf.floor(phases)), rate);

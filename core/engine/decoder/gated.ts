@@ -2,14 +2,14 @@ import * as tf from '@tensorflow/tfjs';
 import type { Architecture } from '../../models/architecture/architecture-declaration.ts';
 import { withGradient } from './custom-gradient.ts';
 
-/** An activation f and its derivative. */
+/** Activation function f of a gated layer, with its derivative. */
 interface Activation {
-  /** Returns f(x), and a tensor that the derivative needs. */
+  /** Computes f(x), and a tensor from which the derivative is computed later. */
   readonly value: (x: tf.Tensor) => { readonly value: tf.Tensor; readonly saved: tf.Tensor };
   readonly slope: (x: tf.Tensor, saved: tf.Tensor) => tf.Tensor;
 }
 
-/** x · σ(x), with slope σ(x) · (1 + x · (1 − σ(x))). */
+/** The activation SiLU, x · σ(x), with slope σ(x) · (1 + x · (1 − σ(x))). */
 const silu: Activation = {
   value: (x) => {
     const sigmoid = tf.sigmoid(x);
@@ -20,7 +20,9 @@ const silu: Activation = {
 
 const [GELU_SCALE, GELU_CUBIC] = [Math.sqrt(2 / Math.PI), 0.044715];
 
-/** ½ x (1 + t) with t = tanh(√(2/π) (x + 0.044715 x³)) (Hendrycks & Gimpel 2016). */
+/**
+ * The activation GELU in its tanh form, ½ x (1 + t) with t = tanh(√(2/π) (x + 0.044715 x³)) (Hendrycks & Gimpel 2016).
+ */
 const geluTanh: Activation = {
   value: (x) => {
     const cubic = x.square().mul(GELU_CUBIC).add(1);

@@ -3,24 +3,27 @@ import { withGradient } from './custom-gradient.ts';
 import { scaledByMagnitude, type DoraTensors } from './dora.ts';
 import { dropOut, type DropoutTensors } from './dropout.ts';
 
-/** Factors of an adapted layer as tensors; `scaling` has one element. */
+/** Factors of an adapted layer as tensors; `scaling` has one element, LoRA's factor s. */
 export interface LoraTensors {
-  /** [rank, inFeatures] */
+  /** LoRA's factor A, [rank, inFeatures]. */
   readonly a: tf.Tensor2D;
-  /** [outFeatures, rank] */
+  /** LoRA's factor B, [outFeatures, rank]. */
   readonly b: tf.Tensor2D;
   readonly scaling: tf.Tensor;
-  /** Present in a DoRA adapter: [outFeatures] factors of the outputs, or the tensors that determine them. */
+  /**
+   * DoRA's factors of the outputs, [outFeatures], or the tensors that determine them; absent in an adapter without
+   * DoRA.
+   */
   readonly dora?: DoraTensors | tf.Tensor1D;
-  /** Present while an adapter with dropout is trained. */
+  /** Random numbers for the dropout of A's inputs; only present while an adapter with dropout is trained. */
   readonly dropout?: DropoutTensors;
 }
 
 /** Frozen weights of a linear layer. */
 interface LinearWeights {
-  /** [outFeatures, inFeatures] */
+  /** Weight W, [outFeatures, inFeatures]. */
   readonly weight: tf.Tensor2D;
-  /** [outFeatures] */
+  /** Bias, [outFeatures]. */
   readonly bias?: tf.Tensor1D | undefined;
 }
 
@@ -36,7 +39,10 @@ export function linear(x: tf.Tensor2D, { weight, bias }: LinearWeights, lora?: L
   return bias ? product.add(bias) : product;
 }
 
-/** Number of tokens for which the cheaper of the two ways is chosen, since one graph serves batches of any size. */
+/**
+ * Number of tokens of a typical batch. One graph serves batches of any size, so the cheaper way to apply the update is
+ * chosen for this number.
+ */
 const TYPICAL_TOKENS = 128;
 
 function adaptedProduct(x: tf.Tensor2D, weight: tf.Tensor2D, lora?: LoraTensors): tf.Tensor2D {
@@ -64,7 +70,7 @@ function wholeProduct(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTensors): t
     : output.mul<tf.Tensor2D>(lora.dora);
 }
 
-/** y = x W'ᵀ with W' = W + s · B A. */
+/** Applies LoRA merged into the weight: y = x W'ᵀ with W' = W + s · B A. */
 function mergedLinear(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTensors): tf.Tensor2D {
   return withFactors(x, lora, (input, a, b) => {
     const merged = tf.matMul(b, a.mul(lora.scaling)).add<tf.Tensor2D>(weight);
@@ -76,7 +82,7 @@ function mergedLinear(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTensors): t
   });
 }
 
-/** y = x Wᵀ + (x (s · A)ᵀ) Bᵀ. */
+/** Applies LoRA beside the weight: y = x Wᵀ + (x (s · A)ᵀ) Bᵀ. */
 function branchedLinear(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTensors): tf.Tensor2D {
   return withFactors(x, lora, (input, a, b) => {
     const scaled = a.mul<tf.Tensor2D>(lora.scaling);
@@ -89,7 +95,7 @@ function branchedLinear(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTensors):
   });
 }
 
-/** y = (x (s · A)ᵀ) Bᵀ. */
+/** Computes LoRA's update alone, without the weight: y = (x (s · A)ᵀ) Bᵀ. */
 function lowRankProduct(x: tf.Tensor2D, lora: LoraTensors): tf.Tensor2D {
   return withFactors(x, lora, (input, a, b) => {
     const scaled = a.mul<tf.Tensor2D>(lora.scaling);
@@ -103,12 +109,12 @@ function lowRankProduct(x: tf.Tensor2D, lora: LoraTensors): tf.Tensor2D {
 
 interface Forward {
   readonly output: tf.Tensor2D;
-  /** A tensor that the gradient by the input needs. */
+  /** Tensor that `inputGradient` needs, kept from the forward pass. */
   readonly saved: tf.Tensor2D;
   readonly inputGradient: (dy: tf.Tensor, b: tf.Tensor, saved: tf.Tensor) => tf.Tensor;
 }
 
-/** Differentiates a forward computation by its input and both factors. */
+/** Gives a forward computation with LoRA its gradients by the input and by both factors, A and B. */
 function withFactors(
   x: tf.Tensor2D,
   { a, b, scaling }: LoraTensors,

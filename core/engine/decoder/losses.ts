@@ -14,9 +14,9 @@ export function pickRows(x: tf.Tensor2D, positions: tf.Tensor1D): tf.Tensor2D {
 }
 
 export interface Head {
-  /** [vocab, n] */
+  /** Weight of the output head, [vocab, n]. */
   readonly weight: tf.Tensor2D;
-  /** The cap c: logits x become c · tanh(x / c). Null means no cap. */
+  /** Cap c of the logits, each of which becomes c · tanh(logit / c). Null means no cap. */
   readonly cap: number | null;
 }
 
@@ -32,10 +32,10 @@ function capped<T extends tf.Tensor>(logits: T, cap: number | null): T {
 /** Options for computing losses from hidden states. */
 export interface LossOptions {
   /**
-   * Number of equal blocks of labels, computed one after another so that only the logits of one block exist at a time.
+   * Number of equal blocks of labels, computed one after another so that the logits of only one block are in memory.
    */
   readonly blocks: number;
-  /** Whether gradients by the hidden states will be needed. */
+  /** Whether the caller will compute gradients by the hidden states. */
   readonly differentiated: boolean;
 }
 
@@ -55,9 +55,9 @@ export function negativeLogLikelihood(
   return logSumExp(hidden, head, options).sub(capped(own, head.cap));
 }
 
-/** Soft targets: tokens to predict with their shares, both [targets, labels]. */
+/** Tokens to predict at each label, and the share of each of them; both tensors are [targets, labels]. */
 export interface SoftTargets {
-  /** int32 */
+  /** Ids of the tokens, int32. */
   readonly ids: tf.Tensor2D;
   readonly shares: tf.Tensor2D;
 }
@@ -89,7 +89,7 @@ export function softCrossEntropy(
     .sub(own);
 }
 
-/** Splits [count, n] into count times [n]. */
+/** Splits a matrix [count, n] into its rows, each [n]. */
 function rowsOf(x: tf.Tensor2D): tf.Tensor1D[] {
   return tf.split(x, x.shape[0]).map((part) => part.reshape([x.shape[1]]));
 }
@@ -139,7 +139,7 @@ function uncapped(dy: tf.Tensor2D, y: tf.Tensor2D, cap: number | null): tf.Tenso
   return dy.sub(dy.mul(share).mul(share));
 }
 
-/** Splits [rows, n] into blocks of equal size, [rows / blocks, n] each. */
+/** Splits the rows of a matrix [rows, n] into blocks of equal size, each [rows / blocks, n]. */
 function cutIntoBlocks(x: tf.Tensor2D, blocks: number): tf.Tensor2D[] {
   if (blocks === 1) return [x];
   const [rows, width] = [x.shape[0] / blocks, x.shape[1]];
@@ -157,8 +157,8 @@ function asColumn(x: tf.Tensor1D): tf.Tensor2D {
 }
 
 /**
- * Σ x · y of each row, [rows, n] → [rows], with a gradient by x alone. The gradient of tfjs' own sum would allocate as
- * many ones as x has elements.
+ * Computes Σ x · y of each row, [rows, n] → [rows], with a gradient by x alone. The gradient of tfjs' own sum would
+ * allocate as many ones as x has elements.
  */
 function rowProducts(x: tf.Tensor2D, y: tf.Tensor2D): tf.Tensor1D {
   return withGradient([x], (input) => ({

@@ -5,17 +5,17 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 import type { TrainableName } from '../../models/lora/trainable-arrays.ts';
 
 /**
- * Kind of a program: the loss of each label, the logits at the label positions, or the summed loss with the gradient of
- * every factor. `prefill` computes logits and returns each layer's keys and values; `decode` takes those and computes
- * the logits of one further token of each row. Only `gradients` has a backward pass.
+ * Kind of a program. It computes the loss of each label, the logits at the label positions, or the summed loss with the
+ * gradient of every factor. `prefill` computes logits and returns each layer's keys and values; `decode` takes those
+ * and computes the logits of one further token of each row. Only `gradients` has a backward pass.
  */
 export type ProgramKind = 'labelLosses' | 'gradients' | 'logits' | 'prefill' | 'decode';
 
-/** Specification that a program is specialized to. Batches of any {@link ProgramSizes} run on it. */
+/** Properties that are fixed when a program is built. Batches of any {@link ProgramSizes} run on it. */
 export interface ProgramSpec {
   readonly config: ModelConfig;
   readonly kind: ProgramKind;
-  /** Adapted modules, in the adapter's order; empty for the base alone. */
+  /** Modules that the adapter changes, by name and in its order; empty for the base alone. */
   readonly modules: ReadonlyMap<string, AdaptedModule>;
   /** Whether a `gradients` program applies dropout to the inputs of every A. */
   readonly dropout: boolean;
@@ -54,11 +54,15 @@ interface ProgramOptions {
   readonly attentionBlocks?: number;
   readonly labelBlocks?: number;
   readonly targets?: number;
-  /** Default: `scores` if attention is computed in blocks, else `cheap`. */
+  /**
+   * Extent of recomputation in the backward pass. Default: `scores` if attention is computed in blocks, else `cheap`.
+   */
   readonly recompute?: Recompute;
 }
 
-/** Specifies the program for a base of this config and, unless it is null, this adapter. */
+/**
+ * Makes the specification of a program for a base of this config and an adapter; a null adapter means the base alone.
+ */
 export function programSpec(options: ProgramOptions): ProgramSpec {
   const { kind, config, adapter, dropout = false, repeats = false, attentionBlocks = 1, labelBlocks = 1 } = options;
   const { targets = 0, recompute = attentionBlocks > 1 ? 'scores' : 'cheap' } = options;
@@ -71,7 +75,7 @@ export function programSpec(options: ProgramOptions): ProgramSpec {
 
 /** Sizes that differ from batch to batch; 0 if a program has no input of that size. */
 export interface ProgramSizes {
-  /** Number of tokens; in a `decode` program, one for each row of the cache. */
+  /** Number of tokens that go through the model; in a `decode` program, one for each row of the cache. */
   readonly tokens: number;
   /** Number of labels or, if losses are computed in blocks, of labels in a block. */
   readonly labels: number;
@@ -79,7 +83,10 @@ export interface ProgramSizes {
   readonly bins: number;
   /** Number of places in a bin or, if attention is computed in blocks, in a block. */
   readonly binLength: number;
-  /** Number of further places of tokens that have several; programs without `repeats` ignore it. */
+  /**
+   * Number of places of tokens in the bins beyond the first place of each token; 0 unless sequences share beginnings.
+   * Programs without `repeats` ignore it.
+   */
   readonly repeats: number;
   /** Number of places for earlier tokens in each row of a `decode` program's cache. */
   readonly slots: number;
@@ -107,7 +114,7 @@ export function gradientName(module: string, name: TrainableName): string {
   return `${inputName(module, name)}.gradient`;
 }
 
-/** Parts of a layer's key-value cache. */
+/** Names of the two parts of a layer's key-value cache. */
 export const CACHED = ['keys', 'values'] as const;
 
 export type CachedPart = (typeof CACHED)[number];
@@ -255,7 +262,7 @@ function adaptedLayers(config: ModelConfig, modules: ProgramSpec['modules']) {
   });
 }
 
-/** Names of a module's trainable arrays. */
+/** Returns the names of the arrays of a module that training changes. */
 export function trainedNames(dora: boolean): TrainableName[] {
   return dora ? ['a', 'b', 'magnitude'] : ['a', 'b'];
 }

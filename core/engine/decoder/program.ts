@@ -53,19 +53,22 @@ interface ProgramRun {
   readonly spec: ProgramSpec;
   readonly inputs: ProgramTensors;
   /**
-   * Scalings by module. Gradients use them after the forward pass, so they are made outside the differentiated
-   * function.
+   * LoRA's factor s of each adapted module. Gradients use these tensors after the forward pass, so they are made
+   * outside the differentiated function.
    */
   readonly scalings: ProgramTensors;
   readonly attention: readonly LayerAttention[];
   readonly dropout: DropoutSource | null;
 }
 
-/** Random numbers of the dropout masks. */
+/** Random numbers that determine the dropout masks of a call. */
 interface DropoutSource {
-  /** Random numbers of all tokens, [tokens], and of the label positions, [labels]. */
+  /**
+   * A random number for each row of a layer's input: for all tokens, [tokens], and for the label positions alone,
+   * [labels].
+   */
   readonly rows: Readonly<Record<RowsOf, tf.Tensor1D>>;
-  /** Random numbers of the input features, [inFeatures] by module. */
+  /** A random number for each input feature of each adapted module, [inFeatures], by module name. */
   readonly features: ProgramTensors;
   readonly rate: tf.Tensor;
 }
@@ -94,7 +97,7 @@ function placesInBins(
   };
 }
 
-/** Reshapes [bins, blocks, binLength / blocks] to [bins, binLength]. */
+/** Reshapes a tensor of attention's places from [bins, blocks, binLength / blocks] to [bins, binLength]. */
 function binPlaces(places: tf.Tensor, blocks: number): tf.Tensor2D {
   return blocks === 1 ? (places as tf.Tensor2D) : places.reshape([places.shape[0], blocks * places.shape[2]!]);
 }
@@ -146,7 +149,9 @@ function lossAndGradients(run: ProgramRun): ProgramTensors {
   return { loss_sum: value, ...named(names, grads) };
 }
 
-/** Differentiable losses; padding labels have a loss of 0. */
+/**
+ * Computes the loss of each label for training, from soft targets if there are any. Padding labels have a loss of 0.
+ */
 function trainedLosses(run: ProgramRun): tf.Tensor1D {
   const { labelBlocks: blocks, targets } = run.spec;
   if (targets > 0) {
@@ -176,7 +181,7 @@ function dropoutOf({ config, modules }: ProgramSpec, inputs: ProgramTensors): Dr
   };
 }
 
-/** Builds a record from names and tensors in the same order. */
+/** Makes a record of tensors from their names; both lists are in the same order. */
 function named(names: readonly string[], tensors: readonly tf.Tensor[]): ProgramTensors {
   return Object.fromEntries(tensors.map((tensor, index) => [names[index], tensor]));
 }
@@ -201,7 +206,10 @@ function factorTensors(inputs: ProgramTensors, scalings: ProgramTensors, module:
   return { a, b, scaling: required(scalings, module) };
 }
 
-/** Outputs with the DoRA factors that `decode` needs, so that it does not compute norms of weights for every token. */
+/**
+ * Returns the DoRA factors of the outputs as outputs of `prefill`. `decode` reads them, so that it need not compute the
+ * norms of weights again for every token.
+ */
 function doraOutputs({ spec: { modules }, inputs, scalings }: ProgramRun): ProgramTensors {
   const adapted = [...modules].filter(([, { dora }]) => dora);
   return Object.fromEntries(

@@ -14,7 +14,7 @@ export interface ChosenDevice {
 const ALWAYS_THERE: ReadonlySet<Device> = new Set(['cpu', 'tfjs-cpu']);
 
 export interface DeviceChoiceOptions {
-  /** Default: f32. */
+  /** Precision of the bases' matrices, which the device must support. Default: `f32`. */
   readonly precision?: PrecisionSetting;
   readonly probe?: (device: Device, options: { precision: Precision }) => Promise<DeviceReport>;
 }

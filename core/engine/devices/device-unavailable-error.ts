@@ -10,7 +10,7 @@ export interface Obstacle {
 /** Thrown if a device requested by name cannot be used. */
 export class DeviceUnavailableError extends Error implements Obstacle {
   readonly code = 'device_unavailable';
-  /** Marks an error that another choice, or a change to the machine, can fix. */
+  /** Marks the error as one that the user can fix by another choice of device or a change to the machine. */
   readonly badInput = true;
   readonly device: Device;
   readonly reason: string;

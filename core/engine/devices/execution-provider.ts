@@ -11,7 +11,7 @@ import type { Precision } from '../../options/precisions.ts';
 export interface ExecutionProvider {
   /** ONNX Runtime's name of the provider; the CPU provider runs operators that this one lacks. */
   readonly name: CompiledKind;
-  /** Number of the card, for a provider with several. */
+  /** Index of the card to use, for a provider that may find several cards. */
   readonly card: number;
   readonly precision: Precision;
   /**
@@ -19,9 +19,12 @@ export interface ExecutionProvider {
    * costs nothing if that memory is the process's own.
    */
   readonly keepsWeights: boolean;
-  /** Whether graphs also output how large the operands of the base's matrices are. */
+  /**
+   * Whether each run also returns the largest magnitudes in the inputs of the base's matrices, as {@link
+   * observeOperands} adds them to the graph.
+   */
   readonly observes: boolean;
-  /** Rewrites the final graph for this provider and precision. */
+  /** Function that rewrites a graph, after all other passes, for this provider and precision. */
   readonly rewrite: (graph: Graph) => Graph;
 }
 
@@ -34,7 +37,10 @@ export const CPU_PROVIDER: ExecutionProvider = {
   rewrite: (graph) => graph,
 };
 
-/** Float32 on the CPU with {@link observeOperands}. */
+/**
+ * Provider that computes in float32 on the CPU and also returns the largest magnitudes in the inputs of the base's
+ * matrices.
+ */
 export const OBSERVING_PROVIDER: ExecutionProvider = { ...CPU_PROVIDER, observes: true, rewrite: observeOperands };
 
 const CPU_INT8_PROVIDER: ExecutionProvider = { ...CPU_PROVIDER, precision: 'int8', rewrite: int8Weights };

@@ -2,20 +2,20 @@ import { kindOf, type Device, type DeviceKind } from '../../options/devices.ts';
 import type { Precision, PrecisionSetting } from '../../options/precisions.ts';
 import { DeviceUnavailableError } from './device-unavailable-error.ts';
 
-/** Devices that support each precision other than f32. */
+/** Devices that support each precision other than `f32`, which all devices support. */
 const DEVICES: Readonly<Record<Exclude<Precision, 'f32'>, readonly DeviceKind[]>> = {
   f16: ['cuda', 'webgpu'],
   int8: ['cpu'],
 };
 
-/** Whether the device can keep a base in that precision. */
+/** Whether the device can compute with a base in that precision. */
 export function supportsPrecision(device: Device, precision: Precision): boolean {
   return precision === 'f32' || DEVICES[precision].includes(kindOf(device));
 }
 
 /**
- * Checks that the device supports a precision of the base.
- * @throws DeviceUnavailableError if it does not
+ * Checks that the device can compute with a base in that precision.
+ * @throws DeviceUnavailableError if it cannot
  */
 export function checkPrecision(device: Device, precision: PrecisionSetting): void {
   if (precision === 'auto' || precision === 'f32' || supportsPrecision(device, precision)) return;

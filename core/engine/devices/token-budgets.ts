@@ -35,7 +35,7 @@ const GPU_ACTIVATION_BYTES = 2 ** 32;
  */
 const GPUS: ReadonlySet<DeviceKind> = new Set(['cuda', 'webgpu']);
 
-/** Returns the budgets of a device for one base. */
+/** Returns the limits for one pass with a base on a device. */
 export function tokenBudgets(kind: DeviceKind, config: ModelConfig): TokenBudgets {
   const gradients = cpuGradients(config);
   if (!GPUS.has(kind)) return { ...CPU, gradients };

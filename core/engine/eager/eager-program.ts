@@ -6,7 +6,7 @@ import { decoderProgram } from '../decoder/program.ts';
 import { programInputs, type ProgramInput } from '../decoder/program-spec.ts';
 import { selectBackend } from './select-backend.ts';
 
-/** A base's weights on a tfjs backend, with the programs that use them. */
+/** A base's weights as tensors of a tfjs backend, and the programs that compute with them. */
 export class EagerProgram {
   readonly #backend: string;
   readonly #weights = new Map<string, tf.Tensor>();
@@ -34,7 +34,10 @@ export class EagerProgram {
     this.#weights.clear();
   }
 
-  /** Copies inputs, because the cpu backend keeps the arrays it is given and callers overwrite theirs later. */
+  /**
+   * Returns the tensor of a program's input. The arrays of a call are copied, because tfjs' `cpu` backend keeps the
+   * arrays it is given and callers overwrite theirs later.
+   */
   #tensor({ name, shape, type }: ProgramInput, data: BoundCall['data']): tf.Tensor {
     return this.#weights.get(name) ?? tf.tensor(required(data, name).slice(), [...shape], type);
   }

@@ -9,7 +9,10 @@ import type { EagerProgram } from './eager-program.ts';
 export class EagerRuntime extends ProgramRuntime {
   readonly name = 'eager';
   readonly #backend: string;
-  /** Loaded at the first call, so that a process without eager computations never loads tfjs. */
+  /**
+   * Promise of the base's program, made at the first call, so that a process without eager computations never loads
+   * tfjs.
+   */
   #program: Promise<EagerProgram> | null = null;
 
   /** @param backend tfjs' name of the backend; any except `cpu` must have been loaded before */

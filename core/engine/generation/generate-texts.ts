@@ -8,7 +8,7 @@ import { generateGreedily, type GenerationOptions, type GenerationRequest, type 
 export interface GeneratingBase {
   readonly runtime: Runtime;
   readonly tokenizer: Pick<Tokenizer, 'decode'>;
-  /** Tokens that end a text. */
+  /** Ids of the tokens that end a text. */
   readonly endOfTextIds: readonly number[];
 }
 
@@ -21,9 +21,11 @@ export interface GeneratedText {
 }
 
 export interface TextOptions extends Pick<GenerationOptions, 'cacheBytes' | 'maxRows' | 'signal'> {
-  /** Strings that end a text just before them. Default: none. */
+  /** Strings that end a text; the text ends just before the first of them. Default: none. */
   readonly stopStrings?: readonly string[];
-  /** Receives each piece of a request's text as soon as it is certain. The pieces concatenate to the text. */
+  /**
+   * Function that receives each piece of a request's text as soon as it is certain. The pieces concatenate to the text.
+   */
   readonly onText?: (request: number, piece: string) => void;
 }
 

@@ -7,9 +7,9 @@ import { bytesPerToken, KeyValueCache, type CachePlace } from './key-value-cache
 
 /** A prompt to continue. */
 export interface GenerationRequest {
-  /** Tokens of the prompt, at least one. */
+  /** Ids of the prompt's tokens, at least one. */
   readonly promptIds: readonly number[];
-  /** Largest number of new tokens, at least one. */
+  /** Largest number of tokens to generate, at least one. */
   readonly maxNewTokens: number;
 }
 
@@ -17,17 +17,22 @@ export interface GenerationRequest {
 export type StopReason = 'end_of_text' | 'stop_string' | 'max_new_tokens';
 
 export interface GeneratedTokens {
-  /** All generated tokens, including the end-of-text token. */
+  /** Ids of all generated tokens, including the end-of-text token. */
   readonly tokenIds: readonly number[];
   readonly stop: StopReason;
 }
 
 export interface GenerationOptions {
-  /** Tokens that end a text. */
+  /** Ids of the tokens that end a text. */
   readonly endIds: ReadonlySet<number>;
-  /** Receives all tokens of a request after each new one; returns whether they contain a stop string. */
+  /**
+   * Function that receives the ids of all generated tokens of a request after each new one, and returns whether they
+   * contain a stop string, at which the text ends.
+   */
   readonly onToken?: (request: number, tokenIds: readonly number[]) => boolean;
-  /** Limit of keys and values in bytes; a single row that needs more is computed alone. Default: 512 MiB. */
+  /**
+   * Memory limit in bytes of the cached keys and values. A text that needs more is generated alone. Default: 512 MiB.
+   */
   readonly cacheBytes?: number;
   /** Largest number of texts that are generated at the same time. Default: 64. */
   readonly maxRows?: number;
@@ -41,13 +46,13 @@ const PREFILL_TOKENS = 1024;
 const DEFAULT_CACHE_BYTES = 512 * 2 ** 20;
 const DEFAULT_MAX_ROWS = 64;
 
-/** A text in progress, which occupies a row of the cache. */
+/** A text that is being generated. Its keys and values occupy a row of the cache. */
 interface Row {
   readonly request: number;
-  /** Tokens of the prompt, followed by the generated ones. */
+  /** Ids of the prompt's tokens, followed by those of the generated ones. */
   readonly ids: number[];
   readonly promptLength: number;
-  /** Largest number of tokens of the whole text. */
+  /** Largest number of tokens that the text may have, prompt included. */
   readonly limit: number;
   /** Number of tokens of the text when its rotary angles were last computed; 0 before the first pass. */
   anglesOf: number;
@@ -85,7 +90,7 @@ class Generation {
   readonly #options: GenerationOptions;
   /** Waiting texts, longest first, so that the memory is at its peak at the start. */
   readonly #queue: Row[];
-  /** Texts by their rows in the cache. */
+  /** Texts that are in the cache; the index of a text is its row there. */
   readonly #rows: Row[] = [];
   readonly #cache: KeyValueCache;
   readonly #maxRows: number;
@@ -107,7 +112,10 @@ class Generation {
     return this.#queue.length + this.#rows.length > 0;
   }
 
-  /** Runs one forward pass: over whole texts that are not in the cache, or over one further token of every text. */
+  /**
+   * Runs one forward pass: over whole texts whose keys and values are not cached or no longer valid, or else over one
+   * further token of every text.
+   */
   async advance(): Promise<void> {
     // New texts wait until half of the rows are free, since a pass over one prompt costs as much as a step of all rows.
     if (2 * this.#rows.length <= this.#maxRows) this.#admit();
@@ -160,7 +168,10 @@ class Generation {
     );
   }
 
-  /** Caches the states of a pass, and adds the most probable token to each of its texts. */
+  /**
+   * Stores the keys and values of a forward pass in the cache, and appends the most probable next token to each text of
+   * the pass.
+   */
   #extend(pass: ForwardStates, group: readonly (readonly [number, Row])[], places: readonly CachePlace[]): void {
     const longest = Math.max(...this.#rows.map(({ ids }) => ids.length));
     this.#cache.reserve(longest, Math.max(...this.#rows.map(({ limit }) => limit)));
@@ -193,12 +204,15 @@ function newRow({ promptIds, maxNewTokens }: GenerationRequest, request: number)
   return { request, ids: [...promptIds], promptLength: promptIds.length, limit, anglesOf: 0 };
 }
 
-/** Returns the number of rows of the longest text's size that fit into the cache; at least one. */
+/**
+ * Returns the number of texts whose keys and values fit into the cache together if each is as long as the longest; at
+ * least 1.
+ */
 function rowsWithin(config: ModelConfig, rows: readonly Row[], options: GenerationOptions): number {
   return fittingRows(config, { count: rows.length, longest: rows[0]?.limit ?? 1 }, options);
 }
 
-/** Sizes of texts to generate. */
+/** Number and largest length of texts to generate. */
 export interface TextSizes {
   readonly count: number;
   /** Number of tokens of the longest text, including its prompt. */
@@ -214,12 +228,14 @@ function fittingRows(
   return Math.max(1, Math.min(maxRows, count, fitting));
 }
 
-/** Largest size of the keys and values of generated texts, in bytes. */
+/** Largest memory that the keys and values of the generated texts take at a time, in bytes. */
 export function generationCacheBytes(config: ModelConfig, texts: TextSizes): number {
   return fittingRows(config, texts, {}) * texts.longest * bytesPerToken(config);
 }
 
-/** Takes the leading texts that together have few enough tokens; at least one. */
+/**
+ * Takes texts from the beginning of a list as long as their tokens stay within the limit of a pass; at least one text.
+ */
 function withinTokens(texts: readonly (readonly [number, Row])[]): (readonly [number, Row])[] {
   let tokens = 0;
   return texts.filter(([, { ids }], index) => (tokens += ids.length) <= PREFILL_TOKENS || index === 0);

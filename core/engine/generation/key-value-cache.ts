@@ -5,11 +5,11 @@ import type { ForwardStates, KeyValueArrays } from '../runtime.ts';
 /** Smallest number of slots that are added at a time. The cache also grows by at least half. */
 const BLOCK = 64;
 
-/** Place of a new token's keys and values. */
+/** Place in the cache for the keys and values of one new token, and the row of the forward pass that holds them. */
 export interface CachePlace {
   readonly row: number;
   readonly slot: number;
-  /** Row of the pass's states that holds them. */
+  /** Index of the token's row in the states that the forward pass returns. */
   readonly state: number;
 }
 
@@ -35,12 +35,12 @@ export class KeyValueCache {
     this.#arrays = { keys: empty(), values: empty() };
   }
 
-  /** Number of slots of each row. */
+  /** Number of slots in each row, one for each token whose keys and values the row can hold. */
   get slots(): number {
     return this.#slots;
   }
 
-  /** Arrays of the rows in use, not copied: each layer's [rows, keyValueHeads, slots, headDim]. */
+  /** Keys and values of all rows in use, not copied: for each layer, arrays [rows, keyValueHeads, slots, headDim]. */
   get arrays(): KeyValueArrays {
     const used = (arrays: readonly Float32Array[]) =>
       arrays.map((array) => array.subarray(0, this.#rows * this.#rowSize));
@@ -63,7 +63,7 @@ export class KeyValueCache {
     }
   }
 
-  /** Reserves slots for a number of tokens in each row, and at most for `limit`. */
+  /** Makes room for `tokens` tokens in each row, and for some more as long as a row has at most `limit`. */
   reserve(tokens: number, limit: number): void {
     if (tokens <= this.#slots) return;
     const slots = Math.max(tokens, Math.min(limit, Math.max(tokens + BLOCK, Math.ceil(1.5 * this.#slots))));
@@ -71,7 +71,7 @@ export class KeyValueCache {
     this.#slots = slots;
   }
 
-  /** Writes the states of a pass to their places. */
+  /** Copies the keys and values that a forward pass returned to their places in the cache. */
   write({ states }: ForwardStates, places: readonly CachePlace[]): void {
     const [heads, width] = [this.#heads, this.#headDim];
     for (const part of CACHED) {
@@ -102,7 +102,7 @@ export class KeyValueCache {
   }
 }
 
-/** Size of one token of one row in the cache, in bytes. */
+/** Size in bytes of the keys and values of one token in all layers. */
 export function bytesPerToken({ numLayers, numKeyValueHeads, headDim }: ModelConfig): number {
   return CACHED.length * Float32Array.BYTES_PER_ELEMENT * numLayers * numKeyValueHeads * headDim;
 }

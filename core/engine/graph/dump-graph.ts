@@ -3,7 +3,7 @@ import { graphSections, sectionSignature, type GraphSection } from './graph-sect
 import { isSymbolic, sizeName } from './symbolic-sizes.ts';
 
 export interface DumpOptions {
-  /** Whether to write out layers that repeat an earlier one. Default false. */
+  /** Whether layers that repeat an earlier layer are written out in full. Default false. */
   readonly everyLayer?: boolean;
 }
 
@@ -44,12 +44,12 @@ function shapeText({ shape, type }: Pick<ValueInfo, 'shape' | 'type'>): string {
   return type === 'float32' ? sizes : `${type} ${sizes}`;
 }
 
-/** Formats a symbolic size by its name, any other as a number. */
+/** Formats a size: a symbolic one by its name, any other as a number. */
 export function sizeText(size: number): string {
   return isSymbolic(size) ? sizeName(size) : String(size);
 }
 
-/** Finds for each section the earlier one that it repeats, if any. */
+/** Finds, for each section of the graph, the earlier section that it repeats; sections with new content have none. */
 function withoutRepetition(
   sections: readonly GraphSection[],
   graph: Graph,
@@ -71,7 +71,7 @@ function titleOf({ place, backward }: GraphSection): string {
   return backward ? `${name}, backward` : name;
 }
 
-/** Lists the batch's inputs, and counts weights and factors. */
+/** Lists the inputs that depend on the batch, and counts the base's weights and the adapter's factors. */
 function inputLines({ inputs }: Graph): string {
   const data = inputs.filter(({ name }) => !/^(?:model|lm_head)\./.test(name));
   const title = `inputs: ${inputs.length - data.length} weights and factors, and`;

@@ -3,13 +3,16 @@ import { eliminateDeadNodes } from './passes/eliminate-dead-nodes.ts';
 
 type Form = Omit<ValueInfo, 'name'>;
 
-/** An operator with one output. */
+/** An operator with one output, to be added to a graph. */
 export interface Operator {
   readonly op: string;
   readonly domain?: string;
   readonly inputs: readonly string[];
   readonly attributes?: Readonly<Record<string, Attribute>>;
-  /** Shape and type of a new value, or the name of a value of the graph that the operator takes over. */
+  /**
+   * Shape and type of the output if it is a new value. Otherwise the name of an existing value, which this operator
+   * computes from now on.
+   */
   readonly output: string | Form;
 }
 
@@ -39,7 +42,7 @@ export class GraphEdit {
     this.#values = new Map(graph.values);
   }
 
-  /** All values of the graph and the added ones. */
+  /** Shapes and types of the graph's values and of those that the edit has added, by name. */
   get values(): ReadonlyMap<string, ValueInfo> {
     return this.#values;
   }
@@ -55,7 +58,8 @@ export class GraphEdit {
   }
 
   /**
-   * Adds a node whose outputs are values of the graph or declared ones.
+   * Adds a node. Each of its outputs is an existing value of the graph, which it computes from now on, or one that
+   * {@link declare} has added.
    * @param place node of the graph that the new one replaces or follows; default: directly before its first use
    */
   put(node: GraphNode, place?: GraphNode): void {
@@ -63,19 +67,19 @@ export class GraphEdit {
     else this.#placed.set(place, [...(this.#placed.get(place) ?? []), node]);
   }
 
-  /** Replaces some of the operands of a node. */
+  /** Replaces some of the operands of a node by other values. */
   substitute(node: GraphNode, values: ReadonlyMap<string, string>): void {
     if (!node.inputs.some((name) => values.has(name))) return;
     this.put({ ...node, inputs: node.inputs.map((name) => values.get(name) ?? name) }, node);
   }
 
-  /** Declares a value under its own name. */
+  /** Adds a value to the graph under the name that it is given. Returns the name. */
   declare(info: ValueInfo): string {
     this.#values.set(info.name, info);
     return info.name;
   }
 
-  /** Adds an input to the graph; repeated additions have no effect. */
+  /** Adds an input to the graph. Adding an input of the same name again has no effect. */
   input(info: ValueInfo): string {
     this.#inputs.set(info.name, info);
     return this.declare(info);

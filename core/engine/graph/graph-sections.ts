@@ -1,22 +1,31 @@
 import type { Graph, GraphNode } from './graph.ts';
 
-/** Place of a section: a layer, before or after all layers, or the nodes that name outputs. */
+/**
+ * Place of a section in the decoder: the number of its layer, `before` or `after` all layers, or `outputs` for nodes
+ * that compute outputs of the graph.
+ */
 type SectionPlace = number | 'before' | 'after' | 'outputs';
 
 export interface GraphSection {
   readonly place: SectionPlace;
-  /** Whether the section comes after the first node that depends on the seed of the gradients. */
+  /**
+   * Whether the section belongs to the backward pass, which begins at the first node that depends on the seed of the
+   * gradients.
+   */
   readonly backward: boolean;
   readonly nodes: readonly GraphNode[];
 }
 
-/** Matches a weight or factor of a layer, and values that a pass has derived from one. */
+/**
+ * Pattern of names that begin with a layer's number: its weights, its factors and values that passes have derived from
+ * them.
+ */
 const OF_LAYER = /^model\.layers\.(\d+)\./;
 
-/** Matches weights outside layers: embedding, last norm, head. */
+/** Pattern of the names of weights outside layers: embedding, last norm and head. */
 const OF_MODEL = /^(?:model|lm_head)\./;
 
-/** Input that all gradients are multiplied by. */
+/** Name of the graph's input that scales all gradients. The nodes that depend on it form the backward pass. */
 const SEED = 'gradient_scale';
 
 /**
@@ -52,8 +61,8 @@ function placeOf(node: GraphNode, current: SectionPlace): SectionPlace {
 }
 
 /**
- * Signature of a section; equal for layers that apply the same operators to the same shapes and to weights of the same
- * names.
+ * Makes a text by which sections are compared. It is equal for sections that apply the same operators and attributes to
+ * the same shapes, and to weights of the same names within a layer.
  */
 export function sectionSignature({ backward, nodes }: GraphSection, { values }: Graph): string {
   const parts = nodes.map(({ op, domain, inputs, outputs, attributes }) => {

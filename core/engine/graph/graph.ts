@@ -5,7 +5,7 @@
  */
 export type ElementType = 'float32' | 'float64' | 'float16' | 'int32' | 'int64' | 'int8' | 'uint8' | 'bool';
 
-/** Data of a constant. A Uint16Array holds the bit patterns of float16. */
+/** Data of a constant's elements. A Uint16Array holds the bit patterns of float16. */
 export type ConstantData =
   | Float32Array
   | Float64Array
@@ -31,7 +31,7 @@ export interface Constant extends ValueInfo {
 
 export type NonEmpty<T> = readonly [T, ...T[]];
 
-/** One ONNX operator; `domain` is '' for the standard's own operators. */
+/** One ONNX operator. `domain` is the operator set that defines it; '' stands for ONNX's own. */
 export interface GraphNode {
   readonly op: string;
   readonly domain: string;
@@ -46,7 +46,7 @@ export interface Graph {
   readonly outputs: readonly ValueInfo[];
   readonly constants: readonly Constant[];
   readonly nodes: readonly GraphNode[];
-  /** Shape and type of every value, by name. */
+  /** Shape and type of every value in the graph, by the value's name. */
   readonly values: ReadonlyMap<string, ValueInfo>;
 }
 

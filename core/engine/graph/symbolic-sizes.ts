@@ -14,12 +14,12 @@ export const SYMBOLIC_SIZES = {
 
 const SYMBOLS = Object.entries(SYMBOLIC_SIZES);
 
-/** Whether a size is known only when the graph runs. */
+/** Whether a size stands for a number that is known only when the graph runs. */
 export function isSymbolic(size: number): boolean {
   return size > 0 && SYMBOLS.some(([, prime]) => size % prime === 0);
 }
 
-/** Factors a size into named symbols and a remaining number. */
+/** Splits a size into the named symbols that it is a product of, and the remaining number. */
 export function factorsOf(size: number) {
   const symbols: { readonly name: string; readonly symbol: number }[] = [];
   let rest = size;

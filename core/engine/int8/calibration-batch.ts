@@ -21,7 +21,7 @@ const CALIBRATION_TEXTS: readonly string[] = [
   'Dear customer, your order 48-2291 has left our warehouse and should arrive within three working days.',
 ];
 
-/** Length limit of a text in tokens. */
+/** Largest length of a calibration text in tokens; longer texts are cut. */
 const MAX_TOKENS = 64;
 
 /** Number of labels of each text, which are its last tokens; each costs a row of logits. */

@@ -18,13 +18,16 @@ import type { ProvidedProgram } from '../tracer/tracing-thread.ts';
 
 export interface PrecisionChoiceOptions extends Int8EngineOptions {
   readonly tokenizer: Tokenizer;
-  /** Whether the base's float32 matrices stay in memory until it is prepared. Default: if they fit. */
+  /**
+   * Whether the base's float32 matrices stay in memory until its precision is chosen. Default: whether enough memory is
+   * free for them.
+   */
   readonly holdsMatrices?: boolean | undefined;
-  /** Whether the memory suffices for the base in float32. Default: true. */
+  /** Whether the process's memory suffices to compute with the base in float32. Default: true. */
   readonly holdsFloat32?: boolean;
 }
 
-/** A choice, with the engine that computes in int8 if that was chosen. The caller owns the engine. */
+/** The chosen precision and, if that is int8, the engine that computes in it. The caller owns the engine. */
 export interface Chosen {
   readonly choice: PrecisionChoice;
   readonly engine: Int8Engine | null;
@@ -34,8 +37,8 @@ const NO_MEMORY = 'float32 would be chosen, but does not fit into the memory';
 
 /**
  * Chooses int8 if it is measurably faster on this machine and its losses on a fixed set of texts are close to those of
- * float32, or if the memory does not suffice for float32; otherwise chooses float32. Callers that need gradients check
- * their errors themselves.
+ * float32, or if the memory does not suffice for float32; otherwise chooses float32. The errors of gradients are not
+ * measured here; callers that need gradients check them themselves.
  */
 export async function choosePrecision(options: PrecisionChoiceOptions): Promise<Chosen> {
   const small = tooSmall(options.base.config);
@@ -51,7 +54,10 @@ export async function choosePrecision(options: PrecisionChoiceOptions): Promise<
   return { choice: { precision: 'f32', reason: objection, warning: null }, engine: null };
 }
 
-/** Prepares int8 on request. The choice has a warning if {@link choosePrecision} would not have chosen int8. */
+/**
+ * Makes an int8 engine because int8 was requested. The choice carries a warning if {@link choosePrecision} would have
+ * chosen float32.
+ */
 export async function int8Of(options: PrecisionChoiceOptions): Promise<Chosen> {
   const { verdict, engine } = await judge(options);
   const objection = tooInexact(verdict) ?? tooSmall(options.base.config) ?? slownessOf(verdict);
@@ -60,7 +66,10 @@ export async function int8Of(options: PrecisionChoiceOptions): Promise<Chosen> {
   return { choice, engine: await publishedEngine(engine, verdict, options) };
 }
 
-/** Returns the cached verdict of an earlier process, or compares the precisions; only then is there an engine, too. */
+/**
+ * Returns the verdict on int8 that an earlier process has cached, and no engine. If there is none, compares int8 with
+ * float32, and also returns the engine that was compared.
+ */
 async function judge(options: PrecisionChoiceOptions): Promise<{ verdict: Int8Verdict; engine: Int8Engine | null }> {
   const { base, tokenizer, threads, cache } = options;
   const batch = calibrationBatch(tokenizer);

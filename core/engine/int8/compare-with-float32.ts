@@ -15,20 +15,27 @@ export const MIN_SPEED_UP = 1.3;
 
 const ROUNDS = 2;
 
-/** Speedup after the first round that makes a second one unnecessary. */
+/** Speedup in the first round of timing from which a second round is unnecessary. */
 const CLEAR_SPEED_UP = 1.5 * MIN_SPEED_UP;
 
-/** Largest number of rounds while int8 seems too slow, because the machine may be busy for a moment. */
+/**
+ * Largest number of rounds of timing while int8 seems too slow. Other processes may keep the machine busy for a moment.
+ */
 const MAX_ROUNDS = 15;
 
 export interface CompareOptions extends Int8EngineOptions {
-  /** Text for measuring losses. */
+  /** Batch of texts for measuring the losses. */
   readonly batch: Batch;
-  /** A smaller batch for measuring the speed. */
+  /** Smaller batch of texts for measuring the speed. */
   readonly smallBatch: Batch;
-  /** Whether the base's float32 matrices stay in memory meanwhile. Default: if they fit. */
+  /**
+   * Whether the base's float32 matrices stay in memory during the comparison. Default: whether enough memory is free
+   * for them.
+   */
   readonly holdsMatrices?: boolean | undefined;
-  /** Speedup of int8, if it is known from another base of this config. Default: it is measured. */
+  /**
+   * Speedup of int8 over float32, if known from another base with the same config. Default: the comparison measures it.
+   */
   readonly speedUp?: number | null;
 }
 
@@ -80,8 +87,8 @@ export function comparedPrograms(config: ModelConfig, holdsMatrices: boolean): P
 }
 
 /**
- * Ratio of the smallest times. Each function runs {@link ROUNDS} to {@link MAX_ROUNDS} times in turn, or once if the
- * ratio is clear.
+ * Measures how many times as fast the fast function is, by the smallest time of each. They run in turn, in {@link
+ * ROUNDS} to {@link MAX_ROUNDS} rounds, or only once if the ratio is clear.
  * @param known milliseconds that the slow function is known to take; it then runs only if the ratio seems too small.
  * Null if unknown
  */

@@ -12,10 +12,10 @@ import { layerMatrices, layerWeights } from './layer-weights.ts';
  */
 const FEW_PASSES_BYTES = 2 ** 31;
 
-/** Largest size of the weights of a streamed stage, in bytes. */
+/** Largest total size in bytes of the weights in one stage of a streamed program. */
 const STAGE_BYTES = 2 ** 29;
 
-/** Share of the free memory for weights; the rest is for computations. */
+/** Largest share of the free memory that float32 weights may take; the rest is for computations. */
 const SHARE = 0.6;
 
 /**
@@ -24,21 +24,25 @@ const SHARE = 0.6;
  */
 const STAGE_SHARE = 1 / 3;
 
-/** Smallest number of matrices of the largest size that fit into a stage. */
+/** Number of matrices of the largest size that even the smallest stage must have room for. */
 const MIN_STAGE_MATRICES = 2;
 
 export interface Float32Options extends Pick<CompiledRuntimeOptions, 'cache' | 'pool' | 'tracer'> {
   readonly threads: number;
   /**
-   * Number of passes that will use the weights. For `few`, large weights are streamed even if they would fit. For
-   * `training`, weights are never streamed: reading them for every step costs more than float32 is worth.
+   * Purpose of the weights: a few passes over them, many, or training. For `few`, large weights are streamed even if
+   * they would fit. For `training`, weights are never streamed: reading them for every step costs more than float32 is
+   * worth.
    */
   readonly passes: 'few' | 'many' | 'training';
-  /** Bytes that the process may still allocate. */
+  /** Number of bytes that the process may still allocate. */
   readonly free: number;
 }
 
-/** Plan for using a base's float32 matrices in the memory that is left. */
+/**
+ * Place of a base's float32 matrices during a computation: all in memory, read stage by stage, or nowhere because the
+ * memory does not suffice.
+ */
 export type Float32Plan = 'held' | 'streamed' | 'impossible';
 
 /**
@@ -61,15 +65,15 @@ export function stageBytes({ config }: Pick<BaseModel, 'config'>, free: number):
   return Math.max(smallestStage(config), Math.min(STAGE_BYTES, STAGE_SHARE * free));
 }
 
-/** Size of the weights of the smallest possible stage in bytes. */
+/** Smallest limit, in bytes, for the weights of a streamed stage; with less, streaming is impossible. */
 export function smallestStage(config: ModelConfig): number {
   return MIN_STAGE_MATRICES * Math.max(...layerMatrices(config).map(({ shape }) => 4 * elementCount(shape)));
 }
 
 /**
- * Whether a base's float32 matrices all stay in memory while int8 is compared with it. They stay until the end, when
- * the 8-bit matrices are in memory, too.
- * @param free bytes that the process may still allocate before they are read
+ * Whether enough memory is free to keep all float32 matrices of a base until int8 has been compared with float32. At
+ * the end of the comparison, the 8-bit matrices are in memory, too.
+ * @param free bytes that the process may still allocate before the matrices are read
  */
 export function isHeld(config: ModelConfig, free: number): boolean {
   return planFloat32({ config }, 'few', free - baseBytes(config, 'int8')) === 'held';

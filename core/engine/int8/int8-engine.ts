@@ -16,8 +16,8 @@ export interface Int8EngineOptions {
   /** Store of rounded matrices for later processes. Default: none. */
   readonly store?: RoundedStore | null | undefined;
   /**
-   * Returns the bytes that the process may still allocate for a comparison with float32. Default: the machine's free
-   * memory.
+   * Function that returns the bytes that the process may still allocate, for a comparison with float32. Default: the
+   * machine's free memory.
    */
   readonly free?: (() => number) | undefined;
   /** Pool of programs shared with other bases of the same config. Default: none. */
@@ -28,7 +28,7 @@ export interface Int8EngineOptions {
 
 interface OpenOptions extends Int8EngineOptions {
   readonly smoothing: Smoothing;
-  /** The base's weights, if they are in memory at the moment. */
+  /** The base's weights in float32, if they are in memory anyway; otherwise they are read from disk. */
   readonly held?: BaseModel['weights'] | undefined;
 }
 
@@ -51,7 +51,7 @@ export class Int8Engine {
     return new Int8Engine(new CompiledRuntime(base, { threads, cache, provider, rounded, pool, tracer }), rounded);
   }
 
-  /** Releases the matrices that only gradients need, until they are needed again. */
+  /** Releases the int8 matrices that only gradients need. They are loaded again at their next use. */
   async releaseBackward(): Promise<void> {
     await this.runtime.releaseBackward();
     this.rounded.release('backward');

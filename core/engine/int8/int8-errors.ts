@@ -2,21 +2,26 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 import { trainableArrays } from '../../models/lora/trainable-arrays.ts';
 import type { Batch, Runtime } from '../runtime.ts';
 
-/** Differences between int8 and float32. */
+/** Errors of int8: how far its losses and gradients are from those of float32. */
 export interface Int8Errors {
-  /** Mean |int8 loss − float32 loss| of a label, divided by the mean loss, or by one nat if that is more. */
+  /**
+   * Mean of |int8 loss − float32 loss| over labels, divided by the mean float32 loss, or by one nat if that is more.
+   */
   readonly losses: number;
   /** ‖int8 gradient − float32 gradient‖ / ‖float32 gradient‖, over all factors of an adapter. */
   readonly gradients: number;
 }
 
-/** Largest accepted error of the losses of single tokens, on average, relative to their mean. */
+/** Largest accepted mean error of the losses of single tokens, relative to the mean loss. */
 export const MAX_LOSS_CHANGE = 0.1;
 
-/** Largest accepted error of the gradients of an adapter's factors, relative to their norm. */
+/** Largest accepted error of the gradients of an adapter's factors, relative to the norm of the float32 gradients. */
 export const MAX_GRADIENT_ERROR = 0.25;
 
-/** Describes the error that is too large for int8 to be chosen, among those that are known; null if there is none. */
+/**
+ * Describes an error that is too large for int8 to be chosen. Errors that were not measured are ignored; null means
+ * that no measured one is too large.
+ */
 export function tooInexact(errors: Partial<Int8Errors>): string | null {
   const { losses = 0, gradients = 0 } = errors;
   const limit = (share: number, what: string) =>
@@ -43,14 +48,16 @@ function percent(share: number): string {
  */
 const MIN_LOSS = 1;
 
-/** Mean difference of losses, label by label, relative to their mean. */
+/**
+ * Computes the mean difference between int8 and float32 losses of the same labels, relative to the mean float32 loss.
+ */
 export function lossChange(found: Float32Array, expected: Float32Array): number {
   const changes = found.reduce((total, value, i) => total + Math.abs(value - expected[i]!), 0);
   const mean = expected.reduce((total, value) => total + value, 0) / expected.length;
   return changes / expected.length / Math.max(mean, MIN_LOSS);
 }
 
-/** Relative error of the gradients of all factors of an adapter. */
+/** Computes the error of int8 gradients relative to float32 gradients, over all factors of an adapter together. */
 export async function gradientError(int8: Runtime, exact: Runtime, adapter: Adapter, batch: Batch): Promise<number> {
   const [found, expected] = [await gradientsOf(int8, adapter, batch), await gradientsOf(exact, adapter, batch)];
   let [errors, sizes] = [0, 0];

@@ -16,7 +16,7 @@ export function layerWeights(config: ModelConfig): number {
   return layerMatrices(config).reduce((total, { shape }) => total + elementCount(shape), 0);
 }
 
-/** Whether a base is too small for int8, so that float32 is chosen without a measurement. */
+/** Whether the layers of a base have so few weights that float32 is chosen without measuring int8. */
 export function isTooSmall(config: ModelConfig): boolean {
   return layerWeights(config) < SMALLEST_BASE;
 }

@@ -6,36 +6,39 @@ import { ownSources, sha256 } from '../cache/sources.ts';
 import type { Int8Errors } from './int8-errors.ts';
 import type { Smoothing } from './rounding/int8-matrix.ts';
 
-/** Chosen precision of a base, and the reason for it. */
+/** Precision that was chosen for a base, and the reason for it. */
 export interface PrecisionChoice {
   readonly precision: Precision;
-  /** Reason in words. */
+  /** Reason for the choice, in words for the user. */
   readonly reason: string;
-  /** Reason why a requested int8 would not have been chosen; null if it would have been, or was not requested. */
+  /**
+   * Reason against int8 where it is used all the same, because it was requested or float32 does not fit into the
+   * memory; null if there is no such reason.
+   */
   readonly warning: string | null;
 }
 
 /** Comparison of int8 with float32 on one base and machine. */
 export interface Comparison extends Pick<Int8Errors, 'losses'> {
-  /** Speedup of a forward pass. */
+  /** Speedup of a forward pass: its time in float32 divided by its time in int8. */
   readonly speedUp: number;
 }
 
-/** Findings about a base in int8. */
+/** Findings about a base in int8 on one machine: its speed, its errors, and the smoothing factors for rounding it. */
 export interface Int8Verdict extends Comparison {
   readonly smoothing: Smoothing;
 }
 
-/** Inputs of a verdict, apart from the machine and the code. */
+/** Inputs that determine a verdict on int8, together with the machine and the code. */
 export interface Int8VerdictKey {
   /** Fingerprint of the base. */
   readonly fingerprint: string;
-  /** Token ids of the texts, which depend on the base's tokenizer. */
+  /** Token ids of the calibration texts, which depend on the base's tokenizer. */
   readonly inputIds: Int32Array;
   readonly threads: number;
 }
 
-/** A verdict as JSON, with arrays as base64 of their float32 bytes. */
+/** A verdict on int8 as it is stored in JSON, with arrays as base64 of their float32 bytes. */
 interface StoredVerdict extends Comparison {
   readonly smoothing: Readonly<Record<string, string>>;
 }
@@ -57,7 +60,10 @@ export async function cacheVerdict(
   await cache?.write(verdictName(key), encode(verdict));
 }
 
-/** Inputs of a base's speed, which does not depend on the weights. */
+/**
+ * Inputs that determine the speed of a base. Its weights are not among them, so bases of one config share a
+ * measurement.
+ */
 export interface SpeedKey extends Omit<Int8VerdictKey, 'fingerprint'> {
   readonly config: ModelConfig;
 }
@@ -84,7 +90,9 @@ function speedName(key: SpeedKey): string {
   return entryName('speed', key);
 }
 
-/** Name of a cache entry. It includes the processor, because the speed depends on it. */
+/**
+ * Makes the name of an entry in the engine's cache. It includes the processor, because the speed of int8 depends on it.
+ */
 function entryName(kind: string, { inputIds, ...key }: Int8VerdictKey | SpeedKey): string {
   return sha256(JSON.stringify([kind, { ...key, inputIds: [...inputIds] }, os.cpus()[0]?.model, ownSources()]));
 }

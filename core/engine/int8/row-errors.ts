@@ -3,7 +3,10 @@ import { EngineCache } from '../cache/engine-cache.ts';
 import { ownSources, sha256 } from '../cache/sources.ts';
 import type { Int8Errors } from './int8-errors.ts';
 
-/** Cache of int8 errors on rows of a kind, in memory and, with a folder, for later processes. */
+/**
+ * Cache of the measured errors of int8 by base and kind of rows; rows of similar length and script are of one kind.
+ * Errors are kept in memory and, given a folder, for later processes.
+ */
 export class RowErrors {
   readonly #known = new Map<string, Promise<Partial<Int8Errors> | null>>();
   readonly #cache: EngineCache | null;
@@ -12,7 +15,10 @@ export class RowErrors {
     this.#cache = folder === null ? null : new EngineCache(folder, { maxEntries: 4096, maxBytes: 1 << 20 });
   }
 
-  /** Returns the known errors of these rows on a base, or the result of `compare`. */
+  /**
+   * Returns the cached errors of int8 on a base with rows of this kind. If none are cached, calls `compare` and caches
+   * its result.
+   */
   async of(
     { fingerprint }: BaseModel,
     kind: string,

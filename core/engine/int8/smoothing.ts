@@ -21,12 +21,12 @@ const STRENGTH = 0.4;
  */
 const SMALLEST = 1e-5;
 
-/** Observations from a float32 forward pass over a batch of text. */
+/** Results of a float32 forward pass over a batch of text, from which int8 is prepared and judged. */
 export interface Observation {
-  /** [labels], in nats. */
+  /** Loss of each label, [labels] in nats. */
   readonly losses: Float32Array;
   readonly smoothing: Smoothing;
-  /** Time of the pass in milliseconds, without the time to read weights. */
+  /** Duration of the pass in milliseconds, without the time to read weights. */
   readonly ms: number;
 }
 
@@ -84,7 +84,7 @@ export class Observer {
 
 export interface ObserverOptions extends Pick<CompileOptions, 'threads' | 'cache' | 'tracer'> {
   readonly held: boolean;
-  /** Size of a stage's weights in bytes, if the weights are streamed. */
+  /** Largest size in bytes of the weights in memory at a time; only used if the weights are not held in memory. */
   readonly weightBytes: number;
 }
 

@@ -17,24 +17,28 @@ export interface AdaptedWidths {
   readonly outFeatures: number;
 }
 
-/** Sizes of one call. */
+/** Sizes of one call that determine its memory. */
 export interface CallSizes {
   /** Number of tokens that go through the model. */
   readonly tokens: number;
   /** Number of tokens of the longest sequence. */
   readonly longest: number;
-  /** Number of places in all attention bins, at least the number of tokens. Default: `tokens`. */
+  /**
+   * Number of places in all attention bins together. At least the number of tokens, because bins are padded. Default:
+   * `tokens`.
+   */
   readonly places?: number;
   readonly labels: number;
   /** Number of soft targets of each label. Default: 0, for labels of one token. */
   readonly targets?: number;
   /**
-   * Number of elements of a logits array above which losses are computed in blocks of labels. Default: that of the CPU.
+   * Largest number of elements of a logits array. With more, losses are computed in blocks of labels. Default: the
+   * limit for the CPU.
    */
   readonly maxLogits?: number;
 }
 
-/** Properties of a call that determine its memory. */
+/** Properties of a call that determine its memory, apart from its sizes. */
 export interface ActivationOptions {
   readonly config: ModelConfig;
   readonly kind: ProgramKind;
@@ -46,14 +50,14 @@ export interface ActivationOptions {
 const FLOAT = 4;
 
 /**
- * Number of arrays [heads, block, places] that exist at a time: scores and probabilities, and for gradients their
- * gradients.
+ * Number of arrays of attention scores, [heads, block, places], that exist at a time: scores and probabilities and, for
+ * gradients, one array of gradients.
  */
 const SCORES = { forward: 2, gradients: 3 };
 
 /**
- * Number of arrays [labels, vocab] that exist at a time for each block of labels: logits and their softmax, and with a
- * cap also its gradient.
+ * Number of arrays [labels, vocab] that exist at a time for each block of labels: logits and their softmax and, with a
+ * cap, two more for its gradient.
  */
 const LOGITS = { plain: 2, capped: 4 };
 
@@ -86,7 +90,7 @@ export function activationBytes(options: ActivationOptions, sizes: CallSizes): n
   return FLOAT * (kept + working + logits);
 }
 
-/** Number of floats for losses and their gradients by the last hidden states at a time. */
+/** Number of float32 values for losses and their gradients by the last hidden states that exist at a time. */
 function headFloats(
   config: ModelConfig,
   { labels, targets = 0, maxLogits = tokenBudgets('cpu', config).logits }: CallSizes,
@@ -97,7 +101,7 @@ function headFloats(
   return logits + (LABEL_STATES + targets) * labels * hiddenSize;
 }
 
-/** Number of floats that one layer keeps for its gradients. */
+/** Number of float32 values that one layer keeps from the forward pass for its gradients. */
 function keptFloats({ config, adapted, recompute }: ActivationOptions, sizes: CallSizes): number {
   const { numHeads, numKeyValueHeads, headDim, hiddenSize, intermediateSize } = config;
   const { norms, queryKeyNorm } = architectureOf(config);
@@ -137,7 +141,7 @@ export function recomputeWithin(
   return LEVELS.slice(least).find(fits) ?? 'layers';
 }
 
-/** Summarizes an adapter; null means the base alone. */
+/** Summarizes an adapter by the properties that determine its memory; null means the base alone. */
 export function adaptedWidths(adapter: Adapter | null, dropout = false): AdaptedWidths {
   const layers = new Map<string, { ranks: number; inFeatures: number; outFeatures: number }>();
   let dora = false;

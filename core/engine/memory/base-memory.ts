@@ -8,8 +8,8 @@ import { isTooSmall, layerMatrices } from '../int8/layer-weights.ts';
 const FLOAT = 4;
 
 /**
- * Whether a setting makes a base count as int8. With `auto`, a base that is too small for int8 uses float32. Any other
- * base uses float32 only if the memory suffices, so it counts as int8.
+ * Whether the memory of a base is counted as that of int8 under a precision setting. With `auto`, a base that is too
+ * small for int8 uses float32. Any other base uses float32 only if the memory suffices, so it counts as int8.
  */
 export function countsAsInt8(config: ModelConfig, precision: PrecisionSetting): boolean {
   return precision === 'int8' || (precision === 'auto' && !isTooSmall(config));

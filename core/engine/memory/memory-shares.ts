@@ -10,13 +10,13 @@ interface Share {
   runtime?: Pick<Runtime, 'activationBytes'> | undefined;
 }
 
-/** Memory needs of a job besides its base. */
+/** Memory that a job needs in addition to its base's weights. */
 export interface JobMemory {
-  /** Bytes that it holds throughout: programs, adapters, the evolution. */
+  /** Bytes that the job holds from its beginning to its end: programs, adapters, the evolution. */
   readonly kept: number;
-  /** Smallest number of bytes for computing with a base. */
+  /** Smallest number of bytes for activations with which the job can compute. */
   readonly working: number;
-  /** Whether it computes gradients. */
+  /** Whether the job computes gradients. */
   readonly differentiated: boolean;
 }
 
@@ -41,25 +41,25 @@ export class MemoryShares {
     return this.#available();
   }
 
-  /** Bytes that this process may still allocate. */
+  /** Number of bytes that this process may still allocate. */
   get free(): number {
     return Math.max(0, Math.min(process.availableMemory(), this.available.bytes - process.memoryUsage.rss()));
   }
 
-  /** Whether a base fits in float32, alone and together with the job's needs. */
+  /** Whether a base in float32 and the needs of the present job fit into the memory, if no other base is loaded. */
   holdsFloat32(config: ModelConfig): boolean {
     const { kept, working } = this.#job;
     return baseBytes(config, 'f32') + PROCESS_BYTES + kept + working <= this.available.bytes;
   }
 
-  /** Reserves memory for a job. */
+  /** Reserves the memory that a job needs besides its base, in place of an earlier job's. */
   reserve(job: JobMemory): void {
     this.#job = job;
     this.#divide();
   }
 
   /**
-   * Adds a base.
+   * Reserves memory for a base that will be loaded.
    * @param others keys of the other bases, least recently used first
    * @returns the keys of bases that must be released for it
    */

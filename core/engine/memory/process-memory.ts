@@ -15,7 +15,7 @@ export const PROCESS_BYTES = 280 * MIB;
 /** Memory of the tracing thread, which has a TensorFlow.js of its own: 80 to 110 MiB with SmolLM2-135M. */
 export const TRACING_THREAD_BYTES = 128 * MIB;
 
-/** Memory of one operator of a compiled program, as measured on SmolLM2-135M with 1,900 to 11,700 operators. */
+/** Bytes that one operator of a compiled program takes, as measured on SmolLM2-135M with 1,900 to 11,700 operators. */
 const OPERATOR_BYTES = 24 * 1024;
 
 /**
@@ -27,21 +27,21 @@ const OPERATORS = {
   block: { gradients: 50, forward: 15 },
 };
 
-/** Number of operators of each block of labels. */
+/** Number of operators that each further block of labels adds to a program. */
 const LABEL_BLOCK_OPERATORS = 12;
 
 /** Number of compiled programs of a job: losses and gradients, or variants for the search. */
 const PROGRAMS = 2;
 
-/** Properties of a job that determine its programs. */
+/** Properties of a job that determine the size of its compiled programs. */
 export interface ProgramNeeds {
-  /** Whether the base is computed in int8. */
+  /** Whether the job computes with its base in int8. */
   readonly int8: boolean;
-  /** Whether the programs compute gradients. */
+  /** Whether the job computes gradients. */
   readonly differentiated: boolean;
-  /** Number of tokens of the longest row. */
+  /** Number of tokens of the job's longest row. */
   readonly longest: number;
-  /** Largest number of labels of a row. */
+  /** Largest number of labels in a row of the job. */
   readonly labels: number;
 }
 
@@ -54,19 +54,19 @@ export function programBytes(config: ModelConfig, { int8, differentiated, longes
   return PROGRAMS * (numLayers * ofLayer + LABEL_BLOCK_OPERATORS * blocks) * OPERATOR_BYTES;
 }
 
-/** Amount of memory, and the source of that figure. */
+/** Amount of memory, and what sets this limit. */
 export interface AvailableMemory {
   readonly bytes: number;
-  /** Origin of the limit for messages, for example `READAPT_MEMORY`. */
+  /** Origin of the limit, as messages name it, for example `READAPT_MEMORY`. */
   readonly source: string;
 }
 
-/** Memory reserved for the worker if it shares a limit with its training process. */
+/** Bytes left for the worker where a control group limits it together with its training process. */
 const WORKER_BYTES = 256 * MIB;
 
 /**
  * Returns the largest amount of memory that a process may ever use here, whatever the current load of the machine.
- * @param setting bytes; null if there is none
+ * @param setting limit in bytes from `READAPT_MEMORY`; null if that is not set
  */
 export function largestMemory(setting: number | null): AvailableMemory {
   return leastOf({ bytes: os.totalmem(), source: 'what this machine has' }, setting);
@@ -75,7 +75,7 @@ export function largestMemory(setting: number | null): AvailableMemory {
 /**
  * Returns the amount of memory that this process may use: the setting, if there is one, but not more than the limit of
  * its control group and the machine's free memory. Memory that the process already uses counts as free.
- * @param setting bytes; null if there is none
+ * @param setting limit in bytes from `READAPT_MEMORY`; null if that is not set
  */
 export function availableMemory(setting: number | null): AvailableMemory {
   return leastOf({ bytes: os.freemem() + process.memoryUsage.rss(), source: 'what this machine has free' }, setting);

@@ -5,7 +5,7 @@ import { activationBytes, type AdaptedWidths } from './activation-memory.ts';
 interface LimitOptions {
   readonly kind: ProgramKind;
   readonly adapted: AdaptedWidths;
-  /** Desired number of tokens. */
+  /** Number of tokens that the caller wants to compute at once. */
   readonly most: number;
   /** Largest number of labels of a call, which may be fewer than its tokens. */
   readonly labels: number;
@@ -13,7 +13,10 @@ interface LimitOptions {
   readonly targets?: number;
 }
 
-/** Smallest limit. A call that needs too much memory even then recomputes layers. */
+/**
+ * Smallest number of tokens to which a call is reduced. If even that needs too much memory, the backward pass
+ * recomputes layers.
+ */
 const MIN_TOKENS = 32;
 
 /**

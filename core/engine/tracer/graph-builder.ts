@@ -68,8 +68,9 @@ export class GraphBuilder {
   }
 
   /**
-   * Returns a shape in the form of an operand, int64. Symbolic sizes are read from the graph's inputs at run time.
-   * @param from shape before a Reshape; a size that keeps its place, or a single other one, need not be read
+   * Adds a shape as an int64 operand of an operator such as Reshape. Returns the operand's name. Symbolic sizes are
+   * read from the graph's inputs at run time.
+   * @param from shape before a Reshape, which knows a size that keeps its place and can infer one other size
    */
   shape(shape: readonly number[], from?: readonly number[]): string {
     if (!shape.some(isSymbolic)) return this.integers(shape);
@@ -80,7 +81,10 @@ export class GraphBuilder {
     return this.node({ op: 'Concat', inputs: parts, outputs, attributes: { axis: 0 } })[0];
   }
 
-  /** Computes a symbolic size from the shapes of inputs, [1] int64. */
+  /**
+   * Computes a symbolic size at run time from the shapes of the graph's inputs. Returns the name of the value, [1]
+   * int64.
+   */
   #readSize(size: number): string {
     const { symbols, rest } = factorsOf(size);
     const outputs = [{ shape: [1], type: 'int64' }] as const;

@@ -3,7 +3,10 @@ import { narrowToHalf } from '../../formats/safetensors/dtypes.ts';
 import { sameShape, elementCount, type ConstantData, type ElementType } from '../graph/graph.ts';
 import type { GraphBuilder } from './graph-builder.ts';
 
-/** A tensor of equal elements whose value is known at trace time. Operators on it are folded; it is never stored. */
+/**
+ * Symbol of a tensor whose elements are all equal, with a value that is known while the program is traced. Operators on
+ * it are computed immediately; it is never stored.
+ */
 export interface ConstantSymbol {
   readonly kind: 'constant';
   readonly value: number;
@@ -12,8 +15,8 @@ export interface ConstantSymbol {
 }
 
 /**
- * A tensor held by a graph value. The value's own shape (`stored`) may be smaller than the tensor's and broadcasts to
- * it: element-wise operators take the value directly, others need the whole tensor.
+ * Symbol of a tensor that a value of the graph holds. The value's own shape (`stored`) may be smaller than the tensor's
+ * and broadcasts to it: element-wise operators take the value directly, others need the whole tensor.
  */
 export interface ValueSymbol {
   readonly kind: 'value';
@@ -23,7 +26,7 @@ export interface ValueSymbol {
   readonly type: ElementType;
 }
 
-/** Symbol that represents a tfjs tensor during tracing. */
+/** Stand-in for a tfjs tensor while a program is traced. */
 export type TracedSymbol = ConstantSymbol | ValueSymbol;
 
 export function elementType(dtype: DataType): ElementType {
@@ -36,26 +39,26 @@ export function constantSymbol(value: number, shape: readonly number[], type: El
 }
 
 /**
- * Makes the symbol of a graph value.
- * @param shape shape of the tensor, if it is larger than the stored value
+ * Makes the symbol of a tensor that a value of the graph holds.
+ * @param shape shape of the tensor, if the stored value is smaller and is broadcast to it
  */
 export function valueSymbol(graph: GraphBuilder, name: string, shape?: readonly number[]): ValueSymbol {
   const info = graph.value(name);
   return { kind: 'value', name, stored: info.shape, shape: shape ?? info.shape, type: info.type };
 }
 
-/** Returns a graph value that broadcasts to the symbol's shape. */
+/** Returns the name of a graph value that can be broadcast to the symbol's shape. */
 export function broadcastable(graph: GraphBuilder, symbol: TracedSymbol): string {
   if (symbol.kind === 'value') return symbol.name;
   return graph.constant(symbol.type, [], singleNumber(symbol.type, symbol.value));
 }
 
-/** Shape of the value that {@link broadcastable} returns. */
+/** Returns the shape of the graph value that {@link broadcastable} returns. */
 export function storedShape(symbol: TracedSymbol): readonly number[] {
   return symbol.kind === 'value' ? symbol.stored : [];
 }
 
-/** Returns a graph value with exactly the symbol's shape. */
+/** Returns the name of a graph value that has exactly the symbol's shape. */
 export function materialized(graph: GraphBuilder, symbol: TracedSymbol): string {
   const name = broadcastable(graph, symbol);
   const { shape, type } = symbol;

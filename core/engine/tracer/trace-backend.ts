@@ -11,12 +11,12 @@ import { constantSymbol, elementType, valueSymbol, type TracedSymbol } from './s
 
 export const TRACE_BACKEND = 'trace';
 
-/** A tfjs backend whose tensors are symbols and whose kernels record graph nodes instead of computing. */
+/** tfjs backend for tracing: its tensors are symbols, and its kernels record nodes of a graph instead of computing. */
 class TraceBackend extends tf.KernelBackend {
   graph = new GraphBuilder();
   #symbols = new WeakMap<object, TracedSymbol>();
 
-  /** Starts an empty graph. */
+  /** Starts recording into an empty graph. */
   reset(): void {
     this.graph = new GraphBuilder();
     this.#symbols = new WeakMap();

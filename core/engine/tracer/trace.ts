@@ -11,7 +11,7 @@ import { shareEqualNodes } from '../graph/passes/share-equal-nodes.ts';
 import { materialized, valueSymbol } from './symbol.ts';
 import { TRACE_BACKEND, traceBackend, type TraceBackend } from './trace-backend.ts';
 
-/** Properties of a program that the passes depend on. */
+/** Properties of a program on which the passes over its graph depend. */
 type PassOptions = RematerializeOptions;
 
 /** Passes that rewrite a recorded graph, in this order. */
@@ -25,7 +25,9 @@ export const PASSES: readonly ((graph: Graph, options: PassOptions) => Graph)[] 
   fuseSilu,
 ];
 
-/** A function of named tensors, written in tfjs ops, including gradients. */
+/**
+ * A program to be traced: a function of named tensors, written in tfjs ops and with its gradients if it computes any.
+ */
 export type TensorProgram = (inputs: Readonly<Record<string, tf.Tensor>>) => Readonly<Record<string, tf.Tensor>>;
 
 /**
@@ -41,9 +43,9 @@ export function trace(
   return PASSES.reduce((graph, pass) => pass(graph, options), record(program, inputs));
 }
 
-/** A graph between two passes. */
+/** A graph on its way through the passes. */
 export interface TraceStage {
-  /** Name of the pass that made the graph, or null for the recorded one. */
+  /** Name of the pass that made the graph; null for the graph as recorded, before the first pass. */
   readonly pass: string | null;
   readonly graph: Graph;
 }

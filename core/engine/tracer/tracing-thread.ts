@@ -10,13 +10,16 @@ export interface ProvidedProgram {
   readonly provider: ExecutionProvider;
 }
 
-/** Request to the thread: a program for the CPU. */
+/** Request to the tracing thread to trace a program that runs on the CPU. */
 export interface TraceRequest extends Pick<ExecutionProvider, 'precision' | 'observes'> {
   readonly key: string;
   readonly spec: ProgramSpec;
 }
 
-/** Answer of the thread; the model is null if tracing failed. */
+/**
+ * Answer of the tracing thread. The model is null if tracing failed, or if the graph has large constants, which lie
+ * outside the model.
+ */
 export interface TraceAnswer {
   readonly key: string;
   readonly model: Uint8Array | null;
@@ -44,7 +47,8 @@ export class TracingThread {
 
   /**
    * Returns a program's encoded graph if it was expected, or if the thread is running anyway.
-   * @returns null if the caller has to trace it, also if tracing failed, so that the caller gets the error
+   * @returns null if the caller has to trace the program itself; this includes a failure, so that the caller gets the
+   * error
    */
   async take(program: ProvidedProgram): Promise<Uint8Array | null> {
     const key = keyOf(program);
@@ -101,7 +105,7 @@ export class TracingThread {
     this.#idle = setTimeout(() => void this.#end(), IDLE_MS).unref();
   }
 
-  /** Ends the thread. Callers that still wait trace for themselves. */
+  /** Ends the thread. Callers that are waiting for a program get null, so that they trace it themselves. */
   async #end(): Promise<void> {
     const thread = this.#thread;
     this.#thread = null;

@@ -1,5 +1,6 @@
 /**
- * Program that this thread of `TracingThread` traced last. Programs that differ only in their variant are traced once.
+ * Specification and graph of the program that this worker thread traced last. Programs that differ only in precision or
+ * observed operands are traced once.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { parentPort } from 'node:worker_threads';

@@ -1,12 +1,12 @@
 import { hasAnswer, type DatasetRow } from './dataset-row.ts';
 
-/** Rows of one kind: their number, and the line numbers of the first of them. */
+/** Rows that all have an answer, or that all have none: their number, and the line numbers of the first of them. */
 interface Kind {
   count: number;
   readonly lines: number[];
 }
 
-/** Counts the rows with and without an answer. All rows of a dataset must be of one kind. */
+/** Counts the rows with and without an answer, since all rows of a dataset must have one, or none may. */
 export class AnswerKinds {
   readonly #with: Kind = { count: 0, lines: [] };
   readonly #without: Kind = { count: 0, lines: [] };
@@ -22,12 +22,15 @@ export class AnswerKinds {
     if (++kind.count <= this.#listed) kind.lines.push(row.line);
   }
 
-  /** Number of rows of the rarer kind. */
+  /** Number of rows with an answer or number of rows without one, whichever is smaller. */
   get rarerCount(): number {
     return Math.min(this.#with.count, this.#without.count);
   }
 
-  /** Problems of the rows of the rarer kind; none if all rows are of one kind. */
+  /**
+   * Returns the number of rows of the rarer kind, with or without an answer, and a problem for each of the first of
+   * them; none if all rows are of one kind.
+   */
   problems(): { readonly count: number; readonly problems: readonly { line: number; reason: string }[] } {
     const [few, found, many, others] =
       this.#with.count < this.#without.count

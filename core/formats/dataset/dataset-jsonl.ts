@@ -12,7 +12,7 @@ interface DatasetProblem {
 /** Thrown for a dataset with unusable lines. The message lists the first problems and never quotes a row's text. */
 export class DatasetError extends Error {
   readonly code = 'invalid_dataset';
-  /** The first {@link MAX_PROBLEMS} problems. */
+  /** Problems of the dataset, at most the first {@link MAX_PROBLEMS}. */
   readonly problems: readonly DatasetProblem[];
   /** Number of bad lines, at most {@link MAX_BAD_LINES}, where reading stops. */
   readonly total: number;
@@ -43,7 +43,7 @@ const MAX_PROBLEMS = 10;
  * a process forever; real datasets stay far below them.
  */
 const MAX_BAD_LINES = 100;
-/** Number of blank lines allowed beyond one for each row. */
+/** Number of blank lines that a dataset may have in addition to one for each row. */
 const MAX_BLANK_LINES = 1000;
 /** Largest nesting depth of objects and arrays in a row. Recursive code would run out of stack on deeper ones. */
 const MAX_LEVELS = 64;
@@ -123,7 +123,7 @@ const CLOSE_BRACKET = 0x5d;
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Returns the row, null for a blank line, or a message that describes the error. */
+/** Parses one line of a dataset. Returns its row, null for a blank line, or a message that describes the error. */
 function parseLine(bytes: Uint8Array, number: number): DatasetRow | null | string {
   let text: string;
   try {

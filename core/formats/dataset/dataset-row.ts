@@ -7,19 +7,19 @@ export type DatasetSplit = (typeof DATASET_SPLITS)[number];
 /** One message of a conversation, as chat templates receive it. */
 export interface ChatMessage {
   readonly role: string;
-  /** Null for a turn that only calls tools. */
+  /** Text of the message; null for a turn of the assistant that only calls tools. */
   readonly content: string | null;
-  /** Other fields that templates use: `name`, `tool_calls`, `tool_call_id`, `reasoning_content`. */
+  /** Any other field, for templates that use it: `name`, `tool_calls`, `tool_call_id`, `reasoning_content`. */
   readonly [field: string]: unknown;
 }
 
 interface RowFields {
   readonly split?: DatasetSplit;
-  /** Names of the groups for which results of the row are reported. */
+  /** Names of the slices that the row belongs to, for which results are reported separately. */
   readonly slices?: readonly string[];
 }
 
-/** A prompt and its expected completion. */
+/** A row with a prompt and its expected completion. */
 export interface CompletionContent {
   readonly prompt: string;
   readonly completion: string;
@@ -36,22 +36,22 @@ export interface PromptContent {
  */
 export interface ChatContent {
   readonly messages: readonly ChatMessage[];
-  /** Descriptions of the tools that the assistant may call, passed to the template. */
+  /** Descriptions of the tools that the assistant may call, which the template receives. */
   readonly tools?: readonly JsonObject[];
 }
 
-/** Content of a row with an answer, without its line number, split and slices. */
+/** Content of a row with an answer; line number, split and slices are not part of it. */
 export type RowContent = CompletionContent | ChatContent;
 
-/** Content of any row, with or without an answer. */
+/** Content of any row, with or without an answer; line number, split and slices are not part of it. */
 export type GivenContent = RowContent | PromptContent;
 
 interface PlacedFields extends RowFields {
-  /** Number of the row's line in the file, from 1. */
+  /** Number of the row's line in the dataset's file, from 1. */
   readonly line: number;
 }
 
-/** A row with an answer. */
+/** A row that has an answer, with its place in the dataset. */
 export type AnsweredRow = RowContent & PlacedFields;
 
 /**
@@ -60,9 +60,7 @@ export type AnsweredRow = RowContent & PlacedFields;
  */
 export type DatasetRow = GivenContent & PlacedFields;
 
-/**
- * Other names of the splits, as most datasets have them. They are read, but never written.
- */
+/** Other names by which datasets call the splits. Readapt reads them, but never writes them. */
 const SPLIT_ALIASES: ReadonlyMap<unknown, DatasetSplit> = new Map<unknown, DatasetSplit>([
   ['train', 'training'],
   ['validation', 'search'],
@@ -119,7 +117,7 @@ export function questionMessages(row: ChatContent): readonly ChatMessage[] {
   return hasAnswer(row) ? row.messages.slice(0, -1) : row.messages;
 }
 
-/** Returns a key for the text before the answer. Rows with equal questions must be in the same split. */
+/** Returns a key that is equal for rows with the same text before the answer. Such rows must be in the same split. */
 export function questionOf(row: GivenContent): string {
   return isChat(row) ? JSON.stringify([questionMessages(row), ...(row.tools ? [row.tools] : [])]) : row.prompt;
 }
@@ -221,7 +219,7 @@ function textProblem(name: string, value: unknown): string | null {
   return /\p{Surrogate}/u.test(value) ? `${name} holds half of a surrogate pair` : null;
 }
 
-/** Beginning of a name, in quotes. */
+/** Quotes the beginning of a name for a message. */
 function shown(name: string): string {
   return JSON.stringify(name.slice(0, 40));
 }

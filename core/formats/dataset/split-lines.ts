@@ -1,17 +1,20 @@
 export interface Line {
-  /** Line number, from 1. */
+  /** Number of the line in the file, from 1. */
   readonly number: number;
-  /** The line without its line feed, valid until the next iteration; null if it was longer than the limit. */
+  /**
+   * Bytes of the line without its line feed, valid until the next line is read; null if the line was longer than the
+   * limit.
+   */
   readonly bytes: Uint8Array | null;
 }
 
-/** Multiple of the length limit at which reading stops. */
+/** Reading stops at a line of more than this many times the length limit. */
 const MAX_EXCESS = 16;
 const LINE_FEED = 0x0a;
 
 /**
- * Splits bytes into lines. Holds at most one line, in one buffer, however small the chunks are. Skips a line over the
- * limit; a line of more than 16 times the limit ends the reading.
+ * Splits a stream of bytes into lines. At most one line is in memory, in one buffer, however small the chunks are.
+ * Skips a line over the limit; a line of more than 16 times the limit ends the reading.
  */
 export async function* splitLines(chunks: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<Line> {
   const held = createLineBuffer(maxBytes);

@@ -37,7 +37,10 @@ export class FileBackedWeights implements ReadonlyMap<string, Tensor> {
     return this.#names.has(name);
   }
 
-  /** @throws FormatError if the tensor's file was cut after it was opened */
+  /**
+   * Returns a weight by its name, read from its file unless it is in memory; undefined if the base has no such weight.
+   * @throws FormatError if the file has become shorter since it was opened
+   */
   get(name: string): Tensor | undefined {
     return this.#names.has(name) ? this.#read(name) : undefined;
   }
@@ -50,7 +53,7 @@ export class FileBackedWeights implements ReadonlyMap<string, Tensor> {
     return this.#inMemory(name) ?? (this.#names.has(name) ? this.#model.readSync(name, allocate) : undefined);
   }
 
-  /** Drops the weights that were cached in memory; later accesses read them from disk. */
+  /** Drops from memory the weights that were cached; they are read from disk at every later access. */
   evict(): void {
     this.#cached = new Map();
   }

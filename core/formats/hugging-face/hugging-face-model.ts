@@ -17,7 +17,7 @@ export async function loadBaseModel(folder: string, options: OpenOptions = {}): 
   return withModelWeights(folder, (model) => load(model, () => false), options);
 }
 
-/** A base model with some weights possibly left in their files, which stay open until it is closed. */
+/** A base model, some of whose weights may be left in their files. The files stay open until the model is closed. */
 export interface OpenBaseModel extends BaseModel {
   /** Drops from memory the weights that {@link OpenDiskOptions.cacheRead} has cached. */
   evict(): void;
@@ -27,8 +27,8 @@ export interface OpenBaseModel extends BaseModel {
 
 export interface OpenDiskOptions extends OpenOptions {
   /**
-   * Whether weights that stay on disk, but are read once to be checked, are kept in memory until they are evicted, for
-   * a caller that needs all of them first. Default: false.
+   * Whether weights that stay on disk remain in memory after they were read to be checked, until {@link
+   * OpenBaseModel.evict}. That spares a caller that needs all of them at once a second reading. Default: false.
    */
   readonly cacheRead?: boolean;
 }
@@ -69,13 +69,13 @@ async function load(model: ModelWeights, onDisk: (name: string) => boolean, cach
   return { config: model.config, weights, fingerprint };
 }
 
-/** Facts about a base model version that its registration stores. */
+/** Facts about a base model version that are stored when it is registered. */
 interface BaseModelDescription {
   readonly config: ModelConfig;
   readonly fingerprint: string;
-  /** Number of stored values of all tensors. */
+  /** Number of parameters: the stored values of all tensors together. */
   readonly parameters: number;
-  /** Dtypes that occur in the files. */
+  /** Number formats (dtypes) of the tensors in the files. */
   readonly dtypes: readonly string[];
   readonly tensors: readonly { readonly name: string; readonly shape: readonly number[] }[];
 }
@@ -95,7 +95,10 @@ export async function describeBaseModel(folder: string, options: OpenOptions = {
   return withModelWeights(folder, describe, options);
 }
 
-/** Reads the weights to keep, and checks all of them unless the files were verified before. */
+/**
+ * Reads into memory the weights to keep. Also reads and checks all other weights, unless the files were verified
+ * before.
+ */
 async function readAll(
   model: ModelWeights,
   { isKept, cacheRead }: { readonly isKept: (name: string) => boolean; readonly cacheRead: boolean },

@@ -20,11 +20,16 @@ export interface ModelWeights {
   readonly config: ModelConfig;
   /** Names of all tensors of the model, in the architecture's order. */
   readonly names: readonly string[];
-  /** Dtypes that occur in the files. */
+  /** Number formats (dtypes) of the tensors in the files. */
   readonly dtypes: readonly string[];
-  /** The fingerprint, if these very files were verified before and their values need no checks; else null. */
+  /**
+   * Fingerprint of the weights, if their values were checked before and the files have not changed since; else null,
+   * and the values must be checked.
+   */
   readonly verified: string | null;
-  /** Records that all values were read and checked, and have this fingerprint. */
+  /**
+   * Records that all values of these files were checked, and their fingerprint, so that they need no check next time.
+   */
   remember(fingerprint: string): Promise<void>;
   shape(name: string): readonly number[];
   /**

@@ -7,7 +7,7 @@ import type { SafetensorsFile } from '../safetensors/safetensors.ts';
  * fingerprint.
  */
 export interface VerifiedFiles {
-  /** Returns the fingerprint, or null if files with this stamp were not verified. */
+  /** Returns the fingerprint of verified weights; null if no files with this stamp were verified. */
   find(stamp: string): Promise<string | null>;
   add(stamp: string, fingerprint: string): Promise<void>;
 }
@@ -19,9 +19,12 @@ export interface VerifiedFiles {
 const RECENT_MS = 2000;
 
 export interface FileStamp {
-  /** Hash of the config, and of device, inode, size and times of each file. Any change to a file changes its ctime. */
+  /**
+   * Hash of the config and of each file's device, inode, size and times. It changes with any change to a file, since
+   * that changes the file's ctime.
+   */
   readonly stamp: string;
-  /** Whether any later change of the files is sure to change the stamp. */
+  /** Whether the files are old enough that any later change is sure to change the stamp. */
   readonly settled: boolean;
 }
 

@@ -8,7 +8,10 @@ import { FileBackedWeights } from './file-backed-weights.ts';
 export class WeightPool {
   readonly #weights: ReadonlyMap<string, Tensor>;
   readonly #used: Float32Array[] = [];
-  /** Free arrays. For each length, there are at most as many as were once in use together. */
+  /**
+   * Arrays that no weight is using at the moment, to be reused. There are never more of one length than were once in
+   * use together.
+   */
   readonly #free: Float32Array[] = [];
 
   constructor(weights: ReadonlyMap<string, Tensor>) {
@@ -23,7 +26,7 @@ export class WeightPool {
       : weights.get(name);
   }
 
-  /** Releases all acquired weights. */
+  /** Takes back all acquired weights; their arrays may be overwritten from now on. */
   release(): void {
     this.#free.push(...this.#used.splice(0));
   }

@@ -23,8 +23,8 @@ export interface AdapterManifest {
    */
   readonly strategy?: string | null;
   /**
-   * Whether the adapter was published without a measurement, to serve until a version that has passed its gate is
-   * published.
+   * Whether the adapter is provisional: published without a measurement, to serve until a version that has passed its
+   * gate is published.
    */
   readonly provisional?: boolean;
   /** Fusion coefficients, if the adapter was fused. */
@@ -32,11 +32,11 @@ export interface AdapterManifest {
   readonly metrics?: Readonly<Record<string, number>>;
   /** Precision of the base's matrices (`f32`, `int8`, …) when the adapter was made. */
   readonly precision?: string | null;
-  /** Precision of the base's matrices when the adapter was measured; an absolute target is confirmed in `f32`. */
+  /** Precision of the base's matrices when the adapter was measured. An absolute target is confirmed in `f32`. */
   readonly judgedIn?: string | null;
   /** Whether the adapter was trained to predict the end of the text after each completion; null if unknown. */
   readonly appendEos?: boolean | null;
-  /** Largest number of tokens of its training rows; null if unknown. */
+  /** Length limit of the adapter's training rows in tokens; null if unknown. */
   readonly maxLength?: number | null;
 }
 
@@ -102,8 +102,8 @@ export async function readAdapterManifest(folder: string): Promise<AdapterManife
 }
 
 /**
- * Validates the row format. A manifest comes with an adapter of unknown origin, so the fields that affect computations
- * are checked.
+ * Reads and checks the row format. The manifest of an imported adapter may come from anybody, and these fields affect
+ * computations.
  */
 function rowFormatOf({ append_eos: appendEos = null, max_length: maxLength = null }: JsonObject) {
   if (appendEos !== null && typeof appendEos !== 'boolean')
@@ -132,8 +132,8 @@ export async function verifyAdapterFiles(folder: string): Promise<void> {
 }
 
 /**
- * Returns the checksums. They must cover both of the adapter's files; otherwise the file without one could have changed
- * unnoticed.
+ * Returns the checksums in a manifest, which must cover both of the adapter's files: a file without a checksum could
+ * change unnoticed.
  */
 function checksumsOf({ files }: JsonObject): Readonly<Record<string, FileChecksum>> {
   if (typeof files !== 'object' || files === null)

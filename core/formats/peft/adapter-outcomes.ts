@@ -7,7 +7,7 @@ export const ADAPTER_OUTCOMES = 'readapt-outcomes.json';
 
 const FORMAT = 'readapt.outcomes.v1';
 
-/** Limits of the file, with room for a million rows. */
+/** Limits of `readapt-outcomes.json`, with room for the values of a million rows. */
 const LIMITS: JsonFileLimits = { bytes: 64 << 20, depth: 4, keys: 1 << 20, keyLength: 200 };
 
 /** Measured values of an adapter's rows, stored beside it as `readapt-outcomes.json`. */
@@ -16,7 +16,7 @@ export interface AdapterOutcomes {
   readonly baseFingerprint: string;
   /** SHA-256 of the adapter's scalings, shapes and factors. */
   readonly adapterSha256: string;
-  /** Values by a key of the row, the metric and everything else that the value depends on. */
+  /** Measured values. Each key stands for a row, the metric and everything else that the value depends on. */
   readonly rows: ReadonlyMap<string, number>;
 }
 

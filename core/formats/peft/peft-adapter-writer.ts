@@ -26,7 +26,7 @@ interface SaveAdapterOptions {
    * manifest.
    */
   readonly outcomes?: ReadonlyMap<string, number>;
-  /** Replaces an existing folder. Default false: an existing folder that is not empty is an error. */
+  /** Whether an existing folder is replaced. Default false: a folder that exists and is not empty is an error. */
   readonly replace?: boolean;
 }
 
@@ -61,8 +61,8 @@ export async function saveAdapter(folder: string, adapter: Adapter, options: Sav
 }
 
 /**
- * SHA-256 (hex) over all that determines an adapter's outputs: scaling, shapes and float32 factors (and magnitude) of
- * each module, in name order.
+ * Computes a SHA-256 (hex) over all that determines an adapter's outputs: scaling, shapes and float32 factors (and
+ * magnitude) of each module, in name order.
  */
 export function adapterSha256(adapter: Adapter): string {
   const hash = createHash('sha256');

@@ -39,14 +39,14 @@ export async function loadAdapter(folder: string, base: ModelConfig): Promise<Ad
   });
 }
 
-/** Description of an adapter from its files alone. */
+/** Description of an adapter, as far as it follows from its files alone. */
 interface AdapterDescription {
   readonly config: PeftConfig;
   /** Names of the adapted modules, in the order of the file. */
   readonly modules: readonly string[];
-  /** Number of stored values of all tensors. */
+  /** Number of parameters: the stored values of all tensors together. */
   readonly parameters: number;
-  /** Largest rank of a module. */
+  /** Largest rank of any module. */
   readonly largestRank: number;
   /**
    * Whether all keys are spelled as PEFT writes them. Readapt reads other spellings, but hardly any serving engine

@@ -19,7 +19,7 @@ export const ADAPTER_CONFIG = 'adapter_config.json';
  */
 export const ADAPTER_JSON: JsonFileLimits = { bytes: 1 << 20, depth: 16, keys: 4096, keyLength: 2000 };
 
-/** Largest number of names or layers in one list. */
+/** Largest number of entries in a list of names or layers. */
 const MAX_ITEMS = ADAPTER_JSON.keys!;
 
 /** Content of `adapter_config.json`, for an adapter that Readapt supports. */
@@ -28,16 +28,18 @@ export interface PeftConfig {
   readonly alpha: number;
   readonly useRslora: boolean;
   readonly useDora: boolean;
-  /** Dropout rate of the factors' inputs in training. */
+  /** Dropout rate, in training, of the inputs of the factor A. */
   readonly dropout: number;
   readonly rankPattern: Readonly<Record<string, number>>;
   readonly alphaPattern: Readonly<Record<string, number>>;
   /** Suffixes of module names, or a regular expression for whole names; `all-linear` stands for every linear layer. */
   readonly targetModules: readonly string[] | string;
   readonly excludeModules: readonly string[] | string;
-  /** Layers that suffixes are restricted to; null means all layers. Full names apply in every layer. */
+  /** Numbers of the layers in which suffixes apply; null means all layers. Full module names apply in every layer. */
   readonly layersToTransform: readonly number[] | null;
-  /** Regular expressions for the part of a name before the layer's number; an empty list accepts every name. */
+  /**
+   * Regular expressions for the part of a module's name before the layer's number; an empty list accepts every name.
+   */
   readonly layersPattern: readonly string[];
   readonly baseModelName: string | null;
 }
@@ -71,7 +73,7 @@ export async function readAdapterConfig(folder: string): Promise<PeftConfig> {
   return config;
 }
 
-/** Fields that decide which modules are adapted. */
+/** Fields of an adapter's config that decide which modules it adapts. */
 type ModuleSelection = Pick<PeftConfig, 'targetModules' | 'excludeModules' | 'layersToTransform' | 'layersPattern'>;
 
 /**
@@ -167,7 +169,7 @@ function modules(json: JsonObject, field: string): string[] | string {
   throw invalid(field, `${found}, expected a list of module names, a regular expression or "all-linear"`);
 }
 
-/** Reads the layers. An empty list means all layers, as in PEFT. */
+/** Reads the numbers of the layers. An empty list means all layers, as in PEFT. */
 function layers(value: unknown): number[] | null {
   if (value === undefined || value === null) return null;
   const list: unknown[] = Array.isArray(value) ? value : [value];

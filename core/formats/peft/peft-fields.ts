@@ -8,13 +8,16 @@ import type { JsonObject } from '../json.ts';
  * while it is off.
  */
 
-/** Fields that peft-config.ts reads. */
+/** Fields of adapter_config.json that peft-config.ts reads. */
 const READ = [
   'alpha_pattern', 'base_model_name_or_path', 'exclude_modules', 'layers_pattern', 'layers_to_transform', 'lora_alpha',
   'lora_dropout', 'r', 'rank_pattern', 'target_modules',
 ]; // oxfmt-ignore
 
-/** Fields that never change the outputs of an adapter on a Hugging Face decoder, with the reason. */
+/**
+ * Fields of adapter_config.json that never change the outputs of an adapter on a Hugging Face decoder, each with the
+ * reason.
+ */
 const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
   auto_mapping: 'names the classes of the base model if task_type is not given',
   corda_config: 'configures an initialization, which init_lora_weights names',
@@ -34,14 +37,15 @@ const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
 };
 
 interface Rule {
-  /** Supported values. */
+  /** Values of the field that Readapt supports. */
   readonly values: readonly unknown[];
-  /** Reason for refusing other values, and what to do instead. */
+  /** Reason why other values are refused, and what the user can do instead. */
   readonly advice?: string;
 }
 
 /**
- * Fields with a limited set of supported values. Null and an absent field are supported too, except for `peft_type`.
+ * Fields of adapter_config.json of which only certain values are supported. Null and an absent field are supported too,
+ * except for `peft_type`.
  */
 const ONLY: Readonly<Record<string, Rule>> = {
   bias: {
@@ -66,7 +70,7 @@ const ONLY: Readonly<Record<string, Rule>> = {
   use_rslora: { values: [true, false] },
 };
 
-/** Fields that are supported only while they are off (null, false or empty), with their effect when they are on. */
+/** Fields of adapter_config.json that must be off (null, false or empty), each with its effect when it is on. */
 const ONLY_OFF: Readonly<Record<string, string>> = {
   alora_invocation_tokens: 'Activated LoRA adapts only the tokens after an invocation',
   arrow_config: 'Arrow routes between several adapters',
@@ -83,7 +87,7 @@ const ONLY_OFF: Readonly<Record<string, string>> = {
   velora_config: 'VeLoRA has tensors beside the factors',
 };
 
-/** Fields that {@link refuseUnsupported} does not check. */
+/** Names of fields that {@link refuseUnsupported} does not check, because they are read or have no effect. */
 const FREE = new Set([...READ, ...Object.keys(WITHOUT_EFFECT)]);
 
 /**

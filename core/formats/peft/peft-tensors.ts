@@ -6,7 +6,7 @@ import { ADAPTER_HEADER } from '../safetensors/safetensors-header.ts';
 import { withSafetensors, type SafetensorsFile } from '../safetensors/safetensors.ts';
 import { ADAPTER_WEIGHTS, factorKey, sortKeys, unexpectedKey, type FactorKeys } from './peft-keys.ts';
 
-/** Open weights of an adapter, with the key of each module's tensors in the file. */
+/** Weights file of an adapter, open for reading, and the file's key for each module's tensors. */
 export interface AdapterTensors {
   readonly keys: FactorKeys;
   readonly file: SafetensorsFile;
@@ -60,11 +60,11 @@ async function adapterWeightsPath(folder: string): Promise<string> {
   throw new FormatError({ code: 'pickle_refused', file: 'adapter_model.bin', message });
 }
 
-/** Rank and features of a module, which determine the shapes of its tensors. */
+/** Rank and numbers of features that a module must have; they determine the shapes of its tensors. */
 interface ExpectedFactors {
   readonly module: string;
   readonly rank: number;
-  /** Part of the config that gives the rank, for messages: `r = 4`. */
+  /** Setting of the config that the rank comes from, for messages: `r = 4`. */
   readonly rankSource: string;
   readonly inFeatures: number;
   readonly outFeatures: number;
@@ -72,7 +72,7 @@ interface ExpectedFactors {
 
 interface ExpectedTensors {
   readonly modules: readonly ExpectedFactors[];
-  /** Whether every module must also have a magnitude. */
+  /** Whether the config asks for DoRA, so that every module must also have a magnitude. */
   readonly dora: boolean;
 }
 

@@ -4,13 +4,15 @@ import { adaptedModules } from './peft-adapter.ts';
 
 /** Features of an adapter that decide whether an engine serves it, as plain JSON. */
 export interface ServedFeatures {
-  /** Module with the largest rank. */
+  /** Module with the largest rank, and that rank. */
   readonly largest: { readonly module: string; readonly rank: number };
   readonly dora: boolean;
   readonly rslora: boolean;
-  /** First module with a rank or alpha that differs from the adapter's; null if there is none. */
+  /**
+   * First module whose rank or alpha is not the adapter's general one (`r`, `lora_alpha`); null if no module differs.
+   */
   readonly patterned: string | null;
-  /** An example module for each last part of a name, such as `q_proj`. */
+  /** One adapted module for each last part of a module name, such as `q_proj`. */
   readonly modules: Readonly<Record<string, string>>;
 }
 
@@ -18,7 +20,7 @@ export interface ServedFeatures {
 export interface ServingRefusal {
   /** Field of the serving profile that the adapter violates. */
   readonly feature: keyof ServingProfile;
-  /** Module at fault; null if all of them are. */
+  /** Module because of which engines would refuse the adapter; null if all of them are at fault. */
   readonly module: string | null;
   readonly found: number | string;
   readonly allowed: number | string | readonly string[];

@@ -1,6 +1,6 @@
 import { endianness } from 'node:os';
 
-/** Number formats of stored weights. In memory, weights are always float32. */
+/** Number formats in which weights may be stored in files. In memory, weights are always float32. */
 export type FloatDtype = 'F32' | 'F16' | 'BF16';
 
 /** Size of one element in bytes, for every dtype that safetensors defines. */

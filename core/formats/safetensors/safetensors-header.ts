@@ -8,14 +8,14 @@ export interface TensorEntry {
   readonly name: string;
   readonly dtype: string;
   readonly shape: readonly number[];
-  /** Offset of the first byte from the start of the file. */
+  /** Position of the tensor's first byte, in bytes from the start of the file. */
   readonly start: number;
-  /** Length in bytes. */
+  /** Length of the tensor's data in bytes. */
   readonly bytes: number;
 }
 
 export interface SafetensorsHeader {
-  /** Tensors by name, in the order of their bytes in the file. */
+  /** Entries of a file's tensors by name, in the order of their bytes in the file. */
   readonly tensors: ReadonlyMap<string, TensorEntry>;
   readonly metadata: Readonly<Record<string, string>>;
 }
@@ -37,7 +37,7 @@ export const ADAPTER_HEADER: HeaderLimits = { bytes: 4 << 20, tensors: 32_768 };
 
 /** Largest length of a tensor's name; real names have about 60 characters. */
 const MAX_NAME_LENGTH = 512;
-/** Nesting of a header: it holds entries, which hold shapes and offsets. */
+/** Largest nesting depth of a header: an object of entries, which hold lists of sizes and offsets. */
 const HEADER_DEPTH = 3;
 const MAX_AXES = 8;
 

@@ -5,12 +5,14 @@ import { narrowToBfloat16, narrowToHalf, type FloatDtype } from './dtypes.ts';
 export interface TensorToWrite {
   readonly shape: readonly number[];
   readonly data: Float32Array;
-  /** Dtype to store; default: the file's. F16 and BF16 round to nearest, with ties to even. */
+  /**
+   * Dtype in which the tensor is stored. F16 and BF16 round to nearest, with ties to even. Default: the file's dtype.
+   */
   readonly dtype?: FloatDtype;
 }
 
 interface WriteSafetensorsOptions {
-  /** Dtype of tensors without one. Default F32. */
+  /** Dtype of the tensors that name none of their own. Default: F32. */
   readonly dtype?: FloatDtype;
   /** Metadata of the header. Default `{format: 'pt'}`, which transformers and PEFT require. */
   readonly metadata?: Readonly<Record<string, string>>;
@@ -76,7 +78,7 @@ function width(dtype: FloatDtype): number {
   return dtype === 'F32' ? 4 : 2;
 }
 
-/** Compares by code unit, so that the order does not depend on the locale. */
+/** Compares two names by code units, so that their order does not depend on the locale. */
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

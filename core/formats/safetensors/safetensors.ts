@@ -21,12 +21,12 @@ import { widenBfloat16 } from './widen-bfloat16.ts';
  */
 const CHUNK_BYTES = 4 << 20;
 
-/** Provides an array of the given length with arbitrary content. */
+/** Function that returns an array of the given length, with any content. */
 export type Allocate = (length: number) => Float32Array;
 
 const newArray: Allocate = (length) => new Float32Array(length);
 
-/** Reusable buffers: one that receives pieces of a file, and one for widened values. */
+/** Reusable buffers for reading: one for pieces of a file, and one for values widened to float32. */
 interface Scratch {
   readonly chunk: Uint8Array;
   wide: Float32Array | null;
@@ -77,7 +77,7 @@ export class SafetensorsFile {
     return [...this.header.tensors.keys()];
   }
 
-  /** Returns the file's status, with times in nanoseconds. */
+  /** Returns the file's status (size, times, inode) from the operating system, with times in nanoseconds. */
   stat(): Promise<BigIntStats> {
     return this.#handle.stat({ bigint: true });
   }
@@ -177,7 +177,7 @@ export class SafetensorsFile {
     return finite;
   }
 
-  /** Takes the free buffers, or allocates new ones while another read is using them. */
+  /** Returns the reusable buffers, or new ones while another read is using them. */
   #takeScratch(): Scratch {
     const scratch = this.#spare ?? { chunk: new Uint8Array(CHUNK_BYTES), wide: null };
     this.#spare = null;
@@ -194,7 +194,10 @@ export class SafetensorsFile {
     );
   }
 
-  /** @param first flat index of the first value */
+  /**
+   * Makes the error for an infinity or NaN in a tensor.
+   * @param first flat index, in the tensor, of the first value of `data`
+   */
   #notFinite(name: string, data: Float32Array, first = 0): FormatError {
     const at = firstNonFinite(data);
     const message = `tensor ${shorten(name)} holds a value that is not finite: ${data[at]} at flat index ${first + at}`;

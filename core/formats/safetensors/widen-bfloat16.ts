@@ -11,16 +11,19 @@ import {
   VECTOR_BYTES,
 } from '../web-assembly.ts';
 
-/** Number of values that are widened at a time, so that they and their results stay in the processor's cache. */
+/**
+ * Number of values that are widened in one run of the kernel, so that they and their results stay in the processor's
+ * cache.
+ */
 const BLOCK = 1 << 15;
 
-/** Number of values in a vector. */
+/** Number of bfloat16 values in a vector register. */
 const LANES = VECTOR_BYTES / Uint16Array.BYTES_PER_ELEMENT;
 
-/** Address of the widened values, which follow the source values. */
+/** Address of the widened values in the kernel's memory; the source values lie before them. */
 const WIDE = BLOCK * Uint16Array.BYTES_PER_ELEMENT;
 
-/** Locals of the kernel, parameters first. */
+/** Indices of the kernel's local variables, parameters first. */
 const [FROM, TO, END, VALUES, NOT_FINITE] = [0, 1, 2, 3, 4];
 
 /** Vector constant of eight bfloat16 exponent masks. An exponent of all ones means infinity or NaN. */
@@ -55,7 +58,7 @@ interface Widener {
   readonly narrow: Uint16Array;
   readonly wide: Float32Array;
   /**
-   * Widens the first values of `narrow`, a multiple of eight.
+   * Widens the first `count` values of `narrow` into `wide`; `count` must be a multiple of eight.
    * @returns whether all are finite
    */
   readonly widen: (count: number) => boolean;

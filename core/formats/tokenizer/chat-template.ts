@@ -2,7 +2,10 @@ import { Template } from '@huggingface/jinja';
 import type { ChatContent } from '../dataset/dataset-row.ts';
 import { FormatError } from '../errors.ts';
 
-/** Prefix of every template that removes the renderer's clock function. */
+/**
+ * Statement put before every template. It removes the renderer's clock function, so that equal rows always give equal
+ * text.
+ */
 const NO_CLOCK = '{% set strftime_now = undefined %}';
 
 /** A conversation as text, with the character ranges [start, end) of the assistant's words. */
@@ -26,7 +29,7 @@ export interface ChatTemplate {
 /** Texts of the special tokens that templates may name, by their names in tokenizer_config.json (`bos_token`). */
 export type SpecialTokenTexts = Readonly<Record<string, string>>;
 
-/** Range of characters for the marks that a template prints at both ends of an assistant's turn. */
+/** Range of characters (code points) from which the marks around an assistant's turns are chosen. */
 const PRIVATE_USE = { first: 0xe000, last: 0xf8ff };
 
 const GENERATION_TAG = /\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}/g;
@@ -59,7 +62,7 @@ export function createChatTemplate(source: string, specials: SpecialTokenTexts):
 
 interface ParsedTemplate {
   readonly template: Template;
-  /** Whether the template marks the assistant's words. */
+  /** Whether the template itself marks the assistant's words, with `{% generation %}` tags. */
   readonly marks: boolean;
 }
 
@@ -96,7 +99,10 @@ function render(parsed: ParsedTemplate, chat: ChatContent, specials: SpecialToke
   return parsed.marks ? renderMarked(parsed, chat, specials) : renderPrefixes(parsed, chat, specials);
 }
 
-/** Makes the template print a mark at each end of a turn, and removes the marks from the text. */
+/**
+ * Changes a template so that it prints a mark at both ends of each assistant's turn, and removes the marks from its
+ * text.
+ */
 function renderMarked(parsed: ParsedTemplate, chat: ChatContent, specials: SpecialTokenTexts): RenderedChat {
   const [start, end] = unusedCharacters(JSON.stringify(chat));
   const marked = run(parsed, chat, { ...specials, generation_start: start, generation_end: end });
@@ -113,7 +119,7 @@ function renderMarked(parsed: ParsedTemplate, chat: ChatContent, specials: Speci
   throw new ChatRenderError("the base's chat template marks nothing of the conversation as the assistant's");
 }
 
-/** Finds two characters of the private use area that do not occur in a text. */
+/** Finds two private-use characters that a text does not contain, to serve as marks. */
 function unusedCharacters(text: string): [string, string] {
   const found: string[] = [];
   for (let code = PRIVATE_USE.first; code <= PRIVATE_USE.last && found.length < 2; code++) {

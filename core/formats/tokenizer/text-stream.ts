@@ -12,7 +12,7 @@ export class TextStream {
   readonly #options: DecodeOptions;
   /** Tokens of the last returned piece, followed by those whose text has not been returned. */
   #ids: number[] = [];
-  /** Text of the tokens of the last returned piece alone. */
+  /** Text of only the tokens of the piece that was returned last. */
   #known = '';
   #knownIds = 0;
 

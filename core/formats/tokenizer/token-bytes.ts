@@ -1,9 +1,9 @@
 import { isObject } from '../json.ts';
 
-/** Spelling of a token in the vocabulary. */
+/** Spelling of a token in the vocabulary, which may stand for other text. */
 interface TokenSpelling {
   readonly text: string;
-  /** Whether the token was added to the vocabulary. Its spelling is then its text. */
+  /** Whether the token was added to the vocabulary as a whole; its text is then its spelling. */
   readonly added: boolean;
 }
 

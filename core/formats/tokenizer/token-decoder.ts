@@ -82,7 +82,8 @@ function textOf(bytes: readonly number[]): string {
 }
 
 /**
- * Replaces the replacement character by spaces, and drops the space that the encoder put at the beginning of the text.
+ * Makes the step that replaces the character standing for a space (▁) by a space. In the first token it removes that
+ * character, if the encoder puts a space at the beginning of every text.
  */
 function metaspace(step: JsonObject): DecodeStep {
   const { replacement = '▁', prepend_scheme: scheme } = step as { replacement?: string; prepend_scheme?: string };

@@ -11,12 +11,12 @@ import { spellOutSplits } from './tokenizer-splits.ts';
 const TOKENIZER = 'tokenizer.json';
 
 interface EncodeOptions {
-  /** Adds the special tokens of the tokenizer's own post-processor, for example a leading BOS. Default true. */
+  /** Whether the tokenizer's post-processor adds its special tokens, such as a BOS at the beginning. Default true. */
   readonly addSpecialTokens?: boolean;
 }
 
 export interface DecodeOptions {
-  /** Leaves out special tokens, such as a BOS or the end of a turn. Default false. */
+  /** Whether special tokens, such as a BOS or the end of a turn, are left out of the text. Default false. */
   readonly skipSpecialTokens?: boolean;
 }
 
@@ -32,9 +32,9 @@ export class UnknownTokenError extends RangeError {
 export interface Tokenizer {
   /** Highest token id + 1, which is at most the model's vocabulary size. */
   readonly vocabSize: number;
-  /** End-of-text token of tokenizer_config.json; null if it names none. */
+  /** Id of the end-of-text token that tokenizer_config.json names; null if it names none. */
   readonly eosTokenId: number | null;
-  /** Null if the base has no chat template. */
+  /** Chat template of the base; null if the base has none. */
   readonly chatTemplate: ChatTemplate | null;
   /**
    * Converts text to token ids.
@@ -122,7 +122,8 @@ function construct(json: unknown): HuggingFaceTokenizer {
 }
 
 /**
- * Returns the special tokens of tokenizer_config.json, whose fields hold a text or the description of an added token.
+ * Returns the texts of the special tokens in tokenizer_config.json, which gives a token as its text or as an object
+ * that describes it.
  */
 function specialTokenTexts(config: unknown): SpecialTokenTexts {
   if (!isObject(config)) return {};

@@ -1,10 +1,12 @@
 import type { Matrix } from '../matrix.ts';
 
-/** A = L B Rᵀ with orthogonal L and R, and B upper bidiagonal; all are square of size n. */
+/**
+ * Bidiagonal form of a square matrix, A = L B Rᵀ with orthogonal L and R, and B upper bidiagonal; all are of size n.
+ */
 export interface Bidiagonal {
-  /** [n] */
+  /** [n] diagonal entries of B */
   readonly diagonal: Float64Array;
-  /** [n − 1] the entries right of the diagonal. */
+  /** [n − 1] entries of B right of its diagonal */
   readonly superdiagonal: Float64Array;
   /** Replaces w, [n, any number of columns], by L w. */
   applyLeft(w: Matrix): void;
@@ -43,12 +45,12 @@ export function bidiagonalize(a: Matrix): Bidiagonal {
   };
 }
 
-/** H = I − beta · v vᵀ with H x = length · (1, 0, …, 0)ᵀ. */
+/** Householder reflection H = I − beta · v vᵀ of a vector x, with H x = length · (1, 0, …, 0)ᵀ. */
 interface Reflector {
   readonly v: Float64Array;
-  /** 0 if there is nothing to reflect. */
+  /** Factor of the reflection; 0 if x needs none. */
   readonly beta: number;
-  /** ±‖x‖ */
+  /** First entry of H x, ±‖x‖. */
   readonly length: number;
 }
 
@@ -58,7 +60,7 @@ function applyBackwards(reflectors: readonly Reflector[], offset: number, w: Mat
   for (let j = reflectors.length - 1; j >= 0; j--) reflectRows(w, j + offset, 0, reflectors[j]!, sums);
 }
 
-/** Makes the reflector of the entries of `data` that begin at `start`, `stride` apart. */
+/** Makes the reflection of a vector: `count` entries of `data` from `start` on, `stride` apart. */
 function reflectorOf(data: Float64Array, start: number, stride: number, count: number): Reflector {
   const x = new Float64Array(count);
   for (let i = 0, at = start; i < count; i++, at += stride) x[i] = data[at]!;
@@ -74,7 +76,8 @@ function reflectorOf(data: Float64Array, start: number, stride: number, count: n
 }
 
 /**
- * Applies a reflector from the left to the rows from `top` on, in the columns from `start` on.
+ * Multiplies a part of the matrix by a reflection from the left: to the rows from `top` on, in the columns from `start`
+ * on.
  * @param sums scratch space, one number for each column
  */
 function reflectRows(w: Matrix, top: number, start: number, { v, beta }: Reflector, sums: Float64Array): void {
@@ -91,7 +94,7 @@ function reflectRows(w: Matrix, top: number, start: number, { v, beta }: Reflect
   }
 }
 
-/** Applies a reflector from the right to the rows and columns from `start` on. */
+/** Multiplies a part of the matrix by a reflection from the right: the rows and columns from `start` on. */
 function reflectColumns({ rows, cols, data }: Matrix, start: number, { v, beta }: Reflector): void {
   if (beta === 0) return;
   for (let i = start; i < rows; i++) {

@@ -3,14 +3,17 @@ import { Rotations } from './rotations.ts';
 /** Upper bound of QR steps for one singular value; two or three are usual. */
 const MAX_STEPS = 75;
 
-/** B = Xᵀ diag(S) Y, where X and Y are the products of rotations and Y is multiplied by the signs, row by row. */
+/**
+ * Diagonal form of an upper bidiagonal matrix: B = Xᵀ diag(S) Y, where X and Y are the products of rotations and Y is
+ * multiplied by the signs, row by row.
+ */
 export interface DiagonalForm {
   /** [n] singular values, not negative and in no particular order. */
   readonly s: Float64Array;
-  /** Null unless `withLeft` was set. */
+  /** Rotations whose product is X; null unless `withLeft` was set. */
   readonly left: Rotations | null;
   readonly right: Rotations;
-  /** [n] 1 or −1 */
+  /** [n] signs 1 or −1, by which the rows of Y are multiplied */
   readonly signs: Float64Array;
 }
 

@@ -5,19 +5,21 @@ import { plainProducts, type MatrixProducts } from '../products.ts';
 import { svd, truncatedSvd } from './svd.ts';
 
 export interface RandomizedSvdOptions {
-  /** Number of singular triplets; at most min(rows, cols) are returned. */
+  /** Largest number of singular triplets to return; there are at most min(rows, cols). */
   readonly rank: number;
   /** Number of directions sampled beyond `rank`. Default 8. */
   readonly oversampling?: number;
   /** Number of multiplications by A Aᵀ, each of which sharpens the decay of the spectrum. Default 2. */
   readonly powerIterations?: number;
-  /** Gaussian test matrices; the only randomness. */
+  /** Gaussian matrices that sample the range of A. The computation has no other random part. */
   readonly testMatrix: TestMatrices;
-  /** Implementation of the products. Default {@link plainProducts}. */
+  /** Implementation of matrix products to compute with. Default {@link plainProducts}. */
   readonly products?: MatrixProducts;
 }
 
-/** A ≈ U diag(S) Vᵀ with U [rows, k], S [k] descending, V [cols, k], in the precision of the products. */
+/**
+ * Approximate SVD, A ≈ U diag(S) Vᵀ with U [rows, k], S [k] descending, V [cols, k], in the precision of the products.
+ */
 export interface LeadingTriplets {
   readonly u: DenseMatrix;
   readonly s: Float64Array;

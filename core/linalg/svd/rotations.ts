@@ -1,6 +1,6 @@
 import type { Matrix } from '../matrix.ts';
 
-/** Initial capacity; a matrix of 40 rows takes some three thousand numbers. */
+/** Initial capacity in numbers; a matrix of 40 rows needs some three thousand. */
 const FIRST_LENGTH = 1 << 12;
 
 /**
@@ -10,12 +10,12 @@ const FIRST_LENGTH = 1 << 12;
 export class Rotations {
   /** Two row indices of each rotation, in memory that doubles when it is full. */
   #rows = new Int32Array(FIRST_LENGTH);
-  /** Cosine and sine of each rotation. */
+  /** Cosine and sine of each rotation, in memory that doubles when it is full. */
   #angles = new Float64Array(FIRST_LENGTH);
-  /** Number of entries in use in each array. */
+  /** Number of entries in use, equal in both arrays. */
   #length = 0;
 
-  /** Removes all rotations and keeps the memory. */
+  /** Removes all rotations, but keeps the memory for later ones. */
   clear(): void {
     this.#length = 0;
   }
@@ -31,7 +31,7 @@ export class Rotations {
     this.#length = at + 2;
   }
 
-  /** Replaces w by G₁ᵀ G₂ᵀ … w. */
+  /** Replaces w by G₁ᵀ G₂ᵀ … w, which undoes the rotations from the last to the first. */
   applyTransposed({ cols, data }: Matrix): void {
     const [rows, angles] = [this.#rows, this.#angles];
     for (let at = this.#length - 2; at >= 0; at -= 2) {

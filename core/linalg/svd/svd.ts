@@ -5,7 +5,7 @@ import { requireEqual, scaleAll, scaleColumns, transpose, zeros, type Matrix } f
 import { qr } from '../qr.ts';
 import type { Rotations } from './rotations.ts';
 
-/** A = U diag(S) Vᵀ with U [rows, p], S [p] descending, V [cols, p], p = min(rows, cols). */
+/** Thin SVD, A = U diag(S) Vᵀ with U [rows, p], S [p] descending, V [cols, p], p = min(rows, cols). */
 export interface SvdFactors {
   readonly u: Matrix;
   readonly s: Float64Array;
@@ -50,7 +50,10 @@ export function truncatedSvd(a: Matrix, rank: number): SvdFactors & { readonly a
   return { u, s, v, all };
 }
 
-/** @throws RangeError if an entry is not finite */
+/**
+ * Checks that all entries of a matrix are finite.
+ * @throws RangeError if an entry is not
+ */
 export function requireFinite(a: Matrix): void {
   let sum = 0;
   // oxlint-disable-next-line oxc/erasing-op -- infinity and NaN times 0 are NaN
@@ -59,9 +62,12 @@ export function requireFinite(a: Matrix): void {
 }
 
 interface SquareSvd {
-  /** All singular values, descending. */
+  /** [n] all singular values, descending */
   readonly s: Float64Array;
-  /** The first left or right singular vectors, [n, count]. Left ones need `withLeft`. */
+  /**
+   * Returns the singular vectors, left or right, of the `count` largest singular values, [n, count]. Left ones are
+   * available only with `withLeft`.
+   */
   left(count: number): Matrix;
   right(count: number): Matrix;
 }

@@ -1,10 +1,10 @@
 import type { Matrix } from '../matrix.ts';
 
-/** A = Q T Qᵀ with orthogonal Q and symmetric tridiagonal T, all of size n. */
+/** Tridiagonal form of a symmetric matrix, A = Q T Qᵀ with orthogonal Q and symmetric tridiagonal T, all of size n. */
 export interface Tridiagonal {
-  /** [n] */
+  /** [n] diagonal entries of T */
   readonly diagonal: Float64Array;
-  /** [n − 1] the entries beside the diagonal. */
+  /** [n − 1] entries of T beside its diagonal */
   readonly offDiagonal: Float64Array;
   /** Replaces w, [n, any number of columns], by Q w. */
   apply(w: Matrix): void;
@@ -82,7 +82,7 @@ function reflectBothSides(work: Float64Array, n: number, j: number, beta: number
   }
 }
 
-/** Replaces the columns by H₀ H₁ … columns, where H_j changes the rows from j + 1 on. */
+/** Multiplies a matrix from the left by the reflections H₀ H₁ …, where H_j changes the rows from j + 1 on. */
 function applyReflectors(work: Float64Array, n: number, betas: Float64Array, { cols, data }: Matrix): void {
   const sums = new Float64Array(cols);
   for (let j = n - 2; j >= 0; j--) {

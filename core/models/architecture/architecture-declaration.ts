@@ -11,9 +11,9 @@ export type RopeType = 'default' | 'linear' | 'dynamic' | 'llama3' | 'yarn' | 'l
 
 /** Rotary frequencies as config.json describes them. */
 export interface RopeDeclaration {
-  /** Supported kinds; any other is refused. */
+  /** Kinds of rotary scaling that Readapt supports for the architecture; any other is refused. */
   readonly types: readonly RopeType[];
-  /** Names that older files use for a kind. */
+  /** Names of kinds of rotary scaling in older files, with today's names. */
   readonly aliases?: Readonly<Record<string, RopeType>>;
   /**
    * Whether `partial_rotary_factor` may limit rotation to the first share of a head's features; otherwise it must be 1.
@@ -35,7 +35,7 @@ export interface Architecture {
   readonly projections: readonly Projection[];
   /** Projections with a bias: always, or only if `field` of config.json is true. */
   readonly biases: readonly { readonly projections: readonly Projection[]; readonly field?: string }[];
-  /** Norms before or after attention and MLP. */
+  /** Norms before and after attention and the MLP, as far as the architecture has them. */
   readonly norms: { readonly attention: BlockNorms; readonly mlp: BlockNorms };
   /** Whether norm weights are stored minus one: y = x / rms(x) · (1 + w). */
   readonly normsFromOne: boolean;
@@ -71,5 +71,5 @@ export interface Architecture {
   readonly defaults: Readonly<Record<string, unknown>>;
 }
 
-/** Declarations by `model_type`. */
+/** Declarations of architectures by the `model_type` of config.json. */
 export type Architectures = Readonly<Record<string, Architecture>>;

@@ -3,7 +3,7 @@ import { ARCHITECTURES } from './architecture-table.ts';
 import type { ModelConfig } from '../config/model-config.ts';
 import type { Projection } from '../lora/projections.ts';
 
-/** A tensor that a base model's files must hold, by its Hugging Face name. */
+/** Name and shape of a tensor that a base model's files must hold; the name is that of Hugging Face. */
 export interface WeightSpec {
   readonly name: string;
   readonly shape: readonly number[];
@@ -11,7 +11,7 @@ export interface WeightSpec {
 
 /** A linear layer that LoRA can adapt: y = x Wᵀ with W [outFeatures, inFeatures]. */
 export interface AdaptableModule {
-  /** `model.layers.0.self_attn.q_proj`: the weight's name without `.weight`. */
+  /** Name of the layer's weight without `.weight`, such as `model.layers.0.self_attn.q_proj`. */
   readonly name: string;
   readonly inFeatures: number;
   readonly outFeatures: number;
@@ -27,7 +27,7 @@ export function architectureOf(config: ModelConfig): Architecture {
   throw new Error(`no architecture is declared for model type "${config.modelType}"`);
 }
 
-/** [outFeatures, inFeatures] of one projection. */
+/** Returns the shape of a projection's weight, [outFeatures, inFeatures]. */
 function projectionShape(config: ModelConfig, projection: Projection): readonly [number, number] {
   const attention = config.numHeads * config.headDim;
   const keyValue = config.numKeyValueHeads * config.headDim;

@@ -11,7 +11,7 @@ export type RotaryScaling =
       readonly highFreqFactor: number;
       readonly originalMaxPositionEmbeddings: number;
     }
-  /** NTK scaling by the length of the text, from `max_position_embeddings` on. */
+  /** NTK scaling, which grows with the length of a text once that exceeds `max_position_embeddings`. */
   | { readonly type: 'dynamic'; readonly factor: number }
   | {
       readonly type: 'yarn';
@@ -19,7 +19,7 @@ export type RotaryScaling =
       readonly originalMaxPositionEmbeddings: number;
       readonly betaFast: number;
       readonly betaSlow: number;
-      /** Whether the ends of the blended range are rounded outwards to whole pairs. */
+      /** Whether the ends of the range of blended frequencies are rounded outwards to whole pairs of features. */
       readonly truncate: boolean;
       readonly attentionFactor: number | null;
       readonly mscale: number | null;
@@ -36,7 +36,7 @@ export type RotaryScaling =
       readonly attentionFactor: number | null;
     };
 
-/** Base and scaling of rotary angles. */
+/** Base θ and scaling of the rotary angles. */
 export interface RopeSettings {
   readonly ropeTheta: number;
   readonly ropeScaling: RotaryScaling | null;
@@ -58,17 +58,17 @@ export interface ModelConfig {
   readonly maxPositionEmbeddings: number;
   readonly rmsNormEps: number;
   readonly ropeTheta: number;
-  /** Null means no scaling. */
+  /** Scaling of the angles for longer texts; null means no scaling. */
   readonly ropeScaling: RotaryScaling | null;
   /** Settings of sliding-window layers, if they differ from those of the other layers; else null or absent. */
   readonly slidingRope?: RopeSettings | null;
   /** Share of each head's features that are rotated, from the first on. All of them if null or absent. */
   readonly partialRotaryFactor?: number | null;
-  /** The n in the scale 1/√n of attention scores. headDim if null or absent. */
+  /** Number n in the scale 1/√n of attention scores. It is headDim if null or absent. */
   readonly queryPreAttnScalar?: number | null;
-  /** The cap c of attention scores: x becomes c · tanh(x / c). No cap if null or absent. */
+  /** Cap c of attention scores: each score x becomes c · tanh(x / c). No cap if null or absent. */
   readonly attentionSoftcap?: number | null;
-  /** The cap c of the final logits: x becomes c · tanh(x / c). No cap if null or absent. */
+  /** Cap c of the final logits: each logit x becomes c · tanh(x / c). No cap if null or absent. */
   readonly logitSoftcap?: number | null;
   /** Projections with a bias, in the architecture's order; null if none has one. */
   readonly biases: readonly Projection[] | null;

@@ -1,6 +1,6 @@
 import type { RopeSettings, RotaryScaling } from './model-config.ts';
 
-/** Part of a `ModelConfig` that determines the rotary angles. */
+/** Part of a model's config that determines its rotary angles. */
 export interface RopeConfig extends RopeSettings {
   readonly headDim: number;
   readonly maxPositionEmbeddings: number;

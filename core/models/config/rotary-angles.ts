@@ -7,7 +7,7 @@ import {
   type RopeConfig,
 } from './rope.ts';
 
-/** Lengths of a batch's sequences, which are concatenated. */
+/** Lengths of the sequences that a batch concatenates, in tokens. */
 interface SequenceLengths {
   /** [sequences] number of tokens of each sequence */
   readonly sequenceLengths: Int32Array;

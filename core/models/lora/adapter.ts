@@ -15,9 +15,9 @@ export interface LoraConfig {
 
 /** Trainable arrays of one adapted linear layer, or arrays of the same shapes such as their gradients. */
 export interface TrainableArrays {
-  /** lora_A, [rank, inFeatures], row-major. */
+  /** Factor A (`lora_A`), [rank, inFeatures], row-major. */
   readonly a: Float32Array;
-  /** lora_B, [outFeatures, rank], row-major. */
+  /** Factor B (`lora_B`), [outFeatures, rank], row-major. */
   readonly b: Float32Array;
   /** DoRA's magnitude of each output, [outFeatures]; absent without DoRA. */
   readonly magnitude?: Float32Array;
@@ -31,7 +31,7 @@ export interface LoraFactors extends TrainableArrays {
   readonly rank: number;
   readonly inFeatures: number;
   readonly outFeatures: number;
-  /** alpha / rank, or alpha / √rank under rsLoRA. */
+  /** Factor s of the update B A: alpha / rank, or alpha / √rank under rsLoRA. */
   readonly scaling: number;
 }
 

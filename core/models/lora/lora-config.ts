@@ -5,7 +5,7 @@ import { firstSuffixMatches, type MatchingTime } from './module-pattern.ts';
 export interface LoraModuleSettings {
   readonly rank: number;
   readonly alpha: number;
-  /** alpha / rank, or alpha / √rank under rsLoRA. */
+  /** Factor s of the update B A: alpha / rank, or alpha / √rank under rsLoRA. */
   readonly scaling: number;
 }
 
@@ -33,7 +33,7 @@ export function loraSettings(
   );
 }
 
-/** alpha / rank, or alpha / √rank under rsLoRA (arXiv 2312.03732). */
+/** Computes the scaling of LoRA's update: alpha / rank, or alpha / √rank under rsLoRA (arXiv 2312.03732). */
 function loraScaling(rank: number, alpha: number, useRslora: boolean): number {
   return alpha / (useRslora ? Math.sqrt(rank) : rank);
 }

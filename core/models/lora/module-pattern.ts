@@ -19,7 +19,7 @@ const TIME_LIMIT_MS = 1000;
 export class MatchingTime {
   #leftMs = TIME_LIMIT_MS;
 
-  /** Runs `match` with the time left, in whole milliseconds, and subtracts the time that it took. */
+  /** Calls `match` with the milliseconds left of the budget, a whole number, and subtracts the time that it took. */
   spend<T>(match: (leftMs: number) => T): T {
     const started = performance.now();
     try {
@@ -78,7 +78,10 @@ function runPatterns(
   return names.map((name) => expressions.findIndex((expression) => expression.test(name)));
 }
 
-/** Source of the matcher that runs in a separate context, which takes and returns strings only. */
+/**
+ * JavaScript source of the matcher of regular expressions. It runs in a separate context and exchanges only strings
+ * with it.
+ */
 const SCRIPT = `
   let at = 0;
   try {

@@ -6,7 +6,7 @@ import { fullMatches, isTargeted } from './module-pattern.ts';
 export interface TargetSelection {
   /** Names of modules or their suffixes (`q_proj`), a regular expression for whole names, or `all-linear`. */
   readonly targetModules: readonly string[] | string;
-  /** Indices of the layers, from 0; default: all. */
+  /** Numbers of the layers to adapt, from 0. Default: all layers. */
   readonly layersToTransform?: readonly number[];
 }
 

@@ -2,7 +2,7 @@ import type { TrainableArrays } from './adapter.ts';
 
 export type TrainableName = keyof TrainableArrays;
 
-/** Fixed order, so that sums over all arrays are reproducible. */
+/** Order in which a module's arrays are listed. It is fixed, so that sums over all arrays are reproducible. */
 const NAMES: readonly TrainableName[] = ['a', 'b', 'magnitude'];
 
 /** Lists the arrays with their names: a, b, and magnitude under DoRA. The arrays are not copied. */

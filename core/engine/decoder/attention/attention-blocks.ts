@@ -2,20 +2,22 @@ import * as tf from '@tensorflow/tfjs';
 
 /** One block of queries, with the keys and values that it attends to. */
 export interface AttentionBlock {
-  /** [bins, keyValueHeads, groups · blockLength, headDim]; the query heads that share a key head are joined */
+  /**
+   * Queries, [bins, keyValueHeads, groups · blockLength, headDim]; the query heads that share a key head are joined.
+   */
   readonly q: tf.Tensor4D;
-  /** [bins, keyValueHeads, places up to the block's end, headDim] */
+  /** Keys, [bins, keyValueHeads, places up to the block's end, headDim]. */
   readonly k: tf.Tensor4D;
-  /** Same shape as `k`. */
+  /** Values, in the shape of `k`. */
   readonly v: tf.Tensor4D;
 }
 
-/** Sizes of one block in a call of attention. */
+/** Division of attention's places into blocks of queries, and the block in progress. */
 export interface BlockSizes {
   readonly keyHeads: number;
-  /** Number of blocks. */
+  /** Number of query blocks. */
   readonly blocks: number;
-  /** Index of this block. */
+  /** Index of the block in progress, from 0. */
   readonly block: number;
 }
 

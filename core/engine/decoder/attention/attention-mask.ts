@@ -3,18 +3,21 @@ import * as tf from '@tensorflow/tfjs';
 /** Value added to the score of a masked key; its softmax is then 0 in float32. */
 export const HIDDEN = -1e9;
 
-/** Tokens at the places of the bins, each [bins, binLength] int32. */
+/** Sequences and positions of the tokens at the places of the bins, each [bins, binLength] int32. */
 interface BinContents {
-  /** Sequence of each place's token; empty places share a number that no sequence has. */
+  /** Index of the sequence whose token is at each place; empty places share a number that no sequence has. */
   readonly sequences: tf.Tensor2D;
-  /** Position of each place's token in its sequence. */
+  /** Position, in its sequence, of the token at each place. */
   readonly positions: tf.Tensor2D;
 }
 
 interface MaskOptions {
-  /** Number of tokens that a query attends to, itself included; null for all before it. */
+  /**
+   * Size of the sliding window: the number of tokens that a token attends to, itself included. Null lets it attend to
+   * all tokens up to itself.
+   */
   readonly window: number | null;
-  /** Number of query blocks. */
+  /** Number of query blocks that each bin is divided into. */
   readonly blocks: number;
 }
 
@@ -31,7 +34,7 @@ export function attentionMasks(contents: BinContents, { window, blocks }: MaskOp
   });
 }
 
-/** Slices the places of the blocks from `begin` up to, but not including, `end`. */
+/** Cuts, out of the tensors of all places in the bins, those of blocks `begin` up to, but not including, `end`. */
 function places({ sequences, positions }: BinContents, begin: number, end: number, blocks: number): BinContents {
   const [bins, length] = sequences.shape;
   const block = length / blocks;

@@ -6,32 +6,32 @@ import type { BinIndices } from './bins.ts';
 import { cacheMask, type SeenInCache } from './cached.ts';
 import { rotaryTables, type RotaryTables } from './rotary.ts';
 
-/** Inputs of one layer's attention besides queries, keys and values. */
+/** Inputs of one layer's attention, apart from its queries, keys and values. */
 export interface LayerAttention {
-  /** Tables for queries. If all features of a head are rotated, they also scale the queries. */
+  /** Rotary tables for queries. If all features of a head are rotated, the tables also scale the queries. */
   readonly query: RotaryTables;
   readonly key: RotaryTables;
-  /** Further factor of the queries; 1 if the tables scale them. */
+  /** Factor that scales the queries in addition to their tables; 1 if the tables do so already. */
   readonly queryScale: number;
-  /** Tokens that each token attends to. */
+  /** Tokens that the call's tokens attend to: those of the same call or, with a cache, the cached ones as well. */
   readonly seen: SeenInBins | SeenInCache;
 }
 
-/** Attention to other tokens of the same call. */
+/** Masks and indices for attention among tokens of the same call, which are packed into bins. */
 export interface SeenInBins {
-  /** Mask of each query block. */
+  /** Attention mask of each query block. */
   readonly masks: readonly tf.Tensor4D[];
   readonly indices: BinIndices;
 }
 
-/** Tokens of a call that are packed into bins. */
+/** Tokens of a call as attention sees them: packed into bins. */
 interface BinSource {
-  /** [bins, binLength] int32 */
+  /** [bins, binLength] int32 index of the sequence whose token is at each place of a bin. */
   readonly binSequences: tf.Tensor2D;
   readonly indices: BinIndices;
 }
 
-/** Cached states of rows, each of which gets its next token in this call. */
+/** Cached keys and values of earlier tokens, for a call that adds the next token of each row (text). */
 interface CacheSource {
   /** [slots] int32 position of the token in each slot */
   readonly slots: tf.Tensor1D;
@@ -40,12 +40,12 @@ interface CacheSource {
 }
 
 export interface AttentionSource {
-  /** Number of query blocks. */
+  /** Number of query blocks of attention. */
   readonly blocks: number;
-  /** [tokens] int32 */
+  /** [tokens] int32 position of each token in its text. */
   readonly positions: tf.Tensor1D;
   readonly places: BinSource | CacheSource;
-  /** [tokens, pairs] */
+  /** Returns the rotary angles of every token for a type of layers, [tokens, pairs] in radians. */
   readonly angles: (layerType: LayerType) => tf.Tensor2D;
 }
 

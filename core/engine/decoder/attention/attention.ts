@@ -2,13 +2,13 @@ import * as tf from '@tensorflow/tfjs';
 import { withGradient } from '../custom-gradient.ts';
 import { joinGradients, joinQueries, queriesOf, seenBy, type AttentionBlock } from './attention-blocks.ts';
 
-/** Queries, keys and values of all bins. */
+/** Queries, keys and values of all tokens, packed into bins. */
 interface AttentionInputs {
-  /** [bins, heads, binLength, headDim], scaled */
+  /** Scaled queries, [bins, heads, binLength, headDim]. */
   readonly q: tf.Tensor4D;
-  /** [bins, keyValueHeads, binLength, headDim] */
+  /** Keys, [bins, keyValueHeads, binLength, headDim]. */
   readonly k: tf.Tensor4D;
-  /** [bins, keyValueHeads, binLength, headDim] */
+  /** Values, [bins, keyValueHeads, binLength, headDim]. */
   readonly v: tf.Tensor4D;
 }
 
@@ -33,13 +33,13 @@ export function attend(inputs: AttentionInputs, masks: readonly tf.Tensor4D[], c
   });
 }
 
-/** Results of a block's forward pass that its gradients need. */
+/** Results of the forward pass for one block of queries that its gradients need. */
 interface AttendedBlock {
-  /** [bins, keyValueHeads, groups · blockLength, places up to the block's end] */
+  /** Attention probabilities, [bins, keyValueHeads, groups · blockLength, places up to the block's end]. */
   readonly probabilities: tf.Tensor4D;
-  /** Output in the shape of the block's `q`. */
+  /** Attention's output in the shape of the block's queries. */
   readonly output: tf.Tensor4D;
-  /** Capped scores, if there is a cap. */
+  /** Scores after capping; absent if the architecture does not cap scores. */
   readonly scores?: tf.Tensor4D | undefined;
 }
 
@@ -72,7 +72,7 @@ interface KeptBlocks {
   readonly cap: number | null;
 }
 
-/** Computes the gradients by queries, keys and values. */
+/** Computes the gradients of attention by its queries, keys and values. */
 function attentionGradients(dy: tf.Tensor4D, inputs: AttentionInputs, { kept, cap }: KeptBlocks): tf.Tensor[] {
   const sizes = { keyHeads: inputs.k.shape[1], blocks: kept.length };
   const gradients = kept.map((attended, block) => {
@@ -99,7 +99,7 @@ function blockGradients(dy: tf.Tensor4D, { q, k, v }: AttentionBlock, { attended
   };
 }
 
-/** q kᵀ, with cap(s) = c · tanh(s / c) if there is a cap. */
+/** Computes the attention scores q kᵀ. With a cap c, each score s becomes c · tanh(s / c). */
 export function cappedScores(q: tf.Tensor4D, k: tf.Tensor4D, cap: number | null): tf.Tensor4D {
   const scores = tf.matMul<tf.Tensor4D>(q, k, false, true);
   return cap === null ? scores : tf.tanh(scores.mul(1 / cap)).mul(cap);

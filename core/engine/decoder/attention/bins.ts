@@ -4,21 +4,21 @@ import { withGradient } from '../custom-gradient.ts';
 
 /** Mapping between the tokens of the flat batch and the places of attention's bins. */
 export interface BinIndices {
-  /** [bins, binLength] int32 token at each place; an arbitrary one at an empty place */
+  /** [bins, binLength] int32 index of the token at each place; an arbitrary token's at an empty place. */
   readonly binTokens: tf.Tensor2D;
-  /** [tokens] int32 place of each token, or the first of several: bin · binLength + offset */
+  /** [tokens] int32 place of each token, bin · binLength + offset; the first place of a token with several. */
   readonly tokenPlaces: tf.Tensor1D;
-  /** Present if gradients are computed and tokens have several places, because sequences share beginnings. */
+  /** Further places of tokens with several. Only present if gradients are computed and sequences share beginnings. */
   readonly repeats?: Repeats;
 }
 
-/** Further places of tokens that have several. */
+/** Places of tokens that stand in several sequences with the same beginning, apart from each token's first place. */
 export interface Repeats {
-  /** [repeats] int32 token of each further place */
+  /** [repeats] int32 index of the token at each further place */
   readonly tokens: tf.Tensor1D;
-  /** [repeats] int32 further places */
+  /** [repeats] int32 further places, bin · binLength + offset */
   readonly places: tf.Tensor1D;
-  /** [tokens, 1] 1 / number of places of each token */
+  /** [tokens, 1] for each token, 1 / the number of its places */
   readonly shares: tf.Tensor2D;
 }
 

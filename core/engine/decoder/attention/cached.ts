@@ -5,11 +5,11 @@ import { HIDDEN } from './attention-mask.ts';
 
 /** Cached keys and values of each row's earlier tokens. */
 export interface SeenInCache {
-  /** [rows, keyValueHeads, slots, headDim] */
+  /** Cached keys, [rows, keyValueHeads, slots, headDim]. */
   readonly keys: tf.Tensor4D;
-  /** [rows, keyValueHeads, slots, headDim] */
+  /** Cached values, [rows, keyValueHeads, slots, headDim]. */
   readonly values: tf.Tensor4D;
-  /** [rows, 1, 1, slots], from {@link cacheMask} */
+  /** Attention mask of the cached tokens, [rows, 1, 1, slots], from {@link cacheMask}. */
   readonly mask: tf.Tensor4D;
 }
 

@@ -6,7 +6,7 @@ import { withGradient } from '../custom-gradient.ts';
 export interface RotaryTables {
   readonly cos: tf.Tensor2D;
   readonly sin: tf.Tensor2D;
-  /** −sin, for the inverse rotation. */
+  /** −sin of the angles, which rotates back. */
   readonly negativeSin: tf.Tensor2D;
 }
 

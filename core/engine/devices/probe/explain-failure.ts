@@ -59,7 +59,8 @@ const TFJS_NODE_GPU_FAILURES: readonly KnownFailure[] = [
 ];
 
 /**
- * Error messages of ONNX Runtime and TensorFlow for missing parts of the system; the first pattern that matches counts.
+ * Error messages of ONNX Runtime and TensorFlow for missing parts of the system, with explanations; the first message
+ * whose pattern matches a failure explains it.
  */
 const KNOWN_FAILURES: Partial<Record<DeviceKind, readonly KnownFailure[]>> = {
   cuda: CUDA_FAILURES,
@@ -68,7 +69,7 @@ const KNOWN_FAILURES: Partial<Record<DeviceKind, readonly KnownFailure[]>> = {
 };
 
 /**
- * Explains a failure on the device and what to do about it.
+ * Explains why a device failed, and what the user can do about it.
  * @param error message of the failed call
  * @param output stdout and stderr of the device's libraries during the call
  */

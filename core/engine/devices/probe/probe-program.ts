@@ -12,7 +12,7 @@ import { executionProviderOf } from '../execution-provider.ts';
 
 const SIZES = { rows: 6, width: 16, columns: 8 };
 
-/** Inputs of the program: fixed, irregular numbers in [−1, 1]. */
+/** Names and shapes of the probe program's inputs. Their values are fixed, irregular numbers in [−1, 1]. */
 const INPUTS = [
   { name: 'x', shape: [SIZES.rows, SIZES.width] },
   { name: 'norm', shape: [SIZES.width] },
@@ -37,7 +37,7 @@ function program(inputs: Readonly<Record<string, tf.Tensor>>): Record<string, tf
   return { loss: value, dx, dw };
 }
 
-/** Outputs by name. */
+/** Output arrays of the probe program, by name. */
 type Numbers = ReadonlyMap<string, Float32Array>;
 
 /**
@@ -109,7 +109,8 @@ function runOnBackend(backend: string): Numbers {
 }
 
 /**
- * Returns the largest difference relative to the largest number; NaN if a number is not finite or an output is missing.
+ * Returns the largest difference between two arrays of numbers, relative to the largest expected number; NaN if a found
+ * number is missing or not finite.
  */
 function relativeDifference(found: Float32Array | undefined, expected: Float32Array): number {
   const scale = Math.max(...expected.map(Math.abs));

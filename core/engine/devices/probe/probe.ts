@@ -4,16 +4,16 @@ import { explainFailure } from './explain-failure.ts';
 import type { Precision } from '../../../options/precisions.ts';
 import { missingRequirement, packageOf } from './requirements.ts';
 
-/** State of a device on this machine. */
+/** Result of probing a device on this machine. */
 export interface DeviceReport {
   readonly device: Device;
   readonly runtime: RuntimeKind;
-  /** Name of the npm package that runs programs. */
+  /** Name of the npm package that runs programs on the device. */
   readonly package: string;
   readonly available: boolean;
-  /** Result of the probe, or the missing requirement. */
+  /** Reason why the device can or cannot be used. */
   readonly reason: string;
-  /** Advice if the device is not available; null if there is none. */
+  /** Advice for a device that cannot be used; null without advice. */
   readonly hint: string | null;
 }
 
@@ -21,11 +21,11 @@ export interface DeviceReport {
 export type ProbeMessage = { readonly difference: number } | { readonly error: string };
 
 export interface ProbeOptions {
-  /** Time limit in milliseconds. Default: 60 s, since a GPU's shaders must be compiled. */
+  /** Time limit of a probe in milliseconds. Default: 60 s, since a GPU's shaders must be compiled. */
   readonly timeoutMs?: number;
-  /** Environment of the probe process. Default: this process's own. */
+  /** Environment variables of the probe process. Default: those of this process. */
   readonly env?: NodeJS.ProcessEnv;
-  /** Precision of the program's constant matrix. Default: f32. */
+  /** Precision in which the device must be able to compute. Default: `f32`. */
   readonly precision?: Precision;
 }
 
@@ -49,7 +49,7 @@ export async function probeDevice(device: Device, options: ProbeOptions = {}): P
 
 interface ProbeResult {
   readonly message: ProbeMessage;
-  /** Stdout and stderr of the process. */
+  /** Text that the probe process wrote to stdout and stderr. */
   readonly output: string;
 }
 

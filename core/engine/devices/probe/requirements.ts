@@ -35,12 +35,13 @@ const CUDA_PROVIDER = 'libonnxruntime_providers_cuda.so';
 interface Platform {
   readonly platform: string;
   readonly arch: string;
-  /** Folder of the package onnxruntime-node. */
+  /** Folder of the installed package onnxruntime-node. */
   readonly onnxRuntime: string;
 }
 
 /**
- * Obstacle if the CUDA provider is not installed or does not exist for the platform; null if it is installed.
+ * Explains why ONNX Runtime's CUDA provider is missing: it is not installed, or does not exist for the platform.
+ * Returns null if it is installed.
  * @param platform default: this machine and the installed package
  */
 export function missingCudaProvider({ platform, arch, onnxRuntime }: Platform = thisPlatform()): Obstacle | null {

@@ -20,7 +20,7 @@ export function portableOperators(graph: Graph): Graph {
   return edit.finish();
 }
 
-/** Adds operators that replace a node. */
+/** Adds the operators that compute a node's outputs in its place. */
 type Rewrite = (edit: GraphEdit, node: GraphNode) => void;
 
 const REWRITES: Readonly<Record<string, Rewrite>> = {

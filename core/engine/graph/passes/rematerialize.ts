@@ -20,17 +20,20 @@ const CHEAP: ReadonlySet<string> = new Set([
 ]);
 
 export interface RematerializeOptions {
-  /** Extent of recomputation; see `ProgramSpec`. */
+  /** Extent of the recomputation: `cheap`, `scores` or `layers`, as `Recompute` explains them. */
   readonly recompute: 'cheap' | 'scores' | 'layers';
 }
 
-/** Trades memory between the forward pass and the gradients for recomputation. */
+/** Makes the gradients compute again values of the forward pass that would otherwise stay in memory until then. */
 export function rematerialize(graph: Graph, { recompute }: RematerializeOptions = { recompute: 'cheap' }): Graph {
   if (recompute === 'cheap') return repeatCheap(graph);
   return repeatForward(graph, recompute === 'scores' ? { repeats: isCheapOrScore } : betweenCheckpoints(graph));
 }
 
-/** Further operators between queries, keys and probabilities when attention is computed in blocks. */
+/**
+ * Further operators that are recomputed for `scores`: those between queries, keys and attention probabilities when
+ * attention is computed in blocks.
+ */
 const OF_SCORES: ReadonlySet<string> = new Set(['Concat', 'Slice', 'Softmax', 'Split']);
 
 function isCheapOrScore({ op, attributes }: GraphNode): boolean {
@@ -60,7 +63,7 @@ function repeatCheap(graph: Graph): Graph {
   );
 }
 
-/** Values of the forward pass that other nodes read. */
+/** Names of the values that nodes outside the forward pass, such as those of the gradients, read. */
 function readOutside(graph: Graph, forward: ReadonlySet<GraphNode>): Set<string> {
   return new Set(graph.nodes.filter((node) => !forward.has(node)).flatMap((node) => node.inputs));
 }

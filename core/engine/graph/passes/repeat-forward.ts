@@ -2,11 +2,11 @@ import { mapNonEmpty, valueOf, type Graph, type GraphNode } from '../graph.ts';
 import { GraphEdit } from '../graph-edit.ts';
 import { eliminateDeadNodes } from './eliminate-dead-nodes.ts';
 
-/** Inputs that determine the hidden states and the dropout masks. */
+/** Names of the inputs, token ids and dropout's random numbers, that change the hidden states from call to call. */
 const [TOKENS, DROPOUT] = ['input_ids', 'dropout_tokens'] as const;
 
 export interface RepeatOptions {
-  /** Accepts nodes that the gradients may recompute. */
+  /** Tells whether the gradients may compute a node's outputs again. */
   readonly repeats: (node: GraphNode) => boolean;
   /**
    * Values to keep for the recomputation. Default: only those that the gradients read and that cannot be recomputed.
@@ -61,9 +61,9 @@ export function withCopies(
 }
 
 /**
- * Recomputes everything between checkpoints. A checkpoint is a value that all later values follow from: the embeddings,
- * and the sums after each attention and each MLP. The part after the last checkpoint is kept, because the gradients
- * begin there.
+ * Chooses the recomputation that keeps only checkpoints and repeats everything between them. A checkpoint is a value
+ * that all later values follow from: the embeddings, and the sums after each attention and each MLP. The part after the
+ * last checkpoint is kept, because the gradients begin there.
  */
 export function betweenCheckpoints(graph: Graph): RepeatOptions {
   const nodes = forwardNodes(graph);
@@ -75,13 +75,13 @@ export function betweenCheckpoints(graph: Graph): RepeatOptions {
   return { repeats: (node) => segments.has(node) && !node.outputs.some((name) => cuts.has(name)), keeps: cuts };
 }
 
-/** Nodes that the first output, the loss, needs. */
+/** Returns the nodes of the forward pass: those that the graph's first output, the loss, depends on. */
 function forwardNodes(graph: Graph): readonly GraphNode[] {
   const forward = new Set(eliminateDeadNodes({ ...graph, outputs: graph.outputs.slice(0, 1) }).nodes);
   return graph.nodes.filter((node) => forward.has(node));
 }
 
-/** Values that depend on an input. */
+/** Names of the values that depend on an input of the graph. */
 function dependents(nodes: readonly GraphNode[], input: string): Set<string> {
   const found = new Set([input]);
   for (const { inputs, outputs } of nodes) {
@@ -91,7 +91,10 @@ function dependents(nodes: readonly GraphNode[], input: string): Set<string> {
   return found;
 }
 
-/** Bottlenecks of the list: values that, at some point, are the only earlier ones that later nodes read. */
+/**
+ * Finds bottlenecks in a list of nodes: values that, after some node, are the only ones computed so far that later
+ * nodes still read.
+ */
 function bottlenecks(nodes: readonly GraphNode[], values: ReadonlySet<string>): Set<string> {
   const lastUses = new Map<string, number>();
   for (const [index, { inputs }] of nodes.entries()) for (const name of inputs) lastUses.set(name, index);
@@ -109,12 +112,15 @@ interface Candidates {
   readonly forward: readonly GraphNode[];
   readonly candidates: readonly GraphNode[];
   readonly varying: ReadonlySet<string>;
-  /** Nodes of the gradients. */
+  /** Nodes that do not belong to the forward pass: those of the gradients. */
   readonly outside: readonly GraphNode[];
   readonly keeps: ReadonlySet<string> | undefined;
 }
 
-/** Candidates whose operands are kept for the gradients anyway, or can be recomputed themselves. */
+/**
+ * Selects the candidate nodes that can run again: each of their operands is kept for the gradients anyway or is itself
+ * recomputed.
+ */
 function repeatable(graph: Graph, { forward, candidates, varying, outside, keeps }: Candidates): GraphNode[] {
   const read = new Set([...outside.flatMap(({ inputs }) => inputs), ...(keeps ?? [])]);
   const accepted = new Set(candidates);
@@ -126,7 +132,7 @@ function repeatable(graph: Graph, { forward, candidates, varying, outside, keeps
   });
 }
 
-/** Nodes that the named values depend on. */
+/** Nodes that compute the named values, directly or through other nodes. */
 function needed(nodes: readonly GraphNode[], names: readonly string[]): Set<GraphNode> {
   const wanted = new Set(names);
   const found = new Set<GraphNode>();

@@ -1,23 +1,23 @@
 /** A matrix M as integers from -127 to 127 with a scale for each column: M[i, j] ≈ scales[j] · integers[i, j]. */
 export interface Int8Matrix {
-  /** [rows, columns] */
+  /** Numbers of rows and columns of M. */
   readonly shape: readonly [number, number];
   readonly integers: Int8Array;
   readonly scales: Float32Array;
 }
 
-/** Both forms of a layer's matrix W [out, in] for products. */
+/** A layer's matrix W [out, in], rounded in two forms: one for gradients, one for activations. */
 export interface RoundedMatrix {
-  /** W [out, in], for gradients: dy W. */
+  /** Rounded W [out, in], for the products dy W of gradients. */
   readonly backward: Int8Matrix;
-  /** (W diag(factors))ᵀ [in, out], for activations: x Wᵀ. */
+  /** Rounded (W diag(factors))ᵀ [in, out], for the products x Wᵀ of activations, with W's smoothing factors. */
   readonly forward: Int8Matrix;
 }
 
 export type Direction = keyof RoundedMatrix;
 
 /**
- * Smoothing factors [in] of each weight W [out, in], by name. Columns of x are divided by them and columns of W
- * multiplied.
+ * Smoothing factors [in] of each weight W [out, in], by the weight's name. Before rounding, column j of the activations
+ * x is divided by factor j, and column j of W is multiplied by it.
  */
 export type Smoothing = ReadonlyMap<string, Float32Array>;

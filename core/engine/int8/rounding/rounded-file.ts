@@ -8,7 +8,7 @@ import type { Direction, Int8Matrix } from './int8-matrix.ts';
 interface Place {
   readonly start: number;
   readonly shape: readonly [number, number];
-  /** CRC-32 of integers and scales. */
+  /** CRC-32 checksum of the matrix's integers and scales. */
   readonly checksum: number;
 }
 
@@ -25,7 +25,10 @@ const MAX_INDEX_BYTES = 64 << 20;
 export class RoundedFile {
   readonly #handle: FileHandle;
   readonly #places: Map<string, Place>;
-  /** Names before and after {@link commit}; null for a file that is already committed. */
+  /**
+   * Temporary and final path of a file that is still being written, renamed by {@link commit}; null for a file that is
+   * complete.
+   */
   #names: { readonly temporary: string; readonly path: string } | null;
   #end: number;
 
@@ -41,7 +44,7 @@ export class RoundedFile {
   }
 
   /**
-   * Starts a file.
+   * Starts a new file of rounded matrices under a temporary name.
    * @throws Error if it cannot be written
    */
   static async create(path: string): Promise<RoundedFile> {
@@ -49,7 +52,7 @@ export class RoundedFile {
     return new RoundedFile(await open(temporary, 'wx+', 0o600), new Map(), { temporary, path });
   }
 
-  /** Opens a committed file. Returns null if there is none, or its end is invalid. */
+  /** Opens a complete file of rounded matrices. Returns null if there is no such file, or its index is damaged. */
   static async open(path: string): Promise<RoundedFile | null> {
     const handle = await open(path, 'r').catch(() => null);
     if (handle === null) return null;
@@ -59,7 +62,7 @@ export class RoundedFile {
     return null;
   }
 
-  /** Whether {@link create} has made the file, so that it must be filled. */
+  /** Whether this process has started the file with {@link create}, so that it must still be filled. */
   get isNew(): boolean {
     return this.#names !== null;
   }
@@ -107,7 +110,7 @@ export class RoundedFile {
     this.#names = null;
   }
 
-  /** Closes the file, and removes it if it was not committed. */
+  /** Closes the file. A file that {@link commit} has not finished is removed. */
   async close(): Promise<void> {
     await this.#handle.close();
     if (this.#names !== null) await rm(this.#names.temporary, { force: true });
@@ -130,7 +133,7 @@ async function readIndex(handle: FileHandle): Promise<Map<string, Place> | null>
   return new Map(JSON.parse(index.toString()) as [string, Place][]);
 }
 
-/** Fills `into` with the bytes from `position` on. Returns false if the file ends earlier. */
+/** Fills `into` with bytes of the file from `position` on. Returns false if the file ends before `into` is full. */
 async function readFully(handle: FileHandle, into: Uint8Array, position: number): Promise<boolean> {
   for (let done = 0; done < into.length;) {
     const { bytesRead } = await handle.read(into, done, Math.min(into.length - done, 1 << 30), position + done);

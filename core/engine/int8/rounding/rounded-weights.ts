@@ -14,7 +14,7 @@ export interface RoundedWeightsOptions {
   readonly base: BaseModel;
   readonly smoothing: Smoothing;
   readonly threads: number;
-  /** Store of the integers for later processes. Default: none. */
+  /** Store of rounded matrices, shared with later processes. Default: none, so that nothing is stored. */
   readonly store?: RoundedStore | null | undefined;
 }
 
@@ -37,8 +37,9 @@ export class RoundedWeights {
   }
 
   /**
-   * Opens the file of an earlier process, or rounds every matrix and writes one.
-   * @param held the same weights, if they are in memory at the moment
+   * Opens the file of rounded matrices that an earlier process has written. If there is none, rounds every matrix and
+   * writes one.
+   * @param held the base's float32 weights, if they are in memory at the moment
    */
   async prepare(held?: BaseModel['weights']): Promise<void> {
     const { store, base } = this.#options;
@@ -48,14 +49,20 @@ export class RoundedWeights {
     if (this.#file?.isNew) await this.#roundAll(this.#file, held);
   }
 
-  /** Publishes the file of {@link prepare} for later processes, at the latest when {@link dispose} ends. */
+  /**
+   * Gives the file of {@link prepare} its final name, under which later processes find it. {@link dispose} waits for
+   * that.
+   */
   publish(): void {
     const file = this.#file;
     // If the disk is full or read-only, the next process rounds again.
     if (file) this.#publishing = file.commit().catch(() => undefined);
   }
 
-  /** Factors for the columns of a weight's activations, [in]: the reciprocal smoothing factors. */
+  /**
+   * Returns the factors by which the columns of a weight's activations are multiplied before rounding, [in]: the
+   * reciprocals of its smoothing factors.
+   */
   divisorsOf(weight: string): Float32Array {
     const { base, smoothing } = this.#options;
     const factors = smoothing.get(weight) ?? neutralFactors(weightOf(base, weight));
@@ -69,7 +76,7 @@ export class RoundedWeights {
     return known;
   }
 
-  /** Releases the forms for one direction if they can be read from the file again. */
+  /** Releases the rounded matrices for one direction if a file holds them, from which they can be read again. */
   release(direction: Direction): void {
     if (this.#file === null) return;
     for (const key of [...this.#matrices.keys()]) if (key.startsWith(`${direction} `)) this.#matrices.delete(key);
@@ -86,7 +93,7 @@ export class RoundedWeights {
     this.#file = null;
   }
 
-  /** Prefetches the stored forms for one direction. */
+  /** Begins to read the stored matrices for one direction before they are requested. */
   prefetch(direction: Direction): void {
     if (this.#file === null || this.#file.isNew) return;
     // The error surfaces when the matrix is requested.
@@ -120,8 +127,8 @@ export class RoundedWeights {
   }
 
   /**
-   * Rounds all matrices into the file. The forward form stays in memory, since activations are always computed; the
-   * backward form is read again when it is needed.
+   * Rounds all matrices and writes them to the file. The forward form stays in memory, since every pass needs it; the
+   * backward form is read again when gradients need it.
    */
   async #roundAll(file: RoundedFile, held?: BaseModel['weights']): Promise<void> {
     const { base } = this.#options;
@@ -158,7 +165,7 @@ export class RoundedWeights {
     await (await rounding)?.release();
   }
 
-  /** Key of the stored file, from everything that determines the integers. */
+  /** Key of the base's file in the store: a hash of everything that determines the integers. */
   #key(): string {
     const { base, smoothing } = this.#options;
     const hash = createHash('sha256');
@@ -171,7 +178,7 @@ export class RoundedWeights {
   }
 }
 
-/** Size of both forms of all layers' matrices with their scales, in bytes. */
+/** Size in bytes of all layers' rounded matrices, in both forms and with their scales. */
 function roundedBytes({ config }: BaseModel): number {
   return layerMatrices(config).reduce(
     (total, { shape }) => total + 2 * elementCount(shape) + 4 * (shape[0]! + shape[1]!),

@@ -15,10 +15,10 @@ const LEVELS = 127;
  */
 const SMALLEST = 1e-30;
 
-/** Symbolic sizes, so that one graph rounds matrices of all shapes. */
+/** Symbolic sizes of W's rows and columns, so that one graph rounds matrices of all shapes. */
 const [OUT, IN] = [SYMBOLIC_SIZES.tokens, SYMBOLIC_SIZES.labels];
 
-/** Arrays for the integers of a matrix's two forms. */
+/** Arrays that receive the integers of a matrix's forward and backward form. */
 export type Integers = Partial<Readonly<Record<Direction, Int8Array>>>;
 
 /**
@@ -74,7 +74,7 @@ export class Rounding {
   }
 }
 
-/** Neutral factors for a weight that was not observed. */
+/** Smoothing factors that change nothing, for a weight whose activations were not observed. */
 export function neutralFactors({ shape }: Tensor): Float32Array {
   return new Float32Array(shape.at(-1) ?? 0).fill(1);
 }
@@ -102,10 +102,10 @@ function roundingGraph(): Graph {
 
 interface Rounded {
   readonly matrix: string;
-  /** Axis along which numbers share a scale. */
+  /** Axis along which the numbers that share a scale lie. */
   readonly axis: 0 | 1;
   readonly output: string;
-  /** Name of the scales. Default: the output's name with `_scales`. */
+  /** Name of the graph's output with the scales. Default: the name of the integers' output with `_scales`. */
   readonly scales?: string;
 }
 

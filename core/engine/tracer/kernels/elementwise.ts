@@ -8,7 +8,10 @@ import { emit, required, type KernelTable, type TraceKernel } from './kernel.ts'
 type Fold = (x: number) => number;
 type BinaryFold = (a: number, b: number) => number;
 
-/** Records an operator on the stored elements, before they are broadcast, or computes it immediately for a constant. */
+/**
+ * Makes the trace kernel of an operator with one operand. It records the operator on the stored elements, before they
+ * are broadcast; for a constant, it computes the result immediately.
+ */
 function unary(op: string | readonly string[], fold: Fold): TraceKernel {
   const ops = typeof op === 'string' ? [op] : op;
   return (graph, inputs) => {

@@ -3,7 +3,10 @@ import { materialized, valueSymbol } from '../symbol.ts';
 import { castNode } from './elementwise.ts';
 import { emit, emitSymbol, required, type TraceKernel } from './kernel.ts';
 
-/** Inputs x [rows, n] and weight [n]; outputs the normalized rows and 1 / √(mean(x²) + ε), [rows, 1]. */
+/**
+ * Records RMSNorm. Inputs are x [rows, n] and weight [n]; outputs are the normalized rows and 1 / √(mean(x²) + ε),
+ * [rows, 1].
+ */
 const rmsNorm: TraceKernel = (graph, inputs, attributes) => {
   const x = required(inputs, 'x');
   const names = graph.node({
@@ -18,7 +21,10 @@ const rmsNorm: TraceKernel = (graph, inputs, attributes) => {
   return names.map((name) => valueSymbol(graph, name));
 };
 
-/** Inputs x [tokens, heads · headDim], cos and sin [tokens, pairs]; outputs x rotated. */
+/**
+ * Records the rotation of queries or keys. Inputs are x [tokens, heads · headDim], cos and sin [tokens, pairs]; the
+ * output is x rotated.
+ */
 const rotary: TraceKernel = (graph, inputs, attributes) => {
   const x = required(inputs, 'x');
   const headDim = attributes['headDim'] as number;
@@ -47,7 +53,10 @@ const rotary: TraceKernel = (graph, inputs, attributes) => {
   return [valueSymbol(graph, reshape(rotated, oneRow, x.shape))];
 };
 
-/** Inputs x [rows, n], indices [updated] and updates [updated, n]; outputs x with the updates added to its rows. */
+/**
+ * Records the addition to some rows. Inputs are x [rows, n], indices [updated] and updates [updated, n]; the output is
+ * x with the updates added to the rows at the indices.
+ */
 const scatterAdd: TraceKernel = (graph, inputs) => {
   const x = required(inputs, 'x');
   const indices = required(inputs, 'indices');
@@ -69,7 +78,7 @@ const scatterAdd: TraceKernel = (graph, inputs) => {
   ];
 };
 
-/** Operators that ONNX Runtime implements as one kernel and tfjs does not. */
+/** Trace kernels of operators that ONNX Runtime implements as one kernel and tfjs does not have. */
 export const fusedKernels: Readonly<Record<FusedKernel, TraceKernel>> = {
   ReadaptRmsNorm: rmsNorm,
   ReadaptRotary: rotary,

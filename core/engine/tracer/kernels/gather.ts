@@ -12,7 +12,7 @@ const gather: TraceKernel = (graph, inputs, attributes) => {
   return emitSymbol(graph, { op: 'Gather', inputs: operands, shape, type: x.type, attributes: { axis } });
 };
 
-/** Adds rows into zeros; rows with equal indices are summed, as in tfjs. */
+/** Adds rows into a matrix of zeros, each at its index. Rows with equal indices are summed, as in tfjs. */
 const scatter: TraceKernel = (graph, inputs, attributes) => {
   const indices = required(inputs, 'indices');
   const updates = required(inputs, 'updates');

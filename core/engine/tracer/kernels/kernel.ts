@@ -2,12 +2,15 @@ import type { Attribute, ElementType } from '../../graph/graph.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
 import { valueSymbol, type TracedSymbol, type ValueSymbol } from '../symbol.ts';
 
-/** Attributes as declared by the tfjs kernel; each trace kernel casts them. */
+/** Attributes of an operation, as its tfjs kernel declares them; each trace kernel casts them to their types. */
 type KernelAttributes = Readonly<Record<string, unknown>>;
 
 export type KernelInputs = Readonly<Record<string, TracedSymbol>>;
 
-/** Records the operation of a tfjs kernel and returns the symbols of its outputs. */
+/**
+ * Function that stands in for a tfjs kernel: it records the kernel's operation in the graph and returns symbols of its
+ * outputs.
+ */
 export type TraceKernel = (
   graph: GraphBuilder,
   inputs: KernelInputs,
@@ -26,7 +29,7 @@ interface OperatorCall {
   readonly domain?: string;
 }
 
-/** Records an operator with one output and returns its name. */
+/** Records an operator with one output and returns the name of that output. */
 export function emit(graph: GraphBuilder, call: OperatorCall): string {
   const { shape, type = 'float32', ...spec } = call;
   return graph.node({ ...spec, outputs: [{ shape, type }] })[0];

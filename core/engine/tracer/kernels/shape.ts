@@ -16,7 +16,10 @@ const reshape: TraceKernel = (graph, inputs, attributes) => {
   return reshaped(graph, materialized(graph, x), shape);
 };
 
-/** Reshapes the original if the value is itself a reshape, and returns the original if it already has the shape. */
+/**
+ * Reshapes a graph's value. If it is the result of another Reshape, reshapes the original, and returns the original if
+ * it already has the shape.
+ */
 function reshaped(graph: GraphBuilder, name: string, shape: readonly number[]): TracedSymbol {
   const producer = graph.producer(name);
   const [origin = name] = producer?.op === 'Reshape' ? producer.inputs : [];

@@ -17,7 +17,7 @@ export class Fields {
     this.#prefix = prefix;
   }
 
-  /** The value as in the file, unchecked. */
+  /** Returns a field's value as it is in the file, without checking it. */
   raw(name: string): unknown {
     return this.#json[name];
   }
@@ -78,7 +78,7 @@ export class Fields {
     return new Fields(value, this.#file, `${this.#prefix}${name}.`);
   }
 
-  /** Makes an error about a field; `message` continues the field's path, as in "is 3, expected 4". */
+  /** Makes the error for a field. `message` follows the field's path, as in "is 3, expected 4". */
   error(code: string, name: string, message: string): FormatError {
     const subject = this.#prefix + name;
     return new FormatError({ code, file: this.#file, subject, message: `${subject} ${message}` });

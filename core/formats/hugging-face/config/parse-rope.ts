@@ -3,7 +3,7 @@ import type { Fields } from './config-fields.ts';
 import type { RopeSettings, RotaryScaling } from '../../../models/config/model-config.ts';
 import { LAYER_TYPES, rotaryPairs } from '../../../models/config/rope.ts';
 
-/** Other parts of the config that rotary angles depend on. */
+/** Parts of the config, besides the rotary settings, that rotary angles depend on. */
 interface RopeContext {
   readonly declaration: RopeDeclaration;
   readonly headDim: number;
@@ -78,7 +78,8 @@ function parsePartialFactor(
 }
 
 /**
- * Trained length at the config's top level. It takes precedence over one in the rotary settings, as in transformers.
+ * Returns the sequence length of the original training from the config's top level; null if it is not there. It takes
+ * precedence over a length in the rotary settings, as in transformers.
  */
 function originalLength(fields: Fields): number | null {
   const name = 'original_max_position_embeddings';
@@ -86,9 +87,9 @@ function originalLength(fields: Fields): number | null {
 }
 
 interface ScalingContext extends RopeContext {
-  /** Number of rotated feature pairs, which is the length of LongRoPE's lists of factors. */
+  /** Number of feature pairs in a head that are rotated. LongRoPE's lists of factors must have this length. */
   readonly pairs: number;
-  /** Trained length that the config states outside the rotary settings; null if it does not. */
+  /** Sequence length of the original training, if the config states it outside the rotary settings; else null. */
   readonly originalLength: number | null;
 }
 
@@ -141,7 +142,7 @@ function parseType(section: Fields, { types, aliases }: RopeDeclaration): RopeTy
   throw section.error('unsupported_config', key, `is "${named}", supported: ${types.join(', ')}`);
 }
 
-/** Sequence length that the model was trained on before its context was extended. */
+/** Returns the longest sequence, in tokens, that the model was trained on before its context was extended. */
 function trainedLength(section: Fields, { originalLength, maxPositionEmbeddings }: ScalingContext): number {
   return originalLength ?? section.count('original_max_position_embeddings', maxPositionEmbeddings);
 }

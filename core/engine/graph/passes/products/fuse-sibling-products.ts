@@ -17,14 +17,17 @@ export function fuseSiblingProducts(graph: Graph): Graph {
   return edit.finish();
 }
 
-/** A product with a narrow operand: `a` of few rows, or `b` of few columns. The other operand is the shared one. */
+/**
+ * A product that may be combined with others: one operand is narrow (`a` with few rows, or `b` with few columns), and
+ * the other is the one that they share.
+ */
 interface Sibling {
   readonly product: Product;
   readonly side: 'rows' | 'columns';
   readonly width: number;
 }
 
-/** Groups the graph's products by the operand that they share. */
+/** Groups the graph's products with a narrow operand by their other operand, so that each group shares one. */
 function families(graph: Graph): Sibling[][] {
   const byShared = new Map<string, Sibling[]>();
   for (const node of graph.nodes) {
@@ -41,7 +44,7 @@ function families(graph: Graph): Sibling[][] {
   return [...byShared.values()];
 }
 
-/** Splits a family into runs of siblings that stay narrow together. */
+/** Divides products with a shared operand into consecutive groups whose narrow operands stay narrow when joined. */
 function narrowRuns(family: readonly Sibling[]): [Sibling, ...Sibling[]][] {
   const runs: [Sibling, ...Sibling[]][] = [];
   let total = 0;
@@ -57,7 +60,7 @@ function narrowRuns(family: readonly Sibling[]): [Sibling, ...Sibling[]][] {
   return runs;
 }
 
-/** Checks that no sibling depends on the result of another. */
+/** Whether none of the products depends on the result of another, so that they can be computed together. */
 function independent(siblings: readonly Sibling[], needs: Dependence): boolean {
   const results = new Set(siblings.map(({ product }) => product.node.outputs[0]));
   return siblings.every(({ product: { a, b } }) => !needs(a, results) && !needs(b, results));
@@ -82,7 +85,7 @@ function fuse(edit: GraphEdit, siblings: NonEmpty<Sibling>): void {
   });
 }
 
-/** Whether a value depends on one of some others. */
+/** Tells whether the value `name` depends on any of the values `on`. */
 type Dependence = (name: string, on: ReadonlySet<string>) => boolean;
 
 /**

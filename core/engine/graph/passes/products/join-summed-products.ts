@@ -26,7 +26,7 @@ interface Context {
 }
 
 /**
- * Rewrites a sum if it contains products that can be joined.
+ * Joins the products among the addends of a sum into one product, where possible.
  * @returns the additions inside the sum that are no longer needed; none if the sum is unchanged
  */
 function rewriteSum(edit: GraphEdit, sum: GraphNode, context: Context): GraphNode[] {
@@ -89,7 +89,10 @@ function shortProduct(name: string, { graph, producers, uses }: Context): Produc
   return product && isNarrow(productSizes(graph, product)[1]) ? product : undefined;
 }
 
-/** Takes the leading products whose operands are transposed alike and that stay narrow together. */
+/**
+ * Takes products from the beginning of a list as long as their operands are transposed in the same way and the joined
+ * inner dimension stays narrow.
+ */
 function joinable(graph: Graph, products: readonly Product[]): readonly Product[] {
   let width = 0;
   const end = products.findIndex((product) => {

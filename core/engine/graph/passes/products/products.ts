@@ -21,7 +21,10 @@ export function asProduct(node: GraphNode | undefined): Product | undefined {
   return { node, a, b, transA: node.attributes['transA'] === 1, transB: node.attributes['transB'] === 1 };
 }
 
-/** Finds the products of untransposed rows with a matrix of the base's layers that is an input of the graph. */
+/**
+ * Finds the products x Wᵀ and dy W of rows with the matrices of the base's layers, as far as the graph has these
+ * matrices as inputs.
+ */
 export function layerProducts(graph: Graph): Product[] {
   const inputs = new Set(graph.inputs.map(({ name }) => name));
   return graph.nodes.flatMap((node) => {
@@ -30,7 +33,10 @@ export function layerProducts(graph: Graph): Product[] {
   });
 }
 
-/** Returns [rows, inner, columns] for a product [rows, inner] · [inner, columns]. */
+/**
+ * Returns the sizes [rows, inner, columns] of a product [rows, inner] · [inner, columns]; `inner` is the axis that is
+ * summed over.
+ */
 export function productSizes(
   graph: Pick<Graph, 'values'>,
   { a, b, transA, transB }: Omit<Product, 'node'>,

@@ -24,7 +24,7 @@ export function halfPrecisionWeights(graph: Graph): Graph {
   return edit.finish();
 }
 
-/** Names of the float16 constants by those of the float32 ones. */
+/** Maps the name of each constant matrix in float32 to the name of its float16 form. */
 type Halves = ReadonlyMap<string, string>;
 
 function widenOperands(edit: GraphEdit, node: GraphNode, halves: Halves): void {

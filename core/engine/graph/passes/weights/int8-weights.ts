@@ -35,9 +35,9 @@ export function int8Weights(graph: Graph): Graph {
 }
 
 interface QuantizedRows {
-  /** [rows, n] uint8: round(x / scale) + 128. */
+  /** Name of the rounded rows, [rows, n] uint8: round(x / scale) + 128. */
   readonly integers: string;
-  /** [rows, 1] float32, the largest magnitude of each row / 127. */
+  /** Name of the scales of the rows, [rows, 1] float32: the largest magnitude of each row / 127. */
   readonly scales: string;
 }
 
@@ -66,7 +66,7 @@ function quantizeRows(edit: GraphEdit, product: Product): QuantizedRows {
   return { integers, scales: edit.add({ op: 'Reshape', inputs: [scales, edit.integers([-1, 1])], output: column }) };
 }
 
-/** [rows] uint8, {@link SHIFT} for each row. */
+/** Adds a value that repeats {@link SHIFT} for each row, [rows] uint8: the zero points of the rounded rows. */
 function shifts(edit: GraphEdit, scales: string): string {
   const { shape } = valueOf(edit, scales);
   const sizes = edit.add({ op: 'Shape', inputs: [scales], output: { shape: [1], type: 'int64' } });
