@@ -103,7 +103,7 @@ export function rebaseDocument(outcome: JobOutcome, name: MetricName) {
 
 /**
  * Values of the metric on each slice, for the old adapter and for the best candidate. `old` is null if the old adapter
- * was not measured on the slice.
+ * was not measured, because the target does not depend on it.
  */
 function sliceDocument({ old, best }: JobOutcome['slices']) {
   return Object.entries(best).map(([name, { rows, value }]) => ({ name, rows, old: old[name]?.value ?? null, value }));

@@ -80,8 +80,8 @@ export async function buildJobSpec(
 }
 
 /**
- * Decides whether the old adapter is measured before a job's end or later. It must be before if a condition of the
- * rollout judges versions by metrics of the old adapter, even if the gate does not use them.
+ * Decides whether a job measures the old adapter even if the gate does not need it, and whether before or after its
+ * candidates. A pause condition of the rollout that compares with the old adapter needs these metrics at the job's end.
  */
 function measuredOld({ kind, metricName, rollout }: LoadedJob): Pick<JobSpec, 'measuresOld'> {
   const { negative_flips: flips, metric_drop: drop } = (rollout.options as StoredOptions).policy?.pause_if ?? {};

@@ -39,8 +39,8 @@ function failureCodeOf(code: string): string {
 }
 
 /**
- * Bounds of the histogram buckets for times to readiness and phases, in seconds: from copying an adapter of a small
- * model to waiting a day in the queue.
+ * Bounds of the histogram buckets for times to readiness, in seconds: from copying an adapter of a small model to
+ * waiting a day in the queue.
  */
 const TTR_BUCKETS = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 28_800, 86_400];
 const PHASE_BUCKETS = [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400];

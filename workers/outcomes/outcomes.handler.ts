@@ -92,8 +92,8 @@ export function outcomesHandlers(deps: OutcomesDependencies): HandlerSet {
 }
 
 /**
- * Whether an adapter version can be measured in advance and its tenant has device seconds left. If not, nothing is
- * reported; a later job that needs the measurement reports the reason.
+ * Whether an adapter version can be measured in advance and its tenant has device seconds left. If not, a later job
+ * that needs the measurement reports the reason.
  */
 async function isAllowed({ db, quotas = NO_QUOTAS }: OutcomesDependencies, version: LoadedVersion): Promise<boolean> {
   const { adapter, deletedAt, tenantId } = version;
