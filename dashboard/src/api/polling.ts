@@ -42,7 +42,7 @@ export function isSettled(finishedAt: string | null, readAt: number): boolean {
 }
 
 /**
- * Invalidates all queries below a key when a value changes, for example those of a job when it ends.
+ * Has all queries below a key made again when a value changes, for example those of a job when it ends.
  * @param queryKey must keep its identity (useMemo)
  */
 export function useInvalidateOn(value: string | null, queryKey: QueryKey): void {

@@ -30,7 +30,10 @@ export const rolloutQuery = (id: string) => ({
   }),
 });
 
-/** Query of the last rollback. Its time is part of the key, because a rollout can be rolled back again. */
+/**
+ * Query of the last rollback of a rollout. The time of the rollback is part of the query's key, because a rollout can
+ * be rolled back again.
+ */
 export const rollbackQuery = ({ id, rolled_back_at: at }: Rollout) => ({
   queryKey: [...rolloutKey(id), 'rollback', at],
   queryFn: ({ signal }: Context) => getRollback({ client, path: { id }, signal }),
