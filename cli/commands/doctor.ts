@@ -11,7 +11,7 @@ interface DoctorOptions extends JsonOption, DatabaseOption {
   readonly acceptLosses?: boolean;
 }
 
-/** Number of findings of one kind that are printed; `--json` has all. */
+/** Largest number of findings of one kind that `readapt doctor` prints; with `--json`, it prints all. */
 const SHOWN = 20;
 
 export function addDoctorCommand(program: Command): void {

@@ -103,7 +103,7 @@ async function readBase(folder: string, withWeights: boolean) {
   return { config, weights: new Map([...weights].map(([name, { data }]) => [name, data])) };
 }
 
-/** Lets `readapt graph … | head` end without an error. */
+/** Ignores the error of a closed pipe, so that `readapt graph … | head` ends without an error. */
 function ignoreClosedPipe(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;

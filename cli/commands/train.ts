@@ -30,7 +30,7 @@ interface TrainCommandOptions extends CommonOptions, RowFormatOptions {
   readonly learningRate: number;
 }
 
-/** Options that describe a new adapter. */
+/** Names of the options that shape a new adapter, as opposed to one given by `--init`. */
 const NEW_ADAPTER_OPTIONS = ['rank', 'alpha', 'dropout', 'targets', 'layers', 'dora', 'rslora'] as const;
 
 const positive = number((value) => value > 0, 'a positive number');
@@ -130,7 +130,10 @@ function trainAdapter(options: TrainCommandOptions, output: Output, signal: Abor
   });
 }
 
-/** Outcomes of the validation rows by row key, so that a later `readapt rebase` need not measure the adapter again. */
+/**
+ * Records for each validation row whether the adapter answers it correctly, so that a later `readapt rebase` need not
+ * measure the adapter again.
+ */
 async function outcomesByRow(
   measured: readonly Measurement[],
   { precision: { precision }, endOfTextIds }: LoadedBase,
@@ -145,8 +148,8 @@ async function outcomesByRow(
 }
 
 /**
- * Row format from the flags, else from the adapter given by `--init`. A new adapter learns to end its completions if
- * the base has an end-of-text token.
+ * Row format (end of text and length limit) from the flags, else from the adapter given by `--init`. A new adapter
+ * learns to end its completions if the base has an end-of-text token.
  */
 async function rowFormat(options: TrainCommandOptions, base: LoadedBase) {
   const { endOfText } = await import('../../core/data/tokenize.ts');

@@ -2,22 +2,22 @@ import path from 'node:path';
 import { packagePath } from '../../core/installation/package-path.ts';
 import type { GateRule } from '../../core/options/gates.ts';
 
-/** The example models, datasets and adapters that come with the package. */
+/** Folder with the example models, datasets and adapters that come with the package. */
 export const FAMILY = packagePath('examples/demo-family');
 
 export interface DemoAdapter {
   readonly tenant: string;
   readonly adapter: string;
-  /** Folder below `data/` that holds the task's rows. */
+  /** Name of the folder below `data/` that holds the rows of the adapter's task. */
   readonly task: string;
-  /** PEFT folder below `adapters/`. It was trained on version 1 with `readapt train`. */
+  /** Name of the adapter's PEFT folder below `adapters/`. The adapter was trained on version 1 with `readapt train`. */
   readonly folder: string;
   readonly metric: 'accuracy' | 'exact_match';
   /** Number of training rows that the tenant provides. */
   readonly trainRows: number;
-  /** Gate that decides whether the adapter is ready. */
+  /** Gate that the adapter has to pass on the new base. */
   readonly gate: GateRule;
-  /** Whether each row belongs to a slice named after its expected completion. */
+  /** Whether the rows are grouped into slices, one for each expected completion. */
   readonly sliced: boolean;
 }
 
@@ -30,7 +30,8 @@ export interface DemoAdapter {
 const GATE: GateRule = { kind: 'relative', margin: 0.05, on_inconclusive: 'publish' };
 
 /**
- * Gate of a tenant that must not get worse on technology news. That slice has about 100 gate rows and a wider margin.
+ * Gate of a tenant whose adapter must not get much worse on technology news. That slice has about 100 gate rows and a
+ * wider margin than the whole.
  */
 const SLICED: GateRule = { ...GATE, slices: [{ name: 'technology', margin: 0.1 }] };
 

@@ -21,7 +21,7 @@ export interface FollowedRollout {
 
 interface FollowOptions {
   readonly signal: AbortSignal;
-  /** Time of the request for the rollout, by `Date.now()`. */
+  /** Time at which the rollout was requested, in milliseconds of `Date.now()`. */
   readonly started: number;
 }
 

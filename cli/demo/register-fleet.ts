@@ -37,7 +37,10 @@ export interface RegisterOptions {
   readonly fleet: readonly DemoAdapter[];
   /** Name of the base model (default `demo-llama`). */
   readonly baseModel?: string;
-  /** Name of version 1 in serving engines, and the adapters that they accept. Default: its path, and everything. */
+  /**
+   * Name of version 1 in serving engines, and what the engines accept of adapters. Default: the path of its files as
+   * its name, and any adapter.
+   */
   readonly serving?: { readonly name: string; readonly profile: ServingProfile };
   log(line: string): void;
 }

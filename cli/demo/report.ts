@@ -37,11 +37,15 @@ interface AdapterReport {
   readonly metric: Job['metric'];
   readonly certificate: Job['certificate'];
   /**
-   * Control of the adapter, trained from scratch. Controls run after the fleet, so as not to delay it. Their time is
-   * counted as if each had taken its adapter's place in the queue: the adapter's wait plus the control's own work.
+   * Results of the control, the job that trains the adapter from scratch. Controls run after the fleet, so as not to
+   * delay it. Their time is counted as if each had taken its adapter's place in the queue: the adapter's wait plus the
+   * control's own work.
    */
   readonly control: { readonly ttr_ms: number; readonly ready: boolean; readonly metric: number | null } | null;
-  /** The control's time over the adapter's, both without the wait. A lower bound if the control is not ready. */
+  /**
+   * Time of the control divided by that of the adapter's job, both without the wait in the queue. It is a lower bound
+   * if the control is not ready.
+   */
   readonly speed_up: number | null;
 }
 
@@ -112,7 +116,7 @@ const COLUMNS = [
   'scratch TTR',
   'speed-up',
 ];
-/** Columns of text. The others hold figures and are aligned to the right. */
+/** Columns of the table that contain text. All others contain figures and are aligned to the right. */
 const TEXT_COLUMNS = new Set(['adapter', 'state', 'verdict', 'critical slice', 'strategy']);
 const NO_BORDERS = {
   top: '',

@@ -31,7 +31,7 @@ interface StoryOptions {
   say(line: string): void;
 }
 
-/** A rollout that was followed to its end. */
+/** Rollout of the demo after its end, with what happened between the waves. */
 export interface FollowedInWaves extends FollowedRollout {
   /** Whether the pause condition has stopped the rollout after the canary, so that somebody had to resume it. */
   readonly wasPaused: boolean;

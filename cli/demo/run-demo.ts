@@ -18,13 +18,13 @@ import { createReport, endedWithoutErrors, renderReport, renderSummary } from '.
 import { rollBack, rollOutInWaves } from './roll-out-in-waves.ts';
 
 export interface DemoOptions {
-  /** The adapters that are also trained from scratch. Default: all, and none with `waves`. */
+  /** Choice of the adapters that are also trained from scratch, for comparison. Default: all, and none with `waves`. */
   readonly control?: 'sample' | 'all' | 'none';
-  /** The device to compute on. Default: READAPT_DEVICE. */
+  /** Device to compute on. Default: READAPT_DEVICE. */
   readonly device?: DeviceChoice;
   /** File to which the report is written as JSON. */
   readonly json?: string;
-  /** Keeps the stack running and the data folder in place. */
+  /** Keeps the service running and its data folder in place after the demo. */
   readonly keep: boolean;
   /** Shows how a rollout is steered: a dry run, a canary, a pause by itself, its release, and a rollback. */
   readonly waves: boolean;
@@ -83,7 +83,7 @@ async function linkToDashboard({ dashboardUrl, operatorKey }: LocalStack): Promi
   return `${dashboardUrl}/#key=${key}`;
 }
 
-/** Checks `--json` before the work, so that the report is not lost after it. */
+/** Checks before the work that the file of `--json` can be written, so that the report is not lost at the end. */
 async function requireWritableFile(file: string): Promise<void> {
   const folder = path.dirname(path.resolve(file));
   await access(folder, constants.W_OK | constants.X_OK).catch((error: NodeJS.ErrnoException) => {
@@ -118,7 +118,7 @@ async function demonstrate(stack: LocalStack, options: DemoOptions, signal: Abor
   return endedWithoutErrors(report, jobs) && wasSteered ? 0 : 1;
 }
 
-/** Registers version 2 and follows the rollout. */
+/** Registers version 2 of the base model, and follows the rollout to it. */
 async function rollOut(fleet: RegisteredFleet, options: DemoOptions, signal: AbortSignal): Promise<FollowedRollout> {
   const started = Date.now();
   const accepted = await createBaseModelVersion({

@@ -5,7 +5,8 @@ import { movedTo, type Pool } from './pools.ts';
 import { bucketOf } from './split-by-hash.ts';
 
 /**
- * Labels by which llm-d's payload processor and the body-based router of the inference extension find their ConfigMaps.
+ * Labels of the ConfigMaps, by which llm-d's payload processor and the body-based router of the inference extension
+ * find them.
  */
 const LABELS = {
   'inference.llm-d.ai/ipp-managed': 'true',

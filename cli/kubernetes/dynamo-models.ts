@@ -4,7 +4,7 @@ import { metadataOf, type Common, type Manifest } from './manifest.ts';
 import { hashedName } from './object-names.ts';
 import { sorted, type Pool } from './pools.ts';
 
-/** Values of the placeholders in a source URI. */
+/** Placeholders that a source URI may contain, each with the property of an adapter version that replaces it. */
 const PLACEHOLDERS: Readonly<Record<string, (version: ServedVersion) => string>> = {
   adapter_id: ({ adapter_id: id }) => id,
   adapter_version_id: ({ adapter_version_id: id }) => id,
@@ -18,10 +18,13 @@ const PLACEHOLDERS: Readonly<Record<string, (version: ServedVersion) => string>>
 
 const PLACEHOLDER = /\{([^{}]*)\}/g;
 
-/** Makes the URI of a version. */
+/** Function that makes the URI from which engines load an adapter version. */
 export type SourceUri = (version: ServedVersion) => string;
 
-/** Parses a template such as `s3://adapters/{base_model_version_id}/{name}`. @throws UsageError */
+/**
+ * Parses a template of source URIs, such as `s3://adapters/{base_model_version_id}/{name}`.
+ * @throws UsageError
+ */
 export function sourceUri(template: string): SourceUri {
   if (!/^(s3|hf|file):\/\/./.test(template)) {
     throw new UsageError(

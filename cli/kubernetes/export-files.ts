@@ -5,7 +5,7 @@ import type { Common, Manifest } from './manifest.ts';
 import { rewritesOf, type RewriteApi } from './model-rewrites.ts';
 import type { Pool } from './pools.ts';
 
-/** Settings of an export, by the system that it is for. */
+/** Settings of an export, which differ by the system that it is for: Gateway API, llm-d or Dynamo. */
 export type ExportPlan =
   | (Routing & { readonly format: 'gateway-api'; readonly rewrites: boolean; readonly modelHeader: string })
   | (Routing & { readonly format: 'llm-d'; readonly rewrites: boolean; readonly configMaps: number })

@@ -3,7 +3,7 @@ import { partName } from './object-names.ts';
 import { movedTo, type Pool } from './pools.ts';
 import { splitByHash } from './split-by-hash.ts';
 
-/** Gateway and hostnames that routes are attached to. */
+/** Gateway that routes are attached to, and the hostnames that they apply to. */
 export interface Routing extends Common {
   readonly gateway: string;
   readonly gatewayNamespace?: string;
@@ -25,7 +25,7 @@ export function routeByBase(routing: Routing, pools: readonly Pool[]): Manifest 
   return routeOf(routing, routing.name, [...rules, remainder(pools)]);
 }
 
-/** Builds a catch-all route to the first pool, and more specific routes for the adapters that have moved. */
+/** Builds a catch-all route to the first pool, and more specific routes for the adapters that another pool serves. */
 export function routesByAdapter(routing: Routing, pools: readonly Pool[], header: string): Manifest[] {
   const moved = movedTo(pools).flatMap(({ pool, moved: versions }) =>
     splitByHash(
@@ -46,7 +46,10 @@ export function routesByAdapter(routing: Routing, pools: readonly Pool[], header
   return [routeOf(routing, routing.name, [remainder(pools)]), ...moved];
 }
 
-/** Rule for all other requests. Rules with a header match take precedence, wherever this rule stands. */
+/**
+ * Builds the rule that sends all remaining requests to the first pool. Rules that match a header take precedence,
+ * wherever this rule stands.
+ */
 function remainder([first]: readonly Pool[]) {
   return ruleFor(first!.name, [{ path: { type: 'PathPrefix', value: '/' } }]);
 }

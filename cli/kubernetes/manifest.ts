@@ -17,15 +17,15 @@ interface Metadata {
 
 /** Properties shared by all objects of one export. */
 export interface Common {
-  /** Prefix of object names, which tells several exports apart. */
+  /** Prefix of the object names, by which the objects of several exports stay apart. */
   readonly name: string;
   /** Namespace of the objects; by default the one in which they are applied. */
   readonly namespace?: string;
 }
 
 /**
- * Largest object as JSON, in bytes. An API server takes 1.5 MiB (1 MiB for a ConfigMap), but `kubectl apply` also keeps
- * the object in an annotation, and all annotations together may have 256 KiB.
+ * Largest size of an object as JSON, in bytes. An API server takes 1.5 MiB (1 MiB for a ConfigMap), but `kubectl apply`
+ * also keeps the object in an annotation, and all annotations together may have 256 KiB.
  */
 export const MAX_OBJECT_BYTES = 200 * 1024;
 
@@ -42,7 +42,7 @@ export function metadataOf(
   };
 }
 
-/** Size of a value in an object, in bytes. */
+/** Size of a value as JSON within an object, in bytes. */
 export function jsonBytes(value: unknown): number {
   return Buffer.byteLength(JSON.stringify(value));
 }

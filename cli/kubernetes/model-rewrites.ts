@@ -9,8 +9,9 @@ import { splitByHash } from './split-by-hash.ts';
 export type RewriteApi = 'inference.networking.x-k8s.io/v1alpha2' | 'llm-d.ai/v1alpha2';
 
 /**
- * Builds the rewrites of a pool, from the alias that requests name to the version that is current there. An adapter
- * that has moved on keeps its rule, because its requests come back after a rollback.
+ * Builds the InferenceModelRewrites of a pool: for each adapter, a rule that replaces the alias in a request by the
+ * name of the version current there. An adapter that another pool serves by now keeps its rule, because its requests
+ * come back after a rollback.
  */
 export function rewritesOf(common: Common, pool: Pool, apiVersion: RewriteApi): Manifest[] {
   const rules = sorted(pool.served).map(({ alias, name }) => ({

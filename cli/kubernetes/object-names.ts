@@ -1,17 +1,17 @@
 import { createHash } from 'node:crypto';
 
-/** Longest name that is valid wherever Kubernetes takes a DNS label. */
+/** Longest object name, in characters, that is valid wherever Kubernetes takes a DNS label. */
 const MAX_LABEL = 63;
 
 /**
- * Hexadecimal digits of the hash in a name: 40 bits, so that two of 10,000 names collide with a probability of at most
- * 1 in 20,000.
+ * Number of hexadecimal digits of the hash in a name: 40 bits, so that two of 10,000 names collide with a probability
+ * of at most 1 in 20,000.
  */
 const HASH_DIGITS = 10;
 
 const LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
 
-/** Description of a valid object name, for messages. */
+/** Description of a valid object name, for error messages. */
 export const OBJECT_NAME_EXPECTED =
   `up to ${MAX_LABEL} lower-case letters, ` + 'digits and -, of which - is neither first nor last';
 
@@ -27,8 +27,8 @@ export function joinName(...parts: readonly string[]): string {
 }
 
 /**
- * Name of a pool's object or, with a prefix, of one part of it. A part's name contains a hash, so that no other pool
- * has it.
+ * Name of a pool's object. If the object is split into parts, the prefix tells which part, and the name contains a hash
+ * so that no other pool has it.
  */
 export function partName(name: string, pool: string, prefix: string): string {
   return prefix === '' ? joinName(name, pool) : hashedName(`${name}.${pool}.${prefix}`);

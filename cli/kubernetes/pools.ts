@@ -1,10 +1,10 @@
 import type { ServedVersion } from '../remote/client.ts';
 
-/** Pool of engines that serve one base model version, with the adapter versions that are current on it. */
+/** Pool of engines that serve one base model version, with the adapter versions to serve on it. */
 export interface Pool {
   /** Name of the InferencePool. */
   readonly name: string;
-  /** Name of the base in the pool's engines. */
+  /** Name that the pool's engines give the base. */
   readonly servingName: string;
   readonly served: readonly ServedVersion[];
 }
@@ -15,8 +15,8 @@ export function sorted(served: readonly ServedVersion[]): ServedVersion[] {
 }
 
 /**
- * Adapters that move to each pool but the first: those that are current there and on no later pool. All others,
- * including unknown ones, stay on the first pool.
+ * Finds for each pool but the first the adapters that it serves: those with a current version there and on no later
+ * pool. The first pool serves all others, including unknown ones.
  */
 export function movedTo(pools: readonly Pool[]): { pool: Pool; moved: ServedVersion[] }[] {
   const taken = new Set<string>();

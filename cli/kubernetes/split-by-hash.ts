@@ -1,21 +1,24 @@
 import { hashOf } from './object-names.ts';
 
-/** Items whose hashes begin with the same bits. */
+/** Group of items whose hashes begin with the same bits, small enough for one object. */
 export interface Part<T> {
-  /** Common first bits, such as `01`; empty if all items are in one part. */
+  /** Bits with which the hashes of all items begin, such as `01`; empty if all items are in one part. */
   readonly prefix: string;
   readonly items: readonly T[];
 }
 
-/** Functions by which {@link splitByHash} identifies and measures items. */
+/**
+ * Functions that {@link splitByHash} needs: one gives an item's key, the other says whether items fit into one object.
+ */
 export interface Splitting<T> {
   readonly keyOf: (item: T) => string;
   readonly fits: (items: readonly T[]) => boolean;
 }
 
 /**
- * Splits items that do not fit into one object by the first bit of their hashes, and then each half again until every
- * part fits. A new item changes only one part, or splits it in two; if a sorted list were split, all parts would shift.
+ * Splits items that do not fit into one object in two by the first bit of their hashes, and each half again by the next
+ * bit until every part fits. A new item changes only one part, or splits it in two; if a sorted list were cut into
+ * parts, all would shift.
  * @returns parts in the order of their prefixes, at least one; their items keep their order
  * @throws Error if a single item does not fit
  */

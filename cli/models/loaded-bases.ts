@@ -9,7 +9,7 @@ import { loadSettings } from '../../src/platform/config/config.ts';
 import { COMPUTE } from '../../src/platform/config/settings/compute.ts';
 import type { CommonOptions } from '../options/common-options.ts';
 
-/** Settings that every command reads only from the environment. Device, precision and threads have options as well. */
+/** Settings of the computation that have no option and come only from the environment. */
 const MODEL_SETTINGS = {
   graphCacheDir: COMPUTE.graphCacheDir,
   int8CacheGb: COMPUTE.int8CacheGb,
@@ -18,7 +18,7 @@ const MODEL_SETTINGS = {
 
 /** Options of a command that needs loaded bases. */
 export interface BasesOptions extends CommonOptions {
-  /** Number of bases that stay loaded. Default: 2. */
+  /** Number of bases that stay in memory. Default: 2. */
   readonly capacity?: number;
 }
 
@@ -57,7 +57,7 @@ function announcePrecision({ folder, precision }: LoadedBase): void {
   if (precision.warning !== null) process.stderr.write(`warning: ${precision.warning}\n`);
 }
 
-/** Chooses the device; a line on stderr says which one and why. */
+/** Chooses the device, and says on stderr which one it is and why. */
 async function announceDevice({ device: choice, precision }: CommonOptions): Promise<Device> {
   const { chooseDevice } = await import('../../core/engine/devices/choose-device.ts');
   const { device, reason } = await chooseDevice(choice, { precision });
@@ -69,7 +69,8 @@ async function announceDevice({ device: choice, precision }: CommonOptions): Pro
 type RowFormatting = Pick<TokenizeOptions, 'appendEos' | 'maxLength'>;
 
 /**
- * Loads the rows of a JSONL file as tokens, and the choices of the task. A line on stderr says which rows are too long.
+ * Loads the rows of a JSONL file, all with completions, as tokens, and finds the choices of the task. Warns on stderr
+ * of rows that are too long.
  */
 export async function loadExamples(base: LoadedBase, path: string, format: RowFormatting = {}) {
   const { loadDataset } = await import('../../core/data/dataset.ts');
@@ -94,8 +95,8 @@ async function warnOfLength(path: string, examples: readonly TokenizedExample[],
 }
 
 /**
- * Loads the rows of a JSONL file as tokens. Rows with prompts alone have no labels. A line on stderr says which rows
- * are too long.
+ * Loads the rows of a JSONL file, with completions or as prompts alone, as tokens. Warns on stderr of rows that are too
+ * long.
  */
 export async function loadPromptsOf(base: LoadedBase, path: string): Promise<readonly TokenizedExample[]> {
   const { areAnswered, loadGivenDataset } = await import('../../core/data/dataset.ts');

@@ -4,12 +4,12 @@ import type { GenerationRequest } from '../../core/engine/generation/greedy.ts';
 import { UsageError } from '../process/errors.ts';
 import { loadPromptsOf } from './loaded-bases.ts';
 
-/** A prompt in the tokens of a base. */
+/** Prompt as token ids of a base's tokenizer. */
 export interface Prompt {
   readonly promptIds: readonly number[];
-  /** Number of the row's line in its file; absent for a prompt that was not read from one. */
+  /** Line number of the prompt's row in its file; absent for a prompt that does not come from a file. */
   readonly line?: number;
-  /** Completion that the row expects; absent for a prompt alone. */
+  /** Completion that the row expects; absent if the row is a prompt alone. */
   readonly expected?: string;
 }
 
@@ -50,7 +50,7 @@ async function readStdin(): Promise<string> {
     .replace(/\r?\n$/, '');
 }
 
-/** Turns prompts into the tokens of a base. A row of a file is cut to the limit as rows are in evaluation. */
+/** Turns prompts into token ids of a base's tokenizer. The row of a file is cut to the same length as in evaluation. */
 export async function tokenizePrompts(base: LoadedBase, source: PromptSource): Promise<Prompt[]> {
   if ('prompt' in source) return [{ promptIds: base.tokenizer.encode(source.prompt) }];
   return (await loadPromptsOf(base, source.data)).map((example): Prompt => {
@@ -62,7 +62,8 @@ export async function tokenizePrompts(base: LoadedBase, source: PromptSource): P
 }
 
 /**
- * Builds requests for at most `maxNewTokens` tokens each, within the positions that the base supports.
+ * Builds requests to generate at most `maxNewTokens` tokens each, or fewer if the base does not support as many
+ * positions.
  * @throws UsageError for a prompt without tokens, or one that leaves no room for a token
  */
 export function toRequests(

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 
 type AddOptions = () => Promise<void>;
 
-/** Functions that add the options of a command when they are needed. */
+/** Functions that add the options of a command only when the command is chosen. */
 const LATER = new WeakMap<Command, AddOptions>();
 
 /**

@@ -3,7 +3,7 @@ import { BASE_NAME_EXPECTED, isBaseName } from '../../core/options/base-names.ts
 import { DEVICE_EXPECTED, isDevice, type Device, type DeviceChoice } from '../../core/options/devices.ts';
 import { quoted } from '../process/errors.ts';
 
-/** Returns a parser of finite numbers. `expected` describes the legal ones in the error message. */
+/** Returns a parser of finite numbers. `expected` says in the error message which numbers are legal. */
 export function number(isLegal: (value: number) => boolean, expected: string): (text: string) => number {
   return (text) => {
     const value = Number(text);
@@ -34,7 +34,7 @@ export function baseName(text: string): string {
   throw new InvalidArgumentError(`expected ${BASE_NAME_EXPECTED}, found ${quoted(text)}.`);
 }
 
-/** Pattern of names and dots, separated by commas. */
+/** Pattern of a list of module names, which may contain dots, separated by commas. */
 const NAMES = /^[\w.]+(\s*,\s*[\w.]+)*$/;
 
 /** Parses target modules: `all-linear`, a list of names, or else a regular expression for whole names. */

@@ -2,7 +2,7 @@ import { Option, type Command } from 'commander';
 import type { TokenizeOptions } from '../../core/data/tokenize.ts';
 import { integer } from './parsers.ts';
 
-/** Flags for turning rows into tokens. */
+/** Values of the flags `--append-eos` and `--max-length`, which say how rows become tokens. */
 export interface RowFormatOptions {
   readonly appendEos?: 'yes' | 'no';
   readonly maxLength?: number;
@@ -27,7 +27,7 @@ export function addRowFormatOptions(
     );
 }
 
-/** Returns the row format that the flags give, with `otherwise` as the default. */
+/** Returns the row format that the flags give. What no flag sets is taken from `otherwise`. */
 export function rowFormatOf(
   { appendEos, maxLength }: RowFormatOptions,
   otherwise: Pick<TokenizeOptions, 'appendEos' | 'maxLength'>,

@@ -3,7 +3,7 @@ import type Type from 'typebox';
 import { Value } from 'typebox/value';
 import { problemsOf } from '../../core/options/problems.ts';
 
-/** Parts of a schema that become an option. */
+/** Properties of a JSON schema that a command-line option is made from. */
 interface OptionSchema {
   readonly enum?: readonly string[];
   readonly default?: string | number;
@@ -11,8 +11,8 @@ interface OptionSchema {
 }
 
 /**
- * Makes an option from a schema: its help text, its choices or its range, and its default. The default is only shown;
- * the value of an option that was not given is undefined.
+ * Makes a command-line option from a JSON schema: its help text, its choices or its range, and its default. The default
+ * is only shown; the value of an option that was not given is undefined.
  */
 export function schemaOption(flags: string, schema: Type.TSchema): Option {
   const { enum: choices, default: standard, description } = schema as OptionSchema;

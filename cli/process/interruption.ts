@@ -5,12 +5,12 @@ const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 type Signal = (typeof SIGNALS)[number];
 
 /**
- * Time within which a second signal counts as the first one: npm repeats the signal that the terminal has sent to the
- * whole process group.
+ * Time within which a second signal counts as a repetition of the first, in milliseconds: npm repeats the signal that
+ * the terminal has sent to the whole process group.
  */
 const SAME_SIGNAL_MS = 1000;
 
-/** Interruption of the command by Ctrl-C or `kill`. */
+/** Error for a command that was interrupted by Ctrl-C or `kill`. */
 export class InterruptedError extends Error {
   readonly code = 'interrupted';
   readonly exitCode: number;

@@ -2,20 +2,23 @@ import { readFileSync } from 'node:fs';
 
 const POLL_MS = 500;
 
-/** Process names of npm and other programs that run package scripts. */
+/** Pattern of the process names of npm and other programs that run package scripts. */
 const LAUNCHER_NAMES = /^(npm|npx|pnpm|yarn|bun|node|MainThread)/;
 
-/** Whether npm or npx has started this process, or one above it. */
+/** Whether this process, or a process above it, was started by npm or npx. */
 const IS_LAUNCHED = process.env.npm_lifecycle_event !== undefined;
 
 /**
- * Process ids of the parent and, if that is a shell, of the npm or npx above it; empty if neither started this process.
- * npm starts the shell. The shell dies of SIGTERM without passing it on, and it outlives an npm that is killed. The ids
- * are read at the start, because an orphan gets another parent.
+ * Process ids of what started this process: its parent and, if that is a shell, the npm or npx above it; empty if
+ * neither npm nor npx did. The shell, which npm starts, dies of SIGTERM without passing it on, and it outlives an npm
+ * that is killed. The ids are read at the start, because an orphan gets another parent.
  */
 const LAUNCHERS = IS_LAUNCHED ? launchers() : [];
 
-/** Whether the launchers had ended before their ids could be read: Node needs a second or two to load the sources. */
+/**
+ * Whether the npm or npx that started this process had ended before its process id could be read. That is possible
+ * because Node needs a second or two to load the sources.
+ */
 const HAVE_ENDED = IS_LAUNCHED && !hasLauncherAbove(process.ppid);
 
 function launchers(): number[] {
@@ -24,8 +27,8 @@ function launchers(): number[] {
 }
 
 /**
- * Whether process `pid` or an ancestor runs package scripts. True if the processes cannot be read, so that nothing ends
- * by mistake.
+ * Whether process `pid` or a process above it runs package scripts. True if the processes cannot be read, so that
+ * nothing ends by mistake.
  */
 function hasLauncherAbove(pid: number): boolean {
   const found = readProcess(pid);
@@ -50,7 +53,7 @@ export function whenLauncherEnds(handle: () => void): () => void {
   return () => clearInterval(timer);
 }
 
-/** Reads name and parent of a process; null if it is gone, or where there is no /proc. */
+/** Reads the name and the parent's id of a process; null if the process is gone, or on systems without /proc. */
 function readProcess(pid: number): { name: string; ppid: number } | null {
   try {
     // The line is `pid (name) state ppid …`.

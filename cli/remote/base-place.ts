@@ -1,4 +1,7 @@
-/** Location of a base model version's files, as a request names it. */
+/**
+ * Location of a base model version's files in the form of an API request: the path of a folder, or the address of a
+ * source.
+ */
 export type BasePlace = { readonly path: string } | { readonly source: string };
 
 const REMOTE = /^(hf|s3|upload):\/\//;

@@ -21,16 +21,19 @@ function limit(text: string): number {
   throw new InvalidArgumentError(`expected a number of at least 0, found ${quoted(text)}.`);
 }
 
-/** Largest page that the service returns. */
+/** Largest number of entries that the service returns in one page. */
 const PAGE = 200;
 
 export interface Collected<T> {
   readonly data: T[];
-  /** Whether the list has more entries. */
+  /** Whether the list has more entries than were read. */
   readonly has_more: boolean;
 }
 
-/** Takes the first entries of a list, up to `--limit`. `read` starts to read it in pages of a given size. */
+/**
+ * Reads the first entries of a list, up to `--limit`. `read` is called once with a page size, and gives the entries of
+ * all pages.
+ */
 export async function collect<T>(
   { limit: most }: LimitOptions,
   read: (pageSize: number) => AsyncIterable<T> | Promise<AsyncIterable<T>>,

@@ -4,10 +4,10 @@ import { collect, type LimitOptions } from './collect.ts';
 import { withService, type Service, type ServiceOptions } from './service.ts';
 
 interface List<T> {
-  /** Starts to read the list in pages of at most `limit` entries. */
+  /** Requests the list from the service, in pages of at most `limit` entries. */
   read(service: Service, limit: number): AsyncIterable<T> | Promise<AsyncIterable<T>>;
   readonly columns: readonly Column<T>[];
-  /** Text for people in place of a table without rows. */
+  /** Text that is printed for people if the list is empty. */
   readonly empty: string;
 }
 

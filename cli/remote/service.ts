@@ -9,7 +9,7 @@ export interface ServiceOptions extends JsonOption {
   readonly profile?: string;
 }
 
-/** Running service that a command uses. */
+/** Client of the running service that a command asks, with its address and key. */
 export interface Service {
   readonly client: ReadaptClient;
   readonly target: ServiceTarget;
@@ -31,8 +31,8 @@ const RETRY_MS = 5000;
 const FOLLOWING_RETRY_MS = 300_000;
 
 /**
- * Calls `use` with the service that the options and the environment name.
- * @param following whether the command runs for long
+ * Calls `use` with a client of the service that the options and the environment name.
+ * @param following whether the command runs for long, so that requests are retried for longer
  * @throws ServiceError if the service refuses or is not reached; UsageError
  */
 export async function withService<T>(

@@ -12,14 +12,14 @@ import { count } from '../screen/output.ts';
 export interface DataReport {
   readonly document: object;
   readonly rows: readonly [string, string][];
-  /** The first rows as text, their labels marked. */
+  /** First rows of the dataset as text, with their labels marked. */
   readonly text: string;
 }
 
 export interface DataReportOptions {
-  /** Folder of the base model. Its weights are not read. */
+  /** Folder of the base model whose tokenizer is used. Its weights are not read. */
   readonly base: string;
-  /** JSONL file. */
+  /** Path of the JSONL file with the dataset's rows. */
   readonly data: string;
   /** Number of first rows to show as tokens. */
   readonly shown: number;
@@ -79,8 +79,8 @@ function countsOf(examples: readonly TokenizedExample[]) {
 }
 
 /**
- * Document of a row. `labels_from` is the position of the first label; a conversation may have several label spans,
- * [start, end). `truncated` counts the tokens that were cut.
+ * Document of a row for `--json`. `labels_from` is the position of the first token that is a label; a conversation may
+ * have several label spans, [start, end). `truncated` counts the tokens that were cut.
  */
 function rowDocument({ tokenIds, labelSpans, cut, row }: TokenizedExample) {
   return {

@@ -2,7 +2,7 @@ import type { CaseResult, DeviceCheck, Speed, Speeds } from '../../core/device-c
 import type { DeviceReport } from '../../core/engine/devices/probe/probe.ts';
 import { count } from '../screen/output.ts';
 
-/** Renders the results of the probes as a table. */
+/** Renders as a table which devices work, and why the others do not. */
 export async function renderReports(reports: readonly DeviceReport[]): Promise<string> {
   const { default: Table } = await import('cli-table3');
   const style = { head: [], border: [] };
@@ -34,7 +34,7 @@ function speedsDocument(speeds: Speeds): object {
   return { forward: speeds.forward.map(toDocument), gradients: speeds.gradients.map(toDocument) };
 }
 
-/** Renders a device's check as text, the verdict first. */
+/** Renders the check of a device as text, with the verdict first. */
 export function renderCheck({
   device,
   hardware,

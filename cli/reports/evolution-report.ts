@@ -17,7 +17,7 @@ import { blocks, scaleOf } from './text-chart.ts';
 export interface EvolutionReportOptions {
   readonly base: string;
   readonly against: string;
-  /** Folder of the adapter that the advice is for; it must fit `base`. */
+  /** Folder of an adapter on the base `base`, for which the report gives advice. */
   readonly adapter?: string;
   readonly seed: number;
   readonly signal: AbortSignal;

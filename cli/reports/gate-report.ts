@@ -14,8 +14,9 @@ export interface GateReport {
 }
 
 /**
- * Computes the margin that a file's rows can certify, before anything runs: as a dataset of the service, which keeps
- * part of the rows for the gate, and as the `--validation` file of `readapt rebase`.
+ * Computes from the number of a file's rows the smallest margin that a gate can certify, before anything runs. It does
+ * so for two uses of the file: as a dataset of the service, which keeps part of the rows for the gate, and as the
+ * `--validation` file of `readapt rebase`.
  */
 export async function reportGate(subject: { base: string; adapter: string; data: string }): Promise<GateReport> {
   const { kind } = await inspectFolder(subject.adapter, subject.base);
@@ -36,8 +37,8 @@ export async function reportGate(subject: { base: string; adapter: string; data:
 }
 
 /**
- * Describes the advice: `236 rows certify a margin of 4.8 points at 95 % as a rule, and of 1.9 points if no row
- * changes`.
+ * Describes the margins that some gate rows can certify: `236 rows certify a margin of 4.8 points at 95 % as a rule,
+ * and of 1.9 points if no row changes`.
  */
 function adviceText(advice: GateAdvice | null, metric: MetricName): string {
   if (advice === null) return 'no rows';

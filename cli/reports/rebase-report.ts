@@ -101,7 +101,10 @@ export function rebaseDocument(outcome: JobOutcome, name: MetricName) {
   };
 }
 
-/** Values of the old and of the best adapter on each slice. `old` is null if the target does not depend on it. */
+/**
+ * Values of the metric on each slice, for the old adapter and for the best candidate. `old` is null if the old adapter
+ * was not measured, because the target does not depend on it.
+ */
 function sliceDocument({ old, best }: JobOutcome['slices']) {
   return Object.entries(best).map(([name, { rows, value }]) => ({ name, rows, old: old[name]?.value ?? null, value }));
 }
@@ -137,7 +140,7 @@ export function rebaseRows(document: RebaseDocument, out: string): [string, stri
   ];
 }
 
-/** Labelled lines for the critical slices, each with the gate's verdict and its number of rows. */
+/** Labelled lines for the critical slices, each with its number of rows and the gate's verdict on it. */
 function criticalRows(certificate: CertificateDocument | null, metric: MetricName): [string, string][] {
   return (certificate?.slices ?? []).map((slice) => [`  critical ${slice.name}`, sliceText(slice, metric)]);
 }
@@ -150,7 +153,10 @@ function judgedIn(precision: string | null): string {
   return precision === null || precision === 'f32' ? '' : `; judged in ${precision}`;
 }
 
-/** Formats the ladder as a table: each rung's best candidate, what the gate asked of it, and how long the rung took. */
+/**
+ * Formats the ladder as a table: for each rung its best candidate, what the gate required of the candidate, and how
+ * long the rung took.
+ */
 export async function ladderTable(
   { ladder, target }: Pick<JobOutcome, 'ladder' | 'target'>,
   metric: MetricName,
@@ -185,10 +191,16 @@ function coefficientsOf({ alpha, beta }: CandidateRecord): string {
   return alpha === null || beta === null ? '' : ` (α ${alpha.toFixed(2)}, β ${beta.toFixed(2)})`;
 }
 
-/** Most lost rows that are listed on a terminal; `--json` has more. */
+/**
+ * Largest number of lost rows, which the old version answers correctly and the new one does not, that are listed on a
+ * terminal; `--json` lists more.
+ */
 const SHOWN_FLIPS = 20;
 
-/** Lists the rows that the best candidate has lost, with their slices. Empty if it has lost none. */
+/**
+ * Lists the rows that the old version answers correctly and the best candidate does not, with their slices. Empty if
+ * there are none.
+ */
 export function flipsText({ flips, best }: Pick<JobOutcome, 'flips' | 'best'>): string {
   if (flips.length === 0) return '';
   const total = Math.round((best?.negativeFlips ?? 0) * (best?.metric.rows ?? 0));
@@ -212,7 +224,10 @@ function failedText(candidate: CandidateRecord | null): string {
   return curtailed ? `${why}; certain after ${curtailed.measured} of ${rows} rows` : why;
 }
 
-/** Formats a metric's value, or its bound if only part of the rows was measured. */
+/**
+ * Formats the value of a metric or, if measuring stopped before all rows were seen, the bound that is known (`≤` or
+ * `≥`).
+ */
 function boundText({ name, value, curtailed }: MetricValue, show: (value: number) => string): string {
   return curtailed ? `${name === 'loss' ? '≥' : '≤'} ${show(value)}` : show(value);
 }

@@ -9,11 +9,11 @@ function canAsk(): boolean {
 
 interface Question {
   readonly text: string;
-  /** Hides the text that is typed. */
+  /** Whether the typed answer stays invisible, as for a key. */
   readonly hidden?: boolean;
-  /** Default for an empty answer. */
+  /** Answer that counts if nothing is typed. */
   readonly standard?: string;
-  /** Alternative to an answer, for the error message without a terminal. */
+  /** Alternative to answering, such as an option, that the error message names if there is no terminal. */
   readonly instead: string;
 }
 

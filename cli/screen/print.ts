@@ -3,11 +3,11 @@ import { painterOf } from './paint.ts';
 import { renderTable, terminalSize, type Column } from './table.ts';
 
 interface Listed<T> {
-  /** Document for `--json`. */
+  /** Document that is printed under `--json` in place of the table. */
   readonly document: object;
   readonly rows: readonly T[];
   readonly columns: readonly Column<T>[];
-  /** Text for people in place of a table without rows. */
+  /** Text that is printed for people if the table has no rows. */
   readonly empty: string;
 }
 

@@ -15,7 +15,7 @@ export interface Column<T> {
 }
 
 export interface TableOptions {
-  /** Width of the terminal in columns; null for lines of any length. */
+  /** Width of the terminal in columns of characters; null if lines may have any length. */
   readonly width: number | null;
   readonly paint?: Paint;
 }
@@ -62,7 +62,7 @@ function measured<T>(column: Column<T>, rows: readonly T[]): Measured<T> {
   return { ...column, cells, width };
 }
 
-/** Narrows columns to a width, as far as that is possible. */
+/** Narrows the columns of a table that may shrink until the table fits a width, as far as that is possible. */
 function fit<T>(columns: readonly Measured<T>[], available: number | null): readonly Measured<T>[] {
   if (available === null) return columns;
   const narrowed = [...columns];

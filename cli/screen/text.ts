@@ -20,7 +20,7 @@ const UNITS: readonly (readonly [string, number])[] = [
   ['s', 1000],
 ];
 
-/** Formats the distance of a time from now: `3 min ago`, `in 2 d`; null is a dash. */
+/** Formats a time relative to now: `3 min ago`, `in 2 d`. Null is shown as a dash. */
 export function relativeTime(time: string | null, now = Date.now()): string {
   if (time === null) return '–';
   const distance = now - Date.parse(time);

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { packagePath } from '../../core/installation/package-path.ts';
 import { isDashboardBuilt } from '../../src/api/plugins/dashboard.ts';
 
-/** Command that builds the dashboard in a checkout. The npm package contains it ready-made. */
+/** Command that builds the dashboard in a checkout of the sources. The npm package contains the built dashboard. */
 export const BUILD_COMMAND = 'npm run build:dashboard';
 
 /** Builds the dashboard in a checkout that has none yet. Reports a failure and goes on without the dashboard. */

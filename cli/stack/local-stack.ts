@@ -10,7 +10,7 @@ export interface LocalStack {
   readonly url: string;
   /** Address of the dashboard; null if it is switched off, or not built in this checkout. */
   readonly dashboardUrl: string | null;
-  /** Operator's first API key, set only at the first start with a data folder. */
+  /** First API key of the operator, created only when a data folder is used for the first time; otherwise null. */
   readonly operatorKey: string | null;
   /** Folder or bucket that holds the artifacts. */
   readonly artifacts: string;
@@ -52,7 +52,10 @@ export async function startLocalStack(config: Config, options: LocalStackOptions
   };
 }
 
-/** Environment of the worker: this configuration, with the address of the database, which may be the embedded one. */
+/**
+ * Environment variables of the worker process: this configuration, with the address of the database in use, which may
+ * be the embedded one.
+ */
 function workerEnvironment(databaseUrl: string, config: Config): NodeJS.ProcessEnv {
   return {
     ...process.env,

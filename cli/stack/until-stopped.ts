@@ -1,8 +1,8 @@
 import { onInterrupt } from '../process/interruption.ts';
 
 /**
- * Whether this process was forked. Read at the start, because the parent may have exited when {@link untilStopped} is
- * called.
+ * Whether this process was forked by another Node process. It is read at the start, because the parent may have exited
+ * when {@link untilStopped} is called.
  */
 const HAS_PARENT = process.connected === true;
 

@@ -4,14 +4,14 @@ import { packagePath } from '../../core/installation/package-path.ts';
 const COMMAND = packagePath('bin/readapt.js');
 const FIRST_DELAY_MS = 250;
 const LONGEST_DELAY_MS = 10_000;
-/** Running time after which a worker counts as healthy, so that its next restart is quick again. */
+/** Running time after which a worker counts as healthy, so that its next restart is quick again, in milliseconds. */
 const HEALTHY_AFTER_MS = 30_000;
 const STOP_TIMEOUT_MS = 30_000;
 
 export interface SupervisedWorker {
   /** Process id of the running worker, if there is one. */
   readonly pid: number | undefined;
-  /** Ends the worker gracefully, and kills it if it has not ended within 30 s. */
+  /** Asks the worker to end, and kills it if it has not ended within 30 s. */
   stop(): Promise<void>;
 }
 

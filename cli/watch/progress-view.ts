@@ -40,7 +40,7 @@ function blockView(stream: NodeJS.WriteStream): ProgressView {
   };
 }
 
-/** The job's line with its state in color. */
+/** Colors the state within the line of a job. */
 function colored({ state }: Job, line: string, paint: Paint): string {
   return paint === plain ? line : line.replace(` ${state} `, ` ${paintState(paint, state)} `);
 }
@@ -59,7 +59,7 @@ function mostTelling(jobs: readonly Job[], room: number): Job[] {
 }
 
 /**
- * Minimum time between two lines about a job whose state has not changed, but whose other figures have, in
+ * Shortest time between two lines about a job whose state has not changed, but whose other figures have, in
  * milliseconds.
  */
 const QUIET_MS = 3000;

@@ -9,7 +9,7 @@ import { pollRollout } from './follow-jobs.ts';
 import { untilInterrupted } from './until-interrupted.ts';
 
 export interface WatchOptions extends ServiceOptions {
-  /** Ends as soon as the rollout waits for a person. */
+  /** Whether watching also ends when the rollout waits for a person. */
   readonly untilWaiting?: boolean;
 }
 

@@ -42,17 +42,17 @@ export interface AdaptationDependencies extends JobFolders {
   db: Database;
   producer: QueueProducer;
   training: TrainingProcess;
-  /** Tracks the jobs that do not fit into this worker's memory. Default: every job fits. */
+  /** Remembers which jobs need more memory than this worker has. Default: every job counts as fitting. */
   check?: MemoryCheck;
-  /** Default quotas of each tenant. Default: no limits. */
+  /** Quotas of a tenant that has none of its own. Default: no limits. */
   quotas?: QuotaLimits;
-  /** Bases that this worker cannot read. */
+  /** Base model versions whose files this worker has recently failed to read. */
   availability?: BaseAvailability;
   /** Id of this worker in the list of workers; null if it is not listed. */
   workerId?: string | null;
-  /** Metrics of the jobs. Default: none. */
+  /** Counters and timings of jobs, for the worker's metrics. Default: nothing is counted. */
   metrics?: Pick<WorkerMetrics, 'jobs' | 'attemptFailed'>;
-  /** Default: nothing is traced. */
+  /** Tracing of jobs as spans. Default: nothing is traced. */
   tracing?: Tracing;
   /** Called with the training speed of each job. */
   onTrained?: (tokensPerSecond: number) => void;
@@ -60,7 +60,7 @@ export interface AdaptationDependencies extends JobFolders {
   heartbeatMs?: number;
 }
 
-/** Makes the handler of `adaptation.run`. */
+/** Makes the handler of the queue entry `adaptation.run`, which runs an adaptation job or a control. */
 export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
   const lifecycle = createJobLifecycle({ db: deps.db, leaseMs: deps.leaseMs, observer: deps.metrics?.jobs });
   const choice = createJobChoice(deps);
@@ -88,8 +88,9 @@ export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
 const UNLIMITED: WorkerMemory = { available: { bytes: Infinity, source: 'no limit' }, precision: 'auto' };
 
 /**
- * Leaves a job that does not fit into this worker's memory to other workers, and stores the reason in the job's row. If
- * none of them has taken it after ten minutes, this worker claims the job and fails it with that reason.
+ * Puts a job that does not fit into this worker's memory back into the queue for a worker with more memory, and stores
+ * the reason in the job's row. If no worker has taken the job after ten minutes, this worker claims it and fails it
+ * with that reason.
  * @throws TryLaterError
  */
 async function leaveToLarger(
@@ -119,8 +120,9 @@ async function objection(
 }
 
 /**
- * Acknowledges the queue entry of a job that has ended, and delays that of a job which another worker holds.
- * @throws TryLaterError
+ * Ends the handling of a job that this worker could not claim. If the job has ended, its queue entry is done; if
+ * another worker holds the job, the entry is tried again later.
+ * @throws TryLaterError if another worker holds the job
  */
 async function leaveToHolder(db: Database, jobId: string): Promise<void> {
   const leftMs = await adaptationRepository.leaseLeft(db, jobId);
@@ -128,15 +130,15 @@ async function leaveToHolder(db: Database, jobId: string): Promise<void> {
 }
 
 /**
- * Keeps the queue entry of a job that was paused and resumed while this worker was still stopping it. Until now the
- * queue has refused a second entry for the job, because it still had this one.
+ * Puts a job back into the queue if it was paused and resumed while this worker was still stopping it. The queue allows
+ * one entry for each job, so it has accepted no new entry at the resumption.
  * @throws TryLaterError
  */
 async function leaveToNext(db: Database, jobId: string): Promise<void> {
   if (await isWaiting(db, jobId)) throw new TryLaterError(`job ${jobId} was resumed`, 0);
 }
 
-/** Job that this worker holds, with everything needed to run it. */
+/** Job that this worker has claimed, with everything needed to run it. */
 interface Claim extends Omit<AdaptationDependencies, 'availability'> {
   workerId: string | null;
   check: MemoryCheck;
@@ -211,7 +213,10 @@ async function followWaves({ db, producer, claimed }: Claim, logger: Logger): Pr
   });
 }
 
-/** @throws PermanentError if the tenant has used up its device seconds of this month */
+/**
+ * Checks that a tenant may use the device.
+ * @throws PermanentError if the tenant has used up its device seconds of this month
+ */
 async function requireDeviceTime(
   { db, quotas = NO_QUOTAS }: { db: Database; quotas?: QuotaLimits },
   tenantId: string,

@@ -18,7 +18,7 @@ import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import type { LadderDocument } from '../../core/method/ladder/ladder-document.ts';
 import type { RowFormat } from '../../core/adaptation/setup/row-format.ts';
 
-/** Relations that running a job needs. */
+/** Related rows that are read together with a job that is to be run: rollout, base versions, adapter and dataset. */
 const NEEDED = {
   rollout: {
     include: { baseModelVersion: { include: { baseModel: { select: { name: true, servingProfile: true } } } } },
@@ -49,28 +49,33 @@ export interface PublishedFolder {
   digest: string;
   rank: number;
   loraAlpha: number;
-  /** Features that the adapter demands of serving engines; undefined if those of the source version are not known. */
+  /**
+   * Features that the published adapter demands of serving engines, such as DoRA; undefined if the features of the
+   * version that it was made from are not known.
+   */
   servedFeatures: Prisma.InputJsonObject | undefined;
   candidate: CandidateRecord;
   rows: RowsUsed;
   outcomes: GateOutcomes;
   slices: SliceValues;
-  /** Version from which the gate's margin counts; null if the gate has no margin. */
+  /** Adapter version against which the gate measured the allowed loss; null if the gate has no margin. */
   anchor: JobAnchor | null;
   flips: readonly NegativeFlip[];
 }
 
-/** Measurements of a job since the last write. */
+/** Measurements of a running job that are not in the database yet. */
 export interface PendingMeasurements {
   readonly points: readonly MetricPoint[];
   readonly searches: readonly SearchRow[];
-  /** Outcomes of the old adapter on the old base. */
+  /** Result of the old adapter on the old base for each gate row. */
   readonly old: GateOutcomes | null;
-  /** Version from which the gate's margin counts. */
+  /**
+   * Adapter version against which the gate measures the allowed loss; null if it was not measured since the last write.
+   */
   readonly anchor: JobAnchor | null;
   readonly rowFormat: RowFormat | null;
   readonly warnings: readonly string[];
-  /** Results of the rungs so far. */
+  /** Results of the ladder's rungs so far. */
   readonly ladder: LadderDocument | null;
 }
 
@@ -90,7 +95,7 @@ export const adaptationRepository = {
     return job !== null && hasSource(job) ? job : null;
   },
 
-  /** New base of a job, followed by its old base; empty if the job does not exist. */
+  /** New base and old base of a job, in this order; empty if the job does not exist. */
   async bases(db: Queryable, jobId: string): Promise<SourcedBase[]> {
     const fields = { select: { id: true, version: true, path: true, sourceKey: true } } as const;
     const base = { select: { baseModelVersion: fields } } as const;
@@ -98,11 +103,11 @@ export const adaptationRepository = {
     return [job?.rollout, job?.sourceVersion].flatMap((of) => of?.baseModelVersion ?? []);
   },
 
-  /** Whether the baselines of a job are to be measured. Those of a paused rollout wait. */
+  /** Whether the baselines of a job are still to be measured. False while the job's rollout is paused. */
   hasPendingBaselines: async (db: Queryable, jobId: string): Promise<boolean> =>
     (await db.job.count({ where: { id: jobId, baselinesPending: true, rollout: { state: { not: 'paused' } } } })) > 0,
 
-  /** Stores the reason for the wait in the row of a job that no worker holds. */
+  /** Stores in the row of a queued job that no worker holds why the job has to wait. */
   async noteWaiting(db: Queryable, jobId: string, error: StoredError): Promise<void> {
     await db.job.updateMany({ where: { id: jobId, state: 'queued', leaseOwner: null }, data: { error: { ...error } } });
   },
@@ -112,7 +117,10 @@ export const adaptationRepository = {
       where: { oldBaseModelVersionId_newBaseModelVersionId: { oldBaseModelVersionId, newBaseModelVersionId } },
     }),
 
-  /** Milliseconds until the job's lease expires; null if the job has ended, does not exist or is not held. */
+  /**
+   * Milliseconds until the lease on the job expires; null if no worker holds the job, or if it has ended or does not
+   * exist.
+   */
   async leaseLeft(db: Queryable, jobId: string): Promise<number | null> {
     const [row] = await db.$queryRaw<{ left_ms: number }[]>`
       SELECT (EXTRACT(EPOCH FROM lease_expires_at - clock_timestamp()) * 1000)::float8 AS left_ms FROM jobs
@@ -120,7 +128,7 @@ export const adaptationRepository = {
     return row?.left_ms ?? null;
   },
 
-  /** Those of the given jobs that have ended or no longer exist. */
+  /** Selects from the given job ids those of jobs that have ended or no longer exist. */
   ended: async (db: Queryable, jobIds: readonly string[]): Promise<string[]> => {
     const rows = await db.job.findMany({
       where: { id: { in: [...jobIds] }, finishedAt: null },
@@ -131,8 +139,8 @@ export const adaptationRepository = {
   },
 
   /**
-   * Stored outcomes of the old adapter on the gate rows and the old base, measured before the rollout was accepted.
-   * Later ones do not count, so that a job and its control, which runs after it, do equal work.
+   * Reads for each gate row the result of the old adapter on the old base, if this was measured before the rollout was
+   * accepted. Later measurements do not count, so that a job and its control, which runs after it, do equal work.
    */
   async oldOutcomes(db: Queryable, job: LoadedJob): Promise<GateOutcomes | null> {
     const found = await db.gateOutcomes.findFirst({
@@ -236,8 +244,8 @@ export const adaptationRepository = {
 };
 
 /**
- * Records that the margins of later jobs count from the version that this job carried over, because the outcomes of the
- * imported version are not known.
+ * Makes the version that this job carried over the anchor, from which the margins of later jobs count, because the
+ * results of the imported version are not known. Records an event about it.
  */
 async function recordMovedAnchor(
   tx: Transaction,

@@ -21,7 +21,7 @@ export interface BaselinesDependencies extends JobFolders {
   training: TrainingProcess;
   /** Interval at which a running measurement checks whether its rollout was cancelled. */
   heartbeatMs?: number;
-  /** Bases that this worker cannot read. */
+  /** Base model versions whose files this worker has recently failed to read. */
   availability?: BaseAvailability;
 }
 
@@ -66,7 +66,11 @@ async function measure(deps: Measuring, job: LoadedJob): Promise<void> {
   }
 }
 
-/** Lets the queue try again, or gives the baselines up with a warning. The adapter itself is not affected. */
+/**
+ * Ends a failed attempt to measure baselines: it is tried again, or the baselines are given up with a warning. The
+ * job's adapter is not affected.
+ * @throws the error that tells the queue which of the two
+ */
 async function conclude({ db, context }: Measuring, job: LoadedJob, error: unknown): Promise<never> {
   const attempt = attemptEnd(error, context, classifyError);
   if (attempt.end === 'fail') {

@@ -15,9 +15,9 @@ import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts
 
 export interface JobFolders {
   artifacts: ArtifactStore;
-  /** Folder with a folder for each job, on durable storage. */
+  /** Folder on durable storage in which each job has a folder for its checkpoints. */
   checkpoints: string;
-  /** Base files on this worker. Default: only in folders. */
+  /** Finds the files of bases on this worker. Default: every base is in the folder that its row names. */
   local?: LocalBases;
   /** Largest number of tokens spent on one measurement of an adapter. Default: no limit. */
   measuredTokens?: number;
@@ -80,8 +80,8 @@ export async function buildJobSpec(
 }
 
 /**
- * Decides when the old adapter is measured. The metrics that a rollout's conditions judge versions by have to be known
- * at the end of their jobs, even if the gates do not use them.
+ * Decides whether a job measures the old adapter even if the gate does not need it, and whether before or after its
+ * candidates. A pause condition of the rollout that compares with the old adapter needs these metrics at the job's end.
  */
 function measuredOld({ kind, metricName, rollout }: LoadedJob): Pick<JobSpec, 'measuresOld'> {
   const { negative_flips: flips, metric_drop: drop } = (rollout.options as StoredOptions).policy?.pause_if ?? {};
@@ -91,7 +91,7 @@ function measuredOld({ kind, metricName, rollout }: LoadedJob): Pick<JobSpec, 'm
   return drop === undefined ? {} : { measuresOld: 'after' };
 }
 
-/** Limits the fusion rank to the largest one that engines serve. */
+/** Lowers the rank of fused adapters to the largest one that the engines of the base model serve. */
 function withinProfile(options: GivenJobOptions, profile: ServingProfile | null): GivenJobOptions {
   const { fusion_rank: wanted } = options;
   return wanted === undefined ? options : { ...options, fusion_rank: servedFusionRank(wanted, profile) };
@@ -114,7 +114,10 @@ export function jobOptionsOf(options: Readonly<Record<string, unknown>>, table: 
   return Object.fromEntries(Object.entries(options).filter(([name]) => name in table)) as GivenJobOptions;
 }
 
-/** @throws PermanentError if a row has a value that is not legal */
+/**
+ * Returns the text `found` if it is a legal value.
+ * @throws PermanentError if it is not
+ */
 export function oneOf<T extends string>(legal: readonly T[], found: string, what: string): T {
   const value = legal.find((one) => one === found);
   if (value !== undefined) return value;

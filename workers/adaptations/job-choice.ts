@@ -11,11 +11,14 @@ import {
 /** Largest number of jobs that a worker passes over to stay with the bases that it has loaded. */
 const MOST_PASSED = 8;
 
-/** Decides whether another job begins before the one that the queue has handed to this worker. */
+/** Decides whether another job begins before the job that the queue has handed to this worker. */
 export interface JobChoice {
-  /** @throws TryLaterError if another job begins first; the queue hands out that job next */
+  /**
+   * Puts the job back into the queue if another one has to begin first.
+   * @throws TryLaterError if another job begins first; the queue hands out that job next
+   */
   leaveToBetter(jobId: string): Promise<void>;
-  /** Records that a job begins, which loads its bases. */
+  /** Records the two bases of a job that begins, because they stay loaded after it. */
   loads(pair: BasePair): void;
 }
 
@@ -26,10 +29,13 @@ export interface JobChoice {
  */
 export function createJobChoice({ db, producer }: { db: Database; producer: QueueProducer }): JobChoice {
   let loaded: BasePair | null = null;
-  /** Number of jobs passed over since the bases were loaded. */
+  /** Number of jobs passed over since the worker last loaded other bases. */
   let passed = 0;
 
-  /** Exchanges the places of this job and the tenant's job with the earliest deadline. */
+  /**
+   * Gives the job of the same tenant with the earliest deadline this job's place in the queue, and this job that one's
+   * place.
+   */
   const byDeadline = async (jobId: string): Promise<void> => {
     const other = await withEarlierDeadline(db, jobId);
     if (other === null) return;
@@ -40,7 +46,7 @@ export function createJobChoice({ db, producer }: { db: Database; producer: Queu
     throw new TryLaterError(`job ${other} has an earlier deadline`, 0, { priority: priorityOf(own) });
   };
 
-  /** Moves a job that needs the loaded bases ahead of this job, which keeps its place. */
+  /** Moves another job that needs the loaded bases ahead of this job, which keeps its own place in the queue. */
   const byPair = async (jobId: string): Promise<void> => {
     if (loaded === null || passed >= MOST_PASSED) return;
     const other = await nextJobOfPair(db, jobId, loaded);

@@ -1,10 +1,16 @@
 import type { LadderDocument } from '../../core/method/ladder/ladder-document.ts';
 import type { Transaction } from '../../src/platform/database/database.ts';
 
-/** Number of runs of a job whose ladders are kept. Each retry begins another run. */
+/**
+ * Number of a job's last runs whose ladders are kept. A run lasts from the job's start, or from a retry, to the next
+ * retry.
+ */
 const KEPT_RUNS = 10;
 
-/** Job that a ladder belongs to, and its run: `retriedAfter` is the last attempt of the run before, or 0. */
+/**
+ * Job and run that a ladder belongs to. The run is identified by `retriedAfter`, the number of the last attempt before
+ * it; 0 for the first run.
+ */
 export interface LadderOwner {
   readonly id: string;
   readonly tenantId: string;
@@ -13,8 +19,8 @@ export interface LadderOwner {
 }
 
 /**
- * Stores the ladder of a run in place of its earlier state. Each report has the whole ladder, so a resumed attempt,
- * which reports its checkpoint, duplicates nothing. Only the holder of the job's lease calls this.
+ * Stores the ladder of a job's run, in place of its earlier state. Each report holds the whole ladder, so a resumed
+ * attempt that reports rungs again duplicates nothing. Only the holder of the job's lease may call this.
  */
 export async function keepLadder(
   tx: Transaction,

@@ -14,11 +14,14 @@ export interface LeavingDependencies {
   readonly local: LocalBases;
   /** Id of this worker in the list of workers. */
   readonly workerId: string | null;
-  /** Called after the work was left to others. */
+  /** Called after this worker has left the job to other workers. */
   readonly onLeft?: () => Promise<void>;
 }
 
-/** Runs the work of a job and reports faults of the machine, unless this worker cannot read one of the job's bases. */
+/**
+ * Runs the work of a job and reports faults of this machine. If this worker cannot read one of the job's bases, it
+ * leaves the job to other workers instead.
+ */
 export function leavingUnreadable(
   { db, availability, local, workerId, onLeft }: LeavingDependencies,
   jobId: string,

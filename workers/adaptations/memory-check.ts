@@ -3,7 +3,7 @@ import { PROCESS_BYTES, type AvailableMemory } from '../../core/engine/memory/pr
 import type { ModelConfig } from '../../core/models/config/model-config.ts';
 import type { PrecisionSetting } from '../../core/options/precisions.ts';
 
-/** Code of a job that needs more memory than its worker has. */
+/** Error code of a job that needs more memory than its worker has. */
 export const INSUFFICIENT_MEMORY = 'insufficient_memory';
 
 /** Time that a job that does not fit waits for another worker before it fails, in milliseconds. */
@@ -12,7 +12,7 @@ const PATIENCE_MS = 10 * 60_000;
 /** Interval at which a job that does not fit is tried again, in milliseconds. */
 export const ASK_AGAIN_MS = 15_000;
 
-/** Memory for a worker's training process. */
+/** Memory available to a worker's training process, and the precision that decides how much of it a base takes. */
 export interface WorkerMemory {
   readonly available: AvailableMemory;
   readonly precision: PrecisionSetting;
@@ -22,7 +22,7 @@ export interface WorkerMemory {
 export class MemoryCheck {
   readonly #memory: WorkerMemory;
   readonly #now: () => number;
-  /** Time and reason of this worker's first refusal, by job. */
+  /** First refusal of each job by this worker, by job id: its time in milliseconds, and its reason. */
   readonly #refused = new Map<string, { readonly since: number; readonly reason: string }>();
 
   constructor(memory: WorkerMemory, now: () => number = Date.now) {
@@ -31,8 +31,8 @@ export class MemoryCheck {
   }
 
   /**
-   * Reason why a base cannot be loaded here; null if it may fit. The estimate counts only the base and the process, so
-   * a refused job would not fit with any options.
+   * Reason why a base cannot be loaded into this worker's memory; null if it may fit. The estimate counts only the base
+   * and the process itself, so a refused job would not fit with any options.
    */
   objectionTo(config: ModelConfig): string | null {
     const { available, precision } = this.#memory;
@@ -54,14 +54,14 @@ export class MemoryCheck {
     return this.#refused.get(jobId)?.reason ?? null;
   }
 
-  /** Jobs that this worker still leaves to others. */
+  /** Ids of the jobs that this worker still leaves to others. */
   get left(): string[] {
     return [...this.#refused.keys()].filter((jobId) => !this.isHopeless(jobId));
   }
 
   /**
-   * Records a refusal.
-   * @returns whether it is the first one of this job
+   * Records that this worker refuses a job.
+   * @returns whether it refuses the job for the first time
    */
   refuse(jobId: string, reason: string): boolean {
     const isFirst = !this.#refused.has(jobId);

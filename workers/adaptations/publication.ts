@@ -15,7 +15,7 @@ export interface PublicationContext {
   lifecycle: JobLifecycle;
   lease: JobLease;
   job: LoadedJob;
-  /** Version from which the gate's margin counts; null if the gate has no margin. */
+  /** Adapter version against which the gate measured the allowed loss; null if the gate has no margin. */
   anchor: JobAnchor | null;
 }
 
@@ -64,7 +64,7 @@ export async function keepCandidate(
   return stored.digest;
 }
 
-/** Converts a candidate to columns of its job. */
+/** Converts a candidate's strategy, fusion coefficients, metric and certificate to columns of its job's row. */
 export function candidateColumns({
   strategy,
   alpha: fusionAlpha,

@@ -129,7 +129,10 @@ async function endOf(run: JobRun, outcome: JobOutcome): Promise<JobEnd> {
   };
 }
 
-/** Describes a candidate's metric, and its bound, negative flips and critical slices if the gate judged by them. */
+/**
+ * Describes a candidate in a line: its metric and, if the gate judged by them, the confidence bound, too many negative
+ * flips, and critical slices that failed.
+ */
 function describe({ metric, bound, negativeFlips, failed, certificate }: CandidateRecord): string {
   const share = ((negativeFlips ?? 0) * 100).toFixed(1);
   const flips = failed.includes('negative_flips') ? `, ${share} % negative flips are too many` : '';

@@ -6,11 +6,11 @@ import type { StoredError } from '../../src/platform/contract/shown-error.ts';
 import { backoff } from '../../src/lib/backoff.ts';
 import { classifyFault, WORKER_FAULT } from '../faults/handler-faults.ts';
 
-/** Base model version that a queue entry needs. */
+/** Base model version whose files a queue entry needs on this worker. */
 export interface NeededBase {
   readonly id: string;
   readonly version: string;
-  /** Folder of the version on this worker. */
+  /** Folder on this worker in which the version's files are expected. */
   readonly path: string;
 }
 
@@ -19,7 +19,7 @@ export class BaseElsewhereError extends Error {
   /** Node's code for a missing file, which makes this error count as a fault of the machine. */
   readonly code = 'ENOENT';
 
-  /** @param problem problem that the waiting row stores; by default, that the folder is missing */
+  /** @param problem why the base cannot be read, as the waiting row stores it (default: its folder is missing) */
   constructor(
     readonly base: NeededBase,
     readonly problem: StoredError = folderMissing(base),
@@ -35,27 +35,30 @@ function folderMissing({ version }: NeededBase): StoredError {
   return { code: WORKER_FAULT, message };
 }
 
-/** Queue entry with the bases that it needs. */
+/** Work of a queue entry, with the bases that it reads. */
 export interface BaseUser {
-  /** Identifier of the job, the rollout or the version. */
+  /** Identifier of the job, the rollout or the adapter version that the work is for. */
   readonly id: string;
   readonly bases: readonly NeededBase[];
   readonly signal: AbortSignal;
-  /** Stores the reason for the wait in the row of the job or the rollout. */
+  /** Stores in the row of the job or the rollout why it has to wait. */
   note(problem: StoredError): Promise<void>;
 }
 
 interface Unreadable {
-  /** Problem of the last attempt to read the base. */
+  /** Reason why the last attempt to read the base failed. */
   problem: StoredError;
   faults: number;
-  /** Time of the first failure since the last success. */
+  /** Time of the first failed read since the base could last be read, in milliseconds of a monotonic clock. */
   since: number;
-  /** Time until which the worker leaves jobs with this base to others, unless the folder is back. */
+  /**
+   * Time until which the worker leaves jobs with this base to others unless the folder is back, in milliseconds of a
+   * monotonic clock.
+   */
   until: number;
 }
 
-/** Base that could not be read, with the problem. */
+/** Base that could not be read, and the reason. */
 interface Fault {
   readonly base: NeededBase;
   readonly problem: StoredError;
@@ -76,7 +79,9 @@ const PAUSE_MS = 200;
  */
 export class BaseAvailability {
   readonly #unreadable = new Map<string, Unreadable>();
-  /** Base that made this worker leave a job to others after the job had begun, by job id. */
+  /**
+   * Jobs that this worker left to others after they had begun, by job id, each with the base that could not be read.
+   */
   readonly #left = new Map<string, NeededBase>();
   readonly #firstMs: number;
   readonly #longestMs: number;
@@ -88,18 +93,18 @@ export class BaseAvailability {
     this.#onChange = onChange;
   }
 
-  /** Identifiers of the base model versions that could not be read. */
+  /** Identifiers of the base model versions that this worker could not read at its last attempt. */
   get unreadable(): string[] {
     return [...this.#unreadable.keys()];
   }
 
-  /** Problem of a base that this worker has been unable to read for at least `ms` milliseconds; otherwise null. */
+  /** Reason why this worker cannot read a base; null unless it has been unable to for at least `ms` milliseconds. */
   unreadableFor(id: string, ms: number): StoredError | null {
     const found = this.#unreadable.get(id);
     return found !== undefined && performance.now() - found.since >= ms ? found.problem : null;
   }
 
-  /** Base that made this worker leave a job to others after the job had begun; null if there is none. */
+  /** Base that made this worker leave a job to others after the job had begun; null if it has not left this job. */
   leftFor(jobId: string): NeededBase | null {
     return this.#left.get(jobId) ?? null;
   }
@@ -131,13 +136,16 @@ export class BaseAvailability {
     if (job.bases.map(({ id }) => this.#unreadable.delete(id)).includes(true)) this.#onChange();
   }
 
-  /** First of the bases that recently could not be read, and still cannot. */
+  /** Finds the first base that could not be read a short time ago and still cannot; null if there is none. */
   async #known(bases: readonly NeededBase[]): Promise<NeededBase | null> {
     const recent = bases.filter(({ id }) => (this.#unreadable.get(id)?.until ?? 0) > performance.now());
     return firstUnreadable(recent);
   }
 
-  /** Base that a failed attempt could not read; null if the error has another cause. */
+  /**
+   * Finds the base that made an attempt fail because it could not be read; null if the attempt failed for another
+   * reason.
+   */
   async #atFault({ id, bases }: BaseUser, error: unknown): Promise<Fault | null> {
     if (!(classifyFault(error) instanceof WorkerFaultError)) return null;
     const elsewhere = [error, error instanceof Error ? error.cause : null].find(
@@ -171,7 +179,7 @@ async function firstUnreadable(bases: readonly NeededBase[]): Promise<NeededBase
   return null;
 }
 
-/** Whether the model's config in the base's folder can be read. */
+/** Whether this worker can read a base, judged by the model's `config.json` in the base's folder. */
 export function isReadable({ path: folder }: NeededBase): Promise<boolean> {
   return access(path.join(folder, 'config.json'), constants.R_OK).then(
     () => true,

@@ -9,16 +9,16 @@ import type { Logger } from '../../src/lib/logger.ts';
 import { fetchFiles, type FetchOptions } from './fetch-files.ts';
 
 export interface BaseFileCacheOptions {
-  /** Absolute path of the folder. Processes of one machine may share it. */
+  /** Absolute path of the folder that holds the cache. Several processes of one machine may share it. */
   readonly folder: string;
   /** Largest total size of the cached bases, in bytes. */
   readonly maxBytes: number;
-  /** Keys of the bases that this worker's training process has loaded. */
+  /** Returns the keys of the bases that this worker's training process has in memory, which must not be evicted. */
   readonly loaded: () => readonly string[];
   readonly logger: Logger;
 }
 
-/** Base to be fetched. */
+/** Base to be fetched, with its files. The key is its folder name in the cache. */
 export interface FetchedBase {
   readonly key: string;
   readonly files: readonly SourceFile[];
@@ -38,7 +38,7 @@ const SPACE_LOCK = 'space';
 const REMOVED = 'removed-';
 const KEY = /^[0-9a-f]{40}$/;
 
-/** Entry of the cache. A base that is being fetched counts with its whole size. */
+/** Base in the cache. A base that is being fetched counts with its full size. */
 interface Kept {
   readonly key: string;
   readonly bytes: number;
@@ -59,12 +59,12 @@ export class BaseFileCache {
     this.#locks = new CacheLocks(options.folder);
   }
 
-  /** Folder of a base's files, whether or not it exists. */
+  /** Path of the folder that a base has in the cache, even if it was not fetched yet. */
   folderOf(key: string): string {
     return path.join(this.#options.folder, key);
   }
 
-  /** Key of the base with this folder; null if it is not in this cache. */
+  /** Key of the base whose folder this is; null if the folder is not in this cache. */
   keyOf(folder: string): string | null {
     const key = path.basename(folder);
     return KEY.test(key) && this.folderOf(key) === folder ? key : null;
@@ -74,7 +74,7 @@ export class BaseFileCache {
     return isThere(this.folderOf(key));
   }
 
-  /** Protects a base from eviction until the returned function is called. The base need not be in the cache. */
+  /** Protects a base from eviction until the returned function is called. The base may be fetched later. */
   async hold(key: string): Promise<() => Promise<void>> {
     await mkdir(this.#options.folder, { recursive: true });
     const release = await this.#locks.hold(key);

@@ -7,7 +7,7 @@ export interface FetchedContent {
   readonly db: Database;
   readonly base: { readonly id: string; readonly version: string };
   readonly folder: string;
-  /** SHA-256 of each file by its name. */
+  /** SHA-256 of each fetched file by the file's name. */
   readonly hashes: ReadonlyMap<string, string>;
   readonly signal: AbortSignal;
 }
@@ -25,7 +25,7 @@ export async function checkContent({ db, base, folder, hashes, signal }: Fetched
   compareHashes(base, await fetchRepository.keepHashes(db, base.id, hashes), hashes);
 }
 
-/** Whether neither the source nor an earlier fetch has given a hash of the file. */
+/** Whether no hash of the file is known yet, neither from the source nor from an earlier fetch. */
 function isUnknown({ sha256, gitSha1 }: SourceFile): boolean {
   return sha256 === null && gitSha1 === null;
 }

@@ -4,7 +4,10 @@ import { TryLaterError } from '../../src/platform/queue/index.ts';
 import { BaseElsewhereError, type BaseUser } from './base-availability.ts';
 import { BaseNotFetchedError, type FetchWait, type LocalBases, type SourcedBase } from './local-bases.ts';
 
-/** Public reasons by code. The error's own message names the source and settings, and is for the operator. */
+/**
+ * Reasons for failed fetches that tenants may read, by the error's code. The error's own message names the source and
+ * settings of the worker, and is only for the operator.
+ */
 const REASONS: Readonly<Record<SourceErrorCode, string>> = {
   source_unauthorized: 'the worker may not read their source',
   source_unreachable: 'their source does not answer',
@@ -15,7 +18,7 @@ const REASONS: Readonly<Record<SourceErrorCode, string>> = {
   base_cache_too_small: 'they do not fit into the cache of the worker',
 };
 
-/** Code in the row of a job whose base is being fetched. */
+/** Code in the row of a job that waits because its base is being fetched. */
 const FETCHING = 'base_fetching';
 
 /**
@@ -24,14 +27,14 @@ const FETCHING = 'base_fetching';
  */
 const PATIENCE_MS = 2000;
 
-/** Problem that a row stores for a base that could not be fetched. */
+/** Describes a base that could not be fetched: a message that tenants may read, and details for the operator. */
 export function problemOfFetch({ base, fault }: BaseNotFetchedError): StoredError {
   const message = `the files of base model version ${base.version} cannot be fetched: ${REASONS[fault.code]}`;
   return { code: fault.code, message, detail: fault.message };
 }
 
 /**
- * Fetches bases, and leaves the work to other workers if that fails.
+ * Fetches bases to this worker. If that fails, leaves the work to other workers.
  * @throws BaseElsewhereError in place of {@link BaseNotFetchedError}
  */
 export async function fetchOrLeave(local: LocalBases, bases: readonly SourcedBase[], wait: FetchWait): Promise<void> {
@@ -44,7 +47,8 @@ export async function fetchOrLeave(local: LocalBases, bases: readonly SourcedBas
 }
 
 /**
- * Runs the work of a queue entry with its bases on this worker. While they are fetched, the entry waits in the queue.
+ * Fetches the bases that a queue entry needs, and then runs its work. If the fetch takes long, the entry goes back to
+ * the queue for a while, and the reason is stored.
  */
 export function withFetchedBases(
   local: LocalBases,

@@ -9,10 +9,10 @@ import {
 } from '../../src/platform/base-sources/index.ts';
 
 export interface FetchProgress {
-  /** Number of bytes fetched so far. */
+  /** Number of bytes of the base fetched so far. */
   readonly done: number;
   readonly total: number;
-  /** First of the files that are being fetched. */
+  /** Name of one of the files that are being fetched, the first in the list; null if there is none. */
   readonly file: string | null;
 }
 

@@ -2,18 +2,18 @@ import type { PinnedSource, SourceFile } from '../../src/platform/base-sources/i
 import { withTransaction, type Database, type Prisma } from '../../src/platform/database/database.ts';
 import { recordEvent, type NewEvent } from '../../src/delivery/events/index.ts';
 
-/** Source of a base model version, as a fetch needs it. */
+/** Source of a base model version with its files and its token, as the database stores them for a fetch. */
 export interface BaseSourceRow {
   readonly source: PinnedSource;
   readonly files: readonly SourceFile[];
-  /** Sealed token of the source; null if it has none. */
+  /** Encrypted access token for the source; null if the source needs none. */
   readonly sealedToken: string | null;
 }
 
 type FetchEvent = Extract<NewEvent, { type: `base_model_version.${'fetching' | 'fetched' | 'not_fetched'}` }>;
 
 export const fetchRepository = {
-  /** Source of a version; null if its files are in a folder. */
+  /** Reads the source of a base model version; null if its files are in a folder and need no fetch. */
   async source(db: Database, id: string): Promise<BaseSourceRow | null> {
     const row = await db.baseModelVersion.findUnique({
       where: { id },
@@ -28,7 +28,8 @@ export const fetchRepository = {
   },
 
   /**
-   * Files of a version with the hashes known so far, and its fingerprint, which is null until the version is verified.
+   * Reads the files of a base model version with the hashes known so far, and its fingerprint, which is null until the
+   * version is verified.
    */
   async known(db: Database, id: string): Promise<{ files: readonly SourceFile[]; fingerprint: string | null }> {
     const select = { sourceFiles: true, fingerprint: true };
@@ -38,7 +39,7 @@ export const fetchRepository = {
 
   /**
    * Stores the SHA-256 of files whose source gives none, so that every later fetch is compared with the first one.
-   * @returns the files with the stored hashes; if another worker stored its hashes first, those
+   * @returns the files with the stored hashes, which are another worker's if that worker stored its hashes first
    */
   keepHashes: (db: Database, id: string, hashes: ReadonlyMap<string, string>): Promise<readonly SourceFile[]> =>
     withTransaction(db, async (tx) => {

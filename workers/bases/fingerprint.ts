@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { modulePath, startThread } from '../../core/installation/child-module.ts';
 
-/** Fingerprint of a base model, or the problem of its files. */
+/** Result of reading a base model's files: its fingerprint, or why they cannot be used. */
 export type FingerprintAnswer = { readonly fingerprint: string } | { readonly problem: string };
 
 /**

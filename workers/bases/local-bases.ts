@@ -13,20 +13,20 @@ import type { FetchProgress } from './fetch-files.ts';
 import { checkContent } from './check-content.ts';
 import { fetchRepository } from './fetch.repository.ts';
 
-/** Base model version with the location of its files. */
+/** Base model version whose files are in a folder, or are fetched from a source into the cache of each worker. */
 export interface SourcedBase extends NeededBase {
-  /** Folder name in the cache of each worker; null for files that are in the folder `path`. */
+  /** Folder name of the version in the cache; null if its files are not fetched but lie in the folder `path`. */
   readonly sourceKey: string | null;
 }
 
-/** Progress of the fetch of a base. */
+/** Progress of the fetch of one base. */
 export interface BaseFetch extends FetchProgress {
   readonly base: SourcedBase;
 }
 
 export interface FetchWait {
   readonly signal: AbortSignal;
-  /** Time to wait for the fetches, in milliseconds. */
+  /** Longest time to wait for the fetches, in milliseconds. */
   readonly patienceMs: number;
   /** Called about once a second with the progress of the fetches. */
   readonly onProgress?: (fetches: readonly BaseFetch[]) => Promise<void>;
@@ -43,23 +43,23 @@ export class BaseNotFetchedError extends Error {
   }
 }
 
-/** Base files on a worker's machine. */
+/** Access to the files of bases on this worker's machine. */
 export interface LocalBases {
-  /** Returns the version with `path` set to its folder on this worker, present or not. */
+  /** Returns the version with `path` set to its folder on this worker, whether or not its files are there. */
   readonly locate: <T extends { readonly path: string; readonly sourceKey: string | null }>(version: T) => T;
   /** Whether all of the bases are on this machine. */
   areHere(bases: readonly SourcedBase[]): Promise<boolean>;
-  /** Protects the bases from eviction while `work` runs. */
+  /** Protects the bases from eviction from the cache while `work` runs. */
   holding<T>(bases: readonly SourcedBase[], work: () => Promise<T>): Promise<T>;
   /**
-   * Waits until the bases, which the caller holds, are on this machine. A fetch continues for a while after its callers
-   * have stopped waiting.
+   * Waits until the files of the bases are on this machine. The caller must protect the bases from eviction meanwhile.
+   * A fetch continues for a while after its callers have stopped waiting.
    * @throws TryLaterError after `patienceMs`; BaseNotFetchedError; the signal's reason
    */
   fetch(bases: readonly SourcedBase[], wait: FetchWait): Promise<void>;
 }
 
-/** Implementation for workers whose bases are all in folders. */
+/** Implementation for workers that have no cache, because all their bases are in folders. */
 export const FOLDERS_ONLY: LocalBases = {
   locate: (version) => version,
   areHere: () => Promise.resolve(true),
@@ -71,7 +71,7 @@ export interface LocalBasesOptions {
   readonly db: Database;
   readonly cache: BaseFileCache;
   readonly sources: Sources;
-  /** Opens the tokens of sources; null without a secret key. */
+  /** Decrypts the access tokens of sources; null if no secret key is configured. */
   readonly box: SecretBox | null;
   readonly logger: Logger;
   /** Number of files of a base that are fetched in parallel. */
@@ -84,7 +84,7 @@ interface Task {
   readonly done: Promise<void>;
   readonly abort: AbortController;
   progress: FetchProgress;
-  /** Time at which the fetch ends unless another caller waits for it. */
+  /** Time at which the fetch is aborted unless another caller waits for it. */
   wantedUntil: number;
 }
 
@@ -264,7 +264,10 @@ export class FetchedBases implements LocalBases {
       .catch((error: unknown) => logger.warn({ err: error }, 'the beginning of a fetch could not be recorded'));
   }
 
-  /** @throws SourceError if the key that sealed the token is missing */
+  /**
+   * Decrypts the access token of a base's source; null if the source needs none.
+   * @throws SourceError if the key that encrypted the token is missing
+   */
   #token({ id, version }: SourcedBase, sealed: string | null): string | null {
     if (sealed === null) return null;
     const token = this.#options.box?.open(sealed, id) ?? null;

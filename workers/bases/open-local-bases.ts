@@ -13,7 +13,7 @@ interface OpenOptions {
   readonly db: Database;
   readonly config: Config;
   readonly artifacts: ArtifactStore;
-  /** Folders of the bases that the training process has loaded. */
+  /** Returns the folders of the bases that the training process has in memory. */
   readonly loaded: () => readonly string[];
   readonly logger: Logger;
 }
@@ -21,7 +21,8 @@ interface OpenOptions {
 export interface OpenedBases {
   readonly bases: LocalBases;
   /**
-   * Name of this worker's folder in the rows of base model versions: its key if it is in the cache, or else its path.
+   * Name by which the database's rows of base model versions know a folder of this worker: the base's key if the folder
+   * is in the cache, otherwise the path.
    */
   readonly nameOf: (folder: string) => string;
   close(): Promise<void>;

@@ -7,7 +7,9 @@ import { SYSTEM_FAULTS, systemFaultOf } from '../training/system-faults.ts';
 import { ranOutOfMemory, TrainingCrashedError, TrainingFailedError } from '../training/training-errors.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 
-/** Code and message of an error, for the log and the operator; `storedProblem` makes the one that a row stores. */
+/**
+ * Code and message of an error, for the log and the operator. Tenants see the text that `storedProblem` makes instead.
+ */
 export interface ErrorSummary {
   readonly code: string;
   readonly message: string;
@@ -25,7 +27,7 @@ export async function acquireDevice(training: TrainingProcess, signal: AbortSign
   }
 }
 
-/** Code for a fault of a worker's machine that has no code of its own. */
+/** Code for a fault of a worker's machine whose error has no code of its own. */
 export const WORKER_FAULT = 'worker_fault';
 
 /**
@@ -35,7 +37,7 @@ export const WORKER_FAULT = 'worker_fault';
 export const MISSING_FILE = 'missing_file';
 const MISSING = new Set([MISSING_FILE, 'ENOENT', 'ENOTDIR']);
 
-/** System code that stands for each fault of the artifact store. */
+/** Faults of the artifact store by their code, each with the system's error code that means the same. */
 const STORE_FAULTS = new Map([
   ['storage_full', 'ENOSPC'],
   ['storage_read_only', 'EROFS'],
@@ -75,10 +77,10 @@ export function classifyFault(error: unknown): unknown {
 }
 
 /**
- * Converts an error of a job to the one for the queue: a fault of the machine, or a failure of the training process
- * that another attempt cannot repair.
- * @param tooLargeMs delay of a job that does not fit into this worker's memory, so that another worker takes it;
- * without it, such a job is retried
+ * Converts the error of a failed attempt to the one that tells the queue what to do: fail the job if another attempt
+ * cannot help, or otherwise delay it.
+ * @param tooLargeMs delay in milliseconds before a job that does not fit into this worker's memory is tried again, so
+ * that another worker takes it; without it, such a job is treated like any other
  */
 export function classifyError(error: unknown, tooLargeMs?: number): unknown {
   if (error instanceof PermanentError) return error;
@@ -103,7 +105,7 @@ export async function reportingFaults(work: () => Promise<void>): Promise<void> 
 /** Node's codes for a full disk and an exhausted quota. */
 const DISK_FULL = new Set(['ENOSPC', 'EDQUOT']);
 
-/** Codes for which `problemOf` writes the message. */
+/** Error codes whose message `problemOf` words itself, so that tenants may read it. */
 export const WRITTEN_CODES: ReadonlySet<string> = new Set(['timed_out', 'disk_full']);
 
 /** Code and message of an error. The error's own `code` is kept, except for timeouts and full disks. */

@@ -12,7 +12,9 @@ import { machineFaultOf, problemOf, WRITTEN_CODES } from './handler-faults.ts';
 import { OUT_OF_MEMORY } from '../training/out-of-memory.ts';
 import { TrainingFailedError } from '../training/training-errors.ts';
 
-/** Public messages for errors whose own message describes the worker or its training process, by code. */
+/**
+ * Messages that tenants may read, by error code, in place of messages that describe the worker or its training process.
+ */
 const MESSAGES: ReadonlyMap<string, string> = new Map([
   [OUT_OF_MEMORY, 'the training process of the worker ran out of memory'],
   [INSUFFICIENT_MEMORY, 'the job needs more memory than the worker has that tried it'],
@@ -22,10 +24,13 @@ const MESSAGES: ReadonlyMap<string, string> = new Map([
 
 const UNUSABLE = 'a file that this needs cannot be used; the operator can see which';
 
-/** Longest detail, in characters. */
+/** Longest error message that is stored for the operator, in characters. */
 const MAX_DETAIL = 2000;
 
-/** Problem as a row stores it. */
+/**
+ * Reason for a failure or a wait, as the row of a job, a rollout or a version stores it. `detail` is for the operator
+ * alone.
+ */
 export type StoredProblem = StoredError & { readonly detail: string | null };
 
 /**
@@ -45,8 +50,8 @@ export function storedProblem(error: unknown): StoredProblem {
 }
 
 /**
- * Converts a failure whose cause is the files themselves, so that a missing file is not reported as a fault of the
- * machine.
+ * Converts a failure that the files of a model have caused. A missing file is then reported as such, and not as a fault
+ * of the worker's machine.
  */
 export function unusableFiles({ code, message }: TrainingFailedError): StoredProblem {
   return storedProblem(new PermanentError(message, { code }));

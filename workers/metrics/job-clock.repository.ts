@@ -1,6 +1,6 @@
 import type { Queryable } from '../../src/platform/database/database.ts';
 
-/** Durations of a job whose clock has stopped, in milliseconds. */
+/** Reads how long a job has spent in each phase, in milliseconds, after it is ready or has ended. */
 export const jobClockRepository = {
   find: (db: Queryable, id: string) =>
     db.job.findUnique({

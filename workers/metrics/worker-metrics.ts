@@ -11,7 +11,10 @@ import { INSUFFICIENT_MEMORY } from '../adaptations/memory-check.ts';
 import { MISSING_FILE, WORKER_FAULT } from '../faults/handler-faults.ts';
 import { OUT_OF_MEMORY } from '../training/out-of-memory.ts';
 
-/** Codes of failed attempts that have a time series of their own. Tenants' files can cause many other codes. */
+/**
+ * Error codes that are counted in a time series each when an attempt fails. All other codes share one, because tenants'
+ * files can cause many.
+ */
 const FAILURE_CODES: readonly string[] = [
   WORKER_FAULT,
   'disk_full',
@@ -27,21 +30,24 @@ const FAILURE_CODES: readonly string[] = [
   INTERNAL_ERROR,
 ];
 
-/** Label for all other codes. */
+/** Label of the time series that counts all other error codes. */
 const OTHER_FAILURE = 'other';
 
-/** Label of the time series that a code is counted in. */
+/** Label of the time series in which failed attempts with this error code are counted. */
 function failureCodeOf(code: string): string {
   return FAILURE_CODES.includes(code) ? code : OTHER_FAILURE;
 }
 
-/** Histogram buckets in seconds, from copying an adapter of a small model to waiting a day in the queue. */
+/**
+ * Bounds of the histogram buckets for times to readiness, in seconds: from copying an adapter of a small model to
+ * waiting a day in the queue.
+ */
 const TTR_BUCKETS = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 28_800, 86_400];
 const PHASE_BUCKETS = [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400];
 
 const ENDS = ['done', 'failed', 'fault', 'put_off'] as const;
 
-/** Duration of each phase of a job, in milliseconds. */
+/** Functions that read the duration of each phase from a job's clock, in milliseconds. */
 const PHASES: Readonly<Record<string, (clock: JobClock) => number>> = {
   queue_wait: (clock) => clock.queueWaitMs,
   held: (clock) => clock.heldMs,
@@ -53,11 +59,11 @@ const PHASES: Readonly<Record<string, (clock: JobClock) => number>> = {
   publish: (clock) => clock.publishMs,
 };
 
-/** Metrics of a worker's own work. */
+/** Metrics that a worker reports about its own work. */
 export interface WorkerMetrics {
-  /** Observer of the queue entries. */
+  /** Counts and times the queue entries that the worker handles. */
   readonly consumer: ConsumerObserver;
-  /** Observer of adaptation jobs and controls. */
+  /** Counts and times the adaptation jobs and controls that the worker runs. */
   readonly jobs: JobObserver;
   /** Counts an attempt of an adaptation job or a control that failed or met a fault of the machine. */
   attemptFailed(code: string): void;

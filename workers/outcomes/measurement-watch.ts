@@ -1,6 +1,6 @@
 import { AbandonedError } from '../training/training-errors.ts';
 
-/** Reason to end a measurement: rollout work waits for the worker. */
+/** Reason to abort a measurement: a rollout waits for the worker. */
 export class PreemptedError extends Error {
   constructor() {
     super('a rollout comes first');
@@ -22,8 +22,8 @@ export interface WatchedMeasurement {
 }
 
 /**
- * Checks at an interval whether a measurement may continue. While the database cannot answer, the measurement
- * continues.
+ * Checks at an interval whether a measurement may continue, that is, whether its lease holds and no rollout waits.
+ * While the database cannot answer, the measurement continues.
  */
 export function watchMeasurement({ renew, isRolloutWaiting, intervalMs }: WatchedMeasurement): MeasurementWatch {
   const controller = new AbortController();

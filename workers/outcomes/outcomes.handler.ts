@@ -33,13 +33,13 @@ export interface OutcomesDependencies {
   training: TrainingProcess;
   /** Largest number of tokens for measuring an adapter once. Default: no limit. */
   measuredTokens?: number;
-  /** Default quotas of each tenant. Default: no limits. */
+  /** Quotas of a tenant that has none of its own. Default: no limits. */
   quotas?: QuotaLimits;
-  /** Bases that this worker cannot read. */
+  /** Base model versions whose files this worker has recently failed to read. */
   availability?: BaseAvailability;
-  /** Base files on this worker. Default: only in folders. */
+  /** Finds the files of bases on this worker. Default: every base is in the folder that its row names. */
   local?: LocalBases;
-  /** Tracks the jobs that do not fit into this worker's memory. */
+  /** Remembers which jobs need more memory than this worker has. */
   check?: Pick<MemoryCheck, 'left'>;
   leaseMs?: number;
   heartbeatMs?: number;
@@ -92,8 +92,8 @@ export function outcomesHandlers(deps: OutcomesDependencies): HandlerSet {
 }
 
 /**
- * Whether the version can be measured and its tenant has device seconds left. If not, a job that needs it reports the
- * reason.
+ * Whether an adapter version can be measured in advance and its tenant has device seconds left. If not, a later job
+ * that needs the measurement reports the reason.
  */
 async function isAllowed({ db, quotas = NO_QUOTAS }: OutcomesDependencies, version: LoadedVersion): Promise<boolean> {
   const { adapter, deletedAt, tenantId } = version;
@@ -138,7 +138,7 @@ interface Claim {
   readonly version: LoadedVersion;
 }
 
-/** Measurement of a version that this worker holds. */
+/** Measurement of an adapter version that this worker has claimed. */
 class Measurement {
   readonly #deps: Measuring;
   readonly #claim: Claim;
@@ -172,7 +172,10 @@ class Measurement {
     throw new TryLaterError('the rows have changed since the measurement began', 0);
   }
 
-  /** Ends or releases the request after a failed attempt, and tells the queue whether to try again. */
+  /**
+   * Ends the request for a measurement after a failed attempt, or releases it for another attempt, and tells the queue
+   * whether to try again.
+   */
   async #conclude(error: unknown, ended: AbortSignal): Promise<void> {
     const { requests, context } = this.#deps;
     const { lease, claimed, version } = this.#claim;

@@ -5,7 +5,7 @@ const NEEDED = {
   adapter: { include: { dataset: true } },
 } satisfies Prisma.AdapterVersionInclude;
 
-/** Version with the relations that its measurement needs. */
+/** Adapter version with the related rows that its measurement needs. */
 export type LoadedVersion = Prisma.AdapterVersionGetPayload<{ include: typeof NEEDED }>;
 
 export const outcomesRepository = {

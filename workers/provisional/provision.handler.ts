@@ -42,16 +42,16 @@ export interface ProvisionDependencies {
   artifacts: ArtifactStore;
   producer: QueueProducer;
   training: TrainingProcess;
-  /** Interval at which the work checks whether its version is still wanted. */
+  /** Interval at which a running attempt checks whether its provisional version is still wanted. */
   heartbeatMs?: number;
-  /** Bases that this worker cannot read. */
+  /** Base model versions whose files this worker has recently failed to read. */
   availability: BaseAvailability;
   /**
    * Time that an old base has to be unreadable until versions that need it are given up, in milliseconds. Default: ten
    * minutes.
    */
   unreadableMs?: number;
-  /** Base files on this worker. Default: only in folders. */
+  /** Finds the files of bases on this worker. Default: every base is in the folder that its row names. */
   local?: LocalBases;
 }
 
@@ -61,10 +61,13 @@ interface Provision extends ProvisionDependencies {
   job: LoadedProvision & { sourceVersion: NonNullable<LoadedProvision['sourceVersion']> };
 }
 
-/** Default of `unreadableMs`. The first wave waits for all provisional versions, including those of other old bases. */
+/**
+ * Time that an old base has to be unreadable until versions that need it are given up (ten minutes), in milliseconds.
+ * It is short because the first wave waits for all provisional versions, including those of other old bases.
+ */
 const UNREADABLE_MS = 10 * 60_000;
 
-/** Provisional version with the columns of its row. */
+/** Provisional version that the training process has made, before it is stored as a row. */
 interface Made {
   stored: StoredArtifact;
   outcome: ProvisionalOutcome;
@@ -167,8 +170,8 @@ async function buildSpec(
 }
 
 /**
- * Lets the queue try again, or gives the version up. The job itself is not affected, and reports the problem if it
- * meets it too.
+ * Ends a failed attempt to make a provisional version: it is tried again, or the version is given up. The adapter's job
+ * is not affected, and reports the problem if it meets it too.
  */
 async function conclude(provision: Provision, error: unknown): Promise<never> {
   const { db, context, job } = provision;
@@ -182,8 +185,8 @@ async function conclude(provision: Provision, error: unknown): Promise<never> {
 }
 
 /**
- * Ends the request for a provisional version, with or without one. The last request of a rollout releases its first
- * wave.
+ * Ends the request for a provisional version: stores the version, or the error if none could be made. The last request
+ * of a rollout to end releases its first wave.
  */
 async function end(
   { db, artifacts, producer }: ProvisionDependencies,

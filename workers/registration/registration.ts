@@ -18,27 +18,27 @@ export interface RegistrationOptions {
   db: Database;
   logger: Logger;
   worker: NewWorker;
-  /** Base model versions that the worker cannot read. */
+  /** Returns the identifiers of the base model versions that the worker cannot read. */
   unreadableBases(): string[];
-  /** Folders of the base models that the training process has in memory. */
+  /** Returns the folders of the base models that the training process has in memory. */
   loadedFolders(): readonly string[];
   /**
    * Called at each heartbeat with the operator's request: `stop` (finish and stop), `wait` (finish and wait) or null.
    */
   onDrain(wanted: 'stop' | 'wait' | null): void;
-  /** Called when the operator wants the quarantine to end. */
+  /** Called when the operator asks to end the worker's quarantine. */
   onLift(): void;
   /** Called at each heartbeat with the difference between the worker's clock and the database's. */
   onClock(reading: ClockReading): void;
   intervalMs?: number;
 }
 
-/** Row of the worker, which shows its state to operators and takes their requests. */
+/** Entry of a worker in the list of workers, which shows its state to operators and takes their requests. */
 export interface Registration {
   readonly observer: ConsumerObserver;
-  /** Records the tokens per second of a job that has trained. */
+  /** Records the training speed of a job, in tokens per second. */
   trained(tokensPerSecond: number): void;
-  /** Records whether the worker takes no more jobs. */
+  /** Records whether the worker is draining, that is, takes no more jobs. */
   draining(isDraining: boolean): void;
   changed(): void;
   start(): Promise<void>;
@@ -84,7 +84,7 @@ export function createRegistration(options: RegistrationOptions): Registration {
     cleanedAt = performance.now();
     await removeOldWorkers(db);
   };
-  /** Writes heartbeats one after the other, and schedules the next one after the interval. */
+  /** Writes the worker's heartbeat to the database at an interval, never two at a time. */
   const beat = (): Promise<void> => {
     clearTimeout(timer);
     writing = writing

@@ -1,9 +1,14 @@
-/** Length of the window in milliseconds. The window of a younger worker begins at its start. */
+/**
+ * Length of the period over which utilization is averaged, in milliseconds. A younger worker is averaged since its
+ * start.
+ */
 const WINDOW_MS = 300_000;
 
-/** Share of the last minutes in which a worker was busy. Times are milliseconds of a monotonic clock. */
+/**
+ * Measures the share of the last five minutes in which a worker was busy. Times are milliseconds of a monotonic clock.
+ */
 export class Utilization {
-  /** Ended intervals of work that overlap the window. */
+  /** Periods of work that have ended and overlap the last five minutes. */
   readonly #ended: { from: number; to: number }[] = [];
   readonly #startedAt: number;
   #running: number | null = null;
@@ -21,7 +26,10 @@ export class Utilization {
     this.#running = null;
   }
 
-  /** @returns a share in [0, 1]; null if no time has passed yet */
+  /**
+   * Computes the share of the period up to `now` in which the worker was busy.
+   * @returns a share in [0, 1]; null if no time has passed yet
+   */
   share(now: number): number | null {
     const since = Math.max(this.#startedAt, now - WINDOW_MS);
     if (now <= since) return null;

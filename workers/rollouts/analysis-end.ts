@@ -4,13 +4,16 @@ import { classifyFault } from '../faults/handler-faults.ts';
 import { storedProblem } from '../faults/stored-problem.ts';
 import { RefusalError } from './analysis.ts';
 
-/** Row of the rollout or forecast that an analysis belongs to. */
+/** Functions that store the end of a failed attempt in the row of the rollout or forecast that is analyzed. */
 export interface AnalyzedRow {
   fail(id: string, error: Prisma.InputJsonObject): Promise<unknown>;
   excuse(id: string, error: Prisma.InputJsonObject | null): Promise<unknown>;
 }
 
-/** Stores a permanent failure in the row, and throws the error that tells the queue whether to try again. */
+/**
+ * Ends a failed attempt to analyze a rollout or forecast. Stores a permanent failure in its row, and throws the error
+ * that tells the queue whether to try again.
+ */
 export async function concludeAnalysis(
   row: AnalyzedRow,
   id: string,

@@ -17,27 +17,33 @@ export function createAnalysisRepository(db: Database) {
         select: { id: true, version: true, path: true, sourceKey: true },
       }),
 
-    /** Stores the progress of the fetches in the row of a rollout. */
+    /** Stores in the row of a rollout how far the fetches of its bases are. */
     noteFetches: (id: string, fetches: Prisma.InputJsonArray) =>
       db.$executeRaw`
         UPDATE rollouts SET fetches = ${JSON.stringify(fetches)}::jsonb, updated_at = clock_timestamp()
         WHERE id = ${id} AND state = 'analyzing'`,
 
-    /** Base model version of a rollout, followed by those that the adapters' latest versions were made for. */
+    /**
+     * Base model version that a rollout leads to, followed by the versions that the adapters' latest versions were made
+     * for.
+     */
     basesOf: (rolloutId: string) =>
       basesBeside(db, Prisma.sql`SELECT base_model_version_id FROM rollouts WHERE id = ${rolloutId}`),
 
-    /** Base model version of a forecast, followed by those that the adapters' latest versions were made for. */
+    /**
+     * Base model version that a forecast is about, followed by the versions that the adapters' latest versions were
+     * made for.
+     */
     basesOfForecast: (id: string) =>
       basesBeside(db, Prisma.sql`SELECT base_model_version_id FROM rollout_forecasts WHERE id = ${id}`),
 
-    /** Stores the reason for the wait in the row of a rollout that is to be analyzed. */
+    /** Stores in the row of a rollout that is to be analyzed why it has to wait. */
     async noteWaiting(id: string, error: StoredError): Promise<void> {
       const where = { id, state: { in: ['planning', 'analyzing'] } } satisfies Prisma.RolloutWhereInput;
       await db.rollout.updateMany({ where, data: { error: { ...error } } });
     },
 
-    /** Marks a version as verified. Returns true if it was not verified before. */
+    /** Marks a base model version as verified. Returns true if it was not verified before. */
     async markVerified(tx: Transaction, id: string, found: DescribeOutcome): Promise<boolean> {
       const { count } = await tx.baseModelVersion.updateMany({
         where: { id, state: { not: 'verified' } },
@@ -52,7 +58,7 @@ export function createAnalysisRepository(db: Database) {
       return count === 1;
     },
 
-    /** Marks a version as unusable. Returns true if it was not marked before. */
+    /** Marks a base model version as unusable. Returns true if it was not marked before. */
     async markFailed(tx: Transaction, id: string, error: Prisma.InputJsonObject): Promise<boolean> {
       const { count } = await tx.baseModelVersion.updateMany({
         where: { id, state: 'registered' },
@@ -61,7 +67,10 @@ export function createAnalysisRepository(db: Database) {
       return count === 1;
     },
 
-    /** Returns the row of a pair of versions, and creates it if it does not exist. */
+    /**
+     * Returns the row of the evolution from the old base model version to the new one, and creates it if it does not
+     * exist.
+     */
     async evolution(oldBaseModelVersionId: string, newBaseModelVersionId: string) {
       await db.evolution.createMany({
         data: [{ id: newId('evolution'), oldBaseModelVersionId, newBaseModelVersionId }],
@@ -90,7 +99,10 @@ export function createAnalysisRepository(db: Database) {
   };
 }
 
-/** @param baseModelVersion a statement that selects the identifier of the new version, which comes first */
+/**
+ * Reads the new base model version, followed by the versions that the adapters' latest versions were made for.
+ * @param baseModelVersion a statement that selects the identifier of the new version
+ */
 function basesBeside(db: Database, baseModelVersion: Prisma.Sql) {
   return db.$queryRaw<SourcedBase[]>`
     SELECT v.id, v.version, v.path, v.source_key AS "sourceKey" FROM base_model_versions new

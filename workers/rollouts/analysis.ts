@@ -19,7 +19,7 @@ export interface AnalysisContext {
   db: Database;
   artifacts: ArtifactStore;
   slot: TrainingSlot;
-  /** Base files on this worker. The files of the examined versions are among them. */
+  /** Access to the files of bases on this worker, which must already hold those of the examined versions. */
   local: LocalBases;
   tracing: Tracing;
   signal: AbortSignal;
@@ -27,8 +27,8 @@ export interface AnalysisContext {
 }
 
 /**
- * Thrown if no adapter, or none of one base model version, can be carried over. The database stores `problem`
- * unchanged.
+ * Thrown if a rollout can carry over no adapter at all, or no adapter of one old base model version. The database
+ * stores `problem` unchanged.
  */
 export class RefusalError extends PermanentError {
   readonly problem: { code: string; message: string } & Prisma.InputJsonObject;
@@ -42,20 +42,20 @@ export class RefusalError extends PermanentError {
 
 export interface VersionsToExamine {
   readonly newId: string;
-  /** Versions that adapters were trained for. */
+  /** Identifiers of the old base model versions, for which the adapters were trained. */
   readonly oldIds: readonly string[];
-  /** Problems of the old versions whose files can no longer be fetched, by version id. */
+  /** Reasons why files of old base model versions can no longer be fetched, by version id. */
   readonly gone: ReadonlyMap<string, RefusalError['problem']>;
 }
 
-/** Examined versions of a rollout. */
+/** Base model versions of a rollout after their files were examined. */
 export interface ExaminedVersions {
-  /** Problems of the old versions whose adapters cannot be carried over, by version id. */
+  /** Reasons why the adapters of old base model versions cannot be carried over, by version id. */
   readonly refusals: ReadonlyMap<string, RefusalError['problem']>;
   readonly newBase: AnalyzedVersionRow;
-  /** Old versions that are compatible with the new one. */
+  /** Old base model versions whose adapters can be carried over to the new one. */
   readonly usable: readonly AnalyzedVersionRow[];
-  /** Time that evolutions took to compute, in milliseconds. Stored ones take no time. */
+  /** Time that the computation of evolutions took, in milliseconds. Evolutions that were stored already take none. */
   readonly evolvingMs: number;
 }
 
@@ -110,7 +110,10 @@ export async function analyzeRolloutVersions(
   return refusals;
 }
 
-/** Checks the folder of a version, and compares its fingerprint with the one that was stored when it was verified. */
+/**
+ * Checks the files of a base model version, and compares their fingerprint with the one that was stored when the
+ * version was verified.
+ */
 async function verify(context: AnalysisContext, version: AnalyzedVersionRow): Promise<void> {
   const { db } = context;
   const repository = createAnalysisRepository(db);
@@ -161,9 +164,7 @@ function isMissing(error: unknown): boolean {
   return error instanceof TrainingFailedError && error.code === MISSING_FILE;
 }
 
-/**
- * Whether the folder has the model's config, as it had when the version was registered. An empty mount point has none.
- */
+/** Whether a base's folder contains the model's `config.json`. An empty mount point does not. */
 function isThere(folder: string): Promise<boolean> {
   return access(path.join(folder, 'config.json')).then(
     () => true,
@@ -185,7 +186,10 @@ function toRefusal(error: unknown, version: AnalyzedVersionRow): RefusalError {
   });
 }
 
-/** @returns the time of the computation, in milliseconds */
+/**
+ * Computes and stores the evolution from the old base to the new one, unless it is stored already.
+ * @returns the time of the computation, in milliseconds
+ */
 async function evolve(
   context: AnalysisContext,
   oldBase: AnalyzedVersionRow,

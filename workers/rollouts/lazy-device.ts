@@ -1,7 +1,7 @@
 import { acquireDevice } from '../faults/handler-faults.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 
-/** Device of a handler that acquires it only when needed. */
+/** Device that a handler waits for only when it first needs it. */
 export interface LazyDevice {
   /**
    * Waits at the first call until the device is free.

@@ -35,15 +35,15 @@ export interface RolloutDependencies {
   artifacts: ArtifactStore;
   producer: QueueProducer;
   training: TrainingProcess;
-  /** Default quotas of each tenant. Default: no limits. */
+  /** Quotas of a tenant that has none of its own. Default: no limits. */
   quotas?: QuotaLimits;
   /** Interval at which a running analysis checks whether its rollout was cancelled. */
   heartbeatMs?: number;
-  /** Bases that this worker cannot read. */
+  /** Base model versions whose files this worker has recently failed to read. */
   availability?: BaseAvailability;
-  /** Base files on this worker. Default: only in folders. */
+  /** Finds the files of bases on this worker. Default: every base is in the folder that its row names. */
   local?: LocalBases;
-  /** Default: nothing is traced. */
+  /** Tracing of the planning as spans. Default: nothing is traced. */
   tracing?: Tracing;
 }
 
@@ -136,8 +136,8 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
 }
 
 /**
- * Stores a forecast of the rollout's cost, to be compared with the real one. It is only for display, so the rollout
- * continues without it.
+ * Stores a forecast of the rollout's times and cost, to be shown beside the real ones. If that fails, the rollout
+ * continues without a forecast.
  */
 async function keepForecast(
   { forecasts, logger }: Pick<PlanContext, 'forecasts'> & { logger: Logger },

@@ -18,12 +18,12 @@ export interface VersionFetch {
  */
 const PATIENCE_MS = 40 * 60_000;
 
-/** Problems of the old versions whose sources no longer have them, by version id. */
+/** Old base model versions whose sources no longer have their files, by version id, with the reason. */
 type GoneVersions = ReadonlyMap<string, RefusalError['problem']>;
 
 /**
- * Runs `work` when this worker has the files of the versions. If the source of an old version no longer has its files,
- * only that version's adapters are refused.
+ * Runs `work` once the files of the base model versions are on this worker. If the source of an old version no longer
+ * has its files, only that version's adapters are refused.
  * @param newId the version that adapters are carried over to
  * @throws RefusalError if the source of the new version no longer has its files, or has other files; BaseElsewhereError
  * if this worker cannot fetch a version now
@@ -52,7 +52,11 @@ export async function withFetchedVersions<T>(
   });
 }
 
-/** @throws BaseElsewhereError if another worker, or a later attempt, may have the version; any other error */
+/**
+ * Converts the error of a fetch to the reason for refusing a base model version, if its source can never deliver the
+ * files again.
+ * @throws BaseElsewhereError if another worker, or a later attempt, may have the version; any other error
+ */
 function refusalOf(error: unknown): RefusalError['problem'] {
   if (!(error instanceof BaseNotFetchedError)) throw error;
   const problem = { ...problemOfFetch(error), base_model_version_id: error.base.id };
@@ -60,7 +64,7 @@ function refusalOf(error: unknown): RefusalError['problem'] {
   throw new BaseElsewhereError(error.base, problem);
 }
 
-/** Stores the progress of fetches in the row of the rollout that waits for them. */
+/** Stores in the row of the waiting rollout how far the fetches of its bases are. */
 export async function noteFetches(db: Database, rolloutId: string, fetches: readonly BaseFetch[]): Promise<void> {
   const shown = fetches.map(({ base, done, total, file }) => ({
     base_model_version_id: base.id,

@@ -10,20 +10,20 @@ type Wanted = 'stop' | 'wait' | null;
 interface DrainingOptions {
   consumer: Pick<Consumer, 'rest' | 'resume' | 'drain'>;
   logger: Logger;
-  /** Called when the worker stops or starts to take jobs. */
+  /** Called when the worker stops taking jobs, or takes jobs again. */
   onChange(isDraining: boolean): void;
 }
 
 export interface Draining {
-  /** Lets the running job finish, takes no other, and drains the worker for good. This cannot be undone. */
+  /** Lets the running job finish and takes no other job. This cannot be undone. */
   drain(): void;
-  /** Applies the operator's latest request, which may change until the worker is drained for good. */
+  /** Carries out the operator's latest request. Requests may change until the worker is drained for good. */
   follow(wanted: Wanted): void;
   /** Resolves when the worker is drained for good. */
   readonly drained: Promise<void>;
 }
 
-/** Lets a worker finish and stop, or finish and wait until it is released. */
+/** Makes a worker take no more jobs after its running one, either for good or until an operator releases it. */
 export function createDraining({ consumer, logger, onChange }: DrainingOptions): Draining {
   let setDrained: () => void;
   const drained = new Promise<void>((resolve) => (setDrained = resolve));

@@ -24,7 +24,10 @@ interface ListingOptions {
   readonly times: WorkerTimes;
 }
 
-/** Entry of a worker in the list of workers, and the limits of its machine that the list shows. */
+/**
+ * Entry of a worker in the list of workers, with the trackers of unreadable bases and of refused jobs that the list
+ * shows.
+ */
 export interface ListedWorker {
   readonly workerId: string;
   readonly availability: BaseAvailability;

@@ -29,7 +29,7 @@ import type { WorkerDependencies } from './worker-options.ts';
 
 type OpenDependencies = WorkerDependencies & { readonly logger: Logger };
 
-/** Stores that a worker shares with the API: database, queue and artifacts. */
+/** Database, queue and artifact store, which a worker and the API both use. */
 export interface Stores {
   readonly db: Database;
   readonly backend: QueueBackend;
@@ -38,7 +38,10 @@ export interface Stores {
   readonly registry: Registry;
 }
 
-/** Opens the stores that the caller has not passed in. @throws SetupError if one of them cannot be used */
+/**
+ * Opens database, queue and artifact store, except those that the caller has passed in.
+ * @throws SetupError if one of them cannot be used
+ */
 export async function openStores(config: Config, deps: OpenDependencies, closing: Shutdown): Promise<Stores> {
   const { logger } = deps;
   if (deps.db === undefined) await requireDatabase(databaseUrlOf(config));
@@ -72,7 +75,7 @@ async function openProducer(
 }
 
 /**
- * Checks that the database has all migrations that this version needs.
+ * Checks that the database has all migrations that this version of the worker needs.
  * @throws SetupError that names the remedy
  */
 async function requireSchema(url: string): Promise<void> {
@@ -118,7 +121,7 @@ export async function openTraining(config: Config, deps: OpenDependencies, closi
   return { training, device, loaded: () => folders };
 }
 
-/** Creates the folder of checkpoints, and removes those of jobs that have ended. */
+/** Creates the folder of checkpoints, and removes from it the folders of jobs that have ended. */
 export async function openCheckpoints({ dataDir }: Config, db: Database): Promise<string> {
   const checkpoints = path.join(dataDir, 'checkpoints');
   await mkdir(checkpoints, { recursive: true });
@@ -126,7 +129,7 @@ export async function openCheckpoints({ dataDir }: Config, db: Database): Promis
   return checkpoints;
 }
 
-/** Traces and metrics of a worker. */
+/** Tracing and metrics of a worker, and the port where the metrics are served; null if they are not. */
 export interface Telemetry {
   readonly tracing: Tracing;
   readonly metrics: WorkerMetrics;

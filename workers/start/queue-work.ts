@@ -31,7 +31,7 @@ type HandlerParts = Stores &
     readonly times: WorkerTimes;
   };
 
-/** Makes the handlers of all queue entries. */
+/** Makes the handlers of all kinds of queue entries. */
 export function createHandlers({ quotas, measuredTokens }: Config, parts: HandlerParts) {
   const { db, artifacts, producer, training, tracing, availability, local, times } = parts;
   const { checkpoints, workerId, check, metrics, registration } = parts;
@@ -49,7 +49,7 @@ export function createHandlers({ quotas, measuredTokens }: Config, parts: Handle
 
 type SweeperParts = Stores & Telemetry & { readonly logger: Logger; readonly times: WorkerTimes };
 
-/** Creates the sweeper, which enqueues entries that were lost. */
+/** Creates the sweeper, which adds queue entries again that were lost in a crash. */
 export function createWorkerSweeper({ quotas, clockToleranceMs }: Config, parts: SweeperParts) {
   const { db, backend, producer, metrics, logger, times } = parts;
   const { lockMs = LOCK_MS } = times;
@@ -73,7 +73,7 @@ export function createWorkerSweeper({ quotas, clockToleranceMs }: Config, parts:
 
 type HousekeepingParts = SweeperParts & { readonly checkpoints: string; readonly control: WorkerControl };
 
-/** Starts the housekeeping, which pauses while the clock is wrong. */
+/** Starts the housekeeping tasks, which pause while this worker's clock is wrong. */
 export function startHousekeeping(config: Config, parts: HousekeepingParts) {
   const { db, artifacts, producer, metrics, checkpoints, control, logger, times } = parts;
   const housekeeper = createHousekeeper({
@@ -93,7 +93,7 @@ export function startHousekeeping(config: Config, parts: HousekeepingParts) {
   return housekeeper;
 }
 
-/** Combines observers of the queue's entries. */
+/** Combines several observers of queue entries into one that calls all of them. */
 export function observeBoth(...observers: readonly ConsumerObserver[]): ConsumerObserver {
   return {
     begin: (id, name) => {

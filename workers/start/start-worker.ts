@@ -12,9 +12,12 @@ import { createWorkerControl } from './worker-control.ts';
 import type { WorkerDependencies, WorkerTimes } from './worker-options.ts';
 
 export interface RunningWorker {
-  /** Lets the running job finish, takes no other, and resolves `drained`. The worker still has to be stopped. */
+  /**
+   * Lets the running job finish, takes no other job, and then resolves `drained`. The worker must still be stopped
+   * afterwards.
+   */
   drain(): void;
-  /** Resolves when the worker was drained, by this process or by the operator. */
+  /** Resolves when the worker takes no more jobs and its last one has finished, whoever asked for that. */
   readonly drained: Promise<void>;
   /** Port of the metrics server; null if there is none. */
   readonly metricsPort: number | null;

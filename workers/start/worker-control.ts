@@ -4,14 +4,16 @@ import { readClock } from '../../src/platform/database/clock.repository.ts';
 import type { Database } from '../../src/platform/database/database.ts';
 import type { Draining } from './draining.ts';
 
-/** Reads the database's clock, and creates the control of a worker before the worker's other parts start. */
+/**
+ * Reads the database's clock, and creates the {@link WorkerControl} of a worker before the worker's other parts start.
+ */
 export async function createWorkerControl(db: Database, clockToleranceMs: number): Promise<WorkerControl> {
   return new WorkerControl(await readClock(db), clockToleranceMs);
 }
 
 /**
- * Passes an operator's requests and the state of the clock on to the consumer. The registration, which receives both,
- * exists before the consumer.
+ * Passes an operator's requests and the state of the worker's clock from the registration, which receives both, to the
+ * consumer of queue entries, which is created later.
  */
 export class WorkerControl {
   readonly #clockToleranceMs: number;
@@ -24,7 +26,7 @@ export class WorkerControl {
     this.#clockProblem = clockProblem(reading, clockToleranceMs) ?? null;
   }
 
-  /** Problem of this worker's clock; null if there is none. */
+  /** Message if this worker's clock differs too much from the database's; null if it does not. */
   get clockProblem(): string | null {
     return this.#clockProblem;
   }
@@ -45,7 +47,10 @@ export class WorkerControl {
     this.#consumer?.liftQuarantine();
   }
 
-  /** Updates the problem of the clock. A reading that is too uncertain changes nothing. */
+  /**
+   * Updates the message about the worker's clock after a comparison with the database's. A reading that is too
+   * uncertain changes nothing.
+   */
   compareClock(reading: ClockReading): void {
     const problem = clockProblem(reading, this.#clockToleranceMs);
     if (problem === undefined) return;

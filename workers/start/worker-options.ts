@@ -4,7 +4,10 @@ import type { Database } from '../../src/platform/database/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import type { TrainingProcess } from '../training/training-process.ts';
 
-/** Resources of a worker. Missing ones are made from the configuration and closed when the worker stops. */
+/**
+ * Resources of a worker, such as the database. Those not given are opened from the configuration and closed when the
+ * worker stops.
+ */
 export interface WorkerDependencies {
   db?: Database;
   artifacts?: ArtifactStore;
@@ -14,16 +17,16 @@ export interface WorkerDependencies {
   logger?: Logger;
 }
 
-/** Times in milliseconds. The defaults are for production; tests shorten them. */
+/** Intervals and delays of a worker, in milliseconds. The defaults are for production; tests shorten them. */
 export interface WorkerTimes {
   leaseMs?: number;
   heartbeatMs?: number;
   lockMs?: number;
   stalledCheckMs?: number;
   sweepMs?: number;
-  /** Time until the first round of the housekeeping. */
+  /** Time from the worker's start until the first round of the housekeeping, in milliseconds. */
   housekeepingDelayMs?: number;
   quarantine?: QuarantineOptions;
-  /** Interval of the heartbeats in the list of workers. */
+  /** Interval of the heartbeats in the list of workers, in milliseconds. */
   registrationMs?: number;
 }

@@ -1,7 +1,7 @@
 import { AbandonedError } from './training-errors.ts';
 
 export interface CancellationWatch {
-  /** Aborts with an {@link AbandonedError} when the work is no longer needed. */
+  /** Aborts with an {@link AbandonedError} when the watched work is no longer needed. */
   readonly cancelled: AbortSignal;
   stop(): void;
 }

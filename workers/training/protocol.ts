@@ -18,7 +18,7 @@ import type { ModelConfig } from '../../core/models/config/model-config.ts';
 
 /** Options of a training process, which are passed as JSON. */
 export interface ProcessOptions extends Omit<BaseCacheOptions, 'memory' | 'onLoad' | 'onRelease'> {
-  /** Number of bytes that the process may use. Default: the machine's memory. */
+  /** Number of bytes of memory that the process may use. Default: the machine's memory. */
   readonly memoryBytes?: number | null;
 }
 
@@ -32,7 +32,7 @@ export interface DescribeOutcome {
   readonly parameters: number;
 }
 
-/** Types of requests, with the specification and the outcome of each. */
+/** Types of requests, each with its input (`spec`) and its result (`outcome`). */
 export interface Requests {
   adapt: { readonly spec: JobSpec; readonly outcome: JobOutcome };
   baselines: { readonly spec: BaselinesSpec; readonly outcome: BaselinesOutcome };
@@ -43,26 +43,26 @@ export interface Requests {
 }
 export type RequestType = keyof Requests;
 
-/** A request without its id. */
+/** Request to the training process before it gets its id. */
 export type RequestBody<Type extends RequestType = RequestType> = {
   [T in Type]: { readonly type: T; readonly spec: Requests[T]['spec'] };
 }[Type];
 export type Request = RequestBody & {
   readonly requestId: string;
-  /** Span that contains the request; null if nothing is traced. */
+  /** Trace context (W3C `traceparent`) of the span that contains the request; null if nothing is traced. */
   readonly traceparent?: string | null;
 };
 
-/** Failure of a request. */
+/** Failure of a request, as the training process reports it. */
 export interface RequestFailure {
   /** Stable code, for example `incompatible_base_model_versions`, `training_diverged`, or that of a FormatError. */
   readonly code: string;
   readonly message: string;
   /** True for bad input, which fails at every attempt; false for a fault of the machine or the process. */
   readonly permanent: boolean;
-  /** Stack of an unexpected error. */
+  /** Stack trace of an unexpected error. */
   readonly stack?: string;
-  /** Set if the code is `incompatible_base_model_versions`. */
+  /** Differences between the two bases. Set only if the code is `incompatible_base_model_versions`. */
   readonly differences?: readonly Difference[];
 }
 
@@ -79,7 +79,7 @@ export type WorkerMessage =
   /** Reports that the publication with this number is durable; the job waits for it before it continues. */
   | { readonly type: 'published'; readonly requestId: string; readonly number: number };
 
-/** Message that ends a request. */
+/** Last message about a request: its outcome or its error. */
 export type FinalMessage =
   | {
       [T in RequestType]: {
@@ -93,7 +93,7 @@ export type FinalMessage =
 
 /** Message from the training process to the worker. */
 export type TrainingMessage =
-  /** Sent once, when the process listens. */
+  /** Sent once, when the process is ready for requests. */
   | { readonly type: 'online' }
   /** Sent after a base was loaded, with its precision and the reason for it. */
   | ({ readonly type: 'loaded'; readonly folder: string } & PrecisionChoice)

@@ -10,7 +10,7 @@ import { NO_TRACING, type Tracing } from '../../src/platform/tracing/tracing.ts'
 import { toFailure } from './failure.ts';
 import type { FinalMessage, Request, TrainingMessage, WorkerMessage } from './protocol.ts';
 
-/** Request that is being served. */
+/** Request that the training process is working on. */
 interface Running {
   readonly requestId: string;
   readonly controller: AbortController;

@@ -1,18 +1,20 @@
 import { readFile } from 'node:fs/promises';
 
-/** Interval between two readings, in milliseconds. */
+/** Interval between two readings of the memory size, in milliseconds. */
 const INTERVAL_MS = 500;
 
-/** Watch on the size of another process's resident set. */
+/** Watch on the resident set of another process, that is, the memory that it holds. */
 export interface ResidentSetWatch {
-  /** Size at the last reading, in bytes; null before the first one, and on systems without /proc. */
+  /**
+   * Size of the resident set at the last reading, in bytes; null before the first one, and on systems without /proc.
+   */
   readonly bytes: number | null;
   stop(): void;
 }
 
 /**
- * Reads the size from outside, because a busy process does not answer. Systems without /proc (macOS, Windows) have no
- * reading.
+ * Reads the memory size of a process from outside, because a busy process does not answer. On systems without /proc
+ * (macOS, Windows) there is no reading.
  */
 export function watchResidentSet(pid: number | undefined): ResidentSetWatch {
   let bytes: number | null = null;

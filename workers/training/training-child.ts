@@ -21,29 +21,35 @@ import { watchResidentSet, type ResidentSetWatch } from './resident-set.ts';
 import { crashOf, isAbandoned, isPaused, TrainingCrashedError, TrainingFailedError } from './training-errors.ts';
 
 export interface ChildOptions {
-  /** Script of the training process. */
+  /** Path of the script that the training process runs. */
   entry: string;
-  /** Options that are passed as JSON in its first argument. */
+  /** Options of the training process, passed to it as JSON in its first argument. */
   bases: ProcessOptions;
   logger: Logger;
-  /** Endpoint that its spans are sent to; null traces nothing. */
+  /** Address to which the training process sends its trace spans; null if nothing is traced. */
   otlpEndpoint: string | null;
-  /** Time that the process may take until it listens. */
+  /** Time that the process may take to start until it can take requests, in milliseconds. */
   startTimeoutMs: number;
-  /** Time that a cancelled request whose work is to be kept may take to end before the process is killed. */
+  /**
+   * Time that a cancelled request whose work is to be kept may take to end before the process is killed, in
+   * milliseconds.
+   */
   cancelGraceMs: number;
-  /** Time that the request of a paused job may take to end before the process is killed. */
+  /** Time that the request of a paused job may take to end before the process is killed, in milliseconds. */
   pauseGraceMs: number;
-  /** Time that a cancelled request whose work is no longer needed may take to end before the process is killed. */
+  /**
+   * Time that a cancelled request whose work is no longer needed may take to end before the process is killed, in
+   * milliseconds.
+   */
   abandonGraceMs: number;
-  /** Called with the folders of the bases in the memory of the process after each change. */
+  /** Called with the folders of the bases in the memory of the process after each change of these bases. */
   onLoaded: (folders: readonly string[]) => void;
 }
 
 /** Number of last lines of standard error that are kept, to explain the death of a process. */
 const TAIL_LINES = 20;
 
-/** Training process. It lives until it is stopped or dies, and answers one request at a time. */
+/** Training process, seen from its worker. It lives until it is stopped or dies, and answers one request at a time. */
 export class TrainingChild {
   readonly #child: ChildProcess;
   readonly #options: ChildOptions;
@@ -55,7 +61,7 @@ export class TrainingChild {
   #failure: TrainingCrashedError | null = null;
   #stopping = false;
   #isOnline = false;
-  /** Whether the worker has sent SIGKILL. */
+  /** Whether the worker itself has killed the process with SIGKILL. */
   #killed = false;
   #abandoned = false;
   #outOfMemoryLine: string | null = null;
@@ -150,7 +156,7 @@ export class TrainingChild {
     }
   }
 
-  /** Lets the process end by itself, and kills it if it does not. */
+  /** Asks the process to end by itself, and kills it if it does not. */
   async stop(graceMs = 5000): Promise<void> {
     this.#stopping = true;
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;

@@ -6,7 +6,7 @@ import type { RequestFailure } from './protocol.ts';
 export class TrainingFailedError extends Error {
   readonly code: string;
   readonly permanent: boolean;
-  /** Differences between two base model versions, if those are the reason. */
+  /** Differences between the old and the new base model version, if they are the reason for the failure. */
   readonly differences: RequestFailure['differences'];
 
   constructor({ code, message, permanent, differences, stack }: RequestFailure) {
@@ -22,9 +22,12 @@ export class TrainingFailedError extends Error {
 /** Thrown if the training process is gone or does not answer. A new one can resume the work from its checkpoint. */
 export class TrainingCrashedError extends Error {
   readonly code: 'training_process_died' | 'training_process_not_started' | typeof OUT_OF_MEMORY;
-  /** False if it ended before it could take a request, so that the request is not to blame. */
+  /** False if the process ended before it could take a request, so that the request cannot be to blame. */
   readonly started: boolean;
-  /** Whether it ran out of memory; `likely` if the only sign is a kill without a known sender. */
+  /**
+   * Whether the process ran out of memory: `certain` if that was reported, `likely` if somebody unknown killed it,
+   * otherwise null.
+   */
   readonly outOfMemory: 'likely' | 'certain' | null;
 
   constructor(message: string, outOfMemory: TrainingCrashedError['outOfMemory'] = null, started = true) {
@@ -53,7 +56,7 @@ export function isAbandoned(reason: unknown): boolean {
   return reason instanceof AbandonedError || reason instanceof JobEndedError;
 }
 
-/** Returns whether an aborted request's job was paused by a caller who waits for its device. */
+/** Returns whether a request was aborted to pause its job for a caller who waits for the device. */
 export function isPaused(reason: unknown): boolean {
   return reason instanceof JobPausedError;
 }
@@ -66,17 +69,17 @@ export function ranOutOfMemory(error: unknown): error is Error {
   return error instanceof TrainingFailedError && error.code === OUT_OF_MEMORY;
 }
 
-/** End of a training process, as far as its parent can tell. */
+/** End of a training process, as far as its worker can tell. */
 export interface Death {
   /** Name of a signal, an exit code (`exit code 1`), or the reason for which the process could not be started. */
   readonly reason: string;
-  /** Whether the parent killed it. */
+  /** Whether the worker itself killed the process. */
   readonly killed: boolean;
-  /** Line on standard error that reports a lack of memory; null if there is none. */
+  /** Line that the process wrote to standard error about a lack of memory; null if there is none. */
   readonly outOfMemoryLine: string | null;
-  /** Size of the resident set at the last reading; null if it is not known. */
+  /** Size of the process's resident set at the last reading, in bytes; null if it is not known. */
   readonly residentBytes: number | null;
-  /** Whether it had reported that it listens. Default: true. */
+  /** Whether the process had reported that it was ready for requests. Default: true. */
   readonly started?: boolean;
 }
 

@@ -17,20 +17,26 @@ const ENTRY = modulePath('./process', import.meta.url);
 
 export interface TrainingProcessOptions {
   logger: Logger;
-  /** Default: `workers/training/process.ts`. */
+  /** Path of the script that the training process runs. Default: `workers/training/process.ts`. */
   entry?: string;
-  /** Device, precision, threads, caches and memory. */
+  /** Options of the training process: device, precision, threads, caches and memory. */
   bases?: ProcessOptions;
-  /** Endpoint that its spans are sent to. Default: nothing is traced. */
+  /** Address to which the training process sends its trace spans. Default: nothing is traced. */
   otlpEndpoint?: string | null;
   startTimeoutMs?: number;
-  /** Time that a cancelled request whose work is to be kept may take to end before the process is killed. */
+  /**
+   * Time that a cancelled request whose work is to be kept may take to end before the process is killed, in
+   * milliseconds.
+   */
   cancelGraceMs?: number;
-  /** Time that the request of a paused job may take to end before the process is killed. */
+  /** Time that the request of a paused job may take to end before the process is killed, in milliseconds. */
   pauseGraceMs?: number;
-  /** Time that a cancelled request whose work is no longer needed may take to end before the process is killed. */
+  /**
+   * Time that a cancelled request whose work is no longer needed may take to end before the process is killed, in
+   * milliseconds.
+   */
   abandonGraceMs?: number;
-  /** Called with the folders of the bases in the memory of the process after each change. */
+  /** Called with the folders of the bases in the memory of the process after each change of these bases. */
   onLoaded?: (folders: readonly string[]) => void;
 }
 
@@ -55,7 +61,7 @@ const ABANDON_GRACE_MS = 100;
 /** Exclusive use of the device's training process. */
 export interface TrainingSlot {
   adapt(spec: JobSpec, onEvent: JobEventHandler, signal: AbortSignal): Promise<JobOutcome>;
-  /** Measures the baselines that a job has left out. */
+  /** Measures the baselines of a job that were left out when the job ran. */
   baselines(spec: BaselinesSpec, signal: AbortSignal): Promise<BaselinesOutcome>;
   /** Measures an adapter version on its gate rows and its own base. */
   outcomes(spec: OutcomesSpec, signal: AbortSignal): Promise<OutcomesOutcome>;
@@ -64,11 +70,11 @@ export interface TrainingSlot {
   evolve(spec: EvolveSpec, signal: AbortSignal): Promise<EvolveOutcome>;
   describe(spec: DescribeSpec, signal: AbortSignal): Promise<DescribeOutcome>;
   /**
-   * Begins to load bases that the next jobs need, in this order, in the background. A base that cannot be loaded fails
-   * only the job that needs it.
+   * Begins to load the given bases in the background, in this order, because the next jobs need them. A base that
+   * cannot be loaded fails only the job that needs it.
    */
   preload(bases: readonly string[]): void;
-  /** Releases the device to the next caller. Safe to call twice. */
+  /** Releases the device to the next caller that waits for it. A second call does nothing. */
   release(): void;
 }
 
@@ -78,7 +84,10 @@ export interface TrainingSlot {
  * arrival.
  */
 export interface TrainingProcess {
-  /** @throws the signal's reason if it aborts while waiting */
+  /**
+   * Waits until the device is free, and returns exclusive use of it.
+   * @throws the signal's reason if it aborts while waiting
+   */
   acquire(signal: AbortSignal): Promise<TrainingSlot>;
   readonly pid: number | undefined;
   stop(): Promise<void>;
@@ -97,7 +106,7 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
     onLoaded: options.onLoaded ?? (() => undefined),
   };
   let child: TrainingChild | null = null;
-  /** Jobs that certainly ran out of memory once. */
+  /** Ids of the jobs that have run out of memory once for certain. */
   const outOfMemory = new Set<string>();
   let stopped = false;
   let turn: Promise<void> = Promise.resolve();
@@ -123,7 +132,10 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
     }
   };
 
-  /** Begins to load the bases again at once, so that the next job waits less. */
+  /**
+   * Replaces a process that was killed because its work was no longer needed, and begins to load the same bases again,
+   * so that the next job waits less.
+   */
   const replaceAbandoned = (body: RequestBody): void => {
     if (stopped || child === null || child.alive || !child.abandoned) return;
     child = new TrainingChild(childOptions);

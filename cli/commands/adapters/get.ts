@@ -9,7 +9,7 @@ import { printJson } from '../../screen/print.ts';
 import { renderTable, terminalSize, type Column } from '../../screen/table.ts';
 import { relativeTime } from '../../screen/text.ts';
 
-/** Number of versions shown, newest first. */
+/** Largest number of an adapter's versions that `readapt adapter get` lists, the newest first. */
 const VERSIONS_SHOWN = 20;
 
 const COLUMNS: readonly Column<AdapterVersion & { readonly served: boolean }>[] = [

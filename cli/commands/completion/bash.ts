@@ -40,7 +40,10 @@ function valueCase(node: CommandNode, { names, completed, choices }: OptionNode)
   return `    ${pattern}) ${reply}; return ;;`;
 }
 
-/** Offers options only after a dash if the command has subcommands, choices or files to offer. */
+/**
+ * Builds the `case` branch that completes one command. Options are offered only after a typed dash, unless the command
+ * has no subcommands, choices or files to offer.
+ */
 function wordsCase(node: CommandNode): string {
   const words = [...node.children.map(({ name }) => name), ...node.choices];
   const options = node.options.flatMap(({ names }) => names.filter((name) => name.startsWith('--')));

@@ -1,6 +1,6 @@
 import type { Command, Option } from 'commander';
 
-/** Kind of completion for an option's value. */
+/** Kind of values that a shell offers for an option: none, a fixed list, files or folders. */
 export type Completed = 'nothing' | 'choices' | 'files' | 'folders';
 
 export interface OptionNode {
@@ -22,7 +22,7 @@ export interface CommandNode {
   readonly children: readonly CommandNode[];
   /** Legal values of the first argument; empty if any value will do. */
   readonly choices: readonly string[];
-  /** Whether an argument is a file or a folder. */
+  /** Whether the command's argument is a file or a folder. */
   readonly takesFiles: boolean;
 }
 
@@ -47,12 +47,15 @@ export function allCommands(node: CommandNode): readonly CommandNode[] {
   return [node, ...node.children.flatMap(allCommands)];
 }
 
-/** Path of a command in the form that the scripts compare: a space before each word; empty for the program itself. */
+/**
+ * Joins the words of a command as the completion scripts compare them, with a space before each word; empty for the
+ * program itself.
+ */
 export function spelled({ path }: CommandNode): string {
   return path.map((word) => ` ${word}`).join('');
 }
 
-/** Paths of all subcommands, in the form that the scripts compare. */
+/** Words of every subcommand, joined as by {@link spelled}. */
 export function subcommandPaths(root: CommandNode): string[] {
   return allCommands(root)
     .filter(({ path }) => path.length > 0)

@@ -5,7 +5,9 @@ import { UsageError } from '../../process/errors.ts';
 import { FILE_NAMES, type ExportFile } from '../../kubernetes/export-files.ts';
 import { HEADING, toYaml } from '../../kubernetes/manifest.ts';
 
-/** Outcome for one file of the export. */
+/**
+ * File that an export has produced: its name, its number of Kubernetes objects, and whether its content has changed.
+ */
 export interface WrittenFile {
   readonly name: string;
   readonly objects: number;

@@ -12,7 +12,7 @@ import type { ExportOptions } from './export-request.ts';
 import { exportPlan, wantedPools, type WantedPool } from './export-plan.ts';
 import { createServedVersions, type ServedVersions } from './served-versions.ts';
 
-/** A pool whose served versions are polled. */
+/** Pool of engines, with the adapter versions to serve on it, which are read again and again. */
 interface FollowedPool {
   readonly name: string;
   readonly servingName: string;
@@ -54,7 +54,10 @@ async function followChanges(
   });
 }
 
-/** Reads the changes of all pools. @returns whether any pool has changed */
+/**
+ * Reads for each pool what has changed since the last read.
+ * @returns whether any pool has changed
+ */
 async function readAll(pools: readonly FollowedPool[], signal?: AbortSignal): Promise<boolean> {
   const changed = await Promise.all(pools.map(({ current }) => current.read(signal)));
   return changed.includes(true);

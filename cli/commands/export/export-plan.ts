@@ -4,16 +4,19 @@ import type { ExportPlan } from '../../kubernetes/export-files.ts';
 import { isObjectName, OBJECT_NAME_EXPECTED } from '../../kubernetes/object-names.ts';
 import type { ExportOptions } from './export-request.ts';
 
-/** A base model version, as `--pool` names it, and the pool that serves it. */
+/** Pair that `--pool` gives: a base model version, and the pool of engines that serves it. */
 export interface WantedPool {
   readonly version: string;
   /** Name of the InferencePool; empty for Dynamo, which finds engines by their base. */
   readonly pool: string;
 }
 
-/** Largest number of pools. An HTTPRoute has at most 16 rules, and the one for llm-d has a rule for each pool. */
+/**
+ * Largest number of pools in an export. An HTTPRoute has at most 16 rules, and the one for llm-d has a rule for each
+ * pool.
+ */
 const MAX_POOLS = 16;
-/** Largest number of hostnames of an HTTPRoute. */
+/** Largest number of hostnames that an HTTPRoute accepts. */
 const MAX_HOSTNAMES = 16;
 const HOSTNAME = /^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 

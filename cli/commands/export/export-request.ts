@@ -1,6 +1,6 @@
 import type { ServiceOptions } from '../../remote/service.ts';
 
-/** Systems that `readapt export k8s` writes objects for. */
+/** Systems for which `readapt export k8s` can write Kubernetes objects. */
 export const FORMATS = ['gateway-api', 'llm-d', 'dynamo'] as const;
 
 /** The options of `readapt export k8s`. */

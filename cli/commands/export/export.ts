@@ -112,8 +112,8 @@ function headerName(text: string): string {
 }
 
 /**
- * Largest `--config-maps`: beyond any real fleet, and low enough that a mistyped number does not write thousands of
- * objects.
+ * Largest legal value of `--config-maps`: beyond any real fleet, and low enough that a mistyped number does not write
+ * thousands of objects.
  */
 const MAX_CONFIG_MAPS = 256;
 

@@ -1,20 +1,20 @@
 import { items, listCurrentVersions, type ReadaptClient, type ServedVersion } from '../../remote/client.ts';
 
-/** Largest page that the service returns. */
+/** Largest number of entries that the service returns in one page. */
 const PAGE = 200;
 
 /**
- * Longest pause between two reads of changes. After a longer one, the whole list is read again, because the service may
- * have purged its record of removals.
+ * Longest pause between two reads of changes, in milliseconds. After a longer one, the whole list is read again,
+ * because the service may have purged its record of removals.
  */
 const LONGEST_GAP_MS = 3_600_000;
 
-/** Adapter versions to serve on one base model version, as last read. */
+/** Adapter versions to serve on one base model version, as the service had them at the last read. */
 export interface ServedVersions {
   readonly versions: () => ServedVersion[];
   /**
-   * Reads the changes since the last call; the first call reads the whole list.
-   * @returns whether anything has changed
+   * Reads the changes since the last call, or the whole list at the first call.
+   * @returns whether any version was added, removed or replaced
    */
   read(signal?: AbortSignal): Promise<boolean>;
 }
@@ -38,7 +38,10 @@ export function createServedVersions(client: ReadaptClient, baseModelVersionId: 
     }
   }
 
-  /** Reads one page of changes. @returns the number of adapters that have changed */
+  /**
+   * Reads one page of the changes since the last read.
+   * @returns the number of adapters that have changed
+   */
   async function readPage(signal: AbortSignal | undefined): Promise<number> {
     const {
       data,

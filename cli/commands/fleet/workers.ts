@@ -79,7 +79,9 @@ function report(worker: Worker, options: ServiceOptions): void {
   );
 }
 
-/** Names a worker's state, and marks a draining worker that keeps its process. */
+/**
+ * Names a worker's state for the table. A draining worker whose process will not end afterwards is marked as staying.
+ */
 function stateOf({ state, idle_requested_at: idle }: Worker): string {
   return state === 'draining' && idle !== null ? 'draining, stays' : state;
 }

@@ -56,7 +56,10 @@ function addAction(jobs: Command, action: JobActionCommand): void {
   if (isRetry) addRetryOptions(command);
 }
 
-/** Adds the options that a retried job keeps from then on. The service checks their ranges. */
+/**
+ * Adds the options of `retry` that change how a job adapts, which the job keeps for later retries too. The service
+ * checks their ranges.
+ */
 function addRetryOptions(command: Command): void {
   command
     .optionsGroup('Options that the jobs have of their own from then on:')

@@ -6,7 +6,10 @@ import type { Service } from '../../remote/service.ts';
 import { note, printJson } from '../../screen/print.ts';
 import { retryOf, type ActionOptions, type JobActionCommand } from './change-job.ts';
 
-/** Numbers of jobs that were changed, or would be changed by a dry run. */
+/**
+ * Numbers of the jobs that matched a filter, were changed, and were left alone, with the reasons. A dry run has the
+ * numbers that would result.
+ */
 interface Counts {
   readonly dry_run: boolean;
   readonly matched: number;
@@ -62,7 +65,7 @@ interface Bulk {
   readonly body: RetryRolloutJobs;
 }
 
-/** Repeats the request until no jobs are left. One request handles at most 10,000 jobs. */
+/** Repeats a request to change jobs until none is left. One request handles at most 10,000 jobs. */
 async function changeAll(service: Service, bulk: Bulk): Promise<Counts> {
   let total: Counts = { dry_run: bulk.body.dry_run === true, matched: 0, changed: 0, left: [] };
   for (let cursor: string | null | undefined; cursor !== null;) {

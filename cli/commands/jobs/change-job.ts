@@ -27,7 +27,10 @@ interface Change {
   readonly options: ActionOptions;
 }
 
-/** Applies an action to one job. @throws UsageError for filter options, which would have no effect */
+/**
+ * Pauses, resumes, cancels or retries one job.
+ * @throws UsageError for options that choose among many jobs, which would have no effect
+ */
 export async function changeJob({ client }: Service, action: JobActionCommand, { id, options }: Change): Promise<Job> {
   const { cancelJob, pauseJob, resumeJob, retryJob } = await import('../../remote/client.ts');
   const { state, tenant, adapter, error, label, all, dryRun } = options;

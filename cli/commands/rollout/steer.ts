@@ -11,7 +11,7 @@ interface ApproveOptions extends ServiceOptions {
   readonly wave?: number;
 }
 
-/** Adds `pause`, `resume`, `cancel`, `approve` and `rollback`. */
+/** Adds the subcommands `pause`, `resume`, `cancel`, `approve` and `rollback` to `readapt rollout`. */
 export function addRolloutSteeringCommands(rollout: Command): void {
   const pause = rollout
     .command('pause')
@@ -101,7 +101,7 @@ function waiting({ id, state, waves }: Rollout): number {
   );
 }
 
-/** Applies a change, and prints the new state of the rollout. */
+/** Changes a rollout by a request, and prints its new state. */
 async function change(options: ServiceOptions, make: (service: Service) => Promise<Rollout>): Promise<void> {
   const rollout = await withService(options, make);
   if (options.json) printJson(rollout);

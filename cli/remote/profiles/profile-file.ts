@@ -10,7 +10,7 @@ export interface Profile {
   readonly key: string;
 }
 
-/** Profiles of this user, and the name of the one that commands use by default. */
+/** Profiles that this user has saved, and the name of the one that commands use by default. */
 export interface ProfileBook {
   readonly current: string | null;
   readonly profiles: ReadonlyMap<string, Profile>;

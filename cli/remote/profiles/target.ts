@@ -1,9 +1,9 @@
 import { EXIT, ServiceError, UsageError, quoted } from '../../process/errors.ts';
 import { profileFile, readProfiles, type Profile, type ProfileBook } from './profile-file.ts';
 
-/** Service that a command asks, with the key and the origin of both. */
+/** Address and key of the service that a command asks, with where they were found. */
 export interface ServiceTarget extends Profile {
-  /** Origin of address and key, for messages: `profile acme`, or the environment variables. */
+  /** Description of where address and key were found, for messages: `profile acme`, or the environment variables. */
   readonly from: string;
 }
 
@@ -86,7 +86,7 @@ export function normalizeUrl(text: string, name: string): string {
   return `${url.origin}${url.pathname}`.replace(/\/+$/, '').replace(/\/v1$/, '');
 }
 
-/** Whether a key could be read on its way to this address. */
+/** Whether others could read a key on its way to this address, because it is not encrypted. */
 export function isUnencrypted(url: string): boolean {
   return url.startsWith('http:') && !isLocal(new URL(url).host);
 }

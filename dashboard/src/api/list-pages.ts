@@ -5,28 +5,31 @@ export interface ListPage<T> {
   readonly rows: readonly T[];
   /** Cursor of the next page; null for the last page. */
   readonly next: string | null;
-  /** Time of the last read, in milliseconds by the browser's clock. 0 forces a read when the page comes into view. */
+  /**
+   * Time of the last read, in milliseconds by the browser's clock; 0 if the page must be read again when it comes into
+   * view.
+   */
   readonly readAt: number;
 }
 
 export type Pages<T> = readonly ListPage<T>[];
 
-/** Range of indexes, both ends included. */
+/** Indexes of the first and the last element of a range, both included. */
 export interface Range {
   readonly first: number;
   readonly last: number;
 }
 
 /**
- * Rows of all pages without duplicates: a row that moved between two reads can be on two pages, and the first one
- * counts.
+ * Rows of all pages of a list without duplicates: a row that moved between two reads can be on two pages, and its first
+ * place counts.
  */
 export function flattened<T>(pages: Pages<T>, rowId: (row: T) => string): readonly T[] {
   const known = new Set<string>();
   return pages.flatMap(({ rows }) => rows.filter((row) => known.size < known.add(rowId(row)).size));
 }
 
-/** Range of pages that contain the given range of rows. */
+/** Indexes of the pages that contain the rows in the given range. */
 export function pagesOf<T>(pages: Pages<T>, { first, last }: Range): Range {
   let end = 0;
   const ends = pages.map(({ rows }) => (end += rows.length));
@@ -51,7 +54,10 @@ export function replaced<T>(pages: Pages<T>, first: number, fresh: Pages<T>): Pa
   return [...pages.slice(0, first), ...fresh, follows, ...others];
 }
 
-/** Appends pages, unless they no longer fit because the list's end has moved since they were requested. */
+/**
+ * Appends pages to a list. Drops them if the list's last page has changed since they were requested, so that they no
+ * longer follow it.
+ */
 export function appended<T>(pages: Pages<T>, added: Pages<T>): Pages<T> {
   return added[0] !== undefined && pages.at(-1)?.next === added[0].cursor ? [...pages, ...added] : pages;
 }

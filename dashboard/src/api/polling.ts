@@ -1,11 +1,11 @@
 import { useQueryClient, type QueryKey } from '@tanstack/react-query';
 import { useEffect, useRef } from 'react';
 
-/** Factor by which a hidden tab polls less often. */
+/** Factor by which the polling interval grows while the browser's tab is hidden. */
 const HIDDEN_FACTOR = 10;
 
 interface Polling<T> {
-  /** Polling interval of a visible tab in milliseconds, or a function of the last answer. */
+  /** Polling interval in milliseconds while the tab is visible, or a function that chooses it by the last answer. */
   readonly every: number | ((data: T | undefined) => number);
   /**
    * Stops the polling when it returns true. `readAt` is the time of the answer, in milliseconds by the browser's clock.
@@ -42,7 +42,7 @@ export function isSettled(finishedAt: string | null, readAt: number): boolean {
 }
 
 /**
- * Invalidates all queries below a key when a value changes, for example those of a job when it ends.
+ * Has all queries below a key made again when a value changes, for example those of a job when it ends.
  * @param queryKey must keep its identity (useMemo)
  */
 export function useInvalidateOn(value: string | null, queryKey: QueryKey): void {

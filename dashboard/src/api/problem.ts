@@ -9,7 +9,7 @@ interface ShownProblem {
   readonly advice: string;
   /** Stable error code of the API; null if the API did not answer. */
   readonly code: string | null;
-  /** Identifier under which the log has the request. */
+  /** Identifier under which the service's log has the failed request. */
   readonly requestId: string | null;
 }
 

@@ -18,7 +18,7 @@ export const queryClient = new QueryClient({
 });
 
 /**
- * Calls the listener after every query, with whether the service answered.
+ * Calls the listener after every query and tells it whether the service answered.
  * @returns a function that unsubscribes
  */
 export function watchConnection(listener: (reachable: boolean) => void): () => void {

@@ -5,7 +5,7 @@ const STORED_KEY = 'readapt.key';
 
 export interface Session {
   readonly key: string | null;
-  /** `refused` if the service rejected the key of the last session, for a message on the sign-in page. */
+  /** `refused` if the service rejected the key of the last session, so that the sign-in page can say so. */
   readonly ended: 'refused' | null;
 }
 

@@ -11,7 +11,7 @@ import { appended, flattened, pagesOf, replaced, type ListPage, type Pages, type
 
 /** Largest page size that the API allows. */
 const PAGE_SIZE = 200;
-/** Age in milliseconds from which a page of rows is read again when it comes into view. */
+/** Time after which a page of rows is read again when it comes into view, in milliseconds. */
 const STALE_AFTER_MS = 10_000;
 
 interface PageOf<T> {
@@ -20,7 +20,7 @@ interface PageOf<T> {
 }
 
 export interface EndlessList<T> {
-  /** Query key. It must include the filters and the order. */
+  /** Key of the list in the query cache. It must include the filters and the order. */
   readonly queryKey: readonly unknown[];
   readonly read: (page: { cursor: string | undefined; limit: number; signal: AbortSignal }) => Promise<PageOf<T>>;
   readonly rowId: (row: T) => string;
@@ -57,9 +57,9 @@ export function useEndless<T>(list: EndlessList<T>) {
     [pages, every, refetch],
   );
   return {
-    /** Props of `Loaded`. */
+    /** Properties to pass to the component `Loaded`, which shows the list's loading and errors. */
     query: { data: rows, error: query.error ?? more.error, refetch: more.error === null ? refetch : more.retry },
-    /** Props of `DataTable`. */
+    /** Properties to pass to the component `DataTable`, which shows the rows. */
     table: {
       loadMore: pages?.at(-1)?.next === null ? undefined : more.readOn,
       isLoadingMore: more.isPending,
@@ -69,7 +69,7 @@ export function useEndless<T>(list: EndlessList<T>) {
   };
 }
 
-/** Prefetches the first page of a list. */
+/** Loads the first page of a list before it is shown. */
 export function prefetchList<T>(queries: QueryClient, list: EndlessList<T>): Promise<void> {
   return queries.prefetchQuery({
     queryKey: list.queryKey,
@@ -87,7 +87,7 @@ async function readPage<T>(
   return { cursor, rows: data, next, readAt: Date.now() };
 }
 
-/** Reads the pages of the visible rows, and returns all pages with these replaced. */
+/** Reads the pages whose rows are visible, and returns all pages of the list with these replaced. */
 async function readSeen<T>(
   queries: QueryClient,
   list: EndlessList<T>,
@@ -112,7 +112,10 @@ async function readSeen<T>(
   );
 }
 
-/** Keeps the identity of unchanged rows, so that they do not re-render. */
+/**
+ * Returns the new rows, with the earlier object in place of each row that has not changed, so that it does not render
+ * again.
+ */
 function shared<T>(before: readonly T[] | undefined, rows: readonly T[]): readonly T[] {
   return before === undefined ? rows : replaceEqualDeep(before, rows);
 }
@@ -121,7 +124,8 @@ function shared<T>(before: readonly T[] | undefined, rows: readonly T[]): readon
 function useReadOn<T>(queries: QueryClient, list: EndlessList<T>, known: number) {
   const wanted = useRef(0);
   /**
-   * Key of the list that is loading. A load in progress notices a higher `wanted` by itself, so no second load starts.
+   * Key of the list whose pages are being loaded. A load in progress notices a higher `wanted` by itself, so no second
+   * load starts.
    */
   const reading = useRef<string>(undefined);
   const { mutate, isPending, error } = useMutation({
@@ -160,5 +164,5 @@ async function readUntil<T>(queries: QueryClient, list: EndlessList<T>, wanted: 
 
 const countOf = <T>(pages: Pages<T>): number => pages.reduce((sum, { rows }) => sum + rows.length, 0);
 
-/** Timeout of one page in milliseconds. */
+/** Longest time that reading one page may take while further pages of a list are loaded, in milliseconds. */
 const READ_ON_MS = 30_000;

@@ -2,7 +2,10 @@ import { whoami, type Caller } from '@readapt/client';
 import { createContext, useContext } from 'react';
 import { client } from './client.ts';
 
-/** Query of the owner and rights of the session's key. It runs once, because they do not change during a session. */
+/**
+ * Query for the owner and the rights of the session's API key. It runs once, because they do not change during a
+ * session.
+ */
 export const viewerQuery = {
   queryKey: ['whoami'],
   queryFn: ({ signal }: { signal: AbortSignal }) => whoami({ client, signal }),
@@ -12,7 +15,7 @@ export const viewerQuery = {
 export interface Viewer {
   /** Whether the key belongs to the operator, who sees all tenants. */
   readonly isOperator: boolean;
-  /** Name of the tenant; null for an operator. */
+  /** Name of the tenant that the key belongs to; null for an operator's key. */
   readonly tenantName: string | null;
   readonly tenantId: string | null;
   /** Whether the key may change rollouts, base models and workers. */
@@ -21,10 +24,13 @@ export interface Viewer {
   readonly writes: boolean;
 }
 
-/** Viewer of the current session. The shell provides it and renders pages only once it is known. */
+/**
+ * Owner and rights of the session's API key, for all pages. The shell provides them, and renders pages only once they
+ * are known.
+ */
 export const ViewerContext = createContext<Viewer | null>(null);
 
-/** Owner and rights of the signed-in key, for deciding what a page shows. */
+/** Returns the owner and the rights of the session's API key, by which a page decides what to show. */
 export function useViewer(): Viewer {
   const viewer = useContext(ViewerContext);
   if (viewer === null) throw new Error('useViewer is called outside of the shell');

@@ -1,4 +1,7 @@
-/** Sentences for the advice verdicts of an evolution. */
+/**
+ * Sentences for the dashboard that say what a change of the base means for its adapters, by the API's word for the
+ * advice.
+ */
 export const ADVICE: Readonly<Record<string, string>> = {
   reuse: 'Most adapters should work as they are',
   revert: 'Undoing the change of the base should do for most adapters',

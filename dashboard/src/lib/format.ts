@@ -4,35 +4,35 @@ const PERCENT = new Intl.NumberFormat('en', { style: 'percent', maximumFractionD
 const RELATIVE = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
 const EXACT = new Intl.DateTimeFormat('sv', { dateStyle: 'short', timeStyle: 'medium' });
 
-/** Text in place of an unknown figure. */
+/** Text that is shown in place of a figure that is not known. */
 export const UNKNOWN = '–';
 
-/** `12,345` */
+/** Formats a count with separators: `12,345`. */
 export function count(value: number | null | undefined): string {
   return value === null || value === undefined ? UNKNOWN : NUMBER.format(value);
 }
 
-/** `1 adapter`, `12 adapters`. Pass `many` for a plural that does not end in `s`. */
+/** Formats a count with its noun: `1 adapter`, `12 adapters`. `many` is the plural, if it does not end in `s`. */
 export function counted(value: number, one: string, many = `${one}s`): string {
   return `${NUMBER.format(value)} ${value === 1 ? one : many}`;
 }
 
-/** `7.2B`, for figures whose magnitude matters rather than the last digit. */
+/** Formats a large number in short: `7.2B`. For figures whose magnitude matters rather than the last digit. */
 export function compact(value: number | null | undefined): string {
   return value === null || value === undefined ? UNKNOWN : COMPACT.format(value);
 }
 
-/** `12.5%` for 0.125. */
+/** Formats a share as a percentage: `12.5%` for 0.125. */
 export function percent(share: number | null | undefined): string {
   return share === null || share === undefined ? UNKNOWN : PERCENT.format(share);
 }
 
-/** Measured value with a fixed number of decimals (default 3). */
+/** Formats a measured value with a fixed number of decimals (default 3). */
 export function decimal(value: number | null | undefined, digits = 3): string {
   return value === null || value === undefined ? UNKNOWN : value.toFixed(digits);
 }
 
-/** Duration in milliseconds as `850 ms`, `12.4 s`, `3 min 05 s`, `2 h 07 min` or `3 d 4 h`. */
+/** Formats a duration in milliseconds as `850 ms`, `12.4 s`, `3 min 05 s`, `2 h 07 min` or `3 d 4 h`. */
 export function duration(ms: number | null | undefined): string {
   if (ms === null || ms === undefined) return UNKNOWN;
   if (ms < 999.5) return `${Math.round(ms)} ms`;
@@ -45,7 +45,7 @@ export function duration(ms: number | null | undefined): string {
   return hours > 0 ? `${hours} h ${padded(minutes)} min` : `${minutes} min ${padded(seconds)} s`;
 }
 
-/** Number of bytes as `1.4 GiB`. */
+/** Formats a number of bytes: `1.4 GiB`. */
 export function bytes(value: number | null | undefined): string {
   if (value === null || value === undefined) return UNKNOWN;
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
@@ -61,7 +61,10 @@ const STEPS = [
   ['month', 12],
 ] as const;
 
-/** `3 minutes ago`, `in 2 days`. @param now present time in milliseconds */
+/**
+ * Formats a time relative to now: `3 minutes ago`, `in 2 days`.
+ * @param now present time in milliseconds
+ */
 export function relativeTime(time: Date, now: number): string {
   let value = (time.getTime() - now) / 1000;
   for (const [unit, size] of STEPS) {
@@ -72,17 +75,17 @@ export function relativeTime(time: Date, now: number): string {
   return RELATIVE.format(Math.round(value), 'year');
 }
 
-/** `2026-11-27 23:10:05` in the browser's time zone. */
+/** Formats a time in the browser's time zone: `2026-11-27 23:10:05`. */
 export function exactTime(time: Date): string {
   return EXACT.format(time);
 }
 
-/** `Exact match` for `exact match`. */
+/** Makes the first letter of a text a capital: `Exact match` for `exact match`. */
 export function capitalized(text: string): string {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 }
 
-/** Message of the API as a sentence. The API's messages start in lower case and have no full stop. */
+/** Turns a message of the API, which starts in lower case and has no full stop, into a sentence. */
 export function sentence(text: string): string {
   const trimmed = text.trim();
   return `${capitalized(trimmed)}${/[.!?]$/.test(trimmed) ? '' : '.'}`;

@@ -29,7 +29,7 @@ const fleetRoute = createRoute({
 const baseModelVersionRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/base-model-versions/$versionId',
-  /** `from` is the name of the older version to compare with. */
+  /** Reads the search parameter `from`, the name of the older base model version that the page compares with. */
   validateSearch: (search): { from?: string } => ({ from: textOf(search, 'from') }),
   loader: ({ preload, params, location }) =>
     preload || prefetchBaseModelVersion(params.versionId, textOf(location.search as Record<string, unknown>, 'from')),

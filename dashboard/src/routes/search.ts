@@ -19,13 +19,15 @@ export interface RolloutsSearch {
 }
 
 export interface NewRolloutSearch {
-  /** Identifier of the base model version that the form starts with. */
+  /** Identifier of the base model version that is chosen when the form opens. */
   readonly version?: string;
-  /** Identifier of the dry run shown beside the form. */
+  /** Identifier of the dry run that is shown beside the form. */
   readonly dry_run?: string;
 }
 
-/** Filters and order of the table of jobs, and the clock of the readiness chart. */
+/**
+ * Search parameters of a rollout's page: filters and order of its table of jobs, and the clock of its readiness chart.
+ */
 export interface RolloutSearch {
   readonly state?: Job['state'][];
   readonly kind?: Job['kind'];
@@ -55,7 +57,7 @@ export const JOB_KINDS = ['adaptation', 'control'] as const satisfies readonly J
  */
 export const JOB_SORTS = ['created', '-created', 'finished', '-finished', 'ttr', '-ttr'] as const;
 
-/** Strategies that the forms for retries offer. */
+/** Strategies that a person can choose when jobs are retried. */
 export const STRATEGIES = ['auto', 'reuse', 'revert', 'relora', 'relora-paper', 'warm-start', 'scratch'] as const;
 
 /** Levels of detail of the events on a job's page. */
@@ -71,14 +73,14 @@ export interface JobsSearch {
 }
 
 export interface JobSearch {
-  /** Number of the run of the ladder, from 1 (default: the last one). */
+  /** Number of the run of the job's ladder to show, from 1 (default: the last run). Each retry starts another run. */
   readonly run?: number;
   readonly events?: (typeof DENSITIES)[number];
 }
 
 export const ADAPTER_SORTS = ['name', '-name', 'created', '-created'] as const;
 
-/** Filters and order of the list of adapters. `on`, `notOn` and `atRiskOn` are identifiers of base model versions. */
+/** Search parameters of the list of adapters. `on`, `notOn` and `atRiskOn` are identifiers of base model versions. */
 export interface AdaptersSearch {
   readonly name?: string;
   readonly label?: string;

@@ -8,34 +8,37 @@ const NEEDED = {
   baseModelVersion: { select: { id: true, version: true, path: true, sourceKey: true } },
 } satisfies Prisma.AdapterVersionInclude;
 
-/** Anchor: an adapter version from which margins count. A deleted one is kept until garbage collection removes it. */
+/**
+ * Adapter version that serves as an anchor: gates measure the allowed loss of later versions against it. A deleted one
+ * can be read until garbage collection removes it.
+ */
 export type AnchorVersion = Prisma.AdapterVersionGetPayload<{ include: typeof NEEDED }>;
 
-/** Stored outcomes of an anchor, which are kept after the version itself is removed. */
+/** Results of an anchor on each gate row, which stay stored after the version itself is removed. */
 export interface KeptOutcomes {
   readonly number: number;
   readonly measuredAt: Date;
   readonly outcomes: GateOutcomes;
 }
 
-/** Anchor of a job, as the database stores it. */
+/** Anchor that a job has measured its candidates against, as the database stores it. */
 export interface JobAnchor {
   readonly versionId: string;
   readonly number: number | null;
   readonly value: number;
-  /** Outcomes of the anchor, if the job has measured them; otherwise null. */
+  /** Result of the anchor on each gate row, if the job has measured it; otherwise null. */
   readonly outcomes: GateOutcomes | null;
   /** Id of the imported version, if it should have been the anchor but could not be measured; otherwise null. */
   readonly insteadOf: string | null;
 }
 
-/** Queries about anchors, the versions from which margins count. */
+/** Queries about anchors, the adapter versions against which gates measure the allowed loss. */
 export const anchorRepository = {
-  /** Finds a version. A deleted one is found until garbage collection removes it. */
+  /** Finds an adapter version. A deleted version is also found, until garbage collection removes it. */
   version: (db: Queryable, id: string): Promise<AnchorVersion | null> =>
     db.adapterVersion.findUnique({ where: { id }, include: NEEDED }),
 
-  /** Base of a job's anchor, if workers fetch it from a source; otherwise empty. */
+  /** Base of the anchor that a job counts from, as a list of one; empty if this base is not fetched from a source. */
   fetchedBase: (db: Queryable, jobId: string) =>
     db.$queryRaw<SourcedBase[]>`
       SELECT b.id, b.version, b.path, b.source_key AS "sourceKey" FROM jobs j
@@ -44,7 +47,7 @@ export const anchorRepository = {
       JOIN base_model_versions b ON b.id = anchor.base_model_version_id
       WHERE j.id = ${jobId} AND b.source_key IS NOT NULL`,
 
-  /** Whether another worker that is alive and not draining may be able to read a base. */
+  /** Whether another worker that is alive and not draining may be able to read the given base. */
   async othersMayRead(db: Queryable, baseModelVersionId: string, workerId: string | null): Promise<boolean> {
     const others = await presentWorkers(db);
     return others.some(({ id, state, unreadableBases }) => {
@@ -59,7 +62,10 @@ export const anchorRepository = {
     return { number, measuredAt, outcomes: { digest, value, standardError, values } };
   },
 
-  /** Stores outcomes that a job has measured, unless garbage collection has removed the version meanwhile. */
+  /**
+   * Stores the results of an anchor that a job has measured. Stores nothing if garbage collection has removed the
+   * version meanwhile.
+   */
   async keep(tx: Transaction, version: { id: string; tenantId: string }, outcomes: GateOutcomes): Promise<void> {
     const found = await tx.$queryRaw<unknown[]>`SELECT 1 FROM adapter_versions WHERE id = ${version.id} FOR KEY SHARE`;
     if (found.length === 0) return;
@@ -67,7 +73,7 @@ export const anchorRepository = {
     await withdrawOutcomeRequest(tx, version.id);
   },
 
-  /** Makes a version an anchor: copies its outcomes to a table that keeps them after the version is removed. */
+  /** Makes an adapter version an anchor: copies its results to a table that keeps them after the version is removed. */
   make: (tx: Transaction, versionId: string) =>
     tx.$executeRaw`
       INSERT INTO anchor_outcomes (

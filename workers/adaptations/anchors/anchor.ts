@@ -10,16 +10,21 @@ import { FOLDERS_ONLY, type LocalBases } from '../../bases/local-bases.ts';
 import { anchorRepository, type AnchorVersion, type JobAnchor } from './anchor.repository.ts';
 import type { LoadedJob } from '../adaptation.repository.ts';
 
-/** Anchor (the imported version) for a job's specification. */
+/**
+ * Anchor of a job, as the training process gets it: the imported version, against which the gate measures the allowed
+ * loss.
+ */
 export interface JobAnchorSpec {
   readonly spec: AnchorSpec;
-  /** Base of the anchor, if this worker has the anchor's adapter but not its base; otherwise null. */
+  /**
+   * Base that the anchor was made for, if this worker can read the anchor's files but not this base; otherwise null.
+   */
   readonly missingBase: NeededBase | null;
 }
 
 /**
- * Builds the specification of the imported version, the anchor from which the job's margin counts. Null if the gate is
- * absolute, or if the imported version is itself the one that is carried over.
+ * Describes for the training process the anchor of a job: the imported version, against which the gate measures the
+ * allowed loss. Null if the gate is absolute, or if the version to carry over is the imported one itself.
  * @throws AppError `artifact_corrupt` or `storage_away`
  */
 export async function buildAnchorSpec(
@@ -46,7 +51,7 @@ export async function buildAnchorSpec(
   };
 }
 
-/** Folder of the anchor's adapter; null if its files are gone. */
+/** Finds the folder with the files of the anchor's adapter; null if the files are gone. */
 async function locate(
   db: Queryable,
   artifacts: ArtifactStore,
@@ -61,8 +66,8 @@ async function locate(
 }
 
 /**
- * Leaves a job to another worker if its margin would count from another version only because the anchor's base is
- * missing here. If no other worker can be expected to read that base, the job counts from the other version.
+ * Leaves a job to another worker if only this worker lacks the base on which the job has to measure its anchor. If no
+ * other worker can be expected to read that base, the job goes on, and its margin counts from the old version instead.
  * @throws BaseElsewhereError
  */
 export async function requireAnchor(
@@ -78,7 +83,10 @@ export async function requireAnchor(
   if (await anchorRepository.othersMayRead(db, missing.id, workerId)) throw new BaseElsewhereError(missing);
 }
 
-/** Converts the version from which a job's margin counts to the form that the database stores. */
+/**
+ * Converts the version that a job's margin counts from (the anchor or, in its place, the old version) to what the
+ * database stores.
+ */
 export function toJobAnchor(job: LoadedJob, spec: AnchorSpec | null, found: CountedFrom): JobAnchor {
   const { anchorVersionId, number } = job.sourceVersion;
   const { value, outcomes } = found;

@@ -11,7 +11,7 @@ import type { ProgressRecorder } from './progress-recorder.ts';
 import { publishCandidate, type PublicationContext } from '../publication.ts';
 
 export interface JobEventContext extends Omit<PublicationContext, 'anchor'> {
-  /** Anchor of the job's specification. */
+  /** Anchor of the job, against which the gate measures the allowed loss; null if the job has none. */
   anchorSpec: JobAnchorSpec | null;
   /** Id of this worker in the list of workers. */
   workerId: string | null;
@@ -70,7 +70,10 @@ export function createJobEventHandler(context: JobEventContext): JobEventHandler
   };
 }
 
-/** Records again what a resumed job had reported before its checkpoint. Existing rows stay unchanged. */
+/**
+ * Records the measurements that the checkpoint of a resumed job contains, in case an earlier attempt did not store
+ * them. Measurements that are stored already stay unchanged.
+ */
 function recordAgain(recorder: ProgressRecorder, { points, searches, candidates, watched }: Resumption): void {
   recorder.points(points);
   for (const [index, evaluation] of searches.entries()) recordSearch(recorder, evaluation, index + 1);
@@ -78,14 +81,20 @@ function recordAgain(recorder: ProgressRecorder, { points, searches, candidates,
   for (const { watched: record, trained } of watched) recordWatched(recorder, record, trained);
 }
 
-/** @param evaluations number of evaluations so far, including this one */
+/**
+ * Records the loss of one point of the search for fusion coefficients.
+ * @param evaluations number of points measured so far, including this one
+ */
 function recordSearch(recorder: ProgressRecorder, evaluation: SearchEvaluation, evaluations: number): void {
   const { alpha: fusionAlpha, beta: fusionBeta, rows, loss, ms: durationMs } = evaluation;
   recorder.search({ index: evaluations - 1, fusionAlpha, fusionBeta, rows, metric: 'loss', loss, durationMs });
   recorder.points([{ name: 'search_loss', step: evaluations, value: loss }]);
 }
 
-/** @param trained number of training steps after which the candidate was judged */
+/**
+ * Records the metric of a candidate on the gate rows.
+ * @param trained number of training steps after which the candidate was judged
+ */
 function recordCandidate(recorder: ProgressRecorder, { id, step, metric }: CandidateRecord, trained: number): void {
   // Untrained candidates all have step 0, so each needs a name of its own.
   const point = (what: string, value: number) =>
@@ -101,7 +110,7 @@ function recordCandidate(recorder: ProgressRecorder, { id, step, metric }: Candi
   point(name, value);
 }
 
-/** Records the metric, on the search rows, of the adapter in training or of its starting point. */
+/** Records a metric on the search rows, of the adapter in training or of the adapter that the training starts from. */
 function recordWatched(recorder: ProgressRecorder, { step, metric }: WatchRecord, trained: number): void {
   const { name, value } = metric;
   if (Number.isFinite(value)) recorder.points([{ name: `watched_${name}`, step: step > 0 ? trained : 0, value }]);

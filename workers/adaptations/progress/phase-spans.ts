@@ -1,10 +1,10 @@
 import type { Phase } from '../../../core/options/phases.ts';
 import { inSpan, type Span, type Tracing } from '../../../src/platform/tracing/tracing.ts';
 
-/** Trace to which the spans of a job belong. */
+/** Trace that the spans of a job are added to. */
 export interface JobTrace {
   readonly tracing: Tracing;
-  /** Span of the job. */
+  /** Span of the whole job. */
   readonly parent: string | null;
 }
 

@@ -23,26 +23,26 @@ import {
 export interface ProgressRecorder {
   /** Aborts with a LeaseLostError when the lease is lost, because the job was cancelled or taken over. */
   readonly lost: AbortSignal;
-  /** Number of training steps so far. */
+  /** Number of training steps that the job has done so far. */
   readonly step: number;
   progress(step: number, totalSteps: number): void;
   baselines(target: number | null, baselines: Baselines): void;
   oldMeasured(outcomes: GateOutcomes): void;
-  /** Records the version that the margin counts from. */
+  /** Records the adapter version against which the gate measures the allowed loss. */
   anchor(anchor: JobAnchor): void;
   rowFormat(format: RowFormat): void;
   /** Records a warning for the adapter's owner. */
   warning(message: string): void;
-  /** Records the results of the rungs so far, in place of earlier ones. */
+  /** Records the results of the ladder's rungs so far, in place of earlier ones. */
   ladder(ladder: LadderDocument): void;
   points(points: readonly MetricPoint[]): void;
   search(search: SearchRow): void;
-  /** Records the metric of a candidate. The best one counts until a candidate is published. */
+  /** Records the metric of a candidate as the job's. Until a candidate is published, the best value is kept. */
   candidate(value: number): void;
-  /** Records the metric of a published candidate, which counts from now on. */
+  /** Records the metric of a published candidate as the job's. Values of unpublished candidates no longer change it. */
   published(value: number): void;
   /**
-   * Writes all records since the last call.
+   * Writes everything recorded since the last call to the database.
    * @throws LeaseLostError, or the error of the database
    */
   flush(): Promise<void>;
@@ -52,12 +52,12 @@ export interface ProgressRecorder {
 export interface RecorderOptions {
   lifecycle: JobLifecycle;
   lease: JobLease;
-  /** Job that the measurements belong to. */
+  /** Job whose progress is recorded. */
   job: LadderOwner & { sourceVersionId: string };
   metric: MetricName;
-  /** Progress that an earlier attempt has written. */
+  /** Progress that earlier attempts of the job have stored. */
   known: JobProgress;
-  /** Whether an earlier attempt has published a candidate. */
+  /** Whether an earlier attempt of the job has published a candidate. */
   published: boolean;
   logger: Logger;
   intervalMs: number;

@@ -81,7 +81,10 @@ async function existing(service: Service, { name }: PushOptions): Promise<Adapte
   });
 }
 
-/** Rejects options of a new adapter if the adapter exists, because they would have no effect. @throws UsageError */
+/**
+ * Rejects options that describe a new adapter if the adapter exists already, because they would have no effect.
+ * @throws UsageError
+ */
 function refuseSettings(options: PushOptions, { name, id }: Adapter): void {
   const { data, dataset, metric, label, target, margin, nonInferior } = options;
   const given = Object.entries({ data, dataset, metric, label, target, margin, 'non-inferior': nonInferior });
@@ -116,7 +119,9 @@ async function createAdapter(service: Service, options: PushOptions, signal: Abo
   return created;
 }
 
-/** Warns if the gate has too few rows to certify its margin. Otherwise this would show only after a job. */
+/**
+ * Warns if the dataset has too few gate rows to certify the gate's margin, which would otherwise show only after a job.
+ */
 function adviseOn({ gate_advice: advice }: CreatedAdapter): void {
   if (advice === null || advice.decidable === 'yes' || advice.decidable === null) return;
   const needed = advice.rows_needed === null ? '' : `; about ${advice.rows_needed} rows would`;

@@ -7,7 +7,10 @@ import { quoted } from '../../../process/errors.ts';
 type Wave = NonNullable<RolloutPolicy['waves']>[number];
 type PauseIf = NonNullable<RolloutPolicy['pause_if']>;
 
-/** Flags that steer a rollout. The file, the base model's policy and the service decide what the flags leave open. */
+/**
+ * Flags that make up a rollout's policy. A part that no flag sets comes from the rollout file, the base model's policy
+ * or the service's defaults.
+ */
 export interface PolicyFlags {
   readonly wave?: readonly Wave[];
   readonly approve?: string;
@@ -25,7 +28,7 @@ export interface PolicyFlags {
   readonly label?: Readonly<Record<string, string>>;
 }
 
-/** Adds a flag for every part of a policy. */
+/** Adds to a command a flag for every part of a rollout's policy. */
 export function addPolicyOptions(command: Command): Command {
   return addSelectionOptions(
     command
@@ -91,7 +94,10 @@ function addSelectionOptions(command: Command): Command {
     );
 }
 
-/** Merges the policy of the flags into that of the file. A flag replaces the whole part of the same name. */
+/**
+ * Merges the policy that the flags give into the one of the rollout file. A flag replaces the whole part of the same
+ * name.
+ */
 export function policyOf(flags: PolicyFlags, file: RolloutPolicy | undefined): RolloutPolicy | undefined {
   const selection = {
     ...(flags.tenant && { tenants: [...flags.tenant] }),
@@ -147,7 +153,7 @@ function pauseIf(text: string, before: PauseIf = {}): PauseIf {
 
 const UNITS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** Parses a deadline: a time, or a distance from now such as 6h. */
+/** Parses the deadline of a rollout: a point in time, or a time from now such as `6h`. */
 function deadline(text: string): string {
   const [, count, unit = ''] = /^(\d{1,6})([mhd])$/.exec(text) ?? [];
   const milliseconds =

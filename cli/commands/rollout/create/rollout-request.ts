@@ -20,12 +20,12 @@ export interface CreateOptions extends ServiceOptions, PolicyFlags {
   readonly controlFraction?: number;
 }
 
-/** Version that a rollout carries adapters over to, which may be registered with the rollout. */
+/** Base model version that a rollout leads to: one that is registered already, or one that the request registers. */
 export type VersionOf =
   | { readonly id: string }
   | { readonly model: string; readonly version: string; readonly register?: NewVersion };
 
-/** Place and properties of a version that is registered with the rollout. */
+/** Location and properties of a base model version that is registered together with its rollout. */
 export type NewVersion = BasePlace & {
   readonly serving_name?: string;
   readonly retires_at?: string;
@@ -36,7 +36,10 @@ export interface RolloutRequest {
   readonly options: RolloutOptions;
 }
 
-/** Combines flags and file into a request; flags win. @throws UsageError if they do not describe a rollout */
+/**
+ * Combines flags and rollout file into a request. A flag wins over the file.
+ * @throws UsageError if they do not describe a rollout
+ */
 export async function requestOf(flags: CreateOptions): Promise<RolloutRequest> {
   const file = flags.file === undefined ? {} : await readRolloutFile(flags.file);
   const { options: inFile = {} } = file;

@@ -9,9 +9,10 @@ function valueWanted(gate: Adapter['gate'], metric: Adapter['metric']): string {
 }
 
 /**
- * Condition of a gate on prompts alone, which measures agreement with an earlier version. Exact match of a version with
- * itself is always 1, so its threshold is 1 − margin. A text score such as ROUGE-L is 0 for an answer without countable
- * words, so its full agreement can be below 1 and the threshold is worded relative to it.
+ * Words the condition of a gate whose rows are prompts without answers, so that it measures agreement with an earlier
+ * version. Exact match of a version with itself is always 1, so its threshold is 1 − margin. A text score such as
+ * ROUGE-L is 0 for an answer without countable words, so its full agreement can be below 1 and the threshold is worded
+ * relative to it.
  */
 function agreementWanted(gate: Adapter['gate'], metric: Adapter['metric']): string {
   const agreement = (version: string) => `agreement with the ${version} version (${metricName(metric)})`;

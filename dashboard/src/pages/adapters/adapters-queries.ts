@@ -14,7 +14,7 @@ export function allAdapters(search: AdaptersSearch): EndlessList<Adapter> {
   };
 }
 
-/** API filter for the search parameters of the address. */
+/** Converts the search parameters of the page's address to the filter of the API's list of adapters. */
 export function filterOf({ name, label, on, notOn, atRiskOn }: AdaptersSearch) {
   return {
     ...(name !== undefined && { name }),

@@ -10,7 +10,7 @@ import {
 import { client } from '../../api/client.ts';
 import { polled } from '../../api/polling.ts';
 
-/** Number of older versions whose comparison is listed. */
+/** Largest number of older versions that the page lists for comparison. */
 const SHOWN = 50;
 
 interface Context {
@@ -46,7 +46,7 @@ export const atRiskQuery = (versionId: string, retiresAt: string | null) => ({
   staleTime: 60_000,
 });
 
-/** Evolution from the version that the address names, or else the first one. */
+/** Chooses the comparison with the older version that the address names, or otherwise the first one in the list. */
 export function chosenOf(entries: readonly EvolutionEntry[], from: string | undefined): EvolutionEntry | undefined {
   return entries.find(({ old_version: version }) => version === from) ?? entries[0];
 }

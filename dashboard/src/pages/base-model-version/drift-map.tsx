@@ -7,7 +7,7 @@ import { Chart, type ChartProps } from '../../parts/chart/chart.tsx';
 const ROW = 26;
 const MARGINS = 90;
 
-/** Projection without the name of its block: `q_proj` for `self_attn.q_proj`. */
+/** Name of a projection without that of its block: `q_proj` for `self_attn.q_proj`. */
 const shortName = (projection: string): string => projection.replace(/^(self_attn|mlp)\./, '');
 
 const projectionsOf = (modules: readonly EvolutionModule[]) => [
@@ -59,7 +59,7 @@ function plotOf(cells: readonly EvolutionModule[]): ChartProps['plot'] {
   });
 }
 
-/** Theme colour for a share in [0, 1]. */
+/** Theme colour for a share in [0, 1], darker for a larger share. */
 function shade(share: number): string {
   return `color-mix(in oklab, var(--accent-12) ${Math.round(share * 100)}%, var(--accent-3))`;
 }

@@ -13,7 +13,7 @@ import { Differences } from './differences.tsx';
 import { DriftMap } from './drift-map.tsx';
 import { EnergyCurve } from './energy-curve.tsx';
 
-/** Changes since earlier versions, one of which is shown at a time. */
+/** Changes of the base model since earlier versions. One of them is shown at a time. */
 export function Evolutions({ versionId }: { versionId: string }) {
   const query = useQuery(evolutionsQuery(versionId));
   return (
@@ -46,7 +46,7 @@ function Several({ entries }: { entries: readonly EvolutionEntry[] }) {
 
 interface EvolutionTabsProps {
   readonly entries: readonly EvolutionEntry[];
-  /** Identifier of the shown evolution. */
+  /** Identifier of the evolution that is shown at present. */
   readonly shown: string;
 }
 

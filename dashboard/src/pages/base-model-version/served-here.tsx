@@ -11,10 +11,10 @@ import { fleetQuery } from '../fleet/fleet-queries.ts';
 import { atRiskQuery } from './base-model-version-queries.ts';
 import { RetirementButton } from './retirement-button.tsx';
 
-/** Number of tenants at risk that are listed by name. */
+/** Largest number of tenants that are listed by name because they lose adapters when the version retires. */
 const TENANTS = 10;
 
-/** Adapters served on the version, and those left without a version when it retires. */
+/** Adapters served on the base model version, and those that are left without a version when it retires. */
 export function ServedHere({ version }: { version: BaseModelVersion }) {
   const { isOperator, operates } = useViewer();
   const { id, base_model_id: model, retires_at: retiresAt } = version;

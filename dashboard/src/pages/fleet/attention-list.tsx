@@ -11,7 +11,7 @@ import { attentionQuery } from './fleet-queries.ts';
 
 interface AttentionText {
   readonly title: string;
-  /** Advice on what to do. */
+  /** Advice on what to do about an entry of the list. */
   readonly advice: string;
 }
 

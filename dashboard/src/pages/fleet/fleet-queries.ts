@@ -5,12 +5,12 @@ import { polled } from '../../api/polling.ts';
 
 const RUNNING = ['planning', 'analyzing', 'adapting', 'paused'] as const;
 const ENDED = ['completed', 'failed', 'cancelled'] as const;
-/** Number of running and of ended rollouts that the page shows. */
+/** Largest number of running and of ended rollouts that the start page shows. */
 const SHOWN = { running: 20, ended: 10 };
 
 const states = (words: readonly string[]) => words.map((word) => `state=${word}`).join('&');
 
-/** API paths of the page, for "As JSON". */
+/** API paths of the start page's data, which the page's dialog "As JSON" shows. */
 export const PATHS = {
   attention: '/v1/attention',
   running: `/v1/rollouts?${states(RUNNING)}&limit=${SHOWN.running}`,

@@ -8,7 +8,10 @@ import { Loaded } from '../../parts/feedback/loaded.tsx';
 import { fleetQuery } from './fleet-queries.ts';
 import { Retirement } from './retirement.tsx';
 
-/** Number of versions shown at first. Older ones serve little of a fleet that is kept up to date. */
+/**
+ * Number of a base model's versions that are shown at first. Older ones serve little of a fleet that is kept up to
+ * date.
+ */
 const SHOWN = 6;
 
 /** Versions of one base model, newest first, with each version's share of the fleet. */

@@ -6,7 +6,7 @@ interface LineStyle {
   readonly strokeDasharray?: string;
 }
 
-/** Horizontal line across a chart, with its name at the right end; null if the value is unknown. */
+/** Draws a horizontal line across a chart at a value, with a text at its right end; null if the value is unknown. */
 export function labeledLine(plot: PlotModule, value: number | null, { text, ...style }: LineStyle) {
   if (value === null) return null;
   return [
@@ -22,6 +22,6 @@ export function labeledLine(plot: PlotModule, value: number | null, { text, ...s
   ];
 }
 
-/** Line at the value that the gate requires. */
+/** Draws a line across a chart at the value that the gate requires. */
 export const gateLine = (plot: PlotModule, target: number | null) =>
   labeledLine(plot, target, { text: 'gate', stroke: 'var(--gray-12)' });

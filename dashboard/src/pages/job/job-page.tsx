@@ -84,7 +84,7 @@ function Header({ job }: { job: Job }) {
   );
 }
 
-/** Sentence with the purpose of the job. */
+/** Writes a sentence that says what the job is for. */
 function Purpose({ job, to }: { job: Job; to: string }) {
   if (job.kind === 'control') {
     return <>Trains the adapter from scratch for {to}, so that the speed-up is measured. It publishes nothing.</>;
@@ -100,7 +100,7 @@ function Purpose({ job, to }: { job: Job; to: string }) {
   );
 }
 
-/** Reads the rollout for its name; the page does not wait for it. */
+/** Reads the job's rollout, because the page shows its name. The page does not wait for the answer. */
 function useRolloutOf({ rollout_id: id }: Job) {
   const { data } = useQuery({
     queryKey: ['rollouts', id],

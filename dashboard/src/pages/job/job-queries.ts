@@ -3,7 +3,7 @@ import { getJob, getJobLadder, listJobEvents, type Event, type Job, type JobLadd
 import { client } from '../../api/client.ts';
 import { isSettled, polled } from '../../api/polling.ts';
 
-/** Polling intervals in milliseconds, for the job and for the parts of its record. */
+/** Polling intervals in milliseconds: of the job itself, and of its details, such as ladder, events and metrics. */
 const EVERY_MS = { job: 1500, part: 2000 };
 /** Largest page size that the API allows for events. Only a job interrupted hundreds of times has more. */
 const MOST_EVENTS = 1000;
@@ -18,22 +18,22 @@ export const jobQuery = (id: string) => ({
 });
 
 /**
- * Cached part of a job's record. The object around it satisfies the library's types, which reject a `T` that might be a
- * function.
+ * Detail of a job, such as its ladder, as the query cache keeps it. It lies in an object because the library's types
+ * reject a `T` that might be a function.
  */
 export interface Kept<T> {
   readonly part: T;
 }
 
-/** Fields of a job that the queries of its parts need. */
+/** Fields of a job that are needed to query its details: its identifier and its end. */
 export type KnownJob = Pick<Job, 'id' | 'finished_at'>;
 
-/** Stand-in for a job that is not loaded yet, for prefetching its parts. */
+/** Stand-in for a job that is not loaded yet, so that its details can already be requested. */
 export const unloadedJob = (id: string): KnownJob => ({ id, finished_at: null });
 
 export const jobKey = (id: string) => ['jobs', id] as const;
 
-/** Query of a part of a job's record. It polls while the job runs, and once more after its end. */
+/** Query of a detail of a job, such as its ladder. It polls while the job runs, and once more after its end. */
 export function partQuery<T>(job: KnownJob, key: readonly unknown[], read: (signal: AbortSignal) => Promise<T>) {
   return {
     queryKey: [...jobKey(job.id), ...key],
@@ -64,7 +64,7 @@ export const eventsQuery = (job: KnownJob) =>
 
 export const useEvents = (job: Job) => usePart(eventsQuery(job));
 
-/** API paths of the page, for "As JSON". */
+/** API paths of the job's data, which the page's dialog "As JSON" shows. */
 export const pathsOf = (id: string): string[] => [
   `/v1/jobs/${id}`,
   `/v1/jobs/${id}/ladder`,

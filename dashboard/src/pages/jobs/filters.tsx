@@ -9,10 +9,10 @@ import { JOB_KINDS, JOB_STATES, type JobsSearch } from '../../routes/search.ts';
 import { wordOf } from '../../parts/values/state-badge.tsx';
 import { useTenantNames } from '../../api/tenant-names.ts';
 
-/** Number of rollouts offered as a filter; the address can name any other. */
+/** Number of rollouts, newest first, that the filter offers. The page's address can name any other. */
 const OFFERED_ROLLOUTS = 50;
 
-/** Value of the choice that removes a filter. */
+/** Value of the entry in a select that removes a filter. */
 const ANY = 'any';
 
 /** Filters of the list of jobs. Their state is in the address. */
@@ -114,7 +114,7 @@ interface Option {
 
 interface ChoiceProps {
   readonly label: string;
-  /** Text of the choice that removes the filter. */
+  /** Text of the entry that removes the filter, such as all states. */
   readonly any: string;
   readonly options: readonly Option[];
   readonly value: string | undefined;

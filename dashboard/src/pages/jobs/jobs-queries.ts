@@ -15,7 +15,7 @@ export function allJobs(search: JobsSearch): EndlessList<Job> {
   };
 }
 
-/** API query for the search parameters of the address. */
+/** Converts the search parameters of the page's address to the query of the API's list of jobs. */
 export function queryOf({ state, kind, tenant, rollout, adapter, sort }: JobsSearch) {
   return {
     state,

@@ -25,7 +25,7 @@ import { toRequest, type FieldErrors, type RolloutRequest } from './request/requ
 
 interface RolloutFormProps {
   readonly initial: Entered;
-  /** Whether `initial` has the inputs of the dry run that the address names. */
+  /** Whether the form starts with the inputs of the dry run that the address names. */
   readonly restored?: boolean;
 }
 
@@ -95,11 +95,11 @@ interface DryRunOptions {
   readonly request: RolloutRequest;
   readonly refuse: (errors: FieldErrors) => void;
   readonly change: (part: Partial<Draft>) => void;
-  /** Inputs of the dry run that the address names; null if they are unknown. */
+  /** Inputs of the dry run that the address names; null if they are not known. */
   readonly begin: Entered | null;
 }
 
-/** Dry run of the form. Its identifier is in the address. */
+/** Requests a dry run of the form and keeps its identifier in the page's address. */
 function useDryRun({ draft, request, refuse, change, begin }: DryRunOptions) {
   const { dry_run: id } = useSearch({ from: '/shell/rollouts/new' });
   const changeSearch = useChangeOfSearch<NewRolloutSearch>();
@@ -126,7 +126,7 @@ function useDryRun({ draft, request, refuse, change, begin }: DryRunOptions) {
     ask: () => asking.mutate(),
     isAsking: asking.isPending,
     error: asking.error,
-    /** Whether the form differs from the dry run's inputs, or these are unknown. */
+    /** Whether the form has changed since the dry run, or the inputs of the dry run are not known. */
     isStale: asked === null || !isSameRequest(toRequest(steered(asked, draft.baseModelHasPolicy)).request, request),
   };
 }
@@ -156,7 +156,7 @@ function ErrorSummary({ errors }: { errors: FieldErrors }) {
 interface BeginProps {
   readonly draft: Draft;
   readonly request: RolloutRequest;
-  /** Identifier of a dry run with exactly the form's present inputs; null if there is none. */
+  /** Identifier of a dry run with exactly the form's present inputs; null if there is no such dry run. */
   readonly forecastId: string | null;
   readonly check: () => boolean;
   readonly refuse: (errors: FieldErrors) => void;

@@ -71,7 +71,7 @@ interface RowProps {
   readonly label: string;
   readonly figure: Figure;
   readonly ms: (value: number) => number;
-  /** Whether anything was predicted, in which case the table has columns for it. */
+  /** Whether the forecast has predicted figures, for which the table needs columns. */
   readonly predicted: boolean;
 }
 

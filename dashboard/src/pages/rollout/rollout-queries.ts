@@ -30,20 +30,26 @@ export const rolloutQuery = (id: string) => ({
   }),
 });
 
-/** Query of the last rollback. Its time is part of the key, because a rollout can be rolled back again. */
+/**
+ * Query of the last rollback of a rollout. The time of the rollback is part of the query's key, because a rollout can
+ * be rolled back again.
+ */
 export const rollbackQuery = ({ id, rolled_back_at: at }: Rollout) => ({
   queryKey: [...rolloutKey(id), 'rollback', at],
   queryFn: ({ signal }: Context) => getRollback({ client, path: { id }, signal }),
   staleTime: 60_000,
 });
 
-/** Fields of a rollout that the queries of its parts need. */
+/** Fields of a rollout that are needed to query its details: its identifier and its end. */
 type Known = Pick<Rollout, 'id' | 'finished_at'>;
 
-/** Stand-in for a rollout that is not loaded yet, for prefetching its parts. */
+/** Stand-in for a rollout that is not loaded yet, so that its details can already be requested. */
 export const unloadedRollout = (id: string): Known => ({ id, finished_at: null });
 
-/** Query of data derived from the rollout's jobs. It polls while the rollout runs, and once more after its end. */
+/**
+ * Query of details that the service derives from the rollout's jobs. It polls while the rollout runs, and once more
+ * after its end.
+ */
 function ofRollout<T>(
   { id, finished_at: finishedAt }: Known,
   { name, every, read }: { name: string; every: number; read: (context: Context) => Promise<T> },

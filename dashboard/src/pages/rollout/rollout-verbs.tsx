@@ -29,7 +29,7 @@ export function RolloutVerbs({ rollout }: { rollout: Rollout }) {
 
 const WAITING: readonly string[] = ['queued', 'held', 'paused'];
 
-/** Number of jobs, adaptations and controls together, in the states that `includes` accepts. */
+/** Counts the rollout's jobs, adaptations and controls together, in the states that `includes` accepts. */
 function jobsIn({ jobs, controls }: Rollout, includes: (state: string) => boolean): number {
   return [...Object.entries(jobs), ...Object.entries(controls)].reduce(
     (sum, [state, number]) => sum + (includes(state) ? number : 0),
@@ -40,7 +40,7 @@ function jobsIn({ jobs, controls }: Rollout, includes: (state: string) => boolea
 const isOver = (state: string) => isEndOfJob(state as Job['state']);
 const waits = (state: string) => WAITING.includes(state);
 const runs = (state: string) => !isOver(state) && !waits(state);
-/** Verb in the singular or plural: `1 job runs`, `2 jobs run`. */
+/** Chooses the singular or the plural of a verb by a number: `1 job runs`, `2 jobs run`. */
 const verb = (number: number, one: string, many: string) => (number === 1 ? one : many);
 
 function Pause({ rollout }: { rollout: Rollout }) {

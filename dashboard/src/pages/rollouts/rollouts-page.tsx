@@ -74,7 +74,7 @@ function Filters() {
   );
 }
 
-/** Delay after the last keystroke before the filter changes. */
+/** Delay after the last keystroke before the list is filtered, in milliseconds. */
 const DEBOUNCE_MS = 400;
 
 function BaseModelField({

@@ -3,18 +3,21 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useId, type ComponentProps, type ReactNode } from 'react';
 import { ProblemCallout } from '../feedback/problem-callout.tsx';
 
-/** Action that a dialog confirms before it runs. */
+/** Action that runs only after a person has confirmed it in a dialog. */
 export interface ConfirmedAction<T> {
   /** Text of the button and of the dialog's button, a verb with its object: `Pause the rollout`. */
   readonly label: string;
   /** Title of the dialog (default: the label with a question mark). */
   readonly question?: string;
   readonly color?: ComponentProps<typeof Button>['color'];
-  /** False while the effect is still unknown or there would be none (default true). */
+  /**
+   * Whether the action can be confirmed; false while its effect is still unknown, or if it would have none (default
+   * true).
+   */
   readonly possible?: boolean;
   /** Runs the action. If it throws an error, the dialog shows the error and stays open. */
   readonly run: () => Promise<T>;
-  /** Called with the result, after all queries of the page were refetched. */
+  /** Called with the action's result, after all queries of the page were made again. */
   readonly done?: (answer: T) => void;
   /**
    * Description of the effect and of how many objects it concerns. It renders when the dialog opens, so it may query a

@@ -8,9 +8,11 @@ import { Loaded } from '../feedback/loaded.tsx';
 export type PlotModule = typeof Plot;
 
 export interface ChartProps {
-  /** Text alternative with the outcome: `Loss over 120 steps, 0.41 at the end`. */
+  /**
+   * Description of the chart for people who cannot see it, with the outcome: `Loss over 120 steps, 0.41 at the end`.
+   */
   readonly label: string;
-  /** Height in pixels. */
+  /** Height of the chart in pixels. */
   readonly height?: number;
   /**
    * Builds the options of the plot. Colours are CSS variables of the theme, such as `var(--accent-9)`. Do not use

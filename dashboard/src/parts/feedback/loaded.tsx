@@ -7,7 +7,7 @@ const SLOW_MS = 3000;
 
 interface LoadedProps<T> {
   readonly query: { readonly data: T | undefined; readonly error: unknown; readonly refetch: () => unknown };
-  /** Name of the content within a sentence: `the rollout`. */
+  /** Name of what is loaded, for use within a sentence: `the rollout`. */
   readonly what: string;
   /** Height of the placeholder in pixels, so that the page does not jump (default 120). */
   readonly height?: number;
@@ -61,7 +61,7 @@ export function Loading({ what, height = 120 }: { what: string; height?: number 
 interface EmptyProps {
   /** Sentence that says what is missing: `No worker is running.` */
   readonly title: string;
-  /** Explanation of why there is none, or of how to make one. */
+  /** Explanation of why there is nothing to show, or of how to change that. */
   readonly children?: ReactNode;
 }
 

@@ -4,7 +4,7 @@ import { showProblem } from '../../api/problem.ts';
 
 interface ProblemCalloutProps {
   readonly error: unknown;
-  /** Repeats the request. Without it there is no button. */
+  /** Repeats the failed request when the button is pressed. If not given, no button is shown. */
   readonly retry?: () => unknown;
 }
 

@@ -3,7 +3,7 @@ import { useId, type ReactNode } from 'react';
 
 interface SectionProps {
   readonly title: string;
-  /** Content beside the title, such as a link to the whole list. */
+  /** Content beside the section's title, such as a link to the whole list. */
   readonly aside?: ReactNode;
   readonly children: ReactNode;
 }

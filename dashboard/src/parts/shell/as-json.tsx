@@ -8,7 +8,8 @@ import { Loaded } from '../feedback/loaded.tsx';
 import { CopyButton } from '../values/copy-button.tsx';
 
 /**
- * Dialog with the API's answers behind a page. `?as=json` in the address opens it, so that a link to it can be shared.
+ * Dialog that shows the page's data as the API's JSON. `?as=json` in the address opens the dialog, so that a link to it
+ * can be shared.
  */
 export function AsJson({ paths }: { paths: readonly string[] }) {
   const { as } = useSearch({ from: '__root__' });

@@ -5,14 +5,14 @@ import { AsJson } from './as-json.tsx';
 
 interface PageHeaderProps {
   readonly title: string;
-  /** Content beside the title, such as a state. */
+  /** Content beside the page's title, such as a badge with a state. */
   readonly badge?: ReactNode;
   readonly description?: ReactNode;
-  /** Breadcrumbs, for example the rollout of a job. */
+  /** Links to the pages above this one, for example from a job to its rollout. */
   readonly parents?: readonly { readonly label: string; readonly to: string }[];
-  /** API paths whose answers the page shows, for "As JSON". */
+  /** API paths whose answers the dialog "As JSON" shows, because the page shows the same data. */
   readonly json: readonly string[];
-  /** Buttons. Leave them out for a read-only key. */
+  /** Buttons for the page's actions. Leave them out for a read-only key. */
   readonly children?: ReactNode;
 }
 

@@ -40,12 +40,12 @@ export function usePreferences(): Preferences {
   return useSyncExternalStore(subscribe, () => preferences);
 }
 
-/** Whether times are shown as date and time rather than relative to now. */
+/** Whether the reader wants times as date and time rather than relative to now. */
 export function useExactTimes(): boolean {
   return usePreferences().exactTimes;
 }
 
-/** Appearance that the reader has chosen, or else that of the system. */
+/** Light or dark appearance: the one that the reader has chosen, or otherwise that of the system. */
 export function useAppearance(): 'light' | 'dark' {
   return useSyncExternalStore(subscribe, () => {
     if (preferences.appearance !== 'system') return preferences.appearance;

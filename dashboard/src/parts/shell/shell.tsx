@@ -12,7 +12,7 @@ import { SettingsMenu } from './settings-menu.tsx';
 interface Entry {
   readonly to: '/' | '/rollouts' | '/jobs' | '/adapters' | '/workers';
   readonly label: string;
-  /** Further path prefixes under which the entry is marked as active. */
+  /** Further beginnings of paths for which the menu entry is marked as active. */
   readonly also?: readonly string[];
   readonly operatorOnly?: boolean;
 }

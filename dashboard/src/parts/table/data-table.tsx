@@ -7,13 +7,13 @@ import { TableBody } from './table-body.tsx';
 import { useServerTable, type AnyRow, type Column, type features } from './use-server-table.ts';
 
 interface DataTableProps<T> {
-  /** Accessible name of the table: `Jobs of the rollout`. */
+  /** Name of the table for screen readers: `Jobs of the rollout`. */
   readonly label: string;
   /** Columns. Keep the array's identity while they are the same (a constant or useMemo). */
   readonly columns: readonly Column<T>[];
   readonly rows: readonly T[];
   readonly rowId: (row: T) => string;
-  /** Number of rows at the server, if known. */
+  /** Number of rows that the list has on the server, if known. */
   readonly total?: number | null;
   /** Current sort order in the API's form: `ttr` or `-ttr`. */
   readonly sort?: string;
@@ -23,7 +23,7 @@ interface DataTableProps<T> {
   readonly isLoadingMore?: boolean;
   /** Called with the indexes of the visible rows whenever they change. */
   readonly onSeen?: (range: { first: number; last: number }) => void;
-  /** Largest height in pixels (default 600). */
+  /** Largest height of the table in pixels (default 600). */
   readonly height?: number;
 }
 

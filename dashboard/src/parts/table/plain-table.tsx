@@ -1,10 +1,10 @@
 import type { ReactNode } from 'react';
 
 interface PlainTableProps {
-  /** Accessible name of the table. */
+  /** Name of the table for screen readers. */
   readonly label: string;
   readonly columns: readonly string[];
-  /** Rows, as `tr` elements. */
+  /** Rows of the table, as `tr` elements. */
   readonly children: ReactNode;
 }
 

@@ -4,9 +4,9 @@ import { lookOf, TONE_COLORS, wordOf } from '../values/state-badge.tsx';
 
 interface StateFilterProps<State extends string> {
   readonly states: readonly State[];
-  /** Chosen states; an empty list means all. */
+  /** States to which the table is reduced; an empty list means all. */
   readonly chosen: readonly State[];
-  /** Number of rows per state, if known. */
+  /** Number of the table's rows in each state, if known. */
   readonly counts?: Readonly<Record<string, number>>;
   /** Called with the chosen states; undefined if none is left, so that the parameter disappears from the address. */
   readonly onChange: (states: State[] | undefined) => void;

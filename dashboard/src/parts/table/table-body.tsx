@@ -4,7 +4,7 @@ import { memo, useEffect, type ReactNode } from 'react';
 import type { Column } from './use-server-table.ts';
 
 const ROW_HEIGHT = 44;
-/** Number of rows rendered beyond the visible ones, so that scrolling shows no gaps. */
+/** Number of rows rendered above and below the visible ones, so that scrolling shows no gaps. */
 const OVERSCAN = 8;
 /** Number of rows below the visible ones at which the next page is loaded. */
 const AHEAD = 60;
@@ -13,7 +13,7 @@ interface TableBodyProps<T> {
   readonly columns: readonly Column<T>[];
   readonly rows: readonly T[];
   readonly rowId: (row: T) => string;
-  /** Number of rows including those not loaded yet. */
+  /** Number of rows of the whole table, including those not loaded yet. */
   readonly size: number;
   readonly scroller: HTMLDivElement;
   readonly loadMore: ((rows: number) => unknown) | undefined;

@@ -1,7 +1,7 @@
 import { rowSortingFeature, tableFeatures, useTable, type ColumnDef, type SortingState } from '@tanstack/react-table';
 import { useMemo, type ReactNode } from 'react';
 
-/** Additional column data that the table library does not know. */
+/** Property of a column that the table library does not know: how its cells are aligned. */
 export interface ColumnMeta {
   readonly align: 'start' | 'end';
 }
@@ -12,9 +12,9 @@ export interface Column<T> {
   readonly id: string;
   readonly header: string;
   readonly cell: (row: T) => ReactNode;
-  /** Name of the sort order in the API; without it the column cannot be sorted. */
+  /** Name by which the API sorts by this column; without a name, the column cannot be sorted. */
   readonly sort?: string;
-  /** Width in pixels (default 140). */
+  /** Width of the column in pixels (default 140). */
   readonly width?: number;
   readonly align?: 'start' | 'end';
 }

@@ -17,7 +17,7 @@ export function Facts({ facts }: { facts: Readonly<Record<string, ReactNode>> })
   );
 }
 
-/** Identifier, digest or path with a copy button. */
+/** Shows an identifier, a digest or a path with a button that copies it. */
 export function Identifier({ value, what = 'the identifier' }: { value: string; what?: string }) {
   return (
     <Flex align="center" gap="2" minWidth="0" asChild>
@@ -31,7 +31,7 @@ export function Identifier({ value, what = 'the identifier' }: { value: string; 
   );
 }
 
-/** Values separated by commas. */
+/** Shows several values in a line, separated by commas. */
 export function Listed({ values }: { values: readonly ReactNode[] }) {
   return (
     <span>

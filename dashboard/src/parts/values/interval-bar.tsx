@@ -2,7 +2,9 @@ import type { RolloutForecast } from '@readapt/client';
 
 export type Figure = RolloutForecast['figures']['makespan_ms'];
 
-/** Figures of a forecast, the most asked for first. `ms` converts a figure's unit to milliseconds. */
+/**
+ * Figures that a forecast predicts, the most asked for first. `ms` converts a figure to milliseconds from its own unit.
+ */
 export const FIGURES = [
   { name: 'makespan_ms', label: 'Time to the end', ms: (value: number) => value },
   { name: 'ttr_p50_ms', label: 'Half are ready within', ms: (value: number) => value },
@@ -11,8 +13,8 @@ export const FIGURES = [
 ] as const;
 
 /**
- * Bar with the interval and the predicted value, and a dot for the actual one if known. It only repeats the figures
- * beside it, so it is hidden from screen readers.
+ * Bar that shows a predicted value with its interval, and a dot for the actual value if known. It only repeats the
+ * figures beside it, so it is hidden from screen readers.
  */
 export function IntervalBar({ figure: { predicted, low, high, actual } }: { figure: Figure }) {
   if (predicted === null || low === null || high === null) return null;

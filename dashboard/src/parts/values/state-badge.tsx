@@ -27,7 +27,7 @@ export const TONE_COLORS = {
 interface Look {
   readonly tone: Tone;
   readonly icon: ComponentType<{ 'aria-hidden'?: boolean }>;
-  /** Word for the state (default: the API's word with spaces for underscores). */
+  /** Word for the state on the dashboard (default: the API's word with spaces for underscores). */
   readonly word?: string;
 }
 
@@ -70,12 +70,15 @@ export type State = keyof typeof LOOKS;
 
 const isState = (state: string): state is State => Object.hasOwn(LOOKS, state);
 
-/** Look of a state. A state that this version does not know gets a neutral look. */
+/**
+ * Returns colour, icon and word of a state. A state that this version of the dashboard does not know gets a neutral
+ * look.
+ */
 export function lookOf(state: string): Look {
   return isState(state) ? LOOKS[state] : { tone: 'waiting', icon: ClockIcon };
 }
 
-/** Word for a state: `fine-tuning` for `fine_tuning`. */
+/** Returns the word for a state: `fine-tuning` for `fine_tuning`. */
 export function wordOf(state: string): string {
   return lookOf(state).word ?? state.replaceAll('_', ' ');
 }

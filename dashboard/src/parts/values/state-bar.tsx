@@ -3,13 +3,13 @@ import { count } from '../../lib/format.ts';
 import { lookOf, STATE_ORDER, TONE_COLORS, wordOf } from './state-badge.tsx';
 
 interface StateBarProps {
-  /** Number of objects per state. */
+  /** Number of objects in each state. */
   readonly counts: Readonly<Record<string, number>>;
   /** Name of the counted objects in the plural: `jobs`. */
   readonly of: string;
 }
 
-/** Numbers per state, as a stacked bar and in words. */
+/** Stacked bar of the number of objects in each state, with the same numbers in words. */
 export function StateBar({ counts, of }: StateBarProps) {
   const parts = Object.entries(counts)
     .filter(([, number]) => number > 0)

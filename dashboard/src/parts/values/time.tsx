@@ -32,13 +32,13 @@ export function useNow(): number {
 }
 
 interface TimeProps {
-  /** Time in the API's format (RFC 3339). */
+  /** Time to show, in the API's format (RFC 3339). */
   readonly value: string | null | undefined;
-  /** Shows the exact and the relative time, for places with enough room. */
+  /** Whether the exact and the relative time are both shown, for places with enough room. */
   readonly both?: boolean;
 }
 
-/** Time as `3 minutes ago`, or as date and time if the reader prefers that. The tooltip has the other form. */
+/** Shows a time as `3 minutes ago`, or as date and time if the reader prefers that. The tooltip has the other form. */
 export function Time({ value, both = false }: TimeProps) {
   const exactFirst = useExactTimes();
   if (value === null || value === undefined) return <>{UNKNOWN}</>;

@@ -1,6 +1,6 @@
-/** Advice on a job that ended without a published version, or that a fault has postponed. */
+/** Explanation and advice for a job that ended without a published version, or that a fault has postponed. */
 export interface Advice {
-  /** Sentence that says what happened. */
+  /** Sentence that says what happened to the job. */
   readonly title: string;
   /** Things to do, the most promising first. */
   readonly steps: readonly string[];
@@ -13,7 +13,7 @@ const DATASET = 'Correct the dataset and give the adapter the new one (PATCH /v1
 const NEW_IMPORT = 'Import a version of the adapter whose files are sound, and start another rollout.';
 const GOES_ON = 'Nothing has to be done: the job goes on by itself as soon as a worker can run it.';
 
-/** Advice by error code. Codes are stable. */
+/** Advice by the API's error code. Codes are stable. */
 const ADVICE: Readonly<Record<string, Advice>> = {
   gate_not_reached: {
     title: 'No candidate has reached the gate',

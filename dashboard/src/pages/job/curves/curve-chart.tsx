@@ -5,18 +5,21 @@ import { stepTick, thinned, type Point } from './points.ts';
 
 interface CurveChartProps {
   readonly title: string;
-  /** Unit of the values. */
+  /** Unit of the values on the vertical axis. */
   readonly unit?: string;
   readonly curve: readonly Point[];
-  /** Draws the values as dots, with their moving mean. Useful for values of single batches, which scatter. */
+  /**
+   * Draws the values as dots, with a line for their moving average. Useful for values of single batches, which scatter.
+   */
   readonly smooth?: boolean;
   /**
-   * Last training step, for a curve that has points only where its value changes. The last value holds up to this step.
+   * Last step of the training, for a curve that has points only where its value changes. The line of the last value is
+   * drawn up to this step.
    */
   readonly steps?: number | undefined;
 }
 
-/** Number of steps of the moving mean. */
+/** Number of values that the moving average takes together. */
 const WINDOW = 9;
 
 /** Chart of one quantity over the training steps; nothing if it has no points or is always 0. */
@@ -63,7 +66,7 @@ function plotOf(curve: readonly Point[], { unit, smooth, steps }: Pick<CurveChar
   });
 }
 
-/** Value with three significant digits. */
+/** Formats a value with three significant digits. */
 function shown(value: number): string {
   return String(Number(value.toPrecision(3)));
 }

@@ -14,12 +14,12 @@ interface MetricCurveProps {
 }
 
 interface Drawn {
-  /** Metric on the search rows, by which the training is followed. */
+  /** Points of the metric on the search rows, by which the training is followed. */
   readonly watched: readonly Point[];
-  /** Metric on the gate rows, which are evaluated as rarely as possible. */
+  /** Points of the metric on the gate rows, which are evaluated as rarely as possible. */
   readonly gate: readonly Point[];
   readonly target: number | null;
-  /** Evaluation on the gate rows after which the candidate was chosen. */
+  /** Evaluation on the gate rows of the candidate that was chosen. */
   readonly chosen: Point | undefined;
   readonly name: string;
 }

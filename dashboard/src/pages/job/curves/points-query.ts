@@ -3,13 +3,14 @@ import { listJobMetrics, type MetricPoint } from '@readapt/client';
 import { client } from '../../../api/client.ts';
 import { jobKey, partQuery, type Kept, type KnownJob } from '../job-queries.ts';
 
-/** Largest page size that the API allows for points. */
+/** Largest number of points that the API returns in one page. */
 const PAGE_SIZE = 5000;
-/** Largest number of points that are read. Of longer trainings, only the first points are shown. */
+/** Largest number of points that the page reads. Of longer trainings, only the first points are shown. */
 const MOST_POINTS = 100_000;
 
 /**
- * Query of the points that the job recorded while it trained. Each poll reads only new points and appends them.
+ * Query of the values that the job recorded while it trained, a point for each value and step. Each poll reads only new
+ * points and appends them.
  * @param after number of the attempt after which the run started; null for the first run
  */
 export function pointsQuery(queries: QueryClient, job: KnownJob, after: number | null) {
@@ -20,7 +21,10 @@ export function pointsQuery(queries: QueryClient, job: KnownJob, after: number |
   });
 }
 
-/** Reads the points after the known ones. @returns all points, oldest first */
+/**
+ * Reads the points that the job has recorded since the known ones.
+ * @returns all points, oldest first
+ */
 async function readPoints(
   jobId: string,
   known: readonly MetricPoint[],

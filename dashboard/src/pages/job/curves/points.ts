@@ -1,6 +1,6 @@
 import type { MetricPoint } from '@readapt/client';
 
-/** Largest number of points drawn. More cannot be told apart on a screen. */
+/** Largest number of points drawn in a curve. More cannot be told apart on a screen. */
 const DRAWN = 600;
 
 /** Value measured at a training step. */

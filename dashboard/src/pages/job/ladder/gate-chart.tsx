@@ -9,9 +9,9 @@ import { candidateName, takenWord } from './rung-words.ts';
 interface GateChartProps {
   readonly run: LadderRun;
   readonly metric: string;
-  /** Value that the gate requires. */
+  /** Value of the metric that the gate requires. */
   readonly target: number | null;
-  /** Value of the old version on its own base. */
+  /** Value of the metric for the old version on its own base. */
   readonly old: number | null;
 }
 

@@ -24,7 +24,7 @@ const rowId = ({ dataset_id: dataset, row }: NegativeFlip) => `${dataset ?? ''} 
 interface NegativeFlipsProps {
   readonly adapterId: string;
   readonly versionId: string;
-  /** Version with its metrics; undefined while it loads, in parallel with the rows. */
+  /** Version that the job has published, with its metrics; undefined while it loads. */
   readonly version: AdapterVersion | undefined;
 }
 
@@ -106,7 +106,9 @@ interface Slice {
   readonly value: number;
 }
 
-/** Slices in a version's metrics. The API leaves their format open, so each one is validated. */
+/**
+ * Metrics of the version on each slice. The API leaves their format open, so entries of another format are left out.
+ */
 function slicesOf({ metrics }: AdapterVersion): readonly Slice[] {
   const slices = metrics?.slices;
   if (typeof slices !== 'object' || slices === null) return [];

@@ -3,7 +3,7 @@ import { decimal } from '../../../lib/format.ts';
 import type { ChartProps, PlotModule } from '../../../parts/chart/chart.tsx';
 import type { SearchRecord } from './search-queries.ts';
 
-/** Points of the plane that have a name. */
+/** Points of the α-β plane that have a name: the unchanged copy and the full revert. */
 const NAMED = [
   { alpha: 1, beta: 0, name: 'copy' },
   { alpha: 1, beta: -1, name: 'revert' },
@@ -12,7 +12,9 @@ const NAMED = [
 /** Colours of the contours, from hardly better than copy to the best that the model expects. */
 const SHADES = [3, 4, 5, 6, 7, 8, 9].map((step) => `var(--indigo-${step})`);
 
-/** Number of points up to which losses are printed; more would overlap, and the table has them. */
+/**
+ * Largest number of points whose losses are printed beside them. With more they would overlap, and the table has them.
+ */
 const MOST_LOSSES = 30;
 
 /** Plot of the α-β plane: contours of the model's mean, the points in order, copy, revert, and the best point. */

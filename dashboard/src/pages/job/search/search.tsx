@@ -8,7 +8,10 @@ import { Section } from '../../../parts/layout/section.tsx';
 import { bestOf, planeOf } from './plane.ts';
 import { useSearchRecord, type SearchRecord } from './search-queries.ts';
 
-/** Coefficients that the job has tried, in order, with the surrogate model's expectation elsewhere. */
+/**
+ * Fusion coefficients α and β that the job has measured, in order, and the loss that the surrogate model of the search
+ * expects for other values.
+ */
 export function Search({ job }: { job: Job }) {
   const query = useSearchRecord(job);
   return (

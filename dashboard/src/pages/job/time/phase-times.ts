@@ -2,7 +2,7 @@ import type { Job } from '@readapt/client';
 
 export type Phase = keyof Job['phases'];
 
-/** Phases in the usual order. A job may return to earlier ones. */
+/** Phases of a job in the usual order. A job may return to earlier ones. */
 const PHASES: readonly Phase[] = [
   ...(['queue_wait', 'held', 'prepare', 'evolution'] as const),
   ...(['initialize', 'fine_tune', 'evaluate', 'publish'] as const),
@@ -11,10 +11,10 @@ const PHASES: readonly Phase[] = [
 /** Time that a job has spent in a phase, in whole milliseconds. */
 export interface PhaseTime {
   readonly phase: Phase;
-  /** Sum of all earlier phases. */
+  /** Time spent in all phases before this one in the table, in milliseconds. */
   readonly start: number;
   readonly ms: number;
-  /** Whether the job is in this phase now. */
+  /** Whether the job is in the phase now. */
   readonly isRunning: boolean;
 }
 
@@ -38,7 +38,7 @@ export function phaseTimes({ phases, phase: running, phase_since: since }: Job, 
   }));
 }
 
-/** Total in whole milliseconds. For a ready job, it is its time to readiness. */
+/** Adds up the times of all phases, in whole milliseconds. For a ready job, the sum is its time to readiness. */
 export const totalOf = (times: readonly PhaseTime[]): number => sum(times.map(({ ms }) => ms));
 
 function sum(values: readonly number[]): number {

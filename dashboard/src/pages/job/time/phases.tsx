@@ -78,13 +78,13 @@ function PhaseRow({ time: { phase, start, ms, isRunning }, total }: { time: Phas
   );
 }
 
-/** Name of the phases' total, which depends on how far the job is. */
+/** Name for the sum of the phases' times: the time to readiness, the time so far, or the time until the job ended. */
 export function totalName({ ttr_ms: ttr, finished_at: finishedAt }: Job): string {
   if (ttr !== null) return 'Time to readiness';
   return finishedAt === null ? 'Time so far' : 'Time until it ended';
 }
 
-/** Sum of the phases as an equation, without those of 0 ms. */
+/** Equation that adds up the times of the phases, without those of 0 ms. */
 export function PhaseSum({ job }: { job: Job }) {
   const times = phaseTimes(job, useNow()).filter(({ ms }) => ms > 0);
   if (times.length === 0) return null;

@@ -7,11 +7,11 @@ export type Lane = (typeof LANES)[number];
 /** Period that a job spent in one state. Times are milliseconds since its rollout was accepted. */
 export interface Span {
   readonly lane: Lane;
-  /** Description of the state: `waiting for a worker`. */
+  /** Description of the state in words: `waiting for a worker`. */
   readonly what: string;
   readonly from: number;
   readonly to: number;
-  /** Number of the attempt; null before the first one. */
+  /** Number of the attempt during which the job was in the state; null before the first attempt. */
   readonly attempt: number | null;
 }
 
@@ -36,8 +36,8 @@ interface Change {
 }
 
 /**
- * Spans of a job's states from the acceptance of its rollout to its readiness, its end, or now. The acceptance time is
- * the end minus the sum of the phases.
+ * Computes the periods that a job spent in its states, from the acceptance of its rollout to its readiness, its end, or
+ * now. The acceptance time is the end minus the sum of the phases.
  * @param events events of the job in order of time
  * @param now present time in milliseconds, for a job that has not ended
  */
@@ -68,7 +68,10 @@ function changesOf(events: readonly Event[]): Change[] {
   });
 }
 
-/** Start of each attempt, when a worker took the job, in milliseconds since the acceptance. */
+/**
+ * Computes when each attempt started, that is, when a worker took the job, in milliseconds since the rollout was
+ * accepted.
+ */
 export function attemptsOf(spans: readonly Span[]): readonly { readonly attempt: number; readonly at: number }[] {
   const starts = new Map<number, number>();
   for (const { attempt, from } of spans) if (attempt !== null && !starts.has(attempt)) starts.set(attempt, from);

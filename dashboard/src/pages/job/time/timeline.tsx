@@ -54,7 +54,7 @@ function Spans({ job, events, now }: { job: Job; events: readonly Event[]; now: 
   );
 }
 
-/** Lanes with at least one span. */
+/** Rows of the chart in which the job has spent time. */
 function lanesOf(spans: readonly Span[]): Lane[] {
   return LANES.filter((lane) => spans.some((span) => span.lane === lane));
 }

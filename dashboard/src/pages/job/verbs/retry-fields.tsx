@@ -6,10 +6,10 @@ import { STRATEGIES } from '../../../routes/search.ts';
 type Options = NonNullable<RetryJob['options']>;
 type NumberName = 'max_steps' | 'learning_rate' | 'search_evaluations';
 
-/** Entered options. Numbers stay text as typed, so that digits do not jump while typing. */
+/** Options entered for a retry. Numbers stay text as typed, so that digits do not jump while typing. */
 export type RetryForm = { readonly [Name in keyof Options]?: Options[Name] | string };
 
-/** Value of the choice that takes the option from the rollout. */
+/** Value of the entry in a select that keeps the option of the rollout. */
 const OF_ROLLOUT = 'of-rollout';
 
 const NUMBERS: readonly { readonly name: NumberName; readonly label: string; readonly hint: string }[] = [
@@ -26,7 +26,7 @@ const NUMBERS: readonly { readonly name: NumberName; readonly label: string; rea
   },
 ];
 
-/** Options for the API. Empty fields are left out, so that the rollout's options apply. */
+/** Converts the entered options to those of the API. Empty fields are left out, so that the rollout's options apply. */
 export function optionsOf(form: RetryForm): Options {
   const given = Object.entries(form).filter(([, value]) => value !== undefined && value !== '');
   const numeric = new Set<string>(NUMBERS.map(({ name }) => name));

@@ -5,7 +5,10 @@ import { leftOutWords } from '../../../lib/left-out-words.ts';
 import { FIGURES, IntervalBar } from '../../../parts/values/interval-bar.tsx';
 import { Compatibility } from './compatibility.tsx';
 
-/** Outcome of a dry run: the adapters taken, the predicted figures and the compatibility; or its progress or error. */
+/**
+ * Outcome of a dry run: the adapters to be carried over, the predicted figures and the compatibility of the bases.
+ * Until it is computed, its progress; if it failed, its error.
+ */
 export function DryRunOutcome({ forecast }: { forecast: RolloutForecast }) {
   const { state, error } = forecast;
   if (state === 'queued' || state === 'computing') {

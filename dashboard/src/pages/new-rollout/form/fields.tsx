@@ -5,12 +5,12 @@ import { errorAt } from '../request/field-errors.ts';
 import type { Draft } from '../request/draft.ts';
 import { useForm } from './form-context.ts';
 
-/** Names of the draft's text fields. */
+/** Names of the fields of the rollout form that contain text. */
 type TextName = { [Name in keyof Draft]: Draft[Name] extends string ? Name : never }[keyof Draft];
 
 interface FieldProps {
   readonly label: string;
-  /** Name of the field in the API's errors: `policy.deadline`. */
+  /** Name that the API's errors give the field: `policy.deadline`. */
   readonly error: string;
   readonly help?: ReactNode;
   readonly children: (attributes: FieldAttributes) => ReactNode;
@@ -56,9 +56,9 @@ interface NamedFieldProps extends Omit<FieldProps, 'children'> {
 interface TextInputProps extends NamedFieldProps {
   readonly placeholder?: string;
   readonly type?: 'text' | 'datetime-local' | 'url';
-  /** Shows the numeric keyboard on phones. */
+  /** Whether phones show their numeric keyboard for the field. */
   readonly digits?: boolean;
-  /** Unit behind the number, such as %. */
+  /** Unit that is shown behind the number, such as %. */
   readonly unit?: string;
 }
 
@@ -100,7 +100,7 @@ export function TextAreaInput({ name, placeholder, ...field }: NamedFieldProps &
 }
 
 interface SelectInputProps extends NamedFieldProps {
-  /** Options: the value for the API and the label for people. */
+  /** Entries of the select, each with the value for the API and the text for people. */
   readonly options: readonly (readonly [value: string, label: string])[];
 }
 

@@ -25,7 +25,7 @@ function curl({ path, body }: RolloutRequest, origin: string): string {
   -d '${json}'`;
 }
 
-/** Name of the base model in the path of a request that registers a version; null for any other request. */
+/** Reads the name of the base model from the path of a request that registers a version; null for any other request. */
 function modelOf(path: string): string | null {
   const name = /^\/v1\/base-models\/([^/]+)\/versions$/.exec(path)?.[1];
   return name === undefined ? null : decodeURIComponent(name);

@@ -4,8 +4,9 @@ import { EMPTY_DRAFT, type Entered, type WaveDraft } from './draft.ts';
 type AskedAbout = Pick<RolloutForecast, 'base_model_name' | 'base_model_version_id' | 'options'>;
 
 /**
- * Form values that produce the request of a dry run again. Fields that were left empty have the service's values.
- * @param ofBaseModel present policy of the base model. If the dry run had the same policy, the form chooses "that of
+ * Form values that give the request of a dry run again. Fields that were left empty show the values that the service
+ * chose.
+ * @param ofBaseModel present policy of the base model. If the dry run used the same policy, the form chooses "that of
  * the base model"
  */
 export function draftOf(
@@ -23,7 +24,7 @@ export function draftOf(
   return { ...EMPTY_DRAFT, ...target, ...steeringOf(own), steering: 'own' };
 }
 
-/** Share of controls as the policy has it. The service stores it outside the policy. */
+/** Share of adapters that also get a control, as a policy states it. The service stores it outside the policy. */
 function controlsOf({ control, control_fraction: fraction }: RolloutOptions): Pick<RolloutPolicy, 'control_fraction'> {
   if (control === 'all') return { control_fraction: 1 };
   return control === 'sample' && fraction !== undefined ? { control_fraction: fraction } : {};

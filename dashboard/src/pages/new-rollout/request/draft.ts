@@ -5,7 +5,7 @@ export interface WaveDraft {
   readonly value: string;
 }
 
-/** Content of the form. Texts are kept as typed; an empty one leaves the choice to the service. */
+/** Content of the form for a new rollout. Texts are kept as typed; an empty one leaves the choice to the service. */
 export interface Draft {
   /** Name of the base model. */
   readonly baseModel: string;
@@ -15,11 +15,11 @@ export interface Draft {
   readonly path: string;
   readonly servingName: string;
   readonly strategy: '' | NonNullable<RolloutOptions['strategy']>;
-  /** Whether the base model's policy applies, or the fields below (`own`). */
+  /** Whether the rollout uses the base model's policy, or its own one (`own`) from the form's fields. */
   readonly steering: 'base_model' | 'own';
   /** Whether the base model has a policy. An own policy then replaces it even if all its fields are empty. */
   readonly baseModelHasPolicy: boolean;
-  /** Identifiers of tenants. */
+  /** Identifiers of the tenants whose adapters are carried over. */
   readonly tenants: readonly string[];
   readonly adapters: string;
   readonly labels: string;

@@ -1,7 +1,7 @@
 import { ProblemError } from '@readapt/client';
 import type { FieldErrors } from './request.ts';
 
-/** Field of the form by the code of a problem that names no fields itself. */
+/** Field of the form that an error belongs to, by error code, for errors of the API that name no field themselves. */
 const FIELDS_OF_CODES: Readonly<Record<string, string>> = {
   path_not_allowed: 'path',
   path_not_found: 'path',
@@ -18,7 +18,7 @@ interface NamedField {
   readonly message: string;
 }
 
-/** Messages of a refused request by field of the form; empty if they concern no field. */
+/** Messages about a refused request by the field of the form that they concern; empty if they concern no field. */
 export function fieldErrorsOf(error: unknown): FieldErrors {
   if (!(error instanceof ProblemError)) return {};
   const named = error.problem.errors;
@@ -32,12 +32,15 @@ export function fieldErrorsOf(error: unknown): FieldErrors {
   return field === undefined ? {} : { [field]: error.problem.detail };
 }
 
-/** Name of the field below the options, which the two requests call `options` and `rollout`. */
+/**
+ * Name of a field without the name of the object around it, which the two kinds of request call `options` and
+ * `rollout`.
+ */
 function nameOf(field: string): string {
   return field.replace(/^(options|rollout)\./, '');
 }
 
-/** Message about a field or a part of it; undefined if there is none. */
+/** Message about a field of the form or a part of the field; undefined if there is none. */
 export function errorAt(errors: FieldErrors, name: string): string | undefined {
   return errors[name] ?? Object.entries(errors).find(([field]) => field.startsWith(`${name}.`))?.[1];
 }

@@ -2,7 +2,7 @@ import type { RolloutOptions, RolloutPolicy } from '@readapt/client';
 import { parseLabels } from '../../../lib/labels.ts';
 import type { Draft, WaveDraft } from './draft.ts';
 
-/** POST request that the form makes. */
+/** Path and body of the POST request that the form for a new rollout sends. */
 export interface RolloutRequest {
   readonly path: string;
   readonly body: Readonly<Record<string, unknown>>;
@@ -14,7 +14,7 @@ export type FieldErrors = Readonly<Record<string, string>>;
 interface Built {
   readonly request: RolloutRequest;
   readonly options: RolloutOptions;
-  /** Errors that prevent sending. The service validates everything else. */
+  /** Errors in the form that prevent sending. The service validates everything else. */
   readonly errors: FieldErrors;
 }
 

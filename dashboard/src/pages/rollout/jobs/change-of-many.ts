@@ -14,9 +14,9 @@ export type Action = 'pause' | 'resume' | 'cancel' | 'retry';
 
 interface ActionText {
   readonly verb: string;
-  /** Description of the effect on each job. */
+  /** Sentence that says what the change does to each job. */
   readonly text: string;
-  /** Condition of the jobs that the preview counts, within a sentence. */
+  /** Condition that a job must meet to be changed, in words that follow "jobs that": `are paused`. */
   readonly applies: string;
 }
 
@@ -50,14 +50,14 @@ interface ChangeOptions {
   readonly rolloutId: string;
   readonly action: Action;
   readonly body: ChangeBody;
-  /** False while the typed filter cannot be parsed. */
+  /** Whether the typed filter can be parsed. */
   readonly isValid: boolean;
 }
 
-/** Delay after the last keystroke before the preview is requested. */
+/** Delay after the last keystroke before the preview is requested, in milliseconds. */
 const DEBOUNCE_MS = 300;
 
-/** Preview of a change by a filter, and the function that makes the change. */
+/** Previews how many jobs a change by a filter would affect, and gives the function that makes the change. */
 export function useChangeOfMany({ rolloutId, action, body, isValid }: ChangeOptions) {
   const debouncedBody = useDebounced(JSON.stringify(body));
   const preview = useQuery({

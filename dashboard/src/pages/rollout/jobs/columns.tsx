@@ -10,7 +10,7 @@ import { Time } from '../../../parts/values/time.tsx';
 import { JobVerbs } from './job-verbs.tsx';
 
 interface ColumnOptions {
-  /** Whether the list has jobs of several tenants, which adds their column. */
+  /** Whether the list may have jobs of several tenants, so that it needs a column for them. */
   readonly tenants: boolean;
   readonly writes: boolean;
 }

@@ -6,15 +6,15 @@ import { client } from '../../../api/client.ts';
 import { ConfirmDialog } from '../../../parts/actions/confirm-dialog.tsx';
 
 interface JobsFacts {
-  /** Whether the rollout may go on for a job that ended without a publication. */
+  /** Whether jobs of the rollout that ended without a publication may be retried. */
   readonly canRetry: boolean;
-  /** Whether the rollout is paused. Its jobs cannot be resumed one by one then. */
+  /** Whether the rollout is paused. If so, its jobs cannot be resumed one by one. */
   readonly rolloutPaused: boolean;
 }
 
 /**
- * State of the rollout that the cells need. As a context, unlike new columns, a change does not remount cells with open
- * menus.
+ * State of the rollout that the table's cells need. It is passed as a context because a change of columns would rebuild
+ * the cells and close their open menus.
  */
 export const JobsContext = createContext<JobsFacts>({ canRetry: false, rolloutPaused: false });
 
@@ -22,7 +22,7 @@ type Verb = 'approve' | 'pause' | 'resume' | 'cancel' | 'retry';
 
 interface JobAction {
   readonly label: string;
-  /** Description of the effect on the job. */
+  /** Sentence that says what the action does to the job. */
   readonly text: string;
   readonly run: (id: string) => Promise<unknown>;
 }

@@ -10,7 +10,7 @@ import type { TenantChoice } from './job-filters.tsx';
 import { ACTIONS, useChangeOfMany, type Action } from './change-of-many.ts';
 import { Preview } from './preview.tsx';
 
-/** Value of the choice that keeps each job's strategy: the select allows no empty value. */
+/** Value of the entry in a select that keeps each job's strategy. A select allows no empty value. */
 const SAME = 'same';
 
 interface ManyJobsProps {

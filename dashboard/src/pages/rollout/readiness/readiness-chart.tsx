@@ -6,15 +6,15 @@ import { count, duration, percent } from '../../../lib/format.ts';
 import { Chart } from '../../../parts/chart/chart.tsx';
 
 /**
- * Clock of the chart: time without waiting (`working`), for a fair comparison with controls, which start last; or all
- * time.
+ * Time that the chart counts: time without waiting (`working`), for a fair comparison with controls, which start last;
+ * or the whole time (`all`).
  */
 export type Clock = 'working' | 'all';
 type Values = TtrDistribution['adaptations'];
 
 interface Step {
   readonly ms: number;
-  /** Share of all jobs that are ready after `ms`. */
+  /** Share of all jobs that are ready at this time. */
   readonly share: number;
 }
 

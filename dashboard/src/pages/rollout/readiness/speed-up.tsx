@@ -2,7 +2,7 @@ import { Heading, Text } from '@radix-ui/themes';
 import type { Rollout, TtrDistribution } from '@readapt/client';
 import { counted } from '../../../lib/format.ts';
 
-/** Number of pairs below which the text warns that the figure is unreliable. */
+/** Number of pairs of an adapter and its control below which the text warns that the speed-up is unreliable. */
 const FEW_PAIRS = 6;
 
 interface SpeedUpProps {
