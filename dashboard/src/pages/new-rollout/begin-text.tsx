@@ -4,7 +4,7 @@ import { counted, duration } from '../../lib/format.ts';
 import { dryRunQuery } from './dry-run/dry-run-queries.ts';
 import type { Draft } from './request/draft.ts';
 
-/** Says what starting the rollout will do, with the figures of its dry run if there is one. */
+/** Describes the effects of starting the rollout, with the figures of its dry run if there is one. */
 export function BeginText({ draft, forecastId }: { draft: Draft; forecastId: string | null }) {
   const { data } = useQuery({ ...dryRunQuery(forecastId ?? ''), enabled: forecastId !== null });
   if (draft.baseModel === '') return 'Choose a base model and a version first.';
