@@ -15,8 +15,8 @@ export interface AppDependencies extends ModuleDependencies {
   rowSecurity?: boolean;
   inspector: AdapterInspector;
   metrics: Registry;
-  /** Default: no tracing. */
+  /** Tracing of requests in spans (default: requests are not traced). */
   tracing?: Tracing;
-  /** Checks of /readyz besides those of the database and the queue. */
+  /** Further checks that `/readyz` runs, besides those of the database and the queue. */
   readiness?: ReadinessChecks;
 }

@@ -94,7 +94,10 @@ const MODULES: readonly ModulePlugin<Dependencies>[] = [
   replicaRoutes,
 ];
 
-/** Property with a plugin's name. Without it, Fastify looks for the plugin among all CommonJS modules in memory. */
+/**
+ * Property of a Fastify plugin function that holds the plugin's name. If a plugin lacks it, Fastify searches all
+ * CommonJS modules in memory for the plugin.
+ */
 const PLUGIN_NAME = Symbol.for('fastify.display-name');
 
 interface AppOptions {

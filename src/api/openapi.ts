@@ -30,7 +30,10 @@ export async function renderOpenApi(): Promise<string> {
   }
 }
 
-/** Creates a dependency that throws when it is used. Describing the routes uses none. */
+/**
+ * Creates a stand-in for a dependency of the app, which throws when it is used. Describing the routes uses no
+ * dependency.
+ */
 function unused<T extends object>(name: string): T {
   return new Proxy({} as T, {
     get(_target, property) {
@@ -43,7 +46,7 @@ interface Document {
   paths: Record<string, unknown>;
 }
 
-/** Sorts the paths, so that the document does not depend on the order of registration. */
+/** Sorts the paths of the OpenAPI document, so that it does not depend on the order in which routes are registered. */
 function sortPaths(document: Document): Document {
   const paths = Object.entries(document.paths).sort(([a], [b]) => (a < b ? -1 : 1));
   return { ...document, paths: Object.fromEntries(paths) };

@@ -35,15 +35,15 @@ import { createFolderMetrics, createServingFolder } from '../delivery/serving/in
 import { decideRowSecurity } from '../platform/database/row-security/row-security.ts';
 
 export interface ServerOptions {
-  /** Default: a logger for `config.logLevel` that writes to standard error. */
+  /** Logger of the server (default: one with the level `config.logLevel` that writes to standard error). */
   logger?: Logger;
-  /** Default: a new registry with the metrics of the process. */
+  /** Registry to which metrics are added (default: a new one, with the metrics of the process). */
   metrics?: Registry;
   /** Removes the data folder of the embedded database when this process ends, however it ends (default false). */
   temporary?: boolean;
   /**
-   * Receives the operator's first API key before it becomes valid, if this start creates one. If this function throws,
-   * no key is created.
+   * Receives the operator's first API key before the key becomes valid. It is called only if this start creates that
+   * key. If it throws, no key is created.
    */
   keepOperatorKey?: (key: string) => Promise<void>;
   /** Time that running requests have to end when the server stops, in milliseconds (default 10,000). */
@@ -51,7 +51,7 @@ export interface ServerOptions {
 }
 
 export interface RunningServer {
-  /** `http://host:port` */
+  /** Address of the HTTP server, as `http://host:port`. */
   url: string;
   /** URL of the database in use, embedded or not. A worker that runs beside this server connects to it. */
   databaseUrl: string;
@@ -59,11 +59,14 @@ export interface RunningServer {
   operatorKey: string | null;
   app: FastifyInstance;
   deps: AppDependencies;
-  /** Backend of the queue, for workers in the same process. */
+  /** Queue that the server uses, for workers in the same process. */
   backend: QueueBackend;
   /** Resolves if the embedded database has died and cannot be started again. */
   lost: Promise<Error>;
-  /** Waits for running requests, and closes everything that this start has opened. May be called twice. */
+  /**
+   * Waits for running requests to end, and closes everything that the start of the server has opened. May be called
+   * twice.
+   */
   stop(): Promise<void>;
 }
 
@@ -144,7 +147,7 @@ async function start(
   return { url, databaseUrl, operatorKey, app, deps, backend, lost, stop: () => closing.run() };
 }
 
-/** Opens the database of `config.databaseUrl`, or starts the embedded one. */
+/** Connects to the database at `config.databaseUrl`, or starts the embedded one if no such URL is set. */
 async function openDatabase(
   { databaseUrl, dataDir }: Config,
   { logger, temporary }: ServerOptions & { logger: Logger },
@@ -161,8 +164,8 @@ async function openDatabase(
 }
 
 /**
- * Starts the background loops: verification of uploads, replicas, webhooks and wave approvals. Webhooks need
- * `secretKeys`, and approvals need `approvalSecrets`.
+ * Starts what runs in the background beside the HTTP server: verifying uploads, loading adapters into replicas, sending
+ * webhooks, and asking for the approval of waves. Webhooks need `secretKeys`, and approvals need `approvalSecrets`.
  */
 function startLoops(config: Config, deps: AppDependencies, closing: Shutdown): void {
   const { db, producer, logger, metrics, artifacts } = deps;
@@ -190,7 +193,7 @@ function startLoops(config: Config, deps: AppDependencies, closing: Shutdown): v
   }
 }
 
-/** Keeps the folder for serving engines up to date, if one is configured. */
+/** Keeps the folder from which serving engines take adapters up to date, if such a folder is configured. */
 function keepServingFolder(
   { servingFolder: root, servingGraceMs: graceMs }: Config,
   { db, artifacts, logger, metrics }: AppDependencies,

@@ -1,16 +1,19 @@
 import type { Logger } from './logger.ts';
 
-/** Unit of work that one process at a time claims. */
+/** Piece of work that waits in the database. Only one process at a time may claim it. */
 export interface Claimable {
   readonly id: string;
   /**
-   * Key of the limit for one owner, for example a tenant. A unit that shares the limit with no other has its own
-   * identifier here.
+   * Owner of the work, for example a tenant. A process works on a limited number of units of one owner at a time. A
+   * unit without such an owner has its own identifier here.
    */
   readonly owner: string;
 }
 
-/** Lease of a process on a unit. `owner` names the process; the lease expires after `forMs` unless it is renewed. */
+/**
+ * A process's claim on a unit of work. `owner` names the process; the claim expires after `forMs` milliseconds unless
+ * it is renewed.
+ */
 export interface Lease {
   readonly owner: string;
   readonly forMs: number;
@@ -29,19 +32,19 @@ export interface ClaimLoopOptions {
   run(one: Claimable, control: { signal: AbortSignal; isStopping: () => boolean }): Promise<void>;
   /** Largest number of units that a process works on at a time (default 16). */
   readonly atOnce?: number;
-  /** Time between two polls, in milliseconds (default 1000). */
+  /** Time between two searches for waiting work, in milliseconds (default 1000). */
   readonly intervalMs?: number;
-  /** Time that running work has to end after `stop`, in milliseconds (default 5000). */
+  /** Grace time that running work has to end after `stop`, in milliseconds (default 5000). */
   readonly graceMs?: number;
 }
 
 export interface ClaimLoop {
   start(): void;
-  /** Waits for running work, and aborts it after the grace time. */
+  /** Starts no more work and waits for what is running. When the grace time is over, tells running work to abort. */
   stop(): Promise<void>;
 }
 
-/** Largest number of candidates read in one poll. */
+/** Largest number of waiting units that one search reads. */
 const CANDIDATES = 200;
 /** Largest number of units of one owner that a process works on at a time. */
 const OF_ONE_OWNER = 4;

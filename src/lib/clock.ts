@@ -1,17 +1,23 @@
-/** Environment variable for the largest accepted difference between a process's clock and the database's. */
+/**
+ * Name of the environment variable for the largest accepted difference between a process's clock and the database's, in
+ * milliseconds.
+ */
 export const CLOCK_TOLERANCE_VARIABLE = 'READAPT_CLOCK_TOLERANCE_MS';
 
-/** Difference of this process's clock from another, in milliseconds: `aheadMs` ± `uncertaintyMs`. */
+/**
+ * Measured difference between this process's clock and another one, in milliseconds. The true difference is `aheadMs` ±
+ * `uncertaintyMs`.
+ */
 export interface ClockReading {
-  /** Time by which this process's clock is ahead; negative if it is behind. */
+  /** Time by which this process's clock is ahead of the other one, in milliseconds; negative if it is behind. */
   readonly aheadMs: number;
   readonly uncertaintyMs: number;
 }
 
 /**
- * Starts to compare this process's clock with another.
- * @returns a function that takes the other clock's time, read after this call. The uncertainty is half of the time
- * between the two calls
+ * Starts a comparison of this process's clock with another one.
+ * @returns a function that takes the time which the other clock has shown since this call, and returns the difference.
+ * Its uncertainty is half of the time between the two calls
  */
 export function compareClock(): (other: Date) => ClockReading {
   const began = performance.now();
@@ -22,8 +28,9 @@ export function compareClock(): (other: Date) => ClockReading {
 }
 
 /**
- * Judges a reading of two clocks.
- * @returns the problem in words; null if the clock is right; undefined if the reading is too uncertain to tell
+ * Judges whether two clocks differ by no more than the tolerance.
+ * @returns null if they do not; a description of the problem if they certainly differ by more; undefined if the
+ * measurement is too uncertain to tell
  */
 export function clockProblem(reading: ClockReading, toleranceMs: number): string | null | undefined {
   const { aheadMs, uncertaintyMs } = reading;

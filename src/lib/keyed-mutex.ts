@@ -1,4 +1,7 @@
-/** Runs the work of one key in turn; different keys run at the same time. */
+/**
+ * Function that runs pieces of work with the same key one after the other, in the order of the calls. Work with
+ * different keys runs at the same time.
+ */
 export type KeyedMutex = <T>(key: string, work: () => Promise<T>) => Promise<T>;
 
 export function createKeyedMutex(): KeyedMutex {

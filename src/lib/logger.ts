@@ -4,13 +4,13 @@ export type { Logger };
 
 export interface LoggerOptions {
   level: string;
-  /** Writes readable lines instead of JSON (default: only if the destination is a terminal). */
+  /** Writes lines for people to read instead of JSON (default: only if the output goes to a terminal). */
   pretty?: boolean;
-  /** File descriptor: 1 is standard output, 2 is standard error (default 2). */
+  /** File descriptor that log lines are written to: 1 for standard output, 2 for standard error (default 2). */
   destination?: 1 | 2;
 }
 
-/** Fields whose values are never logged. */
+/** Fields of log lines that hold secrets. Their values are replaced by `[redacted]`. */
 const REDACTED = [
   'req.headers.authorization',
   'headers.authorization',
@@ -21,8 +21,8 @@ const REDACTED = [
 ];
 
 /**
- * Buffer of log lines, written when it is full, every 100 ms and when the process exits. One write for each line would
- * take an eighth of the computing time of a polled API.
+ * Settings of the buffer of log lines. It is written when it is full, every 100 ms and when the process exits. One
+ * write for each line would take an eighth of the computing time of an API that clients poll.
  */
 const WRITES = { minLength: 8 * 1024, periodicFlush: 100 } as const;
 

@@ -1,9 +1,12 @@
 import type { Logger } from './logger.ts';
 
-/** Resources that a process has opened and closes when it ends. */
+/** List of what a process has opened and has to close when it ends. */
 export interface Shutdown {
   add(name: string, close: () => Promise<unknown>): void;
-  /** Closes everything, last opened first. If a resource fails to close, logs that and goes on. */
+  /**
+   * Closes every resource on the list, the last opened first. A resource that fails to close is logged, and the others
+   * are still closed.
+   */
   run(): Promise<void>;
 }
 

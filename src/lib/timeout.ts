@@ -15,7 +15,7 @@ export async function withTimeout<T>(work: Promise<T>, timeoutMs: number, what: 
 }
 
 export interface Deadline {
-  /** Aborts with a `TimeoutError` when the time is up. */
+  /** Abort signal that fires with a `TimeoutError` as its reason when the time is up. */
   readonly signal: AbortSignal;
   clear(): void;
 }
@@ -31,7 +31,7 @@ export function startDeadline(timeoutMs: number): Deadline {
   return { signal: controller.signal, clear: () => clearTimeout(timer) };
 }
 
-/** Whether a signal's reason is that a deadline has passed. */
+/** Whether the reason of an abort signal is that a deadline of `startDeadline` has passed. */
 export function isTimeout(reason: unknown): boolean {
   return reason instanceof DOMException && reason.name === 'TimeoutError';
 }

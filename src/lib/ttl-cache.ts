@@ -1,11 +1,11 @@
-/** Lifetime of a value, as a multiple of the time it took to compute. */
+/** Time for which a value is cached, as a multiple of the time that its computation took. */
 const LIFETIME_FACTOR = 20;
 /** Largest number of cached values. Beyond it, the oldest is evicted. */
 const MAX_ENTRIES = 1000;
 
 interface Entry<T> {
   value: Promise<T>;
-  /** Expiry time on the clock of `performance.now()`. */
+  /** Time at which the value expires, in milliseconds on the clock of `performance.now()`. */
   freshUntil: number;
 }
 
@@ -17,7 +17,10 @@ interface Entry<T> {
 export class TtlCache<T> {
   readonly #entries = new Map<string, Entry<T>>();
 
-  /** @param compute computes the value if the cache holds none for the key; if it rejects, nothing is cached */
+  /**
+   * Returns the cached value of a key, or computes it.
+   * @param compute computes the value if none is cached for the key; if it rejects, nothing is cached
+   */
   get(key: string, compute: () => Promise<T>): Promise<T> {
     const began = performance.now();
     const known = this.#entries.get(key);

@@ -8,14 +8,14 @@ declare module 'fastify' {
   }
 }
 
-/** Decorates the app with the writer of the audit log. */
+/** Fastify plugin that gives the app the function that writes an entry to the audit log. */
 export default fp<{ write: WriteAuditEntry }>(async (app, { write }) => app.decorate('writeAuditEntry', write), {
   name: 'audit',
 });
 
 /**
- * Creates the function that writes the change that a request makes to the audit log. Services call it in the
- * transaction of the change.
+ * Creates the function with which a service records a request's change in the audit log. The service calls it in the
+ * transaction that makes the change.
  */
 export function recordChangeOf(request: FastifyRequest): RecordChange {
   const { kind, keyId } = request.principal;

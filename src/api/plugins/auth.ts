@@ -15,7 +15,9 @@ import { confineTo } from '../../platform/database/row-security/confined-databas
 export interface Authenticator {
   /** Finds the principal of a key; null if the key is unknown, expired or revoked. */
   authenticate(key: string, logger: Pick<FastifyBaseLogger, 'warn'>): Promise<Principal | null>;
-  /** Whether a key is still usable. Long answers check this while they are sent. */
+  /**
+   * Checks again whether a key is neither unknown, expired nor revoked. Long answers check this while they are sent.
+   */
   isUsable(key: string): Promise<boolean>;
   /**
    * Forgets all cached keys. Call this after a change of keys or tenants, before the request that made it is answered.
@@ -25,14 +27,14 @@ export interface Authenticator {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Caller of the request. Set for every request below /v1. */
+    /** Caller of the request, as its API key identifies it. Set for every request below /v1. */
     principal: Principal;
     /**
      * Database restricted to what the caller of a request below /v1 may see: its own rows for a tenant, all rows for
      * the operator. Routes have no other access to the database.
      */
     db: Database;
-    /** Whether the key of the request is still usable while the answer is sent. */
+    /** Checks whether the API key of the request is still usable. Long answers call this while they are sent. */
     hasUsableKey(): Promise<boolean>;
   }
 }
@@ -40,7 +42,7 @@ declare module 'fastify' {
 interface AuthOptions {
   keys: Authenticator;
   db: Database;
-  /** False if the database cannot confine tenants. */
+  /** Whether the database can confine a tenant to its own rows by row-level security. */
   rowSecurity: boolean;
 }
 
@@ -87,8 +89,8 @@ function keyOf(request: FastifyRequest): string {
 }
 
 /**
- * Creates the function that makes the error for a refused request. IP addresses that send too many unusable keys are
- * rate-limited.
+ * Creates the function that makes the error for a request without a usable API key. It is a 401, or a 429 if the IP
+ * address has sent too many such requests.
  */
 async function createRefusal(app: FastifyInstance) {
   const limiter = app.createRateLimit({ max: 300, timeWindow: 60_000, keyGenerator: (request) => `ip:${request.ip}` });
@@ -116,13 +118,16 @@ export function tooManyRequests(retryAfterSeconds: number): AppError {
   });
 }
 
-/** `onRequest` hook of a route that requires a scope. */
+/** `onRequest` hook that refuses callers without the API scope that a route requires. */
 interface Admission {
   (request: FastifyRequest, reply: FastifyReply): Promise<void>;
   readonly scope: RequiredScope;
 }
 
-/** Creates an `onRequest` hook that admits operators, and keys whose scopes include the given one. */
+/**
+ * Creates an `onRequest` hook that refuses callers whose API key does not include the given scope. Operator keys
+ * include every scope, except that some may only read, and some may only read what is to be served.
+ */
 export function requireScope(scope: RequiredScope): Admission {
   const admit = async (request: FastifyRequest, _reply: FastifyReply): Promise<void> => {
     if (isAdmitted(request.principal, scope, isRead(request.method))) return;
@@ -139,16 +144,19 @@ export function requireScope(scope: RequiredScope): Admission {
   return Object.assign(admit, { scope });
 }
 
-/** `onRequest` hook that admits only operators. */
+/**
+ * `onRequest` hook that refuses tenants, and operator keys that may only read what is to be served. An operator key
+ * that may only read is admitted to reading requests.
+ */
 export const requireOperator = requireScope(OPERATOR_SCOPE);
 
-/** Scope that a route needs; undefined if it declares none. */
+/** Finds the API scope that a route requires of its callers; undefined if the route declares none. */
 export function requiredScope({ onRequest }: Pick<RouteOptions, 'onRequest'>): RequiredScope | undefined {
   const hooks: readonly object[] = onRequest === undefined ? [] : [onRequest].flat();
   return hooks.find((hook): hook is Admission => 'scope' in hook)?.scope;
 }
 
-/** Whether requests with this method only read. */
+/** Whether the HTTP method of a route only reads or, if the route has several methods, whether all of them do. */
 export function isRead(method: RouteOptions['method']): boolean {
   return [method].flat().every((one) => one === 'GET' || one === 'HEAD');
 }

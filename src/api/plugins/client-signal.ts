@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
 
-/** Creates a signal that aborts when the client disconnects before the answer. */
+/** Creates an abort signal that fires if the client disconnects before the whole answer has been sent. */
 export function signalOfClient(reply: Pick<FastifyReply, 'raw'>): AbortSignal {
   const gone = new AbortController();
   const { raw } = reply;

@@ -7,17 +7,20 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import { packagePath } from '../../../core/installation/package-path.ts';
 import { AppError } from '../../platform/contract/errors.ts';
 
-/** Output folder of the dashboard's build (`npm run build`). */
+/** Folder into which `npm run build` writes the dashboard's files. */
 const BUILT = packagePath('dashboard', 'dist');
 
 const PAGE = 'index.html';
 
-/** Whether the dashboard is built. In a fresh checkout it is not. */
+/** Whether the dashboard's files have been built. In a fresh checkout they have not. */
 export function isDashboardBuilt(): boolean {
   return existsSync(path.join(BUILT, PAGE));
 }
 
-/** Name of the dashboard's page by the route of its path. The name selects the files to preload. */
+/**
+ * Names of the dashboard's pages, each by the route that shows it. The name selects the files that the browser should
+ * preload.
+ */
 export const DASHBOARD_PAGES: Readonly<Record<string, string>> = {
   '/': 'fleet',
   '/sign-in': 'sign-in',
@@ -35,10 +38,16 @@ export const DASHBOARD_PAGES: Readonly<Record<string, string>> = {
 const FIRST_WORDS = new Set(Object.keys(DASHBOARD_PAGES).map((url) => url.split('/')[1]!));
 FIRST_WORDS.delete('');
 
-/** Placeholder in `index.html` that each answer replaces by its nonce. */
+/**
+ * Placeholder in `index.html`. Each answer replaces it by a new random nonce, with which the content security policy
+ * allows the page's own style elements.
+ */
 const NONCE_PLACEHOLDER = '__CSP_NONCE__';
 
-/** File in which the build lists the files that each page needs (`dashboard/page-preloads.ts`). */
+/**
+ * Name of the file in which the build lists the scripts and styles that each page needs (see
+ * `dashboard/page-preloads.ts`).
+ */
 const PRELOADS = 'pages.json';
 type Preloads = Readonly<Record<string, { modules: string[]; styles: string[]; later: string[] }>>;
 
@@ -92,8 +101,8 @@ async function sendPage(reply: FastifyReply, folder: string, page?: string): Pro
 }
 
 /**
- * Link elements that make the browser load the files of a page at once, instead of when the page's scripts ask for
- * them.
+ * Makes the HTML link elements for a page, so that the browser loads the page's files at once, instead of when the
+ * page's scripts ask for them.
  */
 async function preloadsOf(folder: string, page: string): Promise<string> {
   // Without this file the page only loads more slowly.
@@ -114,9 +123,9 @@ function notBuilt(cause: unknown): never {
 }
 
 /**
- * Content security policy of a page.
+ * Makes the content security policy of a page.
  *
- * @param styles sources of style elements besides the stylesheets of this origin
+ * @param styles sources from which style elements are allowed, besides this origin's stylesheets
  */
 function policy(styles: readonly string[]): string {
   return [

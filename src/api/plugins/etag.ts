@@ -33,15 +33,19 @@ export default fp(
   { name: 'etag' },
 );
 
-/** Part of each ETag of a version: another release may write a different body for unchanged data. */
+/**
+ * Version of Readapt, which goes into ETags that are made from the version of the data: another release may write a
+ * different body for the same data.
+ */
 const RELEASE = packageVersion();
 
 /**
- * Answers 304 without computing the body if the client has the present version, or reuses a cached body of that version
- * and caller. The version is read before the body: after a change in between, the client asks again, and is never left
- * with an outdated body.
+ * Answers a request whose route can name the version of its data cheaply. Sends 304 without computing the body if the
+ * client has the present version, else the body that was cached for this version and this tenant, and a newly computed
+ * body if none was. The version is read before the body: if the data changes in between, the client asks again, and is
+ * never left with an outdated body.
  *
- * @param answer.version a text that differs after each change of the body; null if there is none
+ * @param answer.version a text that differs after each change of the body; null if the route can name no version
  */
 export async function unlessUnchanged<T>(
   request: FastifyRequest,

@@ -1,11 +1,11 @@
 import fp from 'fastify-plugin';
 
-/** Paths that probes request every few seconds. */
+/** Paths that health probes and Prometheus request every few seconds. */
 const QUIET = new Set(['/healthz', '/readyz', '/metrics']);
 
 /**
- * Logs one line per answered request: 5xx at error, probes at debug, all others at info. Bodies and query strings are
- * not logged.
+ * Logs one line for each answered request: answers with 5xx at the level error, those to probes at debug, all others at
+ * info. Bodies and query strings are not logged.
  */
 export default fp(
   async (app) => {

@@ -6,8 +6,8 @@ import { NO_TRACING, type Span, type Tracing } from '../../platform/tracing/trac
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /**
- * Creates a span for each request that may change something. The span continues the caller's `traceparent`, if there is
- * one.
+ * Creates a span of a trace for each request that may change something. If the caller sends a `traceparent`, the span
+ * continues the caller's trace.
  */
 export default fp<{ tracing: Tracing }>(
   async (app, { tracing }) => {

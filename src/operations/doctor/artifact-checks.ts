@@ -15,15 +15,15 @@ import {
 } from './doctor.repository.ts';
 
 const PAGE = 500;
-/** Number of artifacts that are checked at a time. Each costs one or two requests to the store. */
+/** Number of artifacts that are checked at the same time. Each costs one or two requests to the artifact store. */
 const AT_A_TIME = 8;
 
 export interface ArtifactChecks {
   readonly db: Database;
   readonly artifacts: ArtifactStore;
-  /** Whether to read the content and compare it with its digest. */
+  /** Whether the content of each artifact is read and compared with its digest. */
   readonly verify: boolean;
-  /** Minimum age of stored bytes without a row before they count as left behind, in milliseconds. */
+  /** Age from which stored bytes that no database row names count as left behind, in milliseconds. */
   readonly graceMs: number;
 }
 
@@ -34,8 +34,8 @@ export interface Tally {
 }
 
 /**
- * Compares the artifacts that database rows refer to with the store, a page at a time. Missing and corrupt artifacts
- * count as wrong.
+ * Checks that the artifact store has what database rows refer to, a page of artifacts at a time. Missing and corrupt
+ * artifacts count as wrong.
  */
 export async function* checkNamed(checks: ArtifactChecks, tally: Tally): AsyncGenerator<Diagnosis> {
   for (let after = ''; ;) {
@@ -62,7 +62,7 @@ async function diagnose(checks: ArtifactChecks, named: NamedArtifact, tally: Tal
   return named.bytes === null ? [unregistered(checks, named, bytes)] : [];
 }
 
-/** Finds the problem with an artifact's stored content; null if there is none. */
+/** Describes what is wrong with an artifact's stored content; null if nothing is. */
 async function problemOf(
   { artifacts, verify }: ArtifactChecks,
   { digest, bytes: expected }: NamedArtifact,
@@ -105,8 +105,8 @@ function unregistered({ db, artifacts }: ArtifactChecks, { digest, kind }: Named
 }
 
 /**
- * Finds the consequences of a missing or corrupt artifact. Current versions come first, because they have to be
- * replaced before anything else can be done.
+ * Finds what a missing or corrupt artifact affects: adapter versions, datasets, evolutions and parts of uploads.
+ * Current adapter versions come first, because they have to be replaced before anything else can be done.
  */
 async function consequences({ db, artifacts }: ArtifactChecks, digest: string, how: string): Promise<Diagnosis[]> {
   const versions = await repository.versionsWith(db, digest);
@@ -124,8 +124,8 @@ async function consequences({ db, artifacts }: ArtifactChecks, digest: string, h
 }
 
 /**
- * Wraps a remedy so that it is skipped if the content was uploaded again in the meantime. Corrupt content is in
- * quarantine by then, so it does not count as stored.
+ * Changes a repair so that it is skipped if the same content has been uploaded again in the meantime. Corrupt content
+ * has been moved into quarantine by then, so it does not count as stored.
  */
 function unlessStored(artifacts: ArtifactStore, digest: string, { remedy, ...found }: Diagnosis): Diagnosis {
   if (remedy === null) return { ...found, remedy };
@@ -207,8 +207,8 @@ function partGone(db: Database, { digest, part }: { digest: string; part: Upload
 }
 
 /**
- * Creates the function that records a repair in the audit log, as the equivalent API operation done from the command
- * line.
+ * Creates the function that records a repair in the audit log. The entry looks as if the operation of the API that does
+ * the same had been done from the command line.
  */
 const recordedAs =
   (operation: string): RecordChange =>
@@ -216,8 +216,8 @@ const recordedAs =
     writeAuditEntry(tx, { ...change, actor: { kind: 'command', keyId: null }, operation, requestId: null });
 
 /**
- * Finds stored bytes without a row in the database, which count as wrong. Bytes younger than the grace time are passed
- * over, because they may be about to get a row.
+ * Finds bytes in the artifact store without a row in the database, and counts them as wrong. Bytes younger than the
+ * grace time are passed over, because they may be about to get a row.
  */
 export async function* checkStored(
   { db, artifacts, graceMs }: ArtifactChecks,

@@ -1,26 +1,26 @@
 import type { Database, Transaction } from '../../platform/database/database.ts';
 
-/** Artifact that rows refer to. */
+/** Artifact to which rows of the database refer. */
 export interface NamedArtifact {
   digest: string;
-  /** Size according to the artifact's own row; null if it has none. */
+  /** Size in bytes according to the artifact's row in the table of artifacts; null if it has no row there. */
   bytes: bigint | null;
-  /** Kind of the row that refers to the artifact. */
+  /** Kind of the rows that refer to the artifact. */
   kind: 'dataset' | 'adapter' | 'evolution' | 'base_part';
 }
 
-/** Adapter version, and the base model version on which it is current. */
+/** Adapter version, with the base model version on which it is current. */
 export interface VersionWith {
   id: string;
   tenant_id: string;
   adapter_id: string;
   number: number;
   origin: 'imported' | 'adapted';
-  /** Null if the version is not current. */
+  /** Identifier of the base model version on which the adapter version is current; null if it is current on none. */
   current_on: string | null;
 }
 
-/** A part of an upload of a base model. */
+/** Part of an upload of a base model. */
 export interface UploadPart {
   upload_id: string;
   file_name: string;
@@ -30,8 +30,8 @@ export interface UploadPart {
 
 export const doctorRepository = {
   /**
-   * Lists a page of the artifacts of datasets, adapter versions, evolutions and base model uploads, ordered by digest
-   * and without deleted rows. Each table is read by its index.
+   * Lists a page of the artifacts to which datasets, adapter versions, evolutions and uploads of base models refer,
+   * ordered by digest. Deleted rows do not count. Each table is read by its index.
    */
   named: (db: Database, after: string, limit: number): Promise<NamedArtifact[]> =>
     db.$queryRaw<NamedArtifact[]>`
@@ -50,7 +50,7 @@ export const doctorRepository = {
       ) AS n LEFT JOIN artifacts a ON a.digest = n.digest
       GROUP BY n.digest, a.bytes ORDER BY n.digest LIMIT ${limit}`,
 
-  /** Finds the versions whose files are this artifact. */
+  /** Finds the adapter versions whose files are the artifact with this digest. */
   versionsWith: (db: Database, digest: string): Promise<VersionWith[]> =>
     db.$queryRaw<VersionWith[]>`
       SELECT v.id, v.tenant_id, v.adapter_id, v.number, v.origin, c.base_model_version_id AS current_on
@@ -58,8 +58,8 @@ export const doctorRepository = {
       WHERE v.artifact_digest = ${digest} AND v.deleted_at IS NULL ORDER BY v.id`,
 
   /**
-   * Marks a version as deleted that a rollout can make again.
-   * @returns false if the version was imported, deleted before, or is current
+   * Marks an adapter version as deleted, so that a rollout can make it again.
+   * @returns false if nothing was marked, because the version was imported, is deleted already, or is current
    */
   setAside: async (tx: Transaction, id: string): Promise<boolean> => {
     const count = await tx.$executeRaw`
@@ -78,14 +78,17 @@ export const doctorRepository = {
   evolutionsWith: (db: Database, digest: string): Promise<{ id: string }[]> =>
     db.evolution.findMany({ where: { artifactDigest: digest, state: 'ready' }, select: { id: true } }),
 
-  /** Finds the upload parts with this content, and the states of their uploads. */
+  /** Finds the parts of uploads whose content has this digest, with the states of their uploads. */
   uploadPartsWith: (db: Database, digest: string): Promise<UploadPart[]> =>
     db.$queryRaw<UploadPart[]>`
       SELECT p.upload_id, p.file_name, p.number, u.state
       FROM base_model_upload_parts p JOIN base_model_uploads u ON u.id = p.upload_id
       WHERE p.artifact_digest = ${digest} ORDER BY p.upload_id, p.file_name, p.number`,
 
-  /** Removes the row of a missing part of an open upload, so that the client sends the part again. */
+  /**
+   * Removes the row of a part whose content is missing from an upload that is still open, so that the client sends the
+   * part again.
+   */
   forgetUploadPart: async (db: Database, digest: string, { upload_id: id, file_name: file, number }: UploadPart) => {
     await db.$executeRaw`
       DELETE FROM base_model_upload_parts p USING base_model_uploads u
@@ -94,7 +97,7 @@ export const doctorRepository = {
         AND p.artifact_digest = ${digest}`;
   },
 
-  /** Marks an evolution as not computed. The next rollout between the two versions computes it again. */
+  /** Marks an evolution as not computed. The next rollout between its two base model versions computes it again. */
   forgetEvolution: async (db: Database, id: string, digest: string): Promise<void> => {
     await db.evolution.updateMany({
       where: { id, artifactDigest: digest, state: 'ready' },
@@ -102,7 +105,9 @@ export const doctorRepository = {
     });
   },
 
-  /** Lists the base model versions whose files are in a folder. Workers download all others themselves. */
+  /**
+   * Lists the base model versions whose files lie in a folder of the machine. Workers download the files of all others.
+   */
   bases: (db: Database): Promise<{ id: string; version: string; path: string }[]> =>
     db.baseModelVersion.findMany({
       where: { sourceKey: null },
@@ -111,8 +116,8 @@ export const doctorRepository = {
     }),
 
   /**
-   * Finds jobs whose lease expired more than `olderThanMs` ago. Normally a worker's sweep takes such jobs over within
-   * seconds.
+   * Finds unfinished jobs whose lease expired more than `olderThanMs` milliseconds ago. Normally a running worker takes
+   * such a job over within seconds.
    */
   staleLeases: (db: Database, olderThanMs: number): Promise<{ id: string; owner: string | null }[]> =>
     db.$queryRaw<{ id: string; owner: string | null }[]>`
@@ -121,7 +126,7 @@ export const doctorRepository = {
         AND lease_expires_at <= statement_timestamp() - make_interval(secs => ${olderThanMs / 1000}::float8)
       ORDER BY id`,
 
-  /** Finds jobs that should have been added to the queue more than `olderThanMs` ago. */
+  /** Finds jobs that have waited for more than `olderThanMs` milliseconds to be added to the queue. */
   staleOutbox: (db: Database, olderThanMs: number): Promise<{ job_id: string; queue: string }[]> =>
     db.$queryRaw<{ job_id: string; queue: string }[]>`
       SELECT job_id, queue FROM outbox

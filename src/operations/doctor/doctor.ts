@@ -10,15 +10,18 @@ import type { Diagnosis, Finding } from './findings.ts';
 export interface ExaminationOptions {
   db: Database;
   artifacts: ArtifactStore;
-  /** Reads all artifacts and compares them with their digests (default false). */
+  /** Reads the content of all artifacts and compares it with their digests (default false). */
   verify?: boolean;
   /** Carries out the repairs that the findings propose (default false). */
   mend?: boolean;
   /** Makes this database the owner of the store (default false). */
   adopt?: boolean;
-  /** Repairs or adopts even if most artifacts are missing, corrupt or without a row (default false). */
+  /**
+   * Allows repairs, or a change of the owner, even if most artifacts are missing, corrupt or without a row (default
+   * false).
+   */
   acceptLosses?: boolean;
-  /** Minimum age of stored bytes without a row before they count as left behind, in milliseconds (default an hour). */
+  /** Age from which stored bytes that no database row names count as left behind, in milliseconds (default an hour). */
   graceMs?: number;
 }
 
@@ -79,7 +82,10 @@ function notOwned(message: string): SetupError {
 
 const emptyTally = (): Tally => ({ examined: 0, wrong: 0 });
 
-/** Refuses repairs if at least two artifacts, and more than half of all, are wrong. @throws SetupError */
+/**
+ * Refuses all repairs if at least two artifacts, and more than half of those examined, are wrong.
+ * @throws SetupError `most_artifacts_wrong`
+ */
 function refuseMost({ examined, wrong }: Tally, what: string): void {
   if (wrong < 2 || 2 * wrong <= examined) return;
   throw new SetupError(
@@ -109,7 +115,7 @@ async function* checkBases(db: Database): AsyncGenerator<Diagnosis> {
   }
 }
 
-/** Finds work that a running worker would have done long ago. */
+/** Finds jobs that a running worker would long have taken over or added to the queue. */
 async function* checkWork(db: Database): AsyncGenerator<Diagnosis> {
   const rest = { remedy: null, advice: 'start a worker: it does so within seconds' };
   for (const { id, owner } of await repository.staleLeases(db, STALE_MS)) {

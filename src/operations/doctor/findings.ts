@@ -1,4 +1,4 @@
-/** Kinds of findings, in the order of the report. */
+/** Kinds of problems that `readapt doctor` finds, in the order of its report. */
 export const FINDINGS = {
   store_not_owned: 'the artifact store does not belong to this database',
   artifact_corrupt: 'artifacts whose content is not what their digest says',
@@ -18,19 +18,22 @@ export type FindingKind = keyof typeof FINDINGS;
 
 export interface Finding {
   readonly kind: FindingKind;
-  /** Identifier or digest of the affected object. */
+  /** Identifier or digest of what has the problem. */
   readonly subject: string;
   /** Description of the problem in a sentence. */
   readonly message: string;
-  /** Description of the repair by `--mend`, or by `--adopt` for the store; null if there is none. */
+  /**
+   * Description of the repair that `--mend` makes or, if the store has the wrong owner, `--adopt`; null if there is no
+   * such repair.
+   */
   readonly mend: string | null;
-  /** Advice for the operator where `--mend` does not help. */
+  /** Advice to the operator for a problem that `--mend` cannot repair. */
   readonly advice?: string;
-  /** Whether the repair was carried out. */
+  /** Whether this run has repaired the problem. */
   readonly mended: boolean;
 }
 
-/** Problem, with its repair if there is one. */
+/** Problem that was found, with the function that repairs it if there is one. */
 export interface Diagnosis extends Omit<Finding, 'mend' | 'mended'> {
   readonly remedy: { readonly text: string; readonly apply: () => Promise<void> } | null;
 }

@@ -2,7 +2,7 @@ import type { Database } from '../../platform/database/database.ts';
 
 /**
  * Checks that the database can write, without leaving anything behind. The check writes a transaction id to
- * PostgreSQL's log, and a small snapshot file that the server removes at the end of the statement.
+ * PostgreSQL's write-ahead log, and a small snapshot file that the server removes at the end of the statement.
  *
  * @returns false if the database is read-only
  */

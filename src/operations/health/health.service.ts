@@ -7,14 +7,17 @@ import { AppError } from '../../platform/contract/errors.ts';
 import { withTimeout } from '../../lib/timeout.ts';
 import { probeDatabaseWrite } from './health.repository.ts';
 
-/** Readiness checks by name. A check rejects if its part of the service is unusable. */
+/**
+ * Checks by their names, each of one part of the service. A check rejects if its part is unusable, and the service is
+ * then not ready.
+ */
 export type ReadinessChecks = Readonly<Record<string, () => Promise<unknown>>>;
 
 export interface Readiness {
   status: 'ready' | 'not_ready';
-  /** Results of the checks. `reason` describes the problem without internal details; null if there is none. */
+  /** Results of the checks. `reason` describes a failure without internal details; null if the check passed. */
   checks: { name: string; ok: boolean; duration_ms: number; reason: string | null }[];
-  /** Problems with which the service can still answer requests. */
+  /** Problems in spite of which the service can answer requests. */
   warnings: string[];
 }
 
@@ -24,12 +27,15 @@ interface WarnLog {
   warn(fields: object, message: string): void;
 }
 
-/** Lifetime of the result of a check that writes, in milliseconds, so that polling /readyz does not wear the disk. */
+/**
+ * Time for which the result of a check that writes is cached, in milliseconds, so that polling /readyz does not wear
+ * the disk.
+ */
 const WRITE_CHECK_MS = 5_000;
 
 /**
- * Checks that artifacts and the database can be written, which a full disk prevents. Results are cached for five
- * seconds.
+ * Checks that the artifact store and the database can be written, which a full disk prevents. Results are cached for
+ * five seconds.
  */
 export function writeChecks(db: Database, artifacts: Pick<ArtifactStore, 'checkWritable'>): ReadinessChecks {
   return {
@@ -40,7 +46,7 @@ export function writeChecks(db: Database, artifacts: Pick<ArtifactStore, 'checkW
   };
 }
 
-/** Caches the result of a check. Concurrent callers share one run. */
+/** Wraps a check so that its result is cached, and callers that come during a run of the check share its result. */
 function kept(check: () => Promise<unknown>): () => Promise<unknown> {
   let last: { at: number; result: Promise<unknown> } | null = null;
   return () => {
@@ -50,10 +56,13 @@ function kept(check: () => Promise<unknown>): () => Promise<unknown> {
   };
 }
 
-/** Lists problems with which the service can still answer requests, without internal details. */
+/** Function that lists problems in spite of which the service can answer requests, without internal details. */
 export type ReadinessWarnings = () => Promise<readonly string[]>;
 
-/** Creates the warning that nothing may be removed from the artifact store, because another database owns it. */
+/**
+ * Creates the function that warns if another database owns the artifact store, so that nothing may be removed from the
+ * store.
+ */
 export function storeWarnings(artifacts: Pick<ArtifactStore, 'ownership'>): ReadinessWarnings {
   return async () => {
     // If the ownership cannot be read, a failed readiness check reports the cause.
@@ -72,8 +81,8 @@ export interface ReadinessOptions {
 }
 
 /**
- * Runs all checks at once. The reasons show clients the messages of AppErrors and of known database errors; the causes
- * of other errors appear only in the log.
+ * Runs all readiness checks at once. The reason of a failed check is the error's message if the error is an AppError or
+ * a known error of the database; all other errors are only logged.
  */
 export async function checkReadiness(options: ReadinessOptions): Promise<Readiness> {
   const { db, checks, log, clockToleranceMs } = options;

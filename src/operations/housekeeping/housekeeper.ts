@@ -1,11 +1,11 @@
 import type { Logger } from '../../lib/logger.ts';
 
-/** Periodic task that works in steps. Each step has a commit of its own. */
+/** Task that cleans up and is run again and again. It works in steps, each in a transaction of its own. */
 export interface HousekeepingTask {
   readonly name: string;
   /**
-   * Runs until no work is left, another process does the same work, or the signal aborts.
-   * @returns the number of removed rows or files by kind
+   * Runs the task until no work is left, another process turns out to do the same work, or the signal aborts.
+   * @returns the numbers of removed rows or files, by their kind
    */
   run(signal: AbortSignal): Promise<Readonly<Record<string, number>>>;
 }
@@ -13,22 +13,22 @@ export interface HousekeepingTask {
 export interface HousekeeperOptions {
   tasks: readonly HousekeepingTask[];
   logger: Logger;
-  /** Time between two rounds, in milliseconds (default an hour). */
+  /** Time from the end of one round of all tasks to the next round, in milliseconds (default an hour). */
   intervalMs?: number;
-  /** Time until the first round, in milliseconds (default a minute). */
+  /** Time from the start to the first round, in milliseconds (default a minute). */
   delayMs?: number;
   /**
-   * Whether this process must skip its tasks, because its clock is wrong and it cannot judge the age of anything
-   * (default: never).
+   * Whether this process must not run the tasks now, because its clock is wrong, so that it cannot judge the age of
+   * data (default: never).
    */
   isUnfit?: () => boolean;
-  /** Called after each successful task. */
+  /** Receives the name of each task that has succeeded. */
   onDone?: (task: string) => void;
 }
 
 export interface Housekeeper {
   start(): void;
-  /** Stops after the running step. */
+  /** Stops the housekeeper after the step that is running. */
   stop(): Promise<void>;
 }
 

@@ -1,10 +1,10 @@
 import type { Queryable } from '../../platform/database/database.ts';
 
 /**
- * Reads the next `limit` metric points after `after`, oldest first, and deletes those of jobs that ended more than
- * `days` days ago.
- * @returns the number of deleted points, and the position from which to continue; null if no point that is left is old
- * enough
+ * Examines the next `limit` metric points after the position `after`, oldest first, and deletes those of jobs that
+ * ended more than `days` days ago.
+ * @returns the number of deleted points and the position at which to go on; the position is null if no later point is
+ * old enough
  */
 export async function pruneMetricPoints(
   tx: Queryable,
@@ -37,8 +37,8 @@ export const pruneDeviceUses = (tx: Queryable, { days, limit }: { days: number; 
       ORDER BY ended_at LIMIT ${limit}))`;
 
 /**
- * Deletes at most `limit` settled webhook deliveries whose last attempt is older than `days` days, and all expired
- * secrets.
+ * Deletes webhook deliveries that are no longer pending and were last attempted more than `days` days ago, at most
+ * `limit` of them. Also deletes all expired webhook secrets.
  * @returns the number of deleted deliveries
  */
 export async function pruneWebhookDeliveries(

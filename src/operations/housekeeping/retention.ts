@@ -4,12 +4,15 @@ import type { HousekeepingTask } from './housekeeper.ts';
 import { exclusively } from './housekeeping.repository.ts';
 import { pruneDeviceUses, pruneMetricPoints, pruneWebhookDeliveries } from './retention.repository.ts';
 
-/** Number of rows that one transaction examines. */
+/** Largest number of rows that one transaction examines. */
 const BATCH = 5000;
 
 export interface RetentionOptions {
   db: Database;
-  /** Days for which events are kept; null keeps them forever. The other numbers of days work alike. */
+  /**
+   * Number of days for which events are kept; null keeps them for ever. The other retention times are given in the same
+   * way.
+   */
   eventRetentionDays: number | null;
   metricRetentionDays: number | null;
   auditRetentionDays: number | null;
@@ -25,7 +28,11 @@ export interface RetentionOptions {
 export function retentionTasks(options: RetentionOptions): HousekeepingTask[] {
   const { db, metricRetentionDays, batch = BATCH } = options;
 
-  /** Repeats a step until it removes fewer rows than a batch. */
+  /**
+   * Repeats a step until it removes fewer rows than a full batch, another process does housekeeping, or the task is
+   * aborted. Does nothing if `days` is null.
+   * @returns the number of removed rows
+   */
   async function repeat(
     days: number | null,
     signal: AbortSignal,

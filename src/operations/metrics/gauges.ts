@@ -1,6 +1,6 @@
 import { Gauge, type Registry } from 'prom-client';
 
-/** Value of a gauge, with its labels. */
+/** One value of a Prometheus gauge, with the labels that it is for. */
 export interface Sample<Label extends string> {
   readonly labels: Readonly<Record<Label, string>>;
   readonly value: number;
@@ -10,11 +10,13 @@ export interface ReadGauge<T, Label extends string> {
   readonly name: string;
   readonly help: string;
   readonly labelNames?: readonly Label[];
-  /** Derives the samples from the result of the read. */
+  /** Makes the values of the gauge from what was read. */
   readonly samples: (found: T) => readonly Sample<Label>[];
 }
 
-/** Registers a gauge that reads its values during each scrape. If the read fails, the gauge has no value. */
+/**
+ * Registers a Prometheus gauge whose values are read anew for each scrape. If the read fails, the gauge has no value.
+ */
 export function registerReadGauge<T, Label extends string = never>(
   registry: Registry,
   read: () => Promise<T | null>,
@@ -38,9 +40,9 @@ export function registerReadGauge<T, Label extends string = never>(
 export const single = (value: number): readonly Sample<never>[] => [{ labels: {}, value }];
 
 /**
- * Shares one read among concurrent callers and caches its result, so that the cost does not grow with the number of
- * scrapes.
- * @param keptMs lifetime of the result in milliseconds
+ * Wraps a read so that concurrent callers share it and its result is cached. The cost then does not grow with the
+ * number of scrapes.
+ * @param keptMs time for which the result is cached, in milliseconds
  */
 export function readTogether<T>(read: () => Promise<T>, keptMs: number): () => Promise<T> {
   let last: { readonly until: number; readonly result: Promise<T> } | null = null;

@@ -4,7 +4,7 @@ import type { Database } from '../../platform/database/database.ts';
 import { poolUseOf, type PoolUse } from '../../platform/database/database-reads.ts';
 import { registerReadGauge, single } from './gauges.ts';
 
-/** Creates a registry with the metrics of this process: memory, processor time, event loop. */
+/** Creates a Prometheus registry with the metrics of this process: memory, processor time and event loop. */
 export function createProcessRegistry(): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
@@ -32,7 +32,10 @@ export function registerPoolMetrics(registry: Registry, db: Database): void {
   });
 }
 
-/** Error codes of the store that are labels of the metric. All other file system errors count as `file_system`. */
+/**
+ * Codes of the artifact store's errors that the metric counts separately. It counts all other file system errors
+ * together, as `file_system`.
+ */
 const STORE_FAULTS = [
   'storage_full',
   'storage_read_only',
@@ -41,10 +44,13 @@ const STORE_FAULTS = [
   'artifact_corrupt',
 ] as const;
 const FILE_SYSTEM = 'file_system';
-/** Error codes of a client that disconnects during an upload. */
+/** Codes of system errors which mean that the client has disconnected during an upload. */
 const CLIENT_GONE = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED']);
 
-/** Wraps a store so that its faults are counted. Errors of callers, such as a broken upload, are not counted. */
+/**
+ * Wraps an artifact store so that a metric counts its faults. Errors that callers cause, such as a broken upload, are
+ * not counted.
+ */
 export function countStoreFaults(store: ArtifactStore, registry: Registry): ArtifactStore {
   const faults = new Counter({
     name: 'readapt_artifact_store_errors_total',

@@ -21,11 +21,11 @@ export interface ServiceMetricsOptions {
   db: Database;
   producer: Pick<QueueProducer, 'countByState'>;
   logger: Logger;
-  /** Checks of /readyz besides that of the database. */
+  /** Further readiness checks that /readyz runs, besides that of the database. */
   checks: ReadinessChecks;
   warnings: ReadinessWarnings;
   clockToleranceMs: number;
-  /** Lifetime of read values, in milliseconds (default 5,000). */
+  /** Time for which values that were read for the metrics are cached, in milliseconds (default 5,000). */
   keptMs?: number;
 }
 
@@ -35,19 +35,20 @@ interface QueueDepth {
 }
 
 /**
- * Time for which a scrape waits for the database and the queue, in milliseconds. Prometheus gives up after ten seconds.
+ * Longest time that a scrape waits for the database and the queue, in milliseconds. Prometheus itself gives up after
+ * ten seconds.
  */
 const TIMEOUT_MS = 3000;
 
 /**
- * Registers the metrics of the whole service. Each API process reads them from the database and the queue when it is
- * scraped.
+ * Registers the metrics that describe the whole service. Every API process reads them from the database and the queue
+ * when it is scraped.
  */
 export function registerServiceMetrics(registry: Registry, options: ServiceMetricsOptions): void {
   const { db, producer, logger, checks, warnings, clockToleranceMs, keptMs = 5000 } = options;
   /**
-   * Creates a cached read. If the values cannot be read in time, it logs the cause and returns null, so that they are
-   * omitted.
+   * Wraps a read so that its result is cached. If the read fails or takes too long, the cause is logged and the result
+   * is null, so that the metrics made from it are left out.
    */
   const reading = <T>(what: string, read: () => Promise<T>): (() => Promise<T | null>) =>
     readTogether(
@@ -110,7 +111,7 @@ function registerFleet(registry: Registry, read: () => Promise<ServiceState | nu
   });
 }
 
-/** Registers metrics of the jobs that are queued or held by workers. */
+/** Registers metrics of the jobs that wait for the queue, and of those that workers hold. */
 function registerBacklog(registry: Registry, read: () => Promise<ServiceState | null>): void {
   registerReadGauge(registry, read, {
     name: 'readapt_outbox_entries',
@@ -143,7 +144,10 @@ function registerBacklog(registry: Registry, read: () => Promise<ServiceState | 
   });
 }
 
-/** Registers metrics of pending webhook events. The process that sends a request counts its outcome itself. */
+/**
+ * Registers metrics of events that webhook endpoints have not acknowledged yet. The outcomes of requests to endpoints
+ * are counted elsewhere, by the process that sends them.
+ */
 function registerWebhooks(registry: Registry, read: () => Promise<WebhookState | null>): void {
   registerReadGauge(registry, read, {
     name: 'readapt_webhook_endpoints',
@@ -165,7 +169,10 @@ function registerWebhooks(registry: Registry, read: () => Promise<WebhookState |
   });
 }
 
-/** Registers the states of replicas. The process that sends a request to an engine counts it itself. */
+/**
+ * Registers the number of replicas in each state. The requests to engines are counted elsewhere, by the process that
+ * sends them.
+ */
 function registerReplicas(registry: Registry, read: () => Promise<ReplicaStates | null>): void {
   registerReadGauge(registry, read, {
     name: 'readapt_replicas',

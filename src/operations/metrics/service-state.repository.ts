@@ -3,29 +3,35 @@ import { readRows } from '../../platform/database/database-reads.ts';
 import { ENTRY_NAMES } from '../../platform/queue/catalog.ts';
 import { LIVE_ROLLOUT_STATES } from '../../fleet/rollouts/index.ts';
 
-/** Unfinished work, as the database has it. Ages are in seconds. */
+/** Unfinished work of the service, read from the database for metrics. Ages are in seconds. */
 export interface ServiceState {
   rollouts: { state: string; count: number }[];
   awaiting_approval: number;
   jobs: { kind: string; state: string; count: number }[];
-  /** Jobs not yet handed to the queue, among the {@link MOST_PENDING} oldest. */
+  /**
+   * Numbers of jobs that have not been handed to the queue yet, by queue. Only the {@link MOST_PENDING} oldest are
+   * counted.
+   */
   outbox: { queue: string; count: number }[];
   outbox_age: number;
   leases: { held: number; expired: number; age: number };
 }
 
-/** Largest number of pending jobs that are counted. A whole fleet may be pending while the queue is down. */
+/**
+ * Largest number of jobs waiting to be handed to the queue that are counted. A whole fleet may wait while the queue is
+ * down.
+ */
 export const MOST_PENDING = 1000;
 
 const LIVE = Prisma.sql`${[...LIVE_ROLLOUT_STATES]}::rollout_state[]`;
 
-/** SQL expression for the rows of a query as one JSON array. */
+/** Makes the SQL expression that returns the rows of a query as one JSON array. */
 const list = (query: Prisma.Sql): Prisma.Sql =>
   Prisma.sql`(SELECT coalesce(jsonb_agg(to_jsonb(listed)), '[]') FROM (${query}) AS listed)`;
 
 /**
- * Reads the state in one statement that is cheap for a fleet of any size: it sums up the counts of rollouts, and reads
- * only the jobs that a worker holds.
+ * Reads the unfinished work of the service in one statement, which is cheap for a fleet of any size: it sums up counts
+ * that are kept for each rollout, and of the jobs it reads only those that a worker holds.
  */
 export async function readServiceState(db: Database): Promise<ServiceState> {
   const seconds = (since: string): Prisma.Sql =>
@@ -54,7 +60,7 @@ export async function readServiceState(db: Database): Promise<ServiceState> {
 export const REPLICA_STATES = ['syncing', 'in_sync', 'failed', 'unreachable'] as const;
 export type ReplicaStates = Partial<Record<(typeof REPLICA_STATES)[number], number>>;
 
-/** Counts the replicas in each state; states without replicas are missing. */
+/** Counts the replicas in each state. A state in which no replica is has no entry. */
 export async function readReplicaStates(db: Database): Promise<ReplicaStates> {
   const found = await db.replica.groupBy({ by: ['state'], _count: true });
   return Object.fromEntries(found.map(({ state, _count: count }) => [state, count]));

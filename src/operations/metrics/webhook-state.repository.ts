@@ -2,32 +2,38 @@ import { Prisma, type Database } from '../../platform/database/database.ts';
 import { readRows } from '../../platform/database/database-reads.ts';
 import { FIRST_RUNNING } from '../../delivery/events/index.ts';
 
-/** Pending webhook events, as the database has them. Ages are in seconds; 0 if nothing waits. */
+/** State of the webhooks, read from the database for metrics. Ages are in seconds; 0 if nothing waits. */
 export interface WebhookState {
   enabled: number;
-  /** Number of endpoints that were disabled because they failed or were gone, and not by a request. */
+  /**
+   * Number of endpoints that the service has disabled because they failed or were gone. Those that somebody has
+   * disabled by a request are not counted.
+   */
   disabled: number;
-  /** Age of the oldest event that an endpoint has not acknowledged. */
+  /** Age of the oldest event that an enabled endpoint has not acknowledged, in seconds. */
   oldest_age: number;
-  /** Longest time for which a due endpoint has waited for a process to send to it. */
+  /** Longest time for which no process has sent what is due to an endpoint, in seconds. */
   overdue: number;
 }
 
-/** Largest number of pending deliveries examined per endpoint, oldest first. */
+/** Largest number of pending deliveries that are examined for each endpoint, oldest first. */
 const MOST_PENDING = 100;
 
 const AFTER = Prisma.sql`(ev.transaction_id, ev.seq) > (e.position_transaction_id, e.position_seq)
   AND ev.transaction_id < ${FIRST_RUNNING}`;
 const FIRST = Prisma.sql`ORDER BY ev.transaction_id, ev.seq LIMIT 1`;
 /**
- * SQL expression for the time of the next event after an endpoint's position. Two queries, because each has its own
- * index.
+ * SQL expression for the time of the first event that an endpoint has not been sent yet. The operator's endpoints and
+ * those of tenants have a query each, because each query has its own index.
  */
 const NEXT_EVENT_AT = Prisma.sql`CASE WHEN e.tenant_id IS NULL
   THEN (SELECT ev.occurred_at FROM events ev WHERE NOT ev.is_copy AND ${AFTER} ${FIRST})
   ELSE (SELECT ev.occurred_at FROM events ev WHERE ev.tenant_id = e.tenant_id AND ${AFTER} ${FIRST}) END`;
 
-/** Reads the state in one statement, in time proportional to the number of endpoints. */
+/**
+ * Reads the state of the webhooks in one statement. Its time grows with the number of endpoints, and not with that of
+ * events.
+ */
 export async function readWebhookState(db: Database): Promise<WebhookState> {
   const age = (since: Prisma.Sql): Prisma.Sql =>
     Prisma.sql`coalesce(greatest(0, extract(epoch FROM statement_timestamp() - min(${since}))), 0)::float8`;

@@ -11,7 +11,7 @@ export interface AttentionRow {
   readonly since: Date | null;
   readonly count: number | null;
   readonly reason: string | null;
-  /** Number of rows of this kind. */
+  /** Number of all rows of this kind, also of those beyond the largest number listed. */
   readonly of_kind: number;
 }
 
@@ -22,7 +22,9 @@ const GOES_ON = Prisma.sql`r.state IN ('planning', 'analyzing', 'adapting', 'pau
 const FOUND = Prisma.sql`count(*) OVER ()::int AS of_kind`;
 const FIRST = Prisma.sql`ORDER BY since NULLS LAST, subject_id LIMIT ${MOST_OF_A_KIND}`;
 
-/** Builds a query for rollouts `r` that need attention. */
+/**
+ * Makes the query for one kind of rollout that needs a person's attention. In the SQL condition, the rollout is `r`.
+ */
 function rollouts(
   kind: AttentionKind,
   since: string,
@@ -39,7 +41,7 @@ function rollouts(
 const PAUSE_CODE = Prisma.sql`r.paused_reason ->> 'code'`;
 
 export const attentionRepository = {
-  /** Lists rollouts that the operator should decide on or look at. */
+  /** Lists rollouts about which the operator should decide something, or which have failed or are late. */
   rollouts: (db: Queryable) =>
     readRows<AttentionRow>(
       db,
@@ -69,9 +71,9 @@ export const attentionRepository = {
     ),
 
   /**
-   * Lists rollouts with jobs that wait for their tenants' approval, for one tenant or for all. Row-level security would
-   * keep the query from using an index on the state, so it runs without. It returns only counts and times of the jobs,
-   * and its own condition confines them to the tenant.
+   * Lists rollouts with jobs that wait for their tenants' approval, for one tenant or for all. The query runs without
+   * row-level security, which would keep it from using an index on the state. That is safe: it returns only counts and
+   * times of jobs, and its own condition confines them to the tenant.
    */
   approvals: (db: Queryable, tenantId: string | null) =>
     readRows<AttentionRow>(

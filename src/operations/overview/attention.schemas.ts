@@ -1,11 +1,11 @@
 import Type, { type Static } from 'typebox';
 import { Id, Nullable, Timestamp } from '../../platform/contract/schemas.ts';
 
-/** Largest number of entries of one kind. */
+/** Largest number of entries of one kind in the list of what needs attention. */
 export const MOST_OF_A_KIND = 100;
-/** Number of days before its retirement from which a base model version is listed. */
+/** Number of days before its retirement from which a base model version is in the list of what needs attention. */
 export const RETIRES_WITHIN_DAYS = 30;
-/** Number of days for which a failed rollout is listed. */
+/** Number of days for which a failed rollout stays in the list of what needs attention. */
 export const FAILED_WITHIN_DAYS = 7;
 
 export const ATTENTION_KINDS = [

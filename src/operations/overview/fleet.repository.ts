@@ -22,8 +22,8 @@ export interface AdaptersRow {
 }
 
 /**
- * Builds a query for the adapters `a` of a base model that the caller may see: not deleted, of one tenant or of all
- * existing tenants.
+ * Makes the query for the adapters of a base model that a caller may see: those of one tenant, or those of all tenants
+ * if none is given. Deleted adapters, and those of deleted tenants, are left out.
  */
 function adaptersOf(baseModelId: string, tenantId: string | null): Prisma.Sql {
   const ofTenant = tenantId === null ? Prisma.empty : Prisma.sql`AND a.tenant_id = ${tenantId}`;
@@ -33,7 +33,7 @@ function adaptersOf(baseModelId: string, tenantId: string | null): Prisma.Sql {
 }
 
 export const fleetOverviewRepository = {
-  /** Finds a base model by its identifier, or else by its name. */
+  /** Finds a base model whose identifier or, failing that, whose name is the given text. */
   async baseModel(db: Queryable, reference: string): Promise<BaseModelRow | null> {
     const [row] = await readRows<BaseModelRow>(
       db,
@@ -45,8 +45,8 @@ export const fleetOverviewRepository = {
   },
 
   /**
-   * Counts the adapters on each version of the base model, newest version first. Identifiers of versions sort by
-   * creation time.
+   * Counts the adapters that are served on each version of the base model, newest version first. Identifiers of
+   * versions sort by the time of their creation.
    */
   shares: (db: Queryable, baseModelId: string, tenantId: string | null) =>
     readRows<VersionShareRow>(

@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { Id, Name, Nullable, Timestamp } from '../../platform/contract/schemas.ts';
 
-/** Largest number of base model versions that the answer shows. */
+/** Largest number of versions of a base model that the overview of its fleet shows. */
 export const VERSIONS_SHOWN = 200;
 
 const VersionShare = Type.Object(

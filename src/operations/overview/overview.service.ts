@@ -9,14 +9,18 @@ import { fleetOverviewRepository } from './fleet.repository.ts';
 import type { Fleet } from './fleet.schemas.ts';
 
 /**
- * Creates the service for answers that dashboards poll. An answer is cached briefly for all callers who may see the
- * same.
+ * Creates the service for the overviews that dashboards poll. An overview is cached briefly for all callers who may see
+ * the same.
  */
 export function createOverviewService() {
   const fleets = new TtlCache<Fleet>();
   const attentions = new TtlCache<Attention>();
   return {
-    /** @param scope the tenant to which the caller is confined, or null for the operator @throws AppError 404 */
+    /**
+     * Counts the adapters of a base model on each of its versions.
+     * @param scope the tenant to which the caller is confined, or null for the operator
+     * @throws AppError 404
+     */
     fleet: (db: Database, reference: string, scope: string | null): Promise<Fleet> =>
       fleets.get(`${scope ?? ''} ${reference}`, () => countFleet(db, reference, scope)),
 

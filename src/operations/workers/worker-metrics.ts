@@ -5,15 +5,15 @@ import { withTimeout } from '../../lib/timeout.ts';
 import { unstoppedWorkers, type WorkerRow } from './worker.repository.ts';
 
 /**
- * States of workers. A `gone` worker has neither stopped by itself nor sent a heartbeat lately; its row is kept for a
- * day.
+ * States of workers that the metrics count. A `gone` worker has neither stopped by itself nor sent a heartbeat lately;
+ * its row is kept for a day.
  */
 const STATES = ['ready', 'draining', 'quarantined', 'gone'] as const;
 
-/** Time for which a scrape waits for the database, in milliseconds. Prometheus gives up after ten seconds. */
+/** Longest time that a scrape waits for the database, in milliseconds. Prometheus itself gives up after ten seconds. */
 const TIMEOUT_MS = 3000;
 
-/** Metrics of each worker that is not gone. */
+/** Metrics that have one value for each worker that is not gone. */
 const OF_EACH: readonly { name: string; help: string; value: (row: WorkerRow) => number | null }[] = [
   {
     name: 'readapt_worker_jobs_done',
@@ -50,11 +50,11 @@ const OF_EACH: readonly { name: string; help: string; value: (row: WorkerRow) =>
 
 /**
  * Registers the metrics of all workers, which every API process reads from the database. If the database is
- * unreachable, they are omitted, and all other metrics are served.
+ * unreachable, they are left out, and all other metrics are still served.
  */
 export function registerWorkerMetrics(registry: Registry, { db, logger }: { db: Database; logger: Logger }): void {
   let reading: Promise<WorkerRow[] | null> | null = null;
-  /** Reads the rows once for all gauges of a scrape; null if that fails or takes too long. */
+  /** Reads the rows of workers once for all gauges of a scrape; null if the read fails or takes too long. */
   const read = (): Promise<WorkerRow[] | null> => {
     reading ??= withTimeout(unstoppedWorkers(db), TIMEOUT_MS, 'the database')
       .catch((error: unknown) => {

@@ -4,21 +4,21 @@ import { pageArguments, type PageQuery } from '../../platform/contract/paginatio
 /** Time without a heartbeat after which a worker counts as gone, in milliseconds. */
 const GONE_AFTER_MS = 30_000;
 
-/** Time for which the row of a gone worker is kept, in milliseconds. */
+/** Time after its last heartbeat for which the row of a worker is kept, in milliseconds. */
 const KEPT_MS = 86_400_000;
 
-/** Properties of a worker that are known at its start. */
+/** Facts about a worker that are known when it starts. */
 export interface NewWorker {
   id: string;
   host: string;
   pid: number;
   version: string;
   device: string;
-  /** Memory limit in bytes; null if there is none. */
+  /** Memory limit of the worker in bytes; null if it has none. */
   memoryBytes: bigint | null;
 }
 
-/** State of a worker, sent with each heartbeat. */
+/** State of a worker, which it sends with each heartbeat. */
 export interface WorkerReport {
   state: 'ready' | 'draining' | 'quarantined';
   reason: string | null;
@@ -29,20 +29,23 @@ export interface WorkerReport {
   faults: number;
   busyMs: number;
   tokensPerSecond: number | null;
-  /** Share of the last minutes in which the worker was busy. */
+  /** Share of the last minutes in which the worker was busy, from 0 to 1. */
   load: number | null;
-  /** Folders of the base models that the worker has in memory. */
+  /** Folders of the base models that the worker holds in memory. */
   loadedFolders: readonly string[];
   unreadableBases: string[];
 }
 
 /**
- * Requests of the operator to a worker. `drain`: end the job and stop. `idle`: end the job and take no other.
- * `release`: take jobs again. `lift`: end the quarantine.
+ * Requests of the operator to a worker. `drain`: end the present job and stop. `idle`: end the present job and take no
+ * other. `release`: take jobs again. `lift`: end the quarantine.
  */
 export type WorkerRequest = 'drain' | 'idle' | 'release' | 'lift';
 
-/** Answer to a heartbeat: the operator's pending requests, and the database's clock. */
+/**
+ * Answer to a worker's heartbeat: when the operator has made the requests that are pending, and the time of the
+ * database's clock.
+ */
 interface WorkerAnswer {
   drain_requested_at: Date | null;
   idle_requested_at: Date | null;
@@ -52,7 +55,7 @@ interface WorkerAnswer {
 
 export interface WorkerRow extends NewWorker, Omit<WorkerReport, 'loadedFolders'> {
   gone: boolean;
-  /** Identifiers of base model versions. */
+  /** Identifiers of the base model versions that the worker holds in memory. */
   loadedBases: string[];
   drainRequestedAt: Date | null;
   idleRequestedAt: Date | null;
@@ -66,7 +69,10 @@ function before(ms: number): Prisma.Sql {
 
 const IS_GONE = Prisma.sql`(stopped_at IS NOT NULL OR ${before(GONE_AFTER_MS)})`;
 
-/** Adds to each worker whether it is gone, by the database's clock. */
+/**
+ * Adds to each worker whether it is gone: it has stopped by itself, or has sent no heartbeat lately by the database's
+ * clock.
+ */
 async function withGone<T extends { id: string }>(
   db: Queryable,
   rows: readonly T[],
@@ -77,7 +83,7 @@ async function withGone<T extends { id: string }>(
   return rows.map((row) => ({ ...row, gone: gone.has(row.id) }));
 }
 
-/** Writes a heartbeat. It restores the row of a worker that was removed or lost. */
+/** Stores the heartbeat of a worker. If the row of the worker was removed or lost, writes it again. */
 export async function writeHeartbeat(db: Queryable, worker: NewWorker, report: WorkerReport): Promise<WorkerAnswer> {
   const [row] = await db.$queryRaw<[WorkerAnswer]>`
     INSERT INTO workers (
@@ -105,7 +111,7 @@ export async function writeHeartbeat(db: Queryable, worker: NewWorker, report: W
   return row;
 }
 
-/** Records that a worker has stopped by itself. */
+/** Stores that a worker has stopped by itself. */
 export async function recordWorkerStop(db: Queryable, id: string): Promise<void> {
   await db.$executeRaw`
     UPDATE workers SET stopped_at = clock_timestamp(), current_job = NULL, load = NULL, loaded_bases = '{}',
@@ -113,7 +119,7 @@ export async function recordWorkerStop(db: Queryable, id: string): Promise<void>
     WHERE id = ${id}`;
 }
 
-/** Removes the rows of workers that have been gone for a day. */
+/** Removes the rows of workers whose last heartbeat is more than a day old. */
 export async function removeOldWorkers(db: Queryable): Promise<void> {
   await db.$executeRaw`DELETE FROM workers WHERE ${before(KEPT_MS)}`;
 }
@@ -127,20 +133,23 @@ export async function pageOfWorkers(db: Queryable, query: PageQuery): Promise<Wo
   return (await withGone(db, await db.workerProcess.findMany(pageArguments(query)))) as WorkerRow[];
 }
 
-/** Lists workers that are not gone. */
+/** Lists workers that are running, that is, have not stopped and have sent a heartbeat lately. */
 export async function presentWorkers(db: Queryable): Promise<WorkerRow[]> {
   return (await unstoppedWorkers(db)).filter(({ gone }) => !gone);
 }
 
-/** Lists workers that have not stopped by themselves; some may be gone nevertheless. */
+/**
+ * Lists workers that have not stopped by themselves. Some of them may be gone all the same, because they no longer send
+ * heartbeats.
+ */
 export async function unstoppedWorkers(db: Queryable): Promise<WorkerRow[]> {
   const rows = await db.workerProcess.findMany({ where: { stoppedAt: null }, orderBy: { id: 'asc' } });
   return (await withGone(db, rows)) as WorkerRow[];
 }
 
 /**
- * Requests something of a worker, which acts at its next heartbeat. Of two requests to end its jobs, the later one
- * wins.
+ * Stores a request of the operator to a worker, which the worker follows at its next heartbeat. Of the requests `drain`
+ * and `idle`, the later one replaces the earlier.
  */
 export async function requestOfWorker(db: Queryable, id: string, what: WorkerRequest): Promise<void> {
   const now = new Date();

@@ -7,7 +7,7 @@ import { recordEvent } from '../../delivery/events/index.ts';
 import { findWorker, pageOfWorkers, requestOfWorker, type WorkerRequest, type WorkerRow } from './worker.repository.ts';
 import type { Worker } from './worker.schemas.ts';
 
-/** Types of the events about requests to a worker. */
+/** Types of the events that record the operator's requests to workers. */
 const EVENTS = {
   drain: 'worker.drain_requested',
   idle: 'worker.idle_requested',
@@ -36,17 +36,24 @@ export function createWorkerService({ db }: { db: Database }) {
       return toPage(await pageOfWorkers(db, query), query, toWorker);
     },
 
-    /** @throws AppError 404 */
+    /**
+     * Reads a worker.
+     * @throws AppError 404
+     */
     get: async (id: string): Promise<Worker> => toWorker(await find(id)),
 
     /**
-     * Asks a worker to end its job at its next heartbeat, and then to stop or to wait for its release.
+     * Asks a worker to end its present job at its next heartbeat, and then either to stop, or to take no job until it
+     * is released.
      * @throws AppError 404, 409 `worker_gone`
      */
     drain: (id: string, { stop }: { stop: boolean }, recordChange: RecordChange): Promise<Worker> =>
       request(id, stop ? 'drain' : 'idle', recordChange),
 
-    /** Lets a drained worker that has not stopped take jobs again. @throws AppError 404, 409 `worker_gone` */
+    /**
+     * Lets a worker take jobs again that was asked to take none and has not stopped.
+     * @throws AppError 404, 409 `worker_gone`
+     */
     release: (id: string, recordChange: RecordChange): Promise<Worker> => request(id, 'release', recordChange),
 
     /** Asks a worker to end its quarantine at its next heartbeat. @throws AppError 404, 409 `worker_gone` */

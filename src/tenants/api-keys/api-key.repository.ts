@@ -26,7 +26,7 @@ export interface NewApiKey {
 
 export type ApiKeyRow = Prisma.ApiKeyGetPayload<object>;
 
-/** A `tenantId` of undefined stands for every tenant and the operator. */
+/** Creates the queries on API keys. A `tenantId` of undefined means the keys of all tenants and of the operator. */
 export function createApiKeyRepository(db: Database) {
   return {
     async insert(key: NewApiKey, tx: Queryable = db) {
@@ -56,10 +56,13 @@ export function createApiKeyRepository(db: Database) {
           SELECT ${columnsOf('k', FIELDS)} FROM api_keys k WHERE k.prefix = ANY(${prefixes}::text[]) AND (
             k.tenant_id IS NULL OR EXISTS (SELECT FROM tenants t WHERE t.id = k.tenant_id AND t.deleted_at IS NULL))`,
       ),
-    /** Records that the key was used now. */
+    /** Stores the present time as the last use of an API key. */
     noteUse: (id: string, tx: Queryable = db) =>
       tx.apiKey.updateMany({ where: { id }, data: { lastUsedAt: new Date() } }),
-    /** Locks the key until the end of the transaction, and reads it with the key that it replaced and its successor. */
+    /**
+     * Locks an API key until the transaction ends. Reads it together with the key that it has replaced and the key that
+     * has replaced it, if there are any.
+     */
     async lockWithRotation(id: string, tenantId: string | undefined, tx: Queryable) {
       await tx.$queryRaw`SELECT id FROM api_keys WHERE id = ${id} FOR NO KEY UPDATE`;
       return tx.apiKey.findFirst({ where: { id, tenantId }, include: { rotatedFrom: true, successor: true } });
@@ -67,8 +70,8 @@ export function createApiKeyRepository(db: Database) {
     setExpiry: (id: string, expiresAt: Date, tx: Queryable = db) =>
       tx.apiKey.update({ where: { id }, data: { expiresAt } }),
     /**
-     * Revokes the key.
-     * @returns null if the key was revoked before
+     * Revokes an API key.
+     * @returns null if the key had been revoked before
      */
     async revoke(id: string, tx: Queryable = db) {
       const [row] = await tx.apiKey.updateManyAndReturn({
@@ -80,8 +83,8 @@ export function createApiKeyRepository(db: Database) {
     countOperatorKeys: (tx: Queryable = db) =>
       tx.apiKey.count({ where: { tenantId: null, scopes: { hasSome: [...OPERATOR_SCOPES] } } }),
     /**
-     * Locks the creation of the first operator key until the end of the transaction, so that only one process creates
-     * it.
+     * Takes a lock until the transaction ends, so that of several processes which start at once only one creates the
+     * operator's first key.
      */
     lockOperatorKeys: (tx: Queryable) => tx.$executeRaw`SELECT pg_advisory_xact_lock(7236835)`,
   };

@@ -30,21 +30,32 @@ import {
 
 interface ApiKeyServiceDependencies {
   readonly db: Database;
-  /** Default quotas of a tenant. */
+  /** Default quotas of tenants, among them the largest number of API keys. */
   readonly quotas: QuotaLimits;
 }
 
-/** API keys. In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
+/**
+ * Service for API keys. In all methods `scope` is the tenant to which the caller is confined, or null for the operator.
+ */
 export interface ApiKeyService {
-  /** @throws AppError 403 `forbidden` or `quota_exceeded`, 404 `tenant`, 422 `invalid_scopes` or `already_expired` */
+  /**
+   * Creates an API key.
+   * @throws AppError 403 `forbidden` or `quota_exceeded`, 404 `tenant`, 422 `invalid_scopes` or `already_expired`
+   */
   create(request: CreateApiKey, scope: string | null, record: RecordAnswer<CreatedApiKey>): Promise<CreatedApiKey>;
-  /** @throws AppError 404 if a tenant names another one */
+  /**
+   * Lists API keys.
+   * @throws AppError 404 if a tenant asks for the keys of another tenant
+   */
   list(query: ListApiKeys, scope: string | null): Promise<Page<ApiKey>>;
-  /** Describes the owner of a request's key. @throws AppError 404 for a key that was removed meanwhile */
+  /**
+   * Describes the API key of a request and the tenant or operator that it belongs to.
+   * @throws AppError 404 if the key was removed in the meantime
+   */
   caller(principal: Principal): Promise<Caller>;
   /**
-   * Creates a key that replaces another one, which expires after the overlap. It counts against no quota: the old and
-   * the new key count as one.
+   * Creates an API key that replaces another one. The old key still works for the overlap, and then expires. The new
+   * key needs no room in the tenant's quota, because the two count as one.
    *
    * @throws AppError 404, 409 `key_ended`, `already_rotated` or `rotation_in_progress`, 422 `already_expired`
    */
@@ -190,8 +201,9 @@ function ownerOf(request: CreateApiKey, scope: string | null): string | null {
 }
 
 /**
- * Allows keys for all tenants only with the scope `serving:read`, and only if `tenant_id` is explicitly null, because a
- * caller who leaves it out means one tenant.
+ * Checks a request for an API key that belongs to no tenant. Such a key may only have the scope `serving:read`, with
+ * which it reads what is to be served of all tenants. The request has to set `tenant_id` to null, because a caller who
+ * leaves it out means one tenant.
  * @throws AppError 422
  */
 function requireServingOfAll({ scopes, tenant_id: tenantId }: CreateApiKey): void {
@@ -210,12 +222,19 @@ function expiryOf(time: string | null): Date | null {
   return expiresAt;
 }
 
-/** Expiry that gives the new key the lifetime with which the old one was created. */
+/**
+ * Computes when a new API key expires: it lives as long as the key that it replaces was meant to live. Null if that key
+ * never expires.
+ */
 function sameLifetime({ createdAt, expiresAt }: { createdAt: Date; expiresAt: Date | null }): Date | null {
   return expiresAt === null ? null : new Date(Date.now() + expiresAt.getTime() - createdAt.getTime());
 }
 
-/** @throws AppError 409 */
+/**
+ * Requires that an API key can be replaced by a new one: it is usable, has not been replaced yet, and the key that it
+ * has replaced no longer works.
+ * @throws AppError 409
+ */
 function requireRotatable(key: ApiKeyRow & { rotatedFrom: ApiKeyRow | null; successor: ApiKeyRow | null }): void {
   if (key.successor !== null) {
     const message = `API key ${key.id} has been rotated already, to ${key.successor.id}: rotate that one`;

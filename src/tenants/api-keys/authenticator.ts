@@ -12,16 +12,19 @@ import {
 import { isUsable, parseApiKey, secretMatches } from './api-key-secret.ts';
 import { createApiKeyRepository, type ApiKeyRow } from './api-key.repository.ts';
 
-/** Resolution of `last_used_at`: it is written at most once in this time, in milliseconds. */
+/** Shortest time between two updates of the last use of an API key in the database, in milliseconds. */
 const LAST_USED_RESOLUTION_MS = 60_000;
 
 /**
- * Time for which a key is cached, in milliseconds. A key that another process revokes still works for up to this long.
+ * Time for which an API key is cached, in milliseconds. A key that was revoked through another process may still work
+ * here for this long.
  */
 const KEPT_MS = 1_000;
 const MOST_KEPT = 10_000;
 
-/** Delay of the next lookup of new keys after one that found no key, in milliseconds. */
+/**
+ * Delay in milliseconds before unknown API keys are looked up again, after a lookup that did not find all of its keys.
+ */
 const PAUSE_MS = 100;
 
 interface KeptKey {
@@ -37,9 +40,9 @@ interface AuthenticatorOptions {
 }
 
 /**
- * Creates the authenticator of API keys. Usable keys are cached for a second, so that a polling client does not cost a
- * query each time. Cached keys do not wait for lookups, so a client that guesses keys delays only keys that are not
- * cached.
+ * Creates the authenticator, which finds the callers of requests by their API keys. Usable keys are cached for a
+ * second, so that a polling client does not cost a query each time. Cached keys do not wait for lookups, so a client
+ * that guesses keys delays only keys that are not cached.
  */
 export function createAuthenticator({ db, keptMs = KEPT_MS, pauseMs = PAUSE_MS }: AuthenticatorOptions): Authenticator {
   const keys = createApiKeyRepository(db);
@@ -63,7 +66,7 @@ export function createAuthenticator({ db, keptMs = KEPT_MS, pauseMs = PAUSE_MS }
     return row;
   }
 
-  /** Reads the row of a usable key; null if there is none. */
+  /** Finds the row of an API key; null if the key is unknown, expired or revoked. */
   async function findUsable(key: string): Promise<ApiKeyRow | null> {
     const parsed = parseApiKey(key);
     const row = parsed === null ? null : await find(parsed.prefix);
@@ -71,7 +74,7 @@ export function createAuthenticator({ db, keptMs = KEPT_MS, pauseMs = PAUSE_MS }
     return isUsable(row) ? row : null;
   }
 
-  /** Records the use of the key in the background, without delaying the request. */
+  /** Stores that an API key was used. The request that used it does not wait for that. */
   function noteUse(row: ApiKeyRow, log: Pick<Logger, 'warn'>): void {
     const now = new Date();
     if (row.lastUsedAt !== null && now.getTime() - row.lastUsedAt.getTime() <= LAST_USED_RESOLUTION_MS) return;
@@ -104,11 +107,11 @@ export function createAuthenticator({ db, keptMs = KEPT_MS, pauseMs = PAUSE_MS }
   };
 }
 
-/** Largest number of names in one query. */
+/** Largest number of names that one query looks up. */
 const MOST_TOGETHER = 1_000;
 /**
- * Largest number of callers that are answered in one round of the event loop. Each caller continues at once, and
- * nothing else runs in the meantime.
+ * Largest number of waiting callers that get their answers in one round of the event loop. Each of them goes on with
+ * its work at once, and everything else in the process waits meanwhile.
  */
 const ANSWERED_A_ROUND = 16;
 
@@ -127,8 +130,8 @@ export function lookUpTogether<T>(find: (names: string[]) => Promise<ReadonlyMap
   let running = false;
 
   /**
-   * Answers a batch of waiting callers.
-   * @returns whether all of their names were found
+   * Looks the names of a batch of waiting callers up, and gives each caller its answer.
+   * @returns whether all of the names were found
    */
   async function answerSome(): Promise<boolean> {
     const batch = [...waiting].slice(0, MOST_TOGETHER);

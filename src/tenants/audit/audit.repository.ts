@@ -3,7 +3,10 @@ import { newId } from '../../platform/contract/ids.ts';
 import type { Actor, NewAuditEntry } from '../../platform/contract/record-change.ts';
 import { FIRST_RUNNING, type CommitPosition } from '../../delivery/events/index.ts';
 
-/** Writes an audit entry with the time of the database. Call this in the transaction that makes the change. */
+/**
+ * Writes an entry to the audit log, with the time of the database's clock. Call this in the transaction that makes the
+ * change.
+ */
 export async function writeAuditEntry(tx: Transaction, entry: NewAuditEntry): Promise<void> {
   const { tenantId, actor, operation, subjectId, requestId } = entry;
   await tx.$executeRaw`
@@ -32,14 +35,16 @@ export interface AuditRow {
 }
 
 export interface AuditFilter {
-  /** Null stands for all tenants and the operator. */
+  /** Tenant whose entries are wanted; null for the entries of all tenants and of the operator. */
   readonly tenantId: string | null;
   readonly subjectId?: string | undefined;
 }
 
 export function createAuditRepository(db: Database) {
   return {
-    /** Lists the entries after a position in the order of commits, up to `upTo` if given. */
+    /**
+     * Lists audit entries in the order of commits: those after a position and, if `upTo` is given, up to that position.
+     */
     after: (
       { transaction, sequence }: CommitPosition,
       filter: AuditFilter & { limit: number; upTo?: CommitPosition },
@@ -60,7 +65,7 @@ export function createAuditRepository(db: Database) {
         ORDER BY transaction_id, seq LIMIT ${filter.limit}`;
     },
 
-    /** Reads the position of the last entry that is readable now; null if there is none. */
+    /** Reads the position of the last audit entry that can be read now; null if there is no entry. */
     async last(filter: AuditFilter, tx: Queryable = db): Promise<CommitPosition | null> {
       const [row] = await tx.$queryRaw<CommitPosition[]>`
         SELECT transaction_id AS transaction, seq AS sequence FROM audit_entries

@@ -14,12 +14,12 @@ import {
 import { createAuditRepository, type AuditFilter, type AuditRow } from './audit.repository.ts';
 import type { AuditEntries, AuditEntry, AuditExportQuery, AuditQuery } from './audit.schemas.ts';
 
-/** Number of entries that an export reads at a time. */
+/** Number of audit entries that an export reads from the database at a time. */
 const PAGE = 1000;
 
-/** Stream of the entries up to the last one that was readable when the export began. */
+/** Export of audit entries, up to the last entry that was readable when the export began. */
 export interface AuditExportStream {
-  /** Position of the last entry; null if there is none. */
+  /** Position of the last entry of the export; null if the export is empty. */
   readonly end: string | null;
   readonly entries: AsyncIterable<AuditEntry>;
 }
@@ -31,7 +31,10 @@ export interface AuditExportStream {
 export function createAuditService({ db }: { db: Database }) {
   const audit = createAuditRepository(db);
 
-  /** Requires that no entry after the position was pruned. @throws AppError 410 `position_expired` */
+  /**
+   * Requires that the housekeeping has removed no audit entry after the position.
+   * @throws AppError 410 `position_expired`
+   */
   async function requireUnpruned(position: CommitPosition, { tenantId }: AuditFilter): Promise<void> {
     if (position.transaction === 0n && position.sequence === 0n) return;
     const retained = { what: 'audit entries', setting: SETTINGS.auditRetentionDays.variable };
@@ -50,7 +53,11 @@ export function createAuditService({ db }: { db: Database }) {
   }
 
   return {
-    /** @throws AppError 400 `invalid_cursor`, 404 if a tenant names another one, 410 `position_expired` */
+    /**
+     * Lists a page of audit entries.
+     * @throws AppError 400 `invalid_cursor`, 404 if a tenant asks for the entries of another tenant, 410
+     * `position_expired`
+     */
     async list(query: AuditQuery, scope: string | null): Promise<AuditEntries> {
       const after = query.after ?? '0';
       const position = parsePosition(after);
@@ -63,8 +70,9 @@ export function createAuditService({ db }: { db: Database }) {
     },
 
     /**
-     * Exports the entries as a stream, which reads a page at a time.
-     * @throws AppError 404 if a tenant names another one, 410 `position_expired`, also while entries are read
+     * Exports audit entries as a stream that reads them from the database page by page.
+     * @throws AppError 404 if a tenant asks for the entries of another tenant, 410 `position_expired`, also while
+     * entries are read
      */
     async export(query: AuditExportQuery, scope: string | null): Promise<AuditExportStream> {
       const filter = filterOf(query, scope);

@@ -10,8 +10,8 @@ interface Locked {
 type NamedTable = 'datasets' | 'adapters';
 
 /**
- * SQL assignments that mark a row as deleted and free its name for another resource. Names in requests never contain
- * `~`.
+ * SQL assignments that mark a row as deleted. They append `~` and the identifier to its name, so that another resource
+ * may take the name. Names in requests never contain `~`.
  */
 const DELETED = Prisma.sql`deleted_at = clock_timestamp(), name = name || '~' || id`;
 
@@ -20,11 +20,15 @@ function first<T>(rows: T[]): T | null {
 }
 
 /**
- * Queries of deletions. A deletion locks its row first, so that concurrent inserts that refer to the row are either
- * visible or happen afterwards. A `tenantId` of null stands for any tenant.
+ * Queries for deleting resources. A deletion first locks the resource's row. A row that refers to the resource and is
+ * inserted at the same time is then either visible to the deletion, or inserted after it. A `tenantId` of null means
+ * any tenant.
  */
 export const deletionRepository = {
-  /** Locks a row, whether or not it is deleted already. Does not find rows of a deleted tenant. */
+  /**
+   * Locks the row of a resource, even if the resource is deleted already; null if there is no such row, or if the row's
+   * tenant is deleted.
+   */
   lock: async (tx: Transaction, table: NamedTable, id: string, tenantId: string | null): Promise<Locked | null> =>
     first(
       await tx.$queryRaw<Locked[]>`
@@ -48,7 +52,7 @@ export const deletionRepository = {
   markVersionDeleted: (tx: Transaction, id: string) =>
     tx.$executeRaw`UPDATE adapter_versions SET deleted_at = clock_timestamp() WHERE id = ${id}`,
 
-  /** Lists the adapters with this dataset by name. */
+  /** Lists adapters that use the dataset, ordered by name. */
   adaptersWith: (tx: Transaction, datasetId: string, limit: number) =>
     tx.adapter.findMany({
       where: { datasetId, deletedAt: null },
@@ -58,8 +62,8 @@ export const deletionRepository = {
     }),
 
   /**
-   * Numbers of the adapter's latest version and of the last one ever made. The two differ if later versions are marked
-   * `superseded`.
+   * Reads two numbers of an adapter's versions: that of its latest version, and the highest ever given. They differ if
+   * the later versions are marked `superseded` or deleted.
    */
   async lastNumbers(tx: Transaction, adapterId: string): Promise<{ latest: number | null; last: number | null }> {
     const latest = await tx.adapterVersion.aggregate({
@@ -70,7 +74,7 @@ export const deletionRepository = {
     return { latest: latest._max.number, last: last._max.number };
   },
 
-  /** Finds a base model version on which this adapter version is current; null if there is none. */
+  /** Finds a base model version on which the adapter version is the current one; null if it is current on none. */
   async currentOn(tx: Transaction, versionId: string): Promise<string | null> {
     const where = { adapterVersionId: versionId };
     const found = await tx.currentVersion.findFirst({ where, select: { baseModelVersionId: true } });
@@ -78,7 +82,8 @@ export const deletionRepository = {
   },
 
   /**
-   * Finds a job that carries this version over and is unfinished, or still has to measure the baselines of its report.
+   * Finds a job that starts from the adapter version and still needs it: the job is unfinished, or has yet to measure
+   * the baselines of its report.
    */
   jobFrom: (tx: Transaction, versionId: string) =>
     tx.job.findFirst({

@@ -8,7 +8,7 @@ import { recordEvent } from '../../delivery/events/index.ts';
 import { cancelJobsOf } from '../../fleet/job-control/index.ts';
 import { deletionRepository as repository } from './deletion.repository.ts';
 
-/** Largest number of adapters that an error message names. */
+/** Largest number of adapters that the error `dataset_in_use` names. */
 const NAMED = 10;
 
 interface DeletionDependencies {
@@ -23,7 +23,10 @@ interface DeletionDependencies {
  */
 export function createDeletionService({ db, producer }: DeletionDependencies) {
   return {
-    /** @throws AppError 404, 409 `dataset_in_use` if an adapter uses the dataset */
+    /**
+     * Deletes a dataset.
+     * @throws AppError 404, 409 `dataset_in_use` if an adapter uses the dataset
+     */
     deleteDataset: (id: string, scope: string | null, recordChange: RecordChange = unrecorded): Promise<void> =>
       withTransaction(db, async (tx) => {
         const dataset = await repository.lock(tx, 'datasets', id, scope);
@@ -55,6 +58,7 @@ export function createDeletionService({ db, producer }: DeletionDependencies) {
     },
 
     /**
+     * Deletes a version of an adapter.
      * @throws AppError 404, 409 `latest_version`, 409 `current_version`, 409 `version_in_use` if a job carries the
      * version over
      */

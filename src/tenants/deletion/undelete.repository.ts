@@ -7,7 +7,7 @@ interface Locked {
 }
 
 interface LockedInParts extends Locked {
-  /** Null until the collector begins to remove the resource's rows. */
+  /** Time at which the collector began to remove the resource's rows; null before. */
   collection_began_at: Date | null;
 }
 
@@ -15,15 +15,17 @@ function first<T>(rows: T[]): T | null {
   return rows[0] ?? null;
 }
 
-/** Name of a resource before its deletion. deletion.repository.ts appends the identifier. */
+/**
+ * Restores the name that a resource had before its deletion, by cutting off the identifier that the deletion appended.
+ */
 export function formerName(name: string, id: string): string {
   const mark = `~${id}`;
   return name.endsWith(mark) ? name.slice(0, -mark.length) : name;
 }
 
 /**
- * Queries that undo deletions. A `tenantId` of null stands for any tenant. Resources of a deleted tenant are not found:
- * they come back with their tenant.
+ * Queries for undoing deletions. A `tenantId` of null means any tenant. Resources whose tenant is deleted are not
+ * found: they come back with their tenant.
  */
 export const undeleteRepository = {
   lockTenant: async (tx: Transaction, id: string) =>
@@ -41,9 +43,9 @@ export const undeleteRepository = {
     ),
 
   /**
-   * Locks the dataset of an adapter. Callers lock the dataset before the adapter, in the order in which the collector
-   * locks them when it detaches a dataset from its adapters.
-   * @returns null if the dataset was collected, or if the adapter has none
+   * Locks the dataset of an adapter. Callers lock the dataset before the adapter, as the collector does when it
+   * detaches a dataset from its adapters, so that the two cannot block each other for ever.
+   * @returns null if the adapter has no dataset, or if the collector has removed it
    */
   lockDatasetOf: async (tx: Transaction, adapterId: string, tenantId: string | null) =>
     first(
@@ -63,8 +65,8 @@ export const undeleteRepository = {
     ),
 
   /**
-   * Clears the deletion mark and restores the name.
-   * @returns false if another resource has the name in the meantime
+   * Removes the deletion mark from a resource and gives it its former name.
+   * @returns false if another resource has taken the name in the meantime
    */
   async restore(
     tx: Transaction,

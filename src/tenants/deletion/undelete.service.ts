@@ -22,7 +22,10 @@ import { formerName, undeleteRepository as repository } from './undelete.reposit
  */
 export function createUndeleteService({ db }: { db: Database }) {
   return {
-    /** @throws AppError 404, 409 `dataset_exists` */
+    /**
+     * Restores a dataset.
+     * @throws AppError 404, 409 `dataset_exists`
+     */
     undeleteDataset: (id: string, scope: string | null, recordChange: RecordChange = unrecorded) =>
       withTransaction(db, async (tx) => {
         const dataset = await repository.lockDataset(tx, id, scope);
@@ -59,7 +62,8 @@ export function createUndeleteService({ db }: { db: Database }) {
       }),
 
     /**
-     * Restores a version. A version that was deleted with its adapter comes back with the adapter.
+     * Restores a version of an adapter that was deleted alone. A version that was deleted with its adapter comes back
+     * with the adapter.
      * @throws AppError 404
      */
     undeleteVersion: (adapterId: string, id: string, scope: string | null, recordChange: RecordChange = unrecorded) =>
@@ -101,7 +105,8 @@ export function createUndeleteService({ db }: { db: Database }) {
 }
 
 /**
- * Requires that a row still exists. It may be missing if its tenant was deleted after the row was locked.
+ * Waits for a query and requires that it has found the row. The row may be missing if its tenant was deleted after the
+ * row was locked.
  * @throws AppError 404
  */
 async function existing<T>(found: PromiseLike<T | null>, what: string, id: string): Promise<T> {

@@ -6,10 +6,10 @@ import type { EventService } from '../../delivery/events/index.ts';
 import type { JobService } from '../../fleet/jobs/index.ts';
 import type { TenantService } from '../tenants/index.ts';
 
-/** Number of rows that are read at a time. */
+/** Number of rows that an export reads from a list at a time. */
 const PAGE = 200;
 
-/** Services behind the lists of the API, from which the export reads. */
+/** Services that supply the API's lists. The export of a tenant's data reads from them. */
 export interface ExportDependencies {
   readonly artifacts: ArtifactStore;
   readonly tenants: Pick<TenantService, 'get'>;
@@ -22,7 +22,9 @@ export interface ExportDependencies {
 
 export interface TenantExport {
   readonly filename: string;
-  /** Bytes of the archive. They are read from the database and the store while they are sent. */
+  /**
+   * Bytes of the tar archive. They are read from the database and the artifact store while the archive is being sent.
+   */
   readonly chunks: AsyncIterable<Uint8Array>;
 }
 
@@ -38,8 +40,9 @@ export function createExportService(deps: ExportDependencies) {
   }
 
   /**
-   * Yields the PEFT folder of each version as it is stored, with the API's description of the version and its list of
-   * negative flips: rows that the version now answers wrong.
+   * Yields the files of a tenant's adapters: the API's description of each adapter and each version, the version's PEFT
+   * folder as it is stored, and its negative flips, which are the gate rows that the old version has right and this one
+   * wrong.
    */
   async function* adapters(id: string): AsyncGenerator<TarFile> {
     for await (const adapter of each((cursor) => deps.adapters.list({ limit, cursor, tenant_id: id }, id))) {

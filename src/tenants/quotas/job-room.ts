@@ -4,22 +4,31 @@ import { describeExceeding, type ExceededQuota } from './quota-exceeded.ts';
 import { jobUsageRepository as usage } from './job-usage.repository.ts';
 import type { OwnLimits } from './quota.repository.ts';
 
-/** Room for further jobs of a tenant, and the quota that limits it. */
+/** Number of further jobs that a tenant may have, and the quota that limits it. */
 export interface JobRoom {
-  /** Number of further jobs; negative if the limit was lowered below the present number. */
+  /**
+   * Number of further jobs that the tenant may have; negative if the limit was lowered below the number of its
+   * unfinished jobs.
+   */
   readonly jobs: number;
-  /** Whether a new job may replace a job that has ended, even without room. */
+  /**
+   * Whether a new job may take the place of an older job of the same adapter that has ended, even if the tenant has no
+   * room.
+   */
   readonly mayExchange: boolean;
   readonly refusal: ExceededQuota;
 }
 
 type JobQuota = 'queued_jobs' | 'device_seconds';
 
-/** Limits on the jobs of tenants. A job that has begun is finished, whatever resources it uses. */
+/** Checks of the quotas that limit the jobs of tenants. A job that has begun is never stopped for a quota. */
 export interface JobRooms {
-  /** Reads the room of each tenant that has a limit. Call this in the transaction that plans the tenants' jobs. */
+  /**
+   * Reads for each tenant whose jobs are limited how many further jobs it may have. Call this in the transaction that
+   * plans the jobs.
+   */
   rooms(tx: Transaction, tenantIds: readonly string[]): Promise<Map<string, JobRoom>>;
-  /** Finds the quota that keeps a job of the tenant from beginning; null if the job may begin. */
+  /** Finds the quota that keeps a job of the tenant from beginning; null if no quota does. */
   deviceRefusal(tenantId: string): Promise<ExceededQuota | null>;
 }
 
@@ -50,8 +59,8 @@ export function createJobRooms({ db, defaults }: { db: Database; defaults: Quota
   }
 
   /**
-   * Computes the room of tenants with a limit on jobs. Locks these tenants until the transaction ends, so that other
-   * transactions wait before they plan jobs for them.
+   * Computes how many further jobs each tenant may have that has a limit on its unfinished jobs. Locks these tenants
+   * until the transaction ends, so that other transactions wait before they plan jobs for them.
    */
   async function withJobLimit(
     tenants: readonly { id: string; own: OwnLimits }[],

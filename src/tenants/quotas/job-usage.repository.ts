@@ -6,13 +6,13 @@ const MONTH = Prisma.raw(`date_trunc('month', clock_timestamp() AT TIME ZONE 'UT
 
 export interface DeviceUsage {
   tenant_id: string;
-  /** Seconds for which jobs of the tenant have held a device since the beginning of the month (UTC). */
+  /** Time for which jobs of the tenant have held a device since the beginning of the month (UTC), in seconds. */
   seconds: number;
-  /** Start of the next month. */
+  /** Time at which the next month begins, when the usage restarts from zero. */
   resets_at: Date;
 }
 
-/** Queries on the resources that jobs of tenants use. */
+/** Queries on the resources that tenants' jobs use: unfinished jobs and time on devices. */
 export const jobUsageRepository = {
   /** Locks the tenants until the transaction ends, so that other transactions wait before they plan jobs for them. */
   lockTenants: (tx: Transaction, tenantIds: readonly string[]) =>

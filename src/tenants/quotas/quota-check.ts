@@ -5,26 +5,32 @@ import { createQuotaRepository, type StoredUsage } from './quota.repository.ts';
 
 export interface EffectiveLimits {
   readonly limits: QuotaLimits;
-  /** Whether the operator has set this limit for the tenant. */
+  /** Whether the operator has set this limit for the tenant itself. Otherwise it is the default of all tenants. */
   isOwn(name: QuotaName): boolean;
 }
 
-/** Amounts that a transaction adds to a tenant's usage. */
+/** Numbers of adapters, bytes and dataset rows that a transaction adds to what a tenant has. */
 export type Added = Partial<Record<'adapters' | 'stored_bytes' | 'dataset_rows', number>>;
 
-/** Enforces the quotas of tenants. Usage from before a limit was lowered may stay. */
+/** Checks of the quotas of tenants. What a tenant already had when its limit was lowered may stay. */
 export interface QuotaCheck {
   limitsOf(tenantId: string, tx?: Queryable): Promise<EffectiveLimits>;
-  /** Refuses an upload before it is read if a quota has no room at all. @throws AppError 403 `quota_exceeded` */
+  /**
+   * Requires some room in each of the named quotas, before an upload is read.
+   * @throws AppError 403 `quota_exceeded`
+   */
   requireAnyRoom(tenantId: string, names: readonly (keyof Added)[]): Promise<void>;
   /**
-   * Checks the limits in a transaction that has inserted its rows. Those inserts lock the row of the counters, so of
-   * two concurrent transactions the second one sees the additions of the first.
+   * Requires that the tenant is within its limits, in a transaction that has inserted rows. Those inserts lock the
+   * tenant's counters, so that of two concurrent transactions the second one sees what the first has added.
    *
    * @throws AppError 403 `quota_exceeded`, which rolls the inserts back
    */
   requireWithin(tx: Transaction, tenantId: string, added: Added): Promise<void>;
-  /** Requires room for one more key, within the caller's transaction. @throws AppError 403 `quota_exceeded` */
+  /**
+   * Requires room for one more API key of the tenant, in the transaction that creates the key.
+   * @throws AppError 403 `quota_exceeded`
+   */
   requireKeyRoom(tx: Transaction, tenantId: string): Promise<void>;
 }
 
@@ -79,7 +85,7 @@ export function createQuotaCheck({ db, defaults }: { db: Database; defaults: Quo
   };
 }
 
-/** Usage of a quota, including the bytes that running uploads have reserved. */
+/** Computes how much of a quota a tenant has used. The bytes that running uploads have reserved count as used. */
 function taken(usage: StoredUsage, name: keyof Added): number {
   return name === 'stored_bytes' ? usage.stored_bytes + usage.reserved_bytes : usage[name];
 }

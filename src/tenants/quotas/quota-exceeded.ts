@@ -20,15 +20,18 @@ const ADVICE: Record<QuotaName, string> = {
   api_keys: 'revoke one that is not needed, or ask the operator for a higher limit',
 };
 
-/** Details of a quota that is used up, for clients. */
+/** Details about a quota that is used up, as an error shows them to clients. */
 export interface ExceededQuota {
   readonly quota: QuotaName;
   readonly limit: number;
-  /** Usage without the request. */
+  /** Amount that the tenant uses already, without what the refused request would add. */
   readonly used: number;
-  /** Setting that holds the default limit; null if the tenant has its own limit. */
+  /** Name of the setting that holds the default limit; null if the operator has set a limit for this tenant. */
   readonly setting: string | null;
-  /** Time at which the usage restarts from zero; null if only the tenant or the operator can make room. */
+  /**
+   * Time at which the usage restarts from zero; null if it does not restart, and only the tenant or the operator can
+   * make room.
+   */
   readonly resets_at: string | null;
   readonly message: string;
 }
@@ -37,9 +40,9 @@ export interface Exceeding {
   name: QuotaName;
   limit: number;
   used: number;
-  /** Amount that the request would add, if it is known. */
+  /** Amount that the refused request would add; undefined if it is not known. */
   wanted?: number;
-  /** Whether the limit is the tenant's own. */
+  /** Whether the operator has set this limit for the tenant itself. */
   isOwn: boolean;
   resetsAt?: Date;
 }

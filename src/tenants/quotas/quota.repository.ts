@@ -1,10 +1,14 @@
 import type { QuotaName } from '../../platform/config/quotas.ts';
 import type { Database, Queryable, Transaction } from '../../platform/database/database.ts';
 
-/** Limits that the operator has set for a tenant instead of the defaults; null means no limit. */
+/**
+ * Limits that the operator has set for one tenant. A missing member means that the default holds; null means no limit.
+ */
 export type OwnLimits = Partial<Record<QuotaName, number | null>>;
 
-/** Usage counters, which triggers maintain, and the bytes that running uploads have reserved. */
+/**
+ * Amounts that a tenant uses, as database triggers count them, and the bytes that its running uploads have reserved.
+ */
 export interface StoredUsage {
   adapters: number;
   stored_bytes: number;
@@ -16,7 +20,7 @@ const NOTHING: StoredUsage = { adapters: 0, stored_bytes: 0, dataset_rows: 0, re
 
 export function createQuotaRepository(db: Database) {
   return {
-    /** Reads the tenant's own limits; null if there is no such tenant. */
+    /** Reads the limits that the operator has set for a tenant; null if there is no such tenant. */
     async ownLimits(tenantId: string, tx: Queryable = db): Promise<OwnLimits | null> {
       const row = await tx.tenant.findUnique({ where: { id: tenantId }, select: { quotas: true } });
       return row === null ? null : ((row.quotas ?? {}) as OwnLimits);
@@ -26,15 +30,15 @@ export function createQuotaRepository(db: Database) {
       tx.tenant.update({ where: { id: tenantId }, data: { quotas: limits } }),
 
     /**
-     * Locks the tenant until the transaction ends, so that others wait before they change its limits or its number of
-     * keys.
+     * Locks a tenant until the transaction ends. Other transactions that change its limits or its number of API keys
+     * wait meanwhile.
      */
     lockTenant: (tenantId: string, tx: Transaction) =>
       tx.$queryRaw`SELECT id FROM tenants WHERE id = ${tenantId} FOR NO KEY UPDATE`,
 
     /**
-     * Locks the tenant's usage until the transaction ends, so that others wait before they add anything that is
-     * counted, or reserve bytes.
+     * Locks a tenant's usage counters until the transaction ends. Other transactions that add what is counted, or
+     * reserve bytes, wait meanwhile.
      */
     async lockUsage(tenantId: string, tx: Transaction): Promise<void> {
       await tx.$executeRaw`INSERT INTO tenant_usage (tenant_id) VALUES (${tenantId}) ON CONFLICT DO NOTHING`;
@@ -51,7 +55,10 @@ export function createQuotaRepository(db: Database) {
       return row ?? NOTHING;
     },
 
-    /** Counts the usable keys. A rotated key and its successor count as one while both can be used. */
+    /**
+     * Counts the API keys of a tenant that can be used. A rotated key and its successor count as one while both can be
+     * used.
+     */
     liveKeys(tenantId: string, tx: Queryable = db): Promise<number> {
       const usable = { revokedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: new Date() } }] };
       return tx.apiKey.count({ where: { tenantId, ...usable, NOT: { successor: { is: usable } } } });

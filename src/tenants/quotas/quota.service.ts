@@ -9,7 +9,7 @@ import { createQuotaCheck } from './quota-check.ts';
 import { createQuotaRepository, type OwnLimits } from './quota.repository.ts';
 import type { SetTenantQuotas, TenantQuotas } from './quota.schemas.ts';
 
-/** Default weight of a tenant in the fair order of jobs. */
+/** Weight of a tenant for which the operator has set none: its share in the fair order of jobs over tenants. */
 const DEFAULT_WEIGHT = 1;
 
 interface QuotaServiceDependencies {
@@ -57,7 +57,11 @@ export function createQuotaService({ db, defaults, requestsPerMinute }: QuotaSer
   }
 
   return {
-    /** @param scope the tenant to which the caller is confined, or null for the operator @throws AppError 404 */
+    /**
+     * Reads the limits and the usage of a tenant.
+     * @param scope the tenant to which the caller is confined, or null for the operator
+     * @throws AppError 404
+     */
     async get(tenantId: string, scope: string | null): Promise<TenantQuotas> {
       const own = scope === null || scope === tenantId ? await repository.ownLimits(tenantId) : null;
       if (own === null) throw notFound('tenant', tenantId);

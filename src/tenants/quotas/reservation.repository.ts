@@ -1,10 +1,13 @@
 import type { Database, Queryable, Transaction } from '../../platform/database/database.ts';
 import { newId } from '../../platform/contract/ids.ts';
 
-/** Lifetime of a reservation without renewal, in seconds. Its process then counts as dead. */
+/**
+ * Time after which a reservation of bytes lapses if it is not renewed, in seconds. The process that runs the upload
+ * then counts as dead.
+ */
 const RESERVATION_S = 60;
 
-/** Queries on the bytes that running uploads have reserved. */
+/** Creates the queries on the bytes of tenants' quotas that running uploads have reserved. */
 export function createReservationRepository(db: Database) {
   return {
     async insert(tenantId: string, tx: Transaction): Promise<string> {

@@ -7,13 +7,13 @@ import { quotaExceeded } from './quota-exceeded.ts';
 import { createQuotaRepository } from './quota.repository.ts';
 import { createReservationRepository } from './reservation.repository.ts';
 
-/** Number of bytes reserved ahead of an upload of unknown length. */
+/** Number of bytes of the quota that are reserved ahead of what has arrived, if the length of an upload is unknown. */
 const STEP_BYTES = 64 * 2 ** 20;
 const RENEW_MS = 20_000;
 
 /**
- * Mutex that serializes the transactions of a tenant in this process. The database's lock on the usage does so too, but
- * waiting for that takes a connection.
+ * Mutex with which this process runs the transactions on a tenant's usage one after the other. The database would make
+ * them wait as well, but each would take a connection while it waits.
  */
 const forTenant = createKeyedMutex();
 
@@ -23,20 +23,20 @@ export interface UploadRoomDependencies {
   readonly quotas: QuotaLimits;
 }
 
-/** Storage room reserved for one running upload. */
+/** Bytes of a tenant's quota that are reserved for one running upload. */
 export interface UploadRoom {
-  /** Passes on the bytes of the upload, and extends the reservation when they exceed it. */
+  /** Passes on the bytes of the upload, and reserves more when they exceed what is reserved. */
   measured(chunks: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>;
   /**
-   * Replaces the reservation by the usage of the rows that the transaction has inserted.
+   * Ends the reservation in the transaction that stores the upload, where the inserted rows count as used instead.
    * @throws AppError 403 `quota_exceeded`, which rolls the inserts back
    */
   settle(tx: Transaction, added: Added): Promise<void>;
 }
 
 /**
- * Creates the functions that reserve bytes of a tenant's quota while its uploads run, so that concurrent uploads cannot
- * exceed the quota together. A reservation ends with its upload, or a minute after its process has died.
+ * Functions that reserve bytes of a tenant's quota while its uploads run, so that concurrent uploads cannot exceed the
+ * quota together. A reservation ends with its upload, or a minute after its process has died.
  */
 export interface UploadRooms extends QuotaCheck {
   /**
@@ -53,8 +53,8 @@ export function createUploadRooms({ db, logger, quotas: defaults }: UploadRoomDe
   const check = createQuotaCheck({ db, defaults });
 
   /**
-   * Resizes a reservation to `wish` bytes, or to the room that is left.
-   * @throws AppError 403 if less than `least` is left
+   * Changes a reservation to `wish` bytes or, if the quota has less room, to the room that it has.
+   * @throws AppError 403 if the room is less than `least` bytes
    */
   async function resize(
     tx: Transaction,
@@ -73,7 +73,7 @@ export function createUploadRooms({ db, logger, quotas: defaults }: UploadRoomDe
     return room;
   }
 
-  /** Runs `work` in a transaction that holds the lock on the tenant's usage. */
+  /** Runs `work` in a transaction that holds the lock on the tenant's usage counters. */
   const withUsage = <T>(tenantId: string, work: (tx: Transaction) => Promise<T>): Promise<T> =>
     forTenant(tenantId, () =>
       withTransaction(db, async (tx) => {

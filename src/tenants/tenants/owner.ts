@@ -1,6 +1,6 @@
 import { AppError, notFound } from '../../platform/contract/errors.ts';
 
-/** Prisma condition for rows of one tenant, or of all tenants if none is given. */
+/** Makes the Prisma condition that selects the rows of one tenant, or of all tenants if none is given. */
 export function ownedBy(tenantId: string | null | undefined): { tenantId?: string } {
   return tenantId === null || tenantId === undefined ? {} : { tenantId };
 }

@@ -9,10 +9,17 @@ import { findTenant, insertTenant, pageOfTenants } from './tenant.repository.ts'
 import type { CreateTenant, Tenant } from './tenant.schemas.ts';
 
 export interface TenantService {
-  /** @throws AppError 409 `tenant_exists` */
+  /**
+   * Creates a tenant.
+   * @throws AppError 409 `tenant_exists`
+   */
   create(request: CreateTenant, record: RecordAnswer<Tenant>): Promise<Tenant>;
   list(query: PageQuery): Promise<Page<Tenant>>;
-  /** @param scope the tenant to which the caller is confined, or null for the operator @throws AppError 404 */
+  /**
+   * Reads a tenant.
+   * @param scope the tenant to which the caller is confined, or null for the operator
+   * @throws AppError 404
+   */
   get(id: string, scope: string | null): Promise<Tenant>;
 }
 

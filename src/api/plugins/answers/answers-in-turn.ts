@@ -2,14 +2,17 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 
-/** Largest number of unanswered requests on one connection. Clients that pipeline keep to about ten. */
+/**
+ * Largest number of unanswered requests on one connection. Clients that send several requests without waiting for
+ * answers keep to about ten.
+ */
 const MOST_UNANSWERED = 32;
 /**
- * Time in each round of the event loop for starting requests, in milliseconds. Then the event loop returns to its
- * sockets.
+ * Longest time in one round of the event loop that is spent on starting requests, in milliseconds. The rest of the
+ * round is for reading and writing sockets.
  */
 const SLICE_MS = 4;
-/** Largest number of requests started in one round. */
+/** Largest number of requests that are started in one round of the event loop. */
 const MOST_IN_SLICE = 64;
 /**
  * Longest time that requests wait while new connections keep arriving, in milliseconds. Node accepts one connection in
@@ -21,7 +24,7 @@ const AHEAD_OF_OTHERS = '/healthz';
 
 interface Line {
   unanswered: number;
-  /** Resolves when the last queued request is answered and the answer was handed to the network. */
+  /** Resolves when the last queued request of the connection is answered and its answer was handed to the network. */
   end: Promise<void>;
 }
 
@@ -67,8 +70,8 @@ export function answerInTurn({ server }: Pick<FastifyInstance, 'server'>): void 
 }
 
 /**
- * Node's HTTP parser of a connection. It calls `onIncoming` for each parsed head; the result 2 makes it stop, as before
- * an upgrade.
+ * Node's HTTP parser of a connection. It calls `onIncoming` for each request whose head it has parsed. If `onIncoming`
+ * returns 2, the parser stops, as it does before a protocol upgrade.
  */
 interface Parser {
   onIncoming: ((request: IncomingMessage, shouldKeepAlive: boolean) => number) | null;

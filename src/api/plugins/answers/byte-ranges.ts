@@ -7,18 +7,18 @@ import { matchesEtag } from '../etag.ts';
 
 interface ByteRange {
   readonly start: number;
-  /** Offset of the last byte, inclusive. */
+  /** Offset of the last byte of the range, which belongs to the range. */
   readonly end: number;
 }
 
-/** Resource to download. Equal tags mean equal bytes. */
+/** Resource that clients download. If the tags of two resources are equal, so are their bytes. */
 interface Representation {
-  /** The tag without its quotes. */
+  /** ETag of the resource without its quotes. */
   readonly tag: string;
   open(): Promise<{ readonly bytes: number; read(range?: ByteRange): Readable }>;
 }
 
-/** Largest number of cached digests. */
+/** Largest number of SHA-256 digests of resources that are cached. */
 const KEPT_DIGESTS = 1000;
 
 /**
@@ -59,8 +59,8 @@ function unsatisfiable(reply: FastifyReply, bytes: number): AppError {
 }
 
 /**
- * Parses the requested range. Null stands for all bytes: there is no range, several, or an `If-Range` that no longer
- * matches.
+ * Parses the range of bytes that a request asks for. Returns null if all bytes are to be sent, because the request asks
+ * for no range or for several, or because its `If-Range` does not match the present ETag.
  */
 function rangeOf(
   headers: FastifyRequest['headers'],
@@ -86,7 +86,10 @@ function wantsDigest(header: string | string[] | undefined): boolean {
 const DIGESTS = new Map<string, string>();
 const inTurn = createKeyedMutex();
 
-/** Computes a SHA-256 in base64, one at a time, and caches the latest ones. */
+/**
+ * Computes the SHA-256 of a resource in base64, and caches the digests of the latest resources. One digest is computed
+ * at a time.
+ */
 function digestOf(key: string, read: () => Readable): Promise<string> {
   return inTurn('', async () => {
     const digest = DIGESTS.get(key) ?? (await hash(read()));

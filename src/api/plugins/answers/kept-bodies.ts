@@ -1,4 +1,7 @@
-/** Largest numbers of cached characters: in total, and of one body. A page of 200 jobs has some 250,000. */
+/**
+ * Limits of the cache of answer bodies, in characters: of all bodies together, and of one. A page of 200 jobs has some
+ * 250,000.
+ */
 const MOST_CHARACTERS = 16 * 1024 * 1024;
 const MOST_OF_ONE = 512 * 1024;
 

@@ -5,16 +5,23 @@ import { claimOf, secretsOf, stillRunning, withoutSecrets } from './idempotency.
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
-/** Status and `Location` of an answer, and the subject and tenant of its audit entry. */
+/**
+ * Parts of an answer besides its body: the status and `Location`. Also names the resource and the tenant for the audit
+ * entry.
+ */
 export interface AnswerHead {
   status: 201 | 202;
   location?: string;
   subjectId: string;
-  /** The tenant that may see the change; null for the operator alone. */
+  /** Tenant that may see the audit entry of the change; null if only the operator may. */
   tenantId: string | null;
 }
 
-/** Creates the function that makes the head of an answer to a request that created a resource below a path. */
+/**
+ * Creates the function that makes the status, the `Location` and the data of the audit entry for an answer to a request
+ * that has created a resource.
+ * @param path the path below which the resource is found by its identifier
+ */
 export function createdBelow(path: string) {
   return (answer: { id: string; tenant_id?: string }): AnswerHead => ({
     status: 201,

@@ -1,63 +1,77 @@
 import { Prisma, type Database, type Queryable } from '../../../platform/database/database.ts';
 
-/** Answer to a request as it was sent. */
+/** Answer to a request, stored to be sent again if the request is repeated. */
 export interface StoredAnswer {
   statusCode: number;
   headers: Record<string, string>;
   payload: string;
 }
 
-/** Identity of a request: hash of method, URL and body, and the size of the body. */
+/**
+ * Digest by which a repeated request is recognized: the hash of method, URL and body, with the body's size in bytes.
+ */
 export interface RequestDigest {
   hash: string;
   bytes: number;
 }
 
 export interface FoundRecord {
-  /** Null while the body of the first request is still being read. */
+  /** Hash of the first request's method, URL and body; null while its body is still being read. */
   requestHash: string | null;
   /**
    * Size of the first request's body, in bytes; null while that request is running, and in records of versions that did
    * not store it.
    */
   bodyBytes: number | null;
-  /** Null while the first request is running. */
+  /** Answer to the first request; null while that request is running. */
   answer: StoredAnswer | null;
 }
 
-/** Claim of a request on an idempotency key. */
+/** Claim by which one running request holds an idempotency key. */
 export interface Claim {
   principal: string;
   key: string;
-  /** Identifier of the claim. A request whose claim has lapsed no longer holds the key. */
+  /** Identifier of the claim. It tells a request whose claim has lapsed from the one that has taken the key over. */
   claimId: string;
 }
 
-/** Lifetime of a claim without renewal, in milliseconds. Its process then counts as dead. */
+/**
+ * Time after which a claim lapses if it is not renewed, in milliseconds. The process that made the claim then counts as
+ * dead.
+ */
 const CLAIM_MS = 60_000;
 const KEEP_MS = 24 * 3_600_000;
 
-/** Placeholder for the hash of a body that is still being read. */
+/** Placeholder that is stored in place of the hash of a request while its body is still being read. */
 const UNKNOWN = '';
 const RUNNING: FoundRecord = { requestHash: null, bodyBytes: null, answer: null };
 
-/** Queries on `idempotency_records`. While a request is running, `created_at` is when its claim was last renewed. */
+/**
+ * Queries on stored idempotency keys, in the table `idempotency_records`. While a request is running, `created_at` is
+ * the time at which its claim was last renewed.
+ */
 export interface IdempotencyRepository {
   /**
-   * Claims a key for a request, or returns the record of the request that has it.
-   * @param digest null while the body of the request is still being read
+   * Claims an idempotency key for a request, or returns the record of the request that holds the key.
+   * @param digest the request's digest; null while its body is still being read
    */
   claim(claim: Claim, digest: RequestDigest | null): Promise<'claimed' | FoundRecord>;
   renew(claim: Claim): Promise<void>;
-  /** Stores the answer. False if the claim has lapsed and another request has the key. */
+  /**
+   * Stores the answer of the request that holds the claim.
+   * @returns false if nothing was stored, because this claim has lapsed and no longer holds the key
+   */
   complete(claim: Claim, digest: RequestDigest, answer: StoredAnswer, tx?: Queryable): Promise<boolean>;
-  /** Releases the key, unless an answer is stored. */
+  /** Gives the idempotency key up for any request to claim, unless an answer is stored under it. */
   release(claim: Claim): Promise<void>;
   deleteExpired(): Promise<void>;
 }
 
 export function createIdempotencyRepository(db: Database): IdempotencyRepository {
-  /** Inserts the claim. False if the key is taken. */
+  /**
+   * Stores a claim on an idempotency key.
+   * @returns false if the key has a record already
+   */
   async function insert(claim: Claim, requestHash: string): Promise<boolean> {
     const { count } = await db.idempotencyRecord.createMany({
       data: [{ ...claim, requestHash }],
@@ -67,8 +81,9 @@ export function createIdempotencyRepository(db: Database): IdempotencyRepository
   }
 
   /**
-   * Takes the key over if its claim has lapsed or its answer is too old to be replayed.
-   * @returns false otherwise
+   * Takes an idempotency key over from an earlier request whose claim has lapsed, or whose answer is too old to be sent
+   * again.
+   * @returns false if neither is so, and the key stays as it was
    */
   async function takeOver({ principal, key, claimId }: Claim, requestHash: string): Promise<boolean> {
     const { count } = await db.idempotencyRecord.updateMany({
@@ -136,7 +151,7 @@ export function createIdempotencyRepository(db: Database): IdempotencyRepository
   };
 }
 
-/** Condition that the claim still holds the key and no answer is stored. */
+/** Makes the condition for the record of an idempotency key that this claim still holds, and that has no answer yet. */
 function held({ principal, key, claimId }: Claim) {
   return { principal, key, claimId, statusCode: null };
 }

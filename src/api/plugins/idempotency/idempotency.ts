@@ -14,7 +14,10 @@ import {
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Members of the answer that are not stored. A replayed answer has null in their place. */
+    /**
+     * Names of the members of a route's answer that are secret and not stored. They are null when the answer is sent
+     * again.
+     */
     idempotencySecrets?: readonly string[];
   }
   interface FastifyRequest {
@@ -25,16 +28,16 @@ declare module 'fastify' {
   }
 }
 
-/** State of a request with an `Idempotency-Key`, shared by the hooks. */
+/** State of a request with an `Idempotency-Key`, from its first to its last hook. */
 export interface IdempotentRequest extends Claim {
   /** Hash of the method, the URL and the body's bytes; complete once the body has been read. */
   hash: Hash;
-  /** Number of the body's bytes that have been read. */
+  /** Number of bytes of the body that have been read so far. */
   bytes: number;
-  /** Null until the body has been read. */
+  /** Digest of the whole request; null until its body has been read. */
   digest: RequestDigest | null;
   claimed: boolean;
-  /** Whether the answer was stored in the transaction that made the change. */
+  /** Whether the answer has been stored in the same transaction as the change that the request made. */
   recorded: boolean;
   heartbeat: NodeJS.Timeout | null;
 }
@@ -43,22 +46,23 @@ const HEADER = 'idempotency-key';
 const REPLAYED = 'idempotency-replayed';
 const HEARTBEAT_MS = 20_000;
 const SWEEP_MS = 3_600_000;
-/** Headers that are stored with the answer. */
+/** Headers of an answer that are stored with it. */
 const STORED_HEADERS = ['content-type', 'location', 'etag'] as const;
 
 interface IdempotencyOptions {
   db: Database;
-  /** Largest number of bytes read of a retry if the size of the first request is unknown. */
+  /** Largest number of bytes that are read of a repeated upload if the size of the first upload is unknown. */
   maxUploadBytes: number;
 }
 
 /**
- * Supports `Idempotency-Key` on every POST. A key belongs to the principal, and the first request with it claims it. If
- * that request succeeds (2xx), its answer is stored for 24 hours. Requests with the same method, URL and body then get
- * that answer, with `Idempotency-Replayed: true`. A request with another body is answered 422, and one that comes while
- * the first is still running 409. A repeated upload is read for the comparison, but no further than the first one was
- * long. A request that fails has changed nothing and releases its key.
- *  A request that creates something stores its answer in the transaction that creates it (see answer-once.ts), so that
+ * Supports `Idempotency-Key` on every POST. A key belongs to a tenant, or to the operator, and the first request with
+ * it claims it. If that request succeeds (2xx), its answer is stored for 24 hours. Requests with the same method, URL
+ * and body then get that answer, with `Idempotency-Replayed: true`. A request with another body is answered 422, and
+ * one that comes while the first is still running 409. A repeated upload is read for the comparison, but no further
+ * than the first one was long. A request that fails has changed nothing and releases its key.
+ *
+ * A request that creates something stores its answer in the transaction that creates it (see answer-once.ts), so that
  * both or neither exist if the process dies. Other requests, such as a cancellation, change nothing when they are
  * repeated. The claim of a dead process lapses after a minute.
  */
@@ -115,8 +119,8 @@ function begin(request: FastifyRequest): IdempotentRequest | null {
 }
 
 /**
- * Hashes the body on its way to the parser. Fastify compares `receivedEncodedLength` with the content length, so this
- * stream has to count it.
+ * Passes the body on to Fastify's parser and hashes it on the way. Fastify compares `receivedEncodedLength` with the
+ * content length, so the stream returned here has to count its bytes in that property.
  */
 function tee(payload: Readable, state: IdempotentRequest): Readable {
   const through = new Transform({
@@ -215,7 +219,9 @@ function replay(reply: FastifyReply, answer: StoredAnswer): FastifyReply {
     .send(answer.payload);
 }
 
-/** Answer to store; null if the request has failed. */
+/**
+ * Makes the answer to store under the idempotency key; null if the request has failed, because failures are not stored.
+ */
 function answerOf(request: FastifyRequest, reply: FastifyReply, payload: unknown): StoredAnswer | null {
   const { statusCode } = reply;
   if (statusCode < 200 || statusCode >= 300 || (typeof payload !== 'string' && payload !== null)) return null;

@@ -8,14 +8,20 @@ import { EVENT_STREAM_TYPE } from '../../../platform/contract/schemas.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Statuses of the route's problems, besides those common to all routes of its kind. Documentation only. */
+    /**
+     * HTTP statuses of the problems that this route may answer with, besides those that all routes of its kind share.
+     * They only go into the OpenAPI document.
+     */
     problems?: readonly number[];
     /**
-     * False if the answers to a POST have no `Location`, although the request creates or starts something.
-     * Documentation only.
+     * Set to false if the answers of a POST route have no `Location`, although the request creates or starts something.
+     * It only changes the OpenAPI document.
      */
     location?: false;
-    /** Final values of `state`, at which polling stops. Documentation only. */
+    /**
+     * Values of the member `state` after which a resource no longer changes, so that clients stop polling. They only go
+     * into the OpenAPI document.
+     */
     finalStates?: readonly string[];
   }
 }
@@ -59,7 +65,10 @@ const HEADERS: Record<number, Record<string, { description: string; schema: obje
   503: RETRY_AFTER,
 };
 
-/** Problems as `components.responses`: one for each status, named after the status's phrase. */
+/**
+ * Answers with a problem, for `components.responses` of the OpenAPI document: one for each HTTP status, named after its
+ * phrase.
+ */
 export const PROBLEM_RESPONSES = Object.fromEntries(
   Object.entries(PROBLEMS).map(([status, description]) => [
     nameOf(status),
@@ -90,7 +99,7 @@ const IF_NONE_MATCH = {
   description: 'The ETags that the client has. The answer is 304 if one of them is current.',
 };
 
-/** Request headers for partial downloads. */
+/** Headers with which a request may ask for a part of a download, as the OpenAPI document describes them. */
 const RANGE_HEADERS = {
   range: {
     type: 'string',
@@ -105,7 +114,7 @@ const RANGE_HEADERS = {
     description: '`sha-256=1` asks for `Repr-Digest`, the SHA-256 of all bytes (RFC 9530).',
   },
 };
-/** Response headers of downloads. */
+/** Headers of the answers to downloads, as the OpenAPI document describes them. */
 const BYTE_HEADERS = {
   'accept-ranges': { description: 'Always `bytes`.', schema: { type: 'string' } },
   'content-length': { description: 'Number of bytes that follow.', schema: { type: 'integer' } },
@@ -113,7 +122,10 @@ const BYTE_HEADERS = {
   'repr-digest': { description: 'The SHA-256 of all bytes, if it was wanted.', schema: { type: 'string' } },
 };
 
-/** Adds to a route's schema the parts that all routes below /v1 share. It does not change what is validated. */
+/**
+ * Adds to a route's schema what the OpenAPI document says of all routes below /v1. The validation of requests stays as
+ * it is.
+ */
 export function describeRoute(schema: FastifySchema | undefined, url: string, route: RouteOptions): FastifySchema {
   const own: FastifySchema = { ...schema };
   if (!url.startsWith('/v1/')) return Object.assign(own, { security: [], [COMMON_MARK]: { problems: [415] } });
@@ -128,27 +140,33 @@ export function describeRoute(schema: FastifySchema | undefined, url: string, ro
   return Object.assign(own, { [COMMON_MARK]: common }, final === undefined ? {} : { [FINAL_MARK]: final });
 }
 
-/** Whether the answer is a stream of events, which has no ETag and is never unchanged. */
+/** Whether the answer of a route is a stream of events. Such an answer has no ETag, and is never a 304. */
 function isStream(responses: unknown): boolean {
   const answer = (responses as Record<string, { content?: object } | undefined> | undefined)?.[200];
   return answer?.content !== undefined && EVENT_STREAM_TYPE in answer.content;
 }
 
-/** Security requirements of a route: the key needs one of these scopes, or one that includes it. */
+/**
+ * Lists the API scopes of which a key needs one to use the route. A key with a scope that includes one of them will do
+ * as well.
+ */
 function securityOf(route: RouteOptions): { apiKey: string[] }[] {
   const scope = requiredScope(route);
   return scope === undefined ? [] : leastScopes(scope, isRead(route.method)).map((least) => ({ apiKey: [least] }));
 }
 
 /**
- * Vendor extension that carries the common parts of a route to its operation, because only the finished document can
- * hold references to responses.
+ * Key under which a route's schema carries the route's common parts until the OpenAPI document is finished. Only the
+ * finished document can refer to shared answers.
  */
 const COMMON_MARK = 'x-common';
 
 interface Common {
   problems: number[];
-  /** Whether a POST answers with the path of a new resource. Undefined for public routes, which have no ETag either. */
+  /**
+   * Whether the answer to a POST has a `Location` with the path of a new resource. Undefined for public routes, that
+   * is, for those outside /v1, whose answers have no ETag either.
+   */
   location?: boolean;
 }
 
@@ -172,7 +190,8 @@ interface Operation {
 }
 
 /**
- * Adds headers, the status 304 and problems to the answers of every operation. A body with a default becomes optional.
+ * Adds headers, the status 304 and problems to the answers of every operation of the OpenAPI document. Marks a request
+ * body as optional if its schema has a default.
  */
 export function describeAnswers<T>(document: T): T {
   const { paths = {} } = document as { paths?: Record<string, Record<string, Operation>> };

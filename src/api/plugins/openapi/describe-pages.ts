@@ -14,34 +14,40 @@ interface Operation {
   'x-polling'?: Polling;
 }
 
-/** A query parameter, and the member of the previous answer that supplies its value. */
+/** Query parameter that continues a list, and the member of the previous answer from which a client takes its value. */
 interface Continuation {
   readonly parameter: string;
   readonly next: string;
 }
-/** Pagination of a list. It ends when `next` is null or, for a list that grows at its end, when the page is empty. */
+/**
+ * Description of the pagination of a list, for generated clients. The list ends when the member `next` is null or, if
+ * the list grows at its end, when a page is empty.
+ */
 interface Pagination extends Continuation {
   readonly items: string;
   readonly limit: string;
   readonly ends: 'next_null' | 'items_empty';
 }
-/** Polling of a resource with an ETag. `final` lists its final states. */
+/**
+ * Description of how clients poll a resource that has an ETag. `final` lists the states after which it no longer
+ * changes.
+ */
 interface Polling {
   readonly validator: 'etag';
   readonly state?: string;
   readonly final?: readonly string[];
-  /** Parameter that selects the changes since the previous answer. */
+  /** Query parameter with which a client asks only for what has changed since its previous answer. */
   readonly changes?: Continuation;
 }
 
-/** Vendor extension that carries the final states of a route to its operation. */
+/** Key under which a route's schema carries the final states of the resource until the OpenAPI document is finished. */
 export const FINAL_MARK = 'x-final-states';
 const ITEMS = 'data';
 const CURSOR = 'next_cursor';
 
 /**
- * Documents the pagination of each list and the polling of changing resources. Both are derived from the parameters and
- * answers.
+ * Adds to the OpenAPI document how clients page through each list and poll each changing resource. Both follow from the
+ * parameters and answers of an operation, and from the final states that its route declares.
  */
 export function describePages<T>(document: T): T {
   const { paths = {}, components = {} } = document as {
@@ -70,7 +76,7 @@ function membersOf({ responses = {} }: Operation, schemas: Record<string, Schema
   return new Set(Object.keys(properties));
 }
 
-/** Continuations of a list. The one for ordinary paging comes first. */
+/** Finds the query parameters by which a list can be continued. The cursor of ordinary pages comes first. */
 function continuationsOf({ parameters = [] }: Operation, members: ReadonlySet<string>): Continuation[] {
   const names = parameters.filter((parameter) => parameter.in === 'query').map(({ name }) => name);
   const found = names

@@ -50,7 +50,7 @@ interface Described {
   components?: { schemas?: Record<string, unknown> };
 }
 
-/** Adds the requests that the service itself sends to webhook endpoints. */
+/** Adds to the OpenAPI document the requests that the service itself sends to webhook endpoints. */
 export function describeWebhooks<T>(document: T): T {
   const { components = {} } = document as Described;
   components.schemas = { ...components.schemas, WebhookMessage: MESSAGE };

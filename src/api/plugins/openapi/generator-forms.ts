@@ -21,8 +21,8 @@ function rewrite(value: unknown): unknown {
 }
 
 /**
- * Matches patterns with lookaround or Unicode classes, which not every language's regular expressions support. Such
- * patterns are left out; descriptions explain them.
+ * Matches regular expressions with lookaround or Unicode classes, which some programming languages do not support. The
+ * OpenAPI document omits such patterns, and describes them in words.
  */
 const RARE = /\\p\{|\(\?<?[=!]/i;
 
@@ -31,7 +31,7 @@ function withoutRarePattern(node: Json): Json {
   return typeof pattern === 'string' && RARE.test(pattern) ? rest : node;
 }
 
-/** Largest 32-bit integer. Integers without a maximum, such as byte counts, may exceed it. */
+/** Largest 32-bit integer. Integers without a maximum in their schema, such as byte counts, may exceed it. */
 const INT32 = 2 ** 31 - 1;
 
 function withFormat(node: Json): Json {
@@ -57,7 +57,10 @@ function isNull(schema: unknown): boolean {
   return (schema as Json).type === 'null';
 }
 
-/** Turns a union with a discriminator into `oneOf`, and maps each value of the discriminator to its variant. */
+/**
+ * Rewrites a union whose variants differ by one member, the discriminator, as `oneOf`. Each value of that member is
+ * mapped to its variant.
+ */
 function discriminate(schema: Json, schemas: Record<string, Json>): void {
   const { anyOf, discriminator } = schema as { anyOf?: { $ref: string }[]; discriminator?: { propertyName: string } };
   if (anyOf === undefined || discriminator === undefined) return;

@@ -33,7 +33,7 @@ function isParameter(node: Json): node is Parameter {
   return typeof node.in === 'string' && typeof node.schema === 'object';
 }
 
-/** Moves the description of a parameter's schema to the parameter. */
+/** Moves a description from the schema of a parameter to the parameter itself. */
 function parameter({ schema, description: stated, ...rest }: Parameter, schemas: Json): Json {
   const { description = stated, ...written } = named({ description: stated, ...schema }, schemas) as Json;
   return { ...rest, ...(description !== undefined && { description }), schema: written };
@@ -44,7 +44,10 @@ function membersOf(value: Json, schemas: Json): Json {
   return { ...('enum' in value ? { type: 'string' } : {}), ...Object.fromEntries(members) };
 }
 
-/** Replaces a schema by a reference. Facts about its use, such as the default, stay beside the reference. */
+/**
+ * Replaces a schema by a reference to the component with its title. Facts that hold only at this place, such as the
+ * default, stay beside the reference.
+ */
 function reference(node: Json, schemas: Json): Json {
   const { title, default: byDefault, [USE]: use, ...definition } = node as Json & { title: string };
   if (title in schemas && !isDeepStrictEqual(schemas[title], definition))

@@ -52,7 +52,10 @@ you do not know. What is to go is marked as \`deprecated\` here, works for at le
 six months, and is named in the changelog when
 it is marked and when it goes.`;
 
-/** Servers of the document. Clients that fetched the document from a service use the first one. */
+/**
+ * Addresses of the service, for the OpenAPI document. A client that fetched the document from a running service uses
+ * the first one, which is relative to that service.
+ */
 const SERVERS = [
   { url: '/', description: 'The service that has answered with this document.' },
   { url: 'http://127.0.0.1:8420', description: '`readapt serve` on this machine.' },
@@ -72,10 +75,16 @@ const API_KEY = {
 
 const CONTACT = { name: 'The Readapt project' };
 
-/** License of the document. The plugin's types lack `identifier`, which is new in OpenAPI 3.1. */
+/**
+ * License of the API, for the OpenAPI document. The type of the Fastify plugin lacks the field `identifier`, which is
+ * new in OpenAPI 3.1.
+ */
 const LICENSE: { name: string } = Object.assign({ name: 'Apache-2.0' }, { identifier: 'Apache-2.0' });
 
-/** Completes the document with the common parts of all routes, in forms that client generators understand. */
+/**
+ * Completes the OpenAPI document: adds what all routes share, examples, pagination and webhooks, and rewrites schemas
+ * in forms that client generators understand.
+ */
 function describe<T>(document: T): T {
   return describeExamples(describePages(useGeneratorForms(describeWebhooks(nameSchemas(describeAnswers(document))))));
 }

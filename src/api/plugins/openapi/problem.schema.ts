@@ -23,7 +23,7 @@ const text = (description: string) => Type.Optional(Type.String({ description })
 const count = (description: string) => Type.Optional(Type.Integer({ description }));
 const quantity = (description: string) => Type.Optional(Type.Number({ description }));
 
-/** Members that only problems with certain codes have. All of them are in one schema; ADR 24 explains why. */
+/** Members that only problems with certain codes have. One schema holds all of them; ADR 24 explains why. */
 const ofCodes = {
   rollout_id: Type.Optional(Id('rollout', 'Of `rollout_exists` and `superseded`: the other rollout.')),
   job_id: Type.Optional(Id('job', 'Of `adapter_in_use` and `version_in_use`: the job that uses it.')),
@@ -65,7 +65,7 @@ const ofCodes = {
   limit_bytes: quantity('Of `inspection_out_of_memory`: the most memory for an inspection, in bytes.'),
 };
 
-/** Problem document of RFC 9457. */
+/** Schema of the body of every error answer: a problem document of RFC 9457. */
 export const Problem = Type.Object(
   {
     type: Type.String({ description: '`urn:readapt:problem:` and the code.' }),

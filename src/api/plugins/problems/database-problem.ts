@@ -7,7 +7,10 @@ import {
 } from '../../../platform/database/database.ts';
 import { AppError } from '../../../platform/contract/errors.ts';
 
-/** Translates an error of the database into an error for clients; null for any other error. */
+/**
+ * Translates an error of the database into an error for clients if the database is unreachable, full, read-only or out
+ * of connections; null for any other error.
+ */
 export function databaseProblem(cause: unknown): AppError | null {
   if (isOutOfConnections(cause)) {
     return new AppError({

@@ -8,7 +8,10 @@ import type { ProblemCode } from '../../../platform/contract/problem-codes.ts';
 import { invalidRequest } from '../validation/invalid-request.ts';
 import { useAllowedMethods } from './allowed-methods.ts';
 
-/** Answers every error with a problem (RFC 9457). Errors not meant for clients become a plain 500. */
+/**
+ * Answers every error with a problem document (RFC 9457). Errors that are not meant for clients become a 500 without
+ * details.
+ */
 export function useProblems(app: FastifyInstance): void {
   app.setErrorHandler((error: unknown, request, reply) => {
     const problem = toAppError(error, request);
@@ -39,12 +42,12 @@ function routeNotFound(method: string, path: string, methods: readonly string[])
   return new AppError({ code: 'method_not_allowed', status: 405, message });
 }
 
-/** Path of a request without the query string, which may hold private values. */
+/** Returns the path of a request without the query string, which may hold private values. */
 function pathOf(request: FastifyRequest): string {
   return request.url.split('?', 1)[0] ?? request.url;
 }
 
-/** Largest number of characters of the path that a problem repeats. */
+/** Largest number of characters of the request path that a problem document repeats. */
 const MAX_INSTANCE = 1000;
 
 /**
@@ -63,11 +66,11 @@ export function problemDocument(error: AppError, instance?: string): Record<stri
   };
 }
 
-/** Answers a request with a problem. */
+/** Answers a request with the problem document of an error. */
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: AppError): FastifyReply {
   if (error.status === 401) reply.header('www-authenticate', 'Bearer');
   // Fastify would close the connection if the body is unread, and a client that is still sending would lose the answer.
-  // Instead, unread-body.ts limits how much the client may still send.
+  // Instead, protocol-errors.ts limits how much the client may still send.
   reply.removeHeader('connection');
   const retryAfterMs = error.details.retry_after_ms;
   if (typeof retryAfterMs === 'number') reply.header('retry-after', String(Math.ceil(retryAfterMs / 1000)));
@@ -79,7 +82,7 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, error:
     .send(problemDocument(error, pathOf(request)));
 }
 
-/** Stable codes for Fastify's own errors. */
+/** Stable problem codes of this API, with status and message, for errors that Fastify itself raises. */
 const FASTIFY_CODES: Record<
   string,
   { code: ProblemCode; status: number; message: string; details?: { setting: string } }

@@ -6,7 +6,7 @@ import { problemDocument, sendProblem } from './problems.ts';
 
 type ErrorOptions = Required<Pick<FastifyServerOptions, 'frameworkErrors' | 'clientErrorHandler'>>;
 
-/** Fastify options that turn failures before routing into problems. */
+/** Fastify options that answer with a problem document if a request fails before its route is known. */
 export const protocolErrors: ErrorOptions & { readonly http: { readonly requireHostHeader: false } } = {
   // Node would refuse a request without Host, but not with a problem document; see useProtocolProblems.
   http: { requireHostHeader: false },
@@ -28,8 +28,8 @@ export const protocolErrors: ErrorOptions & { readonly http: { readonly requireH
 };
 
 /**
- * Answers with a problem where Node would send a bare status or close the connection, and bounds what is read of a body
- * after the answer.
+ * Answers with a problem document where Node would only send a status or close the connection. Also limits how much of
+ * a request body is read once the request is answered.
  */
 export function useProtocolProblems(app: FastifyInstance): void {
   app.addHook('onRequest', async (request, reply) => {
@@ -114,7 +114,8 @@ function discardRest(request: IncomingMessage): void {
 }
 
 /**
- * Closes a connection if more bytes than the limit arrive on it or the time runs out before `hasEnded` returns true.
+ * Closes a connection if more than `MAX_DISCARDED_BYTES` arrive on it, or `MAX_DISCARDING_MS` pass, before `hasEnded`
+ * returns true.
  */
 function closeInTime(socket: Socket, hasEnded: () => boolean): void {
   const lastByte = socket.bytesRead + MAX_DISCARDED_BYTES;

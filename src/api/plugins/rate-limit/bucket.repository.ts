@@ -1,36 +1,38 @@
 import { Prisma, type Database } from '../../../platform/database/database.ts';
 
-/** Owner of a bucket: a tenant, or an operator key. */
+/** Tenant or operator key to whose requests a token bucket belongs. */
 export interface BucketOwner {
   readonly id: string;
   readonly tenantId: string | null;
 }
 
-/** Tokens that a process received from a bucket. */
+/** Tokens that a process has taken from a bucket. Each token allows one request. */
 export interface Grant {
   readonly tokens: number;
-  /** Tokens that are left in the bucket. */
+  /** Number of tokens that are left in the bucket. */
   readonly left: number;
-  /** Capacity of the bucket, and its refill per minute. */
+  /** Largest number of tokens in the bucket, and the number that flows in per minute. */
   readonly perMinute: number;
-  /** Number of tokens that a process takes at a time if there are enough. */
+  /** Number of tokens that a process takes from the bucket at a time, if the bucket holds so many. */
   readonly batch: number;
 }
 
 /**
- * SQL expression for the present number of tokens. `b` is the stored row; EXCLUDED has the limit and the present time.
+ * SQL expression for the number of tokens in a bucket now. `b` is the stored row, with the tokens and the time of its
+ * last change; EXCLUDED has the present limit and time.
  */
 const FILLED = Prisma.sql`LEAST(EXCLUDED.per_minute, b.tokens
   + GREATEST(0, EXTRACT(EPOCH FROM EXCLUDED.refilled_at - b.refilled_at)) * EXCLUDED.per_minute / 60)`;
 
 /**
- * Token buckets that all API processes share, by the database's clock. A bucket starts full and refills within a
- * minute. A process takes one hundredth of a bucket at a time, so the database sees a hundredth of the requests.
+ * Token buckets that limit the rate of requests, shared by all API processes and filled by the database's clock. A
+ * bucket starts full and refills within a minute. A process takes one hundredth of a bucket at a time, but at least one
+ * token, so that emptying a bucket takes at most about a hundred statements of the database.
  */
 export function createBucketRepository(db: Database) {
   return {
     /**
-     * Takes a batch of tokens, or the rest if there are fewer.
+     * Takes a batch of tokens from the owner's bucket, or the rest if the bucket holds fewer.
      * @param perMinute the size of the bucket, unless the tenant has a limit of its own
      */
     async take({ id, tenantId }: BucketOwner, perMinute: number): Promise<Grant> {

@@ -14,8 +14,8 @@ interface RateLimitOptions {
 }
 
 /**
- * Limits the requests of each tenant and operator key. A request counts after its authentication and before its body is
- * read.
+ * Limits the rate of requests of each tenant and operator key. A request is counted after its authentication and before
+ * its body is read.
  */
 export default fp<RateLimitOptions>(
   async (app, { db, perMinute }) => {
@@ -37,8 +37,8 @@ export default fp<RateLimitOptions>(
 );
 
 /**
- * Owner of the bucket of a request. All keys of a tenant share one, because a tenant can create keys; each operator key
- * has its own.
+ * Determines whose token bucket a request draws on. All keys of a tenant share the tenant's bucket, because a tenant
+ * can create keys; each operator key has its own.
  */
 function ownerOf(principal: Principal): BucketOwner {
   return principal.kind === 'tenant'
@@ -46,14 +46,17 @@ function ownerOf(principal: Principal): BucketOwner {
     : { id: principal.keyId, tenantId: null };
 }
 
-/** Time after which unused tokens are dropped, in milliseconds. Their bucket refills within it anyway. */
+/**
+ * Time after which tokens that this process took from a bucket and has not spent are dropped, in milliseconds. The
+ * bucket refills within that time.
+ */
 const LEASE_MS = 60_000;
 
-/** Result of spending a token. */
+/** Result of trying to spend a token, that is, to let one request pass. */
 export interface Spent {
-  /** Milliseconds until a token may be available; null if one was spent. */
+  /** Time until another token may be available, in milliseconds; null if a token was spent. */
   readonly retryAfterMs: number | null;
-  /** Tokens that the owner has left, as far as this process knows. */
+  /** Number of tokens that the tenant or operator key has left, as far as this process knows. */
   readonly remaining: number;
   readonly perMinute: number;
 }
@@ -61,7 +64,10 @@ export interface Spent {
 interface Lease {
   tokens: number;
   expiresAt: number;
-  /** Time until which the bucket is known to have less than a batch of tokens, so the database is not asked. */
+  /**
+   * Time, on the clock of `performance.now()`, until which the bucket cannot hold a whole batch of tokens. Until then,
+   * the database is not asked.
+   */
   emptyUntil: number;
   left: number;
   perMinute: number;

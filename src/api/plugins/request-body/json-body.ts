@@ -51,7 +51,10 @@ function compressed(encoding: string): AppError {
   });
 }
 
-/** Limits that no valid request reaches. Values are counted by the commas. */
+/**
+ * Limits on the depth of a JSON body and on the number of its values, which no valid request reaches. Values are
+ * counted by the commas.
+ */
 const MAX_DEPTH = 32;
 const MAX_VALUES = 10_000;
 

@@ -3,7 +3,10 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AppError } from '../../../platform/contract/errors.ts';
 import { uploadTooLarge, type Upload, type UploadLimit } from '../../../platform/contract/upload.ts';
 
-/** Passes bodies of these content types to the handler as an unread stream. */
+/**
+ * Makes Fastify pass request bodies of the given content types to the handler as a stream, instead of reading them
+ * first.
+ */
 export function acceptUploads(app: FastifyInstance, contentTypes: readonly string[]): void {
   app.addContentTypeParser([...contentTypes], (_request, payload, done) => done(null, payload));
 }
@@ -34,7 +37,10 @@ async function* limited(body: Readable, limit: UploadLimit): AsyncGenerator<Buff
   }
 }
 
-/** Reads a stream, and does not destroy it if the reader stops early, because the answer still needs the connection. */
+/**
+ * Reads the body of a request piece by piece. If the reader stops early, the body is not destroyed, because the answer
+ * still needs the connection.
+ */
 async function* readOn(body: Readable): AsyncGenerator<Buffer> {
   const chunks = body.iterator({ destroyOnReturn: false });
   try {

@@ -4,11 +4,11 @@ import { AppError } from '../../../platform/contract/errors.ts';
 import { TIME_PATTERN } from '../../../platform/contract/schemas.ts';
 
 interface FieldError {
-  /** Values that one schema of the field allows, if it lists them. */
+  /** Values that the field may have, if its schema lists them. */
   allowed?: readonly string[];
   /**
-   * Path of the field, such as `gate.target`, cut if it is long; the name of the part of the request if all of it is
-   * wrong.
+   * Path of the field that is wrong, such as `gate.target`, cut if it is long. If a part of the request is wrong as a
+   * whole, the name of the part, such as `body` or `query`.
    */
   field: string;
   message: string;
@@ -16,7 +16,7 @@ interface FieldError {
 
 const PARTS: Record<string, string> = { body: 'body', querystring: 'query', params: 'path', headers: 'headers' };
 
-/** Creates the error for input that does not match its schema. */
+/** Creates the error for a request that does not match the schema of its route. */
 export function invalidRequest(errors: readonly FastifySchemaValidationError[], context: string): AppError {
   const part = PARTS[context] ?? context;
   const fields = mostSpecific(withAllAllowed(errors.flatMap((error) => toFieldErrors(error, part))));
@@ -71,7 +71,10 @@ function allowedValues({ keyword, params }: FastifySchemaValidationError): reado
   return keyword === 'const' ? [String(params.allowedValue)] : null;
 }
 
-/** Merges the allowed values of a field that occurs in several variants, such as the `kind` of a gate. */
+/**
+ * Merges the allowed values of a field that occurs in several variants of a union, such as the `kind` of a gate, so
+ * that each error about the field lists all of them.
+ */
 function withAllAllowed(errors: readonly FieldError[]): FieldError[] {
   return errors.map(({ allowed, ...error }) => {
     if (allowed === undefined) return error;
@@ -85,8 +88,8 @@ function unescapePointer(part: string): string {
 }
 
 /**
- * Keeps one error for each field and message, because an error within a union is reported for the union as well. At
- * most 20 are kept.
+ * Drops repeated errors about the same field with the same message: an error within a union is also reported for the
+ * union. At most 20 errors are kept.
  */
 function mostSpecific(errors: readonly FieldError[]): FieldError[] {
   const seen = new Map(errors.map((error) => [`${error.field}\n${error.message}`, error]));

@@ -12,16 +12,20 @@ export function useOpenSerialization(app: FastifyInstance): void {
   app.setSerializerCompiler(compile);
 }
 
-/** Compiles a schema when the first answer needs it: compiling all of them would take half a second of every start. */
+/**
+ * Compiles the schema of an answer when the first answer needs it: compiling all schemas would add half a second to
+ * every start.
+ */
 const compile: FastifySerializerCompiler<Schema> = ({ schema }) => {
   let write: ReturnType<typeof build> | undefined;
   return (answer) => (write ??= build(openSchema(schema)))(answer);
 };
 
 /**
- * Opens a schema: enumerations accept any value, and unions accept values that match no variant.
- * @param isTagged whether the schema is a variant of a union; its enumerated members and member names tell the variants
- * apart, so they stay closed
+ * Rewrites a schema so that it accepts values which a later version may add: any value for an enumeration, and values
+ * that match no variant of a union.
+ * @param isTagged whether the schema is a variant of a union. Its enumerations and member names then stay as they are,
+ * because they tell the variants apart
  */
 export function openSchema(schema: Schema, isTagged = false): Schema {
   const keywords = Object.entries(schema).filter(([keyword, value]) => !closes(keyword, value) || isTagged);
@@ -29,7 +33,8 @@ export function openSchema(schema: Schema, isTagged = false): Schema {
 }
 
 /**
- * Whether a keyword refuses unknown values. Answers omit members without a description even if the keyword is missing.
+ * Whether a keyword of a JSON schema makes it refuse unknown values. Unknown members of an answer are omitted even
+ * without such a keyword.
  */
 function closes(keyword: string, value: unknown): boolean {
   return keyword === 'enum' || (keyword === 'additionalProperties' && value === false);
@@ -45,7 +50,10 @@ function openKeyword(keyword: string, value: unknown, isTagged: boolean): unknow
   return isSchema && (keyword === 'items' || keyword === 'additionalProperties') ? openSchema(value as Schema) : value;
 }
 
-/** Opens a union. Variants are tried in order, so the variant that accepts everything comes last. */
+/**
+ * Rewrites a union so that it accepts any value. Variants are tried in order, so the one that accepts everything comes
+ * last.
+ */
 function openUnion(variants: readonly Schema[]): Schema[] {
   const isTagged = variants.filter(({ type }) => type !== 'null').length > 1;
   return [...variants.map((variant) => openSchema(variant, isTagged)), {}];

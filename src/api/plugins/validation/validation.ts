@@ -15,7 +15,7 @@ export function useTypeBoxValidation(app: FastifyInstance): void {
   app.setValidatorCompiler(compile);
 }
 
-/** Compiles a schema for its first request. */
+/** Compiles the schema of a part of a route's requests when the first such request arrives. */
 const compile: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
   let compiled: Validator | undefined;
   return (input: unknown) => {
@@ -40,14 +40,14 @@ function toValidationError({ path, message }: Unstorable): FastifySchemaValidati
 const UNSTORABLE = /\0|\p{Surrogate}/u;
 
 interface Unstorable {
-  /** Member names and indices that lead to the value. */
+  /** Member names and array indices that lead from the input to the value. */
   path: string[];
   message: string;
 }
 
 /**
- * Finds the first value of parsed input that PostgreSQL cannot store. json-body.ts has bounded the depth and the
- * number of values of a body before it is parsed. Streams are not searched.
+ * Finds the first text in a parsed request that PostgreSQL cannot store. Deep or large bodies need no care here,
+ * because json-body.ts has refused them before. Streams are not searched.
  */
 function findUnstorable(input: unknown, path: string[] = []): Unstorable | null {
   if (typeof input === 'string') {
@@ -67,7 +67,7 @@ interface Described {
   properties?: Record<string, Described>;
 }
 
-/** Decimal integers; JavaScript's conversion would also accept `0x10` and `1e2`. */
+/** Matches decimal integers. JavaScript's own conversion would also accept `0x10` and `1e2`. */
 const INTEGER = /^-?(?:0|[1-9]\d*)$/;
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/;
 

@@ -7,8 +7,8 @@ import { collectionRepository as repository } from './collection.repository.ts';
 const PAGE = 500;
 
 /**
- * Minimum age of unreferenced rows, and of bytes without a row, before they are removed, in milliseconds. It is much
- * longer than the time between storing an artifact and committing the row that refers to it.
+ * Age from which artifacts that no row refers to are removed, and stored bytes without a row of their own, in
+ * milliseconds. It is much longer than the time between storing an artifact and committing the row that refers to it.
  */
 const GRACE_MS = 86_400_000;
 

@@ -1,24 +1,24 @@
 import { Prisma, type Database, type Queryable, type Transaction } from '../../../platform/database/database.ts';
 import { recordEvent } from '../../../delivery/events/index.ts';
 
-/** Owner of the removed rows: all adapters whose collection has begun, or one tenant. */
+/** Choice of the rows to remove: those of all adapters whose collection has begun, or those of one tenant. */
 type Owner = 'adapters' | { tenantId: string };
 
 /**
- * Removes at most `limit` rows.
- * @returns the number of removed rows; fewer than the limit if none are left
+ * Function that removes at most `limit` rows of one kind.
+ * @returns the number of removed rows; fewer than the limit if no such rows are left
  */
 export type Removal = (tx: Transaction, limit: number) => Promise<number>;
 
-/** SQL condition for rows that were deleted longer ago than the grace time. */
+/** Makes the SQL condition for rows that were deleted longer ago than the grace time. */
 function isDue(table: string, graceDays: number): Prisma.Sql {
   const column = Prisma.raw(`${table}.deleted_at`);
   return Prisma.sql`${column} <= clock_timestamp() - make_interval(days => ${graceDays}::int)`;
 }
 
 /**
- * SQL condition for adapters whose collection has begun, perhaps by a worker with a shorter grace time. It names both
- * columns, because only one of them has an index.
+ * SQL condition for adapters whose collection has begun, perhaps by a worker with a shorter grace time. It tests
+ * `deleted_at` as well as `collection_began_at`, because only `deleted_at` has an index.
  */
 const BEGUN = Prisma.sql`a.deleted_at IS NOT NULL AND a.collection_began_at IS NOT NULL`;
 
@@ -27,16 +27,20 @@ function jobsOf(owner: Owner): Prisma.Sql {
   return Prisma.sql`j.adapter_id IN (SELECT a.id FROM adapters a WHERE ${BEGUN})`;
 }
 
-/** Tables in the order in which foreign keys allow their rows to be removed. */
+/**
+ * Tables of a tenant in the order in which their rows can be removed: a table comes before those that its rows refer
+ * to.
+ */
 const IN_ORDER = ['metric_points', 'search_evaluations', 'jobs', 'adapter_versions', 'adapters', 'datasets'];
 
 /**
- * Clause that skips locked rows, which a request may be undeleting at this moment. Once locked, a row is read again.
+ * SQL clause that locks the rows to be removed, and passes over those that are locked already, because a request may be
+ * undeleting them. PostgreSQL reads a row again once it is locked.
  */
 const UNLESS_LOCKED = Prisma.sql`FOR UPDATE SKIP LOCKED`;
 
 export const collectionRepository = {
-  /** Finds deleted adapters and tenants that still have unfinished jobs. */
+  /** Finds adapters and tenants that are deleted and still have unfinished jobs. */
   async withUnfinishedJobs(db: Database, limit: number): Promise<{ adapterIds: string[]; tenantIds: string[] }> {
     const adapters = await db.$queryRaw<{ id: string }[]>`
       SELECT a.id FROM adapters a WHERE a.deleted_at IS NOT NULL
@@ -48,7 +52,8 @@ export const collectionRepository = {
   },
 
   /**
-   * Removes due versions with their gate outcomes. Versions that a job still carries over, or that are current, stay.
+   * Removes adapter versions that were deleted longer ago than the grace time, with their gate outcomes. Versions that
+   * a job still carries over, or that are current, stay.
    */
   versions: (tx: Transaction, limit: number, graceDays: number): Promise<number> =>
     tx.$executeRaw`
@@ -59,7 +64,7 @@ export const collectionRepository = {
           AND NOT EXISTS (SELECT 1 FROM current_versions c WHERE c.adapter_version_id = v.id)
         LIMIT ${limit} ${UNLESS_LOCKED})`,
 
-  /** Removes due datasets that no adapter uses. */
+  /** Removes datasets that were deleted longer ago than the grace time and that no adapter uses. */
   datasets: (tx: Transaction, limit: number, graceDays: number): Promise<number> =>
     tx.$executeRaw`
       DELETE FROM datasets WHERE id IN (
@@ -67,7 +72,10 @@ export const collectionRepository = {
           AND NOT EXISTS (SELECT 1 FROM adapters a WHERE a.dataset_id = d.id AND a.deleted_at IS NULL)
         LIMIT ${limit} ${UNLESS_LOCKED})`,
 
-  /** Begins the collection of due adapters, after which they cannot be undeleted. */
+  /**
+   * Marks the collection of adapters as begun that were deleted longer ago than the grace time. They can no longer be
+   * undeleted.
+   */
   beginAdapters: (tx: Transaction, limit: number, graceDays: number): Promise<number> =>
     tx.$executeRaw`
       UPDATE adapters SET collection_began_at = clock_timestamp() WHERE id IN (
@@ -75,8 +83,8 @@ export const collectionRepository = {
         LIMIT ${limit} ${UNLESS_LOCKED})`,
 
   /**
-   * Begins the collection of a tenant.
-   * @returns false if the tenant is no longer due, or if a request is undeleting it
+   * Marks the collection of a deleted tenant as begun.
+   * @returns false if the tenant is no longer to be collected, or if a request is undeleting it
    */
   async beginTenant(tx: Transaction, id: string, graceDays: number): Promise<boolean> {
     const count = await tx.$executeRaw`
@@ -98,13 +106,13 @@ export const collectionRepository = {
         SELECT e.job_id, e.index FROM jobs j JOIN search_evaluations e ON e.job_id = j.id
         WHERE ${jobsOf(owner)} LIMIT ${limit})`,
 
-  /** Removes jobs that have ended. */
+  /** Removes jobs that have ended, either of adapters whose collection has begun or of one tenant. */
   jobs: (tx: Transaction, limit: number, owner: Owner): Promise<number> =>
     tx.$executeRaw`
       DELETE FROM jobs WHERE id IN (
         SELECT j.id FROM jobs j WHERE ${jobsOf(owner)} AND j.finished_at IS NOT NULL LIMIT ${limit})`,
 
-  /** Removes versions of adapters whose collection has begun. */
+  /** Removes adapter versions whose adapters are being collected and from which no job starts. */
   versionsOfAdapters: (tx: Transaction, limit: number): Promise<number> =>
     tx.$executeRaw`
       DELETE FROM adapter_versions WHERE id IN (
@@ -112,7 +120,7 @@ export const collectionRepository = {
           AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.source_version_id = v.id)
         LIMIT ${limit})`,
 
-  /** Removes adapters whose collection has begun and that have no rows left. */
+  /** Removes adapters whose collection has begun and that have no jobs and no versions left. */
   adapters: (tx: Transaction, limit: number): Promise<number> =>
     tx.$executeRaw`
       DELETE FROM adapters WHERE id IN (
@@ -121,7 +129,10 @@ export const collectionRepository = {
           AND NOT EXISTS (SELECT 1 FROM adapter_versions v WHERE v.adapter_id = a.id)
         LIMIT ${limit})`,
 
-  /** Lists tenants that are due, or whose collection has begun. */
+  /**
+   * Lists tenants to be collected: those that were deleted longer ago than the grace time, and those whose collection
+   * has begun.
+   */
   dueTenants: async (db: Database, graceDays: number): Promise<string[]> =>
     (
       await db.$queryRaw<{ id: string }[]>`
@@ -161,8 +172,8 @@ export const collectionRepository = {
   },
 
   /**
-   * Removes the row of a tenant that has no other rows.
-   * @returns false if the tenant has a new job, which has to be cancelled first
+   * Removes the row of a tenant, whose other rows have been removed before.
+   * @returns false if a job of the tenant was planned meanwhile, which has to be cancelled first
    */
   async tenant(tx: Transaction, id: string): Promise<boolean> {
     const count = await tx.$executeRaw`
@@ -173,7 +184,7 @@ export const collectionRepository = {
   },
 
   /**
-   * Lists artifacts that were registered longer ago than the grace time and that no row refers to, ordered by digest.
+   * Lists artifacts that were registered longer ago than the grace time and to which no row refers, ordered by digest.
    */
   async unreferenced(db: Database, query: { after: string; limit: number; graceMs: number }): Promise<string[]> {
     const rows = await db.$queryRaw<{ digest: string }[]>`
@@ -182,7 +193,7 @@ export const collectionRepository = {
     return rows.map(({ digest }) => digest);
   },
 
-  /** Selects the artifacts among `digests` that a job has kept as its best candidate. */
+  /** Finds those of the given digests whose artifact a job has kept as its best candidate. */
   async keptCandidates(db: Database, digests: readonly string[]): Promise<Set<string>> {
     if (digests.length === 0) return new Set();
     const rows = await db.$queryRaw<{ digest: string }[]>`
@@ -192,8 +203,9 @@ export const collectionRepository = {
   },
 
   /**
-   * Removes the row of an artifact if it is still unreferenced. The caller holds the artifact's lock. Every new
-   * reference registers the artifact again, which renews its age.
+   * Removes an artifact's own row if no other row refers to the artifact. The caller holds the artifact's lock. Every
+   * new reference registers the artifact again, which renews its age.
+   * @returns whether the row was removed
    */
   async removeUnreferenced(tx: Transaction, digest: string, graceMs: number): Promise<boolean> {
     const count =
@@ -201,7 +213,10 @@ export const collectionRepository = {
     return count === 1;
   },
 
-  /** Selects the digests of registered artifacts. */
+  /**
+   * Finds those of the given digests that belong to registered artifacts, that is, to artifacts with a row of their
+   * own.
+   */
   async registered(db: Queryable, digests: readonly string[]): Promise<Set<string>> {
     const rows = await db.artifact.findMany({ where: { digest: { in: [...digests] } }, select: { digest: true } });
     return new Set(rows.map(({ digest }) => digest));

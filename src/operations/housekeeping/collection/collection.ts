@@ -5,20 +5,26 @@ import type { HousekeepingTask } from '../housekeeper.ts';
 import { exclusively } from '../housekeeping.repository.ts';
 import { collectionRepository as repository, type Removal } from './collection.repository.ts';
 
-/** Number of rows that one transaction removes. */
+/** Largest number of rows that one transaction removes. */
 const BATCH = 1000;
 
-/** Repeats removals until nothing is left, another process collects, or the task is aborted. */
+/**
+ * Runner of removals in batches. It stops for good when another process collects at the same time, or when the task is
+ * aborted.
+ */
 interface Remover {
   isStopped(): boolean;
-  /** Removes all rows of a removal, a batch in each transaction. @returns the number of rows */
+  /**
+   * Repeats one removal, each batch in a transaction of its own, until no rows are left or the runner stops.
+   * @returns the number of removed rows
+   */
   all(removal: Removal): Promise<number>;
 }
 
 export interface CollectionOptions {
   db: Database;
   producer: Pick<QueueProducer, 'enqueueAfterCommit' | 'remove'>;
-  /** Days between a deletion and its collection. */
+  /** Grace time: number of days after a deletion for which the data of the deleted resource is kept. */
   deletionGraceDays: number;
   batch?: number;
 }
@@ -49,7 +55,10 @@ export function collectionTask(options: CollectionOptions): HousekeepingTask {
     };
   }
 
-  /** Cancels jobs that were planned while their adapter or tenant was being deleted, and so were missed. */
+  /**
+   * Cancels unfinished jobs of deleted adapters and tenants. The deletion missed them, because they were planned at the
+   * same time.
+   */
   async function cancelLeftOvers(): Promise<void> {
     const { adapterIds, tenantIds } = await repository.withUnfinishedJobs(db, batch);
     for (const adapterId of adapterIds) await cancelJobsOf({ db, producer }, { adapterId });

@@ -4,7 +4,7 @@ import { recordEvent } from '../../../delivery/events/index.ts';
 import type { HousekeepingTask } from '../housekeeper.ts';
 import { exclusively } from '../housekeeping.repository.ts';
 
-/** Number of uploads that one transaction removes, each with up to 10,000 parts. */
+/** Largest number of uploads that one transaction removes. An upload may have 10,000 parts. */
 const BATCH = 5;
 
 /**

@@ -30,13 +30,13 @@ interface Described {
   };
 }
 
-/** Examples of text bodies by media type. */
+/** Example texts for bodies that are not JSON, by their media type. */
 const TEXTS: Readonly<Record<string, string>> = {
   'text/csv': 'group,id,name,jobs,ready\ntotal,,,40,38\n',
   'text/event-stream': 'id: 48213-7\nevent: rollout.completed\ndata: {"type":"rollout.completed"}\n\n',
 };
 
-/** Adds an example to every schema, parameter, body and answer, except binary ones. */
+/** Adds an example to every schema, parameter, body and answer of the OpenAPI document, except to binary ones. */
 export function describeExamples<T>(document: T): T {
   const { paths = {}, webhooks = {}, components = {} } = document as Described;
   const { schemas = {}, responses = {} } = components;

@@ -1,7 +1,7 @@
 const VERSION =
   '/v1/adapters/adp_0199f3a0-1c52-7b44-9a3e-5d0c7f1e2a04/versions/adv_0199f3a0-1c52-7b44-9a3e-5d0c7f1e2a05';
 
-/** Example values for downloads, keyed like {@link VALUES}. */
+/** Example values about downloads, for the OpenAPI document. The keys have the same form as in {@link VALUES}. */
 export const DOWNLOAD_VALUES: Readonly<Record<string, unknown>> = {
   download: `${VERSION}/download`,
   'ServedVersion.files': `${VERSION}/files`,

@@ -1,7 +1,7 @@
 import { SCHEMAS, WHOLE } from './schemas.ts';
 import { VALUES } from './values.ts';
 
-/** A schema of the finished document. */
+/** JSON schema as it stands in the finished OpenAPI document. */
 export interface Schema {
   $ref?: string;
   type?: string | string[];
@@ -17,13 +17,16 @@ export interface Schema {
 }
 export type Schemas = Record<string, Schema>;
 
-/** Place of a schema: the component or operation that contains it, and the name of the member or parameter. */
+/**
+ * Place of a schema in the OpenAPI document: the component or operation that contains it, and the name of the member or
+ * parameter that it describes.
+ */
 interface Place {
   readonly owner: string;
   readonly name: string;
 }
 
-/** Creates a function that composes examples of schemas from those of their members. */
+/** Creates a function that makes an example of a schema, composed of the examples of its members. */
 export function exampleMaker(schemas: Schemas) {
   const made = new Map<string, unknown>();
 
@@ -32,7 +35,10 @@ export function exampleMaker(schemas: Schemas) {
     return made.get(name);
   }
 
-  /** @throws Error naming the member if there is no example for it; add one to values.ts */
+  /**
+   * Makes an example of the schema at a place.
+   * @throws Error that names the member if values.ts has no example for it
+   */
   function of(schema: Schema, place: Place): unknown {
     const { owner, name } = place;
     if (`${owner}.${name}` in VALUES) return VALUES[`${owner}.${name}`];
@@ -59,8 +65,8 @@ export function exampleMaker(schemas: Schemas) {
 }
 
 /**
- * Prefixes of identifiers. The position in this list gives an example identifier its fixed suffix, so that an object
- * has the same identifier everywhere.
+ * Prefixes of the identifiers of all kinds of resources. A prefix's position in this list determines the rest of the
+ * example identifier, so that a resource has the same identifier in all examples.
  */
 const IDS = [
   'ten',

@@ -1,6 +1,6 @@
 /**
- * Example members by schema, for members that belong together, or that would contradict each other if chosen by name
- * alone.
+ * Example values of members by the name of their schema, and then by their own. They are for members that have to fit
+ * each other, or that would contradict each other if chosen by their own names alone.
  */
 export const SCHEMAS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   Rollout: {
@@ -54,7 +54,9 @@ export const SCHEMAS: Readonly<Record<string, Readonly<Record<string, unknown>>>
   AuditEntry: { before: null, after: { id: 'rol_0199f3a0-1c52-7b44-9a3e-5d0c7f1e2a06', state: 'planning' } },
 };
 
-/** Complete examples of request bodies, with only the members that a client would set. */
+/**
+ * Complete examples by the name of their schema. Those of request bodies have only the members that a client would set.
+ */
 export const WHOLE: Readonly<Record<string, unknown>> = {
   Problem: {
     type: 'urn:readapt:problem:invalid_request',

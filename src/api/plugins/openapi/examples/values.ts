@@ -2,9 +2,9 @@ import { BASE_VALUES } from './base-values.ts';
 import { DOWNLOAD_VALUES } from './download-values.ts';
 
 /**
- * Example values by the name of a member or, if a name is ambiguous, by schema and name. Together they show one
- * rollout: the base model `assistant` has a new version 2, and the adapter `support-replies` of the tenant `acme` was
- * carried over.
+ * Example values for the OpenAPI document by the name of a member or, if several schemas use that name differently, by
+ * schema and name. Together they show one rollout: the base model `assistant` has a new version 2, and the adapter
+ * `support-replies` of the tenant `acme` was carried over.
  */
 export const VALUES: Readonly<Record<string, unknown>> = {
   ...BASE_VALUES,
