@@ -11,8 +11,8 @@ export interface Change {
 }
 
 /**
- * Author of a change: an API key of the operator or of a tenant, or a command that somebody has run on a machine of the
- * service and that needs no key.
+ * Author of a change: the operator or a tenant, by an API key, or somebody at the command line (`command`), who needs
+ * no key.
  */
 export interface Actor {
   readonly kind: 'operator' | 'tenant' | 'command';

@@ -7,9 +7,7 @@ export interface DesiredAdapter {
   readonly adapterId: string;
   readonly adapterVersionId: string;
   readonly datasetDigest: string | null;
-  /**
-   * Engine name without the version's number, which always stands for the current version. `name` includes the number.
-   */
+  /** Engine name that always stands for the adapter's current version. Unlike `name`, it has no version number. */
   readonly alias: string;
   readonly name: string;
 }
@@ -27,7 +25,7 @@ export interface TrackedAdapter {
   readonly loadedVersionId: string | null;
   readonly state: string;
   readonly attempts: number;
-  /** Delay before the next attempt to load, in milliseconds. Null, 0 or less means that an attempt may begin now. */
+  /** Delay before the next attempt, in milliseconds. Null, 0 or less means that an attempt may begin now. */
   readonly retryInMs: number | null;
   readonly isChecked: boolean;
   /** Time until the engine is asked to unload the name, in milliseconds; null if the name is to stay. */
