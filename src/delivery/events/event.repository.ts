@@ -44,25 +44,31 @@ export interface EventRow {
   seq: bigint;
 }
 
-/** Filter for events: those about one subject, or about one rollout and its jobs. */
+/**
+ * Filter that selects events about one subject, or about one rollout and its jobs. Without members, it selects all
+ * events.
+ */
 export interface EventFilter {
   readonly subjectId?: string;
   readonly rolloutId?: string;
 }
 
-/** Events after a position, with the facts that show whether some are missing. */
+/**
+ * Events after a position, with the facts from which callers tell whether the position is pruned or ahead of the
+ * database.
+ */
 export interface EventsAfter {
   readonly events: EventRow[];
   /** Position of the last pruned event; null if none was pruned. */
   readonly pruned: CommitPosition | null;
-  /** The number of the next transaction. */
+  /** Number one above the highest transaction that has ended. A position beyond it is ahead of the database. */
   readonly next: bigint;
-  /** The first transaction that is still running; the events end before it. */
+  /** Number of the first transaction that is still running. Events of this and of later transactions are left out. */
   readonly horizon: bigint;
 }
 
 interface FoundRow extends Omit<EventRow, 'id'> {
-  /** Null if there is no event after the position. */
+  /** Identifier of the event; null in the only row of an answer without events. */
   id: string | null;
   pruned_transaction: bigint | null;
   pruned_sequence: bigint | null;
@@ -70,7 +76,7 @@ interface FoundRow extends Omit<EventRow, 'id'> {
   horizon: bigint;
 }
 
-/** Subject of an event, which determines the streams that receive it. */
+/** Subject, rollout and tenant of an event, which determine the streams that receive the event. */
 export interface EventSubject {
   readonly tenant_id: string | null;
   readonly subject_id: string;
@@ -79,7 +85,7 @@ export interface EventSubject {
   readonly is_copy: boolean;
 }
 
-/** Subjects of the events after a position. */
+/** Page of the subjects of the events after a position. */
 export interface SubjectPage {
   readonly subjects: EventSubject[];
   /** Position up to which events were examined. */
@@ -143,7 +149,9 @@ export async function subjectsAfter(
   return { subjects, end, isLast };
 }
 
-/** The first transaction that is still running. All later commits belong to it or to a later one. */
+/**
+ * Reads the number of the first transaction that is still running. All later commits belong to it or to a later one.
+ */
 export async function firstRunningTransaction(db: Queryable): Promise<bigint> {
   const [row] = await readRows<{ horizon: bigint }>(db, Prisma.sql`SELECT ${FIRST_RUNNING} AS horizon`);
   return row!.horizon;
@@ -159,13 +167,16 @@ export async function rolloutExists(db: Queryable, id: string): Promise<boolean>
   return (await readRows(db, Prisma.sql`SELECT id FROM rollouts WHERE id = ${id}`)).length > 0;
 }
 
-/** The number of the next transaction. */
+/** Reads the number one above the highest transaction that has ended, to recognize positions ahead of the database. */
 export async function nextTransaction(db: Queryable): Promise<bigint> {
   const [row] = await readRows<{ next: bigint }>(db, Prisma.sql`SELECT ${NEXT_TRANSACTION} AS next`);
   return row?.next ?? 0n;
 }
 
-/** Selects the matching events after a position, in order, up to the horizon of `now`. */
+/**
+ * Makes the SQL conditions and the order for the events after a position that match a filter. They end before the
+ * transaction `horizon` in the query's part `now`, the first one that is still running.
+ */
 function rangeAfter(
   { transaction, sequence }: CommitPosition,
   { subjectId, rolloutId }: EventFilter,

@@ -10,8 +10,8 @@ import { createEventService } from './event.service.ts';
 const operation = operationsOf('Events');
 
 /**
- * Skips serialization by schema: the schema describes only this version's event types, and events recorded by other
- * versions are sent unchanged.
+ * Writes answers as plain JSON, without a schema. The schema describes only this version's event types, and events that
+ * other versions have recorded are sent unchanged.
  */
 const serializerCompiler = () => (answer: unknown) => JSON.stringify(answer);
 

@@ -14,7 +14,7 @@ const Common = {
   occurred_at: Timestamp,
 };
 
-/** An event of one type. */
+/** An event whose `data` has the form that belongs to its type. */
 type EventOf<T extends EventType> = Static<Type.TObject<typeof Common>> & {
   type: T;
   /** Identifier of the object that the event is about. */
@@ -23,13 +23,13 @@ type EventOf<T extends EventType> = Static<Type.TObject<typeof Common>> & {
 };
 export type Event = { [T in EventType]: EventOf<T> }[EventType];
 
-/** The types of events that this version records, by name. */
+/** Schema of the name of an event type: one of those that this version records. */
 export const EventTypeName = Type.Enum(EVENT_TYPES, {
   title: 'EventType',
   description: 'What has happened. Later versions add types.',
 });
 
-/** Schema title of an event type: `JobNotReadyEvent` for `job.not_ready`. */
+/** Makes the title of the schema of an event type's events: `JobNotReadyEvent` for `job.not_ready`. */
 export function titleOf(type: EventType): string {
   return `${pascalCase(type)}Event`;
 }
@@ -46,7 +46,7 @@ function dataSchema<T extends EventType>(type: T) {
   return Type.Unsafe<EventData<T>>({ ...data, title, description });
 }
 
-/** The schema of the events of one type. */
+/** Creates the schema of the events of one type. */
 export function eventSchema(type: EventType) {
   const { description } = EVENT_CATALOG[type];
   return Type.Object(
@@ -63,7 +63,7 @@ export function eventSchema(type: EventType) {
   );
 }
 
-/** Union of the event types known to this version, discriminated by `type`. */
+/** Schema of an event of any type that this version records. The member `type` tells the types apart. */
 const KnownEvent = Type.Unsafe<Event>({
   title: 'KnownEvent',
   description: 'An event of a type that this version of the document describes.',

@@ -20,15 +20,15 @@ import {
 } from './event.repository.ts';
 import type { Event, EventPageQuery, EventQuery, Events } from './event.schemas.ts';
 
-/** Scope of a list or a stream: one job, one rollout, or all events. */
+/** Selection of events for a list or a stream: those of one job, of one rollout, or all. */
 export type EventSource = { readonly jobId: string } | { readonly rolloutId: string } | 'all';
 
-/** Events after a position. */
+/** Page of the events after a position. */
 export interface EventPage {
   readonly events: Event[];
   /** Position up to which events were read, whether or not there were any. */
   readonly end: CommitPosition;
-  /** Whether the page reaches the end of the log. */
+  /** Whether the page reaches the end of the log, so that nothing follows it yet. */
   readonly isLast: boolean;
 }
 
@@ -36,13 +36,19 @@ export interface EventPage {
 export interface EventService {
   /** Reads the events after a position. @throws AppError 400 `invalid_cursor`, 410 `position_expired` */
   read(after: CommitPosition, query: EventFilter & { limit?: number }, scope: string | null): Promise<EventPage>;
-  /** @throws AppError 400 `invalid_cursor`, 410 `position_expired` */
+  /** Lists the events that match a query. @throws AppError 400 `invalid_cursor`, 410 `position_expired` */
   list(query: EventQuery, scope: string | null): Promise<Events>;
-  /** Lists the events of a job, or of a rollout. @throws AppError 404, 400 `invalid_cursor`, 410 `position_expired` */
+  /**
+   * Lists the events of a job, or of a rollout.
+   * @throws AppError 404 if there is no such job or rollout; 400 `invalid_cursor`, 410 `position_expired`
+   */
   listOf(source: Exclude<EventSource, 'all'>, query: EventPageQuery, scope: string | null): Promise<Events>;
-  /** Filter for the events of a job, or of a rollout and its jobs. @throws AppError 404 */
+  /**
+   * Makes the filter for the events of a job, or of a rollout and its jobs.
+   * @throws AppError 404 if there is no such job or rollout
+   */
   filterFor(source: EventSource, scope: string | null): Promise<EventFilter>;
-  /** Position before everything that is committed from now on. */
+  /** Reads the position that comes before everything that will be committed from now on. */
   now(): Promise<CommitPosition>;
 }
 

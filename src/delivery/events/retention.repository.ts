@@ -2,12 +2,12 @@ import { Prisma, type Queryable } from '../../platform/database/database.ts';
 import { readRows } from '../../platform/database/database-reads.ts';
 import { FIRST_RUNNING, type CommitPosition } from './commit-position.ts';
 
-/** Logs that are read and pruned in the order of commits. */
+/** Names of the logs that are read and pruned in the order of commits: the events and the audit log. */
 export type CommitLog = 'events' | 'audit_entries';
 
 /**
- * Prefix of the columns of `tenants`, and key of the row of `event_retention`, that hold the position of the last
- * pruned entry.
+ * Columns and rows that note, for each log, the position of the last pruned entry: the prefix of the columns in
+ * `tenants` for the entries of a tenant, and the key of the row in `event_retention` for those of the whole log.
  */
 const NOTED = {
   events: { columns: 'events_pruned', row: 'all' },
@@ -55,7 +55,10 @@ export async function pruneLog(
   return row?.count ?? 0;
 }
 
-/** Position of the last pruned entry of a tenant, or of all tenants if `tenantId` is null. Null if none was pruned. */
+/**
+ * Reads the position of the last pruned entry of a tenant, or of the whole log if `tenantId` is null. The position is
+ * null if none was pruned.
+ */
 export async function prunedUpTo(
   db: Queryable,
   log: CommitLog,

@@ -5,7 +5,10 @@ import { recordEvent, type NewEvent } from './event.repository.ts';
 
 type EndType = 'rollout.completed' | 'rollout.failed' | 'rollout.cancelled';
 type WithoutReader<E> = E extends NewEvent ? Omit<E, 'id' | 'tenantId'> : never;
-/** The operator's event about the end of a rollout. */
+/**
+ * Event about the end of a rollout, without the tenant that may see it: {@link recordRolloutEnd} makes one for each
+ * reader.
+ */
 type RolloutEnd = WithoutReader<Extract<NewEvent, { type: EndType }>>;
 
 /**

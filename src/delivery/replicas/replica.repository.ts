@@ -5,7 +5,9 @@ import type { ListReplicaAdapters } from './replica.schemas.ts';
 export type ReplicaRow = Prisma.ReplicaGetPayload<object>;
 export type ReplicaAdapterRow = Prisma.ReplicaAdapterGetPayload<object>;
 
-/** Values that restart the work on a replica, so that its next turn reads again which adapters it should serve. */
+/**
+ * Values that make a replica due at once, and make its next turn read again which adapters the replica should serve.
+ */
 const ANEW = { leaseOwner: null, leaseExpiresAt: null, failures: 0, listingDigest: null, resyncAt: new Date(0) };
 
 export const replicaRepository = {
@@ -24,7 +26,7 @@ export const replicaRepository = {
 
   hasBaseModelVersion: async (tx: Transaction, id: string): Promise<boolean> =>
     (await tx.baseModelVersion.count({ where: { id } })) > 0,
-  /** Finds the first identifier that belongs to no tenant, or to a deleted one. */
+  /** Finds the first of some tenant identifiers that belongs to no tenant, or to a deleted one. */
   async missingTenant(tx: Transaction, ids: readonly string[]): Promise<string | undefined> {
     const found = await tx.tenant.findMany({ where: { id: { in: [...ids] }, deletedAt: null }, select: { id: true } });
     const known = new Set(found.map(({ id }) => id));

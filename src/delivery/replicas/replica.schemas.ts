@@ -7,7 +7,10 @@ import { ENGINES } from './engines/create-engine.ts';
 
 const DEFAULT_UNLOAD_AFTER_MS = 600_000;
 const DEFAULT_MAX_ADAPTERS = 1000;
-/** Largest number of adapters of a replica: more than engines hold, and few enough that their list can be read. */
+/**
+ * Largest number of adapters that a replica can be set to serve: more than engines hold, and few enough for their list
+ * to be read.
+ */
 const MOST_ADAPTERS = 20_000;
 
 const Engine = Type.Enum(ENGINES, {
@@ -179,7 +182,7 @@ export const ListReplicaAdapters = Type.Object(
 );
 export type ListReplicaAdapters = Static<typeof ListReplicaAdapters>;
 
-/** Defaults of a new replica. */
+/** Settings of a new replica for which its request has no value. */
 export const REPLICA_DEFAULTS = {
   maxAdapters: DEFAULT_MAX_ADAPTERS,
   aliases: true,

@@ -28,13 +28,17 @@ import {
 interface ReplicaDependencies {
   readonly db: Database;
   readonly policy: AddressPolicy;
-  /** Null if the service has no key to encrypt secrets. */
+  /** Encrypts the API keys of engines before they are stored. Null if the service has no key for that. */
   readonly box: SecretBox | null;
 }
 
 /** Creates the service for replicas of serving engines. All replicas belong to the operator. */
 export function createReplicaService({ db, policy, box }: ReplicaDependencies) {
-  /** Converts a request to columns. @throws AppError 404, 422 `url_not_allowed`, 503 `secret_key_missing` */
+  /**
+   * Converts the members of a request to database columns, after checking them.
+   * @throws AppError 404 if the request names an unknown base model version or tenant; 422 `url_not_allowed`, 503
+   * `secret_key_missing`
+   */
   async function columnsOf(tx: Transaction, id: string, request: UpdateReplica) {
     const { url, base_model_version_id: baseModelVersionId, tenant_ids: tenantIds = [] } = request;
     const problem = url === undefined ? null : urlProblem(url, policy, SETTINGS.replicaAllowedRanges.variable);
@@ -69,7 +73,11 @@ export function createReplicaService({ db, policy, box }: ReplicaDependencies) {
   }
 
   return {
-    /** @throws AppError 404, 409 `replica_exists`, 422 `url_not_allowed`, 503 `secret_key_missing` */
+    /**
+     * Creates a replica.
+     * @throws AppError 404 if the request names an unknown base model version or tenant; 409 `replica_exists`, 422
+     * `url_not_allowed`, 503 `secret_key_missing`
+     */
     create: (request: CreateReplica, record: RecordAnswer<Replica>): Promise<Replica> =>
       withTransaction(db, async (tx) => {
         const id = newId('replica');
@@ -91,14 +99,18 @@ export function createReplicaService({ db, policy, box }: ReplicaDependencies) {
       return toPage(await repository.page(db, query), query, toReplica);
     },
 
-    /** @throws AppError 404 */
+    /** Reads a replica. @throws AppError 404 if there is none with this identifier */
     async get(id: string): Promise<Replica> {
       const row = await repository.find(db, id);
       if (row === null) throw notFound('replica', id);
       return toReplica(row);
     },
 
-    /** @throws AppError 404, 409 `replica_exists`, 422 `url_not_allowed`, 503 `secret_key_missing` */
+    /**
+     * Changes a replica.
+     * @throws AppError 404 if the replica, or what the request names, does not exist; 409 `replica_exists`, 422
+     * `url_not_allowed`, 503 `secret_key_missing`
+     */
     update: (id: string, request: UpdateReplica, recordChange: RecordChange): Promise<Replica> =>
       change(id, async (tx, before) => {
         const after = toReplica(await repository.update(tx, id, await columnsOf(tx, id, request)));
@@ -108,7 +120,10 @@ export function createReplicaService({ db, policy, box }: ReplicaDependencies) {
         return after;
       }),
 
-    /** Removes a replica from the service. Its engine keeps what it has loaded. @throws AppError 404 */
+    /**
+     * Removes a replica from the service. Its engine keeps the adapters that it has loaded.
+     * @throws AppError 404 if there is no such replica
+     */
     delete: (id: string, recordChange: RecordChange): Promise<void> =>
       change(id, async (tx, before) => {
         await repository.delete(tx, id);
@@ -116,7 +131,7 @@ export function createReplicaService({ db, policy, box }: ReplicaDependencies) {
         await recordChange(tx, { tenantId: null, subjectId: id, before, after: null });
       }),
 
-    /** @throws AppError 404 */
+    /** Lists the adapters of a replica with their states. @throws AppError 404 if there is no such replica */
     async adapters(id: string, query: ListReplicaAdapters): Promise<Page<ReplicaAdapter>> {
       if ((await repository.find(db, id)) === null) throw notFound('replica', id);
       return toPage(await repository.adapters(db, id, query), query, toReplicaAdapter);
@@ -124,7 +139,7 @@ export function createReplicaService({ db, policy, box }: ReplicaDependencies) {
   };
 }
 
-/** Drops members that are undefined. */
+/** Copies an object without the members that are undefined. */
 function given<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
     [K in keyof T]?: Exclude<T[K], undefined>;

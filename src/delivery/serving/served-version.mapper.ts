@@ -4,7 +4,10 @@ import { toTimestamp } from '../../platform/contract/schemas.ts';
 import type { ServedRow } from './served-version.repository.ts';
 import type { ServedVersion } from './serving.schemas.ts';
 
-/** @param scope tenant that receives the answer; null for the operator */
+/**
+ * Converts a row to the served version in an answer.
+ * @param scope tenant that receives the answer; null for the operator
+ */
 export function toServedVersion(row: ServedRow, scope: string | null): ServedVersion {
   const { tenant, adapter, number, servingName } = row;
   return {

@@ -3,7 +3,7 @@ import { readRows } from '../../platform/database/database-reads.ts';
 import { decodeCursor, type PageQuery } from '../../platform/contract/pagination.ts';
 import { FIRST_RUNNING, type CommitPosition } from '../events/index.ts';
 
-/** Adapter, with a version of its base model if the request names one that exists. */
+/** Adapter, together with a version of its base model if the request names one that exists. */
 export interface AdapterOnBase {
   readonly adapterId: string;
   readonly tenantId: string;
@@ -14,7 +14,7 @@ export interface AdapterOnBase {
   readonly fingerprint: string | null;
 }
 
-/** Version that engines should serve. */
+/** Adapter version that engines should serve, with its adapter and its base. */
 export interface ServedRow extends AdapterOnBase {
   readonly baseModelVersionId: string;
   readonly servingName: string;
@@ -27,26 +27,34 @@ export interface ServedRow extends AdapterOnBase {
   readonly changedAt: Date;
 }
 
-/** Version to serve, or an adapter and a base model version on which nothing is to be served. */
+/**
+ * Adapter version to serve; or, with a `versionId` of null, an adapter and a base for which nothing is to be served.
+ */
 export type FoundRow = AdapterOnBase & ({ readonly versionId: null } | ServedRow);
 
-/** An adapter with its names. */
+/** Identifier of an adapter, with its name and that of its tenant. */
 export interface ServedAdapter {
   readonly adapterId: string;
   readonly adapter: string;
   readonly tenant: string;
 }
 
-/** Change of the version to serve. A null version means that nothing is to be served any more. */
+/**
+ * Change of the version that is to be served for an adapter, at its position in the order of commits. With a
+ * `versionId` of null, nothing is to be served any more.
+ */
 export type ChangedRow = { readonly adapterId: string } & ({ readonly versionId: null } | ServedRow) & CommitPosition;
 
-/** Adapter of a request, by identifier or by names. */
+/** Adapter that a request asks for, by identifier or by the names of tenant and adapter. */
 export type WantedAdapter = { readonly id: string } | { readonly tenant: string; readonly adapter: string };
 
-/** Base model version of a request, by identifier or by the engine's name of it. */
+/** Base model version that a request asks for, by identifier or by the name that engines have for it. */
 export type WantedBase = { readonly id: string } | { readonly servingName: string };
 
-/** Columns for the adapter `a`, its tenant `t`, the base `b` and the version `v`. */
+/**
+ * SQL columns of a version to serve, from the tables `a` (adapters), `t` (tenants), `b` (base model versions) and `v`
+ * (adapter versions).
+ */
 const SHOWN = Prisma.sql`a.id AS "adapterId", a.tenant_id AS "tenantId", a.name AS adapter, t.name AS tenant,
   b.id AS "baseModelVersionId", b.serving_name AS "servingName", b.fingerprint,
   v.id AS "versionId", v.number, v.provisional, v.rank, v.artifact_digest AS digest, v.bytes`;
@@ -58,7 +66,7 @@ function ofTenant(tenantId: string | null): Prisma.Sql {
   return tenantId === null ? Prisma.empty : Prisma.sql`AND a.tenant_id = ${tenantId}`;
 }
 
-/** Queries for the versions to serve. A `tenantId` of null stands for all tenants. */
+/** Queries for the versions that engines should serve. With a `tenantId` of null they cover all tenants. */
 export const servedVersionRepository = {
   /**
    * Finds the version to serve in one statement: the version with the given number if it is for the base, or else the
@@ -114,7 +122,7 @@ export const servedVersionRepository = {
         ORDER BY c.adapter_id LIMIT ${limit + 1}`,
     ),
 
-  /** Lists the base model versions that have changes after the given positions. */
+  /** Lists the base model versions on which versions to serve have changed after the given positions. */
   async changedBases(db: Queryable, read: ReadonlyMap<string, CommitPosition>): Promise<string[]> {
     const positions = [...read.values()];
     const [transactions, sequences] = [

@@ -42,15 +42,16 @@ export function createServingService({ db }: { db: Database }) {
     };
   }
 
-  /** @throws AppError 404 */
+  /** Requires that a base model version exists. @throws AppError 404 */
   async function requireBase(id: string): Promise<void> {
     if ((await findBaseModelVersion(db, id)) === null) throw notFound('base model version', id);
   }
 
   return {
     /**
-     * Resolves an adapter to its current version on a base model version. @throws AppError 404, also
-     * `no_current_version`
+     * Finds the current version of an adapter on a base model version.
+     * @throws AppError 404 if the adapter or the base does not exist, or with `no_current_version` if no version is
+     * current there
      */
     async resolve(adapterId: string, baseModelVersionId: string, scope: string | null): Promise<ServedVersion> {
       const wanted = { adapter: { id: adapterId }, base: { id: baseModelVersionId } };
@@ -81,7 +82,11 @@ export function createServingService({ db }: { db: Database }) {
       return answer;
     },
 
-    /** @throws AppError 400 `invalid_cursor`, 404 */
+    /**
+     * Lists the current versions of adapters on a base model version, or the changes after a position if the query has
+     * one.
+     * @throws AppError 400 `invalid_cursor`, 404 if there is no such base model version
+     */
     async listCurrent(id: string, query: CurrentOfBaseQuery, scope: string | null): Promise<CurrentOfBase> {
       if (query.changed_after !== undefined) return changes(id, query, query.changed_after, scope);
       const rows = await repository.page(db, id, query, scope);
@@ -98,7 +103,7 @@ export function createServingService({ db }: { db: Database }) {
   };
 }
 
-/** @throws AppError 400 */
+/** Reads which base model version a request names. @throws AppError 400 `invalid_request` if it names none */
 function baseOf({ base_model_version: id, serving_name: servingName }: ResolveNameQuery) {
   if (id !== undefined) return { id };
   if (servingName !== undefined) return { servingName };
@@ -106,7 +111,11 @@ function baseOf({ base_model_version: id, serving_name: servingName }: ResolveNa
   throw new AppError({ code: 'invalid_request', status: 400, message });
 }
 
-/** @throws AppError 404 */
+/**
+ * Converts a found row to an answer.
+ * @throws AppError 404 if the adapter or the base does not exist, or with `no_current_version` if no version is current
+ * there
+ */
 function served(
   row: FoundRow | undefined,
   asked: { adapter: string; base: string },

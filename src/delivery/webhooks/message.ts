@@ -1,7 +1,7 @@
 import type { EventRow } from '../events/index.ts';
 import { toEvent, type Event } from '../events/index.ts';
 
-/** Event type of a test. Such an event is sent only to the tested endpoint. */
+/** Type of the event by which somebody tests an endpoint. It is sent only to the tested endpoint. */
 export const PING = 'webhook_endpoint.tested';
 
 /** Body of a request to an endpoint, in the form recommended by Standard Webhooks. */
@@ -16,7 +16,7 @@ export function toMessage(row: EventRow): WebhookMessage {
   return { type: event.type, timestamp: event.occurred_at, data: event };
 }
 
-/** Whether an endpoint wants events of a type. */
+/** Whether an endpoint is to get events of a type. */
 export function wants(eventTypes: readonly string[], type: string): boolean {
   if (type === PING) return false;
   const subject = type.slice(0, type.indexOf('.'));

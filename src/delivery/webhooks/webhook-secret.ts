@@ -3,10 +3,10 @@ import { SETTINGS } from '../../platform/config/settings.ts';
 import { AppError } from '../../platform/contract/errors.ts';
 import type { SecretBox } from '../../platform/config/secret-box.ts';
 
-/** Generates a secret in the format of Standard Webhooks. */
+/** Generates a secret for signing messages, in the format of Standard Webhooks. */
 export const generateWebhookSecret = (): string => `whsec_${randomBytes(32).toString('base64')}`;
 
-/** Requires the key that encrypts secrets. @throws AppError 503 `secret_key_missing` */
+/** Requires that the service has a key by which it encrypts secrets. @throws AppError 503 `secret_key_missing` */
 export function requireSecretBox(box: SecretBox | null): SecretBox {
   if (box !== null) return box;
   throw new AppError({

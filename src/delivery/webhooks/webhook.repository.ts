@@ -16,13 +16,17 @@ export interface NewEndpoint {
   readonly position: CommitPosition;
 }
 
-/** SQL assignments that restart the delivery to an endpoint. Every change but that of the description makes them. */
+/**
+ * SQL assignments that restart the delivery to an endpoint: its lease, its failures and its next turn. Every change of
+ * an endpoint makes them, unless it changes only the description.
+ */
 const ANEW = Prisma.sql`lease_owner = NULL, lease_expires_at = NULL, failures = 0, next_turn_at = clock_timestamp()`;
 
 export const webhookRepository = {
   /**
-   * Locks the owner of endpoints, so that concurrent creations see each other's endpoints when they count.
-   * @returns false if the owner is gone
+   * Locks the tenant or the operator that owns endpoints until the transaction ends, so that of two concurrent
+   * creations the later one counts the endpoint of the earlier one.
+   * @returns false if the tenant is gone
    */
   async lockOwner(tx: Transaction, tenantId: string | null): Promise<boolean> {
     if (tenantId === null) {
@@ -67,7 +71,10 @@ export const webhookRepository = {
     return tx.webhookEndpoint.findUniqueOrThrow({ where: { id } });
   },
 
-  /** Adds a secret. The present ones expire after `othersForMs` milliseconds, unless they expire earlier. */
+  /**
+   * Adds a secret to an endpoint. Its other secrets expire after `othersForMs` milliseconds, unless they expire
+   * earlier.
+   */
   async addSecret(
     tx: Transaction,
     secret: { id: string; endpointId: string; tenantId: string | null; sealed: string },
@@ -130,7 +137,7 @@ export const webhookRepository = {
   },
   findDelivery: (tx: Transaction, endpointId: string, id: string) =>
     tx.webhookDelivery.findFirst({ where: { id, endpointId } }),
-  /** Whether a delivery of this event type is pending. */
+  /** Whether an event of this type still waits to be delivered to an endpoint. */
   async isWaiting(tx: Transaction, endpointId: string, eventType: string): Promise<boolean> {
     const found = await tx.webhookDelivery.findFirst({
       where: { endpointId, eventType, state: 'pending' },
@@ -138,7 +145,7 @@ export const webhookRepository = {
     });
     return found !== null;
   },
-  /** Adds a delivery that is due now, regardless of the endpoint's position. */
+  /** Adds the delivery of an event, due at once, whatever position in the events the endpoint has reached. */
   async addDelivery(
     tx: Transaction,
     delivery: { endpointId: string; tenantId: string | null; eventId: string; eventType: string },
@@ -150,7 +157,7 @@ export const webhookRepository = {
       VALUES (${id}, ${endpointId}, ${tenantId}, ${eventId}, ${eventType}, 'pending', clock_timestamp())`;
     return tx.webhookDelivery.findUniqueOrThrow({ where: { id } });
   },
-  /** Makes a delivery due again now, and counts its attempts from 0. */
+  /** Makes an earlier delivery due again at once, and counts its attempts from 0. */
   async replay(tx: Transaction, id: string): Promise<DeliveryRow> {
     await tx.$executeRaw`
       UPDATE webhook_deliveries SET state = 'pending', attempts = 0, first_attempt_at = NULL,
@@ -160,7 +167,10 @@ export const webhookRepository = {
   },
 };
 
-/** Smallest identifier of an event made at a time: a UUIDv7 begins with the milliseconds since 1970. */
+/**
+ * Computes the smallest identifier that an event made at this time can have: a UUIDv7 begins with the milliseconds
+ * since 1970.
+ */
 function firstIdAt(ms: number): string {
   const hex = Math.max(0, ms).toString(16).padStart(12, '0');
   return `evt_${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`;

@@ -35,7 +35,7 @@ import {
   type WebhookEndpoint,
 } from './webhook.schemas.ts';
 
-/** Largest number of endpoints of one tenant, and of the operator. */
+/** Largest number of endpoints that one tenant, or the operator, may have. */
 const MAX_ENDPOINTS = 20;
 /** Largest number of secrets that sign an endpoint's messages at a time. */
 const MAX_SECRETS = 4;
@@ -43,7 +43,7 @@ const MAX_SECRETS = 4;
 interface WebhookDependencies {
   readonly db: Database;
   readonly policy: AddressPolicy;
-  /** Null if the service has no key to encrypt secrets. */
+  /** Encrypts the secrets of endpoints before they are stored. Null if the service has no key for that. */
   readonly box: SecretBox | null;
 }
 
@@ -74,7 +74,9 @@ export function createWebhookService({ db, policy, box }: WebhookDependencies) {
 
   return {
     /**
-     * @throws AppError 404 `tenant`, 409 `too_many_webhook_endpoints`, 422 `url_not_allowed`, 503 `secret_key_missing`
+     * Creates a webhook endpoint with its first secret.
+     * @throws AppError 404 if the tenant is gone; 409 `too_many_webhook_endpoints`, 422 `url_not_allowed`, 503
+     * `secret_key_missing`
      */
     async create(
       request: CreateWebhookEndpoint,
@@ -108,14 +110,14 @@ export function createWebhookService({ db, policy, box }: WebhookDependencies) {
       return toPage(await repository.page(db, query, scope ?? query.tenant_id), query, toEndpoint);
     },
 
-    /** @throws AppError 404 */
+    /** Reads a webhook endpoint. @throws AppError 404 if there is none with this identifier */
     async get(id: string, scope: string | null): Promise<WebhookEndpoint> {
       const row = await repository.find(db, id, scope ?? undefined);
       if (row === null) throw notFound('webhook endpoint', id);
       return toEndpoint(row);
     },
 
-    /** @throws AppError 404, 422 `url_not_allowed` */
+    /** Changes a webhook endpoint. @throws AppError 404 if there is no such endpoint; 422 `url_not_allowed` */
     update: (id: string, request: UpdateWebhookEndpoint, scope: string | null, recordChange: RecordChange) =>
       change(id, scope, async (tx, row): Promise<WebhookEndpoint> => {
         if (request.url !== undefined) requireAllowed(request.url, policy);
@@ -127,7 +129,10 @@ export function createWebhookService({ db, policy, box }: WebhookDependencies) {
         return toEndpoint(updated);
       }),
 
-    /** Deletes an endpoint with its secrets and its log. @throws AppError 404 */
+    /**
+     * Deletes a webhook endpoint with its secrets and the log of its deliveries.
+     * @throws AppError 404 if there is no such endpoint
+     */
     delete: (id: string, scope: string | null, recordChange: RecordChange): Promise<void> =>
       change(id, scope, async (tx, row) => {
         const { tenantId } = row;
@@ -136,7 +141,11 @@ export function createWebhookService({ db, policy, box }: WebhookDependencies) {
         await recordChange(tx, { tenantId, subjectId: id, before: toEndpoint(row), after: null });
       }),
 
-    /** @throws AppError 404, 409 `rotation_in_progress` if too many secrets sign already, 503 `secret_key_missing` */
+    /**
+     * Gives a webhook endpoint a new secret; the old ones go on signing for the overlap.
+     * @throws AppError 404 if there is no such endpoint; 409 `rotation_in_progress` if too many secrets sign already,
+     * 503 `secret_key_missing`
+     */
     rotate: (
       id: string,
       { overlap_ms: overlapMs = DEFAULT_SECRET_OVERLAP_MS }: RotateWebhookSecret,
@@ -154,13 +163,16 @@ export function createWebhookService({ db, policy, box }: WebhookDependencies) {
         return created;
       }),
 
-    /** @throws AppError 404 */
+    /** Lists the deliveries to a webhook endpoint. @throws AppError 404 if there is no such endpoint */
     async deliveries(id: string, query: ListWebhookDeliveries, scope: string | null): Promise<Page<WebhookDelivery>> {
       if ((await repository.find(db, id, scope ?? undefined)) === null) throw notFound('webhook endpoint', id);
       return toPage(await repository.deliveries(db, id, query), query, toDelivery);
     },
 
-    /** Sends one event again. @throws AppError 404, 409 `webhook_endpoint_disabled` */
+    /**
+     * Sends the event of an earlier delivery again.
+     * @throws AppError 404 if there is no such endpoint or delivery; 409 `webhook_endpoint_disabled`
+     */
     replayDelivery: (
       { id, delivery_id: deliveryId }: { id: string; delivery_id: string },
       scope: string | null,
@@ -180,8 +192,9 @@ export function createWebhookService({ db, policy, box }: WebhookDependencies) {
       }),
 
     /**
-     * Sends all events after a position, or since a time, again.
-     * @throws AppError 400 `invalid_cursor`, 404, 409 `webhook_endpoint_disabled`, 410 `position_expired`
+     * Sends all events after a position, or since a time, to a webhook endpoint again.
+     * @throws AppError 400 `invalid_cursor`, 404 if there is no such endpoint; 409 `webhook_endpoint_disabled`, 410
+     * `position_expired`
      */
     async replay(
       id: string,
@@ -202,7 +215,11 @@ export function createWebhookService({ db, policy, box }: WebhookDependencies) {
       });
     },
 
-    /** Sends a test event, whatever types the endpoint wants. @throws AppError 404, 409 */
+    /**
+     * Sends a test event to a webhook endpoint, whatever types of events the endpoint is set to get.
+     * @throws AppError 404 if there is no such endpoint; 409 if the endpoint is disabled or an earlier test is still to
+     * be delivered
+     */
     test: (id: string, scope: string | null, record: RecordAnswer<WebhookDelivery>): Promise<WebhookDelivery> =>
       change(id, scope, async (tx, row) => {
         requireEnabled(row);

@@ -1,4 +1,7 @@
-/** Skips the first `skip` bytes. Needed, for example, if a server ignores a range request and sends the whole file. */
+/**
+ * Yields the bytes of a stream without its first `skip` bytes. A reader needs this if a server ignores a request for a
+ * range and sends the whole file.
+ */
 export async function* afterBytes(
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   skip: number,

@@ -33,7 +33,10 @@ export async function registeredBytes(tx: Transaction, digest: string): Promise<
   return row?.bytes ?? null;
 }
 
-/** Number of artifacts on either side of a missing one that are looked for. */
+/**
+ * Number of artifacts from each end of the database's list that are looked for in the store, to tell a store that has
+ * lost one artifact from one that is away.
+ */
 const LOOKED_FOR = 8;
 
 /**
@@ -64,7 +67,7 @@ export async function explainMissing<T>(
   }
 }
 
-/** Finds which of the digests the database names: as an artifact, or in the row of a dataset or another owner. */
+/** Finds which of the given digests the database names: as an artifact, or in the row of a dataset or another owner. */
 export async function namedAmong(db: Queryable, digests: readonly string[]): Promise<Set<string>> {
   const rows = await db.$queryRaw<{ digest: string }[]>`
     SELECT d.digest FROM unnest(${[...digests]}::text[]) AS d (digest)
@@ -76,7 +79,7 @@ export async function namedAmong(db: Queryable, digests: readonly string[]): Pro
   return new Set(rows.map(({ digest }) => digest));
 }
 
-/** Reads the first and the last digests that have a row. */
+/** Reads the first and the last digests of the artifacts in the database, as a sample to be looked for in the store. */
 export async function sampleDigests(db: Queryable): Promise<string[]> {
   const ends = (order: 'asc' | 'desc') => db.artifact.findMany({ orderBy: { digest: order }, take: LOOKED_FOR });
   return [...(await ends('asc')), ...(await ends('desc'))].map(({ digest }) => digest);

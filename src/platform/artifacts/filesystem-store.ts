@@ -76,7 +76,8 @@ async function putFile(
 }
 
 /**
- * Size of the probe that checks whether the store is writable. A full disk may still have a few free bytes in a block.
+ * Size in bytes of the file that is written to check whether the store is writable. On a full disk, a smaller file
+ * might still fit.
  */
 const PROBE_BYTES = 64 * 1024;
 
@@ -93,7 +94,10 @@ async function putFolder(store: Temporaries, folder: string, kind: ArtifactKind)
   });
 }
 
-/** Renames a complete, synced temporary to its final place, unless the same content is there already. */
+/**
+ * Renames a complete temporary file or folder, already synced to disk, to its final place, unless the same content is
+ * there already.
+ */
 async function publish(root: string, temporary: string, digest: string, kind: EntryKind): Promise<void> {
   const target = artifactPath(root, digest);
   await mkdir(dirname(target), { recursive: true });

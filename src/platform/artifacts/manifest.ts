@@ -45,14 +45,17 @@ const DIGEST = /^sha256:([0-9a-f]{2})([0-9a-f]{62})$/;
 
 export const isDigest = (text: string): boolean => DIGEST.test(text);
 
-/** Key or relative path of an artifact within a store: `sha256/ab/cdef…`. @throws Error if the text is no digest */
+/**
+ * Makes the key or relative path of an artifact within a store: `sha256/ab/cdef…`.
+ * @throws Error if the text is no digest
+ */
 export function placeOf(digest: string): string {
   const parts = DIGEST.exec(digest);
   if (parts === null) throw new Error(`"${digest}" is not an artifact digest, expected sha256:<64 hex digits>`);
   return `sha256/${parts[1]!}/${parts[2]!}`;
 }
 
-/** Key or relative path in the quarantine for an artifact that is taken out of use at the time `at`. */
+/** Makes the key or relative path in the quarantine for an artifact that is taken out of use at the time `at`. */
 export function quarantinePlace(digest: string, at = new Date()): string {
   return `quarantine/${placeOf(digest)}.${at.toISOString().replaceAll(/[:.]/g, '-')}`;
 }

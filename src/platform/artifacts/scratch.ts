@@ -14,7 +14,7 @@ const OWNERS = 'owners';
 
 const START = randomUUID();
 
-/** Stores in which this process sends heartbeats. */
+/** Stores to which this process writes its heartbeat. */
 const joined = new Set<string>();
 
 /** Name of this process among all that share a store: the machine, the process id and the start. */
@@ -26,7 +26,7 @@ async function ownName(): Promise<string> {
 }
 
 /**
- * Joins the processes that share a store, and regularly writes a heartbeat.
+ * Announces this process among those that share a store, and then regularly writes a heartbeat.
  * @returns the prefix for the names of this process's temporary files
  */
 export async function joinOwners(root: string): Promise<string> {

@@ -30,8 +30,8 @@ export function storageFull(cause: unknown): AppError {
 }
 
 /**
- * Error for a store that cannot be reached or belongs to another database. The default message is for a store that has
- * none of the artifacts that it should have.
+ * Makes the error for a store that cannot be reached or belongs to another database. The default message is for a store
+ * that has none of the artifacts that the database names.
  */
 export function storageAway(
   cause: Error | null,

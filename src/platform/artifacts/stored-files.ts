@@ -18,22 +18,25 @@ export interface PresignedUrl {
 
 /** A file of a stored folder. */
 export interface StoredFile extends ManifestEntry, ReadableFile {
-  /** Creates a URL by which the store itself sends the file; null if it cannot. */
+  /** Creates a URL by which the store itself sends the file to a reader; null if the store has no such URLs. */
   presign(as: ServedAs): Promise<PresignedUrl | null>;
 }
 
-/** Options of a listing that depend on its caller. */
+/** Options for listing the files of a folder, which depend on who asks. */
 export interface ListedFor {
-  /** Name of a waiting line. Folders that have to be read as a whole are read one at a time in each line. */
+  /**
+   * Name of the line in which this request waits. Some folders have to be read as a whole; in each line they are read
+   * one at a time.
+   */
   readonly line?: string;
   /**
-   * Once it aborts, no reading is started. A reading that has started continues, so that a later caller does not have
-   * to wait for all of it again.
+   * Signal after which no folder is read any more. A reading that has started continues, so that a later request does
+   * not have to wait for all of it again.
    */
   readonly signal?: AbortSignal;
 }
 
-/** Largest number of folders whose entries are cached. Each takes one or two KB. */
+/** Largest number of folders whose lists of files are cached. Each list takes one or two KB. */
 const KEPT = 10_000;
 const ENTRIES = new Map<string, readonly ManifestEntry[]>();
 const inTurn = createKeyedMutex();
@@ -53,7 +56,7 @@ export async function filesOfFolder(folder: string, digest: string, to: ListedFo
   }));
 }
 
-/** Returns the cached entries, if there are any, and makes them the most recently used. */
+/** Returns the cached list of a folder's files, if there is one, and makes it the most recently used. */
 function keptEntries(digest: string): readonly ManifestEntry[] | undefined {
   const entries = ENTRIES.get(digest);
   if (entries !== undefined) keepEntries(digest, entries);

@@ -12,13 +12,13 @@ export interface Temporaries {
   readonly root: string;
   /** Name prefix of this process's files. */
   readonly prefix: string;
-  /** Runs `work` with a path that does not exist, and removes whatever is there afterwards. */
+  /** Runs `work` with a path at which nothing exists, and afterwards removes what `work` has put there. */
   at<T>(work: (path: string) => Promise<T>): Promise<T>;
-  /** Runs `work` with an empty folder, and removes it afterwards. */
+  /** Runs `work` with an empty temporary folder, and removes the folder afterwards. */
   folder<T>(work: (folder: string) => Promise<T>): Promise<T>;
 }
 
-/** Opens the folder, and removes the temporary files of dead processes. */
+/** Opens the folder for temporary files, and removes those of dead processes. */
 export async function openTemporaries(root: string): Promise<Temporaries> {
   await mkdir(join(root, 'tmp'), { recursive: true });
   const prefix = await joinOwners(root);
@@ -36,7 +36,7 @@ export async function openTemporaries(root: string): Promise<Temporaries> {
 
 export type EntryKind = 'file' | 'folder';
 
-/** Kind of entry at a path; undefined if there is nothing. */
+/** Tells whether there is a file or a folder at a path; undefined if there is nothing. */
 export async function kindOfEntry(path: string): Promise<EntryKind | undefined> {
   try {
     return (await lstat(path)).isDirectory() ? 'folder' : 'file';

@@ -21,15 +21,18 @@ export interface DownloadOptions {
   /** Delay after the first failure of a source, in milliseconds; each further failure doubles it. Default: a second. */
   readonly firstDelayMs?: number;
   /**
-   * Longest accepted delay if a source asks for one, in milliseconds. If the source asks for a longer one, the fetch
-   * ends. Default: no limit.
+   * Longest delay that a source may ask for, in milliseconds. If it asks for a longer one, the download ends. Default:
+   * no limit.
    */
   readonly patienceMs?: number;
   /** Finds a problem with a file whose bytes match its source; null if there is none. Default: no check. */
   readonly problemOf?: (place: string, name: string) => Promise<string | null>;
 }
 
-/** Largest number of failures in a row, without a byte received in between, after which a fetch tries again. */
+/**
+ * Largest number of failures in a row, with no byte received in between, after each of which a download tries again.
+ * One more failure ends it.
+ */
 const MAX_FAULTS = 5;
 const LONGEST_DELAY_MS = 30_000;
 
@@ -63,7 +66,7 @@ export async function download(folder: string, file: SourceFile, options: Downlo
   }
 }
 
-/** Number of bytes of a file that earlier attempts have fetched. */
+/** Reads the number of bytes of a file that earlier attempts have downloaded. */
 export async function bytesThere(folder: string, { name, size }: SourceFile): Promise<number> {
   const whole = path.join(folder, name);
   return Math.min(size, (await sizeOf(whole)) ?? (await sizeOf(`${whole}.part`)) ?? 0);
@@ -130,7 +133,7 @@ async function append(part: string, file: SourceFile, options: Append): Promise<
 
 interface Checked {
   readonly sha256: string;
-  /** Problem with the file; null if there is none. */
+  /** Difference between the downloaded file and its source, in words; null if there is none. */
   readonly problem: string | null;
 }
 

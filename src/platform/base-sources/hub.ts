@@ -17,12 +17,12 @@ import {
 export interface HubSettings {
   /** Address of the hub or of a mirror. */
   readonly hubUrl: string;
-  /** Token of this process; null if it has none. */
+  /** Token by which this process identifies itself to the hub; null if it has none. */
   readonly hubToken: string | null;
 }
 
 interface HubRequest {
-  /** Token of this source, which takes precedence over the token of the process; null if there is none. */
+  /** Token given for this source, which takes precedence over that of the process; null if none was given. */
   readonly token: string | null;
   readonly signal: AbortSignal;
 }
@@ -129,10 +129,7 @@ export function createHub({ hubUrl, hubToken }: HubSettings, rules: ListingRules
   };
 }
 
-/**
- * Limits the size of an answer.
- * @param ended called when the answer was read
- */
+/** Limits the size of an answer of the hub. @param ended called when the answer was read to its end */
 function bounded(response: Response, ended: () => void): Response {
   if (response.body === null) {
     ended();
@@ -150,7 +147,7 @@ function bounded(response: Response, ended: () => void): Response {
   return new Response(response.body.pipeThrough(limit), response);
 }
 
-/** Error of an answer with an unexpected HTTP status. */
+/** Error of a hub's answer with an unexpected HTTP status. */
 class HubStatus extends Error {
   readonly statusCode: number;
   readonly retryAfter: string | null;
@@ -162,7 +159,10 @@ class HubStatus extends Error {
   }
 }
 
-/** Creates a signal that aborts if no data arrives for a while, so that a connection that hangs is replaced. */
+/**
+ * Creates a signal that aborts a request if no data arrives for a while, so that a new connection can replace one that
+ * hangs.
+ */
 function createSilence(signal: AbortSignal) {
   const controller = new AbortController();
   const giveUp = () => controller.abort(new Error(`nothing was received for ${SILENT_MS / 1000} s`));

@@ -28,7 +28,7 @@ const MAX_OTHER_BYTES = 64 << 20;
 
 /** Rules for which files to take from a source, and how many entries its top folder may have. */
 export interface ListingRules {
-  /** Largest number of files and folders in the top folder. A longer listing is not read to its end. */
+  /** Largest number of files and folders in the top folder of a source. A longer listing is not read to its end. */
   readonly maxEntries: number;
   /**
    * Checks the files of a source, and returns those to take, sorted by name.
@@ -38,7 +38,10 @@ export interface ListingRules {
   check(source: RemoteSource, files: readonly SourceFile[], names: readonly string[]): SourceFile[];
 }
 
-/** Rules for base models. No real model has this many entries; the limit protects the service. */
+/**
+ * Rules for the files of base models. No real model has so many entries in its top folder; the limit protects the
+ * service.
+ */
 export const BASE_LISTING: ListingRules = { maxEntries: 20_000, check: checkListing };
 
 /** Whether a file of a source is fetched. Files in subfolders, such as `onnx/` or `original/`, are not. */
@@ -74,7 +77,11 @@ export function checkListing(
   return taken;
 }
 
-/** @throws SourceError `source_refused` if a name cannot be used on every file system, or a size is not a size */
+/**
+ * Requires names and sizes of files that can be used.
+ * @throws SourceError `source_refused` if a name cannot be used on every file system, or a size is not a number of
+ * bytes
+ */
 export function requireUsable(source: RemoteSource, files: readonly SourceFile[]): void {
   const wrong = files.find(({ name, size }) => UNUSABLE.test(name) || !Number.isSafeInteger(size) || size < 0);
   if (wrong === undefined) return;
@@ -85,7 +92,10 @@ export function requireUsable(source: RemoteSource, files: readonly SourceFile[]
   throw new SourceError('source_refused', message);
 }
 
-/** @throws SourceError `source_refused` if the top folder of a source has more entries than the rules allow */
+/**
+ * Requires that the top folder of a source is not too large.
+ * @throws SourceError `source_refused` if it has more entries than the rules allow
+ */
 export function requireFew(source: RemoteSource, entries: number, { maxEntries }: ListingRules): void {
   if (entries <= maxEntries) return;
   const message = `${sourceText(source)} has more than ${maxEntries} files and folders in its first folder`;
@@ -103,8 +113,8 @@ function noWeights(where: string, names: readonly string[]): SourceError {
 }
 
 /**
- * Name of the folder of these files in a worker's cache. The same files of the same source have the same name
- * everywhere.
+ * Makes the name of the folder in a worker's cache for these files. The same files of the same source have the same
+ * name on every worker.
  */
 export function pinnedFilesKey({ source, files }: PinnedFiles): string {
   const named = files.map(({ name, size, sha256, gitSha1, etag }) => [name, size, sha256, gitSha1, etag]);

@@ -15,14 +15,16 @@ export type GivenSource =
   | { readonly kind: 's3'; readonly bucket: string; readonly prefix?: string }
   | UploadSource;
 
-/** Folder of this machine, or a remote source with the token that was given for it. */
+/**
+ * Place from which files are taken: a folder of this machine, or a remote source with the token that was given for it.
+ */
 export type Place =
   | { readonly folder: string; readonly remote: null; readonly token: null }
   | { readonly folder: null; readonly remote: RemoteSource; readonly token: string | null };
 
 const HAS_SCHEME = /^[a-z][a-z0-9+.-]*:\/\//i;
 
-/** Files that a request names: by `path` or by `source`. */
+/** Files that a request names, by a folder (`path`) or by a source (`source`). */
 export interface GivenFiles {
   readonly path?: string | undefined;
   readonly source?: GivenSource | undefined;

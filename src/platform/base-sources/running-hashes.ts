@@ -36,14 +36,14 @@ export class RunningHashes {
     for await (const chunk of createReadStream(place, { ...range, signal })) this.add(chunk as Buffer);
   }
 
-  /** Hashes bytes that directly follow those hashed so far. */
+  /** Adds bytes that directly follow those hashed so far. */
   add(bytes: Uint8Array): void {
     this.#sha256.update(bytes);
     this.#gitSha1?.update(bytes);
     this.#bytes += bytes.length;
   }
 
-  /** Finishes the hashes. Nothing can be added afterwards. */
+  /** Computes the final hashes. No bytes can be added afterwards. */
   digest(): Hashes {
     return { sha256: this.#sha256.digest('hex'), gitSha1: this.#gitSha1?.digest('hex') ?? null };
   }

@@ -17,7 +17,7 @@ import { sourceText, type PinnedFiles, type S3Source, type SourceFile } from './
 const NOT_SET_UP =
   /^(CredentialsProviderError|AuthorizationHeaderMalformed|ExpiredToken|InvalidToken|TokenRefreshRequired)$/;
 
-/** Number of objects whose versions are requested at a time. */
+/** Number of objects for which the bucket is asked for the version at the same time. */
 const HEADS_AT_A_TIME = 8;
 
 /** Creates a reader for models in buckets of S3 and compatible services. Each object is read in its pinned state. */
@@ -97,7 +97,7 @@ export function createS3Models(settings: S3Settings, rules: ListingRules) {
   };
 }
 
-/** Adds the version of each object, if the bucket keeps versions. */
+/** Adds to each object the version that the bucket has of it, if the bucket keeps versions. */
 async function withVersions(
   client: S3Client,
   source: S3Source,
@@ -133,7 +133,7 @@ function objectOf(source: S3Source, name: string) {
   return { Bucket: source.bucket, Key: `${prefixOf(source)}${name}` };
 }
 
-/** Whether the object no longer exists, or no longer in its pinned state. */
+/** Whether an error says that an object no longer exists, or no longer in its pinned state. */
 function isGone(error: unknown): boolean {
   return [404, 412].includes(statusOf(error) ?? 0);
 }

@@ -1,4 +1,7 @@
-/** Codes of source errors, each with the hope for another attempt; see {@link SourceError.hope}. */
+/**
+ * Codes of the failures of a source. The value of each says whether another attempt may succeed: see {@link
+ * SourceError.hope}.
+ */
 const KINDS = {
   /** The credentials of this process are missing or insufficient. */
   source_unauthorized: 'elsewhere',
@@ -19,10 +22,10 @@ const KINDS = {
   base_cache_too_small: 'elsewhere',
 } as const;
 
-/** Statuses of temporary refusals: the request came too late, too early or too often. */
+/** HTTP statuses of temporary refusals: the request came too late, too early or too often. */
 const PASSING: readonly number[] = [408, 425, 429];
 
-/** Whether a source that answers with this status would refuse the same request again. */
+/** Whether a source that answers with this HTTP status would refuse the same request again. */
 export function isRefusal(status: number | null): boolean {
   return status !== null && status >= 300 && status < 500 && !PASSING.includes(status);
 }

@@ -23,18 +23,21 @@ export interface UploadSource {
   readonly id: string;
 }
 
-/** Source outside the service. */
+/** Source outside the service: a hub or a bucket. */
 export type ExternalSource = HubSource | S3Source;
 
-/** Source outside the workers' machines, from which the files of a base model version are fetched. */
+/**
+ * Source outside the workers' machines: a hub, a bucket or an upload. Workers fetch the files of base model versions
+ * from it.
+ */
 export type RemoteSource = ExternalSource | UploadSource;
 
-/** Source in one fixed state, which later changes do not affect. */
+/** Source whose state is fixed, so that later changes at the hub or in the bucket do not affect it. */
 export type PinnedSource = PinnedHub | S3Source | UploadSource;
 
 export type PinnedHub = HubSource & {
   readonly commit: string;
-  /** Whether a token was given for the source. */
+  /** Whether the request that named the source also gave a token for it. */
   readonly hasToken: boolean;
 };
 
@@ -49,16 +52,16 @@ export interface SourceFile {
   readonly gitSha1: string | null;
   /** ETag of the file at its source; null if a commit pins the file. */
   readonly etag: string | null;
-  /** Version of the object; null if the bucket keeps no versions. */
+  /** Version of the object in the bucket; null if the bucket keeps no versions. */
   readonly versionId: string | null;
 }
 
-/** Creates a file of which only the content is known. */
+/** Describes a file of which only name, size and SHA-256 are known. */
 export function fileOfContent({ name, size, sha256 }: Pick<SourceFile, 'name' | 'size' | 'sha256'>): SourceFile {
   return { name, size, sha256, gitSha1: null, etag: null, versionId: null };
 }
 
-/** Source and files as stored at the registration of a version. */
+/** Source of a base model version and its files, as stored when the version was registered. */
 export interface PinnedFiles {
   readonly source: PinnedSource;
   readonly files: readonly SourceFile[];

@@ -5,7 +5,7 @@ import { readSettings, type Environment, type Settings, type Values } from './se
 
 export type Config = Readonly<Values<typeof SETTINGS> & { /** Default limits of each tenant. */ quotas: QuotaLimits }>;
 
-/** Error of settings that cannot be used. The message has one line for each, which names its variable. */
+/** Error of settings that cannot be used. The message has one line for each of them, which names its variable. */
 export class ConfigError extends Error {
   readonly badInput = true;
   readonly code = 'invalid_config';

@@ -2,7 +2,7 @@ import { QUOTAS } from './settings/limits.ts';
 
 export type QuotaName = keyof typeof QUOTAS;
 
-/** Limits of a tenant; null means no limit. */
+/** Upper limits of a tenant, by the names of the quotas; null means no limit. */
 export type QuotaLimits = Readonly<Record<QuotaName, number | null>>;
 
 export const QUOTA_NAMES = Object.keys(QUOTAS) as QuotaName[];

@@ -89,7 +89,10 @@ function redisError(url: string, cause: unknown): SetupError {
   return refuse(false, `${server} cannot be reached (${reasonOf(cause)}): start it, or correct the address`);
 }
 
-/** Error code of the system or the server, which contains no secret, or else the message. */
+/**
+ * Determines the reason for a failed connection: the error code of the system or the server, which contains no secret,
+ * or else the message.
+ */
 function reasonOf(error: unknown): string {
   return codeOf(error) || (error instanceof Error ? error.message : String(error));
 }

@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:
 
 const CIPHER = 'aes-256-gcm';
 
-/** Encrypts secrets that are stored, and decrypts them. */
+/** Encrypts secrets before they are stored, and decrypts them. */
 export interface SecretBox {
   /**
    * Encrypts a secret.

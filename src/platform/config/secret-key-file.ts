@@ -15,7 +15,7 @@ import { SECRET_KEY_PATTERN } from './settings/delivery.ts';
 export const SECRET_KEY_FILE = 'secret-key';
 
 /**
- * Finds the keys that decrypt stored secrets, for a process beside the API: those of the configuration, or else the key
+ * Finds the keys by which a process beside the API decrypts stored secrets: those of the configuration, or else the key
  * in the file.
  */
 export async function knownSecretKeys({ secretKeys, dataDir }: Config): Promise<readonly string[]> {

@@ -7,7 +7,7 @@ import type { Setting } from './settings/setting.ts';
 import { SOURCES } from './settings/sources.ts';
 import { STORAGE } from './settings/storage.ts';
 
-/** All settings but the quotas, by their names in the configuration. */
+/** All settings except the quotas, by their names in the configuration. */
 export const SETTINGS = {
   ...SERVICE,
   ...STORAGE,

@@ -8,7 +8,7 @@ const RULE =
   'Keys and values have at most 63 letters, digits, ".", "_" and "-", and keys "/" too; the first and the last is a ' +
   'letter or a digit.';
 
-/** Schema of labels, or of a selection by labels. */
+/** Schema of the labels of an object, or of the labels that a selection asks for. */
 export function labelsOf({ description, ...limits }: { description: string; minProperties?: number }) {
   return Type.Record(Type.String(), Type.String({ pattern: `^${VALUE}$` }), {
     ...limits,
@@ -21,8 +21,8 @@ export function labelsOf({ description, ...limits }: { description: string; minP
 export type Labels = Static<ReturnType<typeof labelsOf>>;
 
 /**
- * Schema of the query parameter that selects by labels.
- * @param which the listed objects, with one label, for the description
+ * Creates the schema of the query parameter that selects objects by labels.
+ * @param which words for the listed objects that have one label, for the description
  */
 export function labelQueryOf(which: string) {
   return Type.Array(Type.String({ pattern: `^${KEY}:${VALUE}$` }), {

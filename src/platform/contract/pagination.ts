@@ -37,7 +37,7 @@ export interface Page<T> {
   next_cursor: string | null;
 }
 
-/** Whether a cursor may contain this text as the identifier of a row. */
+/** Whether a text can be the identifier of a row, so that a cursor may contain it. */
 export function isIdentifier(id: string): boolean {
   return /^[\w:.-]{1,100}$/.test(id);
 }
@@ -73,7 +73,7 @@ export function encodeCursor(id: string): string {
 }
 
 export interface PageArguments {
-  /** The limit plus one. The additional row shows whether there is a next page. */
+  /** Number of rows to fetch: the limit of the page and one more, which shows whether there is a next page. */
   take: number;
   orderBy: { id: 'asc' | 'desc' };
   where: { id?: { gt: string } | { lt: string } };

@@ -1,15 +1,15 @@
 export const TENANT_SCOPES = ['tenant:read', 'tenant:write', 'tenant:admin', 'serving:read'] as const;
 export type TenantScope = (typeof TENANT_SCOPES)[number];
 /**
- * Scope that only reads which versions to serve: of one tenant, or, with a key that belongs to no tenant, of all
- * tenants.
+ * Name of the scope that allows to read which adapter versions engines should serve, and nothing else: those of one
+ * tenant, or of all tenants with a key that belongs to no tenant.
  */
 export const SERVING_SCOPE = 'serving:read';
 export const OPERATOR_SCOPE = 'operator';
 export const OPERATOR_SCOPES = [OPERATOR_SCOPE, 'operator:read'] as const;
 type OperatorScope = (typeof OPERATOR_SCOPES)[number];
 
-/** Caller of a request. */
+/** Caller of a request, with the rights of its API key. */
 export type Principal =
   | { kind: 'operator'; keyId: string; readOnly: boolean; servingOnly: boolean }
   | { kind: 'tenant'; keyId: string; tenantId: string; scopes: readonly TenantScope[] };
@@ -20,10 +20,10 @@ export type Principal =
  */
 export type ReaderRole = 'operator' | 'engine' | 'tenant';
 
-/** Least scope that a route requires of its callers. */
+/** Least scope that a caller needs for a route. */
 export type RequiredScope = TenantScope | typeof OPERATOR_SCOPE;
 
-/** Scopes that each tenant scope includes. */
+/** Scopes that each tenant scope includes. A caller who has a scope has these as well. */
 const INCLUDED: Record<TenantScope, readonly TenantScope[]> = {
   'serving:read': ['serving:read'],
   'tenant:read': ['serving:read', 'tenant:read'],

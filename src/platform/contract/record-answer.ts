@@ -10,5 +10,5 @@ import type { Transaction } from '../database/database.ts';
  */
 export type RecordAnswer<T> = (tx: Transaction, answer: T, before?: object) => Promise<void>;
 
-/** Records nothing, for callers without a request. */
+/** Writes nothing to the audit log, for callers that make a change without a request. */
 export const unrecorded: RecordAnswer<unknown> = () => Promise.resolve();

@@ -1,6 +1,6 @@
 import type { Transaction } from '../database/database.ts';
 
-/** Change as the audit log shows it. It must not contain secrets or the texts of dataset rows. */
+/** Change to an object, as the audit log shows it. It must not contain secrets or the texts of dataset rows. */
 export interface Change {
   /** Tenant that may see the change; null for the operator alone. */
   readonly tenantId: string | null;
@@ -10,7 +10,10 @@ export interface Change {
   readonly after: object | null;
 }
 
-/** Author of a change. `command` is somebody at the command line, who needs no key. */
+/**
+ * Author of a change: the operator or a tenant, by an API key, or somebody at the command line (`command`), who needs
+ * no key.
+ */
 export interface Actor {
   readonly kind: 'operator' | 'tenant' | 'command';
   readonly keyId: string | null;
@@ -19,7 +22,9 @@ export interface Actor {
 /** Entry of the audit log before it is written. */
 export interface NewAuditEntry extends Change {
   readonly actor: Actor;
-  /** `operationId` of the API. A command has that of the API operation that does the same. */
+  /**
+   * `operationId` of the API operation that made the change. A command uses that of the operation that does the same.
+   */
   readonly operation: string;
   readonly requestId: string | null;
 }

@@ -6,7 +6,10 @@ import { ID_NOUNS, idPattern, type IdKind } from './ids.ts';
 /** Media type of a stream of server-sent events. */
 export const EVENT_STREAM_TYPE = 'text/event-stream';
 
-/** Keyword for a description of the place where a named schema is used, besides the schema's own description. */
+/**
+ * JSON Schema keyword under which the description of one use of a named schema is kept, beside the schema's own
+ * description.
+ */
 export const USE = 'x-use';
 
 interface Use {
@@ -15,8 +18,8 @@ interface Use {
 }
 
 /**
- * Copies a named schema (one with a `title`) for use in one place, with a description of that place. In the OpenAPI
- * document, the named schema keeps its own description. The copy does not inherit the default: give it again.
+ * Copies a named schema (one with a `title`) for one property or parameter, and describes that use of it. In the
+ * OpenAPI document, the named schema keeps its own description. The copy has no default unless one is given here.
  */
 export function used<T extends Type.TSchema>(schema: T, { description, ...use }: Use): T {
   const members: PropertyDescriptorMap = Object.getOwnPropertyDescriptors(schema);
@@ -79,7 +82,10 @@ export function contentOf<T extends Type.TSchema>(types: readonly string[], sche
 /** Schema of a time by RFC 3339, in UTC with milliseconds. */
 export const Timestamp = Type.String({ format: 'date-time' });
 
-/** Pattern of a time after the first digit of its year, without the zone and without leap seconds. */
+/**
+ * Pattern of a time from the second digit of its year to its seconds, with their fractions. It has no zone, and does
+ * not match leap seconds.
+ */
 const DAY_AND_TIME = '\\d{3}-\\d\\d-\\d\\d[Tt ]\\d\\d:\\d\\d:[0-5]\\d(\\.\\d+)?';
 
 /**

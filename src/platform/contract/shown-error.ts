@@ -1,23 +1,23 @@
 /** Error as stored in rows of jobs, rollouts and base model versions. */
 export interface StoredError {
-  /** Stable code, for programs. */
+  /** Stable error code, by which programs tell errors apart. */
   readonly code: string;
-  /** Message for everybody who may see the row. */
+  /** Error message for everybody who may see the row. */
   readonly message: string;
   /** The error's own text, for the operator alone, because it may contain paths and other details of the machine. */
   readonly detail?: string | null;
 }
 
-/** Code of an unexpected error. */
+/** Code of an error that the service did not expect. */
 export const INTERNAL_ERROR = 'internal_error';
 
-/** Message shown to tenants instead of one that is not meant for them. */
+/** Message that tenants see instead of one that is meant for the operator alone. */
 export const INTERNAL_MESSAGE = 'the service has failed at this; its operator can see the cause';
 
 /** Pattern of an absolute path, a line break, or a Windows path with a drive. */
 const INTERNAL = /(?:^|[\s"'`(=:,[{<])(?:file:\/\/)?\/[\w.@+-]+|\n|\b[A-Za-z]:\\/;
 
-/** Whether a text contains a path of the machine or the lines of a stack trace. */
+/** Whether a text contains a path of the service's machine or the lines of a stack trace. */
 export function namesInternals(text: string): boolean {
   return INTERNAL.test(text);
 }

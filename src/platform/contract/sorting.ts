@@ -4,7 +4,10 @@ import { AppError } from './errors.ts';
 import { USE } from './schemas.ts';
 import { decodeCursor, encodeCursor, isIdentifier, type PageQuery } from './pagination.ts';
 
-/** Kinds of sorted columns: which of their values are valid in cursors, and the conversion to SQL. */
+/**
+ * Types of columns by which lists can be sorted. Each says which of its values a cursor may contain, and converts them
+ * to SQL.
+ */
 const KINDS = {
   name: {
     isValid: (value: string) => /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/.test(value),
@@ -14,18 +17,18 @@ const KINDS = {
     isValid: (value: string) => value !== '' && Number.isFinite(Number(value)),
     toSql: (value: string) => Prisma.sql`${Number(value)}::float8`,
   },
-  /** Time in UTC with microseconds, as {@link exactTime} formats it. */
+  /** Type of a column with times, which cursors contain in UTC with microseconds, as {@link exactTime} formats them. */
   time: {
     isValid: (value: string) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/.test(value) && isRealTime(value),
     toSql: (value: string) => Prisma.sql`${value}::timestamptz`,
   },
 };
 
-/** Column by which a list can be sorted. Rows in which the column is null are left out of the list. */
+/** Column by which a list can be sorted. A list sorted by it leaves out the rows in which it is null. */
 export interface SortColumn<Row> {
   readonly column: string;
   readonly kind: keyof typeof KINDS;
-  /** Value of the column in a row, as a text for the cursor. */
+  /** Reads the column's value from a row, as a text for the cursor. */
   readonly valueOf: (row: Row) => string;
 }
 
@@ -46,17 +49,20 @@ export interface SortedQuery extends PageQuery {
   readonly sort?: string | undefined;
 }
 
-/** Sort order of a page, in SQL. `prefix`, such as `a.`, precedes the names of columns. */
+/** Sort order of a page, and the SQL for it. Its functions put `prefix`, such as `a.`, before the names of columns. */
 export interface Sorting<Row extends { id: string }> {
-  /** The limit plus one. The additional row shows whether there is a next page. */
+  /** Number of rows to fetch: the limit of the page and one more, which shows whether there is a next page. */
   readonly take: number;
-  /** Column to sort by before the identifier; null if the list is sorted by identifiers alone. */
+  /** Column to sort by before the identifier; null if rows are sorted by their identifiers alone. */
   readonly column: string | null;
   readonly direction: Prisma.Sql;
-  /** Conditions, as `AND …`, that select the rows of the page and all that follow. */
+  /**
+   * Makes the SQL conditions, beginning with `AND`, that select the rows from the beginning of the page to the end of
+   * the list.
+   */
   readonly rest: (prefix?: string) => Prisma.Sql;
   readonly orderBy: (prefix?: string) => Prisma.Sql;
-  /** Creates the cursor of a page that ends with the row. */
+  /** Creates the cursor of a page whose last row is the given one. */
   readonly cursorOf: (row: Row) => string;
 }
 
@@ -145,7 +151,7 @@ function invalid(cursor: string, sort: string): AppError {
   return new AppError({ code: 'invalid_cursor', status: 400, message });
 }
 
-/** Whether a time exists. A day such as 31 February does not. */
+/** Whether the day and time in a text exist. 31 February does not. */
 function isRealTime(value: string): boolean {
   const time = new Date(value);
   return !Number.isNaN(time.getTime()) && time.toISOString().slice(0, 23) === value.slice(0, 23);

@@ -1,17 +1,17 @@
 import { AppError } from './errors.ts';
 
-/** Upload from a client while it arrives. */
+/** Data that a client is uploading. */
 export interface Upload {
   readonly chunks: AsyncIterable<Uint8Array>;
-  /** Size that the client declared, in bytes; null if it declared none. */
+  /** Size that the client has declared, in bytes; null if it has declared none. */
   readonly declaredBytes: number | null;
 }
 
 export interface UploadLimit {
-  /** Name of the uploaded or fetched thing, for error messages. */
+  /** Name of the thing that is uploaded or fetched, for error messages. */
   what: string;
   maxBytes: number;
-  /** Setting that determines the limit. */
+  /** Name of the setting that determines the largest size, for error messages. */
   setting?: string;
 }
 

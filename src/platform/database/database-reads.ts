@@ -5,7 +5,10 @@ const { types } = pg;
 
 type Queryable = PrismaClient | Prisma.TransactionClient;
 
-/** Parts for reading without Prisma: the client's pool, and statements that run before each query. */
+/**
+ * Connections of a database client, and what is needed to read through them without Prisma: names for statements, and
+ * the statements to run before each query.
+ */
 interface Reader {
   readonly pool: pg.Pool;
   readonly nameOf: (statement: { sql: string; args: readonly unknown[] }) => string;
@@ -14,12 +17,15 @@ interface Reader {
 
 const READERS = new WeakMap<Queryable, Reader>();
 
-/** Registers the pool of a client, which it shares with Prisma, for {@link readRows}. */
+/** Makes the connection pool that a client shares with Prisma known to {@link readRows}. */
 export function readFrom(db: Queryable, reader: Omit<Reader, 'first'>): void {
   READERS.set(db, { ...reader, first: [] });
 }
 
-/** Use of the connections of a client's pool. */
+/**
+ * Numbers of connections in a client's pool that are in use, that are idle and that there may be at most, and of
+ * queries that wait for one.
+ */
 export interface PoolUse {
   readonly busy: number;
   readonly idle: number;
@@ -28,7 +34,7 @@ export interface PoolUse {
   readonly limit: number;
 }
 
-/** Reads the use of a client's pool. @returns null if the pool of the client is not known */
+/** Reads how many connections of a client's pool are in use. @returns null if the client's pool is not known */
 export function poolUseOf(db: Queryable): PoolUse | null {
   const pool = READERS.get(db)?.pool;
   if (pool === undefined) return null;
@@ -37,7 +43,8 @@ export function poolUseOf(db: Queryable): PoolUse | null {
 }
 
 /**
- * Lets {@link readRows} read with `confined` from the pool of `db`, after a statement that restricts the visible rows.
+ * Lets {@link readRows} read for `confined`, a client that sees only some rows, through the pool of `db`. Before each
+ * query it runs the statement `confinement`, which hides the other rows.
  */
 export function readConfined(confined: Queryable, db: Queryable, confinement: Prisma.Sql): void {
   const reader = READERS.get(db);
@@ -83,7 +90,7 @@ async function run(pool: pg.Pool, statements: readonly Statement[]): Promise<Row
 interface Statement {
   readonly name: string;
   readonly text: string;
-  /** Values as the text that PostgreSQL reads. */
+  /** Values of the parameters, each as the text that PostgreSQL reads; null for NULL. */
   readonly values: (string | null)[];
 }
 
@@ -94,7 +101,10 @@ interface Column {
   readonly parse: ParseValue;
 }
 
-/** Connection of the driver, with the prepared statements, a field that the driver's types do not declare. */
+/**
+ * Connection of the PostgreSQL driver, with a field that its types do not declare: the text of each prepared statement,
+ * by name.
+ */
 type DriverConnection = pg.Connection & { readonly parsedStatements: Record<string, string> };
 
 /**
@@ -107,7 +117,7 @@ class StatementBatch implements pg.Submittable {
   readonly #settle: { resolve: (rows: Row[]) => void; reject: (error: unknown) => void };
   #columns: readonly Column[] = [];
   #rows: Row[] = [];
-  /** Index of the statement whose answer is being read. */
+  /** Index of the statement whose answer from PostgreSQL is being read. */
   #current = 0;
   #failure: { error: unknown } | null = null;
 
@@ -116,7 +126,10 @@ class StatementBatch implements pg.Submittable {
     this.#settle = settle;
   }
 
-  /** Name of the present statement. When a statement has been parsed, the driver records its name and text. */
+  /**
+   * Name of the statement whose answer is being read. The driver asks for it when the statement has been parsed, and
+   * records it with the text.
+   */
   get name(): string {
     return this.#statements[this.#current]?.name ?? '';
   }
@@ -170,7 +183,10 @@ class StatementBatch implements pg.Submittable {
     else this.#settle.reject(this.#failure.error);
   }
 
-  /** Keeps an error for later. Thrown here, it would interrupt the driver while it reads from the connection. */
+  /**
+   * Keeps an error until the end of the answer. Thrown at once, it would interrupt the driver while it reads from the
+   * connection.
+   */
   #attempt(read: () => void): void {
     try {
       read();
@@ -187,7 +203,7 @@ class StatementBatch implements pg.Submittable {
 const FIRST_OWN_TYPE = 16_384;
 
 const JSON_TYPES: readonly number[] = [types.builtins.JSON, types.builtins.JSONB];
-/** Types that the driver parses as Prisma does. */
+/** Identifiers of the PostgreSQL types whose values the driver parses in the same way as Prisma. */
 const AS_THE_DRIVER: readonly number[] = [
   ...[types.builtins.BOOL, types.builtins.INT2, types.builtins.INT4, types.builtins.FLOAT4, types.builtins.FLOAT8],
   ...[types.builtins.TEXT, types.builtins.VARCHAR, types.builtins.BPCHAR],

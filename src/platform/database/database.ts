@@ -6,7 +6,7 @@ import { readFrom } from './database-reads.ts';
 
 export { Prisma };
 export type Database = PrismaClient;
-/** Client of a running transaction. */
+/** Client through which the statements of a running transaction are sent. */
 export type Transaction = Prisma.TransactionClient;
 export type Queryable = Database | Transaction;
 
@@ -50,8 +50,8 @@ export function createDatabaseOn(pool: pg.Pool, nameOf: ReturnType<typeof statem
 }
 
 /**
- * Largest number of statements that a connection keeps prepared, and of parameters of one. Each statement takes some 10
- * KiB on the server.
+ * Largest number of statements that one connection keeps prepared, and of parameters that a prepared statement may
+ * have. Each statement takes some 10 KiB on the server.
  */
 const PREPARED = { statements: 300, parameters: 16 } as const;
 
@@ -114,27 +114,32 @@ export function isForeignKeyViolation(error: unknown): boolean {
 }
 
 const UNREACHABLE_CODES = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028']);
-/** Error codes of the system, and SQLSTATEs of a server that starts, stops or has no connection left. */
+/**
+ * Error codes of the operating system, and SQLSTATEs of a server that is starting, is stopping or has no connection
+ * left, after which the database counts as unreachable.
+ */
 const UNREACHABLE_CAUSES = /^(ECONNREFUSED|ECONNRESET|ENOTFOUND|EPIPE|ETIMEDOUT|08...|57P0[123]|53300)$/;
-/** Kinds that Prisma's driver assigns to connection errors, which have no code. */
+/** Names that Prisma's driver has for errors of the connection. These errors have no code. */
 const UNREACHABLE_KINDS = new Set(['ConnectionClosed', 'DatabaseNotReachable', 'SocketTimeout', 'TooManyConnections']);
-/** Messages of errors that the driver passes on unchanged, and that have no code either. */
+/** Pattern of the messages of connection errors that the driver passes on unchanged. These have no code either. */
 const UNREACHABLE_MESSAGES =
   /Client has encountered a connection error|Connection terminated|exceeded when trying to connect/;
 
-/** Messages of PostgreSQL at its limit of connections, and of a pool whose connections are all in use. */
+/**
+ * Pattern of the messages of PostgreSQL at its limit of connections, and of a pool whose connections are all in use.
+ */
 const EXHAUSTED_MESSAGES = new RegExp(
   'too many clients already|remaining connection slots are reserved|too many connections for (role|database)|' +
     'timeout exceeded when trying to connect',
 );
 
-/** Whether no connection was available, of the server or of this process's pool. */
+/** Whether a query failed because the server, or the pool of this process, had no connection left. */
 export function isOutOfConnections(error: unknown): boolean {
   if (driverCause(error)?.kind === 'TooManyConnections' || codesOf(error).includes('53300')) return true;
   return error instanceof Error && (error.message.match(EXHAUSTED_MESSAGES) !== null || isPoolTimeout(error));
 }
 
-/** Whether Prisma has waited too long for a connection before a transaction. */
+/** Whether Prisma has waited too long for a connection on which to begin a transaction. */
 function isPoolTimeout(error: Error): boolean {
   return codesOf(error).includes('P2028') && error.message.includes('Unable to start a transaction in the given time');
 }
@@ -162,12 +167,12 @@ export function isFunctionRefused(error: unknown): boolean {
   return codesOf(error).some((code) => code === '42501' || code === '42883');
 }
 
-/** Whether the database is read-only, as a standby is. */
+/** Whether a statement failed because the database is read-only, as a standby is. */
 export function isDatabaseReadOnly(error: unknown): boolean {
   return codesOf(error).includes('25006');
 }
 
-/** Codes of an error and of its cause: Prisma's, the system's, or an SQLSTATE. */
+/** Lists the codes of an error and of its cause: Prisma's own, those of the operating system, or SQLSTATEs. */
 function codesOf(error: unknown): string[] {
   const own = (error as { code?: unknown } | null)?.code;
   return [own, driverCause(error)?.originalCode].filter((code) => typeof code === 'string');

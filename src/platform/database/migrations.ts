@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS "_prisma_migrations" (
 
 class MigrationError extends Error {
   readonly code = 'migration_failed';
-  /** Whether only another version of Readapt helps. */
+  /** Whether only another version of Readapt can use the database, so that trying again is in vain. */
   readonly badInput: boolean;
 
   constructor(message: string, { badInput = false, cause }: { badInput?: boolean; cause?: unknown } = {}) {
@@ -63,10 +63,12 @@ interface LedgerRow {
   finished_at: Date | null;
 }
 
-/** Migrations that a database records as applied. */
+/**
+ * Names of the migrations that a database records as applied, and of those among them that are newer than this version.
+ */
 interface Ledger {
   applied: Set<string>;
-  /** Names of migrations that this version does not know, although it may use the database. */
+  /** Names of applied migrations that this version does not know. This version may use the database all the same. */
   newer: string[];
 }
 
@@ -121,7 +123,10 @@ async function readLedger(client: pg.Client, migrations: readonly Migration[]): 
   return { applied: new Set(names), newer };
 }
 
-/** @throws MigrationError if the database requires migrations that this version does not know */
+/**
+ * Checks whether this version may use the database.
+ * @throws MigrationError if the database requires migrations that this version does not know
+ */
 async function requireInWindow(
   client: pg.Client,
   known: ReadonlyMap<string, Migration>,
@@ -136,7 +141,10 @@ async function requireInWindow(
   );
 }
 
-/** Reads the migration that a version has to know to use the database; null if the database names none. */
+/**
+ * Reads the name of the migration that a version of Readapt has to know to use the database; null if the database names
+ * none.
+ */
 async function oldestMigration(client: pg.Client): Promise<string | null> {
   const found = await client.query(`SELECT to_regclass('schema_window') IS NOT NULL AS found`);
   if (found.rows[0]?.found !== true) return null;

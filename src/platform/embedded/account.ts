@@ -6,10 +6,10 @@ import { SetupError } from '../config/setup-error.ts';
 
 const run = promisify(execFile);
 
-/** Account that runs the embedded PostgreSQL, which refuses to run as root. */
+/** Account under which the embedded PostgreSQL runs. PostgreSQL refuses to run as root. */
 export interface Account {
   name: string;
-  /** Options of `spawn`; empty if the server runs as the current user. */
+  /** Options of `spawn` that start a program under the account; empty if that is the current user. */
   ids: { uid?: number; gid?: number };
 }
 

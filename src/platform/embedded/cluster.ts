@@ -23,26 +23,31 @@ const SESSIONS_END_MS = 60_000;
 /** Pattern of the line in PostgreSQL's log about shared memory that an earlier server still holds. */
 const SHARED_MEMORY_IS_HELD = /pre-existing shared memory block/;
 
-/** Parts that commands on a PostgreSQL cluster need. */
+/**
+ * Programs, account and folders with which a PostgreSQL cluster is created, started and stopped. (A cluster is what one
+ * server keeps in one data folder.)
+ */
 export interface Cluster {
   binaries: Binaries;
   account: Account;
-  /** PostgreSQL's data folder. */
+  /** Path of PostgreSQL's data folder. */
   data: string;
   log: string;
   password: string;
 }
 
 export interface PostgresOptions {
-  /** False trades durability for speed, for tests only (default true). */
+  /**
+   * Whether PostgreSQL makes changes durable before it confirms them (default true). False is faster, for tests only.
+   */
   durable?: boolean;
   maxConnections?: number;
 }
 
 export interface StartOptions {
   /**
-   * Required port. Without one, the server takes a free port, and another one if a different process takes that port
-   * first.
+   * Port on which the server has to listen. If undefined, the server takes a free port, and another one if a different
+   * process takes that port first.
    */
   fixedPort?: number | undefined;
   /** Time that the sessions of a killed server may take to end, in milliseconds (default 60,000). */
@@ -54,7 +59,7 @@ export function clusterData(folder: string): string {
   return path.join(folder, 'data');
 }
 
-/** Whether the folder of the embedded PostgreSQL has a completely created cluster. */
+/** Whether a folder of the embedded PostgreSQL has a completely created cluster. */
 export function hasCluster(folder: string): Promise<boolean> {
   return exists(path.join(clusterData(folder), INITIALIZED));
 }

@@ -13,24 +13,29 @@ import { startWatchdog } from './watchdog/watchdog.ts';
 const DATABASE = 'readapt';
 
 export interface EmbeddedPostgres extends Pick<Supervision, 'check' | 'lost'> {
-  /** Connection string of the database `readapt`. */
+  /** URL by which clients connect to the database `readapt`. */
   url: string;
   port: number;
-  /** Whether the server was already running. */
+  /** Whether the server was running before this start, and is shared with other processes. */
   reused: boolean;
   /** Stops the server, unless other processes use it. */
   stop(): Promise<void>;
 }
 
 export interface EmbeddedPostgresOptions extends PostgresOptions {
-  /** Refuses a data folder that another process has opened exclusively (default false: processes share the server). */
+  /**
+   * Whether to refuse a data folder that another process has opened exclusively. By default (false), processes share
+   * the server.
+   */
   exclusive?: boolean;
-  /** Removes the data folder when this process stops the server, or ends without stopping it (default false). */
+  /**
+   * Whether to remove the data folder when this process stops the server, or ends without stopping it (default false).
+   */
   temporary?: boolean;
   logger?: Pick<Logger, 'info' | 'warn' | 'error'>;
 }
 
-/** Whether the data folder has the database of an earlier start. */
+/** Whether a data folder has the completely created database of an earlier start. */
 export function hasEmbeddedPostgres(dataDir: string): Promise<boolean> {
   return hasCluster(path.join(path.resolve(dataDir), 'postgres'));
 }

@@ -2,10 +2,13 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { commandLine } from './processes.ts';
 
-/** Process id that no system assigns. */
+/** Process id that no system gives to a process. */
 const NO_PID = 999_999_999;
 const READY_WITHIN_MS = 120_000;
-/** Time for sessions to end, in milliseconds. Then the server stops immediately, and recovers at its next start. */
+/**
+ * Time that sessions have to end when the server stops, in milliseconds. After it the server stops at once, and
+ * recovers at its next start.
+ */
 const FAST_STOP_MS = 60_000;
 const POLL_MS = 50;
 
@@ -58,7 +61,8 @@ function signal(pid: number, name: NodeJS.Signals): void {
 }
 
 /**
- * Reads the lines of the pid file: pid, data folder, start time, port, socket folder, address, shared memory, status.
+ * Reads the lines of PostgreSQL's pid file: pid, data folder, start time, port, socket folder, address, shared memory,
+ * status.
  */
 async function pidFile(data: string): Promise<string[] | null> {
   const text = await readFile(pidFileOf(data), 'utf8').catch(() => null);
@@ -69,7 +73,7 @@ function pidFileOf(data: string): string {
   return path.join(data, 'postmaster.pid');
 }
 
-/** Whether the process is the server of this data folder, which pg_ctl starts as `postgres -D <data> …`. */
+/** Whether a process is the server of this data folder, which pg_ctl starts as `postgres -D <data> …`. */
 async function isServer(pid: number, data: string): Promise<boolean> {
   const command = await commandLine(pid);
   return command.includes('postgres') && command.includes(data);

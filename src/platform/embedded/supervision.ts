@@ -17,24 +17,24 @@ const HEALTHY_AFTER_MS = 60_000;
 const MOST_RESTARTS = 10;
 
 export interface Supervision {
-  /** Checks the server. @throws AppError with the problem while the server is down */
+  /** Requires that the server is up. @throws AppError with the problem while the server is down */
   check(): Promise<void>;
-  /** Resolves when the server is down and cannot be started again. */
+  /** Promise that resolves when the server is down and cannot be started again. */
   lost: Promise<Error>;
   /** Ends the supervision. Call this while holding the start lock, so that no restart is in progress. */
   stop(): void;
 }
 
 export interface SupervisionOptions extends PostgresOptions {
-  /** The folder of the embedded PostgreSQL. */
+  /** Path of the folder of the embedded PostgreSQL. */
   folder: string;
   cluster: Cluster;
-  /** Port that clients know. A restarted server has to use it again. */
+  /** Port at which clients expect the server. A restarted server has to use it again. */
   port: number;
   logger?: Pick<Logger, 'info' | 'warn' | 'error'>;
 }
 
-/** Keeps the server running: whatever kills it, it is restarted on its port. */
+/** Restarts the server on its port whenever it has died, whatever the cause. */
 export function superviseServer(options: SupervisionOptions): Supervision {
   const { folder, cluster, port, logger } = options;
   let timer: NodeJS.Timeout | undefined;

@@ -3,14 +3,19 @@ import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { commandLine, processIdentity } from './processes.ts';
 
-/** Process that uses the embedded PostgreSQL of a data folder. The last one to leave stops the server. */
+/** Process that uses the embedded PostgreSQL of a data folder. The last such process to leave stops the server. */
 export interface User {
   pid: number;
-  /** Whether no other process may be exclusive as well: a second service on the data folder is refused. */
+  /**
+   * Whether this process shares the data folder with no other exclusive process. This is how a second service on the
+   * same folder is refused.
+   */
   exclusive: boolean;
 }
 
-/** Error of a data folder that is in use. It counts as bad input, because another setting helps. */
+/**
+ * Error of a data folder that another exclusive process uses. It counts as bad input, because another setting helps.
+ */
 export class DataFolderInUseError extends Error {
   readonly badInput = true;
   readonly code = 'data_folder_in_use';

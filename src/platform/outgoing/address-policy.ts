@@ -1,8 +1,8 @@
 import ipaddr from 'ipaddr.js';
 
 /**
- * Public addresses that are nevertheless internal: the platform of Azure virtual machines, which has no range of its
- * own.
+ * Addresses outside the private ranges that are nevertheless internal: the platform of Azure virtual machines, which
+ * has no range of its own.
  */
 const INTERNAL: ReadonlySet<string> = new Set(['168.63.129.16']);
 /** Range of all IPv6 addresses that are routed on the Internet. */
@@ -11,7 +11,7 @@ const GLOBAL_UNICAST = ipaddr.parseCIDR('2000::/3') as [ipaddr.IPv6, number];
 /** Policy for the addresses to which the service sends requests on behalf of others. */
 export interface AddressPolicy {
   /**
-   * Judges an address.
+   * Decides whether requests may be sent to an address.
    * @param address an IPv4 or IPv6 address
    * @returns `listed` if the operator has allowed its range, `public` if it is reachable from the Internet, null if
    * nothing may be sent there
@@ -19,7 +19,10 @@ export interface AddressPolicy {
   judge(address: string): 'listed' | 'public' | null;
 }
 
-/** Creates the policy. @param ranges ranges in CIDR notation that the operator allows besides public addresses */
+/**
+ * Creates the policy that decides to which addresses requests may be sent.
+ * @param ranges ranges in CIDR notation that the operator allows besides public addresses
+ */
 export function createAddressPolicy(ranges: readonly string[]): AddressPolicy {
   const listed = ranges.map((range) => ipaddr.parseCIDR(range));
   return {

@@ -11,7 +11,7 @@ export interface OutgoingOptions {
   readonly resolve?: Resolve;
   /** Time limit of a request, from the DNS lookup to the end of the answer, in milliseconds (default 15,000). */
   readonly timeoutMs?: number;
-  /** Largest number of bytes of an answer that are read; a longer answer is cut (default 16 KiB). */
+  /** Largest number of bytes of an answer that are read (default 16 KiB). The rest of a longer answer is ignored. */
   readonly maxAnswerBytes?: number;
 }
 
@@ -28,17 +28,17 @@ interface SentRequest extends Omit<OutgoingRequest, 'body'> {
   readonly body: string | null;
 }
 
-/** Reason for the lack of an answer. */
+/** Reason why a request has no answer. */
 export type SendFailure = 'no_allowed_address' | 'timeout' | 'connection_failed' | 'aborted';
 
 export type SendResult =
   | { readonly status: number; readonly body: string; readonly retryAfterMs: number | null; readonly latencyMs: number }
   | { readonly failure: SendFailure; readonly latencyMs: number };
 
-/** Sends JSON by POST. Never throws. */
+/** Sends JSON by POST. Failures are returned and never thrown. */
 export type Post = (request: OutgoingRequest) => Promise<SendResult>;
 
-/** Sends JSON by POST, or a GET if there is no body. Never throws. */
+/** Sends JSON by POST, or a GET if there is no body. Failures are returned and never thrown. */
 export type Send = (request: SentRequest) => Promise<SendResult>;
 
 const MAX_ANSWER = 16 * 1024;
@@ -73,7 +73,7 @@ export function createSend(options: OutgoingOptions): Send {
   };
 }
 
-/** @throws Error of the connection */
+/** Sends a request to a checked address, and reads the answer. @throws Error of the connection */
 async function exchange(
   { url, address }: RequestTarget,
   { headers, body }: SentRequest,
@@ -117,7 +117,7 @@ async function exchange(
   }
 }
 
-/** Creates a lookup function that always returns the address that was checked. */
+/** Creates a lookup function that resolves every host name to the address that was checked. */
 function onlyTo(address: string): LookupFunction {
   const family = isIPv6(address) ? 6 : 4;
   return (_name, options, done) => {

@@ -62,7 +62,7 @@ export async function findRequestTarget(
   return address === undefined ? null : { url, address };
 }
 
-/** Host of a URL, without the brackets of an IPv6 address. */
+/** Reads the host from a URL, without the brackets of an IPv6 address. */
 export function hostOf(url: URL): string {
   return url.hostname.replace(/^\[(.*)\]$/, '$1');
 }

@@ -8,12 +8,15 @@ interface QueuedJob {
   opts: BulkJobOptions;
 }
 
-/** Part of BullMQ's queue that Readapt uses. Both backends have it. */
+/** Methods of BullMQ's queue that Readapt uses. The queues on Redis and on PostgreSQL both have them. */
 export interface BackendQueue {
   addBulk(jobs: QueuedJob[]): Promise<unknown>;
-  /** Removes an entry that is not running, and returns 1 if it has. Readapt's entries have no children to look for. */
+  /**
+   * Removes an entry that is not running. The number of removed entries is 1 or 0. Readapt's entries have no children
+   * to look for.
+   */
   remove(jobId: string, options: { removeChildren: false }): Promise<number>;
-  /** Finds an entry; undefined if there is none. */
+  /** Finds an entry of the queue, to change its priority; undefined if the queue has no such entry. */
   getJob(
     jobId: string,
   ): Promise<{ changePriority(to: { priority: number; lifo: boolean }): Promise<void> } | undefined>;
@@ -23,7 +26,7 @@ export interface BackendQueue {
   on(event: 'error', listener: (error: Error) => void): unknown;
 }
 
-/** Part of BullMQ's worker that Readapt uses. */
+/** Methods of BullMQ's worker that Readapt uses. */
 export interface QueueWorker {
   waitUntilReady(): Promise<unknown>;
   cancelAllJobs(reason?: string): void;
@@ -34,7 +37,7 @@ export interface QueueWorker {
   on(event: 'error', listener: (error: Error) => void): unknown;
 }
 
-/** States of an entry that is in the queue. */
+/** States in which an entry lies in a queue. */
 export const QUEUE_STATES = ['waiting', 'active', 'delayed', 'prioritized', 'paused'] as const;
 type QueueState = (typeof QUEUE_STATES)[number];
 type WorkerTuning = Pick<

@@ -25,7 +25,7 @@ const HOUR_MS = 3_600_000;
 
 /** All kinds of queue entries, by name. */
 export const CATALOG = {
-  /** Analyzes a rollout and plans its jobs. */
+  /** Entry for a rollout that is to be analyzed and whose jobs are to be planned. */
   'rollout.plan': {
     queue: 'rollouts',
     payload: Type.Object({ rolloutId: Id('rollout') }, { additionalProperties: false }),
@@ -34,7 +34,7 @@ export const CATALOG = {
     backoff: { type: 'exponential', delay: 1000 },
     timeoutMs: HOUR_MS,
   },
-  /** Computes the effects of a rollout without beginning one. */
+  /** Entry for a forecast: the effects of a rollout are computed without beginning one. */
   'rollout.forecast': {
     queue: 'rollouts',
     payload: Type.Object({ forecastId: Id('forecast') }, { additionalProperties: false }),
@@ -43,7 +43,7 @@ export const CATALOG = {
     backoff: { type: 'exponential', delay: 1000 },
     timeoutMs: HOUR_MS,
   },
-  /** Runs one adaptation job or control of a rollout. */
+  /** Entry for an adaptation job or a control of a rollout that is to run. */
   'adaptation.run': {
     queue: 'adaptations',
     payload: Type.Object({ jobId: Id('job') }, { additionalProperties: false }),
@@ -52,7 +52,10 @@ export const CATALOG = {
     backoff: { type: 'exponential', delay: 1000 },
     timeoutMs: 6 * HOUR_MS,
   },
-  /** Gives the adapter of a job a provisional version, which nobody has measured, before the job itself may run. */
+  /**
+   * Entry for a job whose adapter is to get a provisional version, which nobody has measured, before the job itself may
+   * run.
+   */
   'adaptation.provision': {
     queue: 'adaptations',
     payload: Type.Object({ jobId: Id('job') }, { additionalProperties: false }),
@@ -61,7 +64,7 @@ export const CATALOG = {
     backoff: { type: 'exponential', delay: 1000 },
     timeoutMs: HOUR_MS,
   },
-  /** Measures those baselines of an ended job that only its report needs. */
+  /** Entry for an ended job, for which those baselines are to be measured that only its report needs. */
   'baselines.measure': {
     queue: 'adaptations',
     payload: Type.Object({ jobId: Id('job') }, { additionalProperties: false }),
@@ -70,7 +73,7 @@ export const CATALOG = {
     backoff: { type: 'exponential', delay: 1000 },
     timeoutMs: HOUR_MS,
   },
-  /** Measures an adapter version on its gate rows, before a rollout asks for it. */
+  /** Entry for an adapter version that is to be measured on its gate rows before a rollout needs the result. */
   'outcomes.measure': {
     queue: 'adaptations',
     payload: Type.Object({ versionId: Id('adapterVersion') }, { additionalProperties: false }),
@@ -97,13 +100,16 @@ export function isEntryName(name: string): name is EntryName {
   return Object.hasOwn(CATALOG, name);
 }
 
-/** Queue entry. Its `id` is derived from the identifier of the row, so enqueuing the same row again changes nothing. */
+/**
+ * Entry of a queue: a name, and a payload of identifiers. Its `id` is derived from the identifier of the row, so
+ * enqueuing the same row again changes nothing.
+ */
 export type QueueEntry = {
   [Name in EntryName]: {
     readonly name: Name;
     readonly id: string;
     readonly payload: EntryPayload<Name>;
-    /** Lower numbers run first. An entry without a priority runs before all that have one. */
+    /** Place in the queue. Lower numbers run first. An entry without a priority runs before all that have one. */
     readonly priority?: number;
   };
 }[EntryName];

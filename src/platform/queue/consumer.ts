@@ -27,10 +27,10 @@ export interface HandlerContext extends AttemptContext {
  */
 type Handler<Name extends EntryName> = (payload: EntryPayload<Name>, context: HandlerContext) => Promise<void>;
 export type Handlers = { readonly [Name in EntryName]: Handler<Name> };
-/** Handlers of one part of the worker. */
+/** Handlers of the entries of one part of the worker, by the names of the entries. */
 export type HandlerSet = Partial<Handlers>;
 
-/** Merges handlers. @throws Error if an entry of the catalog does not have exactly one handler */
+/** Merges sets of handlers into one. @throws Error if an entry of the catalog does not have exactly one handler */
 export function combineHandlers(sets: readonly HandlerSet[]): Handlers {
   const problems: string[] = [];
   for (const name of ENTRY_NAMES) {
@@ -60,20 +60,23 @@ export interface ConsumerOptions {
    * (default {@link LOCK_MS}).
    */
   lockMs?: number;
-  /** Interval of checks for dead workers, in milliseconds (default 5,000). */
+  /** Interval at which a worker looks for entries of dead workers, in milliseconds (default 5,000). */
   stalledCheckMs?: number;
   quarantine?: QuarantineOptions;
-  /** Problem with the worker's clock at the start; null if there is none (the default). */
+  /** Description of a problem with the worker's clock when the consumer starts; null if there is none (the default). */
   clockProblem?: string | null;
-  /** Observer of each entry and of each quarantine. */
+  /** Object that is told of each entry and of each quarantine, for logs and metrics. */
   observer?: ConsumerObserver;
 }
 
-/** Observer of a consumer's work. */
+/** Receiver of what happens in a consumer. */
 export interface ConsumerObserver {
-  /** Called when an entry begins. @returns a function to call at its end, with its time in milliseconds */
+  /**
+   * Called when an entry begins to run.
+   * @returns a function to call when the attempt ends, with its result and its duration in milliseconds
+   */
   begin(jobId: string, name: EntryName): (result: AttemptResult, ms: number) => void;
-  /** Called when the consumer is quarantined, and when the quarantine ends. */
+  /** Called when the quarantine of this worker begins, and when it ends. */
   quarantine(active: Quarantine['active']): void;
 }
 
@@ -82,15 +85,15 @@ type AttemptResult = 'done' | 'failed' | 'fault' | 'put_off';
 
 export interface Consumer {
   /**
-   * Pauses the consumer: it takes no further entries. Resolves when the running ones have ended, or never if {@link
+   * Pauses the consumer: it takes no further entries. Resolves when the running entries have ended, or never if {@link
    * resume} is called before.
    */
   rest(): Promise<void>;
-  /** Takes entries again after a rest. */
+  /** Lets the consumer take entries again after {@link rest}. */
   resume(): void;
-  /** Takes no further entries for good, and waits for the running ones. */
+  /** Takes no further entries for good, and waits until the running entries have ended. */
   drain(): Promise<void>;
-  /** Ends a quarantine, unless the clock is its reason. */
+  /** Ends a quarantine of this worker, unless a problem with its clock is the reason. */
   liftQuarantine(): void;
   /**
    * Sets or clears the problem with the worker's clock. While there is one, the worker takes no entries and writes no
@@ -98,23 +101,23 @@ export interface Consumer {
    * @param problem description of the problem; null if there is none
    */
   setClockProblem(problem: string | null): void;
-  /** Takes no further entries, tells the running ones to stop, and waits for them. */
+  /** Takes no further entries for good, aborts the signals of the running ones, and waits until they have ended. */
   stop(): Promise<void>;
 }
 
-/** State shared by the entries of a consumer. */
+/** State of a consumer that all its entries share. */
 interface Shared extends ConsumerOptions {
   stopping: AbortSignal;
-  /** Whether the consumer takes no further entries. */
+  /** Whether the consumer takes no further entries, at present or for good. */
   draining: boolean;
-  /** Number of running entries, and callbacks for when the last one ends. */
+  /** Number of running entries, and the callbacks to call when it falls to 0. */
   running: number;
   whenIdle: (() => void)[];
   turns: Turns;
   sickness: Quarantine;
   /** Aborts when a problem with the clock is found. A new controller replaces it when the problem is over. */
   clock: AbortController;
-  /** Names of entries met so far that this version does not know. */
+  /** Names of entries that the consumer has met and that this version does not know. */
   unknownNames: Set<string>;
 }
 
@@ -123,7 +126,7 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
   const { backend, logger, lockMs = LOCK_MS, stalledCheckMs = 5000 } = options;
   const stopping = new AbortController();
   const workers = new Map<QueueName, QueueWorker>();
-  /** Pauses or resumes the fetching of each BullMQ worker. */
+  /** Pauses or resumes each BullMQ worker, so that it fetches entries only while the consumer may take them. */
   const direct = (): void => {
     if (stopping.signal.aborted) return;
     for (const [queue, worker] of workers) {
@@ -203,7 +206,8 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
 }
 
 /**
- * Runs an entry, or puts it back into its queue if entries of another queue occupy the device or the worker takes none.
+ * Runs an entry, or puts it back into its queue if entries of another queue occupy the device or the consumer takes
+ * none.
  */
 async function takeTurn(shared: Shared, queue: QueueName, job: Job, token?: string): Promise<void> {
   // A BullMQ worker that was already waiting for an entry still gets one after it was paused. A pause may also begin

@@ -18,7 +18,7 @@ export async function writeOutbox(tx: Queryable, entries: readonly QueueEntry[])
     ON CONFLICT (queue, job_id) DO NOTHING`;
 }
 
-/** Deletes the outbox rows of entries that the queue has. */
+/** Deletes the outbox rows of entries that have been added to their queue. */
 export async function deleteFromOutbox(db: Queryable, entries: readonly QueueEntry[]): Promise<void> {
   if (entries.length === 0) return;
   const queues = entries.map((entry) => CATALOG[entry.name].queue);
@@ -44,7 +44,10 @@ export async function leftoverEntries(db: Queryable, olderThanMs: number, limit:
   });
 }
 
-/** Counts the entries that have not been added to a queue yet, of those that this version knows, up to `most`. */
+/**
+ * Counts the entries that have not been added to a queue yet, of those whose names this version knows. Counting stops
+ * at `most`.
+ */
 export async function countPending(db: Queryable, queue: QueueName, most: number): Promise<number> {
   const [row] = await db.$queryRaw<{ count: number }[]>`
     SELECT count(*)::int AS count FROM (

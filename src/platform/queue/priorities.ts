@@ -2,9 +2,9 @@
 export const PRIORITIES = ['high', 'normal', 'low'] as const;
 
 /**
- * Number of start tags for each of these priorities. The queue has 2 ** 21 priorities, which leaves another 2 ** 19 for
- * entries after all adaptations. If a tenant has more waiting jobs than its weight times this number, the rest run in
- * the order in which they came.
+ * Number of start tags that jobs of one priority of a policy can have in the queue. The queue has 2 ** 21 priorities,
+ * which leaves another 2 ** 19 for entries after all adaptations. If a tenant has more waiting jobs than its weight
+ * times this number, the rest run in the order in which they came.
  */
 export const TAGS = 2 ** 19;
 
@@ -15,8 +15,8 @@ export const CONTROL_PRIORITY = AFTER_ALL + 2;
 export const OUTCOMES_PRIORITY = AFTER_ALL + 3;
 
 /**
- * Queue priority of a job with this start tag. Lower priorities run first, and equal ones in the order in which they
- * came.
+ * Computes the queue priority of a job from its start tag. Lower priorities run first, and equal ones in the order in
+ * which they came.
  */
 export function priorityOf(startTag: number): number {
   return 1 + Math.min(AFTER_ALL - 1, Math.floor(startTag));

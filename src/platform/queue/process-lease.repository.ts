@@ -1,9 +1,9 @@
 import type { Queryable } from '../database/database.ts';
 
-/** Lease of one process on work that only one process does at a time. */
+/** Claim of one process, for a time, to work that only one process may do at a time. */
 export interface ProcessLease {
   readonly name: 'sweeper' | `serving_folder:${string}`;
-  /** Identifier of the process. */
+  /** Identifier of the process that holds the lease or wants it. */
   readonly owner: string;
   readonly forMs: number;
 }

@@ -5,7 +5,7 @@ import { QUEUE_STATES, type BackendQueue, type QueueBackend } from './backend.ts
 import { CATALOG, QUEUES, type QueueEntry, type QueueName } from './catalog.ts';
 import { deleteFromOutbox } from './outbox.repository.ts';
 
-/** Number of entries that one command adds to the queue. */
+/** Largest number of entries that one command adds to the queue. */
 const BULK = 1000;
 const REMOVED_AT_ONCE = 100;
 
@@ -17,7 +17,10 @@ export interface QueueProducer {
   enqueueAfterCommit(entries: readonly QueueEntry[]): Promise<void>;
   /** Enqueues entries in bulk. @throws Error if the queue does not answer in time */
   enqueue(entries: readonly QueueEntry[]): Promise<void>;
-  /** Tries to take waiting entries out of the queue. Running entries stay in it, and a failure is only logged. */
+  /**
+   * Tries to take waiting entries out of the queue. Entries that are running stay in the queue. A failure is only
+   * logged.
+   */
   remove(queue: QueueName, ids: readonly string[]): Promise<void>;
   /**
    * Gives a waiting entry another priority, ahead of all entries with the same one. A failure is only logged: the entry
@@ -28,7 +31,7 @@ export interface QueueProducer {
   count(queue: QueueName): Promise<number>;
   /** Counts the entries of the queue by state. @throws Error if the queue does not answer in time */
   countByState(queue: QueueName): Promise<Readonly<Record<string, number>>>;
-  /** Resolves when every queue has answered. @throws Error if one does not answer in time */
+  /** Waits until every queue has answered. @throws Error if one does not answer in time */
   check(): Promise<void>;
   close(): Promise<void>;
 }

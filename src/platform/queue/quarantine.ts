@@ -31,19 +31,19 @@ export interface Quarantine {
    * @returns the delay before the entry that failed because of it is tried again, in milliseconds
    */
   fault(jobId: string, reason: string): number;
-  /** Forgets the faults, because the machine has completed an entry. */
+  /** Forgets the faults so far, because this machine has completed an entry. */
   success(jobId: string): void;
   /**
    * Ends the quarantine and forgets the faults, because somebody has repaired the machine. A quarantine by {@link hold}
    * continues.
    */
   lift(): void;
-  /** Quarantines the worker for a reason that can be checked; null ends this quarantine. */
+  /** Quarantines the worker for a reason that can be checked, such as its clock, until this is called with null. */
   hold(reason: string | null): void;
   stop(): void;
 }
 
-/** Number of entries whose faults are remembered. */
+/** Largest number of entries whose faults are remembered. */
 const REMEMBERED = 10_000;
 
 /**
@@ -56,7 +56,7 @@ export function createQuarantine(
   options: QuarantineOptions = {},
 ): Quarantine {
   const { firstDelayMs = 5000, longestDelayMs = 300_000, faults = 3, firstMs = 30_000, longestMs = 600_000 } = options;
-  /** Number of faults of each entry. */
+  /** Number of faults that this machine has caused to each entry, by the entry's identifier. */
   const jobs = new Map<string, number>();
   let inARow = 0;
   let timer: NodeJS.Timeout | undefined;

@@ -1,11 +1,11 @@
 import type { Queryable } from '../database/database.ts';
 import { QUEUES } from './catalog.ts';
 
-/** Limits for times in the queue, in milliseconds. */
+/** Limits that times in a queue cannot exceed if the clocks of all workers are right, in milliseconds. */
 export interface QueueClock {
-  /** Longest time for which a worker takes or renews a lock. */
+  /** Longest time for which a worker takes or renews the lock on an entry, in milliseconds. */
   readonly lockMs: number;
-  /** Time by which a worker's clock may be ahead. */
+  /** Time by which a worker's clock may be ahead of the database's, in milliseconds. */
   readonly toleranceMs: number;
 }
 

@@ -1,9 +1,9 @@
 import { isTimeout } from '../../lib/timeout.ts';
 import { CATALOG, type EntryName } from './catalog.ts';
 
-/** Failure that another attempt cannot repair. */
+/** Error that another attempt cannot repair, so that the entry fails at once. */
 export class PermanentError extends Error {
-  /** Stable code, which rows and API answers repeat. */
+  /** Stable error code, which database rows and API answers repeat. */
   readonly code: string;
 
   constructor(message: string, options: { code?: string; cause?: unknown } = {}) {
@@ -14,8 +14,8 @@ export class PermanentError extends Error {
 }
 
 /**
- * Error that puts the entry back into the queue for `delayMs`, with another priority if one is given, without using up
- * an attempt.
+ * Error that puts an entry back into its queue for `delayMs` milliseconds, with another priority if one is given. It
+ * does not use up an attempt.
  */
 export class TryLaterError extends Error {
   readonly delayMs: number;
@@ -38,9 +38,9 @@ export class WorkerFaultError extends Error {
 }
 
 export interface AttemptContext {
-  /** Signal that aborts when the worker stops or the entry's time is up. */
+  /** Signal that aborts when the worker stops or the time for the entry is over. */
   readonly signal: AbortSignal;
-  /** Whether no further attempt follows a transient error. */
+  /** Whether this is the last attempt, so that a transient error makes the entry fail. */
   readonly lastAttempt: boolean;
 }
 

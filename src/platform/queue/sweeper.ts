@@ -7,16 +7,19 @@ import { giveUpLease, holdLease, renewLease, type ProcessLease } from './process
 import type { QueueProducer } from './producer.ts';
 import { setBackFutureTimes, type QueueClock } from './queue-clock.repository.ts';
 
-/** Source of the entries that should be in a queue, according to the rows of one module. */
+/** Part of the service whose rows tell which entries should be in a queue, for example the jobs. */
 export interface RecoverySource {
   readonly queue: QueueName;
-  /** Lists jobs whose worker has let its lease expire, and jobs that nobody else enqueues. */
+  /** Lists the entries of rows whose worker has let its lease expire, and of rows that nobody else enqueues. */
   expired(limit: number): Promise<QueueEntry[]>;
-  /** Counts the jobs that should be in the queue. */
+  /** Counts the entries that should be in the queue. */
   countLive(): Promise<number>;
-  /** Lists a page of the jobs that should be in the queue, by the identifiers of their rows, after the given one. */
+  /**
+   * Lists a page of the entries that should be in the queue, in the order of the identifiers of their rows, after the
+   * row `after`.
+   */
   live(after: string, limit: number): Promise<{ readonly rowId: string; readonly entry: QueueEntry }[]>;
-  /** Repairs anything else that an interrupted process may have left unfinished. */
+  /** Repairs whatever else an interrupted process may have left unfinished in these rows. */
   repair?(): Promise<void>;
 }
 
@@ -33,7 +36,7 @@ export interface SweeperOptions {
   graceMs?: number;
   /** Limits for the repair of times in a queue in PostgreSQL; null for a queue in Redis (the default). */
   queueClock?: QueueClock | null;
-  /** Called after each sweep of this process. */
+  /** Called after each sweep that this process has made. */
   onSwept?: () => void;
 }
 

@@ -1,25 +1,30 @@
 import type { QueueName } from './catalog.ts';
 
 /**
- * Longest time for which an entry waits for the end of another queue's entry before it goes back to its queue, in
- * milliseconds.
+ * Longest time for which an entry waits in the worker for entries of another queue to end, in milliseconds. Then it
+ * goes back to its queue.
  */
 const HOLD_MS = 300;
 
-/** Delay of an entry that goes back to its queue, in milliseconds. An idle worker may take it afterwards. */
+/**
+ * Delay in milliseconds until an entry that went back to its queue may be taken again, for example by an idle worker.
+ */
 export const RETURN_MS = 100;
 
 /**
- * Turns of the queues on a worker's only device. Entries of only one queue run at a time. An entry of another queue
- * goes back to its queue, so that it does not wait in a busy worker while others are idle. That queue is then blocked
- * until the device is free. A rollout comes first then, because a whole fleet waits for it.
+ * Decides which queue may use a worker's only device. Entries of only one queue run at a time. An entry of another
+ * queue goes back to its queue, so that it does not wait in a busy worker while others are idle. That queue is then
+ * blocked until the device is free. Then an entry for a rollout has the first turn, because a whole fleet waits for it.
  */
 export class Turns {
   readonly #onChange: () => void;
   readonly #blocked = new Set<QueueName>();
   #queue: QueueName | null = null;
   #running = 0;
-  /** Whether a rollout had to go back since the device was last free. */
+  /**
+   * Whether an entry for a rollout went back to its queue and the free device is kept for it: until its turn, or until
+   * an entry of another queue has waited long enough.
+   */
   #rolloutWaits = false;
   #waiting: (() => void)[] = [];
 
@@ -28,12 +33,15 @@ export class Turns {
     this.#onChange = onChange;
   }
 
-  /** Whether entries of the queue should not be fetched now. */
+  /** Whether a queue is blocked, so that the worker should fetch none of its entries now. */
   isBlocked(queue: QueueName): boolean {
     return this.#blocked.has(queue);
   }
 
-  /** Takes a turn. @returns a function that ends it, or null if the entry has to go back to its queue */
+  /**
+   * Waits for the turn of an entry of this queue.
+   * @returns a function to call when the entry has ended, or null if the entry has to go back to its queue
+   */
   async take(queue: QueueName): Promise<(() => void) | null> {
     const isFree = () => this.#queue === null || this.#queue === queue;
     await this.#until(isFree, HOLD_MS);

@@ -11,21 +11,21 @@ export interface Span {
 
 export interface SpanOptions {
   /**
-   * `traceparent` of the parent span. {@link inSpan} uses the span of the running code. Without a parent, the span
-   * begins a new trace.
+   * Parent of the span, as a `traceparent` (W3C Trace Context). Without one, {@link inSpan} takes the span of the
+   * running code. A span that has no parent at all begins a new trace.
    */
   readonly parent?: string | null;
-  /** `traceparent` of a related span in another trace. */
+  /** `traceparent` of a span in another trace to which this span is linked. */
   readonly link?: string | null;
   readonly attributes?: SpanAttributes;
 }
 
-/** Tracing of a process. */
+/** Records the spans of a process and sends them to a collector. */
 export interface Tracing {
   begin(name: string, options?: SpanOptions): Span;
-  /** Sends the spans that have ended. Never rejects. */
+  /** Sends the spans that have ended to the collector. Never rejects. */
   flush(): Promise<void>;
-  /** Sends the last spans and ends the tracing. Never rejects. */
+  /** Sends the last spans to the collector and ends the tracing. Never rejects. */
   stop(): Promise<void>;
 }
 

@@ -39,7 +39,7 @@ export async function inSpan<T>(
   }
 }
 
-/** Text that describes an error: its code or name. Its message might contain text written by a tenant. */
+/** Describes an error by its code or its name. Its message might contain text written by a tenant. */
 function codeOf(error: unknown): string {
   const { code, name } = error as { code?: unknown; name?: unknown };
   return typeof code === 'string' ? code : typeof name === 'string' ? name : 'error';

@@ -22,7 +22,7 @@ export type EventData<T extends EventType> = Static<(typeof EVENT_CATALOG)[T]['d
 
 export const EVENT_TYPES = Object.keys(EVENT_CATALOG) as EventType[];
 
-/** Kind of the subject's identifier, by the first part of the event type. */
+/** Kind of identifier that an event's subject has, by the part of the event type before the dot. */
 const SUBJECTS = {
   rollout: 'rollout',
   rollout_forecast: 'forecast',
@@ -43,7 +43,7 @@ const SUBJECTS = {
 
 type SubjectOf<T extends string> = T extends `${infer S}.${string}` ? S : never;
 
-/** Kind of the subject's identifier for an event type, for example `job` for `job.ready`. */
+/** Determines which kind of identifier the subject of an event type has, for example `job` for `job.ready`. */
 export function subjectKind(type: EventType): IdKind {
   return SUBJECTS[type.split('.', 1)[0] as SubjectOf<EventType>];
 }

@@ -10,7 +10,7 @@ import { createEventWatch, interestKey, type EventInterest } from './event-watch
 import { createSharedPages, type FramedPage } from './shared-pages.ts';
 import { createStreamSlots, type StreamLimits } from './stream-limits.ts';
 
-/** Largest number of events that one query of the watch examines. */
+/** Largest number of events that one query examines to find out which streams have new events. */
 const WATCHED = 1000;
 /** Delay before a stream reads again after a failed query, in milliseconds. */
 const RETRY_READING_MS = 1000;
@@ -20,11 +20,11 @@ const RETRY_READING_MS = 1000;
  */
 const END_MS = 250;
 
-/** Client that reads a stream. */
+/** Client that reads a stream of events, and its rights. */
 export interface StreamReader {
   /** Database restricted to the rows that the client may see. */
   readonly db: Database;
-  /** Tenant to which the client is confined; null for the operator. */
+  /** Tenant whose events alone the client may see; null for the operator. */
   readonly scope: string | null;
   /** Key under which streams are counted for the limit: the tenant, or the operator's API key. */
   readonly owner: string;
@@ -38,7 +38,7 @@ export interface StreamReader {
 
 export interface StreamedEvents {
   readonly source: EventSource;
-  /** Position after which events are sent; null starts with new events. */
+  /** Position after which events are sent. With null, the stream has only events that are recorded after its start. */
   readonly after: string | null;
 }
 

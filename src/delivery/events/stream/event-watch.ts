@@ -5,14 +5,17 @@ import type { EventFilter, EventSubject, SubjectPage } from '../event.repository
 /** Interval at which the database is asked for new events while streams wait, in milliseconds. */
 const POLL_MS = 500;
 
-/** Filter for the events that a stream waits for: those of one tenant, or of all if `tenantId` is null. */
+/**
+ * Selection of the events that a stream waits for: those that match the filter, of one tenant, or of all if `tenantId`
+ * is null.
+ */
 export interface EventInterest extends EventFilter {
   readonly tenantId: string | null;
 }
 
 /**
- * Reason to resume a stream: possible events, or a heartbeat. There is no event for the stream between its last read
- * and `position`.
+ * Reason to resume a waiting stream: there may be events for it, or a heartbeat is due. There is no event for the
+ * stream between its last read and `position`.
  */
 export interface Wake {
   readonly reason: 'events' | 'heartbeat';
@@ -33,9 +36,9 @@ interface EventWatchOptions {
 }
 
 /**
- * Wakes streams when they have new events. All streams of a process share one query, twice a second while any stream
- * waits; without streams it does not run. PostgreSQL's notifications would not do: an event becomes readable when every
- * earlier transaction has ended, and transactions that write no event notify nobody.
+ * Wakes streams when they have new events. All streams of a process share one query, which runs twice a second while
+ * any stream waits. PostgreSQL's notifications would not do: an event becomes readable when every earlier transaction
+ * has ended, and transactions that write no event notify nobody.
  */
 export function createEventWatch({ subjectsAfter, heartbeatMs, logger, pollMs = POLL_MS }: EventWatchOptions) {
   const waiters = new Set<Waiter>();
@@ -99,7 +102,7 @@ export function createEventWatch({ subjectsAfter, heartbeatMs, logger, pollMs = 
       });
     },
 
-    /** Ends all waits. */
+    /** Ends the waiting of all streams. */
     close(): void {
       closed = true;
       clearInterval(heartbeat);
@@ -111,12 +114,12 @@ export function createEventWatch({ subjectsAfter, heartbeatMs, logger, pollMs = 
 
 const ANY = '*';
 
-/** Key of an interest. Readers with the same key see the same events. */
+/** Makes the key of a stream's selection of events. Streams with the same key see the same events. */
 export function interestKey({ tenantId, subjectId, rolloutId }: EventInterest): string {
   return `${tenantId ?? ANY} ${rolloutId ?? subjectId ?? ANY}`;
 }
 
-/** Keys of all interests that match an event. */
+/** Lists the keys of all selections that include an event. */
 function keysOf(event: EventSubject): string[] {
   const { tenant_id: tenantId, subject_id: subjectId, rollout_id: rolloutId, is_copy: isCopy } = event;
   const tenants = [...(isCopy ? [] : [ANY]), ...(tenantId === null ? [] : [tenantId])];

@@ -5,7 +5,7 @@ import { eventFrame } from './event-frames.ts';
 /** Largest number of pages read at a time. The other database connections stay free for requests. */
 const MOST_AT_A_TIME = 2;
 
-/** Page of events as the text to send. */
+/** Page of events, formatted as the text that streams send. */
 export interface FramedPage extends Omit<EventPage, 'events'> {
   readonly text: string;
 }
@@ -18,7 +18,10 @@ export function createSharedPages() {
   const reading = new Map<string, Promise<FramedPage>>();
   const inTurn = createTurns(MOST_AT_A_TIME);
   return {
-    /** @param seen key of the stream's filter: streams with the same key see the same events */
+    /**
+     * Reads the page after a position, or waits for the same page if another stream is reading it.
+     * @param seen key of the stream's selection of events: streams with the same key see the same events
+     */
     read(
       seen: string,
       position: CommitPosition,

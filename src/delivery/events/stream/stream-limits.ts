@@ -1,7 +1,10 @@
 import { SETTINGS } from '../../../platform/config/settings.ts';
 import { AppError } from '../../../platform/contract/errors.ts';
 
-/** `Retry-After` of a refused client, in seconds. The end of a stream cannot be foreseen. */
+/**
+ * Delay in seconds after which a client that was refused for too many streams should try again (`Retry-After`). It is a
+ * guess, because the end of a stream cannot be foreseen.
+ */
 const RETRY_AFTER_S = 30;
 
 /** Largest numbers of open streams: for one tenant or operator key, and in total. */
@@ -16,8 +19,9 @@ export function createStreamSlots({ perOwner, all }: StreamLimits) {
   let total = 0;
   return {
     /**
-     * @param owner a tenant or an operator key
-     * @returns a function that releases the slot
+     * Counts a new stream.
+     * @param owner the tenant or operator key that opens the stream
+     * @returns a function to call when the stream ends
      * @throws AppError 429 `too_many_streams`
      */
     take(owner: string): () => void {

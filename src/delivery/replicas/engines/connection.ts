@@ -5,13 +5,14 @@ import { resolveByDns, type Resolve } from '../../../platform/outgoing/target.ts
 import { EngineError } from './engine.ts';
 
 /**
- * Largest size of a list of adapters, in bytes. It fits 20,000 adapters with the permissions that vLLM adds to each.
+ * Largest answer that is read to a request for the list of adapters, in bytes. It fits 20,000 adapters with the
+ * permissions that vLLM adds to each.
  */
 export const MAX_LIST = 32 * 1024 * 1024;
 
 /**
- * Largest size of any other answer, in bytes. A completion has eight tokens. Of the answer to a load request, only the
- * status and the first characters matter.
+ * Largest answer that is read to any other request, in bytes: a completion has only eight tokens, and of the answer to
+ * a load request only the status and the first characters matter.
  */
 export const MAX_ANSWER = 64 * 1024;
 
@@ -22,25 +23,25 @@ const MAX_QUOTED = 300;
 export interface EngineAddress {
   readonly url: string;
   readonly apiKey: string | null;
-  /** The name by which the engine knows the base model. */
+  /** Name by which the engine knows the base model. */
   readonly servingName: string;
 }
 
 export interface ConnectionOptions {
-  /** Sends requests for lists of adapters. */
+  /** Sends the requests for lists of loaded adapters. */
   readonly get: Send;
-  /** Sends requests that load, unload and complete, with a longer timeout. */
+  /** Sends the requests that load or unload adapters or complete prompts. Its timeout is longer than that of `get`. */
   readonly post: Send;
-  /** Aborts all requests. */
+  /** Signal that aborts all requests to the engine. */
   readonly signal: AbortSignal;
-  /** Called after each request, for metrics. */
+  /** Called after each request with its operation, its outcome, and its time in milliseconds, for metrics. */
   readonly observe?: (operation: string, outcome: string, latencyMs: number) => void;
 }
 
-/** Connection to one engine. Both methods throw {@link EngineError}. */
+/** Connection to one engine. `get` and `post` throw {@link EngineError}. */
 export interface Connection {
   get(path: string): Promise<unknown>;
-  /** @returns the text of the answer */
+  /** Sends JSON to a path of the engine. @returns the text of the answer */
   post(path: string, body: object): Promise<string>;
 }
 
@@ -68,7 +69,7 @@ export function connectToEngine(
   };
 }
 
-/** @throws EngineError if the text is not JSON */
+/** Parses an engine's answer as JSON. @throws EngineError if the text is not JSON */
 export function parse(text: string, path: string): unknown {
   try {
     return JSON.parse(text) as unknown;
@@ -77,7 +78,10 @@ export function parse(text: string, path: string): unknown {
   }
 }
 
-/** @param apiKey key that is removed from errors, because an engine or its proxy may echo it */
+/**
+ * Makes the error of a failed request, with the beginning of the engine's answer; null if the request succeeded.
+ * @param apiKey key that is removed from the message, because an engine or its proxy may echo it
+ */
 function problemOf(result: SendResult, path: string, apiKey: string | null): EngineError | null {
   if ('failure' in result) {
     if (result.failure === 'aborted') return new EngineError('stopped', 'the service was stopped meanwhile');

@@ -5,12 +5,15 @@ import type { Engine } from './engine.ts';
 export const ENGINES = ['vllm', 'sglang'] as const;
 export type EngineKind = (typeof ENGINES)[number];
 
-/** Differences between the HTTP interfaces of the supported engines. */
+/**
+ * Properties in which the HTTP interface of one kind of engine differs from those of others: paths, limits, and the
+ * choice of an adapter.
+ */
 interface Dialect {
   readonly atOnce: number;
   readonly load: string;
   readonly unload: string;
-  /** Members of a completion request that select an adapter, or the base model (null). */
+  /** Makes the members of a completion request that choose an adapter, or with null the base model. */
   choose(adapter: string | null, base: string): object;
 }
 
@@ -33,7 +36,10 @@ const DIALECTS: Readonly<Record<EngineKind, Dialect>> = {
   },
 };
 
-/** Options of the completions that show whether two models differ: greedy, a few tokens, with log-probabilities. */
+/**
+ * Options of completions that show whether two models differ: eight tokens, always the most probable one, with its
+ * log-probability.
+ */
 const GREEDY = { max_tokens: 8, temperature: 0, logprobs: 1 };
 
 export function createEngine(kind: EngineKind, address: EngineAddress, options: ConnectionOptions): Engine {

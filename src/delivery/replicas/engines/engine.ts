@@ -1,4 +1,4 @@
-/** Cause of a failed request to an engine. */
+/** Kind of failure of a request to an engine. */
 export type EngineFailure = 'unreachable' | 'timeout' | 'refused' | 'unreadable_answer' | 'stopped';
 
 /** A failed request to an engine. The message may quote the engine's answer, so only the operator may see it. */
@@ -12,11 +12,11 @@ export class EngineError extends Error {
   }
 }
 
-/** Models that an engine has loaded. */
+/** Models that an engine reports as loaded. */
 export interface Listing {
-  /** Names and paths under which the engine knows its base model. */
+  /** Names and paths that the engine reports for its base model. */
   readonly bases: ReadonlySet<string>;
-  /** Path of each adapter by the name under which it is loaded. */
+  /** Path from which each adapter was loaded, by the name under which it is loaded. */
   readonly adapters: ReadonlyMap<string, string>;
 }
 
@@ -27,14 +27,16 @@ export interface Completion {
   readonly logprobs: readonly number[];
 }
 
-/** Endpoints of a serving engine that manage adapters. All methods throw {@link EngineError}. */
+/** Requests to one serving engine about its adapters. All methods throw {@link EngineError}. */
 export interface Engine {
   /** Number of adapters that may be loaded or unloaded at a time. */
   readonly atOnce: number;
   list(): Promise<Listing>;
-  /** Loads an adapter under a name that is not loaded. */
+  /** Loads the adapter in the folder `path` under a name that is not in use on the engine. */
   load(name: string, path: string): Promise<void>;
   unload(name: string): Promise<void>;
-  /** Completes a prompt greedily by a few tokens, with an adapter or the base model (null). */
+  /**
+   * Completes a prompt by a few tokens, always the most probable ones, with an adapter, or with null the base model.
+   */
   complete(prompt: string, adapter: string | null): Promise<Completion>;
 }

@@ -3,18 +3,21 @@ import type { SyncTimes } from './times.ts';
 import type { Workbench } from './workbench.ts';
 
 export interface CarryOutOptions {
-  /** Number of adapters that the engine can load or unload at a time. */
+  /** Number of adapters that are loaded or unloaded at a time. */
   readonly atOnce: number;
   readonly times: Pick<SyncTimes, 'turnMs' | 'resyncMs'>;
   readonly control: { readonly signal: AbortSignal; readonly isStopping: () => boolean };
-  /** Whether the plan is still valid. Called whenever a turn is about to end. */
+  /**
+   * Asks whether the plan still fits the versions that the replica should serve. Called when the time of a turn is
+   * over.
+   */
   readonly isUnchanged: () => Promise<boolean>;
 }
 
 export interface Progress {
-  /** Number of steps attempted. */
+  /** Number of steps that were tried, each of which serves one adapter or unloads one name. */
   readonly made: number;
-  /** Number of steps that succeeded. */
+  /** Number of those steps that succeeded. */
   readonly succeeded: number;
 }
 

@@ -1,8 +1,8 @@
 import type { Completion, Engine } from '../engines/engine.ts';
 
 /**
- * Factor by which an adapter's effect on log-probabilities has to exceed the noise, which comes from batching in the
- * engine.
+ * Factor by which an adapter has to change log-probabilities more than repeated requests do. Repeated requests differ
+ * because engines compute requests in varying batches.
  */
 const NOISE_FACTOR = 2;
 
@@ -27,7 +27,10 @@ export async function changesSomething(
   return false;
 }
 
-/** The largest difference of two log-probabilities; infinite if the texts differ. */
+/**
+ * Computes the largest difference between the log-probabilities of two completions; infinite if the completions differ
+ * in text or length.
+ */
 function distance(one: Completion, other: Completion): number {
   if (one.text !== other.text || one.logprobs.length !== other.logprobs.length) return Infinity;
   return one.logprobs.reduce((most, value, index) => Math.max(most, Math.abs(value - other.logprobs[index]!)), 0);

@@ -3,7 +3,7 @@ import { engineName } from '../../serving/index.ts';
 import { FIRST_RUNNING } from '../../events/index.ts';
 import type { DesiredAdapter } from './plan.ts';
 
-/** Selection of the adapters that a replica serves. */
+/** Settings of a replica that select the adapters that it serves. */
 export interface ReplicaSelection {
   readonly baseModelVersionId: string;
   /** Tenants whose adapters are served; an empty list means all. */
@@ -12,7 +12,10 @@ export interface ReplicaSelection {
   readonly maxAdapters: number;
 }
 
-/** Fingerprint of the current versions that were read. If a later one differs, they have to be read again. */
+/**
+ * Fingerprint of the current versions that were read. If a fingerprint taken later differs, the versions have to be
+ * read again.
+ */
 export interface Seen {
   readonly horizon: bigint;
   readonly changes: bigint;
@@ -21,7 +24,10 @@ export interface Seen {
 export interface Desired {
   /** Adapters in the order of their last change, latest first. */
   readonly adapters: readonly DesiredAdapter[];
-  /** Number of selected adapters. `adapters` has at most `maxAdapters` of them, the oldest ones. */
+  /**
+   * Number of all selected adapters, of which `adapters` has at most `maxAdapters`. If there are more, those that were
+   * created last are left out.
+   */
   readonly total: number;
   readonly seen: Seen;
 }

@@ -7,28 +7,28 @@ export interface DesiredAdapter {
   readonly adapterId: string;
   readonly adapterVersionId: string;
   readonly datasetDigest: string | null;
-  /** Name without the number of the version; `name` includes it. */
+  /** Engine name that always stands for the adapter's current version. Unlike `name`, it has no version number. */
   readonly alias: string;
   readonly name: string;
 }
 
-/** Stored state of a name that a replica has or should have. */
+/** State that the database has for the name of one adapter version on one replica. */
 export interface TrackedAdapter {
   readonly name: string;
   readonly adapterId: string | null;
-  /** Version to which the name belongs; null if unknown. */
+  /** Adapter version to which the name belongs; null if unknown. */
   readonly adapterVersionId: string | null;
   /**
-   * Version whose weights were last loaded under the name. It can differ from the name's version if the name was freed
-   * and given again. Null until the service has loaded something under it.
+   * Adapter version whose weights were last loaded under the name. It can differ from `adapterVersionId` if an adapter
+   * was deleted and a new one got its name. Null until the service has loaded something under the name.
    */
   readonly loadedVersionId: string | null;
   readonly state: string;
   readonly attempts: number;
-  /** Delay before the next attempt; null, 0 or less if there may be one now. */
+  /** Delay before the next attempt, in milliseconds. Null, 0 or less means that an attempt may begin now. */
   readonly retryInMs: number | null;
   readonly isChecked: boolean;
-  /** Time until the name is unloaded; null if it is to stay. */
+  /** Time until the engine is asked to unload the name, in milliseconds; null if the name is to stay. */
   readonly unloadInMs: number | null;
 }
 
@@ -38,51 +38,64 @@ export interface PlanInput {
   readonly tracked: readonly TrackedAdapter[];
   readonly pathPrefix: string;
   readonly aliases: boolean;
-  /** Whether an adapter serves only after a check. */
+  /** Whether an adapter counts as serving only after a check that the engine uses it. */
   readonly checks: boolean;
 }
 
-/** Steps for one adapter, in this order. */
+/** Steps that make a replica serve one adapter. They are taken in the order of the members. */
 export interface AdapterWork {
   readonly adapter: DesiredAdapter;
   readonly path: string;
-  /** Names under which the engine has other weights than those of the version. They are unloaded first. */
+  /** Names under which the engine has other weights than those of the adapter version. */
   readonly unload: readonly string[];
   readonly load: boolean;
   readonly check: boolean;
-  /** Step for the alias: nothing, load it, or unload and load it. */
+  /**
+   * Step for the alias: `keep` does nothing, `load` loads the adapter under it, and `move` unloads the alias before
+   * that.
+   */
   readonly alias: 'keep' | 'load' | 'move';
   readonly attempts: number;
 }
 
 export interface Plan {
-  /** Adapters without stored state. */
+  /** Adapters for which the database has no state on this replica yet. */
   readonly added: readonly DesiredAdapter[];
-  /** Adapters whose name belonged to another version before. */
+  /** Adapters whose engine name belonged to another adapter version before. */
   readonly renewed: readonly DesiredAdapter[];
-  /** Work in the order of `desired`, without adapters that wait after a failure. */
+  /**
+   * Steps for each adapter that does not serve yet, in the order of `desired`. Adapters that wait after a failure are
+   * left out.
+   */
   readonly work: readonly AdapterWork[];
-  /** Versions that were replaced by a serving successor or should no longer be served. They stay for the grace time. */
+  /**
+   * Names of versions that have a serving successor or should no longer be served. They are unloaded after the grace
+   * time.
+   */
   readonly retire: readonly string[];
   /**
-   * Names in this service's format that the engine has loaded, but that have no stored state. They are retired, too.
+   * Names in this service's format that the engine has loaded, but for which the database has no state. They are
+   * unloaded after the grace time, too.
    */
   readonly found: readonly string[];
-  /** Names to unload now, with their stored state. */
+  /** Names that the engine is to unload now. */
   readonly unload: readonly string[];
-  /** Stored names that are no longer loaded and can be deleted. */
+  /** Names that should not be served and that the engine no longer has, so that their state can be deleted. */
   readonly forget: readonly string[];
-  /** Retired versions that are current again. */
+  /** Names of versions that were to be unloaded and are current again. */
   readonly revive: readonly string[];
-  /** Names that serve, but are stored in another state. */
+  /** Names that the replica serves, although the database has another state for them. */
   readonly serving: readonly string[];
-  /** Names that are stored as serving, but have to be loaded again. */
+  /** Names that the database has as loaded or in a check, but that have to be loaded again. */
   readonly waiting: readonly string[];
-  /** Names that are loaded but unchecked, and are stored in another state. */
+  /** Names that are loaded and have to be checked, although the database has another state for them. */
   readonly checking: readonly string[];
 }
 
-/** Compares a replica with its desired state. Has no side effects. */
+/**
+ * Compares what an engine has loaded with what it should serve, and plans the steps between the two. Has no side
+ * effects.
+ */
 export function makePlan(input: PlanInput): Plan {
   const { desired, listing, tracked } = input;
   const kept = new Map(tracked.map((one) => [one.name, one]));
@@ -114,12 +127,15 @@ export function makePlan(input: PlanInput): Plan {
   };
 }
 
-/** States in which the engine should have the name. */
+/** States in the database that say that the engine has loaded the name. */
 const SEEMS_LOADED = new Set(['loaded', 'checking']);
 
 const nameOf = ({ work }: { readonly work: AdapterWork }): string => work.adapter.name;
 
-/** Whether a stored name now belongs to another version, such as one of a new adapter with an old name. */
+/**
+ * Whether an engine name belongs to another adapter version than the database says, for example because an adapter was
+ * deleted and a new one got its name.
+ */
 function isRenewed({ adapterVersionId }: DesiredAdapter, kept: TrackedAdapter | undefined): boolean {
   return kept !== undefined && kept.adapterVersionId !== adapterVersionId;
 }
@@ -157,7 +173,7 @@ function aliasWork(hasAliases: boolean, path: string, aliasRoot: string | undefi
   return aliasRoot === undefined ? 'load' : 'move';
 }
 
-/** Whether an alias leads to files that are tracked for another adapter, which had the name before. */
+/** Whether the engine has loaded an alias from the files of another adapter, which had the name before. */
 function isOfAnother(
   { adapterId }: DesiredAdapter,
   root: string | undefined,
@@ -169,7 +185,7 @@ function isOfAnother(
   return root.startsWith(pathOf(pathPrefix, '')) && owner !== adapterId;
 }
 
-/** Aliases in this service's format whose adapters have no version to serve. */
+/** Lists the loaded aliases in this service's format that stand for no version that should be served. */
 function deadAliases({ desired, listing, ...input }: PlanInput): string[] {
   const alive = new Set(input.aliases ? desired.map(({ alias }) => alias) : []);
   return [...listing.adapters.keys()].filter(
@@ -177,7 +193,7 @@ function deadAliases({ desired, listing, ...input }: PlanInput): string[] {
   );
 }
 
-/** Whether a name has this service's format and was loaded from its folder of adapters. */
+/** Whether an engine has loaded a name that has this service's format, from the service's folder of adapters. */
 function isOurs(name: string, { listing, pathPrefix }: Pick<PlanInput, 'listing' | 'pathPrefix'>): boolean {
   return (listing.adapters.get(name) ?? '').startsWith(pathOf(pathPrefix, '')) && parseEngineName(name) !== null;
 }

@@ -26,17 +26,19 @@ export interface ClaimedReplica extends ReplicaSelection {
   readonly state: string;
   readonly failures: number;
   readonly listingDigest: string | null;
-  /** Whether versions have changed since the last turn, or a full comparison is due. */
+  /**
+   * Whether the adapters to be served have to be read again, because versions have changed or a full comparison is due.
+   */
   readonly isStale: boolean;
 }
 
-/** Cause of the failure of a replica or an adapter. */
+/** Reason why a replica, or one of its adapters, has failed. */
 export interface SyncError {
   readonly code: string;
   readonly message: string;
 }
 
-/** Result of a turn, with the time until the next one. */
+/** Result of a turn of work on a replica, and the time until the next turn. */
 export interface SyncOutcome {
   readonly state: 'syncing' | 'in_sync' | 'failed';
   readonly error: SyncError | null;
@@ -75,7 +77,10 @@ export const syncRepository = {
       WHERE ${IS_DUE}
       ORDER BY r.next_turn_at LIMIT ${limit}`,
 
-  /** Takes the lease of a replica; null if another process was faster, or has completed a turn since. */
+  /**
+   * Takes the lease of a replica; null if another process holds it, or has completed a turn since the replica was found
+   * due.
+   */
   async claim(db: Queryable, id: string, { owner, forMs }: Lease): Promise<ClaimedReplica | null> {
     const [row] = await db.$queryRaw<ClaimedReplica[]>`
       UPDATE replicas r SET lease_owner = ${owner}, lease_expires_at = ${after(forMs)}
@@ -126,7 +131,7 @@ export const syncRepository = {
       return true;
     }),
 
-  /** Records that the engine serves the version of this name. */
+  /** Records that the engine serves an adapter version under its name. */
   noteServing: (db: Queryable, replicaId: string, name: string, isChecked: boolean) =>
     db.$executeRaw`
       UPDATE replica_adapters SET state = 'loaded', attempts = 0, error = NULL, next_attempt_at = NULL,
@@ -161,8 +166,8 @@ export const syncRepository = {
     db.$executeRaw`DELETE FROM replica_adapters WHERE replica_id = ${replicaId} AND engine_name = ${name}`,
 
   /**
-   * Counts the failed and the retiring names. `nextMs` is the time until the first retry or unloading is due; null if
-   * there is none.
+   * Counts a replica's names that have failed and those that wait to be unloaded. `nextMs` is the time until the first
+   * retry or unloading is due, in milliseconds; null if none is to come.
    */
   async pending(
     db: Queryable,
@@ -255,7 +260,10 @@ async function add(tx: Transaction, replicaId: string, adapters: readonly Desire
   if (data.length > 0) await tx.replicaAdapter.createMany({ data, skipDuplicates: true });
 }
 
-/** Assigns stored names to the versions that have these names now. `loaded_version_id` stays unchanged. */
+/**
+ * Assigns engine names to the adapter versions that have these names now. `loaded_version_id`, the version that the
+ * engine has loaded, stays unchanged.
+ */
 async function renew(tx: Transaction, replicaId: string, adapters: readonly DesiredAdapter[]): Promise<void> {
   if (adapters.length === 0) return;
   const given = JSON.stringify(

@@ -4,15 +4,20 @@ import { jitter } from '../../../lib/jitter.ts';
 /** Intervals and timeouts of the work on replicas, in milliseconds. Tests shorten them. */
 export interface SyncTimes {
   /**
-   * Time between two turns for a replica without pending work. A restart of the engine goes unnoticed for at most this
-   * time.
+   * Time between two turns of a replica for which nothing is to be done. A restart of its engine goes unnoticed for at
+   * most this time.
    */
   readonly checkMs: number;
-  /** Time until the next full comparison, which finds deleted adapters and other labels. */
+  /**
+   * Time until a replica is next compared with the whole list of its adapters, which finds deleted adapters and changed
+   * labels.
+   */
   readonly resyncMs: number;
-  /** Length of a turn. A turn goes on for up to {@link resyncMs} while no versions change. */
+  /**
+   * Duration of one turn of work on a replica. The turn goes on for up to {@link resyncMs} while no versions change.
+   */
   readonly turnMs: number;
-  /** Delay before the first retry of a failed attempt; it doubles with each failure. */
+  /** Delay before the first retry after a failure. It doubles with each failure, up to `longestRetryMs`. */
   readonly retryMs: number;
   readonly longestRetryMs: number;
   /** Timeout of requests for an engine's list of models. */
@@ -31,7 +36,10 @@ export const SYNC_TIMES: SyncTimes = {
   postMs: 60_000,
 };
 
-/** Delay before the next attempt, by the number of failures. @param what seed of the jitter */
+/**
+ * Computes the delay before the next attempt from the number of failures, in milliseconds.
+ * @param what seed of the jitter
+ */
 export function retryIn({ retryMs, longestRetryMs }: SyncTimes, failures: number, what: string): number {
   return backoff(retryMs, failures, longestRetryMs) * jitter(what);
 }

@@ -23,7 +23,7 @@ export interface SyncTurnOptions {
   readonly db: Database;
   readonly artifacts: ArtifactStore;
   readonly policy: AddressPolicy;
-  /** Null if the service has no key to decrypt secrets. */
+  /** Decrypts the API keys of engines. Null if the service has no key for that. */
   readonly box: SecretBox | null;
   readonly times: SyncTimes;
   readonly logger: Logger;
@@ -69,7 +69,10 @@ export async function runSyncTurn(
   }
 }
 
-/** Error of a replica that is misconfigured as a whole, though its engine may answer. */
+/**
+ * Error of a replica whose engine serves another base model, or whose stored API key cannot be decrypted. No adapter
+ * can be loaded then.
+ */
 class UnusableReplicaError extends Error {
   readonly code: 'key_unreadable' | 'wrong_base';
   constructor(code: 'key_unreadable' | 'wrong_base', message: string) {

@@ -13,11 +13,14 @@ interface WorkbenchOptions {
   readonly engine: Engine;
   readonly replica: ClaimedReplica;
   readonly times: SyncTimes;
-  /** Whether an adapter serves only after a check. */
+  /** Whether an adapter counts as serving only after a check that the engine uses it. */
   readonly checks: boolean;
 }
 
-/** Steps for the adapters of one replica. Both methods throw {@link EngineError} if the replica becomes unreachable. */
+/**
+ * Carries out the steps for the adapters of one replica. Both methods throw {@link EngineError} if the engine becomes
+ * unreachable.
+ */
 export interface Workbench {
   /**
    * Loads an adapter, checks it and moves its alias. A failure is recorded and retried later.
@@ -25,13 +28,13 @@ export interface Workbench {
    */
   serve(work: AdapterWork): Promise<boolean>;
   /**
-   * Unloads a name. After a failure, a later turn tries again.
-   * @returns whether the name is gone
+   * Asks the engine to unload a name. After a failure, a later turn tries again.
+   * @returns whether the engine no longer has the name
    */
   unload(name: string): Promise<boolean>;
 }
 
-/** Error of an adapter that the engine has loaded but does not use. */
+/** Error of an adapter that an engine has loaded, but that does not change the engine's completions. */
 class UnusedAdapterError extends Error {
   readonly code = 'changes_nothing';
 }
@@ -40,8 +43,8 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
   const { db, artifacts, engine, replica, times } = options;
 
   /**
-   * Loads a name. The engine may refuse because an earlier request that timed out has succeeded after all; then the
-   * name counts as loaded.
+   * Loads an adapter under a name. If the engine refuses, but has the name from the same folder, the name counts as
+   * loaded: an earlier request that timed out has succeeded after all.
    */
   async function load(name: string, path: string): Promise<void> {
     try {
@@ -53,7 +56,8 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
   }
 
   /**
-   * Unloads a name, ignoring refusals. The next list shows whether the name is still there; if so, it is checked again.
+   * Asks the engine to unload a name, and ignores a refusal. If the engine's next list still has the name, the adapter
+   * is checked again.
    */
   async function unloadIfThere(name: string): Promise<void> {
     await engine.unload(name).catch(failureOf);
@@ -127,7 +131,10 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
   };
 }
 
-/** Error code and message for a failed adapter. @throws the error itself if it is not about the adapter */
+/**
+ * Makes the error code and the message of a failed adapter.
+ * @throws the error itself if it does not come from the adapter, but for example from an unreachable engine
+ */
 function failureOf(error: unknown): { code: string; message: string } {
   if (error instanceof UnusedAdapterError) return { code: error.code, message: error.message };
   const isOfReplica = error instanceof EngineError && (error.code === 'unreachable' || error.code === 'stopped');

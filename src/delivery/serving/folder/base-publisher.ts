@@ -4,12 +4,15 @@ import type { ChangedRow, ServedAdapter, ServedRow } from '../served-version.rep
 import type { EngineFolder } from './engine-folder.ts';
 import type { ServedMarker } from './served-files.ts';
 
-/** Kinds of changes to the folder, for the metrics. */
+/**
+ * Changes to the serving folder that metrics count: a version or an alias was added, an alias removed, or an old
+ * version deleted.
+ */
 export type FolderAction = 'published' | 'aliased' | 'alias_removed' | 'collected';
 
 export interface BasePublisherOptions {
   readonly folder: EngineFolder;
-  /** The base model version. */
+  /** Identifier of the base model version whose adapters are published. */
   readonly base: string;
   /** Time for which a version stays in the folder after it is no longer current, in milliseconds. */
   readonly graceMs: number;
@@ -24,7 +27,7 @@ export interface BasePublisherOptions {
   /** Called before each change of the folder. @throws Error if another process may hold it */
   readonly requireLease: () => void;
   readonly onAction: (action: FolderAction) => void;
-  /** Called when an adapter cannot be published, once until it can be again. */
+  /** Called when an adapter cannot be published, but not for each further failed attempt. */
   readonly onFailure: (error: unknown, row: Pick<ChangedRow, 'adapterId'>) => void;
 }
 
@@ -38,9 +41,9 @@ export class BasePublisher {
   readonly #options: BasePublisherOptions;
   #position = BEGINNING;
   #wasCompared = false;
-  /** Alias of each served adapter. */
+  /** Alias in the folder, by the identifier of the served adapter. */
   readonly #aliases = new Map<string, string>();
-  /** Time at which each retired version ceased to be current, in milliseconds since 1970. */
+  /** Time at which each version that is no longer current was retired, by engine name, in milliseconds since 1970. */
   readonly #retired = new Map<string, number>();
   readonly #failed = new Map<string, ChangedRow>();
   #triedAt = -Infinity;
@@ -54,12 +57,12 @@ export class BasePublisher {
     return this.#position;
   }
 
-  /** Number of adapters that could not be published. */
+  /** Number of adapters that could not be published so far. */
   get failures(): number {
     return this.#failed.size;
   }
 
-  /** Number of adapters that are served. */
+  /** Number of adapters that the folder serves. */
   get size(): number {
     return this.#aliases.size;
   }
@@ -140,8 +143,8 @@ export class BasePublisher {
   }
 
   /**
-   * Retires versions in the folder that are not current: they were replaced while no process kept the folder up to
-   * date.
+   * Marks the versions in the folder that are not current as retired: they were replaced while no process kept the
+   * folder up to date.
    */
   async #retireUnknown(): Promise<void> {
     const { folder, base, requireLease, readUnread } = this.#options;

@@ -11,11 +11,11 @@ const OWN = '.readapt';
 
 const BASE = new RegExp(idPattern('baseModelVersion'));
 
-/** Contents of the folder of a base model version. */
+/** Contents of the folder of one base model version. */
 export interface FolderContents {
   /** Engine names of folders that have a marker. No other folder is ever removed. */
   readonly versions: readonly string[];
-  /** Engine names by alias. */
+  /** Engine name of the version to which an alias leads, by alias. */
   readonly aliases: ReadonlyMap<string, string>;
 }
 
@@ -62,10 +62,10 @@ export async function openEngineFolder(root: string) {
       return { versions, aliases };
     },
 
-    /** Marker of a version's folder; null if there is no folder or no marker. */
+    /** Reads the marker file of an adapter version's folder; null if the folder or the marker does not exist. */
     marker: (base: string, name: string): Promise<ServedMarker | null> => readMarker(join(root, base, name)),
 
-    /** Engine name to which an alias points; null if there is none. */
+    /** Reads the engine name to which an alias points; null if the alias does not exist. */
     target: (base: string, alias: string): Promise<string | null> =>
       readlink(join(root, base, alias)).catch(unlessMissing(null)),
 
@@ -102,7 +102,7 @@ export async function openEngineFolder(root: string) {
     removeAlias: (base: string, alias: string): Promise<void> => rm(join(root, base, alias), { force: true }),
 
     /**
-     * Marks a version as no longer current, unless it is marked already.
+     * Marks a version as no longer current, unless the version is marked already.
      * @returns the time of the mark, in milliseconds since 1970
      */
     async retire(base: string, name: string): Promise<number> {

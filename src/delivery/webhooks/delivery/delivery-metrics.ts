@@ -6,13 +6,13 @@ export interface DeliveryMetrics {
 }
 
 /**
- * Outcomes of attempts. Their series start at 0, so that the first increase is visible. The series of the reasons for
- * disabling an endpoint do so, too.
+ * Outcomes of attempts to deliver an event, and reasons for disabling an endpoint. Their counters exist from the start
+ * with the value 0, so that the first increase is visible.
  */
 const OUTCOMES = ['delivered', 'refused', 'timeout', 'connection_failed', 'no_allowed_address'];
 const REASONS = ['failing', 'gone'];
 
-/** Registers metrics of this process's deliveries. */
+/** Registers the metrics of this process's deliveries to webhook endpoints. */
 export function createDeliveryMetrics(registry: Registry): DeliveryMetrics {
   const attempts = new Histogram({
     name: 'readapt_webhook_attempt_duration_seconds',

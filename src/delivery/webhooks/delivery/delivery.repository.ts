@@ -9,7 +9,7 @@ import {
 import { newId } from '../../../platform/contract/ids.ts';
 import { FIRST_RUNNING, recordEvent, type CommitPosition, type EventData, type EventRow } from '../../events/index.ts';
 
-/** Endpoint to which this process sends while it holds the lease. */
+/** Endpoint to which this process sends events while it holds the lease on the endpoint. */
 export interface ClaimedEndpoint {
   readonly id: string;
   readonly tenantId: string | null;
@@ -19,24 +19,27 @@ export interface ClaimedEndpoint {
   readonly failures: number;
 }
 
-/** An attempt to send an event, with its outcome. */
+/** An attempt to send an event to an endpoint, with its outcome and the times that follow from it. */
 export interface Attempt {
   readonly eventId: string;
   readonly eventType: string;
   readonly outcome: string;
   readonly statusCode: number | null;
   readonly latencyMs: number;
-  /** New position of the endpoint; null if the event was sent out of order. */
+  /**
+   * Position in the order of events that the endpoint has reached with this event; null if the event was a retry or a
+   * replay, which leaves the position as it is.
+   */
   readonly position: CommitPosition | null;
   /** Delays before the second, third … attempt, in milliseconds. */
   readonly delaysMs: readonly number[];
-  /** Shortest allowed delay before the next attempt, in milliseconds, from `Retry-After`. */
+  /** Delay before the next attempt that the answer's `Retry-After` demands at least, in milliseconds. */
   readonly leastDelayMs: number;
-  /** Time for which nothing is sent to the endpoint, in milliseconds. */
+  /** Time after the attempt for which nothing is sent to the endpoint, in milliseconds. */
   readonly restMs: number;
 }
 
-/** Number of pending retries from which on a failing endpoint gets retries before new events. */
+/** Number of events waiting for a retry from which on a failing endpoint gets retries before new events. */
 export const MANY_PENDING = 20;
 
 const NOW = Prisma.sql`(SELECT clock_timestamp())`;
@@ -45,7 +48,10 @@ const AFTER = Prisma.sql`(ev.transaction_id, ev.seq) > (e.position_transaction_i
   AND ev.transaction_id < ${FIRST_RUNNING}`;
 const HAS_RETRY = Prisma.sql`EXISTS (
   SELECT FROM webhook_deliveries d WHERE d.endpoint_id = e.id AND d.next_attempt_at <= ${NOW})`;
-/** SQL condition that the log has an event for the endpoint. Two queries, because each has its own index. */
+/**
+ * SQL condition that there are events after the position of endpoint `e`. Those of the operator and those of a tenant
+ * are looked for separately, because each has an index of its own.
+ */
 const HAS_EVENT = Prisma.sql`CASE WHEN e.tenant_id IS NULL
   THEN EXISTS (SELECT FROM events ev WHERE NOT ev.is_copy AND ${AFTER})
   ELSE EXISTS (SELECT FROM events ev WHERE ev.tenant_id = e.tenant_id AND ${AFTER}) END`;
@@ -82,7 +88,9 @@ export const deliveryRepository = {
         next_turn_at = GREATEST(next_turn_at, clock_timestamp() + ${lasting(restMs)})
       WHERE id = ${id} AND lease_owner = ${owner}`,
 
-  /** Lists the encrypted secrets that sign now, newest first. */
+  /**
+   * Lists an endpoint's encrypted secrets that have not expired, newest first. Messages are signed with all of them.
+   */
   secrets: async (db: Queryable, endpointId: string): Promise<string[]> =>
     (
       await db.$queryRaw<{ sealed: string }[]>`
@@ -135,7 +143,7 @@ export const deliveryRepository = {
       return true;
     }),
 
-  /** Marks a delivery as failed because its event was pruned. */
+  /** Marks the delivery of an event as failed, because the event was pruned before it could be sent. */
   giveUpPruned: (db: Queryable, endpointId: string, eventId: string) =>
     db.$executeRaw`
       UPDATE webhook_deliveries SET state = 'failed', next_attempt_at = NULL, outcome = 'event_pruned'
@@ -189,8 +197,8 @@ function noteOnEndpoint(tx: Transaction, id: string, attempt: Attempt, lease: Le
 }
 
 /**
- * Stores an attempt on its delivery.
- * @returns whether the attempt was the last one, and nothing was delivered to the endpoint since the first one
+ * Stores an attempt in the row of its delivery.
+ * @returns whether it was the last attempt, and nothing was delivered to the endpoint since the first one
  */
 async function noteOnDelivery(
   tx: Transaction,

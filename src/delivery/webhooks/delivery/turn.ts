@@ -21,7 +21,7 @@ export interface DeliveryTurnOptions {
   readonly metrics: DeliveryMetrics;
 }
 
-/** Length of a turn, after which other endpoints are served, in milliseconds. */
+/** Longest time for which one endpoint is served before others have their turn, in milliseconds. */
 const TURN_MS = 5000;
 /** Pause of an endpoint whose secrets this process cannot decrypt, in milliseconds, so that other processes can try. */
 const UNREADABLE_MS = 60_000;
@@ -29,10 +29,13 @@ const UNREADABLE_MS = 60_000;
 const MAX_RETRY_AFTER_MS = 86_400_000;
 const PAGE = 100;
 
-/** An event to send. */
+/** An event that is to be sent to an endpoint. */
 interface Work {
   readonly event: EventRow;
-  /** New position of the endpoint once the event is sent; null for a retry or a replay. */
+  /**
+   * Position in the order of events that the endpoint reaches by this event; null for a retry or a replay, which leaves
+   * the position as it is.
+   */
   readonly position: CommitPosition | null;
 }
 
@@ -68,7 +71,7 @@ export async function runDeliveryTurn(
   await repository.release(db, endpoint.id, lease);
 }
 
-/** Creates the queue of an endpoint: new events in the order of commits, and due retries. */
+/** Creates the source of the events that an endpoint gets next: new events in the order of commits, and due retries. */
 function createQueue(db: Database, endpoint: ClaimedEndpoint, lease: Lease) {
   const { id, tenantId, eventTypes, failures } = endpoint;
   let { position } = endpoint;
@@ -119,8 +122,8 @@ function createQueue(db: Database, endpoint: ClaimedEndpoint, lease: Lease) {
   let isBehind: boolean | null = null;
   return {
     /**
-     * Alternates between retries and new events, so that neither can starve the other. If a failing endpoint has many
-     * pending retries, retries come first, and a new event is sent only if no retry is due.
+     * Chooses the next event to send. Retries and new events alternate, so that neither can starve the other. If a
+     * failing endpoint has many pending retries, a new event is sent only if no retry is due.
      */
     async next(): Promise<Work | null> {
       isBehind ??= failures > 0 && (await repository.countPending(db, id)) >= MANY_PENDING;
@@ -144,8 +147,8 @@ async function send(
 }
 
 /**
- * Records an attempt.
- * @returns whether the event was delivered and this process still holds the endpoint
+ * Records an attempt to send an event.
+ * @returns whether the event was delivered and this process still holds the lease on the endpoint
  */
 async function note(
   { db, schedule, logger, metrics }: DeliveryTurnOptions,
@@ -176,7 +179,10 @@ async function note(
   return outcome === 'delivered' && recorded === null;
 }
 
-/** Classifies a response. Redirects are not followed and count as refused, as Standard Webhooks advises. */
+/**
+ * Determines the outcome of an attempt from the endpoint's answer. Redirects are not followed and count as refused, as
+ * Standard Webhooks advises.
+ */
 function outcomeOf(result: SendResult): string {
   if ('failure' in result) return result.failure;
   return result.status >= 200 && result.status < 300 ? 'delivered' : 'refused';

@@ -43,7 +43,7 @@ export class CacheLocks {
     return unlock === null ? undefined : unlockAfter(work, unlock);
   }
 
-  /** Whether a living process has the lock. The lock of a dead process is removed. */
+  /** Whether a living process has an entry's lock. The lock of a dead process is removed. */
   async isLocked(name: string): Promise<boolean> {
     const file = this.#fileOf(name);
     if (!(await isThere(file))) return false;
@@ -82,7 +82,7 @@ export class CacheLocks {
     return path.join(this.#root, `${name}.lock`);
   }
 
-  /** Takes the lock if it is free. @returns a function that releases the lock; null if it is taken */
+  /** Takes the lock of an entry if it is free. @returns a function that releases the lock; null if it is taken */
   async #tryLock(name: string): Promise<(() => Promise<void>) | null> {
     const file = this.#fileOf(name);
     const mine = `${await this.#owner()}${randomUUID()}`;

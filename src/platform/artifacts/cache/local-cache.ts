@@ -10,10 +10,10 @@ import { CacheLocks } from './cache-locks.ts';
 /** Interval of checks whether another process has released an artifact's lock, in milliseconds. */
 const LOOK_MS = 50;
 
-/** Source of an artifact's bytes. */
+/** Source from which the cache fetches one artifact. */
 export interface Fetch {
   bytes(): Promise<number>;
-  /** Writes the file or folder to a path that does not exist yet, and checks its digest. */
+  /** Writes the artifact, a file or a folder, to a path that does not exist yet, and checks its digest. */
   to(path: string): Promise<void>;
 }
 
@@ -24,11 +24,14 @@ export interface Fetch {
  */
 export interface LocalCache {
   /**
-   * Returns the path of a copy, after fetching it if necessary.
+   * Returns the path of the cached copy of an artifact, which is fetched if the cache has none.
    * @param options with `verify`, a copy that exists already is read, and fetched again if it does not match its digest
    */
   use(digest: string, fetch: Fetch, options?: { readonly verify?: boolean }): Promise<string>;
-  /** Runs `work` with a cache whose copies stay until `work` has ended, even beyond the size limit. */
+  /**
+   * Runs `work` with a cache from which no copy that `work` asks for is removed until `work` has ended, even if the
+   * cache is then larger than its limit.
+   */
   holding<T>(work: (held: Pick<LocalCache, 'use'>) => Promise<T>): Promise<T>;
 }
 
@@ -79,7 +82,10 @@ class Copies {
     this.#limitBytes = limitBytes;
   }
 
-  /** Returns the path of a copy, which the caller has marked as held. */
+  /**
+   * Returns the path of an artifact's copy, after fetching it if necessary. The caller has marked the copy as held, so
+   * that it is not removed.
+   */
   async use(digest: string, fetch: Fetch, isVerified: boolean): Promise<string> {
     const path = join(this.#temporaries.root, placeOf(digest));
     for (;;) {
@@ -117,7 +123,7 @@ class Copies {
     });
   }
 
-  /** Removes the least recently used copies until `bytes` fit. */
+  /** Removes the least recently used copies until `bytes` more bytes fit into the cache. */
   async #makeRoom(bytes: number): Promise<void> {
     const copies = await this.#noted();
     let total = copies.reduce((sum, copy) => sum + copy.bytes, bytes);
@@ -143,7 +149,10 @@ class Copies {
     return noted;
   }
 
-  /** Removes a copy. Its file in `used/` goes first, because nobody uses a copy without it. */
+  /**
+   * Removes a copy. Its file in `used/`, which notes its size and its last use, goes first, because no process uses a
+   * copy without that file.
+   */
   async #remove(digest: string, path: string): Promise<void> {
     await rm(this.#at('used', hexOf(digest)), { force: true });
     const kind = await kindOfEntry(path);

@@ -27,29 +27,31 @@ export type StoreConfig = Pick<Config, 'artifacts'> & S3StoreConfig;
 export interface OpenedBy {
   db: Database;
   config: StoreConfig;
-  /** Whether this process may create a new store, as an API may. */
+  /** Whether this process may create a store where there is none yet, as an API process may. */
   begins: boolean;
   /** Whether this process may mark a store and record the database as its owner (default true). */
   marks?: boolean;
-  /** Log of the warning that the store does not belong to the database. */
+  /** Log for a warning if the store does not belong to the database. */
   logger?: Pick<Logger, 'warn'>;
 }
 
-/** Place where the store should be. */
+/** Folder or bucket in which the store is to be opened or created. */
 interface Place {
   /** Path of the folder, or URL of the bucket. */
   readonly name: string;
   /** Environment variable that configures the place. */
   readonly setting: string;
-  /** Mark that names the database to which the store belongs. */
+  /** Access to the mark that names the database to which the store belongs. */
   readonly mark: MarkPlace;
   isMarked(): Promise<boolean>;
   begin(): Promise<void>;
   has(digest: string): Promise<boolean>;
   open(): Promise<ArtifactStore>;
-  /** Waits for access to the store that a start cannot do without. An error names the setting. */
+  /**
+   * Waits for an access to the store without which the process cannot start. If it fails, the error names the setting.
+   */
   usable<T>(work: Promise<T>): Promise<T>;
-  /** Error for a store that has none of the artifacts that it should have. */
+  /** Makes the error of a store that has none of the artifacts that the database names. */
   away(): SetupError;
 }
 

@@ -1,14 +1,14 @@
 import { isFunctionRefused, type Queryable } from '../../database/database.ts';
 
-/** Identifiers that distinguish a database from all others. */
+/** Identifiers that distinguish the database in use from all others. */
 export interface Owner {
   /**
    * Identifier of the installation. Copies of the database, and databases restored from its dump, have the same one.
    */
   readonly installation: string;
   /**
-   * Identifier of the server and of the database on it. A copy has a different one; a standby that takes over has the
-   * same.
+   * Identifier of the PostgreSQL server and of the database on it. A copy of the database has a different one; a
+   * standby that takes over has the same.
    */
   readonly database: string;
 }

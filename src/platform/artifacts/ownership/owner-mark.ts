@@ -18,9 +18,11 @@ const ABOUT =
 const OwnerMark = Type.Object({ installation: Type.String(), database: Type.String() });
 
 export interface MarkPlace {
-  /** Reads the mark. Null if there is none; `damaged` if its content is not a mark. */
+  /**
+   * Reads the mark that names the store's database. Null if there is no mark; `damaged` if the content is not a mark.
+   */
   read(): Promise<Owner | 'damaged' | null>;
-  /** Writes the mark, unless there is one. */
+  /** Writes the mark that names the store's database, unless the store has a mark already. */
   create(owner: Owner): Promise<void>;
   replace(owner: Owner): Promise<void>;
 }

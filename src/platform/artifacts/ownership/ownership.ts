@@ -9,21 +9,27 @@ export interface OwnershipOptions {
   readonly db: Database;
   readonly store: Pick<ArtifactStore, 'list' | 'has'>;
   readonly mark: MarkPlace;
-  /** Whether the store has the marker, so that it belongs to a database even if it is empty. */
+  /** Whether the folder or bucket has the marker of a store. Then it belongs to a database even if it is empty. */
   readonly isBegun: () => Promise<boolean>;
-  /** Whether this process may create a new store. */
+  /** Whether this process may create a store where there is none yet. */
   readonly begins: boolean;
-  /** Whether this process may write the mark. If not, it only reports what a process that may would find. */
+  /**
+   * Whether this process may record the database as the store's owner. If not, the check only reports what a process
+   * with that right would find.
+   */
   readonly marks: boolean;
-  /** Environment variable for the place of the store, for messages. */
+  /** Environment variable that configures the place of the store, for messages. */
   readonly setting: string;
 }
 
 const KEPT_MS = 10_000;
-/** Largest number of artifacts that are compared with the database to find out to whom a store belongs. */
+/**
+ * Largest number of artifacts in a store that are looked for in the database to find out whether the store is the
+ * database's.
+ */
 const SAMPLE = 500;
 
-/** Answer of an ownership check, with its time by `performance.now()`. */
+/** Result of a check of the store's owner, with the time of the check in milliseconds by `performance.now()`. */
 interface Answer {
   readonly at: number;
   readonly problem: OwnershipProblem | null;
@@ -86,7 +92,10 @@ async function problemOfUnmarked(options: OwnershipOptions): Promise<OwnershipPr
   return begins && (await sampleDigests(db)).length === 0 ? null : unmarked();
 }
 
-/** Samples the store: whether it is empty, and whether the database names at least half of the sampled artifacts. */
+/**
+ * Tells from a sample of the store's artifacts whether the store is empty, and whether the database names at least half
+ * of the sample.
+ */
 async function lookInto({ db, store }: OwnershipOptions): Promise<{ isEmpty: boolean; isNamed: boolean }> {
   const stored: string[] = [];
   for await (const { digest } of store.list()) if (stored.push(digest) === SAMPLE) break;
@@ -94,7 +103,10 @@ async function lookInto({ db, store }: OwnershipOptions): Promise<{ isEmpty: boo
   return { isEmpty, isNamed: !isEmpty && 2 * (await namedAmong(db, stored)).size >= stored.length };
 }
 
-/** Whether the store has at least half of a sample of the artifacts that the database names. */
+/**
+ * Whether the store has at least half of a sample of the artifacts that the database names. Without such artifacts, it
+ * has not.
+ */
 async function hasNamed({ db, store }: OwnershipOptions): Promise<boolean> {
   const digests = await sampleDigests(db);
   const present = await Promise.all(digests.map((digest) => store.has(digest)));

@@ -29,29 +29,35 @@ export interface ListedObject {
   readonly modifiedAt: Date;
 }
 
-/** Largest number of requests for one read. After a broken connection, the next request continues. */
+/**
+ * Largest number of requests for reading one object. After a broken connection, the next request continues at the byte
+ * where the last one ended.
+ */
 const READS = 4;
 
 interface PutOptions {
   metadata?: Record<string, string>;
-  /** Hexadecimal. The service refuses other bytes. */
+  /** SHA-256 of the object's bytes, hexadecimal. The service refuses other bytes. */
   sha256?: string;
-  /** Puts nothing if there is an object already; then the result is false. */
+  /** Makes the put do nothing and return false if there is an object with this key already. */
   ifAbsent?: boolean;
 }
 
-/** A bucket's objects below a prefix. All keys are within it. Faults are thrown as {@link toS3Error} says. */
+/**
+ * The objects of a bucket whose keys begin with a prefix. All keys are given without the prefix. Faults are thrown as
+ * {@link toS3Error} says.
+ */
 export interface Bucket {
   /** Address of the bucket and the prefix, such as `s3://bucket/prefix/`. */
   readonly name: string;
   head(key: string): Promise<ObjectHead | undefined>;
-  /** Puts an object. False if `ifAbsent` is set and there is one already. */
+  /** Stores an object. @returns false if `ifAbsent` is set and there is an object with this key already */
   put(key: string, body: Buffer, options?: PutOptions): Promise<boolean>;
-  /** Puts a file. @throws Error if the file's content is not the known one */
+  /** Stores a file of known size and hash as an object. @throws Error if the file's content has changed */
   putFile(key: string, file: KnownFile, metadata?: Record<string, string>): Promise<void>;
   /**
-   * Reads an object, or a part from a byte up to another one.
-   * @throws AppError `storage_away`; the SDK's error if it is missing
+   * Reads an object, or its bytes from one offset up to another.
+   * @throws AppError `storage_away`; the SDK's error if the object is missing
    */
   read(key: string, from?: number, to?: number): AsyncGenerator<Uint8Array>;
   /** Copies an object within the service, in parts of `partBytes` if it is larger. */
@@ -60,8 +66,8 @@ export interface Bucket {
   /** Lists the objects whose keys begin with `start`, in the order of the keys' bytes. */
   list(start: string): AsyncGenerator<ListedObject>;
   /**
-   * Aborts the uploads in parts to keys that begin with `start` and that were begun before a time.
-   * @returns their number
+   * Aborts unfinished uploads in parts to keys that begin with `start`, if they were begun before a time.
+   * @returns the number of aborted uploads
    */
   abortUploads(start: string, before: Date): Promise<number>;
 }
@@ -87,8 +93,8 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
   }
 
   /**
-   * Puts an object. A service that does not support conditions puts it without one, so the last of several equal puts
-   * wins.
+   * Stores an object under a condition. A service that does not support conditions stores it without one, so the last
+   * of several equal puts wins.
    */
   async function putOnce(input: PutObjectCommandInput, isConditional: boolean): Promise<void> {
     const condition = isConditional ? { IfNoneMatch: '*' } : {};

@@ -10,21 +10,21 @@ export const ARTIFACTS = 'sha256/';
 /** Key prefix of the files of all folders. */
 export const FOLDERS = 'folders/';
 
-/** Key prefix of quarantined objects; see `quarantinePlace`. */
+/** Key prefix of the objects that were moved to the quarantine; `quarantinePlace` makes the rest of the key. */
 export const QUARANTINE = `quarantine/${ARTIFACTS}`;
 
 export const artifactKey = placeOf;
 
 /**
- * Key of the empty object that is written when content is stored again. In a listing, it directly follows the
- * artifact's own object.
+ * Makes the key of an empty object that notes when existing content was stored again. In a listing, this object
+ * directly follows the artifact's own object.
  */
 export const putAgainKey = (digest: string): string => `${placeOf(digest)}.put`;
 
-/** Key prefix of the files of a folder that one put has stored. */
+/** Makes the key prefix of a folder's files that one put of the folder has stored. */
 export const filesKey = (digest: string, put: string): string => `${folderKey(digest)}${put}/`;
 
-/** Key prefix of the files of all puts of a folder. */
+/** Makes the key prefix of all files of a folder, whichever put has stored them. */
 export const folderKey = (digest: string): string => `${FOLDERS}${placeOf(digest).slice(ARTIFACTS.length)}/`;
 
 /** Extracts the digest from the key of an artifact or of its {@link putAgainKey}; null for any other key. */

@@ -1,7 +1,7 @@
 import type { Bucket } from './bucket.ts';
 import { artifactKey, ARTIFACTS, digestOf, FOLDERS, putOf, QUARANTINE } from './layout.ts';
 
-/** Files that one put of a folder has stored. */
+/** Files of a folder that one put of the folder has stored. */
 interface Put {
   readonly digest: string;
   readonly put: string;
@@ -33,7 +33,10 @@ export async function removeLeftovers(bucket: Bucket, before: Date): Promise<num
   return count;
 }
 
-/** Creates a function that tells whether an artifact is in the listing. Call it with digests in ascending order. */
+/**
+ * Creates a function that tells whether the store's list of artifacts has a digest. Call it with digests in ascending
+ * order.
+ */
 function listing(bucket: Bucket): (digest: string) => Promise<boolean> {
   const keys = bucket.list(ARTIFACTS);
   let last = '';
@@ -46,7 +49,7 @@ function listing(bucket: Bucket): (digest: string) => Promise<boolean> {
   };
 }
 
-/** Yields the puts of each folder, one folder after the other. */
+/** Yields, for one folder after the other, the files that each put of the folder has stored. */
 async function* putsOfFolders(bucket: Bucket): AsyncGenerator<Put[]> {
   let puts: Put[] = [];
   for await (const { key, modifiedAt } of bucket.list(FOLDERS)) {

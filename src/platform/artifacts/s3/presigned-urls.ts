@@ -7,9 +7,7 @@ import { toS3Error } from './s3-faults.ts';
 /** Creates a presigned URL of an object, without a request to the service. */
 export type Presign = (key: string, as: ServedAs) => Promise<PresignedUrl>;
 
-/**
- * Options that keep the SDK's checksums out of presigned URLs. Readers compare the content with its SHA-256 instead.
- */
+/** SDK options that keep its checksums out of presigned URLs. Readers compare the content with its SHA-256 instead. */
 const SIGNING = { requestChecksumCalculation: 'WHEN_REQUIRED', responseChecksumValidation: 'WHEN_REQUIRED' } as const;
 
 /**

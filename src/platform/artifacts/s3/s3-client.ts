@@ -1,6 +1,6 @@
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 
-/** Bucket, and prefix of the keys in it: empty, or ending with a slash. */
+/** Name of a bucket, and the prefix of the keys to use in it: empty, or ending with a slash. */
 export interface S3Place {
   readonly bucket: string;
   readonly prefix: string;
@@ -9,7 +9,9 @@ export interface S3Place {
 export interface S3Settings {
   /** Address of an S3-compatible service. Null leaves it to the SDK, which reads AWS_ENDPOINT_URL_S3. */
   readonly s3Endpoint: string | null;
-  /** Whether URLs have the bucket in their path. Null means: only if `s3Endpoint` is set. */
+  /**
+   * Whether the bucket is named in the path of URLs rather than in the host. Null means: only if `s3Endpoint` is set.
+   */
   readonly s3PathStyle: boolean | null;
 }
 

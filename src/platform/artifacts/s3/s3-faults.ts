@@ -2,9 +2,15 @@ import { SETTINGS } from '../../config/settings.ts';
 import { AppError } from '../../contract/errors.ts';
 import { storageAway, storageFull } from '../storage-errors.ts';
 
-/** Pattern of error names for a full store: MinIO, Ceph, SeaweedFS and others each have their own. */
+/**
+ * Pattern of the errors of a full store: MinIO, Ceph, SeaweedFS and other services each have a name of their own for
+ * them.
+ */
 const FULL = /full|quota|insufficientstorage/i;
-/** Statuses of faults that do not concern the object, but the bucket, the credentials or the region. */
+/**
+ * HTTP statuses of faults that come from the bucket, the credentials or the region, and not from the object in the
+ * request.
+ */
 const REFUSALS = new Set([301, 307, 401, 403]);
 const REFUSED_NAMES =
   /^(NoSuchBucket|CredentialsProviderError|AuthorizationHeaderMalformed|InvalidAccessKeyId|SignatureDoesNotMatch)$/;
@@ -13,7 +19,7 @@ const REFUSED_NAMES =
  * `InvalidEncryptionAlgorithmError` and others.
  */
 const ENCRYPTION = /\bkms\b|kms[.:]|encrypt/i;
-/** Statuses after which the same request may succeed later. */
+/** HTTP statuses after which the same request may succeed later. */
 const BUSY = new Set([408, 429]);
 
 export function statusOf(error: unknown): number | undefined {
@@ -21,15 +27,18 @@ export function statusOf(error: unknown): number | undefined {
   return (error.$metadata as { httpStatusCode?: number }).httpStatusCode;
 }
 
-/** Whether the object is missing, rather than the bucket. */
+/** Whether an error says that the object is missing, rather than the whole bucket. */
 export function isMissingObject(error: unknown): boolean {
   return statusOf(error) === 404 && (error as Error).name !== 'NoSuchBucket';
 }
 
-/** Whether the condition of a put was not met, or another put of the same object was in progress. */
+/**
+ * Whether a put was refused because its condition was not met, or because another put of the same object was in
+ * progress.
+ */
 export const isLostRace = (error: unknown): boolean => [409, 412].includes(statusOf(error) ?? 0);
 
-/** Whether the service does not support conditions of puts. */
+/** Whether a put was refused because the service does not support conditions. */
 export const isUnknownCondition = (error: unknown): boolean => statusOf(error) === 501;
 
 /**

@@ -124,7 +124,7 @@ async function putFolder(bucket: Bucket, folder: string, kind: ArtifactKind): Pr
   return stored;
 }
 
-/** Records that existing content was stored again. @returns whether the content is there */
+/** Records that content which the store has already was stored again. @returns whether the content is still there */
 async function putAgain(bucket: Bucket, digest: string, kind: EntryKind): Promise<boolean> {
   const head = await bucket.head(artifactKey(digest));
   if (head === undefined) return false;
@@ -136,7 +136,7 @@ async function putAgain(bucket: Bucket, digest: string, kind: EntryKind): Promis
 interface Found {
   readonly kind: EntryKind;
   readonly bytes: number;
-  /** Files of a folder with their keys; empty for a file. */
+  /** Lists the files of a stored folder with their keys; empty for an artifact that is a file. */
   readonly files: readonly (ManifestEntry & { readonly key: string })[];
 }
 
@@ -212,7 +212,7 @@ async function checkFiles<T extends ManifestEntry>(
   if (digestFound !== digest) throw corruptArtifact(digest, digestFound);
 }
 
-/** An artifact in a listing. */
+/** Artifact as a listing of the bucket shows it. */
 interface Listed {
   digest: string;
   storedAt: Date;
@@ -280,7 +280,10 @@ async function writeProbe(bucket: Bucket): Promise<void> {
   await bucket.remove([key]);
 }
 
-/** Turns a missing object into the error of a store: an object may be removed between its lookup and the read. */
+/**
+ * Passes on the bytes of an object. If the object is missing, the error is that of a store without the artifact,
+ * because an artifact may be removed between its lookup and the read.
+ */
 async function* present(source: AsyncIterable<Uint8Array>, digest: string): AsyncGenerator<Uint8Array> {
   try {
     yield* source;
@@ -289,7 +292,7 @@ async function* present(source: AsyncIterable<Uint8Array>, digest: string): Asyn
   }
 }
 
-/** Passes the bytes of a file through. @throws Error if there are fewer than `bytes` */
+/** Passes on the bytes of a file. @throws Error if there are fewer than `bytes` */
 async function* whole(source: AsyncIterable<Uint8Array>, bytes: number, digest: string): AsyncGenerator<Uint8Array> {
   let count = 0;
   for await (const chunk of present(source, digest)) {
@@ -299,7 +302,7 @@ async function* whole(source: AsyncIterable<Uint8Array>, bytes: number, digest: 
   if (count < bytes) throw new Error(`a file of artifact ${digest} has ${count} bytes, expected at least ${bytes}`);
 }
 
-/** Runs `work` that writes to the disk of this machine, and converts its errors. */
+/** Runs `work`, which writes to the disk of this machine, and converts the errors of a full or read-only disk. */
 async function localCall<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();

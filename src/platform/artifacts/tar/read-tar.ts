@@ -4,18 +4,19 @@ import { AppError, unprocessable } from '../../contract/errors.ts';
 
 const BLOCK_BYTES = 512;
 /**
- * Largest number of headers of all kinds. Extended headers count too, because an archive could consist of them alone.
+ * Largest number of headers in an archive. Extended headers count too, because an archive could consist of them alone.
  */
 const MAX_HEADERS = 64;
-/** Largest size of one extended header: room for a long name and for the attributes that some systems add. */
+/** Largest size of one extended header in bytes: room for a long name and for the attributes that some systems add. */
 const MAX_EXTENDED_BYTES = 64 << 10;
 const MAX_PATH_CHARACTERS = 1024;
 /**
- * Largest number of zeros that may follow the end. `tar` fills its last record of 10 KiB, other programs somewhat more.
+ * Largest number of zero bytes that may follow the end of an archive. `tar` fills its last record of 10 KiB, other
+ * programs somewhat more.
  */
 const MAX_PADDING_BYTES = 1 << 20;
 
-/** Smallest size that the eleven octal digits of a header cannot hold: 8 GiB. */
+/** Smallest file size in bytes that the eleven octal digits of a header cannot hold: 8 GiB. */
 const MAX_OCTAL_SIZE = 8 ** 11;
 
 const ZERO_BLOCK = Buffer.alloc(BLOCK_BYTES);
@@ -34,15 +35,15 @@ export interface TarEntry {
 }
 
 /**
- * Matches records with a size that is not a plain number, or with a path that continues after a NUL. Some programs read
- * on there, and others do not.
+ * Matches a record of an extended header that programs may read in different ways: a size that is not a plain number,
+ * or a path with a NUL, after which some programs read on and others do not.
  */
 const AMBIGUOUS = /^\d+ (?:size=(?!\d+$)|path=.*\0)/m;
 
-/** Matches records of a sparse file in the formats of GNU tar. */
+/** Matches a record of an extended header that describes a sparse file, in GNU tar's formats. */
 const SPARSE = /^\d+ GNU\.sparse\./m;
 
-/** Fields of the next entry that extended headers set. */
+/** Path and size that extended headers set for the next entry. */
 interface Extended {
   readonly path?: string | undefined;
   readonly size?: number | undefined;
@@ -156,7 +157,7 @@ function describe(header: Header & { size: number }, extended: Extended) {
 function createContent(reader: ByteReader, { path, size }: { path: string; size: number }) {
   let left = size;
   return {
-    /** Reads the rest of the content, so another reader can continue after one that stopped early. */
+    /** Reads what is left of an entry's content. A reader that stops early leaves the rest to the next one. */
     async *read(): AsyncGenerator<Uint8Array> {
       while (left > 0) {
         const chunk = await reader.next(left);
@@ -186,7 +187,7 @@ interface ByteReader {
   next(maxBytes: number): Promise<Uint8Array | null>;
   /** Reads exactly `bytes` bytes; fewer only at the end. */
   upTo(bytes: number): Promise<Buffer>;
-  /** Number of bytes read so far. */
+  /** Number of bytes of the archive that were read so far. */
   position(): number;
   close(): Promise<void>;
 }

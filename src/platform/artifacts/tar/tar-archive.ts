@@ -19,7 +19,7 @@ export interface TarArchive {
   read(range?: ByteRange): Readable;
 }
 
-/** A file that can be read in parts. */
+/** File of known size, of which any part can be read alone. */
 export interface ReadableFile {
   readonly path: string;
   readonly bytes: number;
@@ -27,7 +27,7 @@ export interface ReadableFile {
   read(from: number, to: number): AsyncIterable<Uint8Array>;
 }
 
-/** Piece of an archive: bytes in memory, or a file. */
+/** Part of an archive: bytes in memory, or the content of a file. */
 type Piece = { readonly length: number } & ({ readonly content: Buffer } | { readonly file: ReadableFile });
 
 /**

@@ -11,21 +11,21 @@ export interface UploadedFile {
   readonly offset: number;
 }
 
-/** File that was sent in parts. */
+/** File that a client has sent in parts. */
 export interface SentFile {
   readonly size: number;
   /** Size of each part but the last one, in bytes. */
   readonly partBytes: number;
-  /** Digests of the artifacts of all parts, in order. */
+  /** Digests of the artifacts that hold the parts, in the order of the parts. */
   readonly digests: readonly string[];
 }
 
-/** Number of parts of a file. An empty file has one empty part. */
+/** Computes the number of parts of a file. An empty file has one empty part. */
 export function partCount(size: number, partBytes: number): number {
   return Math.max(1, Math.ceil(size / partBytes));
 }
 
-/** Size of a part in bytes. Parts are numbered from 1. */
+/** Computes the size of a part in bytes. Parts are numbered from 1. */
 export function bytesOfPart(number: number, size: number, partBytes: number): number {
   return Math.min(partBytes, size - (number - 1) * partBytes);
 }
@@ -34,11 +34,11 @@ export interface PartsRange {
   readonly from: number;
   readonly to: number;
   readonly signal: AbortSignal;
-  /** Whether to compare parts that are read as a whole with their digests. */
+  /** Whether each part that is read as a whole is compared with its digest. */
   readonly verify?: boolean;
 }
 
-/** Error of a part that can no longer be read. */
+/** Error of a part whose bytes can no longer be read from the store. */
 export class PartGoneError extends Error {
   constructor(
     /** Number of the part, from 1. */
@@ -52,7 +52,7 @@ export class PartGoneError extends Error {
 }
 
 /**
- * Reads a sent file from the byte `from` up to, but not including, `to`.
+ * Reads the bytes of a file that was sent in parts, from the byte `from` up to, but not including, `to`.
  * @throws PartGoneError with the error of the store as its cause; the signal's reason
  */
 export async function* readParts(

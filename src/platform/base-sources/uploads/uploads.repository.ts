@@ -12,7 +12,10 @@ export const uploadsRepository = {
     return found.files.flatMap(({ contents }) => contents as unknown as UploadedFile[]);
   },
 
-  /** Finds the sent file that contains a file of the model, and its offset there; null if there is none. */
+  /**
+   * Finds the uploaded file that contains a file of the model, and the offset of its bytes there; null if there is
+   * none.
+   */
   async place(db: Queryable, id: string, name: string): Promise<(SentFile & { offset: number }) | null> {
     const rows = await db.$queryRaw<{ file_name: string; size: number; part_bytes: number; offset: number }[]>`
       SELECT f.name AS file_name, f.size::float8 AS size, u.part_bytes, (c.entry ->> 'offset')::float8 AS offset
@@ -26,7 +29,7 @@ export const uploadsRepository = {
   },
 };
 
-/** The artifacts of the parts of a sent file, in their order. */
+/** Lists the artifacts of the parts of an uploaded file, in the order of the parts. */
 export async function partDigests(db: Queryable, uploadId: string, fileName: string): Promise<string[]> {
   const parts = await db.baseModelUploadPart.findMany({
     where: { uploadId, fileName },

@@ -51,13 +51,13 @@ function notThere(source: UploadSource): SourceError {
 }
 
 /**
- * Advice for a lost part. Parts are named by their content, so the parts of a new upload repair all uploads that have
- * the same ones.
+ * Advice in the error about a lost part. Parts are named by their content, so a new upload with the same parts repairs
+ * all uploads that have them.
  */
 export const PART_ADVICE =
   'restore it from a backup, or send the same files again with `readapt base-versions upload --again`';
 
-/** Finds out whether the whole store is away or has lost one part, and converts that to a source error. */
+/** Finds out whether the whole store is away or has only lost one part, and makes the source error for that. */
 async function toSourceError(
   { db, artifacts, what }: { db: Queryable; artifacts: ArtifactStore; what: string },
   { cause, digest }: PartGoneError,

@@ -9,7 +9,7 @@ const PLACE = new RegExp(
     `|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/(?!\\.{1,2}(/|$))(${SEGMENT}|\\{tenant\\}|\\{tenant_id\\}))*)$`,
 );
 
-/** Whether a text is the URL of a hub or bucket, or of a place in it. */
+/** Whether a text is the URL of a hub or a bucket, or of a folder in one. */
 export function isPlace(text: string): boolean {
   return PLACE.test(text);
 }

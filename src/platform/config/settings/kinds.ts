@@ -1,10 +1,13 @@
 import path from 'node:path';
 
-/** Type of a setting: its parser, and a description of its values. */
+/** Type of the values of a setting: a parser, and a description of the valid values. */
 export interface Kind<T> {
-  /** Converts the text to a value; undefined if the text is not valid. Only a default may be blank. */
+  /**
+   * Converts the text of a setting to its value; undefined if the text is not valid. The text is blank only if the
+   * setting's default is.
+   */
   readonly parse: (text: string) => T | undefined;
-  /** Description of the values. It follows "expected" in messages. */
+  /** Description of the valid values. In error messages it follows the word "expected". */
   readonly expected: string;
   /** Whether the value may hold a password or a key, so that messages must not repeat it. */
   readonly isSecret?: boolean;
@@ -14,7 +17,7 @@ export interface Kind<T> {
 
 interface IntegerOptions {
   readonly min: number;
-  /** Default: no limit. */
+  /** Largest valid number. Default: no limit. */
   readonly max?: number;
   readonly unit?: 'bytes' | 'days' | 'GiB' | 'milliseconds' | 'seconds';
 }
@@ -32,7 +35,7 @@ export function integerBetween({ min, max, unit }: IntegerOptions): Kind<number>
   };
 }
 
-/** Kind of a setting that has a value of another kind, or a word that stands for null. */
+/** Creates a kind of setting that accepts the values of another kind, and one more word that stands for null. */
 export function orNull<T>(word: string, kind: Kind<T>): Kind<T | null> {
   return {
     ...kind,
@@ -71,11 +74,11 @@ const UNITS: Readonly<Record<string, number>> = {
 };
 
 interface SizeOptions {
-  /** Default: 1 byte. */
+  /** Smallest valid number of bytes (default 1). */
   readonly min?: number;
-  /** Default: no limit. */
+  /** Largest valid number of bytes. Default: no limit. */
   readonly max?: number;
-  /** Typical value, for the message. */
+  /** Typical value that error messages give as an example. */
   readonly example: string;
 }
 

@@ -1,7 +1,7 @@
 import { integerBetween, orNull, size } from './kinds.ts';
 import type { Settings } from './setting.ts';
 
-/** Settings that limit requests, datasets and their costs. */
+/** Settings that limit requests, datasets, and the work that they cause. */
 export const LIMITS = {
   bodyLimitBytes: {
     variable: 'READAPT_BODY_LIMIT_BYTES',

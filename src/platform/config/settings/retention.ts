@@ -4,7 +4,7 @@ import type { Settings } from './setting.ts';
 const page = 'deployment.md#what-is-kept-and-for-how-long';
 const readBy = 'worker';
 
-/** Settings of the time after which workers remove old data; `off` keeps it forever. */
+/** Settings of the age at which workers remove old data; `off` keeps the data forever. */
 export const RETENTION = {
   deletionGraceDays: {
     variable: 'READAPT_DELETION_GRACE_DAYS',

@@ -2,18 +2,21 @@ import type { Kind } from './kinds.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Setting: its variable, its values, and its description in docs/settings.md and in the help of commands. */
+/**
+ * A setting of the service: its variable, its values, and its description for docs/settings.md and the help of
+ * commands.
+ */
 export interface Setting<T = unknown> {
   readonly variable: string;
   readonly kind: Kind<T>;
   /**
-   * Text that is parsed if the variable is unset or blank, or a function that returns the text. With null, the value is
-   * null.
+   * Text that is parsed if the variable is unset or blank, or a function that computes this text from the other
+   * variables. Null instead of a text gives the setting the value null.
    */
   readonly default: string | null | ((env: Environment) => string | null);
-  /** Effect of an unset variable, in words, if the default does not explain itself. */
+  /** Description of what happens if the variable is unset, for settings whose default does not explain itself. */
   readonly unset?: string;
-  /** One sentence for operators. */
+  /** Description of the setting in one sentence, for operators. */
   readonly help: string;
   /** Page of `docs/` with details, and its heading: `security.md#uploads`. */
   readonly page?: string;
@@ -26,7 +29,7 @@ export interface Setting<T = unknown> {
 
 export type Settings = Readonly<Record<string, Setting>>;
 
-/** Values of a group of settings. A setting without a default may be null. */
+/** Values of a group of settings, by their names. A setting whose default is null may have the value null. */
 export type Values<S extends Settings> = {
   -readonly [K in keyof S]:
     | (S[K] extends Setting<infer T> ? T : never)

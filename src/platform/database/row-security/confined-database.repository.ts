@@ -2,12 +2,12 @@ import { Prisma, type Database, type Queryable, type Transaction } from '../data
 import { readConfined } from '../database-reads.ts';
 import { TENANT_ROLE } from './tenant-role.ts';
 
-/** Names of Prisma's models, as properties of a client. */
+/** Names of Prisma's models as they are written on a client, for example `adapterVersion`. */
 const MODELS: ReadonlySet<string> = new Set(
   Object.keys(Prisma.ModelName).map((name) => `${name.charAt(0).toLowerCase()}${name.slice(1)}`),
 );
 
-/** Unconfined client behind each confined one. */
+/** The unrestricted client behind each client that is restricted to one tenant. */
 const CONFINED = new WeakMap<Database, Database>();
 
 type Operations = Record<string, (...given: unknown[]) => Promise<unknown>>;

@@ -1,8 +1,10 @@
 type Privilege = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE';
-/** Columns of a table for which each privilege is granted. Null stands for all columns. */
+/**
+ * Privileges on a table, such as SELECT, each with the columns for which it is granted. Null stands for all columns.
+ */
 type Grants = Readonly<Partial<Record<Privilege, readonly string[] | null>>>;
 
-/** Right to read all columns of tables that workers, the operator or triggers write. */
+/** Right to read all columns of a table, for tables that only workers, the operator or triggers write. */
 const READ: Grants = { SELECT: null };
 const NOTHING: Grants = {};
 
@@ -11,7 +13,7 @@ const AUDIT_ENTRY = [
   ...['id', 'tenant_id', 'actor', 'key_id', 'operation', 'subject_id', 'before', 'after', 'request_id'],
 ];
 const ADAPTER_SETTINGS = ['dataset_id', 'gate', 'labels', 'pinned_base_model_version_id', 'approval'];
-/** Columns that a cancellation changes. */
+/** Columns of a job that change when it is cancelled. */
 const CANCELLED_JOB = [
   ...[
     'state',
@@ -35,7 +37,7 @@ const CANCELLED_JOB = [
     'publish_ms',
   ],
 ];
-/** Key of the row, and the columns that change when another version is made current. */
+/** Columns that change when another adapter version is made current, and the columns of the row's key. */
 const CURRENT_VERSION = [
   ...['adapter_id', 'base_model_version_id', 'tenant_id'],
   ...['adapter_version_id', 'previous_version_id', 'held_job_id', 'changed_at'],
@@ -133,8 +135,8 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
 const OBJECTS = `c.relnamespace = current_schema()::regnamespace`;
 
 /**
- * Query for the rights that the role needs, with the columns (oid, privilege, column). The column is empty for a whole
- * table or sequence. Columns that a database does not have yet are left out.
+ * Makes the SQL query for the rights that the tenants' role needs, with the columns oid, privilege and column. The
+ * column is empty for a whole table or sequence. Columns that a database does not have yet are left out.
  */
 function needed(): string {
   const rows = Object.entries(TENANT_GRANTS).flatMap(([table, grants]) =>
@@ -154,7 +156,7 @@ function needed(): string {
     WHERE c.relkind = 'S' AND ${OBJECTS} AND owner.relname IN (${filled.map((table) => `'${table}'`).join(', ')})`;
 }
 
-/** Query for the rights that the role has, in the same columns. */
+/** Makes the SQL query for the rights that the tenants' role has, with the columns oid, privilege and column. */
 function held(role: string): string {
   return `
     SELECT c.oid, acl.privilege_type, '' FROM pg_class c, aclexplode(c.relacl) AS acl
@@ -165,7 +167,10 @@ function held(role: string): string {
     WHERE ${OBJECTS} AND acl.grantee = to_regrole('${role}')`;
 }
 
-/** Query that turns rows (oid, privilege, attname) into (privilege, object), in the syntax of GRANT and REVOKE. */
+/**
+ * Makes the SQL query that turns rows (oid, privilege, attname) into (privilege, object), in the syntax of GRANT and
+ * REVOKE.
+ */
 function named(rows: string): string {
   return `
     SELECT privilege || CASE attname WHEN '' THEN '' ELSE format(' (%I)', attname) END AS privilege,
@@ -175,8 +180,8 @@ function named(rows: string): string {
     ORDER BY 2, 1`;
 }
 
-/** Query for the privileges that the role needs and lacks. */
+/** Makes the SQL query for the rights that the tenants' role needs and lacks. */
 export const lackingGrants = (role: string): string => named(`(${needed()}) EXCEPT (${held(role)})`);
 
-/** Query for the privileges that the role has and does not need. */
+/** Makes the SQL query for the rights that the tenants' role has and does not need. */
 export const excessGrants = (role: string): string => named(`(${held(role)}) EXCEPT (${needed()})`);

@@ -11,12 +11,12 @@ export interface WatchdogOrders {
   owner: { pid: number; identity: string };
   /** Folder of the embedded PostgreSQL. */
   folder: string;
-  /** Folder to remove when the owner is gone; null if none. */
+  /** Path of the folder to remove when the watched process is gone; null if none is to be removed. */
   remove: string | null;
 }
 
 export interface Watchdog {
-  /** Ends the watchdog, without any further effect. */
+  /** Ends the watchdog process without letting it stop the server or remove the folder. */
   release(): void;
 }
 
