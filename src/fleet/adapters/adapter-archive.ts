@@ -14,14 +14,20 @@ import {
   type AdapterFile,
 } from './adapter-files.ts';
 
-/** The types of plain files in old and new archives. */
+/** Names by which the tar reader calls entries that are plain files, in the newer and in the older tar format. */
 const FILE_TYPES = new Set(['File', 'OldFile']);
 const MAX_ENTRIES = 16;
 
-/** Largest size that {@link ADAPTER_OUTCOMES} may have in an archive; the file itself is skipped. */
+/**
+ * Largest size, in bytes, that the file {@link ADAPTER_OUTCOMES} may have in an archive. The file is allowed there, but
+ * its contents are never read.
+ */
 const OUTCOMES_LIMIT_BYTES = 64 << 20;
 
-/** Size of the largest archive: the limits of its files plus room for headers and padding. */
+/**
+ * Size of the largest archive, in bytes: the size limits of all its files, and room for the tar format's own headers
+ * and padding.
+ */
 export const ARCHIVE_LIMIT_BYTES = Object.values(ADAPTER_FILE_LIMITS).reduce(
   (sum, bytes) => sum + bytes,
   OUTCOMES_LIMIT_BYTES + (8 << 20),
@@ -30,9 +36,11 @@ export const ARCHIVE_LIMIT_BYTES = Object.values(ADAPTER_FILE_LIMITS).reduce(
 /**
  * Unpacks the uncompressed tar archive of an adapter into a new folder. The archive may hold only the files of an
  * adapter, each at most once, all at the top or all in one folder. Links, devices and other paths are refused. A file
- * of outcomes in the archive is skipped: with forged poor outcomes, a tenant could make a gate that everything passes.
+ * of gate outcomes in the archive is skipped: the gate compares later versions with these outcomes, so a tenant who
+ * forges poor ones would get a gate that everything passes.
  *
- * @throws AppError 422 `invalid_archive` that names the entry, 422 `invalid_adapter` if a file is missing, 413
+ * @throws AppError 422 `invalid_archive` that names the refused entry, 422 `invalid_adapter` if a file is missing, 413
+ *   `adapter_too_large`
  */
 export async function unpackAdapter(
   chunks: AsyncIterable<Uint8Array>,
@@ -49,8 +57,8 @@ export async function unpackAdapter(
 }
 
 /**
- * Creates the function that checks an archive's entries one by one. It remembers earlier entries to find repeated
- * files.
+ * Creates the function that checks an archive's entries one by one. The function remembers the earlier entries, so that
+ * it finds files that occur twice.
  */
 function createEntryCheck(limits: typeof ADAPTER_FILE_LIMITS) {
   const seen = new Set<AdapterFile>();
@@ -65,7 +73,10 @@ function createEntryCheck(limits: typeof ADAPTER_FILE_LIMITS) {
     top = folder;
   }
 
-  /** Name of the adapter file that an entry holds; null for an enclosing folder and for entries that are skipped. */
+  /**
+   * Checks an archive entry. Returns the name of the adapter file that the entry holds; null if the entry is the folder
+   * around the files, or a file to skip.
+   */
   function check(entry: TarEntry): AdapterFile | null {
     const { path, type } = entry;
     if (++count > MAX_ENTRIES) throw refused(path, `exceeds the limit of ${MAX_ENTRIES} entries`);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { readPlainFile, writeHashed } from '../../platform/artifacts/index.ts';
 import { AppError, unprocessable } from '../../platform/contract/errors.ts';
 
-/** Files of an adapter folder, with their size limits in bytes. The service stores no other files. */
+/** Files that an adapter folder may hold, with the size limit of each in bytes. The service stores no other files. */
 export interface AdapterFileLimits {
   readonly 'adapter_config.json': number;
   readonly 'adapter_model.safetensors': number;
@@ -21,7 +21,9 @@ export const ADAPTER_FILE_LIMITS: AdapterFileLimits = {
 export const ADAPTER_FILES = Object.keys(ADAPTER_FILE_LIMITS) as AdapterFile[];
 const REQUIRED: readonly AdapterFile[] = ['adapter_config.json', 'adapter_model.safetensors'];
 
-/** Name of the file that early versions of PEFT write the weights to. */
+/**
+ * Name of the pickle file to which early versions of PEFT write an adapter's weights. The service refuses this file.
+ */
 export const PICKLED_WEIGHTS = 'adapter_model.bin';
 export const ADAPTER_PICKLE_ADVICE =
   'is a pickle, which can run code and is therefore never read: if you trust its source, load it with PEFT and save ' +
@@ -32,9 +34,10 @@ export function isAdapterFile(name: string): name is AdapterFile {
 }
 
 /**
- * Copies only the files of an adapter from a folder to a new one. Links are not followed.
+ * Copies the files of an adapter, and no others, from one folder to a new one. Links are not followed.
  *
- * @throws AppError 422 `invalid_adapter` if a file is missing or a pickle takes its place, 422 `not_a_plain_file`, 413
+ * @throws AppError 422 `invalid_adapter` if a file is missing or the weights are only there as a pickle, 422
+ *   `not_a_plain_file` for a link or a device, 413 `adapter_too_large`
  */
 export async function copyAdapterFiles(from: string, to: string, limits = ADAPTER_FILE_LIMITS): Promise<void> {
   await mkdir(to);
@@ -53,10 +56,11 @@ export async function copyAdapterFiles(from: string, to: string, limits = ADAPTE
 }
 
 /**
- * Requires all files without which an adapter is unusable.
+ * Requires the two files without which an adapter is unusable: its configuration and its weights as safetensors.
  *
- * @param hasPickle whether the weights are there as a pickle
- * @throws AppError 422 `invalid_adapter` that names the first missing file, or the pickle in its place
+ * @param hasPickle whether the folder holds the weights as a pickle
+ * @throws AppError 422 `invalid_adapter` that names the first missing file, or the pickle if only that holds the
+ *   weights
  */
 export function requireFiles(present: ReadonlySet<AdapterFile>, hasPickle = false): void {
   if (hasPickle && !present.has('adapter_model.safetensors')) {
@@ -71,7 +75,7 @@ function unusable(file: string, message: string, reason: string): AppError {
   return unprocessable('invalid_adapter', message, { file, tensor: null, reason });
 }
 
-/** @throws AppError 413 `adapter_too_large` */
+/** Refuses an adapter's file that is larger than its limit. @throws AppError 413 `adapter_too_large` */
 export function checkAdapterFileSize(name: string, bytes: number, maxBytes: number): void {
   if (bytes <= maxBytes) return;
   throw new AppError({

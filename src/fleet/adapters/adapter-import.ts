@@ -27,17 +27,17 @@ type AdapterSource = { readonly path: string } | { readonly archive: Upload } | 
 export interface ImportedAdapter {
   readonly artifact: StoredArtifact;
   readonly inspected: InspectedAdapter;
-  /** Hub or bucket that the files came from; null for folders and uploads. */
+  /** Hub or bucket from which the adapter's files came; null if they came from a folder or an upload. */
   readonly source: ImportedFrom | null;
 }
 
-/** Files of the base model version that an adapter is checked against. */
+/** Files of a base model version, against which an imported adapter is checked. */
 interface ImportBase {
   /** Folder of the base model version's files. */
   readonly path: string;
   /**
-   * Content of the base's config.json if the service has no other file of the base; null if all files are in the
-   * folder.
+   * Content of the base's config.json, if workers fetch the other files of the base later; null if all files are in the
+   * folder already.
    */
   readonly sourceConfig: unknown;
 }
@@ -52,23 +52,24 @@ export interface ImportDependencies {
 }
 
 interface ImportTarget {
-  /** The tenant that gets the adapter. */
+  /** Tenant that owns the imported adapter. */
   readonly owner: string;
   /** The tenant to which the caller is confined; null for the operator. */
   readonly scope: string | null;
-  /** Base model, with the serving profile that its engines require. */
+  /** Base model of the adapter, with its serving profile: the features of adapters that its engines accept. */
   readonly model: { readonly name: string; readonly servingProfile: unknown };
-  /** Version of the base model on which the adapter was trained. */
+  /** Files of the base model version on which the adapter was trained. */
   readonly base: ImportBase;
 }
 
 /**
- * Imports an adapter's files, and runs `insert` in the transaction that registers them. If a step fails, neither rows
- * nor files remain.
+ * Imports an adapter's files, and runs `insert` in the transaction that registers the files. If a step fails, neither
+ * rows nor files remain.
  *
- * @param insert inserts the rows of the import, and settles its room
- * @throws AppError 403 `quota_exceeded`, 404 `tenant`, 413, 422 `invalid_adapter` or `invalid_base_model` that names
- *   file and tensor, `adapter_not_servable`, an error of the source, one of the inspector, and any error of `insert`
+ * @param insert inserts the rows of the import, and charges its size to the tenant's quota
+ * @throws AppError 403 `quota_exceeded`, 404 if the tenant is unknown, 413, 422 `invalid_adapter` or
+ *   `invalid_base_model` that names file and tensor, 422 `adapter_not_servable`, an error of the source or of the
+ *   inspector, and any error of `insert`
  */
 export function importAdapter<T>(
   deps: ImportDependencies,
@@ -84,7 +85,10 @@ export function importAdapter<T>(
   );
 }
 
-/** Runs `work` with an adapter's files and their declared size in bytes; null if the size is not known in advance. */
+/**
+ * Runs `work` with the source of an adapter's files and their declared size in bytes. The size is null for a folder,
+ * and for an upload whose size was not announced.
+ */
 async function withFiles<T>(
   { db, sources }: ImportDependencies,
   given: GivenAdapter,
@@ -98,8 +102,8 @@ async function withFiles<T>(
 }
 
 /**
- * Copies an adapter's files to a scratch folder, checks every tensor against the base and then stores the files.
- * Nothing is stored if a check fails.
+ * Copies an adapter's files to a temporary folder, checks every tensor against the base and then puts the files into
+ * the artifact store. Nothing is stored if a check fails.
  */
 function storeFiles(
   deps: ImportDependencies,
@@ -137,7 +141,10 @@ async function putFiles(
   }
 }
 
-/** Source of a version as its row stores it. Readers need not know whether a token was used, so that is left out. */
+/**
+ * Converts a pinned source to the form that the version's row stores. The row leaves out whether a token was used,
+ * which its readers need not know.
+ */
 function toImportedFrom(source: PinnedSource): ImportedFrom {
   if (source.kind === 'upload') throw new Error('an upload holds a base model, not an adapter');
   if (source.kind === 's3') {
@@ -148,7 +155,10 @@ function toImportedFrom(source: PinnedSource): ImportedFrom {
   return { kind, repo, revision, commit, bucket: null, prefix: null };
 }
 
-/** @throws AppError 422 `adapter_not_servable` */
+/**
+ * Refuses an adapter that the engines of its base model do not accept, by the base model's serving profile.
+ * @throws AppError 422 `adapter_not_servable`
+ */
 function requireServable({ name, servingProfile }: ImportTarget['model'], { features }: InspectedAdapter): void {
   const refusal = servingRefusal(servingProfile as ServingProfile | null, features);
   if (refusal === null) return;
@@ -173,7 +183,10 @@ async function withProblems<T>(inspect: () => Promise<T>, folder: string, baseFo
   }
 }
 
-/** Error of the file formats. The service does not import their classes. */
+/**
+ * Fields of an error that a reader of file formats throws. It is recognised by its fields, because the service does not
+ * import the error classes of the readers.
+ */
 interface FormatErrorLike extends Error {
   readonly code: string;
   readonly file: string;
@@ -184,7 +197,10 @@ function isFormatError(error: unknown): error is FormatErrorLike {
   return error instanceof Error && 'file' in error && typeof error.file === 'string' && 'code' in error;
 }
 
-/** Translates a format error into a problem. Clients read it, so words replace the paths of this machine. */
+/**
+ * Translates a format error into a problem for clients. The message says "the adapter" and "the base model" in place of
+ * the paths of folders on this machine.
+ */
 function toProblem(error: FormatErrorLike, folder: string, baseFolder: string): AppError {
   const inAdapter = isAdapterFile(error.file);
   const shown = (text: string) => text.replaceAll(folder, 'the adapter').replaceAll(baseFolder, 'the base model');

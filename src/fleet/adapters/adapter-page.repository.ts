@@ -6,7 +6,7 @@ import { adaptersByBase, type AdaptersToList } from './current/adapters-by-base.
 import { CURRENT_OF_A, type CurrentVersionRow } from './current/current-version.repository.ts';
 import { withLabels } from './settings/labels.repository.ts';
 
-/** Columns of an adapter that answers show, followed by those of a version. */
+/** Columns of the adapters table that an answer about an adapter shows. */
 const ADAPTER = [
   ...(['id', 'tenantId', 'baseModelId', 'datasetId', 'name', 'metric', 'gate', 'appendEos', 'maxLength'] as const),
   ...(['labels', 'pinnedBaseModelVersionId', 'approval', 'createdAt'] as const),
@@ -32,15 +32,18 @@ export type ShownVersion = Pick<Prisma.AdapterVersionGetPayload<object>, (typeof
   gateOutcomes: { value: number } | null;
 };
 
-/** An adapter's row, with the rows of other tables that its answer shows. */
+/** Row of an adapter, with the rows of other tables that an answer about the adapter shows. */
 export type ShownAdapter = Pick<Prisma.AdapterGetPayload<object>, (typeof ADAPTER)[number]> & {
   baseModel: { name: string };
-  /** The adapter's latest version, if it has any. */
+  /** Latest version of the adapter, as the only element; empty if the adapter has no version. */
   versions: ShownVersion[];
   currentVersions: CurrentVersionRow[];
 };
 
-/** A row of the statement: the adapter's columns, and those of its latest version with a prefix, or null. */
+/**
+ * Row of the SQL statement that reads a page: the adapter's columns, and the columns of its latest version under names
+ * that begin with `version_`. Those are null if the adapter has no version.
+ */
 type PageRow = Omit<ShownAdapter, 'baseModel' | 'versions' | 'currentVersions'> & {
   baseModelName: string;
   value: number | null;
@@ -49,13 +52,13 @@ type PageRow = Omit<ShownAdapter, 'baseModel' | 'versions' | 'currentVersions'> 
   [Field in keyof ShownVersion & string as `version_${Field}`]: ShownVersion[Field];
 };
 
-/** Sort columns of adapter lists. */
+/** Columns by which a list of adapters can be sorted. */
 export const ADAPTER_SORTS: SortColumns<ShownAdapter> = {
   created: null,
   name: { column: 'name', kind: 'name', valueOf: ({ name }) => name },
 };
 
-/** One page of adapters that are not deleted, plus one more adapter, which tells whether there is another page. */
+/** Reads one page of adapters that are not deleted, and one adapter more, which tells whether another page follows. */
 export async function pageOfAdapters(
   db: Queryable,
   query: ListAdaptersQuery,
@@ -84,7 +87,7 @@ export async function pageOfAdapters(
   return rows.map(toShown);
 }
 
-/** SQL for a page of adapters whose query names no base model version. */
+/** Makes the SQL that selects a page of adapters for a query that names no base model version. */
 function adaptersOf({ query, sorting, tenantId }: AdaptersToList): Prisma.Sql {
   const { take } = sorting;
   const tenantIds = [tenantId ?? [], query.tenant_id ?? []].flat();

@@ -28,7 +28,7 @@ import { toGivenAdapter, type GivenAdapter } from './sources/given-adapter.ts';
 
 const operation = operationsOf('Adapters');
 
-/** Source of an imported version, and the base model version that it is for. */
+/** Source of the files of a version to import, and the base model version on which it was trained. */
 interface NamedSource {
   readonly baseModelVersion: string;
   readonly from: GivenAdapter;
@@ -141,7 +141,10 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
 };
 export default versionRoutes;
 
-/** Route for uploads. It is a plugin of its own because no other route accepts archive content types. */
+/**
+ * Registers the route that takes uploads of adapter versions. It is a plugin of its own, so that no other route accepts
+ * the content types of archives.
+ */
 const uploadRoute: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (app, { service, uploadLimitBytes }) => {
   acceptUploads(app, ARCHIVE_TYPES);
   const limit = archiveLimit(uploadLimitBytes);
@@ -186,7 +189,10 @@ function importFrom(
   );
 }
 
-/** Size limit of an uploaded archive: the setting, but never more than all files of an adapter together. */
+/**
+ * Determines the size limit of an uploaded archive: the limit that the operator has set, or the size of the largest
+ * archive of an adapter if that is smaller.
+ */
 function archiveLimit(uploadLimitBytes: number): UploadLimit {
   if (uploadLimitBytes > ARCHIVE_LIMIT_BYTES) return { what: 'archive', maxBytes: ARCHIVE_LIMIT_BYTES };
   return { what: 'archive', maxBytes: uploadLimitBytes, setting: SETTINGS.uploadLimitBytes.variable };

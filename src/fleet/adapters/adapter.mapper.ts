@@ -26,7 +26,11 @@ export function toAdapter(row: ShownAdapter): AdapterResource {
   };
 }
 
-/** @param row null if no version was ever published for the base */
+/**
+ * Builds the answer that says which version of an adapter is current on a base model version.
+ *
+ * @param row null if the adapter never had a current version on this base model version
+ */
 export function toCurrentVersion(
   { adapterId, baseModelVersionId }: CurrentVersionKey,
   row: CurrentVersionRow | null,
@@ -70,7 +74,10 @@ export function toAdapterVersion(row: ShownVersion): AdapterVersion {
   };
 }
 
-/** Metrics that a worker stored when it published a version; see adaptation.repository.ts. */
+/**
+ * Metrics of a version as a worker stored them at the publication; `adaptation.repository.ts` of the workers writes
+ * them.
+ */
 interface StoredMetrics {
   readonly value?: number;
   readonly anchor?: { readonly version_id: string; readonly number: number | null; readonly value: number };

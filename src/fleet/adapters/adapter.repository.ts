@@ -34,14 +34,18 @@ const WITH_LATEST = {
 export type AdapterRow = Prisma.AdapterGetPayload<{ include: typeof WITH_LATEST }>;
 export type AdapterVersionRow = Prisma.AdapterVersionGetPayload<{ include: typeof WITH_VALUE }>;
 
-/** Locks an adapter until the end of the transaction, so that concurrent transactions number its versions in turn. */
+/**
+ * Locks an adapter until the end of the transaction, so that concurrent transactions number the adapter's new versions
+ * one after the other.
+ */
 export const lockAdapter = (tx: Transaction, id: string): Promise<unknown> =>
   tx.$queryRaw`SELECT id FROM adapters WHERE id = ${id} FOR NO KEY UPDATE`;
 
 /**
- * Adds the next version of an adapter. Concurrent callers wait for each other. The version becomes the adapter's latest
- * one unless it is provisional, or was adapted from another version and comes late: after a version for a newer base,
- * or after a newer import. A database trigger decides whether it becomes the current version for its base.
+ * Inserts a new version of an adapter with the next number. Concurrent callers wait for each other. The new version
+ * becomes the adapter's latest version, except in two cases: it is provisional; or it was carried over from an earlier
+ * version, since which the adapter got a version for a newer base or a new import. A database trigger decides whether
+ * the new version becomes the current version for its base.
  */
 export async function insertAdapterVersion(
   tx: Transaction,
@@ -70,8 +74,8 @@ export async function insertAdapterVersion(
 }
 
 /**
- * Deletes the provisional versions that a published version replaces. The collector removes their files when the grace
- * time is over.
+ * Marks the provisional versions for a base as deleted when a measured version for that base has been published. A
+ * provisional version that is still current stays. The collector removes the files of deleted versions later.
  */
 async function retireProvisional(
   tx: Transaction,
@@ -83,7 +87,11 @@ async function retireProvisional(
       AND v.deleted_at IS NULL AND NOT EXISTS (SELECT 1 FROM current_versions c WHERE c.adapter_version_id = v.id)`;
 }
 
-/** @param from the version that was current for this base before the insertion */
+/**
+ * Records the event that a newly inserted version is current for its base, if it is.
+ *
+ * @param from identifier of the version that was current for this base before the insertion; null for none
+ */
 async function recordIfCurrent(
   tx: Transaction,
   version: { id: string; tenantId: string; adapterId: string; baseModelVersionId: string },
@@ -97,8 +105,8 @@ async function recordIfCurrent(
 }
 
 /**
- * Requests measurements of the latest version, which the next rollout carries over, and of its anchor on the adapter's
- * gate rows.
+ * Requests measurements on the adapter's gate rows of two versions: the latest version, which the next rollout carries
+ * over, and the imported version that is its anchor.
  */
 export async function requestOutcomesOfLatest(tx: Transaction, adapterId: string): Promise<void> {
   const select = { tenantId: true, gate: true, datasetId: true };
@@ -111,8 +119,9 @@ export async function requestOutcomesOfLatest(tx: Transaction, adapterId: string
 }
 
 /**
- * Whether a newer base or a newer import overtook the version. Identifiers sort by creation, so the greater identifier
- * belongs to the newer base model version.
+ * Whether a carried-over version comes too late to become the adapter's latest one: since the version from which it was
+ * made, the adapter got a version for a newer base, or a new import. Identifiers sort by creation, so the greater
+ * identifier belongs to the newer base model version.
  */
 async function isSuperseded(
   tx: Transaction,
@@ -139,7 +148,7 @@ interface StoredFlip {
 }
 
 export interface NegativeFlipRow extends StoredFlip {
-  /** Number of the row, padded with zeros so that it sorts as text. */
+  /** Number of the gate row as text, padded with zeros so that texts sort like numbers. */
   id: string;
   datasetId: string | null;
 }
@@ -157,7 +166,11 @@ export async function insertAdapter(tx: Transaction, adapter: Prisma.AdapterUnch
   }
 }
 
-/** @param tenantId owner of the adapter; null for any tenant */
+/**
+ * Finds an adapter that is not deleted; null if there is none.
+ *
+ * @param tenantId tenant that must own the adapter; null for any tenant
+ */
 export function findAdapterRow(db: Queryable, id: string, tenantId: string | null): Promise<AdapterRow | null> {
   return db.adapter.findFirst({ where: { id, ...ownedBy(tenantId), ...LIVE }, include: WITH_LATEST });
 }
@@ -168,7 +181,7 @@ export async function isAdapterNameTaken(db: Queryable, tenantId: string, name: 
 
 /**
  * Locks an adapter, so that no job can be planned for it until the transaction ends.
- * @returns a job that still needs the adapter's dataset, or null
+ * @returns an unfinished job that needs the adapter's dataset and gate, or null if there is none
  */
 export async function lockAdapterForUpdate(tx: Transaction, id: string): Promise<{ id: string } | null> {
   await tx.$queryRaw`SELECT id FROM adapters WHERE id = ${id} FOR UPDATE`;
@@ -187,7 +200,11 @@ export async function setAdapterDataset(tx: Transaction, id: string, datasetId: 
   }
 }
 
-/** @param settings the settings that change, by their names in the API */
+/**
+ * Stores changed settings of an adapter, except its dataset.
+ *
+ * @param settings new values of the settings that change, by their names in the API
+ */
 export async function setAdapterSettings(
   tx: Transaction,
   id: string,
@@ -204,7 +221,11 @@ export async function setAdapterSettings(
   await tx.adapter.update({ where: { id }, data, select: { id: true } });
 }
 
-/** @param tenantId owner of the version; null for any tenant */
+/**
+ * Finds a version of an adapter if neither is deleted; null if there is none.
+ *
+ * @param tenantId tenant that must own the version; null for any tenant
+ */
 export function findAdapterVersion(
   db: Queryable,
   { adapterId, id }: { adapterId: string; id: string },
@@ -226,8 +247,8 @@ export function pageOfAdapterVersions(
 }
 
 /**
- * Rows that the old version had right and this version has wrong, in order. One column holds them all, because their
- * number is bounded.
+ * Reads the negative flips of a version in the order of the rows: the gate rows that the old version answered correctly
+ * and this version does not. One database column holds them all, because their number is bounded.
  */
 export async function negativeFlipsOf(db: Queryable, adapterVersionId: string): Promise<NegativeFlipRow[]> {
   const found = await db.negativeFlips.findUnique({ where: { adapterVersionId } });
@@ -236,7 +257,7 @@ export async function negativeFlipsOf(db: Queryable, adapterVersionId: string): 
   });
 }
 
-/** A page of {@link negativeFlipsOf}. */
+/** Reads one page of the negative flips of a version, from the list of {@link negativeFlipsOf}. */
 export async function pageOfNegativeFlips(
   db: Queryable,
   adapterVersionId: string,

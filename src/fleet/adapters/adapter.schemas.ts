@@ -19,7 +19,10 @@ import {
 } from '../../platform/contract/schemas.ts';
 import { GivenAdapterSource, ImportedFrom } from './sources/source.schemas.ts';
 
-/** Largest number of current versions that an adapter's answer shows. */
+/**
+ * Largest number of current versions that an answer about an adapter shows; an adapter has one for each base model
+ * version.
+ */
 export const CURRENT_SHOWN = 20;
 
 const Labels = labelsOf({ description: 'Labels by which lists, rollouts and waves choose adapters.' });
@@ -239,14 +242,14 @@ export const AdapterResource = Type.Object(
 );
 export type AdapterResource = Static<typeof AdapterResource>;
 
-/** Answer to the creation of an adapter. */
+/** Schema of the answer to a request that creates an adapter: the adapter, with advice on its gate. */
 export const CreatedAdapter = Type.Object(
   { ...AdapterResource.properties, gate_advice: Nullable(GateAdviceResource) },
   { title: 'CreatedAdapter', description: 'An adapter as its creation answers it.' },
 );
 export type CreatedAdapter = Static<typeof CreatedAdapter>;
 
-/** Answer to a change of an adapter. */
+/** Schema of the answer to a request that changes an adapter: the adapter, with advice on its gate. */
 export const UpdatedAdapter = Type.Object(
   { ...AdapterResource.properties, gate_advice: Nullable(GateAdviceResource) },
   { title: 'UpdatedAdapter', description: 'An adapter as a change of it answers it.' },
@@ -266,7 +269,10 @@ export const NegativeFlipResource = Type.Object(
 export type NegativeFlipResource = Static<typeof NegativeFlipResource>;
 
 export const ARCHIVE_TYPE = 'application/x-tar';
-/** Content types that an uploaded archive may have. The second one is for clients that cannot send the first. */
+/**
+ * Content types that an uploaded archive may have. The general type, `application/octet-stream`, is for clients that
+ * cannot send `application/x-tar`.
+ */
 export const ARCHIVE_TYPES = [ARCHIVE_TYPE, 'application/octet-stream'] as const;
 
 export const UploadVersionQuery = Type.Object(
@@ -279,7 +285,7 @@ const Archive = Binary(
     'optionally `README.md` and `readapt.json`, either at the top or in one folder.',
 );
 
-/** The service reads and checks the archive as a stream. */
+/** Body of an upload: the archive of an adapter version, which the service reads and checks as a stream. */
 export const UploadVersionBody = { content: contentOf(ARCHIVE_TYPES, Archive) };
 
 export const ListAdaptersQuery = Type.Object(
@@ -321,7 +327,7 @@ export const CurrentVersionParams = Type.Object({
 });
 export const AdapterVersionParams = Type.Object({ id: Id('adapter'), version_id: Id('adapterVersion') });
 
-/** The service sends the archive as a stream. */
+/** Answer to a download: the archive of an adapter version, which the service sends as a stream. */
 export const VersionArchive = {
   description: 'A tar archive of the PEFT folder.',
   content: contentOf([ARCHIVE_TYPE], Binary('A tar archive.')),

@@ -23,7 +23,7 @@ import { importVersion, type VersionImport } from './import-version.ts';
 import { requireAdapter, requireAdapterVersion } from './references.ts';
 import { updateAdapter } from './settings/update-adapter.ts';
 
-/** Archive of a version's folder, to be downloaded. */
+/** Tar archive of the files of an adapter version, ready to be downloaded. */
 export interface VersionDownload {
   readonly digest: string;
   readonly filename: string;
@@ -35,24 +35,33 @@ export interface VersionDownload {
  * or null for the operator.
  */
 export interface AdapterService {
-  /** @throws AppError as {@link createAdapterResource} says */
+  /** @throws AppError, all those of {@link createAdapterResource} */
   create(body: CreateAdapter, creator: Creator): Promise<CreatedAdapter>;
   list(query: ListAdaptersQuery, scope: string | null): Promise<Page<AdapterResource>>;
-  /** @throws AppError 404 */
+  /** @throws AppError 404 if the caller can see no such adapter */
   get(id: string, scope: string | null): Promise<AdapterResource>;
-  /** @throws AppError as {@link updateAdapter} says */
+  /** @throws AppError, all those of {@link updateAdapter} */
   update(id: string, given: UpdateAdapter, scope: string | null, recordChange: RecordChange): Promise<UpdatedAdapter>;
-  /** @throws AppError as {@link importVersion} says */
+  /** @throws AppError, all those of {@link importVersion} */
   importVersion(request: VersionImport): Promise<AdapterVersion>;
-  /** @throws AppError 404 */
+  /** Lists the versions of an adapter. @throws AppError 404 if the caller can see no such adapter */
   listVersions(id: string, query: PageQuery, scope: string | null): Promise<Page<AdapterVersion>>;
-  /** @throws AppError 404 */
+  /** @throws AppError 404 if the caller can see no such version */
   getVersion(id: string, versionId: string, scope: string | null): Promise<AdapterVersion>;
-  /** @throws AppError 404 */
+  /**
+   * Lists negative flips of a version: gate rows that the old version has right and this one wrong.
+   * @throws AppError 404 if the caller can see no such version
+   */
   listFlips(id: string, versionId: string, query: PageQuery, scope: string | null): Promise<Page<NegativeFlipResource>>;
-  /** All negative flips of a version that the caller has found; none if the version is gone. */
+  /**
+   * Reads all negative flips of a version, without a check that the caller may see the version. The list is empty if
+   * the version is gone.
+   */
   flipsOf(versionId: string): Promise<NegativeFlipResource[]>;
-  /** @throws AppError 404; `open` of the download throws 503 `storage_away` */
+  /**
+   * Prepares the download of a version's archive.
+   * @throws AppError 404 if the caller can see no such version; `open` of the download throws 503 `storage_away`
+   */
   download(id: string, versionId: string, scope: string | null): Promise<VersionDownload>;
 }
 

@@ -14,19 +14,21 @@ import { insertImportedVersion } from './import-version.ts';
 import { requireAdapter, requireDataset, requirePin, requireVersionOfModel } from './references.ts';
 import { toGivenAdapter } from './sources/given-adapter.ts';
 
-/** Caller that creates an adapter, with the function that records the answer. */
+/**
+ * Caller that creates an adapter, with the function that records the answer in the audit log and for repeated requests.
+ */
 export interface Creator {
   /** The tenant to which the caller is confined; null for the operator. */
   readonly scope: string | null;
-  /** Aborts when the client disconnects. Fetching from a source then stops. */
+  /** Signal that aborts when the client disconnects. Fetching files from a source then stops. */
   readonly gone: AbortSignal;
   readonly record: RecordAnswer<CreatedAdapter>;
 }
 
 /**
- * Creates an adapter and, with `source`, its first version in one transaction.
+ * Creates an adapter and, if the request has a `source`, imports the adapter's first version in the same transaction.
  *
- * @throws AppError 403 `quota_exceeded`, 404, 409 `adapter_exists`, 422; neither rows nor files remain then
+ * @throws AppError 403 `quota_exceeded`, 404, 409 `adapter_exists`, 422; neither rows nor files remain after an error
  */
 export async function createAdapterResource(
   deps: ImportDependencies,
@@ -59,7 +61,10 @@ export async function createAdapterResource(
   });
 }
 
-/** Finds what a new adapter refers to, and refuses what can be refused before files are read. */
+/**
+ * Finds the base model, its version and the dataset that a request for a new adapter names. Refuses everything that can
+ * be refused before files are read.
+ */
 async function resolveReferences({ db, rooms }: ImportDependencies, body: CreateAdapter, owner: string) {
   checkGate(body.metric, body.gate);
   await createTenantService({ db }).get(owner, null);
@@ -78,7 +83,7 @@ async function resolveReferences({ db, rooms }: ImportDependencies, body: Create
   return { baseModel, baseModelVersion };
 }
 
-/** Inserts an adapter and its event. @returns the identifier of the adapter */
+/** Inserts an adapter and the event of its creation. @returns the identifier of the adapter */
 async function insertWithEvent(
   tx: Transaction,
   body: CreateAdapter,

@@ -5,14 +5,14 @@ import { criticalSlices, type GateRule } from '../../../core/options/gates.ts';
 import { isGenerated, judgesRows, type MetricName } from '../../../core/options/metrics.ts';
 import type { CreatedAdapter } from './adapter.schemas.ts';
 
-/** Largest number of slices that a message lists. */
+/** Largest number of slices that an error message lists. */
 const LISTED_SLICES = 10;
 
 /**
- * Checks a gate against the adapter's metric.
+ * Checks whether a gate is possible with the adapter's metric.
  *
- * @throws AppError 422 `invalid_gate` for a target that no value of the metric can reach, a negative margin, a limit of
- * flips under a metric that has none, or a slice that is named twice
+ * @throws AppError 422 `invalid_gate` for a target or margin outside the values of the metric, a limit of negative
+ *   flips under a metric that does not judge single rows, or a slice that is named twice
  */
 export function checkGate(metric: MetricName, gate: GateRule): void {
   if (!judgesRows(metric) && gate.max_negative_flips !== undefined) {
@@ -32,7 +32,10 @@ export function checkGate(metric: MetricName, gate: GateRule): void {
   }
 }
 
-/** @throws AppError 422 `metric_needs_answers` if the metric cannot say how far two versions agree on prompts alone */
+/**
+ * Checks whether a metric suits a dataset. On rows without answers, only a metric of generated texts can compare two
+ * versions. @throws AppError 422 `metric_needs_answers` if the dataset has prompts alone and the metric needs answers
+ */
 export function checkMetric(metric: MetricName, dataset: { readonly id: string; readonly promptsOnly: boolean }): void {
   if (!dataset.promptsOnly || isGenerated(metric)) return;
   const message =
@@ -45,8 +48,9 @@ export function checkMetric(metric: MetricName, dataset: { readonly id: string; 
 /**
  * Checks that the dataset has gate rows in every slice that the gate names.
  *
- * @param dataset with the number of its gate rows by slice; null if these numbers are not known
- * @throws AppError 422 `unknown_slice` if no gate row is in a slice that the gate names
+ * @param dataset with the number of its gate rows by slice in `gateSlices`; null there if the numbers are not known,
+ *   and then nothing is checked
+ * @throws AppError 422 `unknown_slice` for a slice that the gate names and that has no gate row
  */
 export function checkSlices(gate: GateRule, dataset: { readonly id: string; readonly gateSlices: unknown }): void {
   if (dataset.gateSlices === null) return;
@@ -61,7 +65,10 @@ export function checkSlices(gate: GateRule, dataset: { readonly id: string; read
   throw unprocessable('unknown_slice', message, { slice: missing.name, dataset_id: dataset.id });
 }
 
-/** Advice on what the dataset's gate rows can certify; null if there is no dataset or nothing to say. */
+/**
+ * Gives advice on what a gate can certify with the number of gate rows of the dataset; null if there is no dataset or
+ * nothing to say.
+ */
 export async function gateAdviceOf(
   db: Queryable,
   { datasetId, metric, gate }: { datasetId: string | null; metric: MetricName; gate: GateRule },

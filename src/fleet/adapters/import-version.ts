@@ -12,7 +12,7 @@ import type { GivenAdapter } from './sources/given-adapter.ts';
 
 export interface VersionImport {
   readonly adapterId: string;
-  /** Identifier or version text of the base model version on which the adapter was trained. */
+  /** Identifier of the base model version on which the adapter was trained, or its version text, such as `2`. */
   readonly baseModelVersion: string;
   readonly given: GivenAdapter;
   /** The tenant to which the caller is confined; null for the operator. */
@@ -21,10 +21,10 @@ export interface VersionImport {
 }
 
 /**
- * Imports the next version of an adapter.
+ * Imports files as the next version of an adapter.
  *
  * @throws AppError 403 `quota_exceeded`, 404, 413, 422 such as `invalid_archive` or `invalid_adapter`; neither rows nor
- *   files remain then
+ *   files remain after an error
  */
 export async function importVersion(
   deps: ImportDependencies,
@@ -41,7 +41,10 @@ export async function importVersion(
   });
 }
 
-/** Inserts a version and its event. @throws AppError 404 if the adapter was deleted while its files were read */
+/**
+ * Inserts an imported version and the event of its import.
+ * @throws AppError 404 if the adapter was deleted while its files were read
+ */
 export async function insertImportedVersion(
   tx: Transaction,
   adapter: { readonly id: string; readonly tenantId: string },

@@ -4,14 +4,24 @@ import { findBaseModelVersion, findVersionOfModel } from '../base-models/index.t
 import { findDataset } from '../datasets/index.ts';
 import { findAdapterRow, findAdapterVersion, type AdapterRow, type AdapterVersionRow } from './adapter.repository.ts';
 
-/** @param scope the tenant to which the caller is confined; null for the operator @throws AppError 404 */
+/**
+ * Finds an adapter.
+ *
+ * @param scope the tenant to which the caller is confined; null for the operator
+ * @throws AppError 404 if the caller can see no such adapter
+ */
 export async function requireAdapter(db: Queryable, id: string, scope: string | null): Promise<AdapterRow> {
   const row = await findAdapterRow(db, id, scope);
   if (row === null) throw notFound('adapter', id);
   return row;
 }
 
-/** @param scope the tenant to which the caller is confined; null for the operator @throws AppError 404 */
+/**
+ * Finds a version of an adapter.
+ *
+ * @param scope the tenant to which the caller is confined; null for the operator
+ * @throws AppError 404 if the caller can see no such version
+ */
 export async function requireAdapterVersion(
   db: Queryable,
   key: { adapterId: string; id: string },
@@ -22,7 +32,7 @@ export async function requireAdapterVersion(
   return row;
 }
 
-/** Finds a dataset of a tenant; null if `id` is null. @throws AppError 404 */
+/** Finds a dataset of a tenant. Returns null if `id` is null. @throws AppError 404 if the tenant has no such dataset */
 export async function requireDataset(db: Queryable, id: string | null, owner: string) {
   if (id === null) return null;
   const found = await findDataset(db, id, owner);
@@ -31,7 +41,9 @@ export async function requireDataset(db: Queryable, id: string | null, owner: st
 }
 
 /**
- * @param reference identifier or version text of a version of the base model
+ * Finds a version of a base model.
+ *
+ * @param reference identifier of the base model version, or its version text, such as `2`
  * @throws AppError 422 `base_model_version_not_found`
  */
 export async function requireVersionOfModel(db: Queryable, baseModel: { id: string; name: string }, reference: string) {
@@ -42,9 +54,10 @@ export async function requireVersionOfModel(db: Queryable, baseModel: { id: stri
 }
 
 /**
- * Checks a pin; null and undefined mean no pin.
+ * Checks an adapter's pin: the only base model version to which rollouts may carry the adapter. Null and undefined mean
+ * no pin, and are accepted.
  *
- * @throws AppError 422 `base_model_version_not_found` if the base model has no such version
+ * @throws AppError 422 `base_model_version_not_found` if the adapter's base model has no such version
  */
 export async function requirePin(
   db: Queryable,

@@ -1,17 +1,17 @@
 import type { ServedFeatures } from '../../../core/formats/peft/serving-rules.ts';
 
 /**
- * Features of a version that decide whether an engine can serve it. The row stores them as plain JSON, which the
- * database compares with serving profiles.
+ * Features of an adapter version that decide whether an engine can serve it, as the version's row stores them. They are
+ * plain JSON, so that database queries can compare them with serving profiles.
  */
 export interface KeptFeatures {
-  /** Largest rank of any module. */
+  /** Largest LoRA rank of all adapted modules. */
   readonly rank: number;
   readonly dora: boolean;
   readonly rslora: boolean;
-  /** Whether a module has a rank or an alpha of its own. */
+  /** Whether some modules have a LoRA rank or alpha that differs from that of the others. */
   readonly patterned: boolean;
-  /** Last parts of the adapted modules' names, such as `q_proj`. */
+  /** Kinds of the adapted modules: the last parts of the modules' names, such as `q_proj`. */
   readonly modules: readonly string[];
 }
 
@@ -20,9 +20,11 @@ export function keptFeatures({ largest, dora, rslora, patterned, modules }: Serv
 }
 
 /**
- * Features of a version that a rollout carried over: it adapts the modules of its source, with the source's patterns.
- * @param source the features in the source's row
- * @returns undefined if the source's features are not known
+ * Derives the features of a version that a rollout carried over from those of its source version: it adapts the same
+ * modules, and if modules of the source have ranks of their own, so do its modules.
+ *
+ * @param source the features in the source version's row
+ * @returns undefined if the source version's features are not known
  */
 export function carriedFeatures(
   source: unknown,

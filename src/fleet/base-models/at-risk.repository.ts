@@ -1,9 +1,9 @@
 import { Prisma, type Queryable } from '../../platform/database/database.ts';
 
-/** Largest number of tenants in the list. */
+/** Largest number of tenants in the list of adapters at risk. */
 const TENANTS_SHOWN = 1000;
 
-/** Number of adapters at risk of one tenant. */
+/** Number of adapters at risk that one tenant has, with the numbers over all tenants. */
 export interface AtRiskRow {
   tenant_id: string;
   adapters: number;
@@ -13,10 +13,10 @@ export interface AtRiskRow {
 }
 
 /**
- * Condition that the adapter `a` has no current version on a base model version that is served for longer than the
- * given one. If the given version has no retirement date (null), only versions without a date count. The condition is a
- * scalar subquery, which PostgreSQL computes adapter by adapter; an anti-join would read all current versions for each
- * page.
+ * Makes the SQL condition that the adapter `a` is at risk when a base model version retires: it has no current version
+ * on a base model version that retires later or never. If the given version itself never retires (null), only other
+ * versions that never retire save an adapter. The condition is a scalar subquery, which PostgreSQL computes adapter by
+ * adapter; an anti-join would read all current versions for each page.
  */
 export function isAtRisk(baseModelVersionId: string, retiresAt: Date | null): Prisma.Sql {
   const later = retiresAt === null ? Prisma.empty : Prisma.sql`OR b.retires_at > ${retiresAt}`;
@@ -27,7 +27,7 @@ export function isAtRisk(baseModelVersionId: string, retiresAt: Date | null): Pr
 }
 
 export const atRiskRepository = {
-  /** The tenants with the most adapters at risk when a base model version retires. */
+  /** Counts the adapters at risk when a base model version retires, by tenant; the tenants with the most come first. */
   byTenant: (db: Queryable, baseModelVersionId: string, retiresAt: Date | null) =>
     db.$queryRaw<AtRiskRow[]>`
       SELECT a.tenant_id, count(*)::int AS adapters, sum(count(*)) OVER ()::int AS all_adapters,

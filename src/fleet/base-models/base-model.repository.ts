@@ -11,7 +11,7 @@ export interface NewBaseModelVersion {
   servingName: string;
   config: Prisma.InputJsonObject;
   retiresAt: Date | null;
-  /** Files pinned in a hub, a bucket or an upload; null for files in a folder. */
+  /** Files that are pinned in a hub, a bucket or an upload; null if the version's files lie in a folder. */
   pinned: (PinnedFiles & { key: string }) | null;
   sealedToken: string | null;
 }
@@ -20,7 +20,10 @@ const withModel = { include: { baseModel: { select: { name: true } } } } as cons
 
 export type BaseModelVersionRow = Prisma.BaseModelVersionGetPayload<typeof withModel>;
 
-/** Finds a model by its identifier, or else by its name. */
+/**
+ * Finds a base model by its identifier or its name. If the text is the identifier of one model and the name of another,
+ * the identifier counts.
+ */
 export async function findBaseModel(db: Queryable, idOrName: string) {
   const found = await db.baseModel.findMany({ where: { OR: [{ id: idOrName }, { name: idOrName }] } });
   return found.find((model) => model.id === idOrName) ?? found[0] ?? null;
@@ -52,7 +55,7 @@ export const baseModelRepository = {
 
   pageModels: (db: Queryable, query: PageQuery) => db.baseModel.findMany(pageArguments(query)),
 
-  /** Changes settings of a base model. Null removes a setting; an omitted one keeps its value. */
+  /** Changes settings of a base model. A setting given as null is removed; a setting left out keeps its value. */
   setSettings: (
     tx: Queryable,
     id: string,
@@ -63,7 +66,7 @@ export const baseModelRepository = {
     return tx.baseModel.update({ where: { id }, data });
   },
 
-  /** Locks a base model until the transaction ends, so that no other transaction adds a version. */
+  /** Locks a base model until the transaction ends, so that no other transaction adds a base model version to it. */
   lockModel: (tx: Queryable, id: string) => tx.$executeRaw`SELECT 1 FROM base_models WHERE id = ${id} FOR UPDATE`,
 
   countVersions: (db: Queryable, baseModelId: string) => db.baseModelVersion.count({ where: { baseModelId } }),
@@ -82,7 +85,7 @@ export const baseModelRepository = {
     }
   },
 
-  /** Locks a version until the transaction ends, so that no other transaction changes it. */
+  /** Locks a base model version until the transaction ends, so that no other transaction changes it. */
   lockVersion: (tx: Queryable, id: string) =>
     tx.$executeRaw`SELECT 1 FROM base_model_versions WHERE id = ${id} FOR NO KEY UPDATE`,
 
@@ -104,7 +107,10 @@ function columnsOf({ source, files, key }: PinnedFiles & { key: string }) {
   };
 }
 
-/** Keeps an upload from expiring. @throws AppError 422 `source_not_found` if it was removed meanwhile */
+/**
+ * Removes the expiry date of an upload, because a base model version is made of its files.
+ * @throws AppError 422 `source_not_found` if the upload was removed meanwhile
+ */
 async function keepUpload(source: UploadSource, tx: Queryable): Promise<void> {
   const { count } = await tx.baseModelUpload.updateMany({
     where: { id: source.id, state: 'complete' },

@@ -35,13 +35,13 @@ import { findFiles, toBaseSource, type SourceContext } from './version-source.ts
 export interface BaseModelServiceOptions {
   db: Database;
   producer: QueueProducer;
-  /** Access to the sources of files that requests name. */
+  /** Context for finding the folder, hub, bucket or upload from which a request takes a version's files. */
   files: SourceContext;
 }
 
 /**
- * Creates the service. In all methods `scope` is the tenant to which the caller is confined, or null for the operator,
- * who alone sees paths.
+ * Creates the service for base models and their versions. In all methods `scope` is the tenant to which the caller is
+ * confined, or null for the operator. Only the operator sees paths of files.
  */
 export function createBaseModelService({ db, producer, files }: BaseModelServiceOptions) {
   async function findModel(idOrName: string) {
@@ -51,7 +51,7 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
   }
 
   return {
-    /** @throws AppError 409 `base_model_exists` */
+    /** Creates a base model, which has no version yet. @throws AppError 409 `base_model_exists` */
     create: (
       { name, policy, serving_profile: servingProfile }: CreateBaseModel,
       record: RecordAnswer<BaseModelResource>,
@@ -65,9 +65,9 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
       }),
 
     /**
-     * Changes a base model's default policy for later rollouts and its serving profile. Accepted rollouts keep their
-     * policy; jobs that begin from now on use the new profile.
-     * @throws AppError 404
+     * Changes the default policy of a base model, the serving profile, or both. Rollouts accepted before keep their
+     * policy. Jobs that begin after the change use the new serving profile.
+     * @throws AppError 404 if there is no such base model
      */
     async update(
       idOrName: string,
@@ -95,17 +95,17 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
       return toPage(await models.pageModels(db, query), query, (row) => toBaseModel(row, scope));
     },
 
-    /** @throws AppError 404 */
+    /** Finds a base model by its identifier or its name. @throws AppError 404 */
     get: async (idOrName: string, scope: string | null): Promise<BaseModelResource> =>
       toBaseModel(await findModel(idOrName), scope),
 
     /**
-     * Registers a version. A model's first version has no adapters to carry over. A later version starts a rollout,
-     * unless the request says `start_rollout: false` or asks for a forecast with `dry_run`. Version, rollout, events
-     * and outbox entries are committed together.
+     * Registers a version of a base model. The first version has no adapters to carry over, so it starts nothing. A
+     * later one starts a rollout, unless the request says `start_rollout: false`, or asks with `dry_run` for a forecast
+     * instead. Version, rollout, events and outbox entries are committed together.
      *
      * @throws AppError 404, 409 `base_model_version_exists`, 422 `path_not_allowed`, `path_not_found`, `not_a_folder`,
-     * `invalid_base_model`, `dry_run_of_nothing`, or an error of {@link findFiles}
+     *   `invalid_base_model`, `dry_run_of_nothing`, or an error of {@link findFiles}
      */
     async addVersion(
       idOrName: string,
@@ -160,14 +160,18 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
       return toPage(await models.pageVersions(db, model.id, query), query, (row) => toBaseModelVersion(row, reader));
     },
 
-    /** @throws AppError 404 */
+    /** Finds a base model version by its identifier. @throws AppError 404 */
     async getVersion(id: string, reader: ReaderRole): Promise<BaseModelVersion> {
       const row = await findBaseModelVersion(db, id);
       if (row === null) throw notFound('base model version', id);
       return toBaseModelVersion(row, reader);
     },
 
-    /** Sets when a version retires. Setting the present date again changes nothing. @throws AppError 404 */
+    /**
+     * Sets the date on which a base model version retires; null for never. Setting the present date again changes
+     * nothing.
+     * @throws AppError 404
+     */
     updateVersion: (
       id: string,
       { retires_at: wanted }: UpdateBaseModelVersion,
@@ -186,7 +190,10 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
         return toBaseModelVersion(changed, 'operator');
       }),
 
-    /** Counts the adapters that nothing would serve after a version retires. @throws AppError 404 */
+    /**
+     * Counts the adapters at risk: those that would be served on no base model version after this one retires.
+     * @throws AppError 404
+     */
     async atRisk(id: string): Promise<AtRisk> {
       const row = await findBaseModelVersion(db, id);
       if (row === null) throw notFound('base model version', id);
@@ -205,13 +212,13 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
 interface Started {
   readonly rollout: CreatedBaseModelVersion['rollout'];
   readonly forecast: CreatedBaseModelVersion['forecast'];
-  /** Queue entries to add after the commit. */
+  /** Queue entries of the rollout or the forecast, to be added to the queue after the commit. */
   readonly entries: QueueEntry[];
 }
 
 const NOTHING_STARTED: Started = { rollout: null, forecast: null, entries: [] };
 
-/** Starts a rollout or, with `isDryRun`, a forecast for a version that is being registered. */
+/** Starts a rollout to a version that is being registered, or only a forecast of it if `isDryRun`. */
 async function startFor(
   tx: Transaction,
   request: { baseModelVersionId: string; options: RolloutOptions },
@@ -239,8 +246,9 @@ function toBaseModel(
 type Requested = Pick<CreateBaseModelVersion, 'rollout' | 'rollout_options' | 'start_rollout'>;
 
 /**
- * Options of the rollout that a registration asks for, in either form of the request; null if it asks for none.
- * @throws AppError 400 `invalid_request` if members contradict each other
+ * Reads the options of the rollout that a registration asks for. The request can give them as `rollout` or as
+ * `rollout_options`. Returns null if the request wants no rollout.
+ * @throws AppError 400 `invalid_request` if members of the request contradict each other
  */
 export function requestedRollout(request: Requested): RolloutOptions | null {
   const { rollout, rollout_options: options, start_rollout: isStarted = true } = request;
@@ -265,7 +273,10 @@ function contradiction(field: string, message: string): AppError {
   });
 }
 
-/** Answer for a version. Engines see their own name of the base. Only the operator sees where the files are. */
+/**
+ * Builds the answer for a base model version. Only the operator sees where the files are, so tenants do not see a
+ * serving name that is a path.
+ */
 function toBaseModelVersion(row: BaseModelVersionRow, reader: ReaderRole): BaseModelVersion {
   const isOperator = reader === 'operator';
   const config = row.config as { model_type?: string } | null;

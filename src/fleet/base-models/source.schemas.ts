@@ -64,7 +64,7 @@ export const GivenFolder = Type.Object(
   },
 );
 
-/** Location of the files of an adapter or a base model version, as text. */
+/** Schema of a text that says where the files of an adapter or a base model version are. */
 export const SourceText = Type.String({
   minLength: 1,
   maxLength: 4096,

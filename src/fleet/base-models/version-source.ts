@@ -24,30 +24,30 @@ import type { BaseSource } from './source.schemas.ts';
 
 export interface SourceContext {
   readonly allowedRoots: readonly string[];
-  /** Returns the reader of hubs, buckets and uploads. Folders are read without one. */
+  /** Returns the reader of files in hubs, buckets and uploads. Files in folders are read without it. */
   readonly sources: () => Sources;
-  /** Encrypts tokens; null without a secret key. */
+  /** Encrypts the access tokens that are stored; null if no secret key is set, and then tokens are refused. */
   readonly box: SecretBox | null;
 }
 
-/** Columns of a version that locate its files. */
+/** Place of a base model version's files and the content of their config.json, as the version's row stores them. */
 export interface FoundFiles {
   readonly path: string;
-  /** Default name of the version in engines. */
+  /** Name under which engines know the version if the request gives none. */
   readonly defaultName: string;
   readonly config: Prisma.InputJsonObject;
-  /** Pinned files of a hub, a bucket or an upload; null for files in a folder. */
+  /** Files that are pinned in a hub, a bucket or an upload; null if the version's files lie in a folder. */
   readonly pinned: (PinnedFiles & { readonly key: string }) | null;
   readonly token: string | null;
 }
 
-/** Time limit for listing the files of a source and reading its config.json, in milliseconds. */
+/** Time limit for listing a version's files at their source and reading its config.json, in milliseconds. */
 const PIN_MS = 60_000;
 
 /**
- * Finds the files that a request names, and reads their config.json. Files in a hub or a bucket are pinned to their
- * present state.
- * @throws AppError 422 or 503 `source_unreachable`
+ * Finds the files that a request to register a base model version names, and reads their config.json. Files in a hub or
+ * a bucket are pinned to their present state: later changes are not fetched.
+ * @throws AppError 422, 503 `source_unreachable`, or 503 `secret_key_missing` for a token that cannot be encrypted
  */
 export async function findFiles(
   files: Pick<CreateBaseModelVersion, 'path' | 'source'>,
@@ -99,7 +99,7 @@ function keyMissing(): AppError {
   return new AppError({ code: 'secret_key_missing', status: 503, message });
 }
 
-/** Source of a version's files, as the operator sees it. */
+/** Describes the source of a base model version's files in the form in which the operator sees it. */
 export function toBaseSource(row: {
   readonly path: string;
   readonly source: unknown;
@@ -115,12 +115,12 @@ export function toBaseSource(row: {
 }
 
 const MAX_CONFIG_BYTES = 1 << 20;
-/** Sizes that every decoder's config.json has. */
+/** Names of the sizes that the config.json of every decoder has. */
 const SIZES = ['hidden_size', 'num_hidden_layers', 'num_attention_heads', 'vocab_size'] as const;
 
 /**
- * Checks quickly that a folder is a Hugging Face model: it has a model's config.json and weights. All files are read
- * later, when the version is analyzed.
+ * Checks quickly that a folder may be a Hugging Face model: it has a config.json with a decoder's sizes, and a
+ * safetensors file. All files are read later, when the version is analyzed.
  *
  * @returns the content of config.json
  * @throws AppError 422 `invalid_base_model` with `file` and `expected`
@@ -134,7 +134,10 @@ async function readModelFolder(folder: string): Promise<Prisma.InputJsonObject> 
   return config;
 }
 
-/** @throws AppError 422 `invalid_base_model` if the config.json is not that of a decoder */
+/**
+ * Requires the fields that the config.json of every decoder has: an architecture and sizes.
+ * @throws AppError 422 `invalid_base_model` that names a missing or wrong field
+ */
 export function checkConfig(config: Record<string, unknown>): Prisma.InputJsonObject {
   if (typeof config.model_type !== 'string' || config.model_type === '') {
     throw invalid(
@@ -163,9 +166,10 @@ async function readConfig(file: string): Promise<Record<string, unknown>> {
 }
 
 /**
- * Parses a config.json.
+ * Parses the text of a config.json.
  *
- * @throws AppError 422 `invalid_base_model` if it is not a JSON object, or has text that PostgreSQL cannot store
+ * @throws AppError 422 `invalid_base_model` if the text is not a JSON object, or has characters that PostgreSQL cannot
+ *   store
  */
 export function parseConfig(text: string): Record<string, unknown> {
   const unusable: string[] = [];
@@ -182,7 +186,7 @@ export function parseConfig(text: string): Record<string, unknown> {
   throw invalid('config.json', 'it is not a JSON object', 'a Hugging Face config.json');
 }
 
-/** Parsed value; null also for invalid JSON. */
+/** Parses JSON, passing each value through `revive`; null for a text that is not JSON. */
 function parseJson(text: string, revive: (key: string, value: unknown) => unknown): unknown {
   try {
     return JSON.parse(text, revive);
@@ -191,7 +195,7 @@ function parseJson(text: string, revive: (key: string, value: unknown) => unknow
   }
 }
 
-/** Whether PostgreSQL can store the text in JSONB. */
+/** Whether PostgreSQL can store the text in a JSONB column: it has neither NUL nor half of a surrogate pair. */
 const isUsable = (text: string): boolean => !/\0|\p{Surrogate}/u.test(text);
 
 function invalid(file: string, found: string, expected: string) {

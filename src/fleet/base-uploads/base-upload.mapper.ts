@@ -18,7 +18,11 @@ export function toUploadEntry(row: UploadRow): BaseModelUploadEntry {
   };
 }
 
-/** @param numbers numbers of the parts that have arrived, by file */
+/**
+ * Builds the answer for an upload with its files, and the ranges of parts that are missing of each.
+ *
+ * @param numbers numbers of the parts that have arrived, in ascending order, by file name
+ */
 export function toUpload(row: UploadWithFiles, numbers: ReadonlyMap<string, readonly number[]>): BaseModelUpload {
   const files = row.files.map(({ name, size, sha256, verifiedBytes }) => {
     const parts = partCount(Number(size), row.partBytes);
@@ -28,7 +32,10 @@ export function toUpload(row: UploadWithFiles, numbers: ReadonlyMap<string, read
   return { ...toUploadEntry(row), files };
 }
 
-/** Ranges of part numbers missing from `numbers`, which are sorted. */
+/**
+ * Lists the part numbers from 1 to `parts` that have not arrived, as ranges. `numbers` are those that have arrived, in
+ * ascending order.
+ */
 function missingOf(parts: number, numbers: readonly number[]): { first: number; last: number }[] {
   const missing: { first: number; last: number }[] = [];
   let next = 1;

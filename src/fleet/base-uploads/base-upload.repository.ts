@@ -17,7 +17,7 @@ export interface NewUpload {
   readonly files: readonly { readonly name: string; readonly size: number; readonly sha256: string }[];
 }
 
-/** A part of a file, as a request names it. */
+/** Identity of one part of an uploaded file. The number of a file's first part is 1. */
 export interface PartKey {
   readonly uploadId: string;
   readonly fileName: string;
@@ -25,10 +25,13 @@ export interface PartKey {
 }
 
 export const baseUploadRepository = {
-  /** Locks the creation of uploads until the transaction ends. */
+  /** Prevents other transactions from creating uploads until this one ends, so that together they keep to the limit. */
   lockNew: (tx: Transaction) => tx.$executeRaw`SELECT pg_advisory_xact_lock(7236838)`,
 
-  /** Number of uploads that may still become complete, without those about to be removed. */
+  /**
+   * Counts the uploads that are not complete and can still become so. Expired ones, which are about to be removed, and
+   * failed ones do not count.
+   */
   async countUnfinished(tx: Transaction): Promise<number> {
     const [row] = await tx.$queryRaw<[{ count: number }]>`
       SELECT count(*)::int AS count FROM base_model_uploads
@@ -59,7 +62,7 @@ export const baseUploadRepository = {
     return baseUploadRepository.find(tx, id);
   },
 
-  /** Numbers of the parts that have arrived, by file. */
+  /** Reads the numbers of the parts that have arrived, in ascending order, by file name. */
   async partNumbers(db: Queryable, uploadId: string): Promise<Map<string, number[]>> {
     const rows = await db.$queryRaw<{ name: string; numbers: number[] }[]>`
       SELECT file_name AS name, array_agg(number ORDER BY number) AS numbers
@@ -67,7 +70,10 @@ export const baseUploadRepository = {
     return new Map(rows.map(({ name, numbers }) => [name, numbers]));
   },
 
-  /** Size of a file, and the state and part size of its upload; null if the upload has no file of that name. */
+  /**
+   * Reads the size of a file of an upload, in bytes, with the upload's state and its part size; null if the upload has
+   * no file of that name.
+   */
   async file(db: Queryable, uploadId: string, name: string) {
     const found = await db.baseModelUploadFile.findUnique({
       where: { uploadId_name: { uploadId, name } },
@@ -77,8 +83,8 @@ export const baseUploadRepository = {
   },
 
   /**
-   * Extends an upload's expiry after a part arrived, and keeps the upload open until the transaction ends. False if the
-   * upload is not open.
+   * Postpones the expiry of an open upload because a part has arrived, and keeps the upload from being closed until the
+   * transaction ends. Returns false, and changes nothing, if the upload is not open.
    */
   async touch(tx: Transaction, id: string, days: number): Promise<boolean> {
     const count = await tx.$executeRaw`
@@ -87,7 +93,10 @@ export const baseUploadRepository = {
     return count === 1;
   },
 
-  /** Adds or replaces a part, and forgets the results of an earlier verification of its file. */
+  /**
+   * Stores that a part has arrived, in place of an earlier one with its number. Forgets what an earlier verification
+   * found in the part's file.
+   */
   async putPart(tx: Transaction, key: PartKey, artifactDigest: string): Promise<void> {
     const { uploadId, fileName: name } = key;
     await tx.baseModelUploadPart.upsert({
@@ -111,7 +120,7 @@ export const baseUploadRepository = {
   forgetParts: (tx: Transaction, uploadId: string, fileName: string, number?: number) =>
     tx.baseModelUploadPart.deleteMany({ where: { uploadId, fileName, ...(number !== undefined && { number }) } }),
 
-  /** Stores the files found in an uploaded file when it was read as a whole. */
+  /** Stores which model files were found in an uploaded file, after all of it was read and verified. */
   keepContents: (
     tx: Transaction,
     uploadId: string,
@@ -123,7 +132,7 @@ export const baseUploadRepository = {
       data: { contents: contents as unknown as Prisma.InputJsonArray, verifiedBytes: size },
     }),
 
-  /** Postpones the removal of an upload. */
+  /** Sets the number of days, from now, after which an upload is removed if nothing uses it. */
   putOff: (tx: Transaction, id: string, days: number) => tx.$executeRaw`
     UPDATE base_model_uploads SET expires_at = clock_timestamp() + make_interval(days => ${days}::int)
     WHERE id = ${id}`,
@@ -134,7 +143,10 @@ export const baseUploadRepository = {
   delete: (tx: Transaction, id: string) => tx.baseModelUpload.delete({ where: { id } }),
 };
 
-/** Removes expired uploads and the rows of their parts. @returns the identifiers of the uploads */
+/**
+ * Removes up to `limit` expired uploads, except those being verified, with the rows of their parts.
+ * @returns the identifiers of the removed uploads
+ */
 export async function removeExpiredUploads(tx: Transaction, limit: number): Promise<string[]> {
   const rows = await tx.$queryRaw<{ id: string }[]>`
     DELETE FROM base_model_uploads WHERE id IN (

@@ -3,9 +3,9 @@ import { SENT_NAME } from '../../platform/base-sources/index.ts';
 import { PageQuery } from '../../platform/contract/pagination.ts';
 import { Binary, contentOf, ErrorOf, Id, Nullable, Timestamp } from '../../platform/contract/schemas.ts';
 
-/** Largest number of files of an upload; a base model version has the same limit. */
+/** Largest number of files of an upload, which is also the largest number of files of a base model version. */
 const MAX_FILES = 2000;
-/** Largest number of parts of an upload. S3 has the same limit, and a list of so many parts is still small. */
+/** Largest number of parts of an upload. S3 has the same limit, and a list of so many part numbers is still small. */
 export const MOST_PARTS = 10_000;
 
 const SHA256 = '^[0-9a-f]{64}$';

@@ -23,13 +23,13 @@ import { checkSentFiles, isArchive } from './file-names.ts';
 import { checked, checkPartSize } from './received-part.ts';
 
 export interface BaseUploadLimits {
-  /** Largest upload, in bytes. */
+  /** Largest size of an upload, in bytes. */
   readonly baseUploadBytes: number;
-  /** Smallest size of parts, in bytes. */
+  /** Part size of small uploads, in bytes. Large uploads have larger parts. */
   readonly baseUploadPartBytes: number;
-  /** Largest number of uploads that are not complete. */
+  /** Largest number of uploads that may be unfinished at a time. */
   readonly baseUploads: number;
-  /** Number of days without a part after which an upload is removed. */
+  /** Number of days after which an upload to which no part is sent is removed. */
   readonly baseUploadDays: number;
 }
 
@@ -39,7 +39,7 @@ interface BaseUploadDependencies {
   readonly limits: BaseUploadLimits;
 }
 
-/** Creates the service. Only the operator may upload base models. */
+/** Creates the service for uploads of base models, which only the operator may use. */
 export function createBaseUploadService({ db, artifacts, limits }: BaseUploadDependencies) {
   const { baseUploadDays: days } = limits;
 
@@ -56,7 +56,10 @@ export function createBaseUploadService({ db, artifacts, limits }: BaseUploadDep
   }
 
   return {
-    /** @throws AppError 409 `too_many_base_model_uploads`, 413 `upload_too_large`, 422 `source_refused` */
+    /**
+     * Creates an upload for announced files, whose parts the client sends afterwards.
+     * @throws AppError 409 `too_many_base_model_uploads`, 413 `upload_too_large`, 422 `source_refused`
+     */
     async create({ files }: CreateBaseModelUpload, record: RecordAnswer<BaseModelUpload>): Promise<BaseModelUpload> {
       const id = newId('baseModelUpload');
       checkFiles(id, files);
@@ -80,7 +83,7 @@ export function createBaseUploadService({ db, artifacts, limits }: BaseUploadDep
       return toPage(await repository.page(db, query), query, toUploadEntry);
     },
 
-    /** @throws AppError 404 */
+    /** Finds an upload with its files and missing parts. @throws AppError 404 */
     async get(id: string): Promise<BaseModelUpload> {
       const row = await repository.find(db, id);
       if (row === null) throw notFound('base model upload', id);
@@ -88,10 +91,11 @@ export function createBaseUploadService({ db, artifacts, limits }: BaseUploadDep
     },
 
     /**
-     * Stores a part, in place of an earlier one with its number. The part is durable once the promise resolves.
-     * @param sha256 the expected SHA-256; null if the sender gave none
+     * Stores one part of a file, in place of an earlier part with the same number. When the promise resolves, the part
+     * survives a crash.
+     * @param sha256 SHA-256 that the part must have, hexadecimal; null if the sender announced none
      * @throws AppError 404, 409 `base_model_upload_not_open`, 422 `invalid_part` or `digest_mismatch`, 400
-     * `upload_aborted`, 507
+     *   `upload_aborted`, 507
      */
     async putPart(
       key: PartKey,
@@ -121,9 +125,10 @@ export function createBaseUploadService({ db, artifacts, limits }: BaseUploadDep
     },
 
     /**
-     * Closes an upload whose parts have all arrived, and starts its verification. If it is already being verified or
-     * complete, the upload is returned unchanged.
-     * @throws AppError 404, 409 `base_model_upload_incomplete`, `base_model_upload_not_open`
+     * Closes an upload whose parts have all arrived, so that its verification begins. An upload that is being verified
+     * or complete is returned unchanged.
+     * @throws AppError 404, 409 `base_model_upload_incomplete`, or `base_model_upload_not_open` if its verification
+     *   failed
      */
     complete: (id: string, record: RecordAnswer<BaseModelUpload>): Promise<BaseModelUpload> =>
       change(id, async (tx, row) => {
@@ -142,7 +147,10 @@ export function createBaseUploadService({ db, artifacts, limits }: BaseUploadDep
         return upload;
       }),
 
-    /** Removes an upload. The collector takes its parts. @throws AppError 404, 409 `base_model_upload_in_use` */
+    /**
+     * Removes an upload. The collector deletes the stored parts later.
+     * @throws AppError 404, 409 `base_model_upload_in_use` if a base model version is made of it
+     */
     delete: (id: string, recordChange: RecordChange): Promise<void> =>
       change(id, async (tx, row) => {
         if (await repository.hasVersions(tx, id)) throw inUse(id);
@@ -158,7 +166,10 @@ export function createBaseUploadService({ db, artifacts, limits }: BaseUploadDep
   }
 }
 
-/** Refuses unusable files before the client sends them. The contents of archives are not known yet. */
+/**
+ * Refuses files that cannot be used, by their names and sizes, before the client sends them. If an archive is among
+ * them, only names are checked, because its contents are not known yet.
+ */
 function checkFiles(id: string, files: CreateBaseModelUpload['files']): void {
   checkSentFiles(files);
   if (files.some(({ name }) => isArchive(name))) return;
@@ -174,8 +185,8 @@ function checkFiles(id: string, files: CreateBaseModelUpload['files']): void {
 const MIB = 2 ** 20;
 
 /**
- * Size of parts for an upload, in bytes. It grows with the upload, so that there are never more than {@link
- * MOST_PARTS}.
+ * Chooses the part size of an upload, in bytes. Parts of large uploads are larger, so that there are never more parts
+ * than {@link MOST_PARTS}.
  */
 function partBytesOf(bytes: number, files: number, smallest: number): number {
   const needed = bytes / (MOST_PARTS - files);

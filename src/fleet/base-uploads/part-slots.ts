@@ -1,13 +1,20 @@
 import { AppError } from '../../platform/contract/errors.ts';
 
-/** Largest number of parts that a process receives at a time. With a bucket, each takes up to 40 MiB of memory. */
+/**
+ * Largest number of parts that a process receives at a time. If the artifact store is a bucket, receiving a part takes
+ * up to 40 MiB of memory.
+ */
 export const MOST_AT_A_TIME = 6;
 
-/** `retry_after_ms` of the error `too_many_parts`. */
+/**
+ * Time after which a refused client may send a part again, in milliseconds: `retry_after_ms` of the error
+ * `too_many_parts`.
+ */
 const RETRY_MS = 2000;
 
 /**
- * Limits how many parts a process receives at a time. A part beyond the limit is refused at once, before it is read.
+ * Creates a function that receives parts and limits how many a process receives at a time. A part beyond the limit is
+ * refused at once, before it is read.
  *
  * The returned function throws AppError 429 `too_many_parts`.
  */

@@ -1,19 +1,19 @@
 import { createHash } from 'node:crypto';
 import { unprocessable, type AppError } from '../../platform/contract/errors.ts';
 
-/** Expected properties of a part. */
+/** Size and hash that a part of an upload must have. */
 export interface ExpectedPart {
-  /** Name of the part in messages. */
+  /** Name of the part in error messages, such as `part 2 of model.safetensors`. */
   readonly what: string;
   readonly bytes: number;
-  /** SHA-256 of the part that the sender announced, hexadecimal; null if it announced none. */
+  /** SHA-256 that the sender announced for the part, hexadecimal; null if the sender announced none. */
   readonly sha256: string | null;
 }
 
 const ENTRY = /(?:^|,)\s*sha-256=:([A-Za-z0-9+/]{43}=):/;
 
 /**
- * Hexadecimal SHA-256 in a header `Content-Digest` (RFC 9530); null without a header.
+ * Reads the SHA-256 from a header `Content-Digest` (RFC 9530), as hexadecimal text. Returns null if there is no header.
  * @throws AppError 422 `digest_mismatch` if the header has no readable SHA-256
  */
 export function sha256Of(header: string | undefined): string | null {
@@ -25,7 +25,7 @@ export function sha256Of(header: string | undefined): string | null {
   return Buffer.from(text, 'base64').toString('hex');
 }
 
-/** Checks the size of a part. @throws AppError 422 `invalid_part` */
+/** Refuses a part whose size in bytes is not the expected one. @throws AppError 422 `invalid_part` */
 export function checkPartSize({ what, bytes: expected }: ExpectedPart, bytes: number): void {
   if (bytes !== expected)
     throw unprocessable('invalid_part', `${what} has ${bytes} bytes, expected ${expected}`, {
@@ -34,8 +34,8 @@ export function checkPartSize({ what, bytes: expected }: ExpectedPart, bytes: nu
 }
 
 /**
- * Passes on the bytes of a part. Throws before the stream ends if size or hash are wrong, so that the store keeps no
- * wrong part.
+ * Passes on the bytes of a part while it counts and hashes them. If size or hash are wrong, it throws before the stream
+ * ends, so that the artifact store keeps no wrong part.
  * @throws AppError 422 `invalid_part` or `digest_mismatch`
  */
 export async function* checked(chunks: AsyncIterable<Uint8Array>, part: ExpectedPart): AsyncGenerator<Uint8Array> {

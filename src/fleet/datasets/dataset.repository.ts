@@ -31,7 +31,11 @@ export async function insertDataset(
   }
 }
 
-/** @param tenantId owner of the dataset; null for any tenant */
+/**
+ * Finds a dataset that is not deleted; null if there is none.
+ *
+ * @param tenantId tenant that must own the dataset; null for any tenant
+ */
 export function findDataset(db: Queryable, id: string, tenantId: string | null): Promise<DatasetRecord | null> {
   return db.dataset.findFirst({ where: { id, ...ownedBy(tenantId), ...LIVE } });
 }
@@ -40,7 +44,11 @@ export async function isDatasetNameTaken(db: Queryable, tenantId: string, name: 
   return (await db.dataset.count({ where: { tenantId, name } })) > 0;
 }
 
-/** @param tenantId owner of the datasets; null for all tenants */
+/**
+ * Reads one page of datasets that are not deleted.
+ *
+ * @param tenantId tenant that must own the datasets; null for all tenants
+ */
 export function pageOfDatasets(
   db: Queryable,
   query: ListDatasetsQuery,

@@ -35,7 +35,7 @@ export const Dataset = Type.Object(
 );
 export type Dataset = Static<typeof Dataset>;
 
-/** Answer to the upload of a dataset. */
+/** Schema of the answer to an upload of a dataset: the dataset, with advice on what its gate rows can certify. */
 export const CreatedDataset = Type.Object(
   { ...Dataset.properties, gate_advice: Nullable(GateAdviceResource) },
   { title: 'CreatedDataset', description: 'A dataset as its upload answers it.' },
@@ -53,7 +53,10 @@ export const CreateDatasetQuery = Type.Object(
 );
 export type CreateDatasetQuery = Static<typeof CreateDatasetQuery>;
 
-/** Content types that an upload of rows may have. The second one is for clients that cannot send the first. */
+/**
+ * Content types that an upload of rows may have. The general type, `application/octet-stream`, is for clients that
+ * cannot send `application/x-ndjson`.
+ */
 export const DATASET_TYPES = ['application/x-ndjson', 'application/octet-stream'] as const;
 
 const Rows = Binary(
@@ -67,7 +70,7 @@ const Rows = Binary(
     'same split. A dataset needs search rows and gate rows; adapters of one without training rows are never trained.',
 );
 
-/** The service reads the body as a stream, and checks its rows. */
+/** Body of an upload: the rows of a dataset, which the service reads and checks as a stream. */
 export const CreateDatasetBody = { content: contentOf(DATASET_TYPES, Rows) };
 
 export const ListDatasetsQuery = Type.Object(

@@ -27,11 +27,14 @@ interface DatasetServiceDependencies {
   readonly db: Database;
   readonly artifacts: ArtifactStore;
   readonly rooms: UploadRooms;
-  /** Largest number of rows of a dataset. */
+  /** Largest number of rows that a dataset may have. */
   readonly rowLimit: number;
 }
 
-/** Gate assumed for the advice after an upload. Adapters, which have gates of their own, are created later. */
+/**
+ * Gate for which the answer to an upload gives advice. No adapter uses the dataset yet, and only adapters have gates of
+ * their own.
+ */
 const DEFAULT_GATE: GateRule = { kind: 'relative', margin: DEFAULT_MARGIN };
 
 /**
@@ -40,7 +43,8 @@ const DEFAULT_GATE: GateRule = { kind: 'relative', margin: DEFAULT_MARGIN };
  */
 export interface DatasetService {
   /**
-   * Checks uploaded JSONL while writing it to the store, and registers the dataset. If it throws, nothing remains.
+   * Checks the rows of an uploaded JSONL while it stores them, and registers the dataset. After an error, nothing
+   * remains.
    *
    * @throws AppError 403 `quota_exceeded`, 409 `dataset_exists`, 422 `invalid_dataset`, 413, 507
    */
@@ -51,7 +55,7 @@ export interface DatasetService {
     record: RecordAnswer<CreatedDataset>,
   ): Promise<CreatedDataset>;
   list(query: ListDatasetsQuery, scope: string | null): Promise<Page<Dataset>>;
-  /** @throws AppError 404 */
+  /** @throws AppError 404 if the caller can see no such dataset */
   get(id: string, scope: string | null): Promise<Dataset>;
 }
 

@@ -37,14 +37,17 @@ export const GateAdviceResource = Type.Object(
 );
 export type GateAdviceResource = Static<typeof GateAdviceResource>;
 
-/** Fields of a dataset that advice depends on. */
+/** Fields of a dataset from which advice on a gate is computed. */
 interface AdvisedDataset {
-  /** Number of rows of each split. */
+  /** Number of rows in each split: training, search and gate. */
   readonly splits: unknown;
   readonly promptsOnly: boolean;
 }
 
-/** Advice on what the dataset's gate rows can certify. @param dataset null if the adapter has no dataset */
+/**
+ * Computes advice on what a gate can certify with a dataset's gate rows; null if nothing can be said.
+ * @param dataset null if the adapter has no dataset
+ */
 export function adviceOn(
   dataset: AdvisedDataset | null,
   metric: MetricName,

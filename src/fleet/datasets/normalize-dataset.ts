@@ -11,16 +11,16 @@ import { assignSplit } from '../../../core/formats/dataset/dataset-split.ts';
 import { SETTINGS } from '../../platform/config/settings.ts';
 import { AppError, unprocessable } from '../../platform/contract/errors.ts';
 
-/** Number of rows by split. */
+/** Number of a dataset's rows in each split: training, search and gate. */
 type SplitCounts = Record<DatasetSplit, number>;
 
-/** Largest number of slices whose gate rows are counted. */
+/** Largest number of slices in a dataset for which gate rows are counted by slice. */
 const MAX_COUNTED_SLICES = 1000;
 
-/** Counts the rows of a dataset as they stream through. */
+/** Counts the rows of a dataset while they stream through, by split and by slice. */
 export class RowCounts {
   readonly splits: SplitCounts = { training: 0, search: 0, gate: 0 };
-  /** Whether the rows are prompts alone. Either all rows have answers, or none has. */
+  /** Whether the dataset consists of prompts alone. In a dataset, either all rows have answers or none has. */
   promptsOnly = false;
   readonly #gateSlices = new Map<string, number>();
 
@@ -37,7 +37,7 @@ export class RowCounts {
     return training + search + gate;
   }
 
-  /** Number of gate rows by slice, in the order of the names; null if there are too many slices to count. */
+  /** Number of gate rows in each slice, sorted by the slices' names; null if there are too many slices to count. */
   get gateSlices(): Record<string, number> | null {
     if (this.#gateSlices.size > MAX_COUNTED_SLICES) return null;
     return Object.fromEntries([...this.#gateSlices].sort(([a], [b]) => (a < b ? -1 : 1)));
@@ -47,13 +47,13 @@ export class RowCounts {
 const PIECE_CHARACTERS = 1 << 16;
 
 /**
- * Checks uploaded JSONL line by line and yields it in its stored form: one row per line, each with its split. Memory
- * holds only one line and one piece of output.
+ * Checks uploaded JSONL line by line, and yields it in the form that is stored: one row in each line, with its split.
+ * Only one line and one piece of output are in memory at a time.
  *
  * @param counts is filled in while rows pass, and complete after the last piece
  * @param rowLimit largest number of rows
  * @throws AppError 422 `invalid_dataset` with the first ten bad lines, after the last line that is read; 413
- * `upload_too_large` at the first row over the limit
+ *   `upload_too_large` at the first row over the limit
  */
 export async function* normalizeDataset(
   chunks: AsyncIterable<Uint8Array>,
@@ -80,8 +80,8 @@ export async function* normalizeDataset(
 }
 
 /**
- * Serializes a row for storage. The added split makes the line longer, so its length is checked against the workers'
- * limit.
+ * Writes a row as the line that is stored. The line names the row's split, which makes it longer than the uploaded one,
+ * so its length is checked against the limit of workers, which read it later.
  */
 function storedLine(row: DatasetRow): string {
   const line = JSON.stringify(toStoredRow(row));
@@ -99,7 +99,10 @@ function tooManyRows(rowLimit: number): AppError {
   });
 }
 
-/** Assigns splits if no row has one. A dataset in which only some rows have a split is refused. */
+/**
+ * Gives each row a split, if no row of the dataset names one. A dataset in which only some rows name a split is
+ * refused.
+ */
 async function* withSplits(rows: AsyncIterable<DatasetRow>): AsyncGenerator<DatasetRow & { split: DatasetSplit }> {
   const seen = { named: 0, unnamed: 0 };
   for await (const row of rows) {
@@ -116,8 +119,8 @@ async function* withSplits(rows: AsyncIterable<DatasetRow>): AsyncGenerator<Data
 }
 
 /**
- * Requires search rows and gate rows. Training rows are optional: without them, adapters are carried over without
- * training.
+ * Refuses a dataset without search rows or without gate rows. Training rows may be missing: adapters are then carried
+ * over without training.
  */
 function requireHeldOutRows(counts: SplitCounts): void {
   const empty = (['search', 'gate'] as const).filter((split) => counts[split] === 0);

@@ -2,7 +2,7 @@ import { toTimestamp } from '../../platform/contract/schemas.ts';
 import type { EvolutionRow } from './evolution.repository.ts';
 import type { EvolutionResource, EvolutionEntry, RolloutEvolution } from './evolution.schemas.ts';
 
-/** Difference that makes two base model versions incompatible. */
+/** Setting in which two base model versions differ, with its old and new value. */
 interface StoredDifference {
   readonly field: string;
   readonly old: unknown;
@@ -13,7 +13,10 @@ interface StoredDrift {
   readonly drift: number;
 }
 
-/** Summary that the analysis stores; see `summarizeAnalysis` in `core/method`. Empty until the evolution is ready. */
+/**
+ * Summary of an evolution as the analysis stores it; `summarizeAnalysis` in `core/method` makes it. Until the evolution
+ * is computed, all members are absent.
+ */
 interface StoredSummary {
   readonly advice?: unknown;
   readonly changed_settings?: readonly StoredDifference[];
@@ -68,7 +71,10 @@ export function toEvolution(row: EvolutionRow): EvolutionResource {
   };
 }
 
-/** Advice from the analysis. For incompatible versions, the differences are the reasons. */
+/**
+ * Builds the advice on an evolution from the analysis. If the two versions are incompatible, each difference that makes
+ * them so is a reason.
+ */
 export function adviceOf(
   state: string,
   advice: unknown,
@@ -85,7 +91,9 @@ function summaryOf({ summary }: EvolutionRow): StoredSummary {
   return (summary ?? {}) as StoredSummary;
 }
 
-/** Figures of each module in a fixed order. JSON in the database keeps no order. */
+/**
+ * Lists the figures of each module in the order of the layers. The database does not keep the order of members in JSON.
+ */
 function modulesOf({ modules = {} }: StoredSummary): EvolutionResource['modules'] {
   const found = Object.entries(modules).map(([name, { drift, rank, captured_energy }]) => {
     const [, layer, projection = name] = /^(?:.*?\.)?(\d+)\.(.+)$/.exec(name) ?? [];

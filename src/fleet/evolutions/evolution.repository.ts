@@ -8,7 +8,7 @@ const VERSIONS = {
 
 export type EvolutionRow = Prisma.EvolutionGetPayload<{ include: typeof VERSIONS }>;
 
-/** Queries on evolutions, which are not confined to a tenant: all callers may see base models. */
+/** Queries on evolutions. They are not confined to a tenant, because all callers may see base models. */
 export const evolutionRepository = {
   find: (db: Queryable, id: string): Promise<EvolutionRow | null> =>
     db.evolution.findUnique({ where: { id }, include: VERSIONS }),
@@ -16,7 +16,7 @@ export const evolutionRepository = {
   baseModelVersionExists: async (db: Queryable, id: string): Promise<boolean> =>
     (await db.baseModelVersion.count({ where: { id } })) > 0,
 
-  /** Page of the evolutions that lead to a base model version. */
+  /** Reads one page of the evolutions from older base model versions to this one. */
   pageTo: (db: Queryable, newBaseModelVersionId: string, query: PageQuery): Promise<EvolutionRow[]> => {
     const { where, ...page } = pageArguments(query);
     return db.evolution.findMany({ ...page, where: { ...where, newBaseModelVersionId }, include: VERSIONS });

@@ -33,7 +33,7 @@ const summary = {
   advice: Nullable(EvolutionAdvice),
 };
 
-/** Evolution as shown in a rollout's answer. */
+/** Schema of an evolution in the answer about a rollout. */
 export const RolloutEvolution = Type.Object(summary, {
   title: 'RolloutEvolution',
   description: 'What has changed from one base model version to the one of the rollout.',

@@ -7,7 +7,7 @@ import type { EvolutionResource, EvolutionEntry } from './evolution.schemas.ts';
 
 export function createEvolutionService({ db }: { db: Database }) {
   return {
-    /** @throws AppError 404 */
+    /** Finds an evolution by its identifier. @throws AppError 404 */
     async get(id: string): Promise<EvolutionResource> {
       const row = await repository.find(db, id);
       if (row === null) throw notFound('evolution', id);
@@ -15,7 +15,7 @@ export function createEvolutionService({ db }: { db: Database }) {
     },
 
     /**
-     * Page of the evolutions that lead to a base model version, newest first.
+     * Lists the evolutions from older base model versions to this one, the newest first.
      * @throws AppError 404, 400 `invalid_cursor`
      */
     async listTo(baseModelVersionId: string, query: PageQuery): Promise<Page<EvolutionEntry>> {

@@ -15,37 +15,48 @@ import { SKIP_REASONS, type ForecastResult, type SkipReason } from './forecast.r
 /** Largest number of tenants that a forecast lists. */
 export const TENANTS_SHOWN = 1000;
 
-/** Fields of a forecast that count adapters. */
+/** Counts of a forecast: the adapters that a rollout would take or leave out, and the jobs that would run. */
 export type CountedFleet = Pick<
   ForecastResult,
   'adapters' | 'old_versions' | 'tenants' | 'tenant_count' | 'skipped'
 > & {
-  /** Jobs that would run, by old base model version, with the mean number of rows of their datasets. */
+  /**
+   * Jobs that would run, by the old base model version of their adapters. `rows` is the mean number of rows of the
+   * adapters' datasets.
+   */
   readonly jobs: readonly {
     readonly oldBaseModelVersionId: string;
     readonly jobs: number;
-    /** Number of these jobs that could get a control. */
+    /** Largest number of these jobs for whose adapters a control may be planned. */
     readonly controllable: number;
     readonly rows: number;
   }[];
-  /** Number of jobs of older rollouts ahead of this one that the rollout would end. */
+  /** Number of jobs of older rollouts that would run before this rollout's jobs, if this rollout did not end them. */
   readonly endedAhead: number;
-  /** Number of adapters for which a rollout would plan jobs, including those it would refuse. */
+  /**
+   * Number of adapters for which the rollout would plan jobs, including jobs that fail at once because they are
+   * refused.
+   */
   readonly planned: number;
 };
 
-/** Reads how many more jobs each tenant may have. */
+/** Reads how many more jobs the quota of each tenant allows. */
 type ReadRooms = (tx: Transaction, tenantIds: readonly string[]) => Promise<ReadonlyMap<string, JobRoom>>;
 
-/** Selection of the adapters that a rollout would take. */
+/**
+ * Adapters that a rollout would select, the old base model versions that it refuses, and its rule for older rollouts.
+ */
 interface FleetToCount {
   readonly fleet: FleetToPlan;
   readonly refusals: Refusals;
-  /** Handling of running jobs in older rollouts. */
+  /** Rule for running jobs of older rollouts whose adapters the new rollout takes. */
   readonly running: RunningJobs;
 }
 
-/** Counts the adapters that a rollout planned now would carry over, and those it would leave out, by reason. */
+/**
+ * Counts the adapters that a rollout would carry over if it were planned now, and those that it would leave out, by
+ * reason.
+ */
 export async function countFleet(
   tx: Transaction,
   { fleet, refusals, running }: FleetToCount,
@@ -97,20 +108,20 @@ export async function countFleet(
 
 interface AbleSource {
   readonly source: SourceCount;
-  /** Number of jobs that would run. */
+  /** Number of jobs of a tenant's adapters on one old base model version that would run. */
   readonly jobs: number;
   /**
-   * Number of these jobs whose adapters the engines would refuse. They count against the quota, and end before any
-   * measurement.
+   * Number of further jobs, whose adapters the engines would refuse. They count against the quota, but end before
+   * anything is measured.
    */
   readonly notServable: number;
-  /** Number of jobs for which the tenant has no room. */
+  /** Number of jobs that would be refused because the tenant's quota allows no more. */
   readonly refused: number;
 }
 
 /**
- * Number of jobs that each tenant with a limit may have after the jobs of older rollouts have ended. A new job may
- * always take the place of an ended one.
+ * Computes how many jobs each tenant with a quota may have after the rollout has ended jobs of older rollouts. A new
+ * job may always take the place of an ended one.
  */
 function roomsAfter(ended: readonly JobsToEnd[], rooms: ReadonlyMap<string, JobRoom>): Map<string, number> {
   const endedOf = new Map(ended.map((each) => [each.tenant_id, each]));
@@ -122,7 +133,10 @@ function roomsAfter(ended: readonly JobsToEnd[], rooms: ReadonlyMap<string, JobR
   );
 }
 
-/** Takes a tenant's jobs as long as it has room, like a rollout. Adapters without a dataset need no room. */
+/**
+ * Takes the jobs of each tenant until its quota is used up, as the planning of a rollout does. Adapters without a
+ * dataset take none of the quota.
+ */
 function withinRooms(sources: readonly SourceCount[], rooms: ReadonlyMap<string, number>): AbleSource[] {
   const left = new Map<string, number>(rooms);
   return sources.map((source) => {
@@ -139,7 +153,7 @@ function sum<T>(items: readonly T[], of: (item: T) => number): number {
   return items.reduce((total, item) => total + of(item), 0);
 }
 
-/** Sums of jobs by a key, the largest first. */
+/** Adds up jobs by a key. Returns pairs of key and sum, the largest sum first. */
 function groupSum<T extends { readonly jobs: number }>(items: readonly T[], keyOf: (item: T) => string) {
   const sums = new Map<string, number>();
   for (const item of items) sums.set(keyOf(item), (sums.get(keyOf(item)) ?? 0) + item.jobs);

@@ -19,41 +19,38 @@ import type { ForecastResult } from './forecast.result.ts';
 import { predictFleet } from './prediction/predict-fleet.ts';
 import { quantileOf } from './prediction/simulate.ts';
 
-/** Number of tenants whose quotas are read at once. */
+/** Number of tenants whose quotas one query reads. */
 const PAGE = 1000;
 
-/** Input of a forecast after the analysis of the versions. */
+/** Rollout to forecast, with what the analysis of its base model versions has found. */
 export interface AnalyzedFleet {
   readonly baseModelVersionId: string;
   readonly options: StoredOptions;
-  /** Reasons why adapters of old base model versions cannot be carried over. */
+  /** Reasons why adapters cannot be carried over, by the old base model version that they come from. */
   readonly refusals: Refusals;
-  /** Time from the acceptance of the rollout to its first job, in milliseconds. */
+  /** Time from the rollout's acceptance to its first job, which the analysis takes, in milliseconds. */
   readonly analysisMs: number;
-  /** Identifier of the forecast rollout; null before there is one. */
+  /** Identifier of the rollout that is forecast; null for a dry run, which has none. */
   readonly rolloutId: string | null;
 }
 
-/** Changes that a worker makes to a forecast's row. */
+/** Changes to a forecast's row that the worker which computes the forecast makes. */
 export interface ForecastLifecycle {
   /**
-   * Begins the computation, or takes it over from a worker that has died. Null if the forecast is already computed or
-   * has failed.
+   * Begins the computation of a forecast, or takes it over from a worker that has died. Returns null if the forecast is
+   * computed already or has failed.
    */
   begin(id: string): Promise<ForecastRow | null>;
-  /**
-   * Excludes the running computation from the count of attempts, because the worker is shutting down or its machine
-   * fails.
-   */
+  /** Takes the running computation out of the count of attempts, because the worker shuts down or its machine fails. */
   excuse(id: string, error: Prisma.InputJsonObject | null): Promise<unknown>;
-  /** Stores the reason why a forecast waits. */
+  /** Stores the reason why a forecast has to wait before it can be computed. */
   note(id: string, error: Prisma.InputJsonObject): Promise<unknown>;
-  /** Computes the forecast and stores its result. */
+  /** Computes a forecast and stores its result. */
   complete(id: string, fleet: AnalyzedFleet): Promise<void>;
   fail(id: string, error: Prisma.InputJsonObject): Promise<void>;
   /**
-   * Stores the forecast of a rollout before its jobs are planned. If the planning was interrupted, the first forecast
-   * stays.
+   * Computes and stores the forecast of an accepted rollout before its jobs are planned. If there is one already,
+   * because an interrupted planning is repeated, that one stays.
    */
   keepForRollout(
     rolloutId: string,
@@ -70,7 +67,7 @@ export function createForecastLifecycle({
 }): ForecastLifecycle {
   const forecasts = createForecastRepository(db);
   const jobRooms = createJobRooms({ db, defaults: quotas });
-  /** Reads quotas in pages of the size in which a rollout plans its adapters. */
+  /** Reads the quotas of tenants, a thousand tenants in each query. */
   const roomsInPages: Parameters<typeof countFleet>[2] = async (tx, tenantIds) => {
     const rooms = new Map<string, JobRoom>();
     for (let start = 0; start < tenantIds.length; start += PAGE) {
@@ -151,8 +148,8 @@ async function predict(
 }
 
 /**
- * Number of controls among the adapters that could get one. Quotas may leave no room for some of them, which is not
- * known here.
+ * Computes how many controls a rollout would get, from the number of adapters that may get one. The tenants' quotas may
+ * allow fewer, which is not known here.
  */
 function countControls({ control, control_fraction: fraction }: StoredOptions, controllable: number): number {
   if (control === 'none') return 0;
@@ -160,8 +157,8 @@ function countControls({ control, control_fraction: fraction }: StoredOptions, c
 }
 
 /**
- * Number of adapters of each wave if the rollout were planned now. Before there is a rollout, the order of its adapters
- * is unknown and only the sizes of its waves count.
+ * Counts the adapters in each wave if the rollout were planned now. The order of adapters within waves depends on the
+ * rollout's identifier; for a dry run, which has none, only the sizes of the waves are right.
  */
 async function wavesOf(db: Database, fleet: AnalyzedFleet, planned: number): Promise<number[]> {
   const waves = fleet.options.policy?.waves ?? [];
@@ -184,8 +181,8 @@ function byDevice(workers: readonly WorkerRow[]): ForecastResult['workers'] {
 }
 
 /**
- * Speed of each worker relative to the average of all, as measured by workers on the same device. A device without
- * measurements counts as average.
+ * Computes the speed of each worker relative to the mean of all workers, from the tokens per second that workers on the
+ * same device have measured. Workers on a device without measurements get the mean, 1.
  */
 function speedsOf(devices: ForecastResult['workers']): number[] {
   const known = devices.filter(({ tokens_per_second: speed }) => speed !== null && speed > 0);

@@ -6,12 +6,12 @@ import type { ForecastResult } from './forecast.result.ts';
 import type { Forecast, ForecastEntry } from './forecast.schemas.ts';
 import type { Prediction, Range } from './prediction/predict.ts';
 
-/** Rows of other tables that the answer needs. */
+/** Rows of other tables that the answer about a forecast needs. */
 export interface ForecastParts {
   readonly drifts: readonly DriftRow[];
-  /** Rollout that the forecast was made for; null if there is none. */
+  /** Rollout with which the forecast is compared; null if there is none. */
   readonly rollout: OutcomeRow | null;
-  /** Measured figures; null until the rollout has ended. */
+  /** Figures measured in that rollout; null until it has ended. */
   readonly truth: TruthRow | null;
 }
 
@@ -68,7 +68,7 @@ function compatibilityOf(
   };
 }
 
-/** Predicted figures, each paired with the figure measured in the rollout. */
+/** Pairs each predicted figure with the figure that was measured in the rollout. */
 function figuresOf(prediction: Prediction | null, truth: TruthRow | null): Forecast['figures'] {
   const figure = (name: keyof Prediction & keyof TruthRow) =>
     toFigure(prediction?.[name] ?? null, truth?.[name] ?? null);

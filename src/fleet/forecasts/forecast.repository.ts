@@ -5,7 +5,7 @@ import type { StoredOptions } from '../rollouts/index.ts';
 import type { ForecastResult } from './forecast.result.ts';
 import type { ForecastQuery } from './forecast.schemas.ts';
 
-/** States in which a forecast still has to be computed. */
+/** States of a forecast that is still to be computed. */
 const UNFINISHED = ['queued', 'computing'];
 
 const SHOWN = {
@@ -14,7 +14,7 @@ const SHOWN = {
 
 export type ForecastRow = Prisma.RolloutForecastGetPayload<{ include: typeof SHOWN }>;
 
-/** Rollout that a forecast is compared with. */
+/** Rollout with which a forecast is compared once it has ended. */
 export interface OutcomeRow {
   id: string;
   state: string;
@@ -22,7 +22,10 @@ export interface OutcomeRow {
   finished_at: Date | null;
 }
 
-/** Measured figures of a rollout. Null where nothing was measured, or where the measurement was pruned. */
+/**
+ * Figures measured in a rollout, which a forecast predicts. A figure is null if nothing was measured or the
+ * measurements have been pruned.
+ */
 export interface TruthRow {
   device_seconds: number | null;
   control_device_seconds: number | null;
@@ -31,7 +34,7 @@ export interface TruthRow {
   makespan_ms: number | null;
 }
 
-/** Evolution between two versions, with the drift of groups of modules. */
+/** Evolution from an older base model version, with the drift of groups of modules. */
 export interface DriftRow {
   old_base_model_version_id: string;
   state: 'pending' | 'ready' | 'failed';
@@ -52,7 +55,7 @@ export function createForecastRepository(db: Queryable) {
     insert: (tx: Transaction, row: NewForecast): Promise<ForecastRow> =>
       tx.rolloutForecast.create({ data: { ...row, state: 'queued' }, include: SHOWN }),
 
-    /** Stores the forecast made when a rollout is planned. An existing one is kept. */
+    /** Stores the forecast that a rollout gets when it is planned. If the rollout has one already, that one stays. */
     insertOfRollout: (tx: Queryable, { id, ...row }: NewForecast & { rolloutId: string; result: ForecastResult }) =>
       tx.$executeRaw`
         INSERT INTO rollout_forecasts (id, base_model_version_id, rollout_id, state, options, result, attempt,
@@ -79,7 +82,10 @@ export function createForecastRepository(db: Queryable) {
     baseModelVersionExists: async (id: string): Promise<boolean> =>
       (await db.baseModelVersion.count({ where: { id } })) > 0,
 
-    /** Counts the start of an attempt. Null if the forecast is done or has failed. */
+    /**
+     * Counts the start of an attempt to compute a forecast. Returns null, and changes nothing, if the forecast is
+     * computed or has failed.
+     */
     async begin(id: string): Promise<ForecastRow | null> {
       const { count } = await db.rolloutForecast.updateMany({
         where: { id, state: { in: UNFINISHED } },
@@ -88,18 +94,23 @@ export function createForecastRepository(db: Queryable) {
       return count === 0 ? null : db.rolloutForecast.findUnique({ where: { id }, include: SHOWN });
     },
 
-    /** Takes back the count of the last attempt. `error` is the reason why the forecast waits. */
+    /**
+     * Excludes the last attempt to compute a forecast from the count. `error` is the reason why the forecast waits;
+     * null if there is none.
+     */
     excuse: (id: string, error: Prisma.InputJsonObject | null) =>
       db.rolloutForecast.updateMany({
         where: { id, state: 'computing' },
         data: { excusedAttempts: { increment: 1 }, error: error ?? Prisma.DbNull },
       }),
 
-    /** Stores the reason why an unfinished forecast waits. */
+    /** Stores the reason why an unfinished forecast has to wait. */
     note: (id: string, error: Prisma.InputJsonObject) =>
       db.rolloutForecast.updateMany({ where: { id, state: { in: UNFINISHED } }, data: { error } }),
 
-    /** Ends an unfinished forecast with its result or its error. True if it was unfinished. */
+    /**
+     * Ends an unfinished forecast with its result or its error. Returns false, and changes nothing, if it was finished.
+     */
     async end(
       tx: Transaction,
       id: string,
@@ -126,14 +137,20 @@ export function createForecastRepository(db: Queryable) {
         select: { id: true },
       }),
 
-    /** Evolutions to a base model version, without the large figures of every module. */
+    /**
+     * Reads the evolutions from older base model versions to this one, without the figures of single modules, which are
+     * large.
+     */
     drifts: (baseModelVersionId: string) =>
       db.$queryRaw<DriftRow[]>`
         SELECT old_base_model_version_id, state::text AS state, drift, summary -> 'advice' AS advice,
           summary -> 'projections' AS projections, summary -> 'unadaptable_parts' AS unadaptable
         FROM evolutions WHERE new_base_model_version_id = ${baseModelVersionId} ORDER BY created_at, id`,
 
-    /** Rollout of a forecast: its own, or the first later rollout of the same version and options. */
+    /**
+     * Finds the rollout with which a forecast is compared: the rollout that stored it or, for a dry run, the first
+     * later rollout to the same version with the same options. Null if there is none.
+     */
     async rolloutOf(row: ForecastRow): Promise<OutcomeRow | null> {
       const which =
         row.rolloutId === null
@@ -146,8 +163,8 @@ export function createForecastRepository(db: Queryable) {
     },
 
     /**
-     * Measured figures of a rollout, over its adaptations unless the name says controls. Pruned device times are
-     * unknown.
+     * Reads the figures measured in a rollout. They cover the rollout's adaptations, except for the device time of
+     * controls. A device time is null if some of its measurements have been pruned.
      */
     async truth(rolloutId: string): Promise<TruthRow> {
       const [row] = await db.$queryRaw<[TruthRow]>`
@@ -170,7 +187,8 @@ export function createForecastRepository(db: Queryable) {
 }
 
 /**
- * Sum of device seconds over the jobs `j` of a kind, taken from `use`. Null if the device time of any job is unknown.
+ * Makes the SQL for the sum of device time, in seconds, of all jobs `j` of a kind, from the column `use.seconds`. The
+ * sum is null if the device time of a started job is unknown.
  */
 function deviceSecondsOf(kind: 'adaptation' | 'control'): Prisma.Sql {
   const ofKind = Prisma.sql`j.kind = ${kind}::job_kind`;
@@ -179,9 +197,9 @@ function deviceSecondsOf(kind: 'adaptation' | 'control'): Prisma.Sql {
       THEN COALESCE(sum(use.seconds) FILTER (WHERE ${ofKind}), 0)::float8 END`;
 }
 
-/** Queries about a rollout's age and about the jobs of other rollouts ahead of it. */
+/** Queries on the time since a rollout was accepted and on the jobs of other rollouts that run before its own. */
 export const forecastFleetRepository = {
-  /** Time since a rollout was accepted, in milliseconds, by the database's clock. */
+  /** Computes the time since a rollout was accepted, in milliseconds, by the clock of the database. */
   async sinceAcceptance(db: Queryable, rolloutId: string): Promise<number> {
     const [row] = await db.$queryRaw<[{ ms: number }]>`
       SELECT (EXTRACT(EPOCH FROM clock_timestamp() - accepted_at) * 1000)::float8 AS ms FROM rollouts
@@ -189,7 +207,10 @@ export const forecastFleetRepository = {
     return row.ms;
   },
 
-  /** Number of adaptations of other rollouts that wait or run, by the rollouts' counts. */
+  /**
+   * Counts the adaptations of other rollouts that wait in the queue or run. It reads the counts that each rollout
+   * keeps, not the jobs.
+   */
   async jobsAhead(db: Queryable, rolloutId: string | null): Promise<number> {
     const [row] = await db.$queryRaw<[{ jobs: number }]>`
       SELECT COALESCE(sum(c.unfinished), 0)::int AS jobs FROM rollouts r JOIN rollout_counts c ON c.rollout_id = r.id

@@ -3,30 +3,30 @@ import { LEFT_OUT_REASONS } from '../rollouts/index.ts';
 import type { Prediction } from './prediction/predict.ts';
 import type { Basis } from './prediction/predict-fleet.ts';
 
-/** Reasons why adapters are not carried over: their jobs would fail, or they would get none. */
+/** Reasons why a rollout would carry an adapter over not at all: its job would fail, or it would get none. */
 export const SKIP_REASONS = [
   ...(['incompatible', 'dataset_missing', 'not_servable', 'quota_exceeded'] as const),
   ...LEFT_OUT_REASONS,
 ] as const;
 export type SkipReason = (typeof SKIP_REASONS)[number];
 
-/** Result of a forecast as its row stores it. The API uses the same names. */
+/** Result of a forecast in the form in which its row stores it. Members have the names that they have in the API. */
 export interface ForecastResult {
   readonly adapters: { readonly total: number; readonly taken: number; readonly skipped: number };
-  /** Figures for each base model version that adapters come from. */
+  /** Base model versions that the adapters come from, each with the number of its adapters. */
   readonly old_versions: readonly {
     readonly base_model_version_id: string;
     readonly adapters: number;
-    /** Reason why no adapter of this version can be carried over; null if adapters can be. */
+    /** Reason why adapters on this version cannot be carried over; null if they can. */
     readonly problem: Prisma.InputJsonObject | null;
   }[];
-  /** Tenants with the most jobs; `tenant_count` counts all. */
+  /** Tenants with the most jobs. The list is cut off; `tenant_count` is the number of all tenants with jobs. */
   readonly tenants: readonly { readonly tenant_id: string; readonly jobs: number }[];
   readonly tenant_count: number;
   readonly skipped: readonly { readonly reason: SkipReason; readonly adapters: number }[];
-  /** Number of adapters of each wave. */
+  /** Number of adapters in each wave, the canary first. */
   readonly waves: readonly number[];
-  /** Ready workers that can read the new base, by device. */
+  /** Workers that are ready and can read the new base, counted by device. */
   readonly workers: readonly {
     readonly device: string;
     readonly workers: number;

@@ -6,7 +6,7 @@ import { CreateRollout, RolloutOptions } from '../rollouts/index.ts';
 import { SKIP_REASONS } from './forecast.result.ts';
 import { LIKENESSES } from './prediction/likeness.ts';
 
-/** Request for a forecast, with the fields of a request for a rollout. */
+/** Schema of a request for a forecast. It has the fields of a request for a rollout. */
 export const CreateForecast = Type.Object(CreateRollout.properties, {
   title: 'CreateRolloutForecast',
   description: 'The rollout that a forecast is asked for.',
@@ -116,7 +116,7 @@ const Skipped = Type.Object(
   { title: 'ForecastSkipped', description: 'Adapters that are not carried over for one reason.' },
 );
 
-/** Entry of a list of forecasts. */
+/** Schema of a forecast in a list, without its results. */
 export const ForecastEntry = Type.Object(HEAD, {
   title: 'RolloutForecastEntry',
   description: 'A forecast in a list, without what it has found.',

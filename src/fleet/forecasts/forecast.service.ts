@@ -13,7 +13,7 @@ import { toForecast, toForecastEntry } from './forecast.mapper.ts';
 import { createForecastRepository, type ForecastRow } from './forecast.repository.ts';
 import type { CreateForecast, Forecast, ForecastEntry, ForecastQuery } from './forecast.schemas.ts';
 
-/** Service for forecasts of rollouts, which only the operator sees. */
+/** Creates the service for forecasts of rollouts, which only the operator may use. */
 export function createForecastService({ db, producer }: { db: Database; producer: QueueProducer }) {
   const forecasts = createForecastRepository(db);
   const show = async (row: ForecastRow): Promise<Forecast> => {
@@ -22,7 +22,10 @@ export function createForecastService({ db, producer }: { db: Database; producer
     return toForecast(row, { drifts, rollout, truth: hasEnded ? await forecasts.truth(rollout.id) : null });
   };
   return {
-    /** @throws AppError 422 `base_model_version_not_found` */
+    /**
+     * Requests a dry run: a forecast of a rollout that is not started. @throws AppError 422
+     * `base_model_version_not_found`
+     */
     async create(
       { base_model_version_id: baseModelVersionId, options }: CreateForecast,
       record: RecordAnswer<Forecast> = unrecorded,
@@ -36,17 +39,14 @@ export function createForecastService({ db, producer }: { db: Database; producer
       return forecast;
     },
 
-    /** @throws AppError 404 */
+    /** Finds a forecast by its identifier. @throws AppError 404 */
     async get(id: string): Promise<Forecast> {
       const row = await forecasts.find(id);
       if (row === null) throw notFound('rollout forecast', id);
       return show(row);
     },
 
-    /**
-     * Forecast that a rollout stored before its jobs were planned.
-     * @throws AppError 404
-     */
+    /** Finds the forecast that a rollout stored before its jobs were planned. @throws AppError 404 */
     async ofRollout(rolloutId: string): Promise<Forecast> {
       const row = await forecasts.ofRollout(rolloutId);
       if (row === null) throw notFound('forecast of rollout', rolloutId);
@@ -60,8 +60,8 @@ export function createForecastService({ db, producer }: { db: Database; producer
 }
 
 /**
- * Accepts a dry run within the caller's transaction. It changes nothing that is served and starts no rollout. After the
- * commit the caller passes `entries` to `producer.enqueueAfterCommit`.
+ * Accepts a dry run within the caller's transaction: a worker will compute the forecast, and no rollout is started.
+ * After the commit the caller has to pass `entries` to `producer.enqueueAfterCommit`.
  * @throws AppError 422 `base_model_version_not_found`
  */
 export async function createForecast(
@@ -86,7 +86,10 @@ function toForecastJob(id: string): QueueEntry {
   return { name: 'rollout.forecast', id, payload: { forecastId: id } };
 }
 
-/** Recovery source for forecasts. */
+/**
+ * Creates the source by which the sweeper finds forecasts that are still to be computed, and adds missing queue
+ * entries.
+ */
 export function forecastRecoverySource(db: Database): RecoverySource {
   const forecasts = createForecastRepository(db);
   return {

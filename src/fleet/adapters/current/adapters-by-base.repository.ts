@@ -4,7 +4,7 @@ import type { ListAdaptersQuery } from '../adapter.schemas.ts';
 import { isAtRisk } from '../../base-models/index.ts';
 import { withLabels } from '../settings/labels.repository.ts';
 
-/** A page of adapters that a caller asks for. */
+/** Request for a page of adapters. */
 export interface AdaptersToList {
   readonly query: ListAdaptersQuery;
   readonly sorting: Sorting<never>;
@@ -13,9 +13,9 @@ export interface AdaptersToList {
 }
 
 /**
- * SQL for one page of adapters, plus one more, that have a current version on a base model version, have none, or are
- * at risk. The index of current versions finds those that have one. In the other two cases PostgreSQL goes through
- * adapters until the page is full.
+ * Makes the SQL that selects a page of adapters, and one more, by a base model version: those that have a current
+ * version on it, those that have none, or those that are at risk because it retires. The index of current versions
+ * finds adapters that have one. Otherwise PostgreSQL goes through adapters until the page is full.
  */
 export async function adaptersByBase(tx: Queryable, { query, sorting, tenantId }: AdaptersToList): Promise<Prisma.Sql> {
   const { not_on: notOn, at_risk_on: atRiskOn } = query;
@@ -34,14 +34,14 @@ export async function adaptersByBase(tx: Queryable, { query, sorting, tenantId }
     ORDER BY ${sorting.orderBy('a.')} LIMIT ${sorting.take}`;
 }
 
-/** Condition that the current version `c` is on this base model version. */
+/** Makes the SQL condition that the row `c` names a current version, and for this base model version. */
 function isOn(baseModelVersionId: string): Prisma.Sql {
   return Prisma.sql`c.base_model_version_id = ${baseModelVersionId} AND c.adapter_version_id IS NOT NULL`;
 }
 
 /**
- * Condition that the adapter `a` has no current version on this base model version. The base model is looked up first,
- * because its value decides the query plan.
+ * Makes the SQL condition that the adapter `a` is of this version's base model, and has no current version on this base
+ * model version. The base model is read beforehand, because its value decides the query plan.
  */
 async function isMissing(tx: Queryable, baseModelVersionId: string): Promise<Prisma.Sql> {
   const base = await tx.baseModelVersion.findUnique({
@@ -54,8 +54,9 @@ async function isMissing(tx: Queryable, baseModelVersionId: string): Promise<Pri
 }
 
 /**
- * Condition that the adapter `a` is on this base model version, and on none that is served for longer.
- * @param isKnown whether the statement already has only adapters on this base model version
+ * Makes the SQL condition that the adapter `a` has a current version on this base model version, and none on a base
+ * model version that is served for longer.
+ * @param isKnown whether other conditions of the statement already select adapters on this base model version only
  */
 async function atRiskWhen(tx: Queryable, baseModelVersionId: string, isKnown: boolean): Promise<Prisma.Sql> {
   const retiring = await tx.baseModelVersion.findUnique({
@@ -69,8 +70,8 @@ async function atRiskWhen(tx: Queryable, baseModelVersionId: string, isKnown: bo
 }
 
 /**
- * Condition that confines adapters and current versions to a tenant. It names both tables because an index of each
- * begins with the tenant.
+ * Makes the SQL condition that adapters and current versions belong to a tenant. The condition names the tenant column
+ * of both tables, because an index of each table begins with the tenant.
  */
 function ofTenant(tenantId: string, on: string | undefined): Prisma.Sql {
   const current = on === undefined ? Prisma.empty : Prisma.sql`AND c.tenant_id = ${tenantId}`;

@@ -2,7 +2,10 @@ import { Prisma, type Queryable, type Transaction } from '../../../platform/data
 import { recordEvent } from '../../../delivery/events/index.ts';
 import { CURRENT_SHOWN } from '../adapter.schemas.ts';
 
-/** Change of an adapter's current version for one base model version; null stands for no version. */
+/**
+ * Change of an adapter's current version for one base model version: identifiers of the versions before and after; null
+ * for no version.
+ */
 interface Move {
   readonly from: string | null;
   readonly to: string | null;
@@ -18,7 +21,9 @@ const SHOWN = {
   adapterVersion: { select: { number: true, artifactDigest: true, provisional: true } },
 } as const satisfies Prisma.CurrentVersionInclude;
 
-/** Fields of the current versions in an adapter's answer. */
+/**
+ * Query options that read an adapter's current versions together with the adapter, the newest base model version first.
+ */
 export const WITH_CURRENT = {
   where: { adapterVersionId: { not: null } },
   orderBy: { baseModelVersionId: 'desc' },
@@ -26,13 +31,13 @@ export const WITH_CURRENT = {
   include: SHOWN,
 } as const satisfies Prisma.Adapter$currentVersionsArgs;
 
-/** Fields of a current version in answers. */
+/** Row of a current version, with the fields that answers show. */
 export type CurrentVersionRow = Pick<
   Prisma.CurrentVersionGetPayload<{ include: typeof SHOWN }>,
   'adapterId' | 'baseModelVersionId' | 'adapterVersionId' | 'previousVersionId' | 'changedAt' | 'adapterVersion'
 >;
 
-/** SQL for the current versions of the adapter `a`, as JSON. */
+/** SQL that reads the current versions of the adapter `a` as a JSON array. */
 export const CURRENT_OF_A = Prisma.sql`
   SELECT COALESCE(json_agg(json_build_object('adapterId', c.adapter_id, 'baseModelVersionId', c.base_model_version_id,
       'adapterVersionId', c.adapter_version_id, 'previousVersionId', c.previous_version_id, 'changedAt', c.changed_at,
@@ -45,8 +50,8 @@ export const CURRENT_OF_A = Prisma.sql`
   ) AS c JOIN adapter_versions n ON n.id = c.adapter_version_id`;
 
 /**
- * SQL for the job that published a version. Null for no version, and for a provisional one, so that the version that
- * its job publishes later may still become current.
+ * Makes the SQL that reads the job which published a version. The result is null without a version, and for a
+ * provisional version. So the version that the job publishes after its provisional one may still become current.
  */
 function jobOf(versionId: string | null): Prisma.Sql {
   return Prisma.sql`SELECT v.job_id FROM adapter_versions v WHERE v.id = ${versionId} AND NOT v.provisional`;
@@ -62,14 +67,18 @@ export const currentVersionRepository = {
     return (await db.baseModelVersion.count({ where: { id: baseModelVersionId, baseModelId } })) > 0;
   },
 
-  /** Whether the adapter has or had this version. Versions that the collector removed are not found. */
+  /**
+   * Whether an adapter version belongs or once belonged to the adapter. Versions that the collector has removed are not
+   * found.
+   */
   async isKnown(db: Queryable, adapterId: string, versionId: string): Promise<boolean> {
     return (await db.adapterVersion.count({ where: { id: versionId, adapterId } })) > 0;
   },
 
   /**
-   * Makes another version current, or none. If the job of the replaced version publishes again later, that does not
-   * become current. Versions of one job count as one for `previous_version_id`.
+   * Makes the version `to` of an adapter current in place of `from`, or makes none current. If the job that published
+   * `from` publishes another version later, that version does not become current by itself. If one job published both
+   * versions, `previous_version_id` stays what it was.
    */
   move: (tx: Transaction, key: CurrentVersionKey & { tenantId: string }, { from, to }: Move) =>
     tx.$executeRaw`
@@ -80,7 +89,7 @@ export const currentVersionRepository = {
         previous_version_id = CASE WHEN (${jobOf(from)}) = (${jobOf(to)}) THEN c.previous_version_id ELSE ${from} END,
         held_job_id = NULLIF(COALESCE((${jobOf(from)}), c.held_job_id), (${jobOf(to)}))`,
 
-  /** Records an event that another version is current, with its cause. */
+  /** Records the event that another version of an adapter is current. */
   recordMove: (
     tx: Transaction,
     { adapterId, baseModelVersionId, tenantId }: CurrentVersionKey & { tenantId: string },

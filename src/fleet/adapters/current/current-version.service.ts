@@ -9,10 +9,14 @@ import { requireAdapter, requireAdapterVersion } from '../references.ts';
 import { currentVersionRepository as repository, type CurrentVersionKey } from './current-version.repository.ts';
 
 /**
- * Creates the service. In all methods `scope` is the tenant to which the caller is confined, or null for the operator.
+ * Creates the service that reads and changes the current versions of adapters. In all methods `scope` is the tenant to
+ * which the caller is confined, or null for the operator.
  */
 export function createCurrentVersionService({ db }: { db: Database }) {
-  /** Identifier of the tenant that owns the adapter. @throws AppError 404 */
+  /**
+   * Checks that the adapter exists and that the base model version is one of its base model. Returns the identifier of
+   * the tenant that owns the adapter. @throws AppError 404
+   */
   async function requireKey(
     { adapterId, baseModelVersionId }: CurrentVersionKey,
     scope: string | null,
@@ -25,7 +29,10 @@ export function createCurrentVersionService({ db }: { db: Database }) {
     return adapter.tenantId;
   }
 
-  /** @throws AppError 404, 422 `version_of_another_base` */
+  /**
+   * Checks that the adapter has a version with this identifier and that it is for the base model version. Null passes.
+   * @throws AppError 404, 422 `version_of_another_base`
+   */
   async function requireVersion(
     tx: Transaction,
     { adapterId, baseModelVersionId }: CurrentVersionKey,
@@ -42,15 +49,19 @@ export function createCurrentVersionService({ db }: { db: Database }) {
   }
 
   return {
-    /** @throws AppError 404 */
+    /**
+     * Reads which version of an adapter is current on a base model version.
+     * @throws AppError 404 if the adapter or the base model version is not found
+     */
     async get(key: CurrentVersionKey, scope: string | null): Promise<CurrentVersion> {
       await requireKey(key, scope);
       return toCurrentVersion(key, await repository.find(db, key));
     },
 
     /**
-     * Makes a version current, or none, if the current version is the one that the caller expects. If the wanted
-     * version is already current, nothing changes.
+     * Makes a version of an adapter current on a base model version, or makes none current. If another version is
+     * current than the caller expects, the change is refused. If the wanted version is current already, nothing
+     * changes.
      * @throws AppError 404, 409 `current_version_changed`, 422 `version_of_another_base`
      */
     set: (

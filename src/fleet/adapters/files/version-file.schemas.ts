@@ -48,10 +48,13 @@ export const VersionFileParams = Type.Object({
   name: Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$', description: 'Name of the file.' }),
 });
 
-/** Content type of every file. With a single type, generated clients have a single type of answer. */
+/**
+ * Content type with which the API sends every file of an adapter version. As there is only one, clients generated from
+ * the OpenAPI document get a single type of answer.
+ */
 export const FILE_TYPE = 'application/octet-stream';
 
-/** The API sends the file as a stream. */
+/** Answer with the content of one file of an adapter version, which the API sends as a stream. */
 export const FileContent = {
   description: 'The file.',
   content: contentOf([FILE_TYPE], Binary('The bytes of the file.')),

@@ -12,7 +12,7 @@ import { unconfined } from '../../../platform/database/row-security/confined-dat
 import { requireAdapterVersion } from '../references.ts';
 import { FILE_TYPE, type VersionFile, type VersionFiles } from './version-file.schemas.ts';
 
-/** A file of a version, to be read in whole or in part. */
+/** File of an adapter version, which can be read in whole or in part. */
 export interface OpenedFile {
   /** Hexadecimal SHA-256 of the file. */
   readonly sha256: string;
@@ -23,12 +23,15 @@ export interface OpenedFile {
 export interface VersionFileReader {
   /** The tenant to which the caller is confined, or null for the operator. */
   readonly scope: string | null;
-  /** Aborts when the client disconnects. Reading then stops. */
+  /** Signal that aborts when the client disconnects. Reading files then stops. */
   readonly gone: AbortSignal;
 }
 
 export function createVersionFileService({ db, artifacts }: { db: Database; artifacts: ArtifactStore }) {
-  /** @throws AppError 404; 503 `storage_away` */
+  /**
+   * Finds the stored files of an adapter version.
+   * @throws AppError 404 if the caller can see no such version; 503 `storage_away`
+   */
   async function filesOf(adapterId: string, versionId: string, { scope, gone }: VersionFileReader) {
     const version = await requireAdapterVersion(db, { adapterId, id: versionId }, scope);
     const digest = version.artifactDigest;
@@ -44,7 +47,10 @@ export function createVersionFileService({ db, artifacts }: { db: Database; arti
   }
 
   return {
-    /** Lists the files of a version, with the URLs to download them. @throws AppError 404; 503 `storage_away` */
+    /**
+     * Lists the files of a version, with the URLs to download them.
+     * @throws AppError 404 if the caller can see no such version; 503 `storage_away`
+     */
     async list(adapterId: string, versionId: string, reader: VersionFileReader): Promise<VersionFiles> {
       const { digest, files } = await filesOf(adapterId, versionId, reader);
       const path = `/v1/adapters/${adapterId}/versions/${versionId}/files`;
@@ -52,7 +58,10 @@ export function createVersionFileService({ db, artifacts }: { db: Database; arti
       return { adapter_id: adapterId, adapter_version_id: versionId, digest, files: shown };
     },
 
-    /** @throws AppError 404; 503 `storage_away` */
+    /**
+     * Opens one file of a version for reading.
+     * @throws AppError 404 if the version or the file is not found; 503 `storage_away`
+     */
     async open(adapterId: string, versionId: string, name: string, reader: VersionFileReader): Promise<OpenedFile> {
       const { files } = await filesOf(adapterId, versionId, reader);
       const file = files.find(({ path }) => path === name);
@@ -65,13 +74,16 @@ export function createVersionFileService({ db, artifacts }: { db: Database; arti
   };
 }
 
-/** Error that ends a listing after the client disconnected. Nobody reads it. */
+/** Creates the error that ends a listing of files after the client has disconnected. No client gets it. */
 function clientGone(): AppError {
   const message = 'the client has gone before the files of the version were listed';
   return new AppError({ code: 'upload_aborted', status: 400, message });
 }
 
-/** Media types of files by their extensions. Browsers show none of these types as a page. */
+/**
+ * Media types of an adapter's files by file extension; files with other extensions are downloaded as bytes. Browsers
+ * show none of these types as a web page.
+ */
 const MEDIA_TYPES: Readonly<Record<string, string>> = {
   '.json': 'application/json',
   '.md': 'text/markdown; charset=utf-8',

@@ -7,32 +7,32 @@ import { createTurns } from './turns.ts';
 /** Checks adapter folders against the folders of their base model versions. */
 export interface AdapterInspector {
   /**
-   * Checks one adapter.
+   * Checks one adapter folder against the folder of its base model version.
    *
-   * @param owner the tenant that owns the adapter; a tenant's adapters are inspected one after the other
+   * @param owner the tenant that owns the adapter; adapters of one tenant are inspected one after the other
    * @throws an error with `code`, `file`, `subject` and `message` for files that cannot be used; AppError 422
-   * `inspection_timeout` or `inspection_out_of_memory`, 429 `too_many_inspections`, 503 `inspection_interrupted`
+   *   `inspection_timeout` or `inspection_out_of_memory`, 429 `too_many_inspections`, 503 `inspection_interrupted`
    */
   inspectAdapter(request: InspectionRequest, owner: string): Promise<InspectedAdapter>;
 }
 
-/** Inspector that owns child processes. Its creator closes it. */
+/** Inspector with child processes, which end when it is closed. Whoever creates the inspector has to close it. */
 export interface ClosableInspector extends AdapterInspector {
   close(): Promise<void>;
 }
 
 /**
- * Share of its memory limit up to which a process is used again. Above, a new process replaces it, so that the next
- * inspection has all of the memory.
+ * Share of its memory limit up to which a child process may serve another inspection. A process that uses more is
+ * replaced by a new one, so that the next inspection can use all of the memory.
  */
 const REUSED_BELOW = 0.5;
 
 export type InspectionSettings = Pick<Config, 'inspections' | 'inspectionMemoryBytes' | 'inspectionTimeoutMs'>;
 
 /**
- * Creates an inspector that checks adapters in child processes, because tenants make the files. It kills an inspection
- * that takes too long or too much memory, while this process goes on answering. One child process stays for the next
- * inspection.
+ * Creates an inspector that checks adapters in child processes, because tenants make the files and they may do harm. It
+ * ends a child process that takes too long or too much memory, while this process goes on answering requests. One child
+ * process is kept for the next inspection.
  */
 export function createAdapterInspector(settings: InspectionSettings, logger: Logger): ClosableInspector {
   const limits = { memoryBytes: settings.inspectionMemoryBytes, timeoutMs: settings.inspectionTimeoutMs };

@@ -1,6 +1,6 @@
 /**
- * Entry point of the child process that `InspectionProcess` starts. It checks adapters with the strict loaders of the
- * formats, and ends with its parent.
+ * Entry point of the child process that `InspectionProcess` starts. The child process checks adapters with the same
+ * strict readers of file formats that workers use, and ends when its parent does.
  */
 import { constants, getPriority, setPriority } from 'node:os';
 import { FormatError } from '../../../../core/formats/errors.ts';
@@ -43,7 +43,10 @@ async function inspect({ folder, baseFolder, configOnly }: InspectionRequest): P
   };
 }
 
-/** Sends a message to the parent. Does nothing if the parent is gone; 'disconnect' then ends this process. */
+/**
+ * Sends a message to the parent process. Does nothing if the parent is gone; the event 'disconnect' then ends this
+ * process.
+ */
 function send(message: InspectionMessage): void {
   if (process.connected) process.send!(message);
 }

@@ -7,19 +7,25 @@ import type { InspectedAdapter, InspectionAnswer, InspectionMessage, InspectionR
 
 export interface InspectionLimits {
   readonly memoryBytes: number;
-  /** Time limit for one inspection, without the start of the process, in milliseconds. */
+  /** Time limit for one inspection in milliseconds. The start of the child process does not count. */
   readonly timeoutMs: number;
 }
 
 const ENTRY = modulePath('./inspect-in-process', import.meta.url);
 const MEMORY_INTERVAL_MS = 50;
 const START_TIMEOUT_MS = 60_000;
-/** Share of the memory limit for JavaScript's heap. The rest is for the program and for buffers of file contents. */
+/**
+ * Share of a child process's memory limit that the heap of JavaScript may take. The rest is for the program and for
+ * buffers of file contents.
+ */
 const HEAP_SHARE = 0.5;
-/** Number of characters kept from the end of standard error, to say why the process died. */
+/** Number of characters kept from the end of a child process's standard error, to log why the process died. */
 const TAIL_LENGTH = 4000;
 
-/** A child process that inspects adapters, one at a time. It does not keep its parent alive, and ends with it. */
+/**
+ * Child process that inspects adapters, one at a time. Its parent process can end without waiting for the child, which
+ * then ends as well.
+ */
 export class InspectionProcess {
   readonly #child: ChildProcess;
   readonly #limits: InspectionLimits;
@@ -29,7 +35,7 @@ export class InspectionProcess {
   #die: (error: AppError) => void = () => undefined;
   #death: AppError | null = null;
   #killed = false;
-  /** Limit for which the process was killed. */
+  /** Limit that the child process exceeded and for which it was killed; null if it exceeded none. */
   #exceeded: 'time' | 'memory' | null = null;
   #tail = '';
 
@@ -65,8 +71,10 @@ export class InspectionProcess {
   }
 
   /**
-   * @throws an error with the fields of a FormatError; AppError 422 `inspection_timeout` or `inspection_out_of_memory`,
-   *   after which the process is gone, or 503 `inspection_interrupted`
+   * Inspects one adapter in the child process.
+   *
+   * @throws an error with the fields of a FormatError if the files are faulty; AppError 503 `inspection_interrupted`,
+   *   422 `inspection_timeout` or 422 `inspection_out_of_memory`, after which the child process is gone
    */
   async inspect(request: InspectionRequest): Promise<InspectedAdapter> {
     await this.#online;
@@ -84,7 +92,7 @@ export class InspectionProcess {
     }
   }
 
-  /** Size of the process's resident set, in bytes; 0 if the system does not tell. */
+  /** Reads how much physical memory the child process uses, in bytes; 0 if the system does not tell. */
   async residentBytes(): Promise<number> {
     const status = await readFile(`/proc/${this.pid}/status`, 'utf8').catch(() => '');
     return 1024 * Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0);
@@ -98,7 +106,7 @@ export class InspectionProcess {
     await gone;
   }
 
-  /** Resolves with the next message. @throws the error for which the process died */
+  /** Waits for the next message of the child process. @throws AppError that says why the child process died */
   #nextMessage(timeoutMs: number, onTimeout: () => void): Promise<InspectionMessage> {
     if (this.#death !== null) return Promise.reject(this.#death);
     const timer = setTimeout(onTimeout, timeoutMs);
@@ -131,8 +139,8 @@ export class InspectionProcess {
 }
 
 /**
- * Environment of the child process: only a few harmless variables. This process's own environment holds passwords, and
- * the child reads files that strangers made.
+ * Makes the environment of the child process, which has only a few harmless variables. The variables of this process
+ * hold passwords, and the child reads files that strangers made.
  */
 function environment(): NodeJS.ProcessEnv {
   const kept = ['HOME', 'PATH', 'SystemRoot', 'TEMP', 'TMPDIR'];

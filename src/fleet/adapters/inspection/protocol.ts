@@ -1,27 +1,30 @@
 import type { ServedFeatures } from '../../../../core/formats/peft/serving-rules.ts';
 
-/** Contents of an adapter folder, all checked against its base. */
+/** Description of an adapter whose files have all been checked against the base model version. */
 export interface InspectedAdapter {
   rank: number;
-  /** `lora_alpha` of adapter_config.json. */
+  /** LoRA alpha, which is `lora_alpha` in adapter_config.json. */
   loraAlpha: number;
-  /** Names of the adapted modules, for example `q_proj`. */
+  /** Names of the modules that the adapter changes, for example `q_proj`. */
   targets: string[];
-  /** Number of trainable parameters. */
+  /** Number of trainable parameters of the adapter. */
   parameters: number;
   /** Features that decide whether engines can serve the adapter. */
   features: ServedFeatures;
 }
 
-/** Request to the inspection process: the folders of an adapter and of its base model version. */
+/** Request to the inspection process: the paths of an adapter's folder and of the folder of its base model version. */
 export interface InspectionRequest {
   readonly folder: string;
   readonly baseFolder: string;
-  /** Whether the base's folder has config.json alone, because workers fetch its weights. */
+  /**
+   * Whether the base's folder has only config.json, because the service leaves the weights at their source until
+   * workers fetch them.
+   */
   readonly configOnly: boolean;
 }
 
-/** A fault of the files, with the fields of a FormatError. */
+/** Fault that was found in the files of an adapter or its base, with the fields of a FormatError. */
 export interface FileFault {
   readonly message: string;
   readonly code: string;
@@ -29,11 +32,17 @@ export interface FileFault {
   readonly subject: string | undefined;
 }
 
-/** Answer of the inspection process to one request. */
+/**
+ * Answer of the inspection process to one request: a description of the adapter, a fault of the files, or a failure of
+ * the inspection itself.
+ */
 export type InspectionAnswer =
   | { readonly type: 'inspected'; readonly inspected: InspectedAdapter }
   | { readonly type: 'fault'; readonly fault: FileFault }
   | { readonly type: 'failure'; readonly message: string };
 
-/** Message from the inspection process. The first one says that the process is listening. */
+/**
+ * Message that the inspection process sends to its parent: first that it is ready for requests, then an answer to each
+ * request.
+ */
 export type InspectionMessage = { readonly type: 'online' } | InspectionAnswer;

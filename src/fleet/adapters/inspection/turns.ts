@@ -1,19 +1,23 @@
 import { AppError } from '../../../platform/contract/errors.ts';
 
-/** Largest number of tasks of one owner that wait. Each waiting task already has its files on disk. */
+/**
+ * Largest number of inspections that may wait for one owner. Files of each waiting inspection already take room on
+ * disk.
+ */
 const MOST_WAITING = 64;
 
 type InTurn = <T>(owner: string, work: () => Promise<T>) => Promise<T>;
 
 /**
- * Runs at most `atOnce` tasks at a time, and at most one of each owner. An owner's tasks run in their order. Owners
- * take turns, so an owner with many or slow tasks delays each other owner by one task at most.
+ * Creates a function that runs tasks of several owners: at most `atOnce` at a time, and at most one of each owner.
+ * Tasks of one owner run in the order of their arrival. Owners take turns, so an owner with many or slow tasks delays
+ * each other owner by one task at most.
  *
- * The returned function throws AppError 429 `too_many_inspections` if too many tasks of the owner wait.
+ * The returned function throws AppError 429 `too_many_inspections` if too many tasks of the owner wait already.
  */
 export function createTurns(atOnce: number): InTurn {
   const running = new Set<string>();
-  /** Owners in the order of their turns, with the functions that start their waiting tasks. */
+  /** Owners with waiting tasks, in the order of their turns. Each has the functions that start its tasks. */
   const waiting = new Map<string, (() => void)[]>();
 
   function startNext(): void {

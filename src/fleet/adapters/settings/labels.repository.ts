@@ -3,19 +3,22 @@ import type { Sorting } from '../../../platform/contract/sorting.ts';
 import { Prisma } from '../../../platform/database/database.ts';
 
 /**
- * Filter of a list of adapters by tenants and labels. `label` has the form of the query parameter; an adapter must have
- * all of the labels.
+ * Conditions of a list of adapters on tenants and labels. `label` holds labels as the query parameter gives them; an
+ * adapter must have all of them.
  */
 interface Labelled {
   readonly label?: readonly string[] | undefined;
-  /** Tenants to which the list is confined. An adapter has one tenant, so with more than one the list is empty. */
+  /**
+   * Tenants that must own an adapter of the list. An adapter has one tenant, so two different tenants make the list
+   * empty.
+   */
   readonly tenantIds: readonly string[];
   readonly sorting: Sorting<never>;
 }
 
 /**
- * Joins that keep only the adapters `a` that have all of the labels. The index holds each label's adapters in list
- * order, also by tenant, so PostgreSQL begins with the rarest label.
+ * Makes the SQL joins that keep only the adapters `a` that have all of the labels. An index holds the adapters of each
+ * label in the order of the list, also by tenant, so PostgreSQL can begin with the rarest label.
  */
 export function withLabels({ label = [], tenantIds, sorting }: Labelled): Prisma.Sql {
   const joins = parseLabels(label).map(({ key, value }, index) => {

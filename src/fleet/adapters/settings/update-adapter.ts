@@ -26,12 +26,12 @@ interface RequestedUpdate {
 }
 
 /**
- * Changes the settings of an adapter that a request names. Records one event and one audit entry with the settings that
- * differ, or nothing if none differs.
+ * Changes those settings of an adapter that a request names. Records one event and one audit entry with the settings
+ * whose values differ; if no value differs, nothing is changed or recorded.
  *
  * @returns the adapter after the change, with advice on its gate
- * @throws AppError 404, 409 `adapter_in_use` for another dataset or gate while a job has not ended, 422 `invalid_gate`,
- * `metric_needs_answers`, `unknown_slice` or `base_model_version_not_found`
+ * @throws AppError 404, 409 `adapter_in_use` for a new dataset or gate while a job still needs the present one, 422
+ *   `invalid_gate`, `metric_needs_answers`, `unknown_slice` or `base_model_version_not_found`
  */
 export async function updateAdapter(
   tx: Transaction,
@@ -60,7 +60,7 @@ async function show(tx: Transaction, row: AdapterRow): Promise<UpdatedAdapter> {
   return { ...adapter, gate_advice: await gateAdviceOf(tx, { datasetId, metric, gate }, owner) };
 }
 
-/** The settings that can be changed, by their names in the API. */
+/** Settings of an adapter that a request can change, by their names in the API. */
 type Settings = Required<UpdateAdapter>;
 
 function settingsOf(row: AdapterRow): Settings {
@@ -73,7 +73,7 @@ function settingsOf(row: AdapterRow): Settings {
   };
 }
 
-/** The settings that a request changes, before and after it. */
+/** Picks the settings to which a request gives another value: their values before and after the request. */
 function changesOf(now: Settings, given: UpdateAdapter): { before: UpdateAdapter; after: UpdateAdapter } {
   const names = (Object.keys(given) as (keyof Settings)[]).filter((name) => !isDeepStrictEqual(given[name], now[name]));
   const pick = (settings: UpdateAdapter) => Object.fromEntries(names.map((name) => [name, settings[name]]));
@@ -81,11 +81,11 @@ function changesOf(now: Settings, given: UpdateAdapter): { before: UpdateAdapter
 }
 
 interface ChangedTask extends Pick<UpdateAdapter, 'dataset_id' | 'gate'> {
-  /** Job that still needs the present dataset or gate; null if there is none. */
+  /** Job that still needs the adapter's present dataset or gate; null if there is none. */
   readonly jobId: string | null;
 }
 
-/** Checks the new dataset or gate, and stores the dataset. */
+/** Checks an adapter's new dataset and gate against each other and against the metric, and stores the dataset. */
 async function changeTask(
   tx: Transaction,
   adapter: AdapterRow,

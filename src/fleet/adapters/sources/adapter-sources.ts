@@ -26,7 +26,10 @@ import { isAllowedPlace, isOfArtifacts, type TenantIdentity } from './allowed-pl
 import { createFetchSlots } from './fetch-slots.ts';
 import { clientGone, notAllowed, problemOfSource, tooSlow } from './source-problems.ts';
 
-/** Delays between attempts at a source, in milliseconds. They are short because a client waits for the answer. */
+/**
+ * Delays between attempts to read from a hub or a bucket, in milliseconds. They are short because a client waits for
+ * the answer.
+ */
 const WAITS = {
   firstDelayMs: 100,
   // A fetch that waits occupies a slot that others need.
@@ -34,8 +37,8 @@ const WAITS = {
 };
 
 /**
- * Rules for listing an adapter's files in a hub or a bucket. The list includes pickled weights, to refuse them by name;
- * nothing fetches them.
+ * Rules for listing an adapter's files in a hub or a bucket. The list also names weights that are a pickle, so that
+ * they can be refused by name; nothing fetches them.
  */
 const ADAPTER_LISTING: ListingRules = {
   // Trainings leave checkpoint folders beside an adapter, sometimes hundreds.
@@ -47,38 +50,41 @@ const ADAPTER_LISTING: ListingRules = {
   },
 };
 
-/** External source that a request names. */
+/** Place in a hub or a bucket from which a request wants an adapter imported. */
 export interface RemoteAdapter {
   readonly source: ExternalSource;
-  /** Token for the source, given in the request. */
+  /** Access token for the hub that the request gave; null if it gave none. */
   readonly token: string | null;
-  /** Aborts when the client has gone. */
+  /** Signal that aborts when the client disconnects. */
   readonly gone: AbortSignal;
 }
 
 interface Importer {
-  /** Tenant that gets the adapter. */
+  /** Tenant that owns the imported adapter. */
   readonly tenant: TenantIdentity;
   readonly isOperator: boolean;
 }
 
-/** Files of an adapter at their source, pinned to the state that was found. */
+/** Files of an adapter that were found in a hub or a bucket. They are pinned: later changes there are not fetched. */
 export interface FoundAdapter {
   readonly source: PinnedSource;
-  /** Size of all files, in bytes. */
+  /** Sum of the sizes of all files, in bytes. */
   readonly bytes: number;
-  /** Fetches the files into an empty folder, and checks their hashes. @throws AppError */
+  /**
+   * Fetches the files into an empty folder, and checks their hashes.
+   * @throws AppError 422 or 503 if a file cannot be fetched
+   */
   fetchInto(folder: string): Promise<void>;
 }
 
 /**
- * Finds and fetches adapters in hubs and buckets. Tenants name the sources, so this file decides what a tenant may
- * read: only places that READAPT_ADAPTER_SOURCES allows, and from the hub without any token of the operator except
- * READAPT_ADAPTER_HUB_TOKEN.
+ * Finds and fetches adapters in hubs and buckets. Tenants name the sources, so this module enforces what a tenant may
+ * read: only places that READAPT_ADAPTER_SOURCES allows. For a tenant's requests to the hub, the only token of the
+ * operator that may be used is READAPT_ADAPTER_HUB_TOKEN.
  */
 export interface AdapterSources {
   /**
-   * Finds an adapter, and calls `work`, which may fetch it.
+   * Finds the files of an adapter at their source, and calls `work`, which may fetch them.
    *
    * @throws AppError 413, 422 such as `source_not_allowed` or `invalid_adapter`, 429 `too_many_fetches`, 503
    *   `source_unreachable`, and what `work` throws
@@ -99,8 +105,8 @@ export function createAdapterSources({ config, logger }: { config: Config; logge
   }
 
   /**
-   * Checks the repository that answers. For a renamed repository, a hub answers with the new one, which
-   * READAPT_ADAPTER_SOURCES must allow as well.
+   * Checks the name of the repository that answers a request to a hub. If the requested repository was renamed, the hub
+   * answers with the new one, and READAPT_ADAPTER_SOURCES must allow that one as well.
    */
   const checkRepoOf =
     (source: ExternalSource, { tenant, isOperator }: Importer) =>
@@ -151,7 +157,10 @@ export function createAdapterSources({ config, logger }: { config: Config; logge
   };
 }
 
-/** Files to import, checked by the rules for folders and uploads. @throws AppError 413, 422 `invalid_adapter` */
+/**
+ * Picks the adapter's files from a source's listing, and checks them by the same rules as files in folders and uploads.
+ * @throws AppError 413, 422 `invalid_adapter`
+ */
 function adapterFilesOf({ files }: PinnedFiles, uploadLimitBytes: number): SourceFile[] {
   const found = files.flatMap((file) => (isAdapterFile(file.name) ? [{ ...file, name: file.name }] : []));
   requireFiles(

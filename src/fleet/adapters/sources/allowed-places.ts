@@ -8,8 +8,8 @@ export interface TenantIdentity {
 }
 
 /**
- * Whether READAPT_ADAPTER_SOURCES allows a tenant to read a source. Whole segments are compared, so the folder of
- * `acme` does not include `acme-2`. A source has no empty segments and no `..`.
+ * Whether READAPT_ADAPTER_SOURCES allows a tenant to read a source. Names between slashes are compared in whole, so a
+ * permission for the folder `acme` does not include `acme-2`. Requests with empty names or `..` are refused before.
  */
 export function isAllowedPlace(source: ExternalSource, places: readonly string[], tenant: TenantIdentity): boolean {
   const wanted = segmentsOf(source);
@@ -28,8 +28,8 @@ function segmentsOf(source: ExternalSource): string[] {
 }
 
 /**
- * Whether a source lies in the service's own artifact store, which has artifacts of all tenants.
- * @param artifacts `s3://bucket/prefix`, or null
+ * Whether a source lies in the service's own artifact store, which holds artifacts of all tenants.
+ * @param artifacts address of the artifact store as `s3://bucket/prefix`; null if the store is a folder
  */
 export function isOfArtifacts(source: ExternalSource, artifacts: string | null): boolean {
   if (source.kind !== 's3' || artifacts === null) return false;

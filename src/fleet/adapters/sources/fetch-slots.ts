@@ -1,17 +1,19 @@
 import { AppError } from '../../../platform/contract/errors.ts';
 
-/** Largest numbers of simultaneous fetches in this process, of one tenant and of all tenants. */
+/** Largest numbers of fetches that this process runs at a time: for one tenant, and for all tenants together. */
 const MOST_OF_ONE = 4;
 const MOST_OF_ALL = 16;
 
-/** `retry_after_ms` of the error `too_many_fetches`. */
+/**
+ * Time after which a refused client may try again, in milliseconds: `retry_after_ms` of the error `too_many_fetches`.
+ */
 const RETRY_MS = 2000;
 
 type InSlot = <T>(owner: string, work: () => Promise<T>) => Promise<T>;
 
 /**
- * Limits how many fetches run at a time. A request of a few bytes can make the service fetch gigabytes, so a fetch
- * beyond the limit is refused at once instead of waiting.
+ * Creates a function that runs fetches and limits how many run at a time. A request of a few bytes can make the service
+ * fetch gigabytes, so a fetch beyond the limit is refused at once instead of waiting.
  *
  * The returned function throws AppError 429 `too_many_fetches`.
  */

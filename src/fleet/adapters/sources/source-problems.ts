@@ -4,8 +4,8 @@ import { SETTINGS } from '../../../platform/config/settings.ts';
 import { AppError, unprocessable } from '../../../platform/contract/errors.ts';
 
 /**
- * Messages for tenants. The error's own message names addresses and settings of the service, and only the operator sees
- * it.
+ * Messages for tenants whose source cannot be read, by error code. The original message of the error names addresses
+ * and settings of the service, so only the operator sees that one.
  */
 const REASONS: Readonly<Record<Exclude<SourceErrorCode, 'source_refused' | 'base_cache_too_small'>, string>> = {
   source_unauthorized:
@@ -20,11 +20,11 @@ const REASONS: Readonly<Record<Exclude<SourceErrorCode, 'source_refused' | 'base
 
 interface Asked {
   readonly source: RemoteSource;
-  /** Whether the caller is the operator, who may see the full message. */
+  /** Whether the caller is the operator, who may see the original message of the error. */
   readonly isOperator: boolean;
 }
 
-/** Problem for a client whose source cannot be read. */
+/** Translates the error of a source that cannot be read into a problem for the client. */
 export function problemOfSource(error: SourceError, { source, isOperator }: Asked): AppError {
   const { code, message, retryAfterMs } = error;
   if (code === 'source_refused' || code === 'base_cache_too_small') return unprocessable('source_refused', message);
@@ -35,9 +35,9 @@ export function problemOfSource(error: SourceError, { source, isOperator }: Aske
 }
 
 /**
- * Error for a source that READAPT_ADAPTER_SOURCES does not allow.
+ * Creates the error for a source that READAPT_ADAPTER_SOURCES does not allow.
  *
- * @param repo the repository that answered in place of the requested one
+ * @param repo the repository that answered, if the hub has renamed the requested one
  */
 export function notAllowed(
   { source, repo }: Pick<Asked, 'source'> & { readonly repo?: string },
@@ -58,7 +58,7 @@ export function tooSlow({ source }: Pick<Asked, 'source'>, timeoutMs: number): A
   return new AppError({ code: 'source_unreachable', status: 503, message });
 }
 
-/** Error that ends a fetch after the client disconnected. Nobody reads it. */
+/** Creates the error that ends a fetch after the client has disconnected. No client gets it. */
 export function clientGone({ source }: Pick<Asked, 'source'>): AppError {
   const message = `the client has gone before ${sourceText(source)} had arrived`;
   return new AppError({ code: 'upload_aborted', status: 400, message });

@@ -15,8 +15,8 @@ export const GivenAdapterSource = Type.Union([SourceText, GivenHub, GivenS3, Giv
 });
 
 /**
- * Source that a version was imported from. Both kinds share one object, because generated clients disagree on nullable
- * unions.
+ * Schema of the hub or bucket from which a version was imported. One object has the fields of both kinds, because tools
+ * that generate clients differ in how they treat a union that may be null.
  */
 export const ImportedFrom = Type.Object(
   {

@@ -1,11 +1,13 @@
 import type { UploadedFile } from '../../../platform/base-sources/index.ts';
 import { unprocessable, type AppError } from '../../../platform/contract/errors.ts';
 
-/** Index file, which names the file of each tensor when weights are in several files. */
+/**
+ * Name of the index file of a model whose weights are in several files. The index says which file holds which tensor.
+ */
 export const INDEX = 'model.safetensors.index.json';
 
 /**
- * Checks that all files named in the index of the weights are present. Weights in one file need no index.
+ * Checks that all weight files named in a model's index file are present. Weights in one file need no index.
  *
  * @param readIndex reads the whole index file, whose size {@link checkListing} has checked
  * @throws AppError 422 `source_refused` that names a missing file; the errors of `readIndex`
@@ -23,7 +25,7 @@ export async function checkShards(
   if (missing.length > 0) throw incomplete(missing);
 }
 
-/** Names of the files in an index. */
+/** Reads from an index file the names of the files that hold the weights. */
 function shardsOf(text: string): string[] {
   const { weight_map: map } = parsed(text) ?? {};
   const shards: unknown[] = typeof map === 'object' && map !== null ? [...new Set(Object.values(map))] : [null];

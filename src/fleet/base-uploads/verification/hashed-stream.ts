@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 
 /**
- * Stream that hashes its bytes as they are read. {@link HashedStream.sha256} reads and hashes the rest that a reader
- * leaves.
+ * Stream that hashes its bytes while they are read. A reader may stop early: {@link HashedStream.sha256} then reads and
+ * hashes the rest.
  */
 export class HashedStream {
   readonly #source: AsyncIterator<Uint8Array>;
@@ -13,10 +13,13 @@ export class HashedStream {
     this.#source = chunks[Symbol.asyncIterator]();
   }
 
-  /** Unread rest of the stream. A reader that stops early does not close the source. */
+  /**
+   * Bytes of the stream that are still unread. A reader that stops early leaves the source open, so that the stream can
+   * be read on.
+   */
   readonly rest: AsyncIterable<Uint8Array> = { [Symbol.asyncIterator]: () => ({ next: () => this.#next() }) };
 
-  /** Next bytes; fewer than asked for only at the end of the stream. */
+  /** Reads the next bytes, as many as asked for; fewer at the end of the stream. */
   async take(bytes: number): Promise<Buffer> {
     const taken = Buffer.alloc(bytes);
     let length = 0;
@@ -31,7 +34,7 @@ export class HashedStream {
     return taken.subarray(0, length);
   }
 
-  /** Reads the rest. @returns the SHA-256 of all bytes, hexadecimal */
+  /** Reads the rest of the stream. @returns the SHA-256 of all bytes of the stream, hexadecimal */
   async sha256(): Promise<string> {
     while ((await this.#next()).done !== true);
     return this.#hash.digest('hex');

@@ -2,25 +2,28 @@ import { readTar, type TarEntry } from '../../../platform/artifacts/index.ts';
 import { isTaken, MAX_FILES, PICKLE, UNUSABLE, type UploadedFile } from '../../../platform/base-sources/index.ts';
 import { unprocessable, type AppError } from '../../../platform/contract/errors.ts';
 
-/** Limit on entries of an archive; enough for the largest model, including the headers of long names and folders. */
+/**
+ * Largest number of headers in a tar archive. It is enough for the largest model, whose archive also has headers for
+ * folders and long names.
+ */
 const MAX_HEADERS = 10_000;
-/** Entry types of plain files in old and new archives. */
+/** Names by which the tar reader calls entries that are plain files, in the newer and in the older tar format. */
 const FILE_TYPES = new Set(['File', 'OldFile']);
 
-/** Function that reads an entry. @returns its SHA-256, hexadecimal */
+/** Function that reads the bytes of one archive entry. @returns their SHA-256, hexadecimal */
 type ReadEntry = (name: string, size: number, bytes: AsyncIterable<Uint8Array>) => Promise<string>;
 
 type FoundEntry = UploadedFile & { readonly folder: readonly string[] };
 
 /**
- * Finds the files of a model in a tar archive, in one folder or at the top. Skips subfolders and other files such as a
- * README.md, as a fetch from a hub does. Reports pickles too, although nobody fetches them: a model that has its
- * weights only as pickles can then be refused by their name.
+ * Finds the files of a model in a tar archive, at the top or all in one folder. Skips files in deeper folders and files
+ * that no model needs, such as README.md, as a fetch from a hub does. Pickles are reported, although nothing reads
+ * them: a model whose weights are only pickles can then be refused by their name.
  *
- * @param archive its name, for messages
- * @param most the largest number of files, in all folders together
+ * @param archive name of the archive, for error messages
+ * @param most the largest number of model files, in all folders of the archive together
  * @throws AppError 422 `invalid_archive` that names the entry: a link, a device, a path that leads out of the archive,
- * or a repeated file; `source_refused` if there are more files
+ *   or a repeated file; 422 `source_refused` if there are more than `most` files
  */
 export async function readArchive(
   { archive, most }: { archive: string; most: number },
@@ -38,7 +41,9 @@ export async function readArchive(
   return withoutFolders(archive, found);
 }
 
-/** Folder and name of an entry; null for an entry to skip. */
+/**
+ * Checks an archive entry. Returns the folder and the name of the model file that it holds; null for an entry to skip.
+ */
 function checkEntry(archive: string, { path, type }: TarEntry): Pick<FoundEntry, 'name' | 'folder'> | null {
   const folder = path.split('/').filter((part) => part !== '.');
   if (folder[0] === '' && folder.length > 1) throw refused(archive, path, 'is an absolute path');
@@ -51,7 +56,7 @@ function checkEntry(archive: string, { path, type }: TarEntry): Pick<FoundEntry,
   return { name, folder };
 }
 
-/** Files of the uppermost folder that has any, and pickles at the same depth or above. */
+/** Picks the model files in the uppermost folder that has any, and pickles that lie no deeper than these. */
 function withoutFolders(archive: string, found: readonly FoundEntry[]): UploadedFile[] {
   const files = found.filter(({ name }) => isTaken(name));
   const depth = Math.min(...(files.length > 0 ? files : found).map(({ folder }) => folder.length));

@@ -11,15 +11,15 @@ import { isArchive } from '../file-names.ts';
 import { HashedStream } from './hashed-stream.ts';
 import { readArchive } from './read-archive.ts';
 
-/** File as the client announced it. */
+/** Name, size and hash of a file as the client announced them when it created the upload. */
 export interface AnnouncedFile {
   readonly name: string;
   readonly size: number;
-  /** Announced SHA-256, hexadecimal. */
+  /** SHA-256 that the client announced for the file, hexadecimal. */
   readonly sha256: string;
 }
 
-/** Error for a file whose SHA-256 differs from the announced one. The client must send the file again. */
+/** Error for an uploaded file whose SHA-256 differs from the announced one. The client must send the file again. */
 export class WrongContentError extends Error {
   constructor(
     readonly file: string,
@@ -34,9 +34,11 @@ export class WrongContentError extends Error {
 const MAX_CONFIG_BYTES = 1 << 20;
 
 /**
- * Reads a complete uploaded file and finds the model files in it: the file itself, or the entries of an archive.
- * @param most the largest number of files
- * @throws WrongContentError if the file is not the announced one; else AppError 422 if nothing in it is usable
+ * Reads a completely uploaded file and finds the model files in it: the file itself or, if it is an archive, its
+ * entries.
+ * @param most the largest number of model files
+ * @throws WrongContentError if the hash is not the announced one. If the hash is right: AppError 422 if the file cannot
+ *   be used
  */
 export async function readContents(
   file: AnnouncedFile,
@@ -78,7 +80,10 @@ async function inspectEntry(name: string, size: number, bytes: AsyncIterable<Uin
   return stream.sha256();
 }
 
-/** Checks the beginning of a file. @throws AppError 422 `source_refused` or `invalid_base_model` */
+/**
+ * Checks the beginning of a model file: the settings of a config.json, or the header of a safetensors file.
+ * @throws AppError 422 `source_refused` or `invalid_base_model`
+ */
 async function inspect(name: string, size: number, stream: HashedStream): Promise<void> {
   if (name === 'config.json') {
     if (size > MAX_CONFIG_BYTES) {

@@ -11,7 +11,7 @@ import { recordEvent, type NewEvent } from '../../../delivery/events/index.ts';
 import { baseUploadRepository } from '../base-upload.repository.ts';
 import type { AnnouncedFile } from './read-contents.ts';
 
-/** Upload on which this process holds the lease. */
+/** Upload that this process has claimed for verification, with the lease that it holds. */
 interface HeldUpload {
   readonly id: string;
   readonly lease: Lease;
@@ -20,31 +20,34 @@ interface HeldUpload {
 export interface ClaimedUpload {
   readonly id: string;
   readonly partBytes: number;
-  /** Number of verifications begun since the upload was last closed, including this one. */
+  /** Number of attempts to verify the upload since the client last closed it, including the one that now begins. */
   readonly attempts: number;
 }
 
-/** Progress of reading a file. */
+/** Name of the file that is being verified, with the number of its bytes that have been read. */
 export interface FileProgress {
   readonly name: string;
   readonly bytes: number;
 }
 
-/** Reason why an upload is not complete. */
+/** Reason why an upload could not be verified, or waits to be verified again. */
 export interface UploadError {
   readonly code: string;
   readonly message: string;
 }
 
-/** File to verify, with the contents found by an earlier verification; null if there was none. */
+/**
+ * Uploaded file to verify. `contents` are the model files that an earlier attempt has found in it; null if no attempt
+ * has verified this file yet.
+ */
 export type FileToVerify = AnnouncedFile & { readonly contents: readonly UploadedFile[] | null };
 
-/** Result of a verification. */
+/** State in which a verification leaves an upload, with the error and the event to record. */
 export interface VerificationOutcome {
   readonly state: 'open' | 'complete' | 'failed';
   readonly error: UploadError | null;
   readonly event: Extract<NewEvent, { type: `base_model_upload.${string}` }>;
-  /** Parts to be sent again: all parts of a file, or one of them. */
+  /** Parts that the client has to send again: one part of a file or, without a number, all parts of the file. */
   readonly forget?: { readonly file: string; readonly number?: number };
 }
 
@@ -53,11 +56,11 @@ const IS_DUE = Prisma.sql`u.state = 'verifying' AND u.next_attempt_at <= clock_t
 const after = (ms: number): Prisma.Sql => Prisma.sql`clock_timestamp() + make_interval(secs => ${ms / 1000}::float8)`;
 
 export const verificationRepository = {
-  /** Uploads that are due for verification and that no process holds. */
+  /** Finds closed uploads that are due for verification and that no process has claimed. */
   candidates: (db: Queryable, limit: number): Promise<{ id: string }[]> =>
     db.$queryRaw`SELECT u.id FROM base_model_uploads u WHERE ${IS_DUE} ORDER BY u.id LIMIT ${limit}`,
 
-  /** Claims an upload and starts its lease; null if another process was faster. */
+  /** Claims an upload for verification, which starts the lease; null if another process was faster. */
   async claim(db: Queryable, id: string, { owner, forMs }: Lease): Promise<ClaimedUpload | null> {
     const [row] = await db.$queryRaw<ClaimedUpload[]>`
       UPDATE base_model_uploads u SET lease_owner = ${owner}, lease_expires_at = ${after(forMs)},
@@ -66,7 +69,10 @@ export const verificationRepository = {
     return row ?? null;
   },
 
-  /** Renews the lease and stores the progress of the file being read. False if the lease is lost. */
+  /**
+   * Renews the lease on an upload, and stores how far its present file has been read. Returns false, and changes
+   * nothing, if the lease is lost.
+   */
   renew: (db: Database, held: HeldUpload, progress: FileProgress | null): Promise<boolean> =>
     whileHeld(db, held, async (tx) => {
       const { id, lease } = held;
@@ -79,7 +85,7 @@ export const verificationRepository = {
       });
     }),
 
-  /** Releases the lease and sets when the upload is verified again. */
+  /** Releases the lease on an upload, and sets the time in milliseconds after which its verification is tried again. */
   postpone: (db: Queryable, id: string, { owner }: Lease, { ms, error }: { ms: number; error: UploadError | null }) =>
     db.$executeRaw`
       UPDATE base_model_uploads SET lease_owner = NULL, lease_expires_at = NULL, next_attempt_at = ${after(ms)},
@@ -94,13 +100,15 @@ export const verificationRepository = {
     }));
   },
 
-  /** Stores the contents found in a file. False if the lease is lost. */
+  /**
+   * Stores which model files were found in an uploaded file. Returns false, and changes nothing, if the lease is lost.
+   */
   keep: (db: Database, held: HeldUpload, file: AnnouncedFile, contents: readonly UploadedFile[]) =>
     whileHeld(db, held, async (tx) => {
       await baseUploadRepository.keepContents(tx, held.id, file, contents);
     }),
 
-  /** Ends a verification. @returns false, and writes nothing, if the lease is lost */
+  /** Ends a verification and stores its outcome. @returns false, and changes nothing, if the lease is lost */
   finish: (db: Database, held: HeldUpload, { state, error, event, forget }: VerificationOutcome, days: number) =>
     whileHeld(db, held, async (tx) => {
       const { id } = held;

@@ -7,21 +7,24 @@ import { verifyUpload, type VerifyOptions } from './verify-upload.ts';
 
 export interface UploadVerifierOptions extends VerifyOptions {
   readonly logger: Logger;
-  /** Time between two searches for uploads to verify, in milliseconds (default 1000). */
+  /** Time between two searches for uploads that are due for verification, in milliseconds (default 1000). */
   readonly intervalMs?: number;
   /**
-   * Duration of the lease on an upload, in milliseconds (default 30,000). The process renews it while it works; if it
-   * dies, another one may claim the upload when the lease has expired.
+   * Duration of the lease on an upload, in milliseconds (default 30,000). The verifying process renews it while it
+   * works. If that process dies, another one may claim the upload when the lease has expired.
    */
   readonly leaseMs?: number;
 }
 
-/** Number of uploads verified at a time. One is enough to read as fast as the store delivers. */
+/**
+ * Number of uploads that a process verifies at a time. One is enough to read as fast as the artifact store delivers.
+ */
 const AT_ONCE = 1;
 
 /**
- * Creates the loop that verifies complete uploads of base models. Every API process runs one. A lease ensures that one
- * process at a time verifies an upload; if that process dies, another continues with the next file.
+ * Creates the loop that verifies uploads of base models when the client has closed them. Every API process runs one. By
+ * a lease, only one process verifies an upload at a time. If that process dies, another one continues with the next
+ * file.
  */
 export function createUploadVerifier(options: UploadVerifierOptions): ClaimLoop {
   const { db, logger, leaseMs = 30_000, intervalMs } = options;

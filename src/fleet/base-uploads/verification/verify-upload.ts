@@ -27,20 +27,22 @@ import {
 export interface VerifyOptions {
   readonly db: Database;
   readonly artifacts: ArtifactStore;
-  /** Number of days after which an unused upload is removed. */
+  /** Number of days after which a verified upload is removed if no base model version uses it. */
   readonly days: number;
 }
 
 export interface Turn {
   readonly lease: Lease;
-  /** Aborts when the lease is lost or the process stops. */
+  /** Signal that aborts when the lease on the upload is lost or the process stops. */
   readonly signal: AbortSignal;
   readonly onProgress: (progress: FileProgress) => void;
 }
 
 /**
- * Verifies an upload that this process has claimed, file by file. Skips files that an earlier attempt has verified.
- * @throws the signal's reason; an error of the store or the database, after which the verification may be tried again
+ * Verifies an upload that this process has claimed, file by file, and stores the outcome. Skips files that an earlier
+ * attempt has verified.
+ * @throws the reason of the aborted signal; an error of the artifact store or the database, after which the
+ *   verification may be tried again
  */
 export async function verifyUpload(options: VerifyOptions, claimed: ClaimedUpload, turn: Turn): Promise<void> {
   const { db, days } = options;
@@ -49,7 +51,7 @@ export async function verifyUpload(options: VerifyOptions, claimed: ClaimedUploa
   if (outcome !== null) await repository.finish(db, { ...turn, id: claimed.id }, outcome, days);
 }
 
-/** @returns null if the lease is lost */
+/** Verifies the files of an upload. @returns the outcome; null if the lease on the upload is lost */
 async function verify(options: VerifyOptions, claimed: ClaimedUpload, turn: Turn): Promise<VerificationOutcome | null> {
   const { db } = options;
   const { id } = claimed;
@@ -72,7 +74,7 @@ async function verify(options: VerifyOptions, claimed: ClaimedUpload, turn: Turn
   return { state: 'complete', error: null, event };
 }
 
-/** Model file and the uploaded file that contains it. */
+/** Model file, with the uploaded file that contains it. */
 interface Place {
   readonly sent: FileToVerify;
   readonly entry: UploadedFile;
@@ -116,7 +118,7 @@ async function verifyFile(
   }
 }
 
-/** Error for a stored part that is missing or damaged. The client must send the part again. */
+/** Error for a part that has got lost or damaged in the artifact store. The client must send the part again. */
 class LostPartError extends Error {
   constructor(
     readonly file: string,
@@ -129,7 +131,10 @@ class LostPartError extends Error {
   }
 }
 
-/** Error for a part that cannot be read: {@link LostPartError} if the part itself is missing or damaged. */
+/**
+ * Finds out why a part could not be read. Returns a {@link LostPartError} if the part itself is missing or damaged, and
+ * otherwise the error of the artifact store.
+ */
 async function lostPart(
   db: Database,
   artifacts: ArtifactStore,
@@ -154,7 +159,10 @@ async function lostPart(
 
 const codeOf = (error: unknown): string | null => (error instanceof AppError ? error.code : null);
 
-/** Checks the contents of all files together. @throws AppError 422 `source_refused`; SourceError */
+/**
+ * Checks that the model files of an upload together make a base model, and that no name occurs twice.
+ * @throws AppError 422 `source_refused`; SourceError
+ */
 function checkContents(id: string, contents: readonly UploadedFile[]): void {
   const names = contents.map(({ name }) => name);
   const seen = new Set<string>();
@@ -176,7 +184,11 @@ function givenUp(id: string): VerificationOutcome {
   return { state: 'open', error, event };
 }
 
-/** Outcome for an error. @throws the error if it is not about the uploaded files */
+/**
+ * Turns an error of a verification into its outcome: the upload is open again for parts to be sent once more, or
+ * failed.
+ * @throws the error itself if the uploaded files are not its cause
+ */
 function toOutcome(id: string, error: unknown): VerificationOutcome {
   const about = { tenantId: null, subjectId: id };
   if (error instanceof WrongContentError || error instanceof LostPartError) {

@@ -2,26 +2,30 @@ import { Prisma, type Queryable } from '../../../platform/database/database.ts';
 import type { Likeness } from './likeness.ts';
 import type { MeasuredJob } from './predict.ts';
 
-/** Number of newest rollouts that are read, and of jobs of each, those that ended last. */
+/**
+ * Largest number of earlier rollouts whose jobs a prediction uses, the newest ones, and of jobs of each, those that
+ * ended last.
+ */
 const ROLLOUTS = 20;
 const JOBS = 500;
 
-/** Description of the jobs to find times for. */
+/** Description of the jobs whose times are to be predicted from earlier jobs. */
 export interface WantedJobs {
   readonly oldBaseModelVersionId: string;
   readonly newBaseModelVersionId: string;
   readonly kind: 'adaptation' | 'control';
-  /** Strategy that the jobs are asked to follow. */
+  /** Strategy with which the rollout asks for the jobs, such as `auto`. */
   readonly strategy: string;
-  /** Mean number of rows of the adapters' datasets. */
+  /** Mean number of rows of the datasets of the jobs' adapters. */
   readonly rows: number;
 }
 
 export const historyRepository = {
   /**
-   * Times of similar jobs that have ended as ready or not ready. A control takes as long as an adaptation that trains
-   * from scratch. Times from other base models are scaled by parameters and rows. Device time is that of the jobs'
-   * leases.
+   * Reads the times of earlier jobs that are like the wanted ones and ended as ready or not ready. A control takes as
+   * long as an adaptation that trains from scratch, so either serves to predict controls. Times of jobs of other base
+   * models are scaled by the number of parameters and of rows. The device time of a job is the time for which its lease
+   * was held.
    */
   jobs: (db: Queryable, wanted: WantedJobs, likeness: Likeness): Promise<MeasuredJob[]> =>
     db.$queryRaw<MeasuredJob[]>`
@@ -56,14 +60,17 @@ function ofRollouts(likeness: Likeness): Prisma.Sql {
   return Prisma.sql`v.base_model_id <> new_base.base_model_id AND v.parameters > 0`;
 }
 
-/** Condition that the job carries an adapter over from this base model version. */
+/** Makes the SQL condition that a job carries an adapter over from this base model version. */
 function from(oldBaseModelVersionId: string): Prisma.Sql {
   return Prisma.sql`AND EXISTS (
     SELECT FROM adapter_versions s WHERE s.id = j.source_version_id
       AND s.base_model_version_id = ${oldBaseModelVersionId})`;
 }
 
-/** Ratio of parameters times rows between the wanted jobs and the measured job. Null where either is unknown. */
+/**
+ * Makes the SQL for the factor by which a measured job's time is multiplied: parameters times rows of the wanted jobs
+ * over those of the measured job. Null if the number of parameters or rows is unknown.
+ */
 function scaledTo(rows: number): Prisma.Sql {
   return Prisma.sql`(
     SELECT new_base.parameters::float8 / r.parameters::float8 * ${rows}::float8 / NULLIF(d.rows, 0)

@@ -3,42 +3,46 @@ import { historyRepository, type WantedJobs } from './history.repository.ts';
 import { LIKENESSES, type Likeness } from './likeness.ts';
 import { predictRollout, type FleetToPredict, type JobClass, type MeasuredJob, type Prediction } from './predict.ts';
 
-/** Fewest measured jobs that a prediction may rest on; with fewer, the next likeness is used. */
+/**
+ * Smallest number of measured jobs from which a prediction is made. If fewer jobs are so alike, less similar ones are
+ * used.
+ */
 const FEWEST_JOBS = 3;
 
-/** Basis of a prediction. */
+/** Measured jobs from which a prediction is made, for one old base model version. */
 export interface Basis {
   readonly old_base_model_version_id: string;
   readonly likeness: Likeness | null;
-  /** Number of measured jobs, and of the rollouts that they belong to. */
+  /** Number of measured jobs. `rollouts` is the number of rollouts that these jobs belong to. */
   readonly jobs: number;
   readonly rollouts: number;
-  /** Description in words. */
+  /** Sentence for people that says from which jobs the prediction is made. */
   readonly text: string;
 }
 
 export interface PredictedFleet {
-  /** Prediction; null if nothing is known of some of the jobs. */
+  /** Predicted times of the rollout; null if there are no measured jobs for some of its jobs. */
   readonly prediction: Prediction | null;
-  /** Reason why something is not predicted; null if everything is. */
+  /** Reason why some or all figures are not predicted; null if all are. */
   readonly reason: string | null;
   readonly basis: readonly Basis[];
 }
 
-/** Adapters of one old base model version that would be carried over. */
+/** Jobs that would carry over the adapters of one old base model version. */
 export interface WantedClass extends Omit<WantedJobs, 'kind'> {
   readonly jobs: number;
-  /** Number of these jobs that could get a control. */
+  /** Number of these jobs for whose adapters a control may be planned. */
   readonly controllable: number;
 }
 
 interface Queue extends Omit<FleetToPredict, 'classes' | 'controls'> {
-  /** Number of controls. */
+  /** Number of controls that the rollout would have. */
   readonly controls: number;
 }
 
 /**
- * Predicts a fleet's times from jobs that have ended. For each old base model version it uses the most similar jobs.
+ * Predicts the times of a rollout from jobs that have ended. For each old base model version, the prediction uses the
+ * jobs that are most alike.
  */
 export async function predictFleet(
   db: Queryable,
@@ -62,7 +66,10 @@ export async function predictFleet(
   };
 }
 
-/** Controls with the measured jobs to predict them from. Null if nothing is known of some of them. */
+/**
+ * Finds the measured jobs from which a rollout's controls are predicted. Null if there are none for some of the
+ * controls.
+ */
 async function controlsOf(
   db: Queryable,
   wanted: readonly WantedClass[],

@@ -1,36 +1,42 @@
 import { Random } from '../../../../core/statistics/random.ts';
 import { quantileOf, simulateRollout, type JobTime, type SimulatedTimes } from './simulate.ts';
 
-/** Time of a job that has ended, as evidence of how long others will take. */
+/** Times of a job that has ended, from which the times of other jobs are predicted. */
 export interface MeasuredJob extends JobTime {
   readonly rolloutId: string;
 }
 
-/** Jobs of a fleet that are expected to take as long as these measured ones. */
+/** Jobs of a rollout, with measured jobs that are expected to take as long. */
 export interface JobClass {
-  /** Number of jobs to run. */
+  /** Number of jobs that the rollout would run. */
   readonly jobs: number;
-  /** Measured times, at least one. */
+  /** Measured jobs that are like those to predict; at least one. */
   readonly measured: readonly MeasuredJob[];
-  /** Whether the measured jobs are of the same pair of base model versions. */
+  /** Whether the measured jobs were between the same two base model versions as the jobs to predict. */
   readonly samePair: boolean;
 }
 
 export interface FleetToPredict {
   readonly classes: readonly JobClass[];
-  /** Controls, by the classes whose adapters may get one; null if their times are unknown. */
+  /**
+   * Controls of the rollout: their number, and the classes of jobs that may get one. Null if their times are unknown.
+   */
   readonly controls: { readonly jobs: number; readonly classes: readonly JobClass[] } | null;
-  /** Share of all adapters in each wave; the shares sum to 1. */
+  /** Share of the rollout's adapters that each wave has; the shares sum to 1. */
   readonly waveShares: readonly number[];
   /**
-   * Speed of each worker, as for the simulation. Empty if no worker is ready; then only the device time is predicted.
+   * Speed of each ready worker, where 1 is the mean of all. Without ready workers the list is empty, and only device
+   * time is predicted.
    */
   readonly speeds: readonly number[];
   readonly jobsAhead: number;
   readonly analysisMs: number;
 }
 
-/** Median of the simulated rollouts, and the range that holds four fifths of them. */
+/**
+ * Predicted figure: `expected` is its median over the simulated rollouts, and four fifths of them lie between `low` and
+ * `high`.
+ */
 export interface Range {
   readonly expected: number;
   readonly low: number;
@@ -39,36 +45,44 @@ export interface Range {
 
 export interface Prediction {
   readonly device_seconds: Range;
-  /** Device time of the controls; null if no comparable jobs are known. */
+  /** Device time of all controls together, in seconds; null if there are no measured jobs like them. */
   readonly control_device_seconds: Range | null;
   readonly ttr_p50_ms: Range | null;
   readonly ttr_p90_ms: Range | null;
   readonly makespan_ms: Range | null;
-  /** Time from the acceptance to the end of the last job, including controls; null if unknown. */
+  /**
+   * Time from the rollout's acceptance to the end of its last job, controls included; null if it cannot be predicted.
+   */
   readonly rollout_ms: Range | null;
 }
 
-/** Largest number of simulated rollouts, and of simulated jobs times workers over all of them. */
+/**
+ * Largest number of rollouts that a prediction simulates, `RUNS`. A large rollout is simulated fewer times, so that
+ * jobs times workers, over all simulations, stay below `STEPS`; but at least `FEWEST_RUNS` times.
+ */
 const RUNS = 200;
 const STEPS = 5_000_000;
 const FEWEST_RUNS = 20;
 
-/** Number of measured rollouts from which their own differences determine the spread between rollouts. */
+/**
+ * Smallest number of measured rollouts whose differences show how much rollouts differ in speed. With fewer, a spread
+ * is assumed.
+ */
 const ENOUGH_ROLLOUTS = 3;
 /**
- * Assumed spread with fewer rollouts: a rollout is up to this factor slower or faster than measured. The factor is
- * smaller between the same two versions, where only the adapters differ.
+ * Spread that is assumed if too few rollouts were measured: a rollout is up to this factor slower or faster than those
+ * measured. Between the same two base model versions, where only the adapters differ, the factor is smaller.
  */
 const UNKNOWN_FACTOR = { pair: Math.SQRT2, other: 2 } as const;
 
-/** Fixed seed, so that the same numbers give the same prediction. */
+/** Fixed seed of the random numbers, so that the same measured jobs give the same prediction. */
 const SEED = 17;
 
 /**
- * Predicts a rollout by simulating it many times. Each simulated rollout draws its jobs, with replacement, from a
- * sample of the measured ones and multiplies their times by one factor, which stands for the conditions that all jobs
- * of a rollout share. The expected value is the median of the simulated ones; `low` and `high` are their quantiles of
- * 0.1 and 0.9.
+ * Predicts the times of a rollout by simulating it many times. Each simulation draws the times of its jobs, with
+ * replacement, from a random sample of the measured jobs, and multiplies them by one factor, which stands for the
+ * conditions that all jobs of a rollout share. In a predicted figure, `expected` is the median of the simulations, and
+ * `low` and `high` are their quantiles of 0.1 and 0.9.
  */
 export function predictRollout(fleet: FleetToPredict): Prediction {
   const jobs = fleet.classes.reduce((sum, { jobs: count }) => sum + count, 0);
@@ -105,13 +119,13 @@ export function predictRollout(fleet: FleetToPredict): Prediction {
   };
 }
 
-/** Divides jobs by shares that sum to 1, so that the parts sum to them. */
+/** Divides a number of jobs by shares that sum to 1. The parts are whole numbers that sum to the number of jobs. */
 function shareOut(jobs: number, shares: readonly number[]): number[] {
   const ends = shares.map((_, index) => Math.round(jobs * shares.slice(0, index + 1).reduce((a, b) => a + b, 0)));
   return ends.map((end, index) => (index === ends.length - 1 ? jobs : end) - (ends[index - 1] ?? 0));
 }
 
-/** Creates the source of job times for one simulated rollout. */
+/** Creates the function that draws the time of a job at random, for one simulated rollout. */
 function drawFrom(classes: readonly JobClass[], random: Random): (random: Random) => JobTime {
   const wanted = classes.filter(({ jobs }) => jobs > 0);
   const populations = wanted.map((each) => {
@@ -129,8 +143,9 @@ function drawFrom(classes: readonly JobClass[], random: Random): (random: Random
 }
 
 /**
- * Factor by which all jobs of a rollout are slower or faster than the measured ones. With enough measured rollouts it
- * is the mean of one of them over the mean of all, otherwise a guess.
+ * Draws the factor by which all jobs of a simulated rollout are slower or faster than the measured ones. If enough
+ * rollouts were measured, it is the mean job time of one of them, chosen at random, over the mean of all; otherwise it
+ * is a random factor within the assumed spread.
  */
 function factorOf({ measured, samePair }: JobClass, random: Random): number {
   const rollouts = [...new Set(measured.map(({ rolloutId }) => rolloutId))];

@@ -1,26 +1,28 @@
 import type { Random } from '../../../../core/statistics/random.ts';
 
-/** Time that a job takes from its claim, in milliseconds. */
+/** Time that a job takes from the moment a worker claims it, in milliseconds. */
 export interface JobTime {
-  /** Time for which the job holds a device. */
+  /** Time for which the job occupies a device, in milliseconds. */
   readonly deviceMs: number;
-  /** Time until its first version is published; null if it ends without one. */
+  /** Time until the job publishes its first version, in milliseconds; null if the job ends without one. */
   readonly readyMs: number | null;
 }
 
-/** Rollout whose jobs wait for workers. */
+/** Rollout to simulate: its jobs, and the workers that take them from the queue. */
 export interface SimulatedRollout {
-  /** Number of jobs of each wave, the canary first. */
+  /** Number of jobs in each wave, the canary first. */
   readonly waves: readonly number[];
-  /** Speed of each worker, where 1 is their average. At least one. */
+  /** Speed of each worker, where 1 is the mean of all workers. There is at least one worker. */
   readonly speeds: readonly number[];
-  /** Number of jobs of other rollouts that run before the jobs of this one. */
+  /** Number of jobs of other rollouts that workers take before the jobs of this rollout. */
   readonly jobsAhead: number;
-  /** Time from the acceptance to the first job, in milliseconds. */
+  /** Time from the rollout's acceptance to its first job, in milliseconds. */
   readonly analysisMs: number;
-  /** Draws the time of a job on a worker of speed 1. */
+  /** Draws at random the time that a job takes on a worker of speed 1. */
   draw(random: Random): JobTime;
-  /** Jobs trained from scratch for comparison, which come last; null if there are none, or their times are unknown. */
+  /**
+   * Controls of the rollout, which run after all other jobs; null to leave them out, because their times are unknown.
+   */
   readonly controls: SimulatedControls | null;
 }
 
@@ -30,22 +32,22 @@ export interface SimulatedControls {
 }
 
 export interface SimulatedTimes {
-  /** Sum over the rollout's adaptations. */
+  /** Device time of all adaptations of the rollout together, in milliseconds. */
   readonly deviceMs: number;
-  /** Sum over the rollout's controls. */
+  /** Device time of all controls of the rollout together, in milliseconds. */
   readonly controlDeviceMs: number;
-  /** From the acceptance to the end of the last adaptation. */
+  /** Time from the rollout's acceptance to the end of its last adaptation, in milliseconds. */
   readonly makespanMs: number;
-  /** From the acceptance to the end of the last job, including controls. */
+  /** Time from the rollout's acceptance to the end of its last job, controls included, in milliseconds. */
   readonly rolloutMs: number;
-  /** Times to readiness of the jobs that became ready, in ascending order. */
+  /** Times to readiness of the jobs that became ready, in milliseconds, in ascending order. */
   readonly ttrMs: Float64Array;
 }
 
 /**
- * Simulates the queue once. The worker that is free first takes the next job, in the order of the queue, and a wave
- * begins when all jobs of the wave before have ended. Controls come last; several of them form a wave of their own. All
- * times are in milliseconds.
+ * Simulates once how workers take the jobs of a rollout from the queue. The worker that is free first takes the next
+ * job. A wave begins when all jobs of the wave before have ended. Controls come last; in a rollout of several waves
+ * they begin when the last wave has ended. All times are in milliseconds.
  */
 export function simulateRollout(rollout: SimulatedRollout, random: Random): SimulatedTimes {
   const free = new Float64Array(rollout.speeds.length).fill(rollout.analysisMs);
@@ -91,7 +93,10 @@ function earliest(free: Float64Array): number {
   return first;
 }
 
-/** Quantile of values in ascending order, interpolated like PostgreSQL's `percentile_cont`. NaN if there are none. */
+/**
+ * Computes a quantile of numbers in ascending order, interpolated like PostgreSQL's `percentile_cont`; NaN if there are
+ * no numbers.
+ */
 export function quantileOf(sorted: ArrayLike<number>, share: number): number {
   const place = (sorted.length - 1) * share;
   const [below, above] = [sorted[Math.floor(place)], sorted[Math.ceil(place)]];
