@@ -17,34 +17,37 @@ import type { RowFormat } from './setup/row-format.ts';
 
 /** Metric on the gate rows for each version that a published adapter is compared with; null if not measured (yet). */
 export interface Baselines {
-  /** The old adapter on the old base. */
+  /** Metric of the old adapter on the old base. */
   readonly old: number | null;
-  /** The new base without an adapter. */
+  /** Metric of the new base without an adapter. */
   readonly none: number | null;
-  /** The old adapter, unchanged, on the new base. */
+  /** Metric of the old adapter, unchanged, on the new base. */
   readonly copy: number | null;
 }
 
 export const NO_BASELINES: Baselines = { old: null, none: null, copy: null };
 
-/** Whether a baseline is missing. */
+/** Whether at least one of the three baselines has not been measured. */
 export function isIncomplete({ old, none, copy }: Baselines): boolean {
   return old === null || none === null || copy === null;
 }
 
-/** Job that left out baselines (`baselines: 'needed'`), and the settings of its measurements. Plain JSON. */
+/**
+ * Job that left out baselines (`baselines: 'needed'`), with the settings under which they are measured later. Plain
+ * JSON.
+ */
 export interface BaselinesSpec {
   readonly job: JobSpec;
   readonly known: Baselines;
-  /** Row format of the job. */
+  /** Row format in which the job tokenized its rows. */
   readonly rowFormat: RowFormat;
-  /** Precision of both bases in the job. */
+  /** Precision in which the job computed both bases. */
   readonly precision: Precision;
 }
 
 export interface BaselinesOutcome {
   readonly baselines: Baselines;
-  /** Outcomes of the old adapter on the old base, if they were measured now. */
+  /** Outcomes of the old adapter on the old base if they had to be measured; null if they were known already. */
   readonly oldOutcomes: GateOutcomes | null;
 }
 

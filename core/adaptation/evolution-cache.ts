@@ -7,10 +7,16 @@ import type { Evolution } from '../method/evolution/evolution.ts';
 
 const EXTENSION = '.evolution';
 
-/** Largest total size of the cached evolutions, in bytes. That of a base with 7 billion parameters takes 0.3 GiB. */
+/**
+ * Largest total size of the cached evolutions, in bytes. The evolution of a base with 7 billion parameters takes 0.3
+ * GiB.
+ */
 const MOST_BYTES = 2 * 2 ** 30;
 
-/** Folders whose code determines an evolution, in addition to those that the engine's caches depend on. */
+/**
+ * Folders whose source code determines an evolution and is therefore hashed into the key, beside the folders that the
+ * keys of the engine's caches contain.
+ */
 const SOURCE_FOLDERS = ['method/evolution', 'linalg'].map((name) => path.join(import.meta.dirname, '..', name));
 
 let ownMethod: string | undefined;
@@ -25,7 +31,7 @@ export type VersionPair = Pick<Evolution, 'oldFingerprint' | 'newFingerprint'>;
 export class EvolutionCache {
   readonly #folder: string;
 
-  /** @param folder created on demand, readable by this user only */
+  /** @param folder cache folder; it is created with the first evolution, readable by this user only */
   constructor(folder: string) {
     this.#folder = folder;
   }
@@ -50,8 +56,8 @@ export class EvolutionCache {
   }
 
   /**
-   * Path of the cached evolution. The key includes a hash of the source code, because the method may have changed since
-   * an earlier release.
+   * Path of the file that caches the evolution between two bases. Its name is a hash of both fingerprints and of the
+   * source code, because the method may have changed since an earlier release.
    */
   #path({ oldFingerprint, newFingerprint }: VersionPair): string {
     ownMethod ??= sourcesHash(SOURCE_FOLDERS);

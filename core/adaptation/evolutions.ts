@@ -12,7 +12,7 @@ import type { BaseCache, DescribedBase } from '../engine/base-cache.ts';
 import { withOnnxProducts } from '../engine/compiled/onnx-products.ts';
 import { EvolutionCache } from './evolution-cache.ts';
 
-/** File of the evolution in its folder. */
+/** Name of the file with the evolution, in the folder that {@link evolve} writes. */
 const EVOLUTION_FILE = 'evolution.safetensors';
 
 /** Request to compute the evolution between two bases. Plain JSON. */
@@ -21,7 +21,7 @@ export interface EvolveSpec {
   readonly newBase: string;
   /** Rank of the factors kept for each module. Default: the method's own. */
   readonly rank?: number;
-  /** Folder to write. It is created, or replaced as a whole. */
+  /** Folder that the evolution is written to. It is created, or replaced as a whole. */
   readonly outDir: string;
   readonly seed?: number;
 }
@@ -29,9 +29,12 @@ export interface EvolveSpec {
 export interface EvolveOutcome {
   readonly dir: string;
   readonly rank: number;
-  /** Drift over all adaptable modules. */
+  /** Drift of all adaptable modules together. */
   readonly drift: number;
-  /** Figures for each module, and advice; see `summarizeAnalysis`. */
+  /**
+   * Analysis of both bases as plain JSON: their differences, the drift of each module, and advice; see
+   * `summarizeAnalysis`.
+   */
   readonly summary: Readonly<Record<string, unknown>>;
   readonly computeMs: number;
 }
@@ -126,7 +129,7 @@ function fingerprintOf(folder: string, { verified }: BaseCache): Promise<string 
   return withModelWeights(folder, (model) => Promise.resolve(model.verified), { verified });
 }
 
-/** Reads a folder that {@link evolve} wrote. */
+/** Reads the evolution from a folder that {@link evolve} wrote. */
 export function readEvolution(folder: string): Promise<Evolution> {
   return loadEvolution(join(folder, EVOLUTION_FILE));
 }

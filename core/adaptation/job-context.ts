@@ -32,42 +32,46 @@ export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
   readonly canTrain: boolean;
   readonly oldAdapter: Adapter;
   readonly evolution: Evolution | null;
-  /** Matrix products for fusing adapters. */
+  /** Matrix multiplication that the fusion of adapters uses, possibly on the device. */
   readonly products: MatrixProducts;
   readonly measurements: Measurements;
   readonly breakdown: GateBreakdown;
   /** Measures an adapter on the gate rows of the new base. */
   measureForGate(adapter: Adapter, look: GateLook): Promise<GateMeasurement>;
   readonly rowFormat: RowFormat;
-  /** Answers that a version has written to prompts alone; null if the rows came with answers. */
+  /** Answers that a version has written, if the rows are prompts alone; null if the rows came with answers. */
   readonly answers: AnswersRecord | null;
   readonly checkpoints: CheckpointStore;
-  /** Checkpoint to resume from; null for a first attempt. */
+  /** Checkpoint of an earlier attempt to resume from; null if the job begins anew. */
   readonly resumed: Checkpoint | null;
   enterPhase(phase: LadderPhase): void;
-  /** Publishes a candidate; resolves when it is durable. */
+  /** Hands a candidate over for publication; resolves once it is stored durably. */
   publish(publication: Publication): Promise<void>;
   emit(event: Exclude<JobEvent, Publication>): void;
 }
 
-/**
- * Layout version of {@link JobState}. A job starts again rather than resume from another layout.
- */
+/** Version of the layout of {@link JobState}. A job whose checkpoint has another layout starts from the beginning. */
 const STATE_VERSION = 1;
 
-/** State of a job in its checkpoint, besides tensors. Plain JSON. */
+/** State of a job as its checkpoint stores it beside the tensors. Plain JSON. */
 interface JobState {
   readonly version: number;
   /** Precision of both bases. The job keeps it on any machine that resumes it. */
   readonly precision: Precision;
-  /** Precisions of the gradients computed so far, which a resumed job keeps as well. */
+  /** Precisions that were decided for gradients so far. A resumed job keeps them as well. */
   readonly gradients: GradientPrecisions;
   /** Row format. A resumed job keeps it, because other labels would change its training. */
   readonly rowFormat: RowFormat;
-  /** Identity of the answers to prompts alone. A resumed job with other answers begins again. */
+  /**
+   * Identity of the answers to prompts alone; null if the rows came with answers. A job whose rows have other answers
+   * now cannot resume and begins again.
+   */
   readonly answers: AnswersRecord | null;
   readonly ladder: LadderState;
-  /** Configuration of the best candidate, whose ranks may have grown; null if its adapter is not among the tensors. */
+  /**
+   * Configuration of the best candidate's adapter, whose ranks may be larger than the old adapter's; null if the
+   * checkpoint's tensors do not include that adapter.
+   */
   readonly best: LoraConfig | null;
   readonly training: TrainingState;
 }
@@ -126,7 +130,9 @@ export class JobContext implements LadderContext {
     return this.canTrain ? 'training' : 'validation_only';
   }
 
-  /** State of the ladder at its last checkpoint, with the best candidate; null before the first checkpoint. */
+  /**
+   * State of the ladder when it last saved a checkpoint, and the best candidate then; null before the first checkpoint.
+   */
   get reached(): { readonly state: LadderState; readonly best: Candidate | null } | null {
     return this.#ladder && { state: this.#ladder, best: this.#best };
   }
@@ -206,7 +212,7 @@ export class JobContext implements LadderContext {
     await this.save();
   }
 
-  /** Saves a checkpoint of the job. Before the ladder's first checkpoint there is nothing to save. */
+  /** Saves a checkpoint of the job, unless the ladder has not reported any state yet. */
   async save(): Promise<void> {
     if (!this.#ladder) return;
     const best = this.#bestAdapter;
@@ -230,7 +236,7 @@ export class JobContext implements LadderContext {
     this.training.noteSaved();
   }
 
-  /** Precision that a candidate was made in: that of its gradients, if it was trained. */
+  /** Precision in which a candidate was made: that of its gradients if it was trained, or else that of the bases. */
   #precisionOf({ step, strategy }: Pick<Candidate, 'step' | 'strategy'>): Precision {
     const { decided } = this.#options.gradients;
     return (step > 0 ? decided[strategy === 'scratch' ? 'fresh' : 'carried'] : undefined) ?? this.#precision;
@@ -267,7 +273,7 @@ export class JobContext implements LadderContext {
   }
 }
 
-/** Number of training steps after which an adapter was measured, including those of earlier rungs. */
+/** Total number of training steps before an adapter was measured: those of its own rung and of earlier rungs. */
 function trainedSteps({ rung, step }: Pick<WatchRecord, 'rung' | 'step'>, watched: readonly WatchRecord[]): number {
   const trained = new Map<RungName, number>();
   for (const record of watched) {

@@ -16,10 +16,10 @@ export interface MetricPoint {
   readonly value: number;
 }
 
-/** Candidate that passed the gate, written as a PEFT folder. */
+/** Event that hands over a candidate for publication: it passed the gate and was written as a PEFT folder. */
 export interface Publication {
   readonly type: 'publication';
-  /** Number of the publication within an attempt, from 1. */
+  /** Position of this publication among those of the attempt, from 1. */
   readonly number: number;
   /** PEFT folder with `readapt.json`. It may be removed once the publication is durable. */
   readonly folder: string;
@@ -27,24 +27,30 @@ export interface Publication {
   readonly rows: RowsUsed;
   /** Outcomes of the candidate on the gate rows of the new base. */
   readonly outcomes: GateOutcomes;
-  /** Metric by slice; empty if the rows name none. */
+  /** Candidate's metric on the gate rows of each slice; empty if the rows name no slices. */
   readonly slices: SliceValues;
-  /** First rows that the reference version had right and the candidate has wrong. */
+  /**
+   * Gate rows, in the order of the file and up to a limit, that the reference version had right and the candidate has
+   * wrong.
+   */
   readonly flips: readonly NegativeFlip[];
 }
 
 /**
- * Event of a job that resumes from a checkpoint. It repeats the earlier attempt's measurements, because the receiver
- * may have died before it stored them.
+ * Event at the beginning of a job that resumes from a checkpoint. It repeats the earlier attempt's measurements,
+ * because the receiver may have died before it stored them.
  */
 export interface Resumption {
   readonly type: 'resumed';
-  /** Last metric points of the training. */
+  /** Latest metric points of the trainings, as many as the checkpoint keeps. */
   readonly points: readonly MetricPoint[];
   readonly searches: readonly SearchEvaluation[];
-  /** Candidates with the number of training steps after which each was judged, including those of earlier rungs. */
+  /** Candidates judged so far, each with the number of training steps before it, including those of earlier rungs. */
   readonly candidates: readonly { readonly candidate: CandidateRecord; readonly trained: number }[];
-  /** Measurements, on the search rows, of adapters in training, with the number of training steps as for candidates. */
+  /**
+   * Measurements of adapters in training on the search rows, each with the number of training steps before it,
+   * including those of earlier rungs.
+   */
   readonly watched: readonly { readonly watched: WatchRecord; readonly trained: number }[];
 }
 
@@ -53,22 +59,25 @@ export type JobEvent =
   | LadderEvent
   | Publication
   | { readonly type: 'phase'; readonly phase: Phase }
-  /** Sent once the row format is decided, before anything is measured with it. */
+  /** Sent once the job has decided how rows become tokens, before anything is measured with that row format. */
   | { readonly type: 'row_format'; readonly format: RowFormat }
-  /** Number of steps of all trainings so far. */
+  /** Number of training steps done so far, over all trainings of the job. */
   | { readonly type: 'progress'; readonly step: number; readonly totalSteps: number }
   | { readonly type: 'points'; readonly points: readonly MetricPoint[] }
   | Resumption
-  /** May be sent several times; the latest is the most complete. `target` is null until it is known. */
+  /** Sent again whenever more baselines are known, each time with all of them. `target` is null until it is known. */
   | { readonly type: 'baselines'; readonly target: number | null; readonly baselines: Baselines }
   /**
-   * Sent if stored outcomes of the old adapter on the old base, for this number of rows, made a measurement
-   * unnecessary.
+   * Sent if the old adapter need not be measured on the old base, because its outcomes on this number of rows are known
+   * already.
    */
   | { readonly type: 'old_known'; readonly rows: number }
-  /** Sent after the old adapter was measured on the old base, because no stored outcomes could be used. */
+  /** Sent after the old adapter was measured on the old base, because no suitable outcomes were stored. */
   | { readonly type: 'old_measured'; readonly outcomes: GateOutcomes }
-  /** Sent once the version from which the gate's margin counts is known. An absolute gate has none. */
+  /**
+   * Sent once the version from which the gate's margin counts has been measured; never for an absolute gate, which has
+   * no margin.
+   */
   | { readonly type: 'anchor'; readonly anchor: CountedFrom };
 
 /**

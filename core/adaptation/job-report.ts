@@ -8,7 +8,7 @@ import type { CountedFrom } from './measurements/gate-outcomes.ts';
 import { PhaseClock, totalMs } from './phase-clock.ts';
 import type { RowFormat } from './setup/row-format.ts';
 
-/** One attempt at a job: its inputs, and the report of its progress. */
+/** Inputs of one attempt at a job, with the report that collects its progress. */
 export interface JobAttempt {
   readonly bases: BaseCache;
   readonly spec: JobSpec;
@@ -21,7 +21,7 @@ type ReportedFigures = Pick<
   'target' | 'baselines' | 'anchor' | 'oldKnown' | 'rowFormat' | 'warnings' | 'totalSteps' | 'readyMs'
 >;
 
-/** Progress of a job: sends each event to the job's handler, and collects the figures of the outcome from them. */
+/** Report of a job's progress: it sends each event to the job's handler, and collects the figures of the outcome. */
 export class JobReport {
   readonly #onEvent: JobEventHandler;
   readonly #clock: PhaseClock;
@@ -34,7 +34,7 @@ export class JobReport {
   #ready: Pick<JobOutcome, 'readyMs' | 'phases'> | null = null;
   #totalSteps = 0;
 
-  /** Starts the clock in the phase `prepare`. */
+  /** Starts the job's clock, in the phase `prepare`. */
   constructor(onEvent: JobEventHandler) {
     this.#onEvent = onEvent;
     this.#clock = new PhaseClock('prepare', (phase) => this.emit({ type: 'phase', phase }));
@@ -61,12 +61,12 @@ export class JobReport {
     this.#clock.enter(phase);
   }
 
-  /** Sets the number of steps that training may take, until a training reports its own. */
+  /** Sets the number of training steps to report as planned, until a training reports a number itself. */
   planSteps(steps: number): void {
     this.#totalSteps = steps;
   }
 
-  /** Sets the target, which the next report of the baselines sends. */
+  /** Sets the gate's target, which is sent together with the next report of the baselines. */
   setTarget(target: number): void {
     this.#target = target;
   }
@@ -82,7 +82,7 @@ export class JobReport {
     this.markReady();
   }
 
-  /** Records the time to readiness. Only the first call counts. */
+  /** Records the time to readiness at the first call; later calls change nothing. */
   markReady(): void {
     const phases = this.#clock.phases();
     this.#ready ??= { readyMs: totalMs(phases), phases };

@@ -5,17 +5,17 @@ import type { GivenJobOptions } from '../options/job-options.ts';
 import type { MetricName } from '../options/metrics.ts';
 import type { GateOutcomes } from './measurements/gate-outcomes.ts';
 
-/** Version that margins count from, if it is not the one that is carried over. Plain JSON. */
+/** Anchor of a job: the version from which margins count, if it is not the version that is carried over. Plain JSON. */
 export interface AnchorSpec {
-  /** Number of the version, for messages; null if it was deleted. */
+  /** Number of the anchor's version, for messages; null if the version was deleted. */
   readonly number: number | null;
-  /** Number of the version that is carried over. */
+  /** Number of the version that is carried over, for messages. */
   readonly oldNumber: number;
-  /** Stored outcomes on its own base; null if there are none. */
+  /** Stored outcomes of the anchor on its own base; null if there are none. */
   readonly outcomes: GateOutcomes | null;
   /**
-   * PEFT folder of the version, and its base. The job measures the version with them if the stored outcomes are for
-   * other rows. Null if either is gone.
+   * PEFT folder of the anchor and folder of its base, so that the job can measure the anchor if the stored outcomes do
+   * not fit the job's rows. Null if either folder no longer exists.
    */
   readonly source: { readonly adapter: string; readonly base: string } | null;
 }
@@ -28,8 +28,8 @@ export interface JobSpec {
   readonly oldBase: string;
   readonly newBase: string;
   /**
-   * Name of the new base in serving engines, which published adapters have as `base_model_name_or_path`. Default:
-   * `newBase`, as it is given.
+   * Name by which serving engines know the new base. It is written into published adapters as
+   * `base_model_name_or_path`. Default: `newBase` as given.
    */
   readonly newBaseName?: string;
   /** PEFT folder of the adapter version for the old base. */
@@ -37,9 +37,15 @@ export interface JobSpec {
   readonly data: DataSpec;
   readonly metric: MetricName;
   readonly gate: GateRule;
-  /** Largest number of tokens spent on one measurement of an adapter on gate rows or search rows. Default: no limit. */
+  /**
+   * Largest number of tokens spent on measuring an adapter once, on the gate rows or on the search rows. Default: no
+   * limit.
+   */
   readonly measuredTokens?: number;
-  /** Options of the adapter's row format. Default: taken from the adapter or measured. */
+  /**
+   * Options of the format in which the adapter's rows become tokens. Default: read from the adapter, or found by
+   * measurement.
+   */
   readonly adapterOptions?: GivenAdapterOptions;
   /** Folder with the evolution between the two bases; null computes it within the job. */
   readonly evolution: string | null;
@@ -65,17 +71,17 @@ export interface JobSpec {
    * versions. Default: the version that is carried over.
    */
   readonly anchor?: AnchorSpec | null;
-  /** Identifier of the adapter version that is carried over, for the published `readapt.json`. */
+  /** Identifier of the adapter version that is carried over, which the published `readapt.json` names. */
   readonly parent?: string;
   /**
-   * Baselines to measure. `needed` leaves out those that only a report shows; `measureBaselines` measures them later.
-   * Default `all`.
+   * Baselines to measure. `needed` leaves out those that only a report shows, and `measureBaselines` can measure them
+   * later. Default `all`.
    */
   readonly baselines?: 'all' | 'needed';
   /**
-   * Time at which the old adapter is measured although the gate does not compare with it: `before` the candidates,
-   * which are then compared with it row by row, so that published ones have `negativeFlips`, or `after` a candidate is
-   * published, for its value alone. Default: never.
+   * Time at which the old adapter is measured even if the gate does not compare candidates with it. `before`: before
+   * the first candidate, so that each candidate is compared with it row by row and published ones have `negativeFlips`.
+   * `after`: after a candidate was published, only for the old adapter's value. Default: never.
    */
   readonly measuresOld?: 'before' | 'after';
 }

@@ -12,11 +12,11 @@ import type { JobEvent, MetricPoint } from './job-events.ts';
 import type { GradientPrecision } from './setup/gradient-precision.ts';
 
 export interface JobTrainingOptions {
-  /** Precision of the gradients. */
+  /** Precision in which gradients are computed, decided when they are first needed. */
   readonly gradients: GradientPrecision;
   /**
-   * Returns the rows to train on after `step` steps of a training, which may take a while. Nothing else uses a base
-   * meanwhile.
+   * Returns the rows to train on after `step` steps of a training. The call may take long, and may load another base,
+   * because nothing else uses a base meanwhile.
    */
   trainingRows(step: number): Promise<TrainingRows>;
   readonly settings: JobSettings;
@@ -26,47 +26,52 @@ export interface JobTrainingOptions {
   save(): Promise<void>;
 }
 
-/** Rows to train on. */
+/** Rows to train on, which may be complete for the next steps only. */
 export interface TrainingRows {
   readonly examples: readonly TokenizedExample[];
-  /** Number of steps, from a training's first one, for which the rows are complete. */
+  /**
+   * Number of steps, counted from the training's first one, for which these rows may be used; then others are needed.
+   */
   readonly steps: number;
 }
 
-/** Work done by one or several trainings. */
+/** Steps, tokens and seconds of one or several trainings. */
 export interface TrainingTotals {
   readonly steps: number;
   readonly tokens: number;
   readonly seconds: number;
 }
 
-/** State of a job's training, apart from its tensors. Plain JSON. */
+/** State of a job's trainings as the checkpoint stores it beside the tensors. Plain JSON. */
 export interface TrainingState {
-  /** Rung that trains or trained last; null before any training. */
+  /** Rung that is being trained or was trained last; null before the first training. */
   readonly rung: RungName | null;
-  /** State of the trainer; null if nothing was trained on that rung yet. */
+  /** State of that rung's trainer; null before its first step. */
   readonly trainer: unknown;
-  /** Totals of the trainings on earlier rungs. */
+  /** Sums over the trainings of earlier rungs. */
   readonly before: TrainingTotals;
-  /** Last metric points of all trainings. */
+  /** Latest metric points of all trainings, at most {@link KEPT_POINTS}. */
   readonly points: readonly MetricPoint[];
-  /** Last reported λ, so that a resumed training does not report it again; null before any. */
+  /**
+   * Coefficient λ of the regularization that was reported last, so that a resumed training does not report it again;
+   * null before the first report.
+   */
   readonly regularization: number | null;
 }
 
-/** Part of a training: as many steps as its rows are complete for. */
+/** Part of a training, as long as its rows may be used. */
 interface TrainingPart {
   readonly rows: TrainingRows;
   readonly resume: TrainerState | undefined;
   readonly isDue: (step: number) => boolean;
 }
 
-/** Longest time between two checkpoints, even between evaluations. */
+/** Longest time between two checkpoints of a training, in milliseconds, even if no evaluation falls into it. */
 const CHECKPOINT_MS = 30_000;
-/** Number of steps whose metric points are sent in one event. */
+/** Number of steps whose metric points are collected into one event. */
 const POINTS_EVERY = 10;
 
-/** Number of metric points that a checkpoint keeps: more than a receiver can have lost before it stored them. */
+/** Number of metric points that a checkpoint keeps. A receiver that died cannot have lost more of them than that. */
 const KEPT_POINTS = 2000;
 
 const NO_TRAINING: TrainingTotals = { steps: 0, tokens: 0, seconds: 0 };
@@ -78,10 +83,13 @@ export class JobTraining {
   #trainer: TrainerState | null = null;
   #before = NO_TRAINING;
   #savedAt = performance.now();
-  /** Steps of the checkpoints that are still stored. */
+  /** Training steps at which the stored checkpoints were saved. */
   #savedSteps: readonly number[] = [];
   #points: MetricPoint[] = [];
-  /** Last reported λ; null before any. Only changes are reported. */
+  /**
+   * Coefficient λ of the regularization that was reported last; null before the first report. Only changes are
+   * reported.
+   */
   #regularization: number | null = null;
   #reportedPoints: readonly MetricPoint[] = [];
 
@@ -89,7 +97,7 @@ export class JobTraining {
     this.#options = options;
   }
 
-  /** Totals of all trainings so far. */
+  /** Sums of steps, tokens and seconds over all trainings of the job so far. */
   get totals(): TrainingTotals {
     if (this.#trainer === null) return this.#before;
     const { optimizer, tokens, seconds } = this.#trainer;
@@ -188,13 +196,16 @@ export class JobTraining {
     this.noteSaved();
   }
 
-  /** Records that the current state is in a checkpoint. */
+  /** Notes the step at which a checkpoint was saved, and the time. */
   noteSaved(): void {
     this.#savedSteps = [...this.#savedSteps, this.#trainer?.optimizer.step ?? 0].slice(-KEPT_CHECKPOINTS);
     this.#savedAt = performance.now();
   }
 
-  /** Starts the training of a rung, unless it is already running or was restored from a checkpoint. */
+  /**
+   * Starts the training of a rung; does nothing if the same rung is already in training or was restored from a
+   * checkpoint.
+   */
   #begin(rung: RungName): void {
     if (this.#rung !== null && this.#rung !== rung) {
       this.#before = this.totals;

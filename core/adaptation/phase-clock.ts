@@ -7,7 +7,7 @@ export class PhaseClock {
   #current: Phase;
   #since = performance.now();
 
-  /** @param onPhase called with the first phase and at every change */
+  /** @param onPhase called with the first phase at once, and with the new phase at every change */
   constructor(first: Phase, onPhase: (phase: Phase) => void) {
     this.#current = first;
     this.#onPhase = onPhase;

@@ -10,33 +10,35 @@ import { evolutionBetween, readEvolution, requireCompatible, requireFingerprint 
 
 /** Request to carry an adapter over without any data. Plain JSON. */
 export interface ProvisionalSpec {
-  /** Model folders. */
+  /** Model folders of the old and the new base. */
   readonly oldBase: string;
   readonly newBase: string;
   /** Name of the new base in serving engines. */
   readonly newBaseName: string;
-  /** PEFT folder of the old adapter. */
+  /** PEFT folder of the old adapter version, which is carried over. */
   readonly adapter: string;
-  /** Identifier of that adapter version. */
+  /** Identifier of the old adapter version, which the new `readapt.json` names. */
   readonly parent: string;
   /** `revert` undoes the change of the base as far as the adapter's rank reaches; `reuse` copies the adapter. */
   readonly strategy: 'revert' | 'reuse';
-  /** Folder that `evolve` wrote; null computes the evolution if it is needed. */
+  /**
+   * Folder with the evolution, as `evolve` wrote it; null if there is none, so that `revert` computes the evolution.
+   */
   readonly evolution: string | null;
-  /** Folder to write. It is created, or replaced as a whole. */
+  /** PEFT folder that the new adapter is written to. It is created, or replaced as a whole. */
   readonly outDir: string;
 }
 
 export interface ProvisionalOutcome {
   readonly dir: string;
-  /** The fusion coefficients. */
+  /** Fusion coefficients α and β of the new adapter. */
   readonly alpha: number;
   readonly beta: number;
 }
 
 /**
- * Writes an adapter for the new base as a PEFT folder whose `readapt.json` marks it as provisional. It reads no row and
- * measures nothing; it reads the bases' weights only if the evolution is not known.
+ * Writes an adapter for the new base as a PEFT folder whose `readapt.json` marks it as provisional. No row is read and
+ * nothing is measured; the bases' weights are read only if the evolution has to be computed.
  * @throws IncompatibleBasesError; FormatError if the adapter cannot be read; AdaptationError `incompatible_evolution`;
  * the signal's reason
  */

@@ -13,9 +13,9 @@ import { NO_BREAKDOWN } from './measurements/gate-breakdown.ts';
 import { runLadder, type LadderResult } from './run-ladder.ts';
 import { prepareJob, type PreparedJob } from './setup/prepare-job.ts';
 
-/** Reason with which a signal aborts when a job is to stop. */
+/** Reason to abort a job's signal with, so that the job stops. */
 export class CancelledError extends Error {
-  /** Whether the job will be resumed from a checkpoint. */
+  /** Whether the job saves a checkpoint before it stops, because it will be resumed. */
   readonly keep: boolean;
 
   constructor({ keep }: { readonly keep: boolean }) {
@@ -26,10 +26,10 @@ export class CancelledError extends Error {
 }
 
 /**
- * Runs one job: loads its files and bases, measures the target if it depends on the old version, runs the strategy's
- * ladder, and completes the baselines, unless they are left for later. Resumes from the checkpoint in `workDir`, if
+ * Runs one job: loads its files and bases, measures the target if it depends on an earlier version, runs the strategy's
+ * ladder, and measures the baselines, unless they are left for later. Resumes from the checkpoint in `workDir`, if
  * there is one.
- * @returns the outcome, also of a cancelled job, which leaves a checkpoint if its work is to be kept
+ * @returns the outcome, also if the job was cancelled
  * @throws FormatError, DatasetError, IncompatibleBasesError and the like for input that cannot be used;
  * TrainingDivergedError if training diverged before any candidate was judged
  */
@@ -79,8 +79,8 @@ async function runPrepared(attempt: JobAttempt, job: PreparedJob): Promise<JobOu
 }
 
 /**
- * Measures the reference if it is not known yet, and reports target and anchor.
- * @returns the reference's measurement; null if candidates are not compared with any
+ * Measures the reference version if its outcomes are not known yet, and reports the gate's target and the anchor.
+ * @returns the reference's measurement; null if the job compares candidates with no version
  */
 async function compareWithReference(
   { report }: JobAttempt,
@@ -97,7 +97,10 @@ async function compareWithReference(
   return compared;
 }
 
-/** Reports the end of the ladder, and the baseline of the copy if the ladder has measured it. */
+/**
+ * Reports that the ladder has ended. If it judged the unchanged copy on all gate rows, reports the copy's metric as a
+ * baseline.
+ */
 function reportLadder({ report }: JobAttempt, { ready, best, rungs, candidates }: LadderResult): void {
   const publishedId = ready ? (best?.id ?? null) : null;
   report.emit({ type: 'ladder', ladder: { current: null, rungs, candidates, publishedId, ended: true } });
@@ -109,7 +112,7 @@ function isCopy({ step, alpha, beta }: CandidateRecord): boolean {
   return step === 0 && alpha === COPY.alpha && beta === COPY.beta;
 }
 
-/** Measures the baselines that the job's report needs, unless they are left for later. */
+/** Measures the baselines that the job has to report and that are not known yet. */
 async function completeBaselines(attempt: JobAttempt, job: PreparedJob, { ready }: LadderResult): Promise<void> {
   const { kind, baselines, measuresOld } = attempt.spec;
   // The answers to prompts alone are deleted with the job's folder, so nothing can be measured on them later.
@@ -131,7 +134,7 @@ async function completeOld({ signal, report }: JobAttempt, { newBase, reference 
   await reference.old(newBase.loaded);
 }
 
-/** @param job null if the job was cancelled before it was prepared */
+/** @param job the prepared job; null if the job was cancelled before that */
 async function endCancelled(
   attempt: JobAttempt,
   job: PreparedJob | null,

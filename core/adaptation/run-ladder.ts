@@ -8,7 +8,7 @@ import type { JobContext } from './job-context.ts';
 import type { JobOutcome } from './job-outcome.ts';
 import { ladderOptions } from './setup/job-setup.ts';
 
-/** Result of a ladder, which may have ended with a problem. */
+/** Result of a strategy's ladder, with the problem that ended it early, if any. */
 export interface LadderResult extends Pick<LadderOutcome, 'ready' | 'best' | 'candidates' | 'rungs'> {
   readonly problem?: JobOutcome['problem'];
 }
@@ -16,8 +16,8 @@ export interface LadderResult extends Pick<LadderOutcome, 'ready' | 'best' | 'ca
 type Judged = Pick<LadderOptions, 'gate' | 'old' | 'refineSteps'>;
 
 /**
- * Runs the strategy's ladder. If the best candidate failed before all gate rows were measured, it is then measured on
- * all of them.
+ * Runs the strategy's ladder. If the best candidate's look ended before all gate rows were measured, all of them are
+ * measured afterwards.
  */
 export async function runLadder(context: JobContext, settings: JobSettings, judged: Judged): Promise<LadderResult> {
   const result = await climb(context, settings, judged);
@@ -33,7 +33,10 @@ export async function runLadder(context: JobContext, settings: JobSettings, judg
   };
 }
 
-/** Measures all gate rows of a candidate whose look was curtailed, as a whole look would have from the start. */
+/**
+ * Measures a candidate on all gate rows after a look that ended early. The result is that of a look without an early
+ * end.
+ */
 async function measureWhole(
   context: JobContext,
   candidate: Candidate,
@@ -44,7 +47,10 @@ async function measureWhole(
   return { ...candidate, ...judge(gate, old, measured, { total: look, refining: 0 }), ...measured };
 }
 
-/** Runs the strategy. If training diverges, the ladder ends there, and the candidates judged before still count. */
+/**
+ * Runs the strategy. If training diverges after a candidate was judged, the ladder ends there, with the candidates so
+ * far and a problem.
+ */
 async function climb(context: JobContext, settings: JobSettings, judged: Judged): Promise<LadderResult> {
   try {
     return await runStrategy(settings.strategy, context, { ...ladderOptions(settings), ...judged });

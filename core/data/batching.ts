@@ -1,7 +1,10 @@
 import type { Batch, LabelTargets, Runtime } from '../engine/runtime.ts';
 import { labelCount, labelTokens, type TokenizedExample } from './example.ts';
 
-/** Example in a batch with the range of its labels: from `start` up to, but not including, `end`. */
+/**
+ * Example in a batch, with the range of its labels among the labels of the batch: from `start` up to, but not
+ * including, `end`.
+ */
 export interface BatchMember<Example extends TokenizedExample> {
   readonly example: Example;
   /** Index of the example in the list that was cut into batches. */
@@ -10,30 +13,33 @@ export interface BatchMember<Example extends TokenizedExample> {
   readonly end: number;
 }
 
-/** Batch with its examples, in the order of its sequences. */
+/** Batch for one pass, with the examples that it was made of, in the same order. */
 export interface ExampleBatch<Example extends TokenizedExample> {
   readonly batch: Batch;
   readonly members: readonly BatchMember<Example>[];
 }
 
-/** Limits of one pass through the model. */
+/** Largest sizes of a batch for one pass through the model. */
 export interface BatchLimits {
   /** Largest number of input tokens. */
   readonly maxTokens: number;
-  /** Largest number of labels, each of which has a row of logits. Default: no limit. */
+  /**
+   * Largest number of labels. At each label, the model computes logits over the whole vocabulary. Default: no limit.
+   */
   readonly maxLabels?: number;
-  /** Default: no limit. */
+  /** Largest number of examples. Default: no limit. */
   readonly maxExamples?: number;
 }
 
 /**
- * Returns the number of labels in one batch whose logits are within the budget of the runtime's device; at least one.
+ * Returns the largest number of labels in a batch whose logits fit into the memory budget of the runtime's device; at
+ * least one.
  */
 export function labelLimit({ base, tokenBudgets }: Pick<Runtime, 'base' | 'tokenBudgets'>): number {
   return Math.max(1, Math.floor(tokenBudgets.logits / base.config.vocabSize));
 }
 
-/** Returns the number of input tokens of an example: all tokens but the last, after which nothing is predicted. */
+/** Returns the number of input tokens of an example: all but the last, since no label follows that one. */
 export function inputLength(example: TokenizedExample): number {
   return example.tokenIds.length - 1;
 }
@@ -72,8 +78,8 @@ export function makeBatch(examples: readonly TokenizedExample[]): Batch {
 }
 
 /**
- * Joins the targets of all labels, if any example has targets. A label with fewer targets is padded with its first one,
- * at a share of 0.
+ * Joins the soft targets of all labels of a batch; null if no example has any. A label with fewer targets than others
+ * is padded with its first target at a share of 0.
  */
 function joinTargets(examples: readonly TokenizedExample[]): LabelTargets | null {
   const perLabel = examples.reduce((most, { targets }) => Math.max(most, targets?.perLabel ?? 0), 0);
@@ -99,7 +105,10 @@ function ownTargets(example: TokenizedExample): LabelTargets {
   return { perLabel: 1, ids, shares: new Float32Array(ids.length).fill(1) };
 }
 
-/** Cuts examples, in their order, into runs within the limits. An example that exceeds a limit has a run of its own. */
+/**
+ * Cuts a list of examples, in order, into runs that keep within the limits. An example that exceeds a limit alone is a
+ * run of its own.
+ */
 export function cutIntoRuns<Example extends TokenizedExample>(
   examples: readonly Example[],
   { maxTokens, maxLabels = Infinity, maxExamples = Infinity }: BatchLimits,
@@ -121,8 +130,8 @@ export function cutIntoRuns<Example extends TokenizedExample>(
 }
 
 /**
- * Cuts examples into as few runs as {@link cutIntoRuns} does, but with the smallest token limit that suffices for that
- * number. Otherwise a last run of a few tokens would cost almost as much as a whole one.
+ * Cuts a list of examples into as few runs as {@link cutIntoRuns} does, but of nearly equal size, by the smallest token
+ * limit that gives no more runs. Otherwise a last run of a few tokens could cost almost as much as a full one.
  */
 export function cutEvenly<Example extends TokenizedExample>(
   examples: readonly Example[],

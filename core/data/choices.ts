@@ -2,18 +2,21 @@ import { expectedText, withAnswer } from '../formats/dataset/dataset-row.ts';
 import type { ExampleRow } from './example.ts';
 import { variantTokenizer, type TokenizedVariants, type TokenizeOptions } from './tokenize.ts';
 
-/** Largest number of distinct completions that count as a set of choices to rank. */
+/** Largest number of distinct completions in a task for which they count as choices to rank. */
 const MAX_CHOICES = 20;
 
-/** Completions that a task chooses from. */
+/** Set of all completions that occur in a task, from which a model chooses by probability. */
 export interface ChoiceSet {
-  /** The completions, sorted. */
+  /** Distinct completions of the task, sorted. */
   readonly texts: readonly string[];
-  /** Returns the index of a row's completion among the choices. @throws RangeError if it is not one of them */
+  /**
+   * Returns the index of a row's completion among the choices.
+   * @throws RangeError if it is not one of them
+   */
   indexOf(row: ExampleRow): number;
   /**
-   * Returns the tokens of a row with each choice in place of its completion. The end of the prompt can change the
-   * tokens of a choice.
+   * Returns the tokens of a row with each of the choices as its completion. The whole text is tokenized, because the
+   * end of the prompt can change the tokens of a choice.
    */
   tokensOf(row: ExampleRow): TokenizedVariants;
 }
@@ -28,7 +31,10 @@ export function choiceTexts(rows: Iterable<ExampleRow>): string[] | null {
   return distinct.size < 2 ? null : [...distinct].sort();
 }
 
-/** Returns the {@link choiceTexts} of a dataset as tokens; null if the task does not choose from a small set. */
+/**
+ * Returns the {@link choiceTexts} of a dataset, with a function that tokenizes rows with them; null if there are fewer
+ * than 2 or more than 20 distinct completions.
+ */
 export function findChoices(rows: Iterable<ExampleRow>, options: TokenizeOptions): ChoiceSet | null {
   const texts = choiceTexts(rows);
   if (texts === null) return null;
@@ -50,7 +56,7 @@ export function findChoices(rows: Iterable<ExampleRow>, options: TokenizeOptions
   };
 }
 
-/** Returns the row with another completion. */
+/** Returns the row with this text as its completion. */
 function expecting({ written: _, ...row }: ExampleRow, text: string): ExampleRow {
   return withAnswer(row, text);
 }

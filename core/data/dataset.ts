@@ -7,10 +7,13 @@ interface InFile {
   readonly file: string;
 }
 
-/** Row with an answer and the name of its file. */
+/** Row of a dataset that has an answer, together with the name of its file. */
 export type LoadedRow = AnsweredRow & InFile;
 
-/** Row with the name of its file, with or without an answer. Either all rows of a file have answers, or none has. */
+/**
+ * Row of a dataset with or without an answer, together with the name of its file. Either all rows of a file have
+ * answers, or none has.
+ */
 export type GivenRow = DatasetRow & InFile;
 
 /**

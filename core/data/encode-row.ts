@@ -3,36 +3,39 @@ import type { Tokenizer } from '../formats/tokenizer/tokenizer.ts';
 import type { ExampleRow, LabelSpan } from './example.ts';
 import { boundaryIn, type TokenBoundary } from './token-boundary.ts';
 
-/** Problem of a row, without its file and line. The message never quotes the row's text. */
+/** Error in a row of a dataset, before its file and line are added. The message never quotes the row's text. */
 export class RowFault extends Error {}
 
-/** Settings for turning rows into tokens. */
+/** Settings by which the text of a row becomes tokens. */
 export interface RowEncoding {
   readonly tokenizer: Tokenizer;
   /** Largest number of tokens that are kept of a row. */
   readonly maxLength: number;
-  /** Token to predict after a completion; null for none. */
+  /** Id of the token that ends a text, which is learned after each completion; null if it is not learned. */
   readonly end: number | null;
-  /** Special tokens that the tokenizer puts in front of a text. */
+  /** Ids of the special tokens that the tokenizer puts in front of a text. */
   readonly leading: readonly number[];
 }
 
-/** Row as tokens up to its last label, before truncation. */
+/** Tokens of a whole row up to its last label, not yet cut to the largest length. */
 export interface EncodedRow {
   readonly ids: readonly number[];
-  /** Labels of the row. Those of turns outside the last `maxLength` tokens may be missing. */
+  /**
+   * Token ranges to learn. Ranges of turns that begin before the last `maxLength` tokens may be missing, since
+   * truncation would remove them.
+   */
   readonly spans: readonly LabelSpan[];
-  /** Number of turns whose labels are missing. */
+  /** Number of earlier turns of the assistant whose ranges are missing in `spans`. */
   readonly turnsBefore: number;
-  /** Number of special tokens in front, which truncation keeps. */
+  /** Number of special tokens at the beginning, which truncation keeps. */
   readonly leading: number;
-  /** Tokens of the prompt alone, as in `TokenizedExample`. */
+  /** Tokens of the prompt when tokenized alone, as in `TokenizedExample`; absent if they are the same. */
   readonly promptAlone?: readonly number[];
 }
 
 /**
- * Largest product of turns and characters in one row. Finding where each turn begins and ends takes two tokenizations
- * of the text before it; a malicious row beyond this limit could keep a worker busy for minutes.
+ * Largest product of a row's number of turns and number of characters. Finding where a turn begins and ends takes two
+ * tokenizations of the text before it, so a malicious row beyond this limit could keep a worker busy for minutes.
  */
 const MAX_TURN_CHARACTERS = 8_000_000;
 
@@ -44,7 +47,7 @@ export function encodeRow(row: ExampleRow, encoding: RowEncoding): EncodedRow {
   return isChat(row) ? encodeChat(row, encoding) : encodePrompt(row.prompt, row.completion, encoding);
 }
 
-/** Tokenizes a row like {@link encodeRow}, but without locating its labels, which takes most of the time. */
+/** Tokenizes a row like {@link encodeRow}, but does not look for its labels, which would take most of the time. */
 export function encodeVariant(row: ExampleRow, encoding: RowEncoding): Pick<EncodedRow, 'ids' | 'leading'> {
   if (isChat(row)) return encodeChat(row, { ...encoding, maxLength: 0 });
   const ids = withEndOfText(withLeading(row.prompt + row.completion, encoding), encoding);
@@ -107,8 +110,8 @@ function encodeChat(chat: ChatContent, { tokenizer, end, maxLength, leading }: R
 }
 
 /**
- * Labels of a turn: its tokens up to the special token that ends it, which is a label even if the template marks only
- * the words. White space after that token belongs to the template.
+ * Returns the token range of one turn that is learned: its words and the special token that ends the turn, even if the
+ * template marks only the words. White space after that token is not learned.
  */
 function turnLabels(ids: readonly number[], start: number, end: number, tokenizer: Tokenizer): LabelSpan {
   const next = ids[end];
@@ -122,7 +125,10 @@ function isBlank(id: number, { bytesOf, isSpecial }: Tokenizer): boolean {
   return !isSpecial(id) && bytesOf(id).every((byte) => byte === 0x20 || (byte >= 0x09 && byte <= 0x0d));
 }
 
-/** Adds the end-of-text token as a label, unless the conversation ends with a special token of its template. */
+/**
+ * Adds the end-of-text token as a learned token, unless the template ends the conversation with a special token of its
+ * own.
+ */
 function withEnd(ids: readonly number[], spans: readonly LabelSpan[], end: number | null, tokenizer: Tokenizer) {
   const last = ids.at(-1);
   const [start] = spans.at(-1) ?? [];

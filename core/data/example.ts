@@ -1,48 +1,56 @@
 import type { LabelTargets } from '../engine/runtime.ts';
 import type { RowContent } from '../formats/dataset/dataset-row.ts';
 
-/** Row of a dataset. */
+/** Row of a dataset as text, with its place in the file. */
 export type ExampleRow = RowContent & {
-  /** Names of the slices in which the row is reported. */
+  /** Names of the slices that the row belongs to. */
   readonly slices?: readonly string[];
-  /** Name of the row's file, for messages. */
+  /** Name of the file that the row was read from, for messages. */
   readonly file?: string;
   /** Line number in that file, from 1. */
   readonly line?: number;
-  /** Tokens of the row, if a version has generated its answer. Default: the tokens of its text. */
+  /**
+   * Tokens that a version has read and generated, if it has written the row's answer. Default: none; the text is
+   * tokenized.
+   */
   readonly written?: WrittenTokens;
 };
 
-/** Tokens that a version has read and generated. They may differ from the tokens of the same text. */
+/** Token ids of a prompt and its generated answer. Tokenizing the same text again might give others. */
 interface WrittenTokens {
   readonly promptIds: readonly number[];
   /** Generated tokens, at least one. They end with the end-of-text token, unless generation reached its limit. */
   readonly answerIds: readonly number[];
 }
 
-/** Token positions [start, end) of a row that the model learns to predict and is measured on. */
+/** Range [start, end) of a row's token positions that the model learns to predict and is measured on. */
 export type LabelSpan = readonly [start: number, end: number];
 
-/** Row as tokens, up to its last label. */
+/** Tokenized row of a dataset, up to its last label. */
 export interface TokenizedExample {
   /** Tokens of the whole row: the special tokens that the tokenizer adds, the prompt and the completion. */
   readonly tokenIds: readonly number[];
-  /** Spans in order, disjoint; at least one, none of them empty or at position 0. The last one ends the row. */
+  /**
+   * Token ranges that are learned and measured, in order and disjoint. There is at least one; none is empty or begins
+   * at position 0, and the last one ends the row.
+   */
   readonly labelSpans: readonly LabelSpan[];
   readonly row: ExampleRow;
-  /** Tokens and turns that truncation has removed from the row's beginning. Absent if there are none. */
+  /** Number of tokens and turns that were cut off the row's beginning because it was too long. Absent if none were. */
   readonly cut?: RowCut;
   /**
-   * Tokens of the prompt alone, if they differ from those in front of the last labels, because one token has text of
-   * both. A server that gets only the prompt sees these.
+   * Tokens of the prompt when tokenized alone, as a server does that gets only the prompt. Absent if they are those in
+   * front of the last labels; they differ if one token spans the end of the prompt and the beginning of the completion.
    */
   readonly promptAlone?: readonly number[];
-  /** Targets that training learns at the labels instead of their tokens. Default: the tokens. */
+  /**
+   * Soft targets that training learns at the labels in place of the row's own tokens. Default: the row's own tokens.
+   */
   readonly targets?: LabelTargets;
 }
 
 export interface RowCut {
-  /** Number of tokens. */
+  /** Number of tokens that were cut off. */
   readonly tokens: number;
   /**
    * Number of earlier turns of the assistant that are not learned, because truncation removed them or their beginnings.
@@ -60,7 +68,10 @@ export function labelTokens({ tokenIds, labelSpans }: Pick<TokenizedExample, 'to
   return labelSpans.flatMap(([start, end]) => tokenIds.slice(start, end));
 }
 
-/** Tokens to generate the last turn or completion from, as a server sees them for this row. */
+/**
+ * Returns the tokens from which the last turn or completion is generated: those that a server would get for this
+ * prompt.
+ */
 export function promptTokens({ tokenIds, labelSpans, promptAlone }: TokenizedExample): readonly number[] {
   return promptAlone ?? tokenIds.slice(0, labelSpans.at(-1)?.[0]);
 }

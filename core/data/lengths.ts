@@ -5,12 +5,12 @@ import { lengthLimit, rowPlace, type TokenizeOptions } from './tokenize.ts';
 export interface RowLengths {
   readonly shortest: number;
   readonly median: number;
-  /** 95th percentile. */
+  /** Length that 95 % of the rows do not exceed, in tokens. */
   readonly p95: number;
   readonly longest: number;
 }
 
-/** Number of rows that a message names. */
+/** Largest number of rows that a warning names. */
 const NAMED = 5;
 
 /** Number of a row's tokens before truncation. */
@@ -29,7 +29,10 @@ export function lengthsOf(examples: readonly TokenizedExample[]): RowLengths {
   return { shortest: at(1 / lengths.length), median: at(0.5), p95: at(0.95), longest: at(1) };
 }
 
-/** Warning that names the rows longer than the limit and their losses; null if there are none. */
+/**
+ * Returns a warning that names the rows longer than the limit and tells how much of them is cut off; null if no row is
+ * too long.
+ */
 export function lengthWarning(
   name: string,
   examples: readonly TokenizedExample[],

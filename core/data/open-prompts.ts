@@ -5,13 +5,15 @@ import { tokenizeRows, type TokenizeOptions } from './tokenize.ts';
 /** Placeholder answer for tokenizing a prompt. */
 const PLACEHOLDER = 'x';
 
-/** Gives a prompt alone a placeholder answer, so that it can be tokenized like a row with an answer. */
+/**
+ * Gives a placeholder answer to a row that is a prompt alone, so that it can be tokenized like a row with an answer.
+ */
 export function withPlaceholder<Row extends GivenContent>(row: Row): Row & RowContent {
   return withAnswer(row, PLACEHOLDER);
 }
 
 /**
- * Tokenizes prompts alone, which have no labels.
+ * Tokenizes rows that are prompts alone. The result has no labels to learn.
  * @throws the errors of {@link tokenizeRows}
  */
 export function tokenizeOpenPrompts(

@@ -7,16 +7,16 @@ export interface RowBudget {
   /** Largest number of tokens, including generated ones. */
   readonly tokens: number;
   /**
-   * Largest number of tokens generated for a row; 0 takes the longest completion's. Default: the metric generates no
-   * texts.
+   * Largest number of tokens generated for a row; 0 means the length of the longest completion. Default: the metric
+   * needs no generated texts.
    */
   readonly generated?: number | undefined;
 }
 
-/** Number of rows that are tokenized at a time. */
+/** Number of rows that are tokenized at a time, until the budget is used up. */
 const PIECE = 256;
 
-/** Seed of the sample, so that it is the same in every run. */
+/** Seed of the random sample of rows. */
 const SEED = 20_26;
 
 /**

@@ -13,16 +13,16 @@ import { tokenizeRows, type TokenizeOptions } from './tokenize.ts';
  */
 export type DataSpec = { readonly file: string } | { readonly train: string | null; readonly validation: string };
 
-/** A task's rows as text, split. */
+/** Rows of a task as text, divided into training, search and gate rows. */
 export interface TaskRows extends SplitRows {
   /** Number of search rows that were removed because a gate row has the same prompt. */
   readonly removed: number;
 }
 
-/** A task's rows as they were given. */
+/** Rows of a task as its files give them: with answers, or prompts alone. */
 export type GivenTask =
   | { readonly promptsOnly: false; readonly rows: TaskRows }
-  /** Prompts alone. The old version has to answer them before they become a task's rows. */
+  /** Rows that are prompts alone. A version has to answer them before they become rows of a task. */
   | { readonly promptsOnly: true; readonly rows: SplitRows<GivenRow> & Pick<TaskRows, 'removed'> };
 
 /** A task's training, search and gate rows as tokens. */
@@ -35,9 +35,9 @@ export interface TaskData {
   /** Whether there are training rows. */
   readonly canTrain: boolean;
   readonly search: readonly TokenizedExample[];
-  /** Gate rows. None of their prompts is the prompt of a search row. */
+  /** Gate rows, which share no prompt with the search rows. */
   readonly gate: readonly TokenizedExample[];
-  /** Null if the task has many different completions, or only one. */
+  /** Completions that the task chooses from; null unless it has 2 to 20 distinct ones. */
   readonly choices: ChoiceSet | null;
 }
 
@@ -76,7 +76,10 @@ export async function loadTaskRows(spec: DataSpec): Promise<TaskRows> {
   );
 }
 
-/** Options of a task's rows: tokenization, and the largest cost of measuring an adapter once. Default: no limit. */
+/**
+ * Options for tokenizing a task's rows, with the largest cost of measuring an adapter once on a split. Default: no
+ * limit.
+ */
 export interface TaskOptions extends TokenizeOptions {
   readonly budget?: RowBudget | undefined;
 }
@@ -110,7 +113,7 @@ export function tokenizeTask(
   };
 }
 
-/** Warning that only a sample of a split's rows is used. */
+/** Returns the warning that only a random sample of a split's rows is used. */
 export function samplingWarning(name: string, used: number, all: number, tokens: number): string {
   return (
     `${used} of ${all} ${name} rows are used, a random sample that is always the same: ` +
@@ -151,7 +154,7 @@ function isAnswered(training: readonly GivenRow[], heldOut: readonly GivenRow[])
   );
 }
 
-/** Reads a file of training rows, if there is one, and a validation file. */
+/** Reads a file of training rows, if one is given, and a file of held-out rows. */
 async function loadPair(spec: {
   readonly train: string | null;
   readonly validation: string;

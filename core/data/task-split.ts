@@ -38,7 +38,7 @@ export function keepGateApart<Row extends GivenContent>(rows: SplitRows<Row>) {
 }
 
 /**
- * Chooses about `share` of the rows by the hash of their prompts: at least one, if there are two.
+ * Chooses about `share` of the rows by the hash of their prompts; at least one row if there are two or more.
  * @returns the chosen rows and the others, both in their original order
  */
 function takeByHash<Row extends DatasetRow>(rows: readonly Row[], share: number): [Row[], Row[]] {

@@ -1,19 +1,19 @@
 import type { Tokenizer } from '../formats/tokenizer/tokenizer.ts';
 
-/** Place of a text position among the text's tokens. */
+/** Place among a text's tokens that belongs to a position in the text, such as the end of the prompt. */
 export interface TokenBoundary {
-  /** Number of tokens that end at or before the position. */
+  /** Number of tokens that end at or before this position. */
   readonly index: number;
-  /** Whether the next token has text on both sides of the position. */
+  /** Whether the next token covers text on both sides of the position. */
   readonly straddles: boolean;
 }
 
 /**
- * Finds the end of a text's beginning among the tokens of the whole text, as the offsets of the reference library give
- * it. The two token lists agree until the following text changes the tokens of the beginning; from there on, tokens are
- * counted by the bytes that they stand for.
- * @param whole tokens of the whole text
- * @param beginning tokens of the beginning alone
+ * Finds the place among a text's tokens where the text's beginning, such as a prompt, ends. The result agrees with the
+ * character offsets of Hugging Face's tokenizers. Beginning and whole text have the same first tokens until the
+ * following text changes them; from there on, the place is found by the bytes that the tokens stand for.
+ * @param whole ids of the tokens of the whole text
+ * @param beginning ids of the tokens of its beginning, tokenized alone
  */
 export function boundaryIn(
   whole: readonly number[],
@@ -34,7 +34,7 @@ export function boundaryIn(
   return { index, straddles: left > 0 };
 }
 
-/** Bytes of tokens from an index on, until there are `enough`. */
+/** Returns the bytes that tokens stand for, from the token at `start` on, until there are at least `enough` bytes. */
 function bytesFrom(ids: readonly number[], start: number, enough: number, bytesOf: Tokenizer['bytesOf']): number[] {
   const bytes: number[] = [];
   for (let i = start; i < ids.length && bytes.length < enough; i++) bytes.push(...bytesOf(ids[i]!));

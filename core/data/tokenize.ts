@@ -49,17 +49,18 @@ export function tokenizeRows(rows: readonly ExampleRow[], options: TokenizeOptio
   return rows.map((row, index) => atPlace(row, index, () => tokenizeRow(row, encoding)));
 }
 
-/** Tokens of a row's variants: the shared beginning and the rest of each. */
+/** Tokens of a row with several alternative completions: the beginning that they share, and the rest of each. */
 export interface TokenizedVariants {
-  /** Tokens that all variants begin with; at least one. */
+  /** Token ids that all variants begin with; at least one. */
   readonly shared: readonly number[];
-  /** Tokens of each variant after the shared ones; at least one. */
+  /** Token ids of each variant after the shared ones; at least one for each. */
   readonly rests: readonly (readonly number[])[];
 }
 
 /**
- * Returns a function that tokenizes variants of a row, which differ in their completions. All variants are truncated
- * alike. It throws TokenizeError as {@link tokenizeRows} does.
+ * Returns a function that tokenizes variants of a row, which differ only in their completions. If one variant is too
+ * long, all lose the same number of tokens at the beginning. The function throws TokenizeError as {@link tokenizeRows}
+ * does.
  * @throws NoEndOfTextError
  */
 export function variantTokenizer(options: TokenizeOptions): (variants: readonly ExampleRow[]) => TokenizedVariants {
@@ -76,8 +77,8 @@ function tokenizeVariants(variants: readonly ExampleRow[], encoding: RowEncoding
 }
 
 /**
- * Computes the settings that all rows share.
- * @throws NoEndOfTextError if `appendEos` is set and the base names no end of a text
+ * Prepares the settings by which all rows become tokens.
+ * @throws NoEndOfTextError if `appendEos` is set and the base names no end-of-text token
  */
 function rowEncoding(options: TokenizeOptions): RowEncoding {
   const { tokenizer, appendEos = false } = options;
@@ -109,7 +110,7 @@ function leadingSpecials(tokenizer: Tokenizer): readonly number[] {
   return start < 0 ? [] : full.slice(0, start);
 }
 
-/** Runs a function, and adds the row's file and line to the errors of the row. */
+/** Runs a function on a row, and adds the row's file and line to an error that it throws. */
 function atPlace<Result>(row: ExampleRow, index: number, run: () => Result): Result {
   try {
     return run();
@@ -120,7 +121,10 @@ function atPlace<Result>(row: ExampleRow, index: number, run: () => Result): Res
   }
 }
 
-/** Returns `train.jsonl: line 12`, or the position in the list for a row that was not read from a file. */
+/**
+ * Returns the place of a row for messages: `train.jsonl: line 12`, or its position in the list if it was not read from
+ * a file.
+ */
 export function rowPlace({ file, line }: ExampleRow, index: number): string {
   if (line === undefined) return `row ${index + 1}`;
   return file === undefined ? `line ${line}` : `${file}: line ${line}`;
@@ -152,7 +156,10 @@ function tokenizeRow(row: ExampleRow, encoding: RowEncoding): TokenizedExample {
   };
 }
 
-/** Removes `excess` tokens after the leading special tokens, of which it keeps as many as there is room for. */
+/**
+ * Removes `excess` tokens from the beginning of a row, but keeps as many of its leading special tokens as there is room
+ * for.
+ */
 function cutFront({ ids, spans, leading }: Pick<EncodedRow, 'ids' | 'spans' | 'leading'>, excess: number) {
   if (excess === 0) return { tokenIds: ids, labelSpans: spans, turns: 0 };
   const first = spans.at(-1)?.[0] ?? ids.length;

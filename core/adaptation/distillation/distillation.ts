@@ -12,14 +12,16 @@ import { rowSizes, type RowSizes } from '../setup/memory-plan.ts';
 import { labelInParts } from './label-store.ts';
 import { TEACHER_TOKENS, teacherTokens } from './soft-targets.ts';
 
-/** Version whose behavior, on its own base, the training should preserve. */
+/** Adapter version whose behavior on its own base the training should preserve. */
 export type Teacher = Pick<Writer, 'version' | 'adapter' | 'precision' | 'loadBase'>;
 
 export interface DistillationOptions {
   readonly spec: Pick<JobSpec, 'kind' | 'workDir'>;
   readonly settings: JobSettings;
   readonly data: TaskData;
-  /** Version that has written the completions of prompts alone. Null if the rows came with completions. */
+  /**
+   * Version that has written the completions, if the rows are prompts alone; null if the rows came with completions.
+   */
   readonly teacher: Teacher | null;
   readonly signal: AbortSignal;
 }
@@ -50,7 +52,7 @@ export async function rowsAfter(
  */
 const FIRST_ROWS = 1024;
 
-/** Teacher's tokens and their probabilities at the labels of a row, as JSON. */
+/** Most probable tokens of the teacher, with their probabilities, at each label of a row, as JSON. */
 interface StoredTokens {
   readonly perLabel: number;
   readonly ids: readonly number[];
@@ -66,7 +68,7 @@ export class Distillation {
   /** Training rows. The labelled ones have the teacher's soft targets. */
   readonly #rows: TokenizedExample[];
   readonly #labelled = new Set<number>();
-  /** Number of steps, from the first one, that draw only labelled rows. */
+  /** Number of training steps, counted from the first one, that draw only rows with soft targets. */
   #steps = 0;
 
   constructor(options: DistillationOptions & { readonly teacher: Teacher }) {
@@ -74,14 +76,14 @@ export class Distillation {
     this.#rows = [...options.data.training()];
   }
 
-  /** Sizes of the rows with soft targets, including the longest row. */
+  /** Sizes, for the memory plan, of the rows that are trained on with soft targets, including the longest row. */
   get trained(): RowSizes[] {
     return rowSizes(this.#options.data.training()).map((sizes) => ({ ...sizes, targets: TEACHER_TOKENS }));
   }
 
   /**
-   * Returns the training rows for the steps after `step`; the rows of the first `steps` steps have labels. Loads the
-   * teacher's base if some rows have not been labelled before.
+   * Returns all training rows and the number `steps`, above `step`, of first steps that draw only rows with soft
+   * targets. Loads the teacher's base unless earlier attempts have labelled all of these rows.
    * @param step number of steps that the training has done
    * @throws the signal's reason
    */

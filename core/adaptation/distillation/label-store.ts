@@ -7,9 +7,9 @@ import { writeFileAtomic } from '../../formats/atomic-file.ts';
 const ROWS_AT_A_TIME = 256;
 
 export interface LabelStoreOptions {
-  /** Folder that belongs to the job alone. It is created with the first labels. */
+  /** Folder for the files with the labels, which no other job uses. It is created when the first labels are stored. */
   readonly folder: string;
-  /** Plain JSON with all inputs that determine the labels. */
+  /** Everything that determines the labels, as plain JSON. Labels that were stored for another subject are not used. */
   readonly subject: unknown;
   readonly signal: AbortSignal;
 }
@@ -39,7 +39,7 @@ export async function labelInParts<Row, Label>(
   return labels;
 }
 
-/** Parts of the rows that are labelled together, each with the file of its labels. */
+/** Cuts the rows into the parts that are labelled together, and names for each part the file that holds its labels. */
 function partsOf<Row>(rows: readonly Row[], { folder, subject }: Pick<LabelStoreOptions, 'folder' | 'subject'>) {
   const digest = createHash('sha256').update(JSON.stringify(subject)).digest('hex').slice(0, 16);
   return Array.from({ length: Math.ceil(rows.length / ROWS_AT_A_TIME) }, (_, part) => {

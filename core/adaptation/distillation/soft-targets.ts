@@ -7,11 +7,11 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 /** Number of a teacher's most probable tokens that training learns at each label. */
 export const TEACHER_TOKENS = 8;
 
-/** Part of an example's labels, as an example of its own. */
+/** Example that has only some of the labels of a longer one, so that the logits at them fit into memory. */
 interface Part extends TokenizedExample {
-  /** Index of the example. */
+  /** Index of the whole example in the list of examples. */
   readonly of: number;
-  /** Index of the part's first label among those of the example. */
+  /** Number of labels of the whole example that come before those of this part. */
   readonly first: number;
 }
 
@@ -49,7 +49,9 @@ export async function teacherTokens(
   return found;
 }
 
-/** Divides the labels of an example into parts of at most `most`, whose logits fit into memory. */
+/**
+ * Divides the labels of an example into parts of at most `most` labels, so that the logits of a part fit into memory.
+ */
 function partsOf(example: TokenizedExample, of: number, most: number): Part[] {
   let first = 0;
   return example.labelSpans.flatMap(([start, end]) => {
@@ -64,8 +66,8 @@ function partsOf(example: TokenizedExample, of: number, most: number): Part[] {
 }
 
 /**
- * Tokens of the largest logits, and their probabilities scaled to add up to 1. Of equal logits, those of lower ids come
- * first.
+ * Returns the ids of the `count` largest logits and their probabilities, scaled to add up to 1. Of equal logits, those
+ * of lower ids come first.
  */
 function mostProbable(logits: Float32Array, count: number): { ids: number[]; probabilities: number[] } {
   const ids: number[] = [];

@@ -12,10 +12,10 @@ export interface ExactGate {
 }
 
 /**
- * Measures an adapter for the gate, until it is certain to fail or else on all rows. A relative gate compares both
- * versions in the job's precision. The target of an absolute gate is a number about the adapter as it will be served,
- * so a candidate that reaches it in int8 is measured again in float32, which decides.
- * @returns a measurement in int8 if there is not enough memory for float32; `judgedIn` names the precision
+ * Measures an adapter for the gate, on all rows or until it is certain to fail. A relative gate compares both versions
+ * in the job's precision. The target of an absolute gate is a number about the adapter as it will be served, so a
+ * candidate that reaches it in int8 is measured again in float32, and the second measurement decides.
+ * @returns the measurement in int8 if memory does not suffice for float32; its `judgedIn` names the precision
  */
 export async function measureForGate(
   { bases, measurements, gate }: ExactGate,
@@ -36,7 +36,10 @@ export async function measureForGate(
   return (await bases.withFloat32(base, (runtime) => look(inFloat32(base, runtime), gate))) ?? measured;
 }
 
-/** Measures the old version on its own base: in float32 if the candidates' flips are counted against it in float32. */
+/**
+ * Measures the old version on its own base, in float32 if the gate judges candidates in float32 and counts their flips
+ * against it there.
+ */
 export async function measureOldForGate(
   exact: ExactGate,
   base: LoadedBase,
@@ -50,7 +53,7 @@ export async function measureOldForGate(
   );
 }
 
-/** Precision in which {@link measureOldForGate} measures, given enough memory. */
+/** Precision in which {@link measureOldForGate} measures the old version if there is enough memory. */
 export function oldPrecision(gate: Gate, base: LoadedBase): Precision {
   return needsFloat32(gate, base) ? 'f32' : base.precision.precision;
 }

@@ -9,7 +9,7 @@ type Measured = Pick<GateMeasurement, 'metric' | 'outcomes'>;
 
 export const NO_BREAKDOWN: Pick<JobOutcome, 'slices' | 'flips'> = { slices: { old: {}, best: {} }, flips: [] };
 
-/** Breaks measurements on the gate rows down by slice, and lists their negative flips. */
+/** Breaks measurements on the gate rows down by slice, and lists the negative flips of candidates. */
 export class GateBreakdown {
   readonly sliceRows: SliceRows;
   readonly #gate: readonly TokenizedExample[];
@@ -23,7 +23,10 @@ export class GateBreakdown {
     requireCriticalSlices(rule, this.sliceRows);
   }
 
-  /** Sets the measurements of the reference and of the old version; null if there is none. */
+  /**
+   * Sets the measurements that candidates are compared with: the reference version's and the old version's, each null
+   * if not measured.
+   */
   compareWith(found: { readonly reference: GateMeasurement | null; readonly old: GateMeasurement | null }): void {
     this.#compared = found.reference;
     this.#old = found.old;
@@ -37,7 +40,7 @@ export class GateBreakdown {
     return negativeFlips(this.#gate, this.#compared, candidate);
   }
 
-  /** Slices and flips of the best candidate, for the job's outcome. */
+  /** Returns the metric by slice of the old version and of the best candidate, and that candidate's negative flips. */
   of(best: Measured | null): Pick<JobOutcome, 'slices' | 'flips'> {
     const old = this.#old ? this.slicesOf(this.#old) : {};
     return { slices: { old, best: best ? this.slicesOf(best) : {} }, flips: best ? this.flipsOf(best) : [] };

@@ -11,7 +11,8 @@ import type { Precision } from '../../options/precisions.ts';
 /** Outcomes of an adapter on each gate row, as stored for the gate of its successor. Plain JSON. */
 export interface GateOutcomes {
   /**
-   * Digest of all inputs of the measurement except base and adapter: metric, rows, choices and the base's precision.
+   * Digest of the inputs of the measurement other than base and adapter: metric, rows, choices and the base's
+   * precision. Outcomes with equal digests can be compared.
    */
   readonly digest: string;
   readonly value: number;
@@ -23,27 +24,29 @@ export interface GateOutcomes {
   readonly values: readonly number[];
 }
 
-/** Version and value that the margin of a gate counts from. Plain JSON. */
+/** Version from which the margin of a gate counts, with its metric. Plain JSON. */
 export interface CountedFrom {
-  /** Anchor of the job, or else the version that is carried over. */
+  /** Whether it is the anchor of the job or the version that is carried over (`old`). */
   readonly version: 'anchor' | 'old';
-  /** Metric of the version on its own base. */
+  /** Metric of that version on the gate rows and its own base. */
   readonly value: number;
-  /** Outcomes of the anchor, if they were measured now. */
+  /** Outcomes of the anchor if this job measured them; null otherwise. */
   readonly outcomes: GateOutcomes | null;
 }
 
-/** Inputs of a measurement except base and adapter. */
+/** Inputs of a measurement other than the weights of base and adapter. */
 export interface OutcomesSubject {
   readonly metric: MetricName;
   readonly data: Pick<TaskData, 'gate' | 'choices'>;
-  /** Precision of the base. */
+  /** Precision in which the base is computed. */
   readonly precision: Precision;
-  /** Limits of generated texts. Present if the metric is measured on generated text. */
+  /** Limits of the generated texts; absent if the metric does not judge generated text. */
   readonly generation?: { readonly maxNewTokens: number; readonly endOfTextIds: readonly number[] };
 }
 
-/** Describes a measurement of rows on a base. `maxNewTokens` matters only to metrics of generated text. */
+/**
+ * Describes the inputs of a measurement of rows on a base. `maxNewTokens` matters only to metrics of generated text.
+ */
 export function subjectOf({
   metric,
   data,
@@ -61,9 +64,7 @@ export function toOutcomes({ metric, outcomes }: GateMeasurement, subject: Outco
   return { digest: digestOf(subject), value, standardError, values: Array.from(outcomes.values) };
 }
 
-/**
- * Converts stored outcomes back to a measurement. Returns null if they describe another subject, such as other rows.
- */
+/** Converts stored outcomes back to a measurement; null if they were measured with other inputs, such as other rows. */
 export function fromOutcomes(stored: GateOutcomes, subject: OutcomesSubject): GateMeasurement | null {
   if (stored.digest !== digestOf(subject)) return null;
   const { value, standardError, values } = stored;
@@ -71,15 +72,15 @@ export function fromOutcomes(stored: GateOutcomes, subject: OutcomesSubject): Ga
 }
 
 /**
- * Converts a measurement to values by row, which other selections of the same rows can use as well. Values that are not
- * finite are omitted.
+ * Returns the value of each row by a key of the row's inputs, so that another selection of the same rows can use the
+ * values as well. Leaves out values that are not finite.
  */
 export function toRowOutcomes(values: ArrayLike<number>, subject: OutcomesSubject): Map<string, number> {
   const rows = rowKeys(subject).map((key, row): [string, number] => [key, values[row]!]);
   return new Map(rows.filter(([, value]) => Number.isFinite(value)));
 }
 
-/** Assembles a measurement from values by row. Returns null if one of the subject's rows has none. */
+/** Assembles a measurement of the subject's rows from stored values by row key; null if a row has no stored value. */
 export function fromRowOutcomes(stored: ReadonlyMap<string, number>, subject: OutcomesSubject): GateMeasurement | null {
   const values = rowKeys(subject).flatMap((key) => stored.get(key) ?? []);
   if (values.length < subject.data.gate.length) return null;
@@ -87,8 +88,8 @@ export function fromRowOutcomes(stored: ReadonlyMap<string, number>, subject: Ou
 }
 
 /**
- * Measurement of the version that has written the completions of the rows. It agrees with itself by definition: its
- * score on a row is that of its text against the same text.
+ * Measurement of the version that has written the completions of the rows, made without running it: its score on a row
+ * is that of the completion against itself.
  * @throws RangeError for a metric that does not compare generated text
  */
 export function writersMeasurement(subject: OutcomesSubject): GateMeasurement {
@@ -120,8 +121,8 @@ function digestOf(subject: OutcomesSubject): string {
 }
 
 /**
- * Hashes the inputs that the value of each row depends on. Rows are hashed as tokens, so a tokenizer that splits them
- * differently changes the keys.
+ * Returns a key for each gate row: a hash of the inputs that the row's value depends on. Rows are hashed as tokens, so
+ * a tokenizer that splits them differently changes the keys.
  */
 function rowKeys({ metric, data: { gate, choices }, precision, generation }: OutcomesSubject): string[] {
   const limits = generation && answerLimits(gate.map(answerOf), generation.endOfTextIds, generation.maxNewTokens);

@@ -4,20 +4,24 @@ import type { MetricName } from '../../options/metrics.ts';
 
 export interface LookInParts {
   readonly metric: MetricName;
-  /** Completion tokens of each row. */
+  /** Number of completion tokens of each row. */
   readonly tokens: readonly number[];
-  /** Indices of the rows that are measured together; every row is in one part. */
+  /** Parts of the look, in order: indices of the rows that are measured together. Each row is in exactly one part. */
   readonly parts: readonly (readonly number[])[];
-  /** Returns the outcomes of some rows, in their order. */
+  /** Returns the outcomes of the rows with the given indices, in the same order. */
   measure(rows: readonly number[]): Promise<ArrayLike<number>>;
-  /** Whether the look may end, given the best case: all unmeasured rows have the best outcome. */
+  /**
+   * Whether the look may end, given its best case: a measurement in which all rows not measured yet have the best
+   * possible outcome.
+   */
   isOver(bestCase: GateMeasurement): boolean;
 }
 
 /**
- * Measures part after part, and ends early if `isOver` returns true. The best case is summed in the same order as the
- * whole look. A floating-point sum in a fixed order does not decrease if one of its numbers increases, so rounding
- * cannot make the best case worse than the whole look, and whatever refutes the best case refutes the candidate.
+ * Measures the rows part by part, and ends early if `isOver` returns true. The best case, in which all remaining rows
+ * have the best outcome, is summed in the same order as a whole look. A floating-point sum in a fixed order does not
+ * decrease if one of its numbers increases, so rounding cannot make the best case worse than the whole look: a
+ * candidate that fails in its best case would fail in the whole look, too.
  */
 export async function lookInParts({
   metric: name,

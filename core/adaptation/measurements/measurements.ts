@@ -12,15 +12,15 @@ import { lookInParts, type LookInParts } from './look-in-parts.ts';
 export interface MeasurementsOptions {
   readonly data: TaskData;
   readonly metric: MetricName;
-  /** Largest number of tokens that are generated for a gate row; 0 derives it from the rows. */
+  /** Largest number of tokens that are generated for a gate row; 0 chooses it by the length of the rows' answers. */
   readonly maxNewTokens: number;
-  /** Largest number of search rows to use. */
+  /** Largest number of search rows that the search for coefficients uses. */
   readonly searchRows: number;
-  /** Checked before every batch. */
+  /** Signal that aborts a measurement. It is checked before every batch. */
   readonly signal: AbortSignal;
 }
 
-/** Number of search rows on which trainings are measured, unless the search uses more. */
+/** Number of search rows on which adapters in training are measured, unless the search for coefficients uses more. */
 export const WATCHED_ROWS = 128;
 
 /** Measures adapters on a task's search rows and gate rows. */
@@ -33,7 +33,7 @@ export class Measurements {
     this.#searchRows = options.data.search.slice(0, options.searchRows);
   }
 
-  /** Number of search rows. */
+  /** Number of search rows that the search for coefficients uses. */
   get searchRows(): number {
     return this.#searchRows.length;
   }
@@ -59,7 +59,7 @@ export class Measurements {
     return { metric, outcomes: { values, tokens: completionTokens(data) }, judgedIn: base.precision.precision };
   }
 
-  /** Measures the gate rows part by part, until the look may end. */
+  /** Measures an adapter on the gate rows part by part, until all are measured or the look may end. */
   async lookAtGate(
     base: LoadedBase,
     adapter: Adapter,
@@ -93,7 +93,7 @@ export class Measurements {
     return this.#options.data.gate.length;
   }
 
-  /** Describes a measurement by {@link onGate} on a base in a precision. */
+  /** Describes the inputs of a measurement by {@link onGate} on a base of the given precision. */
   gateSubject({ endOfTextIds }: Pick<LoadedBase, 'endOfTextIds'>, precision: Precision): OutcomesSubject {
     const { metric, data, maxNewTokens } = this.#options;
     return subjectOf({ metric, data, precision, maxNewTokens, endOfTextIds });

@@ -13,8 +13,8 @@ export interface NegativeFlip {
 export const MAX_LISTED_FLIPS = 1000;
 
 /**
- * Lists the first negative flips in the order of the rows; none if rows are neither right nor wrong, or without a
- * reference.
+ * Lists the first {@link MAX_LISTED_FLIPS} negative flips, in the order of the rows in their file. The list is empty
+ * for a metric whose rows are neither right nor wrong, and without a reference version.
  */
 export function negativeFlips(
   gate: readonly TokenizedExample[],

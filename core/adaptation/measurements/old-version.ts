@@ -8,7 +8,7 @@ import type { JobSpec } from '../job-spec.ts';
 import { measureOldForGate, oldPrecision, type ExactGate } from './exact-gate.ts';
 import { fromOutcomes, fromRowOutcomes, toOutcomes, type GateOutcomes, type OutcomesSubject } from './gate-outcomes.ts';
 
-/** Measurement of the old adapter on the old base. */
+/** Measurement of the old adapter on the old base, and its outcomes to store. */
 export interface OldVersion {
   readonly measured: GateMeasurement;
   /** Outcomes to store for later jobs; null if the metric is not a finite number. */
@@ -23,7 +23,10 @@ export async function measureOld(exact: ExactGate, oldBase: LoadedBase, adapter:
   return { measured, outcomes: toOutcomes(measured, exact.measurements.gateSubject(oldBase, precision)) };
 }
 
-/** Looks up a stored measurement of the old adapter on the old base; null if there is none for the subject. */
+/**
+ * Function that looks up a stored measurement of the old adapter on the old base; it returns null if none was made with
+ * these inputs.
+ */
 export type KnownOld = (subject: OutcomesSubject) => GateMeasurement | null;
 
 const NOTHING_KNOWN: KnownOld = () => null;
@@ -33,7 +36,8 @@ export function givenOutcomes(given: GateOutcomes | null | undefined): KnownOld 
 }
 
 /**
- * Returns the outcomes given to a job, or those stored beside the adapter if the job trusts them.
+ * Returns a look-up of the outcomes given to a job or, if none were given and the job trusts them, of those stored
+ * beside the adapter.
  * @param oldFingerprint returns the old base's fingerprint
  * @throws FormatError `invalid_outcomes`
  */

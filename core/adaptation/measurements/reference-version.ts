@@ -12,10 +12,10 @@ import type { ExactGate } from './exact-gate.ts';
 import { writersMeasurement, type CountedFrom, type GateOutcomes } from './gate-outcomes.ts';
 import { givenOutcomes, isKnown, measureOld, storedOld, type KnownOld } from './old-version.ts';
 
-/** Measurement of a version on its own base. */
+/** Measurement of a version on its own base, with the precision. */
 export interface VersionMeasurement {
   readonly measured: GateMeasurement;
-  /** Precision of its base. */
+  /** Precision in which the version's base was computed. */
   readonly precision: Precision;
 }
 
@@ -24,17 +24,17 @@ export interface ReferenceOptions {
   readonly exact: ExactGate;
   readonly spec: Pick<JobSpec, 'oldBase' | 'anchor' | 'measuresOld'>;
   readonly oldAdapter: Adapter;
-  /** Stored outcomes of the old adapter. */
+  /** Look-up of the stored outcomes of the old adapter. */
   readonly knownOld: KnownOld;
   /**
-   * Version that has written the answers of the rows, so that it is right by definition. Default: none; the rows came
-   * with answers.
+   * Version that has written the answers of the rows and is therefore right on each by definition. Default: none,
+   * because the rows came with answers.
    */
   readonly writer?: 'anchor' | 'old' | undefined;
-  /** Properties of the new base that are known before it is loaded. */
+  /** Properties of the new base that are known before its weights are loaded. */
   readonly newVersion: Pick<LoadedBase, 'endOfTextIds'>;
   emit(event: Exclude<JobEvent, Publication>): void;
-  /** Receives the value of the old adapter. */
+  /** Called with the metric of the old adapter whenever it was looked up or measured. */
   noteOld(value: number): void;
 }
 
@@ -55,13 +55,13 @@ export class ReferenceVersion {
     this.#anchor = exact.gate.kind === 'absolute' || writer === 'old' ? null : (spec.anchor ?? null);
   }
 
-  /** Whether candidates are compared with the reference, by the gate or because the job asks for it. */
+  /** Whether candidates are compared with the reference, because the gate needs it or because the job asks for it. */
   get isCompared(): boolean {
     const { exact, spec } = this.#options;
     return needsOldVersion(exact.gate) || spec.measuresOld === 'before';
   }
 
-  /** Whether the reference has to be measured, which is best done before the new base is loaded. */
+  /** Whether the reference is needed and still has to be measured, which is best done before the new base is loaded. */
   isUnknown(): boolean {
     const { exact, newVersion } = this.#options;
     return this.isCompared && !isKnown(this.#known(), exact, newVersion);
@@ -79,8 +79,9 @@ export class ReferenceVersion {
   }
 
   /**
-   * Returns the stored measurement of the reference, or else measures it now, in the precision of the new base. Stored
-   * outcomes may be in another precision, so the reference's own base may have to be loaded after all.
+   * Returns the stored measurement of the reference, or else measures the reference in the precision of the new base.
+   * Outcomes that were stored in another precision cannot be used, so the reference's own base may have to be loaded
+   * after all.
    */
   onGate(newBase: NewBase): Promise<GateMeasurement> {
     return newBase.reloadAfter(() => this.#onGate(newBase.loaded));
@@ -93,7 +94,7 @@ export class ReferenceVersion {
     return stored ?? (await this.measure(newBase.precision.precision))?.measured ?? this.old(newBase);
   }
 
-  /** Returns the measurement of the old adapter, stored or made now, regardless of the reference. */
+  /** Returns the measurement of the old adapter, stored or made now, even if the anchor is the reference. */
   async old(newBase: LoadedBase): Promise<GateMeasurement> {
     return this.knownOld(newBase) ?? (await this.#measureOld(newBase.precision.precision)).measured;
   }

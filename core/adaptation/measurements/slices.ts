@@ -4,16 +4,16 @@ import { valueOn } from '../../method/gate/critical-slices.ts';
 import type { GateMeasurement, SliceRows } from '../../method/gate/readiness-gate.ts';
 import { criticalSlices, type GateRule } from '../../options/gates.ts';
 
-/** Metric on the gate rows of a slice. */
+/** Metric on the gate rows of one slice. */
 export interface SliceValue {
   readonly rows: number;
   readonly value: number;
 }
 
-/** Values by slice, in the order of the names. */
+/** Metric of each slice by the slice's name, sorted by name. */
 export type SliceValues = Readonly<Record<string, SliceValue>>;
 
-/** Gate rows of each slice, in the order of the names. */
+/** Returns the indices of the gate rows of each slice, sorted by the slice's name. */
 export function sliceRows(gate: readonly TokenizedExample[]): SliceRows {
   const members = new Map<string, number[]>();
   for (const [index, { row }] of gate.entries()) {
@@ -38,7 +38,7 @@ export function sliceValues(
   );
 }
 
-/** Largest number of names that a message lists. */
+/** Largest number of slice names that an error message lists. */
 const LISTED_NAMES = 10;
 
 /** @throws TaskDataError if no gate row is in one of the slices that the gate names */

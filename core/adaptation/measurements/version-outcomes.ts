@@ -18,12 +18,12 @@ export interface OutcomesSpec extends Pick<
   JobSpec,
   'adapter' | 'data' | 'metric' | 'gate' | 'measuredTokens' | 'adapterOptions'
 > {
-  /** Base that the version was made for. */
+  /** Model folder of the base that the version was made for. */
   readonly base: string;
 }
 
 export interface OutcomesOutcome {
-  /** Outcomes of the version; null if the metric is not a finite number. */
+  /** Outcomes of the version on the gate rows; null if the metric is not a finite number. */
   readonly outcomes: GateOutcomes | null;
 }
 

@@ -23,10 +23,10 @@ import { writerName, type Writer } from './writer.ts';
 /** Default largest number of tokens of an answer to a prompt alone. */
 const ANSWER_TOKENS = 128;
 
-/** Largest share of the answers to gate prompts in which the metric may find no word to count. */
+/** Largest share of the answers to gate prompts that may lack any word that the metric counts. */
 const MOST_UNCOUNTED = 0.1;
 
-/** Number of rows that a message names. */
+/** Largest number of rows that a warning names. */
 const NAMED = 5;
 
 type LengthLimits = Pick<TokenizeOptions, 'config' | 'maxLength'>;
@@ -36,11 +36,11 @@ type PromptRows = Extract<GivenTask, { promptsOnly: true }>['rows'];
 export interface AnswerPromptsOptions {
   readonly spec: Pick<JobSpec, 'metric' | 'measuredTokens' | 'workDir'>;
   readonly settings: JobSettings;
-  /** Row format. The answers decide whether the end of the text is a label. */
+  /** Tokenizer, model and length limit of the rows. The answers decide later whether the end of the text is a label. */
   readonly format: TokenizeOptions;
   readonly writer: Writer;
   /**
-   * Plans the memory of the texts to generate, before a base is loaded.
+   * Reserves memory for the texts to generate, before a base is loaded.
    * @throws InsufficientMemoryError
    */
   reserve(generated: TextSizes): void;
@@ -48,18 +48,18 @@ export interface AnswerPromptsOptions {
   readonly signal: AbortSignal;
 }
 
-/** Task whose prompts a version has answered. */
+/** Task with the answers that a version has given to its prompts. */
 export interface AnsweredTask {
   readonly rows: TaskRows;
-  /** Number of answers. */
+  /** Number of prompts that were answered. */
   readonly answers: number;
-  /** Number of answers that ended within the limit. */
+  /** Number of answers that the version ended itself, within the largest number of tokens. */
   readonly ended: number;
-  /** Hash of the answers. */
+  /** Hash of all answers, which tells whether two attempts at a job have the same ones. */
   readonly digest: string;
 }
 
-/** Stored answer. Plain JSON. */
+/** Answer to one prompt as stored in the job's folder. Plain JSON. */
 interface Answer {
   readonly ids: readonly number[];
   readonly text: string;
@@ -100,7 +100,7 @@ export async function answerPrompts(rows: PromptRows, options: AnswerPromptsOpti
   };
 }
 
-/** @throws TaskDataError if a metric cannot measure the agreement of a version with another one's answers */
+/** @throws TaskDataError if the metric cannot measure how far one version's answers agree with another's */
 function requireTextMetric(metric: MetricName): void {
   if (isGenerated(metric)) return;
   throw new TaskDataError(
@@ -110,21 +110,24 @@ function requireTextMetric(metric: MetricName): void {
   );
 }
 
-/** Largest number of tokens of an answer, which leaves half of a row for the prompt. */
+/**
+ * Returns the largest number of tokens of an answer, at most half of a row's tokens, so that the rest is left for the
+ * prompt.
+ */
 function answerLimit({ maxNewTokens }: JobSettings, format: LengthLimits): number {
   return Math.min(maxNewTokens > 0 ? maxNewTokens : ANSWER_TOKENS, lengthLimit(format) >> 1);
 }
 
 /**
- * Returns the settings of a job on prompts alone: generated texts may be no longer than the answers they are compared
- * with.
+ * Returns the settings of a job on prompts alone, in which generated texts are limited to the length of the answers
+ * that they are compared with.
  */
 export function settingsForPrompts(settings: JobSettings, format: LengthLimits): JobSettings {
   if (settings.maxNewTokens === 0) return settings;
   return { ...settings, maxNewTokens: answerLimit(settings, format) };
 }
 
-/** Chooses the rows that a job can use, as tokens of their prompts with a placeholder label. */
+/** Chooses the rows that a job can use, tokenized as a prompt with a placeholder for the answer. */
 function chosenPrompts(
   { training, search, gate }: PromptRows,
   limit: number,
@@ -172,7 +175,10 @@ async function answersTo(
   });
 }
 
-/** Hashes prompts or answers one by one, because their joined text may exceed the length of a string. */
+/**
+ * Returns a hash of all prompts or answers. They are hashed one by one, because their joined text may exceed the
+ * largest length of a string.
+ */
 function digestOf(values: readonly (readonly number[] | Answer)[]): string {
   const hash = createHash('sha256');
   for (const value of values) hash.update(JSON.stringify(value));
@@ -184,9 +190,11 @@ function answeredRow(example: TokenizedExample, { ids, text }: Answer): ExampleR
 }
 
 /**
- * Requires answers to gate prompts that the metric can distinguish from others. A row in which the metric counts no
- * word has the same score whatever a version answers; if all rows were like that, everything would be certified.
- * @throws TaskDataError if none of the answers has any text, or if the metric counts no word in more than a few of them
+ * Checks that the metric can distinguish the answers to gate prompts from others. An answer in which the metric counts
+ * no word has the same score whatever another version answers; if all answers were like that, every version would be
+ * certified.
+ * @throws TaskDataError if no answer has any text, or if the metric counts no word in more than {@link MOST_UNCOUNTED}
+ * of the answers
  */
 function requireAnswers(answers: readonly Answer[], { spec: { metric }, writer, warn }: AnswerPromptsOptions): void {
   const name = writerName(writer.version);

@@ -12,25 +12,25 @@ interface TaskAnswersOptions extends Omit<AnswerPromptsOptions, 'writer'> {
   readonly bases: BaseCache;
   readonly spec: JobSpec;
   readonly oldAdapter: Adapter;
-  /** Configuration of the bases, which they all share. */
+  /** Model configuration that the old and the new base share. */
   readonly config: ModelConfig;
-  /** Answers that the job used before it was interrupted; null if there are none. */
+  /** Identity of the answers that the job used before it was interrupted; null for a job that begins. */
   readonly before: AnswersRecord | null;
 }
 
 interface WrittenAnswers extends Pick<AnsweredTask, 'answers' | 'ended'> {
   readonly writer: Writer;
-  /** Identity of the answers, for the checkpoint. */
+  /** Identity of the answers, which the checkpoint stores. */
   readonly record: AnswersRecord;
 }
 
-/** Rows of a task with answers, and the version that has written them if they came without. */
+/** Rows of a task with answers and, if a version had to write these, that version and its answers' identity. */
 export interface TaskWithAnswers {
   readonly rows: TaskRows;
   readonly written: WrittenAnswers | null;
 }
 
-/** Thrown if the files of a writer or of its base cannot be read. */
+/** Thrown if the files of the version that is to answer, or of its base, cannot be read. */
 class UnreadableWriterError extends Error {}
 
 /**
@@ -74,7 +74,10 @@ async function readAnchor(
   return { version: 'anchor', adapter, ...baseOf(base, options) };
 }
 
-/** @throws UnreadableWriterError for invalid files, but not if a disk fails */
+/**
+ * Awaits a read of files.
+ * @throws UnreadableWriterError for invalid files; other errors, such as a failing disk's, unchanged
+ */
 async function readable<T>(reading: Promise<T>): Promise<T> {
   try {
     return await reading;

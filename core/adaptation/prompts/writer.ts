@@ -4,16 +4,18 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 import type { Precision, PrecisionSetting } from '../../options/precisions.ts';
 import type { JobSpec } from '../job-spec.ts';
 
-/** Version that has written answers: the imported one, or the one that is carried over. */
+/**
+ * Version that answers prompts alone: the anchor, which is the imported version, or the old one, which is carried over.
+ */
 export type WriterVersion = 'anchor' | 'old';
 
 /** Version that answers the prompts of a dataset without answers. */
 export interface Writer {
   readonly version: WriterVersion;
   readonly adapter: Adapter;
-  /** Precision in which the version computes the answers. */
+  /** Precision in which the version's answers are computed. */
   readonly precision: PrecisionSetting;
-  /** Loads the base that the adapter was made for. */
+  /** Loads the base that this version was made for. */
   loadBase(): Promise<LoadedBase>;
 }
 
@@ -21,18 +23,19 @@ export interface Writer {
 export interface AnswersRecord {
   readonly writer: WriterVersion;
   readonly precision: PrecisionSetting;
-  /** Hash of the answers. */
+  /** Hash of all answers. */
   readonly digest: string;
 }
 
-/** Name of the version in messages. */
+/** Returns the version's name for messages: `the imported version` or `the old version`. */
 export function writerName(version: WriterVersion): string {
   return version === 'anchor' ? 'the imported version' : 'the old version';
 }
 
 /**
- * Precision in which answers are written: float32 if the precision may be chosen and there is memory for it, because
- * each difference of rounding would count as a disagreement, or if the gate judges candidates in float32.
+ * Returns the precision in which answers are written. It is float32, if memory suffices, in two cases: the precision
+ * may be chosen, since each difference of rounding would count as a disagreement; or it is int8 and the gate is
+ * absolute, which judges candidates in float32. In all other cases it is the set precision.
  */
 export function writingPrecision(
   { precision, memory }: Pick<BaseCache, 'precision' | 'memory'>,
@@ -44,8 +47,8 @@ export function writingPrecision(
 }
 
 /**
- * Precision of a whole job whose rows a version has answered: that of the answers if it may be chosen. Undefined leaves
- * the choice to each base.
+ * Returns the precision of a job whose rows a version has answered: float32 if the precision may be chosen, the answers
+ * were written in float32, and memory suffices. Otherwise undefined, which leaves the choice to each base.
  */
 export function precisionLike(
   { precision }: Pick<Writer, 'precision'>,

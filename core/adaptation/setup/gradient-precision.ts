@@ -6,25 +6,26 @@ import type { Precision } from '../../options/precisions.ts';
 import { objectionToGradients } from './job-precision.ts';
 import type { NewBase } from './new-base.ts';
 
-/** Origin of the adapter whose gradients are computed: carried over from the old one, or freshly created. */
+/** Origin of the adapter that is trained: carried over from the old one, or freshly created. */
 export type AdapterOrigin = 'carried' | 'fresh';
 
-/** Decided precisions, by the origin of the adapter. Plain JSON. */
+/** Precisions of gradients decided so far, by the origin of the adapter. Plain JSON. */
 export type GradientPrecisions = Readonly<Partial<Record<AdapterOrigin, Precision>>>;
 
 export interface GradientPrecisionOptions {
   readonly bases: BaseCache;
-  /** Base that adapters are measured on. */
+  /** New base, which adapters are measured on in the job's precision. */
   readonly newBase: Pick<NewBase, 'loaded'>;
-  /** Rows of the task on which int8 is compared with float32. */
+  /** Rows of the task on which gradients in int8 are compared with those in float32. */
   readonly rows: readonly TokenizedExample[];
   warn(message: string): void;
 }
 
 /**
- * Decides the precision of a job's gradients on a base in int8. It is int8 as well, unless rows of the task show that
- * int8 changes the gradients too much and float32 fits into memory beside it. The decision is made when gradients are
- * first needed, because most adapters are ready without any. Losses are measured in int8 in either case.
+ * Decides in which precision a job computes gradients if its base is in int8. Gradients are computed in int8 as well,
+ * unless rows of the task show that int8 changes them too much and a float32 base fits into memory besides. The
+ * decision is made when gradients are first needed, because most adapters are ready without training. Losses are always
+ * measured in int8.
  */
 export class GradientPrecision {
   readonly #options: GradientPrecisionOptions;
@@ -34,7 +35,7 @@ export class GradientPrecision {
     this.#options = options;
   }
 
-  /** Decisions so far, which a resumed job restores and keeps. */
+  /** Precisions decided so far. A job's checkpoint stores them, so that a resumed job keeps them. */
   get decided(): GradientPrecisions {
     return this.#decided;
   }
@@ -43,7 +44,7 @@ export class GradientPrecision {
     this.#decided = decided;
   }
 
-  /** Calls `run` with the runtime that computes the gradients of an adapter. */
+  /** Calls `run` with a runtime of the precision decided for the gradients of an adapter of this origin. */
   async use<T>(adapter: Adapter, origin: AdapterOrigin, run: (runtime: Runtime) => Promise<T>): Promise<T> {
     const { bases, newBase, warn } = this.#options;
     const base = newBase.loaded;

@@ -4,13 +4,16 @@ import type { BaseCache, LoadedBase } from '../../engine/base-cache.ts';
 import { gradientError, lossChange, tooInexact, type Int8Errors } from '../../engine/int8/int8-errors.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 
-/** Largest number of rows, and of their input tokens, on which losses in int8 are compared with float32. */
+/** Largest number of rows, and of tokens in all of them, on which losses in int8 are compared with those in float32. */
 const COMPARED = { rows: 16, tokens: 512 };
 
-/** Limits for gradients, which cost three times as much as losses. */
+/**
+ * Largest number of rows, and of tokens in all of them, on which gradients are compared. Gradients cost three times as
+ * much as losses.
+ */
 const DIFFERENTIATED = { rows: 4, tokens: 128 };
 
-/** Rows of a task on a base, with the adapter whose losses or gradients are to be computed. */
+/** Rows of a task, with the base and the adapter whose losses or gradients on them are computed. */
 export interface RowsOnBase {
   readonly bases: BaseCache;
   readonly base: LoadedBase;
@@ -20,8 +23,9 @@ export interface RowsOnBase {
 
 /**
  * Compares the losses of a task's rows in int8 with those in float32. The result is cached for tasks of the same kind
- * on the same base, so that a fleet of tenants pays for it once.
- * @returns the objection to int8 for these rows; null if there is none, or if there is too little memory to compare
+ * on the same base, so that a fleet of tenants pays for the comparison once.
+ * @returns the reason against int8 for these rows; null if there is none, or if memory does not suffice for the
+ * comparison
  */
 export async function objectionToLosses(on: RowsOnBase): Promise<string | null> {
   const rows = firstRows(on.rows, COMPARED);
@@ -33,9 +37,9 @@ export async function objectionToLosses(on: RowsOnBase): Promise<string | null> 
 }
 
 /**
- * Compares the gradients of an adapter's factors, as {@link objectionToLosses} compares losses.
- * @param origin adapters of different origins have different gradients: those of an adapter that fits its rows are
- * small
+ * Compares the gradients of an adapter's factors in int8 with those in float32, like {@link objectionToLosses}.
+ * @param origin origin of the adapter. Results are cached for each origin, because an adapter that fits its rows
+ * already has smaller gradients
  */
 export async function objectionToGradients(on: RowsOnBase, origin: string): Promise<string | null> {
   const few = firstRows(on.rows, DIFFERENTIATED);
@@ -55,7 +59,7 @@ async function objection(
   return errors && tooInexact(errors);
 }
 
-/** First rows within the limits of rows and tokens. */
+/** Returns rows from the beginning of a list, within the limits of rows and of tokens in all of them. */
 function firstRows(rows: readonly TokenizedExample[], most: { readonly rows: number; readonly tokens: number }) {
   let tokens = 0;
   return rows.slice(0, most.rows).filter(({ tokenIds }) => {
@@ -65,8 +69,8 @@ function firstRows(rows: readonly TokenizedExample[], most: { readonly rows: num
 }
 
 /**
- * Kind of a task, by the properties that determine the error of int8: the length of its rows to a factor of two, and
- * the shares of Latin letters, other letters, and other characters in its text, in quarters.
+ * Returns the kind of a task, by the properties of its rows that determine the error of int8: their length, to a factor
+ * of two, and the shares of Latin letters, other letters and other characters in their text, in quarters.
  */
 function kindOf(rows: readonly TokenizedExample[]): string {
   const lengths = rows.map(({ tokenIds }) => tokenIds.length);

@@ -8,13 +8,14 @@ import { isGenerated } from '../../options/metrics.ts';
 import type { JobSpec } from '../job-spec.ts';
 import { longestSizes, type RowSizes } from './memory-plan.ts';
 
-/** Whether a job trains, if it has rows to train on. */
+/** Whether a job with these settings trains, provided that there are training rows. */
 export function isTrained({ strategy, maxSteps }: Pick<JobSettings, 'strategy' | 'maxSteps'>): boolean {
   return maxSteps > 0 && strategy !== 'reuse' && strategy !== 'revert';
 }
 
 /**
- * Sizes of the rows that a job computes gradients of: those that the search measures, and the longest training rows.
+ * Returns the row sizes for which the memory plan allows for gradients: those of the measured rows and of the longest
+ * training rows; none for strategies that never train.
  */
 export function trainedSizes(
   { training }: TaskRows,
@@ -25,7 +26,7 @@ export function trainedSizes(
   return [...measured, ...longestSizes(training, format)];
 }
 
-/** Limit on the cost of measuring an adapter of the job once; undefined if there is none. */
+/** Returns the limit on the cost of measuring an adapter of the job once; undefined if the job sets none. */
 export function rowBudget(
   { measuredTokens, metric }: Pick<JobSpec, 'measuredTokens' | 'metric'>,
   maxNewTokens: number,
@@ -48,7 +49,7 @@ export function requireSuitable(
   }
 }
 
-/** Options of the ladder from a job's settings. */
+/** Converts a job's settings to options of the ladder. */
 export function ladderOptions(settings: JobSettings): Omit<LadderOptions, 'gate' | 'old'> {
   const { maxSteps, evaluateEvery, refineSteps, patience, leastPower, prefer, fusionRank } = settings;
   return {

@@ -7,7 +7,10 @@ import type { ReferenceVersion, VersionMeasurement } from '../measurements/refer
 import { objectionToLosses } from './job-precision.ts';
 import { NewBase } from './new-base.ts';
 
-/** Rows and versions on which the loading of a job's new base depends. */
+/**
+ * Rows and versions that loading the new base needs: to measure the reference, and to test whether int8 is exact
+ * enough.
+ */
 interface ComparedVersions {
   readonly data: TaskData;
   readonly oldAdapter: Adapter;
@@ -16,15 +19,18 @@ interface ComparedVersions {
 
 export interface LoadedNewBase {
   readonly newBase: NewBase;
-  /** Measurement of the reference on its own base; null if the target does not depend on it, or if it was known. */
+  /**
+   * Measurement of the reference on its own base; null if it was known already, or if candidates are not compared with
+   * a reference.
+   */
   readonly compared: VersionMeasurement | null;
 }
 
 /**
- * Loads the new base. If the target depends on the reference and its outcomes are not known, it first measures the
- * reference on its base, so that this base can make room for the new one. Both are computed in the same precision: in
- * float32 if the automatic choices differ, or if rows of the task show that int8 is too inexact, given enough memory.
- * @param precision default: chosen for each base
+ * Loads the new base. If the reference has to be measured on its own base, does that first, so that memory need not
+ * hold both bases. Without a given precision, both bases get the same: float32 if rows of the task show that int8 is
+ * too inexact or if automatic choices differ, provided that memory suffices for float32.
+ * @param precision precision of both bases. Default: chosen for each base
  */
 export async function loadNewBase(
   attempt: JobAttempt,
@@ -45,9 +51,9 @@ export async function loadNewBase(
 }
 
 /**
- * Compares int8 with float32 on rows of the task. If int8 was requested, or there is no memory for float32, an
- * objection is only a warning.
- * @returns whether the job has to be computed in float32
+ * Compares losses in int8 with those in float32 on rows of the task, and warns if they differ too much.
+ * @returns whether the job has to be computed in float32: only if they differ too much, the precision may be chosen,
+ * and memory suffices for float32
  */
 async function refusesInt8(
   { bases, report }: JobAttempt,

@@ -20,12 +20,14 @@ import { adaptableModules } from '../../models/architecture/architecture.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 import type { PrecisionSetting } from '../../options/precisions.ts';
 
-/** Sizes of a row that determine its memory. */
+/** Sizes of a tokenized row that determine how much memory its computation takes. */
 export interface RowSizes {
   /** Input tokens. */
   readonly tokens: number;
   readonly labels: number;
-  /** Number of soft targets for each label when gradients are computed. Default: 0; each label is one token. */
+  /**
+   * Number of soft targets at each label in training. Default: 0, which means that each label has only its own token.
+   */
   readonly targets?: number;
 }
 
@@ -37,8 +39,8 @@ export function rowSizes(examples: readonly TokenizedExample[]): RowSizes[] {
 const LONGEST_TEXTS = 8;
 
 /**
- * Returns the sizes of the rows with the longest texts, which include the longest row or one nearly as long. Skips rows
- * that cannot be tokenized; the training reports them.
+ * Returns the sizes of the rows with the longest texts, which include the row with the most tokens or one nearly as
+ * long. Leaves out rows that cannot be tokenized; training reports these.
  */
 export function longestSizes(rows: readonly ExampleRow[], options: TokenizeOptions): RowSizes[] {
   const lengthOf = (row: ExampleRow): number => JSON.stringify(row).length;
@@ -53,35 +55,35 @@ export function longestSizes(rows: readonly ExampleRow[], options: TokenizeOptio
   });
 }
 
-/** Inputs that determine a job's memory. */
+/** Properties of a job that determine how much memory it needs. */
 export interface MemoryNeeds {
   readonly config: ModelConfig;
-  /** Precision of the base, or the setting that chooses it. */
+  /** Precision of the base, or the setting by which it will be chosen. */
   readonly precision: PrecisionSetting;
   readonly adapter: Adapter;
-  /** Sizes of the rows that are measured. */
+  /** Sizes of the rows that adapters are measured on. */
   readonly measured: readonly RowSizes[];
-  /** Sizes of the rows that are trained on. */
+  /** Sizes of the rows that gradients are computed of. */
   readonly trained: readonly RowSizes[];
   /** Texts that are generated to measure an adapter. Default: none. */
   readonly generated?: TextSizes | null;
-  /** Whether the job holds the evolution between its bases. */
+  /** Whether the job keeps the evolution between its bases in memory. */
   readonly evolution: boolean;
 }
 
-/** Smallest number of bytes that a job needs, by purpose. */
+/** Smallest memory in which a job can run, in bytes by purpose. */
 export interface MemoryPlan {
   readonly process: number;
   readonly base: number;
   readonly adapter: number;
   readonly evolution: number;
-  /** Keys and values of texts that are generated. */
+  /** Bytes of the attention keys and values that are kept while texts are generated. */
   readonly generation: number;
-  /** Bytes for computing the longest row in the way that takes the least memory. */
+  /** Bytes of the activations of the longest row, computed in the way that takes the least memory. */
   readonly activations: number;
-  /** Bytes to compare a base in int8 with float32, before rows are computed. */
+  /** Bytes for comparing a base in int8 with float32, which is done before rows are computed; 0 for other bases. */
   readonly comparison: number;
-  /** Sum of all parts except activations and comparison. */
+  /** Bytes that the job holds all the time: the sum of all parts except activations and comparison. */
   readonly reserved: number;
   readonly total: number;
 }
@@ -99,17 +101,18 @@ export class InsufficientMemoryError extends Error {
 }
 
 /**
- * Number of copies of an adapter that training holds: parameters, gradients and moments with their successors, anchor
- * and candidates.
+ * Number of copies of an adapter in memory during training: parameters, gradients and the optimizer's moments with
+ * their successors, the regularization's anchor, and candidates.
  */
 const TRAINED_COPIES = 12;
 
 /**
- * Number of copies of an adapter without training: the old one, the candidate, the best one and the one being fused.
+ * Number of copies of an adapter in memory without training: the old one, the candidate, the best one and the one being
+ * fused.
  */
 const MEASURED_COPIES = 4;
 
-/** Number of copies of an evolution's factors: as read, and as prepared for fusion. */
+/** Number of copies of an evolution's factors in memory: as read from the file, and as prepared for fusion. */
 const EVOLUTION_COPIES = 2;
 
 const FLOAT = 4;
@@ -137,7 +140,10 @@ export function planMemory(needs: MemoryNeeds): MemoryPlan {
   return { ...parts, activations, comparison, reserved, total: reserved + Math.max(activations, comparison) };
 }
 
-/** Memory that a plan reserves in addition to the base. */
+/**
+ * Returns the memory to reserve for a job besides its base: what it keeps all the time, and what it needs while
+ * computing.
+ */
 export function jobMemory(plan: MemoryPlan, { trained }: Pick<MemoryNeeds, 'trained'>): JobMemory {
   const { adapter, evolution, generation, process, activations, comparison } = plan;
   return {
@@ -148,12 +154,12 @@ export function jobMemory(plan: MemoryPlan, { trained }: Pick<MemoryNeeds, 'trai
 }
 
 /**
- * Number of copies of a matrix while it is rounded to int8: the matrix as read, and the copies that operators make of
- * both of its forms and keep for the next matrix.
+ * Number of copies of a matrix in memory while it is rounded to int8: the matrix as read, and the copies of it and its
+ * transpose that operators make and keep for the next matrix.
  */
 const ROUNDING_COPIES = 12;
 
-/** Largest batches on which int8 is compared with float32: calibration texts, and rows of a task. */
+/** Sizes of the largest batches on which int8 is compared with float32: calibration texts, and rows of a task. */
 const COMPARED = {
   losses: [
     { tokens: 768, longest: 64, labels: 96 },
@@ -163,9 +169,9 @@ const COMPARED = {
 };
 
 /**
- * Bytes of a comparison of int8 with float32: the smallest stage of float32 matrices, its computation, programs in
- * float32, the rounding of a matrix, and the thread that traces programs. If more memory is free, the comparison uses
- * it.
+ * Returns the smallest number of bytes for comparing int8 with float32: for a few matrices in float32 at a time, the
+ * computation with them, programs in float32, the rounding of a matrix, and the thread that traces programs. With more
+ * memory, more matrices are compared at a time.
  */
 function comparisonBytes({ config, precision, adapter }: MemoryNeeds, programs: ProgramNeeds): number {
   if (!countsAsInt8(config, precision)) return 0;
@@ -182,8 +188,8 @@ function comparisonBytes({ config, precision, adapter }: MemoryNeeds, programs: 
 }
 
 /**
- * Returns the plan of a job that fits.
- * @throws InsufficientMemoryError with the figures, and the setting that would help
+ * Returns the memory plan of a job if it fits into the available memory.
+ * @throws InsufficientMemoryError with the figures, and a setting that would help
  */
 export function requireMemory(needs: MemoryNeeds, available: AvailableMemory): MemoryPlan {
   const plan = planMemory(needs);
@@ -197,7 +203,7 @@ export function requireMemory(needs: MemoryNeeds, available: AvailableMemory): M
   throw new InsufficientMemoryError(`${figures}: ${remedy(needs, plan, available.bytes)}`, plan);
 }
 
-/** Suggests a setting with which the job would fit. */
+/** Suggests, for the error message, a setting with which the job would fit into memory. */
 function remedy(needs: MemoryNeeds, plan: MemoryPlan, bytes: number): string {
   const longest = mostOf(needs, 'tokens');
   let length = Math.floor(longest / 64) * 64;
@@ -210,7 +216,10 @@ function remedy(needs: MemoryNeeds, plan: MemoryPlan, bytes: number): string {
   return `give it at least ${gibibytes(plan.total)} GiB (READAPT_MEMORY, or a larger machine)`;
 }
 
-/** Bytes for computing the longest row, which is a batch of its own, in the way that takes the least memory. */
+/**
+ * Returns the bytes of the activations of the longest row, a batch of its own, computed in the way that takes the least
+ * memory.
+ */
 function leastActivations(needs: MemoryNeeds): number {
   const { config, adapter, measured, trained } = needs;
   const base = { config, adapted: adaptedWidths(adapter, (adapter.config.dropout ?? 0) > 0) };
@@ -228,14 +237,14 @@ function mostOf({ measured, trained }: MemoryNeeds, what: 'tokens' | 'labels'): 
   return [...measured, ...trained].reduce((most, sizes) => Math.max(most, sizes[what]), 0);
 }
 
-/** Needs of the same job if its rows had at most `length` tokens. */
+/** Returns the memory needs of the same job if its rows were cut to `length` tokens. */
 function cutTo(needs: MemoryNeeds, length: number): MemoryNeeds {
   const cut = (rows: readonly RowSizes[]) =>
     rows.map((row) => ({ ...row, tokens: Math.min(row.tokens, length), labels: Math.min(row.labels, length) }));
   return { ...needs, measured: cut(needs.measured), trained: cut(needs.trained) };
 }
 
-/** Largest rank of an evolution's modules. */
+/** Rank that is assumed for every module of an evolution. */
 const EVOLUTION_RANK = 32;
 
 function evolutionFloats(config: ModelConfig): number {

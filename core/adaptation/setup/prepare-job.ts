@@ -39,17 +39,20 @@ export interface PreparedJob {
   readonly exact: ExactGate;
   readonly settings: JobSettings;
   readonly breakdown: GateBreakdown;
-  /** Whether the rows came without answers, so that a version has written them. */
+  /** Whether the rows are prompts alone, which a version has answered. */
   readonly hasWritten: boolean;
   readonly newBase: NewBase;
   readonly oldAdapter: Adapter;
   readonly reference: ReferenceVersion;
-  /** Measurement of the reference on its own base; null if the target does not depend on it, or if it was known. */
+  /**
+   * Measurement of the reference on its own base; null if it was known already, or if candidates are not compared with
+   * a reference.
+   */
   readonly compared: GateMeasurement | null;
 }
 
 /**
- * Loads what a job needs, step by step, and plans its memory before each large step.
+ * Loads everything that a job needs, step by step, and checks before each large step that it fits into memory.
  * @throws FormatError, DatasetError, TaskDataError, IncompatibleBasesError, InsufficientMemoryError and the like; the
  * signal's reason
  */
@@ -79,7 +82,7 @@ export async function prepareJob(attempt: JobAttempt, products: MatrixProducts):
   };
 }
 
-/** Files of a job, read before any base is loaded. */
+/** Content of a job's files, which are read before any base is loaded. */
 interface JobFiles {
   readonly checkpoints: CheckpointStore;
   /** Checkpoint of an earlier attempt that this device can resume from; null if there is none. */
@@ -90,9 +93,9 @@ interface JobFiles {
   readonly settings: JobSettings;
   readonly maxLength: number;
   readonly oldAdapter: Adapter;
-  /** Precision of the checkpoint, which the job keeps; undefined without a checkpoint. */
+  /** Precision in which an earlier attempt began and which the job therefore keeps; undefined without a checkpoint. */
   readonly keptPrecision: Precision | undefined;
-  /** Memory needs that do not depend on the rows. */
+  /** Those properties of the memory plan's input that do not depend on the rows. */
   readonly needs: Pick<MemoryNeeds, 'config' | 'precision' | 'adapter' | 'evolution'>;
 }
 
@@ -119,7 +122,8 @@ async function readFiles(attempt: JobAttempt): Promise<JobFiles> {
 }
 
 /**
- * Returns a checkpoint unless its precision is not supported by this device; then it warns, and the job begins again.
+ * Returns the checkpoint, or null if this device does not support its precision; then it warns that the job begins
+ * again.
  */
 function usableCheckpoint(found: Checkpoint | null, { bases, report }: JobAttempt): Checkpoint | null {
   const precision = found && precisionOf(found);
@@ -128,9 +132,9 @@ function usableCheckpoint(found: Checkpoint | null, { bases, report }: JobAttemp
   return null;
 }
 
-/** Rows of a job with answers, and their format. */
+/** Rows of a job, all with answers, and the format in which they become tokens. */
 interface AnsweredRows extends TaskWithAnswers {
-  /** Checkpoint to resume from; null if there is none for these answers. */
+  /** Checkpoint to resume from; null if there is none, or if it was made with other answers. */
   readonly resumed: Checkpoint | null;
   readonly rowFormat: RowFormat;
 }
@@ -162,7 +166,8 @@ async function answerTask(attempt: JobAttempt, files: JobFiles): Promise<Answere
 }
 
 /**
- * Returns a checkpoint unless its candidates were measured on other answers; then it warns, and the job begins again.
+ * Returns the checkpoint, or null if its candidates were measured on other answers; then it warns that the job begins
+ * again.
  */
 function withSameAnswers(
   { report }: JobAttempt,
@@ -185,7 +190,10 @@ function chooseRowFormat(
   return decideRowFormat({ ...rowFormatSources(attempt, newVersion.config), ...measured, signal });
 }
 
-/** Sources of the row format that need no measurement. */
+/**
+ * Returns the options, the adapter's folder and the model configuration that the row format is read from before
+ * anything is measured.
+ */
 function rowFormatSources(
   { spec }: JobAttempt,
   config: ModelConfig,
@@ -194,14 +202,14 @@ function rowFormatSources(
   return { given, folder, config };
 }
 
-/** Rows of a job as tokens, with what is computed from them. */
+/** Tokenized rows of a job, with their slices and their soft targets. */
 interface TokenizedRows {
   readonly data: TaskData;
   readonly breakdown: GateBreakdown;
   readonly distillation: Distillation | null;
 }
 
-/** Tokenizes the rows, and plans the memory of the whole job. */
+/** Tokenizes the rows, and checks that the whole job fits into memory. */
 function tokenizeAnswered(
   attempt: JobAttempt,
   { settings, newVersion, needs }: JobFiles,
@@ -222,13 +230,17 @@ function tokenizeAnswered(
   return { data, breakdown, distillation };
 }
 
-/** @throws InsufficientMemoryError */
+/**
+ * Reserves the memory of the job.
+ * @throws InsufficientMemoryError if it is not available
+ */
 function planMemory({ bases: { memory } }: JobAttempt, needs: MemoryNeeds): void {
   memory.reserve(jobMemory(requireMemory(needs, memory.available), needs));
 }
 
 /**
- * Reads or computes the evolution. Computing streams the bases without loading them, and verifies new files on the way.
+ * Reads the evolution from the given folder, or else computes it. Computing streams the bases without loading them, and
+ * verifies their files if they are new.
  */
 async function findEvolution(
   { bases, spec, signal, report }: JobAttempt,
@@ -242,7 +254,7 @@ async function findEvolution(
   return evolution;
 }
 
-/** Results of the steps that need no loaded base. */
+/** Results of the steps of a job's preparation that need no loaded base. */
 interface PreparedSteps {
   readonly files: JobFiles;
   readonly answered: AnsweredRows;
@@ -250,7 +262,7 @@ interface PreparedSteps {
   readonly evolution: Evolution | null;
 }
 
-/** Measurements of a job, and the version that its candidates are compared with. */
+/** Measurements of a job, the gate, and the reference version that candidates are compared with. */
 interface Comparison {
   readonly measurements: Measurements;
   readonly exact: ExactGate;
@@ -280,7 +292,10 @@ async function prepareComparison(
   return { measurements, exact, reference };
 }
 
-/** Precision that the bases must have: the checkpoint's, or that of written answers; undefined if it may be chosen. */
+/**
+ * Precision that both bases must have: the checkpoint's, or else that of answers which a version has written; undefined
+ * if neither asks for one.
+ */
 function requiredPrecision(
   { bases }: JobAttempt,
   { keptPrecision, newVersion }: JobFiles,

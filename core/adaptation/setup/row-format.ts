@@ -8,17 +8,17 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 import type { GivenAdapterOptions } from '../../options/adapter-options.ts';
 import { writerName, type Writer } from '../prompts/writer.ts';
 
-/** Format in which an adapter's rows are tokenized. Plain JSON. */
+/** Format in which rows become tokens for an adapter. Plain JSON. */
 export interface RowFormat {
-  /** Whether an end-of-text token is a label after each completion. */
+  /** Whether the end-of-text token follows each completion and is learned as a label. */
   readonly appendEos: boolean;
-  /** Reason for `appendEos`, in words. */
+  /** Reason why `appendEos` was decided so, in words for the user. */
   readonly appendEosReason: string;
   /** Largest number of tokens of a row. */
   readonly maxLength: number;
 }
 
-/** Number of rows on which an adapter is measured to find out whether it ends its completions. */
+/** Number of rows on which the adapter is run to find out whether it was trained to end its completions. */
 const MEASURED_ROWS = 16;
 
 interface WrittenCounts {
@@ -28,27 +28,26 @@ interface WrittenCounts {
 }
 
 export interface RowFormatSources {
-  /** Options that the user has set. */
+  /** Options of the row format that the user has set. */
   readonly given: GivenAdapterOptions;
   /** PEFT folder of the adapter. */
   readonly folder: string;
   readonly adapter: Adapter;
   readonly config: ModelConfig;
-  /** Loads the base that the adapter was trained for, in case something has to be measured. */
+  /** Loads the base that the adapter was trained for. Called only if the adapter has to be measured. */
   readonly loadBase: () => Promise<LoadedBase>;
-  /** Rows of the task; the first few are measured if nothing else tells how the adapter was trained. */
+  /** Rows of the task. A few of them are measured if neither options nor files tell how the adapter was trained. */
   readonly rows: readonly ExampleRow[];
   /**
-   * Numbers of answers that a version has written, and of those that it has ended. With them, nothing has to be
-   * measured.
+   * Number of answers that a version has written, and of those that it has ended itself. They replace a measurement.
    */
   readonly written?: WrittenCounts | undefined;
   readonly signal: AbortSignal;
 }
 
 /**
- * Decides the format of an adapter's rows: from the user's options, or else from its `readapt.json`, or else by a
- * measurement on the base that it was trained for.
+ * Decides the format of an adapter's rows by the user's options, or else by its `readapt.json`, or else by measuring
+ * the adapter on the base that it was trained for.
  */
 export async function decideRowFormat(options: RowFormatSources): Promise<RowFormat> {
   const manifest = await readAdapterManifest(options.folder);
@@ -56,7 +55,7 @@ export async function decideRowFormat(options: RowFormatSources): Promise<RowFor
   return { ...(await appendEosOf(options, manifest, maxLength)), maxLength };
 }
 
-/** Decides only the largest number of tokens of a row. */
+/** Decides only the largest number of tokens of a row, which needs no measurement. */
 export async function maxLengthIn(options: Pick<RowFormatSources, 'given' | 'folder' | 'config'>): Promise<number> {
   return maxLengthOf(options, await readAdapterManifest(options.folder));
 }

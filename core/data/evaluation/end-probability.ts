@@ -4,9 +4,9 @@ import { exampleOf, type TokenizedExample } from '../example.ts';
 import { forEachBatch, type EvaluationOptions } from './forward-passes.ts';
 
 /**
- * Measures how probable the model finds the end of the text after each example: the mean over the examples of the
- * probability of any ending token. Each ending token is the label of a row, so this needs no program but the one that
- * evaluates losses.
+ * Returns the probability that the model ends the text after an example, summed over all ending tokens and averaged
+ * over the examples. Each ending token is evaluated as the label of a row of its own, so this needs only the program
+ * that evaluates losses.
  * @param ends ids of the tokens that end a text, all different; at least one
  */
 export async function endProbability(

@@ -6,18 +6,22 @@ import { labelLimit, sortIntoBatches, type ExampleBatch } from '../batching.ts';
 import type { TokenizedExample } from '../example.ts';
 
 export interface EvaluationOptions {
-  /** Largest number of examples in one forward pass. Default: as many as the limits of tokens and labels allow. */
+  /** Largest number of examples in one forward pass. Default: limited only by the numbers of tokens and labels. */
   readonly batchSize?: number;
-  /** Checked before every batch. */
+  /** Signal that aborts the evaluation. It is checked before every batch. */
   readonly signal?: AbortSignal;
 }
 
 interface PassOptions<Example extends TokenizedExample> extends EvaluationOptions {
   /**
-   * Number of input tokens for each token that the model computes; above 1 if rows share their beginnings. Default 1.
+   * Ratio of the input tokens of all rows to the tokens that the model computes, which is above 1 if rows share their
+   * beginnings. Default 1.
    */
   readonly repeated?: number;
-  /** Sort key of the rows, largest first; equal rows keep their order. Default: their number of input tokens. */
+  /**
+   * Number by which rows are sorted, largest first; rows with equal numbers keep their order. Default: their number of
+   * input tokens.
+   */
   readonly sortBy?: (example: Example) => number;
 }
 

@@ -6,27 +6,29 @@ import { promptTokens, type TokenizedExample } from '../example.ts';
 import type { EvaluationOptions } from './forward-passes.ts';
 
 export interface AnswerOptions extends EvaluationOptions {
-  /** Largest number of tokens that are generated for a row; 0 takes the limits of {@link answerLimits}. */
+  /** Largest number of tokens to generate for a row; 0 chooses it by {@link answerLimits}. */
   readonly maxNewTokens?: number;
-  /** Largest number of tokens of a prompt with its answer. Default: as many as the model has positions. */
+  /**
+   * Largest number of tokens of a prompt together with its answer. Default: the number of positions that the model has.
+   */
   readonly maxLength?: number;
 }
 
 export interface GeneratedAnswer {
   readonly text: string;
-  /** All generated tokens, including the end-of-text token. */
+  /** Ids of all generated tokens, including the end-of-text token. */
   readonly tokenIds: readonly number[];
   readonly reference: string;
 }
 
 export interface Answers {
-  /** Generated and expected text of each example. */
+  /** Generated text of each example beside the expected one. */
   readonly texts: readonly GeneratedAnswer[];
-  /** Number of input tokens that went through the model. */
+  /** Number of input tokens that the model computed. */
   readonly tokens: number;
 }
 
-/** Prompt of an example and its expected answer, in tokens and as text. */
+/** Prompt of an example and the answer expected to it, as token ids and as text. */
 export interface Answer {
   readonly promptIds: readonly number[];
   readonly labelIds: readonly number[];
@@ -71,7 +73,7 @@ export async function generateAnswers(
   };
 }
 
-/** Returns the largest sizes that {@link generateAnswers} may reach, whatever token ends a text. */
+/** Returns the largest sizes of the texts that {@link generateAnswers} may generate, for the memory plan. */
 export function answerSizes(examples: readonly TokenizedExample[], maxNewTokens: number): TextSizes {
   const answers = examples.map(answerOf);
   const limit = maxNewTokens > 0 ? maxNewTokens : mostNewTokens(answers);
@@ -79,13 +81,14 @@ export function answerSizes(examples: readonly TokenizedExample[], maxNewTokens:
   return { count: answers.length, longest: longestPrompt + limit };
 }
 
-/** Number of tokens that an answer may have beyond twice the longest completion. */
+/** Number of tokens that an answer may have in addition to twice the length of the longest completion. */
 const MARGIN = 16;
 
 /**
- * Chooses the largest number of generated tokens for each row, if none is given: twice as many as the longest
- * completion has, and a few more. An adapter whose completions do not end with an end-of-text token never learned to
- * stop, so it gets only as many tokens as the row's own completion has.
+ * Returns the largest number of tokens to generate for each row: `maxNewTokens`, or for 0 a number chosen by the rows.
+ * That is a little over twice the length of the longest completion. A row whose completion does not end with an
+ * end-of-text token gets only the length of that completion, because an adapter trained on such rows never learned to
+ * stop.
  */
 export function answerLimits(
   answers: readonly Pick<Answer, 'labelIds'>[],

@@ -9,27 +9,27 @@ import { generateAnswers, type AnswerOptions } from './generated-answers.ts';
 import { rankChoices, type RankingOptions } from './rank-choices.ts';
 import { exactMatchOf, rougeL, tokenF1 } from './text-scores.ts';
 
-/** Value of a metric on a list of examples. */
+/** Result of measuring one metric on a list of examples. */
 export interface Measurement {
   readonly metric: MetricName;
-  /** Nats a completion token for `loss`; a number from 0 to 1 for the others. */
+  /** Metric over all examples: nats a completion token for `loss`, a number from 0 to 1 for all others. */
   readonly value: number;
-  /** Standard error of `value` over examples. */
+  /** Standard error of `value` that comes from the choice of examples. */
   readonly standardError: number;
   /** Number of examples. */
   readonly examples: number;
   /** Number of input tokens that went through the model. */
   readonly tokens: number;
   /**
-   * Outcomes in the order of the examples: 1 right and 0 wrong; for `rouge_l` and `token_f1` a number from 0 to 1; for
-   * `loss` the sum over the completion tokens, in nats.
+   * Outcome of each example, in order: 1 right and 0 wrong; for `rouge_l` and `token_f1` a number from 0 to 1; for
+   * `loss` the sum over its completion tokens, in nats.
    */
   readonly perExample: Float64Array;
 }
 
 export interface MeasureOptions extends AnswerOptions {
   readonly metric: MetricName;
-  /** The completions that the task chooses from. Only `accuracy` needs them. */
+  /** Completions that the task chooses from; null if it has none. Only `accuracy` needs them. */
   readonly choices: ChoiceSet | null;
 }
 
@@ -84,7 +84,7 @@ export async function accuracy(
   return meanScore('accuracy', right, tokens);
 }
 
-/** Scores of a generated text against its reference, from 0 to 1, by metric. */
+/** Functions that compare a generated text with the expected one, by metric. Each returns a number from 0 to 1. */
 const TEXT_SCORES = { exact_match: exactMatchOf, rouge_l: rougeL, token_f1: tokenF1 } as const;
 
 /** Returns the score of a generated text by a metric, from 0 to 1. */
@@ -92,7 +92,9 @@ export function textScore(metric: keyof typeof TEXT_SCORES, text: string, refere
   return TEXT_SCORES[metric](text, reference);
 }
 
-/** Generates an answer to each example by greedy decoding, and measures its agreement with the completion. */
+/**
+ * Generates an answer to each example by greedy decoding, and scores how far it agrees with the example's completion.
+ */
 async function generatedScore(
   base: GeneratingBase,
   adapter: Adapter | null,
@@ -132,8 +134,8 @@ function meanOfTokens(losses: Float64Array, lengths: Float64Array) {
 }
 
 /**
- * Mean and standard error of scores. For right and wrong rows, the mean of the squared deviations is value · (1 −
- * value).
+ * Returns the mean of scores and its standard error. For scores of 0 and 1, the mean of the squared deviations is value
+ * · (1 − value).
  */
 function meanOfExamples(scores: Float64Array) {
   const n = scores.length;

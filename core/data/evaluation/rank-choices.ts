@@ -7,7 +7,10 @@ import { exampleOf, type TokenizedExample } from '../example.ts';
 import { forEachBatch, type EvaluationOptions } from './forward-passes.ts';
 
 export interface Ranking {
-  /** Index of each example's choice with the highest summed log-probability; the first of equal ones. */
+  /**
+   * Index of the most probable choice of each example, by summed log-probability of its tokens; the first of equal
+   * ones.
+   */
   readonly ranked: readonly number[];
   /** Number of input tokens that went through the model. */
   readonly tokens: number;
@@ -18,35 +21,43 @@ export interface RankingOptions extends EvaluationOptions {
 }
 
 /**
- * Largest number of tokens of an example's own choice that the first pass feeds; of a longer one it feeds only the
- * first token, to save memory for logits.
+ * Longest own choice, in tokens, that the first pass computes whole. Of a longer one it computes only the first token,
+ * which saves memory for logits.
  */
 const MAX_FED_TOKENS = 4;
 
 /**
- * Largest number of tokens that all choices may add, as a share of the shared tokens, for them to be scored at once.
+ * Largest ratio of the tokens that all choices add to the tokens they share, for which all choices may be scored at
+ * once.
  */
 const SHARE_AT_ONCE = 1 / 4;
 
-/** Sampling interval: one in this many examples is sampled to see how often the own choice leads. */
+/**
+ * Distance between sampled examples: one in this many is ranked first, to see how often an example's own choice leads.
+ */
 const SAMPLED = 8;
 
-/** Smallest number of examples that are sampled. */
+/** Smallest number of examples for which a sample is ranked first. */
 const FEWEST_TO_SAMPLE = 64;
 
 /**
- * Share of examples whose own choice does not lead, above which scoring all choices at once is faster. Measured with
- * SmolLM2-135M on AG News: all at once took 1.4 times as long as the first pass alone, and completing all the others
- * 2.6 times.
+ * Share of examples whose own choice does not lead above which it is faster to score all choices at once. Measured with
+ * SmolLM2-135M on AG News: scoring all at once took 1.4 times as long as the first pass alone, and completing all other
+ * choices one by one took 2.6 times as long.
  */
 const OFTEN_BEHIND = 0.3;
 
-/** Log-probability of one choice of an example: exact, or that of its first token, which is an upper bound. */
+/**
+ * Log-probability of one choice of an example: either exact, or that of its first token alone, which is an upper bound.
+ */
 interface Score {
   readonly example: TokenizedExample;
-  /** Index of the choice. */
+  /** Index of this choice among all choices. */
   readonly choice: number;
-  /** Tokens that all choices of the example begin with. */
+  /**
+   * Tokens with which the example begins whichever choice follows: its prompt, and any beginning that all choices have
+   * in common.
+   */
   readonly shared: readonly number[];
   /** Tokens of this choice after the shared ones. */
   readonly rest: readonly number[];
@@ -54,22 +65,25 @@ interface Score {
   exact: boolean;
 }
 
-/** Example with its choices. Its labels are the tokens that the first pass feeds. */
+/**
+ * Example with all its choices, which are being ranked. Its labels are the tokens of its own choice that the first pass
+ * computes.
+ */
 interface Contest extends TokenizedExample {
   readonly example: TokenizedExample;
   /** Index of the example's own choice. */
   readonly own: number;
-  /** Tokens of the example's own choice that the first pass feeds. */
+  /** Tokens of the example's own choice that the first pass computes: all of a short one, the first of a long one. */
   readonly fed: readonly number[];
-  /** One score for each choice; empty before the first pass. */
+  /** Scores of all choices; empty before the first pass. */
   scores: readonly Score[];
 }
 
 /**
- * Finds the most probable choice of each example. The tokens that all choices begin with are fed along with the prompt,
- * since they add the same to every score. The choices are compared by branch and bound, which is fast if the example's
- * own choice leads. A sample of the examples shows how often it does. If it seldom does, as without an adapter, and the
- * choices are short, all choices of the other examples are scored at once.
+ * Finds the most probable choice of each example. Choices are compared by branch and bound, which is fast if the
+ * example's own choice leads. If the choices are short, a sample of the examples shows how often it leads; if it seldom
+ * does, as without an adapter, all choices of the remaining examples are scored at once. Tokens that all choices begin
+ * with count as part of the prompt, since they add the same to every score.
  */
 export async function rankChoices(
   runtime: Runtime,
@@ -98,7 +112,10 @@ export async function rankChoices(
   return { ranked, tokens: sampled.tokens + others.tokens };
 }
 
-/** Whether scoring all choices at once adds few tokens to the first pass, but adds any at all. */
+/**
+ * Whether scoring all choices of the examples at once adds some tokens, but few in proportion to those that the choices
+ * share.
+ */
 function isCheapAtOnce(examples: readonly TokenizedExample[], choices: ChoiceSet): boolean {
   let [added, shared] = [0, 0];
   for (const { row } of examples) {
@@ -109,7 +126,10 @@ function isCheapAtOnce(examples: readonly TokenizedExample[], choices: ChoiceSet
   return added > 0 && added <= SHARE_AT_ONCE * shared;
 }
 
-/** Number of input tokens that an example's choices add to the shared ones. The last token of each is no input. */
+/**
+ * Returns the number of input tokens that an example's choices have beyond the shared ones, without the last token of
+ * each, which is only predicted.
+ */
 function addedTokens({ rests }: TokenizedVariants): number {
   return rests.reduce((sum, rest) => sum + Math.max(0, rest.length - 1), 0);
 }
@@ -145,7 +165,7 @@ function firstLargest(values: Float64Array): number {
 }
 
 interface BoundedRanking extends Ranking {
-  /** Share of examples whose own choice did not lead the first pass. */
+  /** Share of examples whose own choice did not have the highest score after the first pass. */
   readonly behind: number;
 }
 
@@ -174,7 +194,10 @@ async function branchAndBound(
   }
 }
 
-/** Choices that have only a bound and may still win. */
+/**
+ * Returns the choices that might still turn out the most probable: their score is only an upper bound, and it is not
+ * below any exact score.
+ */
 function contenders({ scores }: Contest): Score[] {
   const known = Math.max(...scores.map(({ exact, value }) => (exact ? value : -Infinity)));
   return scores.filter(({ exact, value }) => !exact && value >= known);
@@ -231,7 +254,7 @@ function completeScores(
   });
 }
 
-/** Returns a function that gives the log-probability of a token, from the logits [vocab] at one position. */
+/** Returns a function from a token's id to its log-probability, given the logits [vocab] at one position. */
 function logProbabilities(logits: Float32Array): (token: number) => number {
   const normalizer = logSumExp(logits);
   return (token) => logits[token]! - normalizer;

@@ -39,7 +39,9 @@ function fMeasure(common: number, found: number, expected: number): number {
   return (2 * precision * recall) / (precision + recall);
 }
 
-/** Length of the longest common subsequence, with one row of the table in memory at a time. */
+/**
+ * Returns the length of the longest common subsequence of two lists of words. It keeps one row of the table in memory.
+ */
 function longestCommonSubsequence(a: readonly string[], b: readonly string[]): number {
   const row = new Uint32Array(b.length + 1);
   for (const word of a) {
@@ -54,7 +56,10 @@ function longestCommonSubsequence(a: readonly string[], b: readonly string[]): n
 }
 
 const PUNCTUATION = /[!-/:-@[-`{-~]/g;
-/** Python's `\b(a|an|the)\b`, whose word characters are Unicode's letters, numbers and the underscore. */
+/**
+ * Articles as Python's `\b(a|an|the)\b` finds them: its word characters are Unicode's letters, numbers and the
+ * underscore.
+ */
 const ARTICLES = /(?<![\p{L}\p{N}_])(?:a|an|the)(?![\p{L}\p{N}_])/gu;
 /** White space at which Python's `str.split` splits. */
 const WHITE_SPACE = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/;
