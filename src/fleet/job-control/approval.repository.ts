@@ -3,8 +3,8 @@ import { heldBack, IS_LIMITED, startTagsOf } from '../rollouts/index.ts';
 import { ACCRUE, CLOCK, RETURNED, type ChangedJob } from '../jobs/index.ts';
 
 /**
- * Condition that nothing but a missing approval holds a job of the rollout `r`: nothing else blocks it, and neither the
- * job nor the rollout is paused.
+ * Makes the SQL condition that a job of the rollout `r` is held only because its approval is missing: neither its wave
+ * nor another job holds it, and neither the job nor the rollout is paused.
  */
 function isFree(job: Prisma.Sql): Prisma.Sql {
   return Prisma.sql`(${job}.state = 'held' AND r.state <> 'paused' AND NOT ${heldBack(job, 'approval')})`;
@@ -12,16 +12,16 @@ function isFree(job: Prisma.Sql): Prisma.Sql {
 
 const FREE = isFree(Prisma.sql`j`);
 
-/** The job `old`, if its approval puts it into the queue. */
+/** SQL that selects the job `old` if its approval is all that it still needs to enter the queue. */
 const APPROVED = Prisma.sql`
   SELECT o.id, o.tenant_id, o.id AS place FROM old o JOIN rollouts r ON r.id = o.rollout_id
   WHERE o.kind = 'adaptation' AND o.approval = 'awaited' AND ${isFree(Prisma.sql`o`)}`;
 
 export const jobApprovalRepository = {
   /**
-   * Stores the approval of a job that waits for one. The job is queued, or waits to be admitted, if nothing else holds
-   * it.
-   * @returns null if the job waits for no approval
+   * Stores that a tenant has approved a job. If nothing else holds the job, it is queued or, under limited concurrency,
+   * waits to be admitted.
+   * @returns the changed job; null if the job waits for no approval
    */
   async give(tx: Transaction, { id, rolloutId }: { id: string; rolloutId: string }): Promise<ChangedJob | null> {
     const [job] = await tx.$queryRaw<ChangedJob[]>`

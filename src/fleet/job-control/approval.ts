@@ -6,9 +6,9 @@ import { lockStartTags, queueJobs } from '../rollouts/index.ts';
 import { jobApprovalRepository } from './approval.repository.ts';
 
 /**
- * Approves a job on behalf of its tenant and records the events. The rollout's row must be locked. After the commit the
- * caller enqueues `entries`, which is empty if something else still holds the job.
- * @returns null if no approval is awaited
+ * Approves a job on behalf of its tenant, and records the events. The rollout's row must be locked. After the commit
+ * the caller has to enqueue `entries`; the list is empty if something else still holds the job.
+ * @returns null if the job waits for no approval
  */
 export async function approveJob(
   tx: Transaction,

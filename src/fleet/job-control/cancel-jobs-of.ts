@@ -7,9 +7,9 @@ import { changeAndSettle } from '../rollouts/index.ts';
 const BATCH = 500;
 
 /**
- * Cancels all unfinished jobs of a deleted adapter or tenant, in batches that each commit. If the process dies in
- * between, the next call continues.
- * @returns the number cancelled
+ * Cancels all unfinished jobs of a deleted adapter or tenant, in batches that are each committed. If the process dies
+ * in between, the next call cancels the rest.
+ * @returns the number of cancelled jobs
  */
 export async function cancelJobsOf(
   { db, producer }: { db: Database; producer: Pick<QueueProducer, 'enqueueAfterCommit' | 'remove'> },

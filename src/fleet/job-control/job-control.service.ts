@@ -20,12 +20,12 @@ interface ControlDependencies {
 }
 
 /**
- * Changes to single jobs, requested by people. In all methods `scope` is the tenant to which the caller is confined, or
+ * Service by which people change single jobs. In all methods `scope` is the tenant to which the caller is confined, or
  * null for the operator. Each method returns the job after the change.
  */
 export interface JobControl {
   /**
-   * Stops a job until it is resumed. A paused job remains paused when its rollout is resumed.
+   * Stops a job until somebody resumes that job. Resuming its rollout does not suffice.
    * @throws AppError 404, 409 `job_ended` or `job_ready`
    */
   pause(id: string, scope: string | null, recordChange?: RecordChange): Promise<Job>;
@@ -35,12 +35,12 @@ export interface JobControl {
    */
   resume(id: string, scope: string | null, recordChange?: RecordChange): Promise<Job>;
   /**
-   * Gives the approval that a job awaits. Approving a job that awaits none changes nothing.
+   * Gives the approval of the tenant for which a job waits. If the job waits for none, nothing changes.
    * @throws AppError 404, 409 `job_ended` or `rollout_ended`
    */
   approve(id: string, scope: string | null, recordChange?: RecordChange): Promise<Job>;
   /**
-   * Restarts a job that has ended without a publication, with options of its own if the request has any.
+   * Restarts a job that has ended without a publication. Options in the request replace those of the job.
    * @throws AppError 403 `quota_exceeded`, 404, and the 409 and 422 errors of {@link retryJob}
    */
   retry(
@@ -48,12 +48,15 @@ export interface JobControl {
     scope: string | null,
     request?: { options?: OwnOptions; recordChange?: RecordChange },
   ): Promise<Job>;
-  /** Cancels a job. Cancelling it again changes nothing. @throws AppError 404, 409 `job_ended` */
+  /**
+   * Cancels a job. Cancelling a cancelled job changes nothing.
+   * @throws AppError 404, 409 `job_ended` if it has ended otherwise
+   */
   cancel(id: string, scope: string | null, recordChange?: RecordChange): Promise<Job>;
 }
 
 /**
- * Outcome of a change: the changed job, or null if there was nothing to change, and the entries to enqueue after the
+ * Outcome of a change: the changed job, null if there was nothing to change, and the queue entries to add after the
  * commit.
  */
 interface Changed {
@@ -63,12 +66,12 @@ interface Changed {
 
 const UNCHANGED: Changed = { job: null, entries: [] };
 
-/** A change of one job, within a transaction that has locked the row of its rollout. */
+/** Function that changes one job, in a transaction that has locked the row of the job's rollout. */
 type Step = (tx: Transaction, job: Job, rolloutState: string) => Promise<Changed>;
 
 interface StepOptions {
   readonly recordChange: RecordChange;
-  /** Fields of the audit entry in addition to the states. */
+  /** Fields of the audit entry, besides the state of the job before and after the change. */
   readonly before?: object;
   readonly after?: object;
 }
@@ -77,9 +80,9 @@ export function createJobControl({ db, producer, quotas }: ControlDependencies):
   const jobs = createJobService({ db });
 
   /**
-   * Runs a change in a transaction that locks the rollout, so that nobody pauses or ends it meanwhile. The transaction
-   * is not confined to the tenant, because a tenant may neither lock rollouts nor write to the outbox. The job itself
-   * was found in the confined database.
+   * Runs a change of a job in a transaction that locks the job's rollout, so that nobody pauses or ends the rollout
+   * meanwhile. The transaction is not confined to the caller's tenant, because a tenant may neither lock rollouts nor
+   * write to the outbox. The job itself was found in the confined database, so that a caller reaches no job of others.
    */
   async function take(step: Step, id: string, scope: string | null, options: StepOptions): Promise<Job> {
     const job = await jobs.get(id, scope);
@@ -169,7 +172,7 @@ const approve: Step = async (tx, { id, rollout_id: rolloutId }, rolloutState) =>
   return (await approveJob(tx, { id, rolloutId })) ?? UNCHANGED;
 };
 
-/** Cancels a job. A ready job keeps its state: only its refinement ends. */
+/** Cancels a job within a transaction. A ready job keeps its state, and only its refinement ends. */
 async function cancel(tx: Transaction, id: string, recordChange: RecordChange): Promise<void> {
   const { jobs } = await cancelJobs(tx, { jobId: id });
   for (const { tenant_id: tenantId, old_state: old, state } of jobs) {

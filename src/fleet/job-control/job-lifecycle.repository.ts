@@ -15,7 +15,8 @@ import {
 } from '../jobs/index.ts';
 
 /**
- * Lease of a worker on a job. `owner` is new for every claim, so a worker that has lost its lease can no longer write.
+ * Lease by which a worker claims a job. Each claim has a new `owner`, so a worker that has lost its lease can no longer
+ * write.
  */
 export interface JobLease {
   readonly jobId: string;
@@ -32,7 +33,10 @@ export interface JobProgress {
   metricBest: number | null;
 }
 
-/** Baselines of a published adapter on the gate rows; null for a baseline that could not be measured. */
+/**
+ * Values of the gate's metric for three comparisons with the published adapter: the old adapter on the old base, the
+ * new base alone, and the unchanged copy. A value is null if it could not be measured.
+ */
 export type MeasuredBaselines = Pick<JobProgress, 'metricOld' | 'metricNone' | 'metricCopy'>;
 
 export interface CandidateColumns {
@@ -40,11 +44,11 @@ export interface CandidateColumns {
   fusionAlpha: number | null;
   fusionBeta: number | null;
   value: number;
-  /** Certificate of the gate for the candidate; null if the gate has no confidence level. */
+  /** Certificate that the gate has given the candidate; null if the gate has no confidence level. */
   certificate: Prisma.InputJsonObject | null;
 }
 
-/** Locks the row and selects its state before the change. */
+/** Makes the SQL that locks a job's row and selects its state before the change as `old`. */
 function lockedRow(jobId: string): Prisma.Sql {
   return Prisma.sql`clock, (SELECT id, state FROM jobs WHERE id = ${jobId} FOR NO KEY UPDATE) AS old`;
 }
@@ -53,7 +57,7 @@ function held(lease: JobLease): Prisma.Sql {
   return Prisma.sql`j.id = old.id AND j.lease_owner = ${lease.owner}`;
 }
 
-/** Condition that a worker may be working on the job. */
+/** SQL condition that the job `j` is in a state in which a worker may be working on it. */
 const OPEN = Prisma.sql`(j.state = ANY(${[...RUNNING_JOB_STATES]}::job_state[]) OR ${REFINING})`;
 
 function leaseUntil(leaseMs: number): Prisma.Sql {
@@ -65,13 +69,13 @@ function first<T>(rows: T[]): T | null {
 }
 
 /**
- * Conditional updates of a job. Each returns null or false, and changes nothing, if the job's state does not allow the
- * change or the lease is not held.
+ * Updates of a job that apply only under conditions. If the job's state does not allow the change, or the worker does
+ * not hold the lease, an update changes nothing and returns null or false.
  */
 export const jobLifecycleRepository = {
   /**
-   * Claims a job that is queued or whose lease has expired. Jobs of a cancelled, failed or paused rollout are refused,
-   * because they are about to be cancelled or paused; so are jobs that still wait to be admitted.
+   * Claims a job for a worker if the job is queued or its lease has expired. Jobs of a cancelled, failed or paused
+   * rollout are refused, because they are about to be cancelled or paused; so are jobs that still wait to be admitted.
    */
   async claim(tx: Transaction, lease: JobLease, leaseMs: number): Promise<ChangedJob | null> {
     return first(
@@ -91,7 +95,7 @@ export const jobLifecycleRepository = {
     );
   },
 
-  /** Renews the lease and writes progress. */
+  /** Renews the lease on a job, and stores the job's progress. */
   async heartbeat(tx: Transaction, lease: JobLease, leaseMs: number, progress: JobProgress): Promise<boolean> {
     const count = await tx.$executeRaw`
       ${CLOCK}
@@ -107,7 +111,7 @@ export const jobLifecycleRepository = {
     return count === 1;
   },
 
-  /** Moves the clock and the state to the next phase. A job that is already ready stays ready. */
+  /** Moves a job to its next phase: its clock runs on that phase, and its state follows. A ready job stays ready. */
   async advancePhase(tx: Transaction, lease: JobLease, phase: JobPhase): Promise<ChangedJob | null> {
     const state = stateOfPhase(phase);
     return first(
@@ -123,7 +127,9 @@ export const jobLifecycleRepository = {
     );
   },
 
-  /** Records a published candidate. The first one stops the clock and makes the job ready. */
+  /**
+   * Stores that a job has published a candidate. The first publication stops the job's clock and makes the job ready.
+   */
   async markReady(tx: Transaction, lease: JobLease, candidate: CandidateColumns): Promise<ChangedJob | null> {
     return first(
       await tx.$queryRaw<ChangedJob[]>`
@@ -140,7 +146,8 @@ export const jobLifecycleRepository = {
   },
 
   /**
-   * Ends a job and releases the lease. For a control, which publishes nothing, `ready` also sets the time to readiness.
+   * Ends a job and releases its lease. A control publishes nothing, so its time to readiness is set here if it ends as
+   * `ready`.
    */
   async end(
     tx: Transaction,
@@ -174,7 +181,7 @@ export const jobLifecycleRepository = {
     );
   },
 
-  /** Returns a job to the queue. `error` is the failure of the attempt; null if the worker is only shutting down. */
+  /** Gives a job back to the queue. `error` is the failure of the attempt; null if the worker only shuts down. */
   async release(
     tx: Transaction,
     lease: JobLease,
@@ -193,7 +200,10 @@ export const jobLifecycleRepository = {
     );
   },
 
-  /** Stores pending baselines; values that are already known stay. False if none are pending. */
+  /**
+   * Stores the pending baselines of a job; values that are known already stay. Returns false, and changes nothing, if
+   * the job has none pending.
+   */
   async endBaselines(
     tx: Transaction,
     jobId: string,
@@ -208,7 +218,10 @@ export const jobLifecycleRepository = {
     return count === 1;
   },
 
-  /** Reason for a lost lease: the job has ended or no longer exists, it is paused, or another worker has it. */
+  /**
+   * Finds out why a worker has lost its lease on a job: the job has ended or no longer exists, it is paused, or another
+   * worker has claimed it.
+   */
   async whyLost(tx: Transaction, jobId: string): Promise<'ended' | 'paused' | 'taken'> {
     const job = await tx.job.findUnique({ where: { id: jobId }, select: { finishedAt: true, pausedAt: true } });
     if (job === null || job.finishedAt !== null) return 'ended';

@@ -13,8 +13,8 @@ import {
 } from './job-lifecycle.repository.ts';
 
 /**
- * Error for a worker that has lost its lease, because another worker has the job or the job has ended. The worker must
- * stop its work.
+ * Error for a worker that has lost its lease on a job, because another worker has claimed the job, or the job has ended
+ * or is paused. The worker must stop its work on the job.
  */
 export class LeaseLostError extends Error {
   constructor(jobId: string) {
@@ -23,7 +23,7 @@ export class LeaseLostError extends Error {
   }
 }
 
-/** Error for a job that was cancelled while a worker held it. Its result is no longer needed. */
+/** Error for a worker whose job was cancelled meanwhile. The result of the job is no longer needed. */
 export class JobEndedError extends LeaseLostError {
   constructor(jobId: string) {
     super(jobId);
@@ -32,7 +32,7 @@ export class JobEndedError extends LeaseLostError {
   }
 }
 
-/** Error for a job that was paused while a worker held it. A later attempt resumes from its checkpoint. */
+/** Error for a worker whose job was paused meanwhile. A later attempt resumes the job from its checkpoint. */
 export class JobPausedError extends LeaseLostError {
   constructor(jobId: string) {
     super(jobId);
@@ -45,17 +45,17 @@ export interface JobEnd {
   state: 'ready' | 'not_ready' | 'failed' | 'cancelled';
   error?: Prisma.InputJsonObject;
   best?: CandidateColumns;
-  /** Precision that both bases were loaded in. */
+  /** Precision in which the worker loaded the weights of both bases; null if it loaded none. */
   precision?: Precision | null;
-  /** Whether baselines that only the report needs are still to be measured. */
+  /** Whether values that only reports compare with are still to be measured after the job. */
   baselinesPending?: boolean;
 }
 
-/** Listener for changes, called after they are committed. */
+/** Observer of job changes, which is called after a change is committed. */
 export interface JobObserver {
-  /** Called when a candidate is published. For the first one, `old_state` is not `ready`. */
+  /** Called when a job has published a candidate. For the job's first one, `old_state` is not `ready`. */
   published(job: ChangedJob): void;
-  /** Called when a worker has ended the job. */
+  /** Called when a worker has ended a job. */
   ended(job: ChangedJob): void;
 }
 
@@ -67,21 +67,24 @@ interface JobLifecycleOptions {
 
 /**
  * Changes that a worker makes to a job's row. Every change is a conditional update with its event, in one transaction.
- * Methods that take a lease throw {@link LeaseLostError} if it is not held: {@link JobEndedError} if the job has ended,
- * and {@link JobPausedError} if it is paused.
+ * Methods that take a lease, except `claim`, throw {@link LeaseLostError} if the worker does not hold it: {@link
+ * JobEndedError} if the job has ended, and {@link JobPausedError} if it is paused.
  */
 export interface JobLifecycle {
   /** Duration of a lease, in milliseconds. */
   readonly leaseMs: number;
-  /** Claims a job. Null if it has ended or another worker holds it. */
+  /**
+   * Claims a job for a worker. Returns null if the job cannot be claimed, for example because it has ended, is paused,
+   * or another worker has claimed it.
+   */
   claim(lease: JobLease): Promise<ChangedJob | null>;
-  /** Renews the lease, writes progress and runs `also`, in one transaction. */
+  /** Renews the lease on a job, stores the job's progress and runs `also`, all in one transaction. */
   heartbeat(lease: JobLease, progress: JobProgress, also?: (tx: Transaction) => Promise<void>): Promise<void>;
-  /** Moves the job's clock to the next phase. */
+  /** Moves a job to its next phase, on which its clock then runs. */
   advancePhase(lease: JobLease, phase: JobPhase): Promise<void>;
   /**
-   * Records a publication. `insertVersion` writes the adapter version in the transaction that makes the job ready, and
-   * returns the version's identifier.
+   * Stores that a job has published a candidate. `insertVersion` inserts the adapter version, in the transaction that
+   * makes the job ready, and returns the version's identifier.
    */
   publish(
     lease: JobLease,
@@ -89,14 +92,15 @@ export interface JobLifecycle {
     insertVersion: (tx: Transaction) => Promise<string>,
   ): Promise<string>;
   /**
-   * Ends the job and releases the lease. The end of a rollout's last job completes the rollout, unless baselines are
+   * Ends a job and releases its lease. The end of a rollout's last job completes the rollout, unless baselines are
    * pending.
-   * @returns the queue entries to add: one to measure pending baselines, and jobs admitted in place of this one
+   * @returns the queue entries to add: one to measure pending baselines, and one for each job admitted in place of this
+   *   one
    */
   end(lease: JobLease, rolloutId: string, end: JobEnd): Promise<QueueEntry[]>;
   /**
-   * Ends the measurement of a job's pending baselines. The rollout completes if nothing else is pending. `also` runs in
-   * the same transaction. Does nothing if no baselines are pending.
+   * Stores the pending baselines of a job, in a transaction that also runs `also`. The rollout completes if nothing
+   * else of it is pending. Does nothing if the job has no baselines pending.
    */
   endBaselines(
     job: { id: string; rolloutId: string },
@@ -104,8 +108,8 @@ export interface JobLifecycle {
     also: (tx: Transaction) => Promise<void>,
   ): Promise<void>;
   /**
-   * Returns the job to the queue. `error` is the failure of the attempt; null if the worker is only shutting down. An
-   * `excused` attempt ended through no fault of the job and does not count.
+   * Gives a job back to the queue. `error` is the failure of the attempt; null if the worker only shuts down. An
+   * `excused` attempt ended through no fault of the job, and does not count.
    */
   release(lease: JobLease, error: Prisma.InputJsonObject | null, how?: { excused?: boolean }): Promise<void>;
 }
@@ -186,7 +190,7 @@ export function createJobLifecycle({ db, leaseMs = 15_000, observer }: JobLifecy
   };
 }
 
-/** Moves a job's clock to the next phase within a transaction. @throws LeaseLostError */
+/** Moves a job to its next phase within a transaction. @throws LeaseLostError */
 export async function advancePhase(tx: Transaction, lease: JobLease, phase: JobPhase): Promise<void> {
   const job = await repository.advancePhase(tx, lease, phase);
   if (job === null) throw await leaseLost(tx, lease.jobId);

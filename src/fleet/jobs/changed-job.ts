@@ -1,7 +1,7 @@
 import { Prisma } from '../../platform/database/database.ts';
 import type { JobState } from './job.states.ts';
 
-/** Job after an update, with the columns of {@link RETURNED}. */
+/** Job after an update, with those columns of its row that {@link RETURNED} selects. */
 export interface ChangedJob {
   id: string;
   tenant_id: string;
@@ -12,22 +12,22 @@ export interface ChangedJob {
   state: JobState;
   attempt: number;
   excused_attempts: number;
-  /** Place in the fair order (see `startTagsOf`); null for controls. */
+  /** Place of the job in the fair order of the queue, as `startTagsOf` computes it; null for controls. */
   start_tag: number | null;
   /**
-   * Place of the job in a rollout of limited concurrency: still waiting for another job to end, or admitted. Null
-   * without a limit.
+   * Whether the job is admitted to the queue or still waits for another job of its rollout to end. Null if the
+   * rollout's concurrency is unlimited, and for a job that is held or has ended.
    */
   admission: 'waiting' | 'admitted' | null;
 }
 
-/** Columns of a {@link ChangedJob}, for the updated job `j` and its row `old` before the update. */
+/** SQL columns of a {@link ChangedJob}: `j` is the job after the update, and `old` is its row before the update. */
 export const RETURNED = Prisma.raw(
   'j.id, j.tenant_id, j.rollout_id, j.adapter_id, j.kind, old.state AS old_state, j.state, j.attempt, ' +
     'j.excused_attempts, j.start_tag, j.admission',
 );
 
-/** Condition that the job `j` is ready and is still being refined. */
+/** SQL condition that the job `j` is ready and still being refined. */
 export const REFINING = Prisma.sql`(j.state = 'ready' AND j.finished_at IS NULL)`;
 
 export function inState(states: readonly JobState[]): Prisma.Sql {

@@ -4,15 +4,14 @@ import { ACCRUE, CLOCK } from './job-clock.ts';
 import { statesBefore } from './job.states.ts';
 
 /**
- * Selection of jobs to cancel: one job, several jobs, or up to `limit` jobs of a rollout whose identifiers follow
- * `after`.
+ * Jobs to cancel: one job, several jobs, or up to `limit` jobs of a rollout, beginning after the identifier `after`.
  */
 export type JobsToCancel =
   | { jobId: string }
   | { jobIds: readonly string[] }
   | { rolloutId: string; after?: string; limit?: number };
 
-/** Adapter or tenant that owns the jobs to cancel. */
+/** Deleted adapter or tenant whose jobs are to be cancelled. */
 export type JobOwner = { adapterId: string } | { tenantId: string };
 
 function selected(which: JobsToCancel): Prisma.Sql {
@@ -23,8 +22,8 @@ function selected(which: JobsToCancel): Prisma.Sql {
 
 export const jobCancellationRepository = {
   /**
-   * Cancels one job, or up to `limit` unfinished jobs of a rollout. The lease is removed; its holder notices at the
-   * next heartbeat. A ready job keeps its published version and only stops being refined.
+   * Cancels those of the selected jobs that are unfinished. Their leases are removed, which workers notice at the next
+   * heartbeat. A ready job keeps its published version, and only stops being refined.
    */
   cancel(tx: Transaction, which: JobsToCancel): Promise<ChangedJob[]> {
     const limit = 'rolloutId' in which ? (which.limit ?? null) : null;
@@ -43,7 +42,8 @@ export const jobCancellationRepository = {
   },
 
   /**
-   * Up to `limit` unfinished jobs of a deleted adapter or tenant, ordered by rollout. Empty if the owner was restored.
+   * Finds up to `limit` unfinished jobs of a deleted adapter or tenant, ordered by rollout. The list is empty if the
+   * adapter or tenant is not deleted any more.
    */
   unfinishedOf: (db: Database, owner: JobOwner, limit: number) =>
     db.$queryRaw<{ id: string; rollout_id: string }[]>`
@@ -52,8 +52,8 @@ export const jobCancellationRepository = {
       ORDER BY j.rollout_id, j.id LIMIT ${limit}`,
 
   /**
-   * Drops up to `limit` pending baseline measurements of a rollout.
-   * @returns the number dropped
+   * Gives up measuring the pending baselines of up to `limit` jobs of a rollout.
+   * @returns the number of jobs whose baselines were given up
    */
   dropBaselines(tx: Transaction, rolloutId: string, limit: number | null): Promise<number> {
     return tx.$executeRaw`

@@ -4,8 +4,9 @@ import { jobCancellationRepository as repository, type JobsToCancel } from './jo
 import { recordJobChanges } from './job-events.ts';
 
 /**
- * Cancels one job, or jobs of a rollout. The rollout's row must be locked.
- * @returns the changed jobs, and whether the rollout has no more jobs to cancel
+ * Cancels one job or several jobs, and records the events. If jobs of a rollout are selected by `rolloutId`, the
+ * rollout's row must be locked.
+ * @returns the changed jobs, and whether no selected jobs are left to cancel
  */
 export async function cancelJobs(
   tx: Transaction,
@@ -18,5 +19,8 @@ export async function cancelJobs(
   return { jobs, isLast: limit === null || (jobs.length < limit && dropped < limit) };
 }
 
-/** Reads unfinished jobs of a deleted adapter or tenant, ordered by rollout. Empty if the owner was restored. */
+/**
+ * Finds unfinished jobs of a deleted adapter or tenant, ordered by rollout. The list is empty if the adapter or tenant
+ * is not deleted any more.
+ */
 export const { unfinishedOf } = repository;

@@ -1,23 +1,26 @@
 import type { QueueEntry } from '../../platform/queue/catalog.ts';
 import { BASELINES_PRIORITY, CONTROL_PRIORITY, priorityOf } from '../../platform/queue/priorities.ts';
 
-/** A job that has an entry in the queue, or should have one. */
+/** Job that should have an entry in the queue. */
 export interface LiveJob {
   id: string;
   kind: 'adaptation' | 'control';
-  /** Place in the fair order; null for controls. */
+  /** Place of the job in the fair order of the queue; null for controls. */
   start_tag: number | null;
-  /** Whether the job itself has ended and only its baselines are left to measure. */
+  /** Whether the job has ended, so that only its baselines are still to be measured. */
   ended: boolean;
 }
 
-/** Queue entry of a job. Adaptations without a start tag, whose adapters are already ready, come first. */
+/**
+ * Makes the queue entry of a job. Adaptations without a start tag come first: their adapters are ready already, and are
+ * only refined.
+ */
 export function toEntry({ id, kind, start_tag: startTag }: Omit<LiveJob, 'ended'>): QueueEntry {
   const priority = kind === 'control' ? CONTROL_PRIORITY : startTag === null ? undefined : priorityOf(startTag);
   return { name: 'adaptation.run', id, payload: { jobId: id }, ...(priority !== undefined && { priority }) };
 }
 
-/** Queue entry that measures the pending baselines of a job that has ended. */
+/** Makes the queue entry by which a worker measures the pending baselines of an ended job. */
 export function toBaselinesEntry(jobId: string): QueueEntry {
   return { name: 'baselines.measure', id: `${jobId}-baselines`, payload: { jobId }, priority: BASELINES_PRIORITY };
 }

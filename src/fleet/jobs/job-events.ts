@@ -2,7 +2,7 @@ import { recordEvent, recordEvents, type NewEvent } from '../../delivery/events/
 import type { Prisma, Transaction } from '../../platform/database/database.ts';
 import type { ChangedJob } from './changed-job.ts';
 
-/** Records the events of jobs whose state has changed. */
+/** Records one event for each of the jobs whose state has changed. */
 export async function recordJobChanges(
   tx: Transaction,
   jobs: readonly ChangedJob[],
@@ -14,7 +14,7 @@ export async function recordJobChanges(
   );
 }
 
-/** Records the event of a job if its state has changed. */
+/** Records the event of a job's new state, if the state has changed. */
 export async function recordJobChange(
   tx: Transaction,
   job: ChangedJob,

@@ -4,7 +4,7 @@ import type { JobRow } from './job.repository.ts';
 import type { Job, MetricPointResource } from './job.schemas.ts';
 
 /**
- * Builds the answer for a job.
+ * Builds the answer about a job.
  * @param scope the tenant to which the caller is confined, or null for the operator
  */
 export function toJob(row: JobRow, scope: string | null): Job {

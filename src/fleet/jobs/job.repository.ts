@@ -6,7 +6,7 @@ import { FIRST_RUNNING, type CommitPosition } from '../../delivery/events/index.
 import type { JobQuery, MetricQuery } from './job.schemas.ts';
 import { conditions, pageOfJobs } from './page/job-page.repository.ts';
 
-/** Columns of `jobs` that answers show. */
+/** Columns of the jobs table that answers about a job show. */
 const FIELDS = [
   ...(['id', 'rolloutId', 'tenantId', 'adapterId', 'kind', 'state', 'phase', 'strategy', 'wonStrategy'] as const),
   ...(['fusionAlpha', 'fusionBeta', 'step', 'totalSteps', 'metricName', 'metricTarget', 'metricOld'] as const),
@@ -21,15 +21,21 @@ const FIELDS = [
 export type JobRow = Pick<Prisma.JobGetPayload<object>, (typeof FIELDS)[number]> & {
   warnings: string[];
   adapterName: string;
-  /** Latest adapter version that the job has published. */
+  /** Identifier of the latest adapter version that the job has published; null if it has published none. */
   publishedId: string | null;
-  /** Unfinished job to an older base model version that holds this job back. */
+  /**
+   * Identifier of the job for whose end this job waits: it carries the same adapter over to an older base model
+   * version. Null if this job waits for none.
+   */
   waitsForId: string | null;
-  /** End of the job as text, in microseconds, finer than a `Date` can hold. */
+  /**
+   * Time of the job's end as text in microseconds, because a `Date` has only milliseconds; null if the job has not
+   * ended.
+   */
   finishedExactly: string | null;
 };
 
-/** Columns that jobs can be sorted by. */
+/** Columns by which a list of jobs can be sorted. */
 export const JOB_SORTS: SortColumns<JobRow> = {
   created: null,
   finished: { column: 'finished_at', kind: 'time', valueOf: (row) => row.finishedExactly ?? '' },
@@ -37,8 +43,8 @@ export const JOB_SORTS: SortColumns<JobRow> = {
 };
 
 /**
- * Version of a job's answer for the job `j`: its last change and the versions it has published. `xmin` is the
- * transaction that wrote a row, so it differs after each update.
+ * SQL for a text that differs whenever the answer about the job `j` does. It consists of the number of the job's last
+ * change, and `xmin` of each published version: the transaction that wrote the row, which differs after each update.
  */
 const VERSION = Prisma.sql`concat_ws('/', j.change_seq,
   (SELECT string_agg(v.xmin::text, ',' ORDER BY v.id) FROM adapter_versions v WHERE v.job_id = j.id))`;
@@ -60,9 +66,8 @@ export function createJobRepository(db: Database) {
     },
 
     /**
-     * Version of a job's answer, as a text that differs after each change; null if the job does not exist. The text is
-     * never shown to anyone, so it is read without the transaction that confines a tenant, which would take three times
-     * as long.
+     * Reads a text that differs whenever the answer about a job does; null if the job does not exist. Nobody is shown
+     * the text, so it is read without the transaction that confines a tenant, which would take three times as long.
      */
     async version(id: string, tenantId: string | null): Promise<string | null> {
       const statement = Prisma.sql`
@@ -71,7 +76,7 @@ export function createJobRepository(db: Database) {
       return row?.version ?? null;
     },
 
-    /** Version of a page of jobs, read like {@link version}. */
+    /** Reads a text that differs whenever a page of jobs does, in the way of {@link version}. */
     async pageVersion(query: JobQuery, tenantId: string | null): Promise<string> {
       const list = { query, tenantId, sorting: sortingOf(query, JOB_SORTS) };
       const statement = Prisma.sql`
@@ -81,7 +86,10 @@ export function createJobRepository(db: Database) {
       return row?.version ?? '';
     },
 
-    /** Jobs that have changed after a position, in commit order, in their present state. */
+    /**
+     * Reads, in their present state, the jobs that have changed after a position, in the order in which the changes
+     * were committed.
+     */
     async changedAfter(
       { transaction, sequence }: CommitPosition,
       query: JobQuery,
@@ -114,8 +122,9 @@ export function createJobRepository(db: Database) {
 }
 
 /**
- * Reads jobs with the columns of other tables that answers show, in the order of the query. A deleted adapter's name
- * ends with `~` and its identifier; the suffix is cut off, so that a deletion does not change a job's answer.
+ * Reads jobs in the order of the query, with the columns of other tables that answers show. The name of a deleted
+ * adapter ends with `~` and the adapter's identifier. This end is cut off, so that a deletion does not change the
+ * answer about a job.
  */
 function shown(db: Queryable, jobs: Prisma.Sql, query: JobQuery = {}): Promise<JobRow[]> {
   const statement = Prisma.sql`

@@ -28,7 +28,7 @@ export const JobStateName = Type.Enum(JOB_STATES, {
     'failed: see `error`.',
 });
 
-/** Phase that the clock of a job runs on. */
+/** Schema of the phase on which the clock of a job runs. */
 export const JobPhaseName = Type.Enum(JOB_PHASES, {
   title: 'JobPhase',
   description:
@@ -37,7 +37,8 @@ export const JobPhaseName = Type.Enum(JOB_PHASES, {
 const Milliseconds = Type.Number({ minimum: 0 });
 
 /**
- * Values on the gate rows. Each is null until it is known. Values that only reports need are measured after the fleet.
+ * Schema of a job's metric values on the gate rows. A value is null until it is known. Values that only reports need
+ * are measured when the other jobs of the fleet are done.
  */
 const JobMetric = Type.Object(
   {

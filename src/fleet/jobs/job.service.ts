@@ -12,18 +12,24 @@ import type { Job, JobPage, JobQuery, MetricPointResource, MetricQuery } from '.
  * operator.
  */
 export interface JobService {
-  /** @throws AppError 404 */
+  /** @throws AppError 404 if the caller can see no such job */
   get(id: string, scope: string | null): Promise<Job>;
   /**
-   * Version text of the answer of {@link JobService.get}, cheaper than the answer itself; null if the job does not
-   * exist.
+   * Reads a text that differs whenever the answer of {@link JobService.get} does, and is cheaper than the answer. Null
+   * if the job does not exist.
    */
   version(id: string, scope: string | null): Promise<string | null>;
-  /** Version text of the answer of {@link JobService.list}; null for a list of changes, which has no version. */
+  /**
+   * Reads a text that differs whenever the answer of {@link JobService.list} does; null for a list of changes, for
+   * which there is no such text.
+   */
   pageVersion(query: JobQuery, scope: string | null): Promise<string | null>;
-  /** @throws AppError 400 `invalid_cursor`, or `invalid_request` for an order that the list does not have */
+  /**
+   * Lists jobs, or the jobs that have changed after a position.
+   * @throws AppError 400 `invalid_cursor`, or 400 `invalid_request` for a sort order of a list of changes
+   */
   list(query: JobQuery, scope: string | null): Promise<JobPage>;
-  /** @throws AppError 404 */
+  /** Reads measured values of a job over its steps. @throws AppError 404 if the caller can see no such job */
   metrics(
     id: string,
     query: MetricQuery,
@@ -82,7 +88,7 @@ export function createJobService({ db }: { db: Database }): JobService {
   };
 }
 
-/** Refuses a sort order for a list of changes, which has an order of its own. */
+/** Refuses a request that sorts a list of changes, which is always in the order of the changes. */
 function requireSortable(query: JobQuery): void {
   if (query.sort === undefined || query.changed_after === undefined) return;
   const message = 'cannot be combined with changed_after';

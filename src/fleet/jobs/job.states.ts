@@ -3,21 +3,25 @@ import type { JobPhase, JobState } from '../../platform/database/generated/prism
 
 export type { JobPhase, JobState };
 
-/** Phases that a job's clock can run on: the phases of work, and the time held back by a person or a policy. */
+/**
+ * Phases on which a job's clock can run: the phases of work, the wait in the queue, and the time in which a person or a
+ * policy holds the job.
+ */
 export const JOB_PHASES = ['queue_wait', 'held', ...PHASES.filter((phase) => phase !== 'queue_wait')] as const;
 
-/** States in which a worker holds the job or has died while it held it. */
+/** States of a job that a worker has claimed. The worker works on the job, or has died meanwhile. */
 export const RUNNING_JOB_STATES = ['preparing', 'initializing', 'fine_tuning', 'evaluating'] as const;
 export const TERMINAL_JOB_STATES = ['ready', 'not_ready', 'failed', 'cancelled'] as const;
 /**
- * States in which a job is deliberately held: until its wave is released, or until it is resumed. No worker claims it.
+ * States of a job that no worker may claim: held by its wave, a missing approval or another job, or paused until it is
+ * resumed.
  */
 export const HELD_JOB_STATES = ['held', 'paused'] as const;
 export const JOB_STATES = ['queued', ...HELD_JOB_STATES, ...RUNNING_JOB_STATES, ...TERMINAL_JOB_STATES] as const;
 
 /**
- * States that can follow each state. A `ready` job may still be refined, but it stays ready. Only a retry, which begins
- * the job anew, leads out of an end state.
+ * States of a job that can follow each state. A `ready` job may still be refined, but it stays ready. Out of a final
+ * state leads only a retry, by which the job begins anew.
  */
 export const JOB_TRANSITIONS: Readonly<Record<JobState, readonly JobState[]>> = {
   queued: ['preparing', 'paused', 'failed', 'cancelled'],
@@ -33,7 +37,7 @@ export const JOB_TRANSITIONS: Readonly<Record<JobState, readonly JobState[]>> = 
   cancelled: [],
 };
 
-/** States from which a job can move to `next`. */
+/** Lists the states from which a job can move to the state `next`. */
 export function statesBefore(next: JobState): JobState[] {
   return JOB_STATES.filter((state) => JOB_TRANSITIONS[state].includes(next));
 }
@@ -49,7 +53,7 @@ const STATE_OF_PHASE: Readonly<Record<JobPhase, JobState>> = {
   publish: 'evaluating',
 };
 
-/** State of a job whose clock runs on the phase. */
+/** Determines the state of a job from the phase on which its clock runs. */
 export function stateOfPhase(phase: JobPhase): JobState {
   return STATE_OF_PHASE[phase];
 }

@@ -3,12 +3,12 @@ import type { GivenJobOptions } from '../../../core/options/job-options.ts';
 import { optionalJobOptions } from '../../../core/options/job-settings.ts';
 
 /**
- * Largest learning rate that the service accepts. A higher rate is surely a typing error, and would waste a fleet's
- * training time.
+ * Largest learning rate that the service accepts. A higher one is surely a typing error, and would waste the training
+ * time of a fleet.
  */
 export const MAX_LEARNING_RATE = 1;
 
-/** Names of the options in which a job may differ from its rollout. */
+/** Names of the options that a single job may have in place of its rollout's. */
 const NAMES = [
   ...(['strategy', 'prefer', 'max_steps', 'learning_rate', 'scratch_learning_rate'] as const),
   ...(['search_evaluations', 'least_power'] as const),
@@ -19,7 +19,10 @@ export type OwnOptions = Pick<GivenJobOptions, (typeof NAMES)[number]>;
 const table = optionalJobOptions().properties;
 const rate = (option: object | undefined) => Type.Optional(Type.Number({ ...option, maximum: MAX_LEARNING_RATE }));
 
-/** Removes the default of an option: an option left out keeps the rollout's value. */
+/**
+ * Removes the default from an option's schema, so that a job for which the option is left out keeps the rollout's
+ * value.
+ */
 function withoutDefault(option: object | undefined): Type.TSchema {
   const descriptors: PropertyDescriptorMap = Object.getOwnPropertyDescriptors(option ?? {});
   delete descriptors.default;

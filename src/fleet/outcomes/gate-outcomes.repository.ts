@@ -1,6 +1,6 @@
 import type { Transaction } from '../../platform/database/database.ts';
 
-/** Result of a version on each gate row, as the core measures it. */
+/** Measurement of an adapter version on the gate rows: a result for each row, and the metric over all rows. */
 export interface MeasuredOutcomes {
   readonly digest: string;
   readonly value: number;
@@ -8,7 +8,7 @@ export interface MeasuredOutcomes {
   readonly values: readonly number[];
 }
 
-/** Stores the outcomes of a version on its own base, replacing earlier ones. */
+/** Stores the measurement of an adapter version on its own base, in place of an earlier one. */
 export async function keepOutcomes(
   tx: Transaction,
   version: { readonly id: string; readonly tenantId: string },

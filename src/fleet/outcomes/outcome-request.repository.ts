@@ -1,26 +1,28 @@
 import { Prisma, type Queryable, type Transaction } from '../../platform/database/database.ts';
 
-/** Lease of a worker on a measurement. `owner` is new for every claim. */
+/** Lease by which a worker claims the measurement of an adapter version. Each claim has a new `owner`. */
 export interface MeasurementLease {
   readonly versionId: string;
   readonly owner: string;
 }
 
 export interface ClaimedRequest {
-  /** Time of the request, which changes when the measurement is requested again. */
+  /** Time of the last request for the measurement. It changes if the measurement is requested again. */
   requested_at: string;
   attempt: number;
 }
 
-/** Rollout work that this worker cannot run, so that other workers have to. */
+/** Work on rollouts that a worker leaves to other workers, because it cannot do it. */
 export interface LeftToOthers {
-  /** Base model versions that the worker cannot read. */
+  /** Identifiers of the base model versions that the worker cannot read. */
   readonly bases: readonly string[];
-  /** Jobs that do not fit into the worker's memory, or need something else that it cannot read. */
+  /**
+   * Identifiers of jobs that do not fit into the worker's memory, or need something else that the worker cannot read.
+   */
   readonly jobs: readonly string[];
 }
 
-/** Condition that the version, its adapter and their tenant are not deleted. */
+/** SQL condition that neither the version of a request `r`, nor its adapter, nor their tenant is deleted. */
 const EXISTS = Prisma.sql`EXISTS (
   SELECT 1 FROM adapter_versions v
   JOIN adapters a ON a.id = v.adapter_id AND a.deleted_at IS NULL
@@ -35,22 +37,28 @@ function held({ versionId, owner }: MeasurementLease): Prisma.Sql {
   return Prisma.sql`r.adapter_version_id = ${versionId} AND r.lease_owner = ${owner}`;
 }
 
-/** Queries on requests to measure versions on their gate rows. */
+/** Queries on requests to measure adapter versions on the gate rows of their adapters. */
 export const outcomeRequestRepository = {
-  /** Requests measurements. A measurement that is already running will be repeated. */
+  /**
+   * Requests measurements of adapter versions. If a measurement is running already, its result is discarded and it is
+   * repeated.
+   */
   request: (tx: Transaction, tenantId: string, versionIds: readonly string[]) =>
     tx.$executeRaw`
       INSERT INTO outcome_requests (adapter_version_id, tenant_id)
       SELECT id, ${tenantId} FROM unnest(${[...versionIds]}::text[]) AS v (id)
       ON CONFLICT (adapter_version_id) DO UPDATE SET requested_at = EXCLUDED.requested_at`,
 
-  /** Withdraws a request, because the version has been measured elsewhere or cannot be measured. */
+  /**
+   * Deletes the request for a measurement, because the version has been measured in another way or cannot be measured.
+   */
   withdraw: (tx: Queryable, versionId: string) =>
     tx.$executeRaw`DELETE FROM outcome_requests WHERE adapter_version_id = ${versionId}`,
 
   /**
-   * Selects the requests to enqueue next, so that the queue holds at most `most`: each tenant's first request, then
-   * each tenant's second, and so on. The query reads rows of at most `most` tenants, however many requests there are.
+   * Marks the requests to enqueue next, and returns them, so that the queue holds at most `most`. Tenants take turns:
+   * the first request of each comes before the second of any. The query reads rows of at most `most` tenants, however
+   * many requests there are.
    */
   queueNext: (db: Queryable, most: number) =>
     db.$queryRaw<{ id: string }[]>`
@@ -87,7 +95,7 @@ export const outcomeRequestRepository = {
     return rows.map(({ adapterVersionId: id }) => ({ id }));
   },
 
-  /** Claims a request whose version exists and that no worker holds. */
+  /** Claims a request for a worker. Returns null if another worker has claimed it, or its version is deleted. */
   async claim(db: Queryable, lease: MeasurementLease, leaseMs: number): Promise<ClaimedRequest | null> {
     const rows = await db.$queryRaw<ClaimedRequest[]>`
       UPDATE outcome_requests r SET attempt = r.attempt + 1, lease_owner = ${lease.owner},
@@ -98,7 +106,10 @@ export const outcomeRequestRepository = {
     return rows[0] ?? null;
   },
 
-  /** Milliseconds left of the lease on a request; null if there is none, or if its version was deleted. */
+  /**
+   * Reads for how many milliseconds a request is still leased: 0 if no worker has claimed it, and negative if the lease
+   * has expired. Null if there is no request, or its version is deleted.
+   */
   async leaseLeft(db: Queryable, versionId: string): Promise<number | null> {
     const [row] = await db.$queryRaw<{ left_ms: number }[]>`
       SELECT COALESCE(EXTRACT(EPOCH FROM r.lease_expires_at - clock_timestamp()) * 1000, 0)::float8 AS left_ms
@@ -106,14 +117,16 @@ export const outcomeRequestRepository = {
     return row?.left_ms ?? null;
   },
 
-  /** Renews a lease. False if it is lost, or if the version was deleted. */
+  /** Renews the lease on a request. Returns false if the lease is lost or the version is deleted. */
   async renew(db: Queryable, lease: MeasurementLease, leaseMs: number): Promise<boolean> {
     const count = await db.$executeRaw`
       UPDATE outcome_requests r SET lease_expires_at = ${leaseUntil(leaseMs)} WHERE ${held(lease)} AND ${EXISTS}`;
     return count === 1;
   },
 
-  /** Releases a lease. An `excused` attempt ended through no fault of the version and does not count. */
+  /**
+   * Releases the lease on a request. An `excused` attempt ended through no fault of the version, and does not count.
+   */
   release: (db: Queryable, lease: MeasurementLease, { excused }: { excused: boolean }) =>
     db.$executeRaw`
       UPDATE outcome_requests r SET lease_owner = NULL, lease_expires_at = NULL, leased_at = NULL,
@@ -121,8 +134,8 @@ export const outcomeRequestRepository = {
       WHERE ${held(lease)}`,
 
   /**
-   * Ends a request whose lease is held. False if the lease is lost, or if the measurement was requested again after the
-   * claim.
+   * Deletes a request that a worker has fulfilled. Returns false, and keeps the request, if the worker has lost its
+   * lease or the measurement was requested again after the claim.
    */
   async end(tx: Transaction, lease: MeasurementLease, { requested_at }: ClaimedRequest): Promise<boolean> {
     const count = await tx.$executeRaw`
@@ -130,7 +143,7 @@ export const outcomeRequestRepository = {
     return count === 1;
   },
 
-  /** Whether rollout work that this worker can run is waiting. Such work comes before measurements. */
+  /** Whether work on a rollout waits that this worker can do. Such work comes before measurements in advance. */
   async isRolloutWaiting(db: Queryable, { bases, jobs }: LeftToOthers): Promise<boolean> {
     const isLeft = (version: Prisma.Sql) => Prisma.sql`${version} = ANY(${[...bases]}::text[])`;
     const [row] = await db.$queryRaw<{ waits: boolean }[]>`

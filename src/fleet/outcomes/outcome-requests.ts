@@ -14,19 +14,20 @@ import {
 } from './outcome-request.repository.ts';
 
 /**
- * Largest number of requests in the queue at a time. An imported fleet must not fill the queue, and each request
- * returns to a worker again and again while a rollout waits.
+ * Largest number of requests for measurements that are in the queue at a time. The import of a fleet must not fill the
+ * queue, and while a rollout waits, workers take such a request and give it back again and again.
  */
 const MOST_QUEUED = 20;
 
-/** Properties that decide whether measuring a version in advance is worthwhile. */
+/** Settings of an adapter that decide whether its versions are measured in advance. */
 export interface MeasuredTask {
   readonly gate: unknown;
   readonly datasetId: string | null;
 }
 
 /**
- * Requests measurements of an adapter's versions on its gate rows, if the gate will compare later versions with them.
+ * Requests measurements of versions of an adapter on its gate rows. Does nothing if the adapter has no dataset, or its
+ * gate does not compare later versions with them.
  */
 export async function requestOutcomes(
   tx: Transaction,
@@ -41,7 +42,10 @@ function toEntry({ id: versionId }: { readonly id: string }): QueueEntry {
   return { name: 'outcomes.measure', id: `${versionId}-outcomes`, payload: { versionId }, priority: OUTCOMES_PRIORITY };
 }
 
-/** Recovery source for requests, which also enqueues them a few at a time. */
+/**
+ * Creates the source by which the sweeper finds requests for measurements whose queue entries are missing. It also puts
+ * new requests into the queue, a few at a time.
+ */
 export function outcomesRecoverySource(db: Database): RecoverySource {
   return {
     queue: 'adaptations',
@@ -52,7 +56,7 @@ export function outcomesRecoverySource(db: Database): RecoverySource {
   };
 }
 
-/** Measured version, as named in its events. */
+/** Adapter version that is measured, with what its events say of it. */
 export interface MeasuredVersion {
   readonly id: string;
   readonly tenantId: string;
@@ -62,29 +66,37 @@ export interface MeasuredVersion {
 
 const NOTHING: LeftToOthers = { bases: [], jobs: [] };
 
-/** Changes that a worker makes to requests. */
+/** Changes that a worker makes to requests for measurements. */
 export interface OutcomeRequests {
-  /** Claims a request whose version exists and that no worker holds. */
+  /** Claims a request for a worker. Returns null if another worker has claimed it, or its version is deleted. */
   claim(lease: MeasurementLease): Promise<ClaimedRequest | null>;
-  /** Renews a lease. False if it is lost, or if the version was deleted. */
+  /** Renews the lease on a request. Returns false if the lease is lost or the version is deleted. */
   renew(lease: MeasurementLease): Promise<boolean>;
-  /** Releases a lease. An `excused` attempt ended through no fault of the version and does not count. */
+  /**
+   * Releases the lease on a request. An `excused` attempt ended through no fault of the version, and does not count.
+   */
   release(lease: MeasurementLease, how: { excused: boolean }): Promise<number>;
-  /** Milliseconds left of the lease on a request; null if there is none, or if its version was deleted. */
+  /**
+   * Reads for how many milliseconds a request is still leased: 0 if no worker has claimed it, and negative if the lease
+   * has expired. Null if there is no request, or its version is deleted.
+   */
   leaseLeft(versionId: string): Promise<number | null>;
   withdraw(versionId: string): Promise<number>;
-  /** Whether rollout work that this worker could run is waiting. */
+  /** Whether work on a rollout waits that this worker can do. `left` is the work that the worker leaves to others. */
   isRolloutWaiting(left?: LeftToOthers): Promise<boolean>;
   /**
-   * Stores the measurement. If it was requested again meanwhile, the rows may have changed: then nothing is stored, and
-   * the result is false.
+   * Stores a measurement and deletes its request. If the measurement was requested again meanwhile, the gate rows may
+   * have changed; then nothing is stored. Neither is it if the lease is lost. Both times the result is false.
    */
   complete(
     lease: MeasurementLease,
     claimed: ClaimedRequest,
     measured: { version: MeasuredVersion; metric: MetricName; outcomes: MeasuredOutcomes },
   ): Promise<boolean>;
-  /** Drops a request that cannot be fulfilled. The next job measures the version itself, or reports the error. */
+  /**
+   * Deletes a request whose version cannot be measured. The next job of the adapter measures the version itself, or
+   * reports the error. The result is as that of `complete`.
+   */
   giveUp(
     lease: MeasurementLease,
     claimed: ClaimedRequest,
@@ -92,7 +104,7 @@ export interface OutcomeRequests {
   ): Promise<boolean>;
 }
 
-/** Queries of the repository that other rooms use. */
+/** Queries on requests for measurements that other rooms use. */
 export const { isRolloutWaiting, withdraw: withdrawOutcomeRequest } = repository;
 
 export function createOutcomeRequests({ db, leaseMs = 15_000 }: { db: Database; leaseMs?: number }): OutcomeRequests {

@@ -60,15 +60,15 @@ function phaseRows({ phases }: Figures): Row[] {
   return phases.map(({ phase, ...times }) => ({ part: 'phase', id: phase, ...times }));
 }
 
-/** Formats rows as CSV by RFC 4180, header first. */
+/** Formats rows of a report as CSV by RFC 4180, with a header line first. */
 function toCsv(rows: readonly Row[]): string {
   const lines = [COLUMNS.join(','), ...rows.map((row) => COLUMNS.map((column) => cell(row[column] ?? null)).join(','))];
   return lines.map((line) => `${line}\r\n`).join('');
 }
 
 /**
- * Cell of a CSV row. Spreadsheets evaluate a text that begins with `=`, `+`, `-`, `@`, a tab or a carriage return as a
- * formula, so such a text gets an apostrophe in front, which marks it as text.
+ * Formats one cell of a CSV row. Spreadsheets evaluate a text that begins with `=`, `+`, `-`, `@`, a tab or a carriage
+ * return as a formula, so such a text gets an apostrophe in front, which marks it as text.
  */
 export function cell(value: Cell): string {
   if (value === null) return '';

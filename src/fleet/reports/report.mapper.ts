@@ -2,15 +2,21 @@ import { geometricMeanInterval } from '../../../core/statistics/geometric-mean.t
 import type { DeviceRow, Grouping, PhaseRow, SpeedupRow, GroupTimesRow } from './report.repository.ts';
 import type { Figures, Group, GroupBy } from './report.schemas.ts';
 
-/** Confidence level of the speed-up interval. */
+/** Confidence level of the interval around the mean speed-up. */
 const CONFIDENCE = 0.95;
-/** Rows that a report is made from, by groups; the groups with the most jobs come first. */
+/**
+ * Rows of the database from which a report is made: times and device times by group. The groups with the most jobs come
+ * first.
+ */
 export interface Found {
   readonly times: readonly GroupTimesRow[];
   readonly uses: readonly DeviceRow[];
 }
 
-/** Groups for a key, and the number of groups left out. */
+/**
+ * Builds the groups of a report for one grouping key, such as the tenant. `leftOut` is the number of groups that were
+ * too many to be listed.
+ */
 export function groupsOf({ times, uses }: Found, by: GroupBy): { groups: Group[]; leftOut: number } {
   const seconds = secondsOf(uses, by);
   const own = times.filter((row) => row.by === by);
@@ -18,7 +24,7 @@ export function groupsOf({ times, uses }: Found, by: GroupBy): { groups: Group[]
   return { groups, leftOut: (own[0]?.groups ?? 0) - own.length };
 }
 
-/** Figures of all jobs together. */
+/** Builds the figures of a report over all of its jobs. */
 export function totalOf({ times, uses }: Found): Figures['total'] {
   const row = times.find(({ by }) => by === 'total');
   return figuresOf(row ?? NO_JOBS, secondsOf(uses, 'total').get(null));

@@ -3,20 +3,23 @@ import { HELD_SO_FAR, JOB_PHASES, TOTAL, type JobPhase } from '../jobs/index.ts'
 import { SPEEDUP } from '../rollouts/index.ts';
 import { GROUPS, type GroupBy } from './report.schemas.ts';
 
-/** Jobs in a report: the jobs of the rollouts, of one tenant or (null) of all. */
+/** Jobs that a report covers: those of the rollouts, of one tenant or, if `tenantId` is null, of all tenants. */
 export interface ReportSelection {
   readonly rolloutIds: readonly string[];
   readonly tenantId: string | null;
 }
 
-/** Key that adaptations are grouped by; `total` is one group of all. */
+/** Key by which the adaptations of a report are grouped. With `total`, all of them are one group. */
 export type Grouping = GroupBy | 'total';
 
-/** Figures of adaptations with the same key. Times are in whole milliseconds; null where there are none. */
+/**
+ * Figures of one group of adaptations: counts of jobs, and times in whole milliseconds. A time is null if too few jobs
+ * of the group became ready.
+ */
 export interface GroupTimesRow {
   readonly by: Grouping;
   readonly id: string | null;
-  /** Number of groups by this key, including those left out. Only the groups with the most jobs are listed. */
+  /** Number of groups that this grouping key makes. Only those with the most jobs are read, so rows may be fewer. */
   readonly groups: number;
   readonly jobs: number;
   readonly ready: number;
@@ -34,11 +37,11 @@ export interface GroupTimesRow {
 
 export type DeviceRow = Pick<GroupTimesRow, 'by' | 'id'> & { readonly seconds: number };
 
-/** Selection of the rollouts in a report. */
+/** Conditions by which a report chooses rollouts: the period of their acceptance, their base model and a tenant. */
 export interface RolloutsOf {
   readonly from: Date;
   readonly to: Date | null;
-  /** Identifier or name of a base model. */
+  /** Identifier or name of the base model; null for all base models. */
   readonly baseModel: string | null;
   readonly tenantId: string | null;
 }
@@ -58,12 +61,18 @@ export interface SpeedupRow {
   readonly log_deviation: number | null;
 }
 
-/** Largest number of groups listed for one key. */
+/** Largest number of groups that are read for one grouping key. */
 const MOST_GROUPS = 1000;
-/** Tolerance for rounding when a product of fractions is compared with a share. */
+/**
+ * Tolerance for rounding errors when an estimated share of jobs, a product of fractions, is compared with a quantile's
+ * share.
+ */
 const ROUNDING = 1e-12;
 
-/** Column names of the grouping keys. They sort by bytes, which is faster than a language's collation. */
+/**
+ * Columns of the jobs table by which each grouping key groups. They sort by bytes, which is faster than the order of a
+ * language.
+ */
 const KEYS: Readonly<Record<GroupBy, Prisma.Sql>> = {
   tenant: Prisma.sql`tenant_id COLLATE "C"`,
   strategy: Prisma.sql`won_strategy COLLATE "C"`,
@@ -71,8 +80,8 @@ const KEYS: Readonly<Record<GroupBy, Prisma.Sql>> = {
 };
 
 /**
- * Grouping keys of each job. A missing key becomes an empty text, because PostgreSQL can use an empty text in a hash
- * join but not null.
+ * Makes the SQL that yields, for each job, its groups as pairs of grouping key and value. A missing value becomes an
+ * empty text, because PostgreSQL can use an empty text in a hash join, but not null.
  */
 function keysOf(by: readonly GroupBy[]): Prisma.Sql {
   const groups = by.map((name) => Prisma.sql`, (${name}::text, COALESCE(${KEYS[name]}, ''))`);
@@ -81,10 +90,11 @@ function keysOf(by: readonly GroupBy[]): Prisma.Sql {
 }
 
 /**
- * Quantiles of a column of `spread` in each group: the product-limit estimate of Kaplan and Meier (Journal of the
- * American Statistical Association 53, 1958, 457–481). A job censored at the time of an event still counts as at risk
- * then. Where the estimate equals the share over an interval, the quantile is the middle of the interval, like the
- * median of uncensored times and R's `quantile.survfit`. Null if the share is not reached.
+ * Makes the SQL for the quantiles 0.5 and 0.9 of a time in each group, from the rows of `spread`. They are the
+ * product-limit estimate of Kaplan and Meier (Journal of the American Statistical Association 53, 1958, 457–481), in
+ * which unready jobs are censored. A job censored at the time of an event still counts as at risk then. If the estimate
+ * equals the quantile's share over an interval, the quantile is the middle of the interval, like the median of
+ * uncensored times and R's `quantile.survfit`. A quantile is null if its share is not reached.
  */
 function quantilesOf(time: 'ms' | 'unheld_ms'): Prisma.Sql {
   const column = Prisma.raw(`s.${time}`);
@@ -108,13 +118,13 @@ function quantilesOf(time: 'ms' | 'unheld_ms'): Prisma.Sql {
 }
 
 export const reportRepository = {
-  /** Sets a time limit for each later statement of the transaction. */
+  /** Sets a time limit, in milliseconds, for each later statement of the transaction. */
   limitStatements: (tx: Transaction, ms: number) =>
     tx.$queryRaw`SELECT set_config('statement_timeout', ${String(ms)}, true)`,
 
   /**
-   * Times of adaptations, in total and grouped by some keys. PostgreSQL computes them, because lists of 100,000 times
-   * would block the API process.
+   * Computes the times of adaptations, of all together and by group. PostgreSQL computes them, because lists of 100,000
+   * times would block the API process.
    */
   times: (tx: Transaction, selection: ReportSelection, by: readonly GroupBy[]) =>
     tx.$queryRaw<GroupTimesRow[]>`
@@ -151,7 +161,7 @@ export const reportRepository = {
       LEFT JOIN (${quantilesOf('unheld_ms')}) AS unheld ON unheld.n = c.n
       ORDER BY c.n`,
 
-  /** Durations of the phases of adaptations that became ready. */
+  /** Computes how long each phase of the adaptations that became ready lasted. */
   async phases(tx: Transaction, selection: ReportSelection): Promise<PhaseRow[]> {
     const figures = JOB_PHASES.map((phase) => {
       const column = Prisma.raw(`j.${phase}_ms`);
@@ -185,8 +195,8 @@ export const reportRepository = {
   },
 
   /**
-   * Time for which jobs of each group held devices, controls included. Reads only uses that ended after the first of
-   * the rollouts was accepted.
+   * Computes for how many seconds the jobs of each group occupied devices, controls included. Reads only uses of
+   * devices that ended after the first of the rollouts was accepted, and uses that still go on.
    */
   async deviceSeconds(
     tx: Transaction,
@@ -221,7 +231,7 @@ export const reportRepository = {
   tenantNames: (tx: Transaction, ids: readonly string[]) =>
     tx.$queryRaw<{ id: string; name: string }[]>`SELECT id, name FROM tenants WHERE id = ANY(${[...ids]}::text[])`,
 
-  /** Rollouts accepted in a period that have jobs, with the number of jobs. */
+  /** Finds the rollouts that were accepted in a period and have jobs, each with the number of its jobs. */
   rollouts: (tx: Transaction, { from, to, baseModel, tenantId }: RolloutsOf) => {
     const ofModel = Prisma.sql`
       AND v.base_model_id = (SELECT id FROM base_models WHERE id = ${baseModel} OR name = ${baseModel}
@@ -238,7 +248,7 @@ export const reportRepository = {
   },
 };
 
-/** Condition that the job `j` is in the report. */
+/** Makes the SQL condition that a report covers the job `j`. */
 function selected({ rolloutIds, tenantId }: ReportSelection): Prisma.Sql {
   const ofRollouts = Prisma.sql`j.rollout_id = ANY(${[...rolloutIds]}::text[])`;
   return tenantId === null ? ofRollouts : Prisma.sql`${ofRollouts} AND j.tenant_id = ${tenantId}`;

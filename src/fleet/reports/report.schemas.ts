@@ -3,7 +3,10 @@ import { Id, Nullable, requestedTime, Timestamp, used } from '../../platform/con
 import { JobPhaseName } from '../jobs/index.ts';
 import { RolloutStateName } from '../rollouts/index.ts';
 
-/** Quantiles of a time. A quantile is null if too few jobs became ready to reach it. */
+/**
+ * Schemas of the quantiles of a time over a group of jobs. A quantile is null if too few of the jobs became ready to
+ * reach it.
+ */
 const quantiles = {
   p50_ms: Nullable(Type.Number({ description: 'Half of the jobs were ready after so many milliseconds.' })),
   p90_ms: Nullable(Type.Number({ description: 'Time within which 90 % of the jobs were ready, in milliseconds.' })),
@@ -140,7 +143,7 @@ export const TtrReport = Type.Object(
 );
 export type TtrReport = Static<typeof TtrReport>;
 
-/** Fields that both reports share. */
+/** Fields that the report on one rollout and the report on several rollouts have in common. */
 export type Figures = Pick<TtrReport, 'total' | 'phases' | 'speedup'>;
 
 export const CSV_TYPE = 'text/csv';

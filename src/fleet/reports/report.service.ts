@@ -11,9 +11,9 @@ import { groupsOf, phasesOf, speedupOf, totalOf, type Found } from './report.map
 import { reportRepository as repository, type ReportSelection } from './report.repository.ts';
 import type { Figures, Group, GroupBy, RolloutReport, TtrQuery, TtrReport } from './report.schemas.ts';
 
-/** Largest number of jobs in a report over several rollouts. */
+/** Largest number of jobs that a report on several rollouts may cover. */
 const MOST_JOBS = 200_000;
-/** Timeout of PostgreSQL for a statement of a report, in milliseconds. */
+/** Time limit for each SQL statement of a report, in milliseconds. */
 const STATEMENT_MS = 10_000;
 const DAY_MS = 86_400_000;
 const DEFAULT_DAYS = 30;
@@ -22,8 +22,8 @@ interface ReportDependencies {
   readonly db: Database;
   readonly rollouts: Pick<RolloutService, 'get'>;
   /**
-   * Keyed mutex that runs the reports of a caller one after another, so that no caller keeps the database busy with
-   * several.
+   * Keyed mutex that runs the reports of one caller one after another, so that no caller keeps the database busy with
+   * several reports at a time.
    */
   readonly inTurn?: KeyedMutex;
   readonly mostJobs?: number;
@@ -31,8 +31,8 @@ interface ReportDependencies {
 }
 
 /**
- * Creates the report service. In all methods `scope` is the tenant to which the caller is confined, or null for the
- * operator.
+ * Creates the service for reports on rollouts. In all methods `scope` is the tenant to which the caller is confined, or
+ * null for the operator.
  */
 export function createReportService(deps: ReportDependencies) {
   const { db, rollouts, inTurn = createKeyedMutex(), mostJobs = MOST_JOBS, statementMs = STATEMENT_MS } = deps;
@@ -46,7 +46,7 @@ export function createReportService(deps: ReportDependencies) {
       }),
     );
   return {
-    /** @throws AppError 404, 422 `report_too_large` */
+    /** Makes the report on one rollout. @throws AppError 404, 422 `report_too_large` */
     async rollout(id: string, scope: string | null): Promise<RolloutReport> {
       const { base_model_name, version, state } = await rollouts.get(id, scope);
       return report(scope, async (tx) => {
@@ -66,7 +66,10 @@ export function createReportService(deps: ReportDependencies) {
       });
     },
 
-    /** @throws AppError 400 `invalid_request`, 422 `report_too_large` */
+    /**
+     * Makes the report on the times to readiness in the rollouts of a period.
+     * @throws AppError 400 `invalid_request`, 422 `report_too_large`
+     */
     async ttr(query: TtrQuery, scope: string | null): Promise<TtrReport> {
       const { base_model: baseModel = null, group_by: by = 'rollout' } = query;
       const { from, to } = rangeOf(query);
@@ -105,7 +108,10 @@ async function wholeOf(tx: Transaction, selection: ReportSelection, found: Found
   };
 }
 
-/** Adds names to groups of tenants. A deleted tenant's name ends with `~` and its identifier; the suffix is cut off. */
+/**
+ * Adds the tenants' names to groups by tenant. The name of a deleted tenant ends with `~` and the tenant's identifier,
+ * which is cut off.
+ */
 async function named(tx: Transaction, groups: readonly Group[]): Promise<Group[]> {
   const ids = groups.flatMap(({ id }) => id ?? []);
   const names = new Map((await repository.tenantNames(tx, ids)).map(({ id, name }) => [id, name.split('~')[0]!]));

@@ -1,6 +1,9 @@
 import type { Queryable, Transaction } from '../../platform/database/database.ts';
 
-/** Adapter whose current version was moved, for the base model version of the rollout. */
+/**
+ * Adapter whose current version a rollback has changed: from the version of the rollout to the one before; null for
+ * none.
+ */
 interface MovedAdapter {
   adapter_id: string;
   tenant_id: string;
@@ -9,7 +12,7 @@ interface MovedAdapter {
   to: string | null;
 }
 
-/** Adapter that got a version from a rollout. */
+/** Adapter for which a job of the rollout has published a version. */
 export interface PublishedAdapter {
   adapter_id: string;
   tenant_id: string;
@@ -22,7 +25,7 @@ export interface TenantCounts {
 }
 
 export const rollbackRepository = {
-  /** Locks the rollout. Null if it does not exist. */
+  /** Locks a rollout's row until the transaction ends; null if there is no such rollout. */
   async lockRollout(tx: Transaction, id: string): Promise<{ state: string; finished_at: Date | null } | null> {
     const [row] = await tx.$queryRaw<{ state: string; finished_at: Date | null }[]>`
       SELECT state::text AS state, finished_at FROM rollouts WHERE id = ${id} FOR NO KEY UPDATE`;
@@ -31,7 +34,10 @@ export const rollbackRepository = {
 
   find: (db: Queryable, rolloutId: string) => db.rolloutRollback.findUnique({ where: { rolloutId } }),
 
-  /** Rollback as a tenant sees it: its times, and the counts of the tenant's own adapters. Null if there is none. */
+  /**
+   * Reads a rollout's rollback as a tenant sees it: its times, and the counts of the tenant's own adapters. Null if the
+   * rollout has not been rolled back.
+   */
   async findOf(db: Queryable, rolloutId: string, tenantId: string) {
     const select = { requestedAt: true, finishedAt: true };
     const row = await db.rolloutRollback.findUnique({ where: { rolloutId }, select });
@@ -40,7 +46,7 @@ export const rollbackRepository = {
     return { ...row, rolledBack: counts?.rolledBack ?? 0, leftAlone: counts?.leftAlone ?? 0 };
   },
 
-  /** Begins a rollback, or restarts it. */
+  /** Stores that a rollback of the rollout begins. If there was one before, its counts start again at zero. */
   async begin(tx: Transaction, rolloutId: string): Promise<void> {
     await tx.rollbackCount.deleteMany({ where: { rolloutId } });
     await tx.$executeRaw`
@@ -49,7 +55,7 @@ export const rollbackRepository = {
         requested_at = EXCLUDED.requested_at, finished_at = NULL`;
   },
 
-  /** Whether a version of the rollout is current for some adapter. */
+  /** Whether any adapter has a version of this rollout as its current version. */
   async isCurrentSomewhere(tx: Transaction, rolloutId: string): Promise<boolean> {
     const [row] = await tx.$queryRaw<{ found: boolean }[]>`
       SELECT EXISTS (
@@ -60,15 +66,15 @@ export const rollbackRepository = {
     return row?.found === true;
   },
 
-  /** Rollouts with an unfinished rollback. */
+  /** Lists the identifiers of rollouts whose rollback has begun and is not finished. */
   async unfinished(db: Queryable): Promise<string[]> {
     const rows = await db.rolloutRollback.findMany({ where: { finishedAt: null }, select: { rolloutId: true } });
     return rows.map(({ rolloutId }) => rolloutId);
   },
 
   /**
-   * Locks an unfinished rollback, so that only one process at a time continues it.
-   * @returns the adapter to continue after; null if the rollback is finished
+   * Locks an unfinished rollback, so that only one process at a time works on it.
+   * @returns the last adapter that was handled, after which the rollback continues; null if the rollback is finished
    */
   async lock(tx: Transaction, rolloutId: string): Promise<{ after: string } | null> {
     const [row] = await tx.$queryRaw<{ after: string }[]>`
@@ -77,7 +83,7 @@ export const rollbackRepository = {
     return row ?? null;
   },
 
-  /** Next adapters that got a version from the rollout, in the order of their identifiers. */
+  /** Reads the next adapters for which the rollout has published a version, in the order of their identifiers. */
   async page(
     tx: Transaction,
     rolloutId: string,
@@ -91,15 +97,15 @@ export const rollbackRepository = {
   },
 
   /**
-   * Locks adapters in the order of their identifiers, so that two batches do not deadlock. A publication locks its
-   * adapter too.
+   * Locks adapters in the order of their identifiers, so that two batches do not deadlock. A job that publishes a
+   * version locks its adapter too.
    */
   lockAdapters: (tx: Transaction, ids: readonly string[]) =>
     tx.$queryRaw`SELECT id FROM adapters WHERE id = ANY(${[...ids]}::text[]) ORDER BY id FOR NO KEY UPDATE`,
 
   /**
-   * Restores the version from before the rollout for those of the adapters whose current version is one of the rollout.
-   * If that version has been deleted, the adapter has no current version.
+   * Takes back the current versions of adapters that are versions of the rollout: the version from before the rollout
+   * becomes current again. If there was none, or it has been deleted, the adapter has no current version afterwards.
    */
   move: (tx: Transaction, rolloutId: string, adapterIds: readonly string[]) =>
     tx.$queryRaw<MovedAdapter[]>`
@@ -120,8 +126,8 @@ export const rollbackRepository = {
       RETURNING c.adapter_id, c.tenant_id, c.base_model_version_id, made.version_id AS "from", made.target AS "to"`,
 
   /**
-   * Adds a batch to the counts.
-   * @param last last adapter of the batch; null if no batch follows
+   * Adds the adapters of a batch to the counts of the rollback, and stores how far the rollback is.
+   * @param last last adapter of the batch; null if the batch is the last one, which finishes the rollback
    */
   advance: (
     tx: Transaction,
@@ -135,7 +141,7 @@ export const rollbackRepository = {
         finished_at = CASE WHEN ${batch.last}::text IS NULL THEN clock_timestamp() END
       WHERE rollout_id = ${rolloutId}`,
 
-  /** Adds a batch to the counts of each tenant. */
+  /** Adds the adapters of a batch to the counts that the rollback keeps for each tenant. */
   countByTenant: (tx: Transaction, rolloutId: string, counts: readonly TenantCounts[]) =>
     tx.$executeRaw`
       INSERT INTO rollback_counts AS c (rollout_id, tenant_id, rolled_back, left_alone)

@@ -8,7 +8,7 @@ import { recordEvent, recordEvents } from '../../delivery/events/index.ts';
 import { rollbackRepository as repository, type PublishedAdapter, type TenantCounts } from './rollback.repository.ts';
 import type { RolloutRollback } from './rollback.schemas.ts';
 
-/** Number of adapters that one transaction reads. */
+/** Number of adapters that one transaction rolls back. */
 const BATCH = 1000;
 
 interface RollbackDependencies {
@@ -17,8 +17,8 @@ interface RollbackDependencies {
 }
 
 /**
- * Creates the service that takes back the publications of a rollout. Only the operator may roll back, for all tenants;
- * a tenant can read the effect on its own adapters.
+ * Creates the service that rolls rollouts back: it takes back what a rollout has published. Only the operator may roll
+ * back, for all tenants together; a tenant can read the effect on its own adapters.
  */
 export function createRollbackService({ db, batch = BATCH }: RollbackDependencies) {
   const get = async (rolloutId: string, scope: string | null = null): Promise<RolloutRollback> => {
@@ -34,14 +34,15 @@ export function createRollbackService({ db, batch = BATCH }: RollbackDependencie
   };
   return {
     /**
-     * Reads the rollback of a rollout. @param scope the tenant whose adapters are counted, or null for all. @throws
-     * AppError 404
+     * Reads the rollback of a rollout.
+     * @param scope the tenant whose adapters are counted, or null for all
+     * @throws AppError 404 if the rollout has not been rolled back
      */
     get,
 
     /**
-     * Rolls back a rollout that has ended. A repeated call continues an interrupted rollback, or starts over if a
-     * version of the rollout has become current since; otherwise it changes nothing.
+     * Rolls back a rollout that has ended. A repeated call continues an interrupted rollback. After a finished one it
+     * starts over if a version of the rollout has become current since, and otherwise changes nothing.
      * @throws AppError 404, 409 `rollout_not_ended`
      */
     async rollBack(rolloutId: string, recordChange: RecordChange = unrecorded): Promise<RolloutRollback> {
@@ -67,8 +68,8 @@ async function request(tx: Transaction, rolloutId: string, recordChange: RecordC
 }
 
 /**
- * Rolls back the adapters that got a version from a rollout, in batches that each commit with their events. If the
- * process dies in between, the next call continues after the last batch. Concurrent calls take turns.
+ * Rolls back the adapters for which a rollout has published a version, in batches that are each committed with their
+ * events. If the process dies in between, the next call continues after the last batch. Concurrent calls take turns.
  */
 async function rollBackInBatches({ db, batch }: Required<RollbackDependencies>, rolloutId: string): Promise<void> {
   let goesOn = true;
@@ -76,8 +77,8 @@ async function rollBackInBatches({ db, batch }: Required<RollbackDependencies>, 
 }
 
 /**
- * Rolls back one batch.
- * @returns whether a batch follows
+ * Rolls back one batch of adapters.
+ * @returns whether another batch follows
  */
 async function rollBackBatch(tx: Transaction, rolloutId: string, limit: number): Promise<boolean> {
   const place = await repository.lock(tx, rolloutId);
@@ -123,7 +124,10 @@ async function recordEnd(tx: Transaction, rolloutId: string): Promise<void> {
   await recordEvent(tx, { tenantId: null, type: 'rollout.rolled_back', subjectId: rolloutId, data });
 }
 
-/** Recovery source that continues the rollbacks of a dead process. Rollbacks have no queue entries. */
+/**
+ * Creates the source by which the sweeper continues rollbacks of processes that have died. Rollbacks have no queue
+ * entries.
+ */
 export function rollbackRecoverySource({ db, batch = BATCH }: RollbackDependencies): RecoverySource {
   return {
     queue: 'rollouts',

@@ -6,31 +6,33 @@ import { beginAnew, judgeRetries, type RetryChanges } from '../retry/retry.ts';
 import { type ChangedJob, cancelJobs } from '../../jobs/index.ts';
 import type { BulkJobAction, SelectedJob } from './by-filter.repository.ts';
 
-/** Batch of jobs of one rollout for an action. Their rows and that of the rollout are locked. */
+/** Batch of jobs of one rollout to which an action is applied. The rows of the jobs and of the rollout are locked. */
 export interface LockedPage {
   readonly rolloutId: string;
   readonly rolloutState: string;
   readonly jobs: readonly SelectedJob[];
 }
 
-/** Queue changes to make after the commit. */
+/** Changes to the queue that an action on jobs needs after its commit. */
 export interface QueueChanges {
   readonly entries: readonly QueueEntry[];
-  /** Queued jobs to take out of the queue. */
+  /** Identifiers of jobs whose entries have to be removed from the queue. */
   readonly removed: readonly string[];
 }
 
-/** Verdict on a batch: the jobs to leave alone, and the change to make to the others. */
+/**
+ * Result of judging a batch: the jobs that the action has to leave as they are, and a function that changes the others.
+ */
 interface JudgedPage {
   /**
-   * Reason for each job left alone, by the job's identifier: the error code that the action on the single job would
-   * give.
+   * Error code for each job that is left as it is, by the job's identifier. The same action on the single job would
+   * fail with this code.
    */
   readonly left: ReadonlyMap<string, string>;
   change(ids: readonly string[]): Promise<QueueChanges>;
 }
 
-/** Judges a batch of jobs without changing anything. */
+/** Function that judges which jobs of a batch an action may change. It changes nothing itself. */
 export type Action = (tx: Transaction, page: LockedPage) => Promise<JudgedPage>;
 
 const NONE: ReadonlyMap<string, string> = new Map();
@@ -69,11 +71,17 @@ const cancel: Action = (tx, { rolloutId }) => {
 interface RetryDependencies {
   readonly changes: RetryChanges;
   readonly jobRooms: JobRooms;
-  /** In a dry run, jobs of earlier batches have not taken up any quota yet, so they have to be counted. */
+  /**
+   * Whether the request only asks what would happen. Jobs of earlier batches have then taken up no quota, so they are
+   * counted here.
+   */
   readonly isDryRun: boolean;
 }
 
-/** Action that retries jobs in the order of their identifiers, as far as the quotas of their tenants allow. */
+/**
+ * Creates the action that retries jobs, in the order of their identifiers and as far as the quotas of their tenants
+ * allow.
+ */
 function retryOf({ changes, jobRooms, isDryRun }: RetryDependencies): Action {
   const counted = new Map<string, number>();
   return async (tx, { rolloutId, rolloutState, jobs }) => {

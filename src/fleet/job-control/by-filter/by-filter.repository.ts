@@ -3,7 +3,7 @@ import type { JobFilter } from './by-filter.schemas.ts';
 
 export type BulkJobAction = 'pause' | 'resume' | 'cancel' | 'retry';
 
-/** Jobs of a rollout that an action may apply to. */
+/** Conditions by which an action chooses jobs of a rollout. */
 export interface JobSelection {
   readonly rolloutId: string;
   readonly action: BulkJobAction;
@@ -19,8 +19,8 @@ export interface SelectedJob {
 }
 
 /**
- * Conditions for jobs `j` that an action may change. A changed job no longer meets its condition, so a request can be
- * repeated.
+ * SQL conditions, by action, for jobs `j` that the action may change. A changed job no longer meets the condition, so a
+ * repeated request changes only the remaining jobs.
  */
 const APPLIES: Readonly<Record<BulkJobAction, Prisma.Sql>> = {
   pause: Prisma.sql`j.finished_at IS NULL AND j.paused_by IS DISTINCT FROM 'job'`,
@@ -29,12 +29,12 @@ const APPLIES: Readonly<Record<BulkJobAction, Prisma.Sql>> = {
   retry: Prisma.sql`j.finished_at IS NOT NULL AND j.state IN ('not_ready', 'failed', 'cancelled')`,
 };
 
-/** Queries that find the jobs of an action by filter. */
+/** Queries that find the jobs to which an action by filter applies. */
 export const byFilterRepository = {
   rolloutExists: async (db: Queryable, id: string): Promise<boolean> =>
     (await db.rollout.findUnique({ where: { id }, select: { id: true } })) !== null,
 
-  /** Next page of jobs, in the order of their identifiers. */
+  /** Reads the identifiers of the next jobs that match the selection, in ascending order. */
   async page(
     db: Queryable,
     selection: JobSelection,
@@ -49,7 +49,10 @@ export const byFilterRepository = {
     return rows.map(({ id }) => id);
   },
 
-  /** Locks the jobs that still match. Workers change jobs without the rollout's lock, so some may have dropped out. */
+  /**
+   * Locks those of the jobs that still match the selection. Workers change jobs without locking the rollout, so some
+   * jobs may match no longer.
+   */
   lock: (tx: Transaction, selection: JobSelection, ids: readonly string[]) =>
     tx.$queryRaw<SelectedJob[]>`
       SELECT j.id, j.tenant_id, j.state::text AS state FROM jobs j JOIN adapters a ON a.id = j.adapter_id

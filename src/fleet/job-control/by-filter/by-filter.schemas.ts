@@ -4,7 +4,7 @@ import { Id, Nullable } from '../../../platform/contract/schemas.ts';
 import { RetryJob } from '../retry/retry.schemas.ts';
 import { JobStateName } from '../../jobs/index.ts';
 
-/** Largest number of values of one criterion. */
+/** Largest number of values that a filter may list for one criterion, such as adapters. */
 const MOST = 1000;
 
 const oneOf = <T extends Type.TSchema>(item: T, description: string) =>
@@ -44,7 +44,9 @@ const properties = {
   ),
 };
 
-/** Default that lets a request be made without a body. */
+/**
+ * Schema of a request that changes the jobs of a rollout by filter. It has a default, so that a request needs no body.
+ */
 export const ChangeRolloutJobs = Type.Object(properties, {
   title: 'ChangeRolloutJobs',
   description: 'Which jobs of a rollout an action concerns.',

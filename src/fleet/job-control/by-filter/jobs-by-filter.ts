@@ -13,9 +13,9 @@ import { byFilterRepository as repository, type BulkJobAction, type JobSelection
 import type { ChangedRolloutJobs, JobFilter } from './by-filter.schemas.ts';
 import { recordOncePerTenant, type RecordTenants } from './record-tenants.ts';
 
-/** Number of jobs that one transaction changes. */
+/** Number of jobs that one transaction of an action by filter changes. */
 const PAGE = 1000;
-/** Number of transactions in one request, which bounds its response time. */
+/** Largest number of transactions in one request, which limits its response time. */
 const PAGES = 10;
 
 interface ByFilterDependencies {
@@ -33,7 +33,7 @@ interface ByFilterRequest {
   readonly cursor?: string;
 }
 
-/** Sender of the request. */
+/** Caller of an action by filter, with the function that records changes in the audit log. */
 interface Caller {
   /** The tenant to which the caller is confined; null for the operator. */
   readonly scope: string | null;
@@ -49,21 +49,21 @@ interface PageToChange {
 }
 
 interface PageOutcome extends QueueChanges {
-  /** Number of jobs that still matched when they were locked. */
+  /** Number of jobs of the page that still matched the filter when they were locked. */
   readonly matched: number;
-  /** Reason for each job that was left as it is. */
+  /** Error code for each job of the page that was left as it is. */
   readonly left: readonly string[];
 }
 
 /**
- * Pauses, resumes, cancels and retries the jobs of a rollout that match a filter, in pages that each commit, so that no
- * transaction blocks a large fleet. A changed job no longer matches. So after a crash no state has to be kept: the
- * client sends the request again, and it changes the remaining jobs.
+ * Creates the service that pauses, resumes, cancels or retries all jobs of a rollout that match a filter. Pages of jobs
+ * are committed one by one, so that no transaction blocks a large fleet. A changed job no longer matches, so after a
+ * crash the client repeats the request, and it changes the remaining jobs.
  */
 export function createJobsByFilter({ db, producer, quotas, pageSize = PAGE, pages = PAGES }: ByFilterDependencies) {
   const jobRooms = createJobRooms({ db: unconfined(db), defaults: quotas });
   return {
-    /** @throws AppError 404, 400 `invalid_cursor` */
+    /** Applies an action to the jobs of a rollout that match a filter. @throws AppError 404, 400 `invalid_cursor` */
     async change(
       rolloutId: string,
       name: BulkJobAction,
@@ -90,7 +90,10 @@ export function createJobsByFilter({ db, producer, quotas, pageSize = PAGE, page
   };
 }
 
-/** Changes one page of jobs. Not confined to the tenant, who may neither lock rollouts nor write to the outbox. */
+/**
+ * Changes one page of jobs. The transaction is not confined to the caller's tenant, because a tenant may neither lock
+ * rollouts nor write to the outbox.
+ */
 async function changePage(
   tx: Transaction,
   { selection, ids, action, isDryRun, record }: PageToChange,

@@ -3,7 +3,9 @@ import type { RecordChange } from '../../../platform/contract/record-change.ts';
 import type { OwnOptions } from '../../jobs/index.ts';
 import type { JobFilter } from './by-filter.schemas.ts';
 
-/** Records that jobs of these tenants change. Runs in the transaction that makes the change. */
+/**
+ * Function that records in the audit log that jobs of these tenants change. It runs in the transaction of the change.
+ */
 export type RecordTenants = (tx: Transaction, tenantIds: ReadonlySet<string>) => Promise<void>;
 
 interface RecordedRequest {
@@ -15,8 +17,9 @@ interface RecordedRequest {
 }
 
 /**
- * Writes the audit entries of one request: one for each tenant whose jobs change, with the first page of that tenant's
- * jobs, and one for the operator who sent the request. Separate entries keep tenants from learning about each other.
+ * Creates the function that writes the audit entries of one request: one for each tenant whose jobs change and, if the
+ * operator sent the request, one for the operator. A tenant gets its entry when the first page with its jobs is
+ * changed. Separate entries keep tenants from learning about each other.
  */
 export function recordOncePerTenant(
   recordChange: RecordChange,

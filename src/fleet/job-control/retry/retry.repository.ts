@@ -5,24 +5,27 @@ import { ACCRUE_AS_HELD, CLOCK, RETURNED, type ChangedJob, type OwnOptions } fro
 
 const HELD_BACK = heldBack(Prisma.sql`j`);
 
-/** SQL for the jobs `old` to queue, unless something holds them. */
+/** SQL that selects, among the jobs `old` that are retried, the adaptations, which need a start tag for the queue. */
 const RETRIED = Prisma.sql`SELECT o.id, o.tenant_id, o.id AS place FROM old o WHERE o.kind = 'adaptation'`;
 
-/** Options to store in a job's row, and its strategy, which is stored even if it equals the rollout's. */
+/**
+ * Options of a retried job in the form in which its row stores them. The strategy is stored even if it equals that of
+ * the rollout.
+ */
 export interface KeptOptions {
   readonly options: OwnOptions | null;
   readonly strategy: string;
 }
 
-/** Jobs of a rollout to be retried. */
+/** Jobs of one rollout to be retried. */
 interface RetriedJobs {
   readonly ids: readonly string[];
   readonly rolloutId: string;
-  /** Options that replace those of the jobs; null keeps them. */
+  /** Options that replace the jobs' own; null if the jobs keep theirs. */
   readonly kept: KeptOptions | null;
 }
 
-/** Reasons that keep a job from being retried. */
+/** Facts about a job from which follows whether it may be retried. */
 export interface Obstacles {
   readonly id: string;
   readonly source_gone: boolean;
@@ -30,18 +33,19 @@ export interface Obstacles {
   readonly newer_rollout: string | null;
   readonly pinned: boolean;
   readonly kind: string;
-  /** Whether the job has ended without a publication. */
+  /** Whether the job has ended without a publication. Only then may it be retried. */
   readonly has_ended: boolean;
 }
 
-/** Condition that the job `j` has ended without a publication. */
+/** SQL condition that the job `j` has ended without a publication. */
 const RETRYABLE = Prisma.sql`(j.state IN ('not_ready', 'failed', 'cancelled') AND j.finished_at IS NOT NULL)`;
 
-/** Queries that restart jobs that have ended. */
+/** Queries that restart jobs which have ended without a publication. */
 export const retryRepository = {
   /**
-   * Obstacles of each job: its source is gone, its source has been carried over to the same base meanwhile, or its
-   * adapter is pinned to another base. `newer_rollout` carries, or has carried, its adapter over to a newer base.
+   * Reads for each job whether something prevents a retry: its source version is deleted, that version has been carried
+   * over to the same base meanwhile, or its adapter is pinned to another base. `newer_rollout` is a rollout that
+   * carries the adapter over to a newer base, or has done so; null if there is none.
    */
   obstacles: (tx: Transaction, jobIds: readonly string[]) =>
     tx.$queryRaw<Obstacles[]>`
@@ -61,14 +65,17 @@ export const retryRepository = {
       LEFT JOIN adapter_versions s ON s.id = j.source_version_id
       WHERE j.id = ANY(${[...jobIds]}::text[])`,
 
-  /** Rollout options that apply to its jobs. */
+  /** Reads those options of a rollout that apply to each of its jobs. */
   async jobOptions(tx: Transaction, rolloutId: string): Promise<GivenJobOptions> {
     const row = await tx.rollout.findUnique({ where: { id: rolloutId }, select: { options: true } });
     const given = Object.entries(row?.options ?? {}).filter(([name]) => name in JobOptions.properties);
     return Object.fromEntries(given);
   },
 
-  /** Makes adaptations wait for unfinished adaptations of the same adapters to older base model versions. */
+  /**
+   * Stores that each of the adaptations waits for another one, if an adaptation of the same adapter to an older base
+   * model version is unfinished.
+   */
   waitForOlder: (tx: Transaction, ids: readonly string[]) =>
     tx.$executeRaw`
       INSERT INTO job_waits (job_id, tenant_id, rollout_id, waits_for_job_id)
@@ -80,8 +87,8 @@ export const retryRepository = {
       ON CONFLICT (job_id) DO UPDATE SET waits_for_job_id = EXCLUDED.waits_for_job_id`,
 
   /**
-   * Requeues jobs that have ended without a publication as if they had never begun, except that attempt numbers and the
-   * clock go on. Jobs whose state does not allow a retry are left as they are.
+   * Queues jobs that have ended without a publication as if they had never begun, except that their attempt numbers and
+   * clocks go on. Jobs in other states are left as they are.
    */
   async retry(tx: Transaction, { ids, rolloutId, kept }: RetriedJobs): Promise<ChangedJob[]> {
     const own = kept === null || kept.options === null ? null : JSON.stringify(kept.options);
@@ -113,7 +120,7 @@ export const retryRepository = {
     return jobs;
   },
 
-  /** Reopens a completed rollout. False if it is not completed. */
+  /** Reopens a rollout that was completed. Returns false, and changes nothing, if the rollout is not completed. */
   async reopenRollout(tx: Transaction, rolloutId: string): Promise<boolean> {
     const count = await tx.$executeRaw`
       UPDATE rollouts SET state = 'adapting', finished_at = NULL, updated_at = clock_timestamp()
@@ -122,8 +129,8 @@ export const retryRepository = {
   },
 
   /**
-   * Another unfinished rollout to the same base model version. Locks, so that none is created until this transaction
-   * ends.
+   * Finds another unfinished rollout to the same base model version. Locks that version, so that no such rollout is
+   * created until the transaction ends.
    */
   async otherRollout(tx: Transaction, rolloutId: string): Promise<string | null> {
     const [row] = await tx.$queryRaw<{ id: string | null }[]>`

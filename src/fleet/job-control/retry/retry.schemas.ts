@@ -2,7 +2,7 @@ import Type from 'typebox';
 import { used } from '../../../platform/contract/schemas.ts';
 import { OwnOptions } from '../../jobs/index.ts';
 
-/** Default that lets a request be made without a body. */
+/** Schema of a request to retry a job. It has a default, so that a request needs no body. */
 export const RetryJob = Type.Object(
   {
     options: Type.Optional(

@@ -8,23 +8,23 @@ import { type ChangedJob, recordJobChanges, type OwnOptions } from '../../jobs/i
 import { inOrder, lockStartTags, queueJobs } from '../../rollouts/index.ts';
 import { retryRepository as repository, type KeptOptions, type Obstacles } from './retry.repository.ts';
 
-/** Requested differences of a retried job. */
+/** Changes that a request makes to a job which it retries. */
 export interface RetryChanges {
-  /** New options of the job in place of its own; undefined keeps them. */
+  /** Options that replace the job's own; undefined if the job keeps its own. */
   readonly options?: OwnOptions;
-  /** An operator may give a job a larger budget than its rollout does; a tenant may not. */
+  /** Whether the operator asks. Only the operator may give a job a larger budget than its rollout gives. */
   readonly isOperator: boolean;
 }
 
-/** Rollout of the jobs to retry, whose row is locked, and the requested differences. */
+/** Rollout of the jobs to retry, whose row is locked, with the requested changes to the jobs. */
 export interface RetryOf extends RetryChanges {
   readonly rolloutId: string;
   readonly rolloutState: string;
 }
 
 /**
- * Verdict on jobs to retry: the refused ones with their reasons, and the options for the others, as {@link beginAnew}
- * takes them.
+ * Result of judging jobs to retry: the error for each refused job, by its identifier, and the options that the others
+ * get from {@link beginAnew}.
  */
 interface JudgedRetries {
   readonly refused: ReadonlyMap<string, AppError>;
@@ -32,10 +32,11 @@ interface JudgedRetries {
 }
 
 /**
- * Restarts a job that has ended without a publication. A completed rollout reopens. As in the original planning, the
- * job waits for an unfinished job of its adapter to an older base model version.
+ * Restarts a job that has ended without a publication. If its rollout is completed, the rollout is reopened. While
+ * another job carries the same adapter over to an older base model version, the restarted job waits for it, as in
+ * planning.
  * @throws AppError 422 `invalid_options`, 409 `rollout_paused`, `rollout_ended`, `rollout_exists`, `source_deleted`,
- * `already_carried_over`, `superseded`, `adapter_pinned` or `job_not_ended`
+ *   `already_carried_over`, `superseded`, `adapter_pinned` or `job_not_ended`
  */
 export async function retryJob(
   tx: Transaction,
@@ -50,7 +51,7 @@ export async function retryJob(
   return { job, entries };
 }
 
-/** Judges which jobs of a rollout may be retried, without changing anything. */
+/** Judges which jobs of a rollout may be retried. Changes nothing. */
 export async function judgeRetries(
   tx: Transaction,
   ids: readonly string[],
@@ -72,8 +73,8 @@ export async function judgeRetries(
 }
 
 /**
- * Restarts jobs that {@link judgeRetries} has not refused and records their events. After the commit the caller
- * enqueues `entries`.
+ * Restarts jobs that {@link judgeRetries} has not refused, and records their events. After the commit the caller has to
+ * enqueue `entries`.
  */
 export async function beginAnew(
   tx: Transaction,
@@ -111,12 +112,12 @@ function notEnded(id: string): AppError {
   return conflict('job_not_ended', `job ${id} cannot be retried: it has not ended as not_ready, failed or cancelled`);
 }
 
-/** Options that cost device time. */
+/** Names of the options that limit how much device time a job uses. */
 const BUDGETS = ['max_steps', 'search_evaluations'] as const;
 
 /**
- * Refuses options that a job cannot take. A control always trains from scratch, and a tenant must not spend more than
- * the rollout does.
+ * Returns an error for options that a retried job cannot have, null for others. A control always trains from scratch,
+ * so it can have no strategy. A job retried by a tenant must not have a larger budget than its rollout gives.
  */
 function refuseOptions(
   options: OwnOptions,
@@ -140,13 +141,19 @@ function refuseOptions(
   return null;
 }
 
-/** Options in the form that the job's row stores; null if there are none. The strategy also has a column of its own. */
+/**
+ * Converts requested options to the form that the job's row stores; its `options` are null if none are given. The
+ * strategy is also stored in a column of its own.
+ */
 function ownOptions(options: OwnOptions, rolledOut: GivenJobOptions): KeptOptions {
   const given = Object.values(options).some((value) => value !== undefined);
   return { options: given ? options : null, strategy: options.strategy ?? rolledOut.strategy ?? 'auto' };
 }
 
-/** Error if no job of the rollout can be retried; null if the rollout is running or completed. */
+/**
+ * Returns the error for retries in a rollout that is paused, cancelled or failed; null for a rollout in any other
+ * state.
+ */
 function stopped(rolloutId: string, state: string): AppError | null {
   if (state === 'paused') return conflict('rollout_paused', `rollout ${rolloutId} is paused: resume it first`);
   if (state !== 'cancelled' && state !== 'failed') return null;
@@ -154,7 +161,10 @@ function stopped(rolloutId: string, state: string): AppError | null {
   return conflict('rollout_ended', `rollout ${rolloutId} is ${state}: ${advice}`);
 }
 
-/** Error if another rollout to the same version is running, since a completed rollout cannot reopen beside it. */
+/**
+ * Returns an error if another rollout to the same base model version has not ended, because a completed rollout cannot
+ * reopen beside it; null if there is none.
+ */
 async function otherRollout(tx: Transaction, rolloutId: string): Promise<AppError | null> {
   const other = await repository.otherRollout(tx, rolloutId);
   if (other === null) return null;

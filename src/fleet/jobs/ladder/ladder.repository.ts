@@ -1,15 +1,20 @@
 import type { Queryable } from '../../../platform/database/database.ts';
 import { decodePlace, pageArguments, type PageQuery } from '../../../platform/contract/pagination.ts';
 
-/** Queries for the curves and the search points that a job's workers have recorded. */
+/**
+ * Queries on what workers have recorded about a job's strategy: its ladder, and the points that its search has tried.
+ */
 export const ladderRepository = {
   runs: (db: Queryable, jobId: string) => db.jobLadder.findMany({ where: { jobId }, orderBy: { retriedAfter: 'asc' } }),
 
-  /** All evaluations of a job's search; the first thousand if there are more. */
+  /** Reads the points that a job's search has tried, but no more than the first thousand. */
   evaluations: (db: Queryable, jobId: string) =>
     db.searchEvaluation.findMany({ where: { jobId }, orderBy: { index: 'asc' }, take: 1000 }),
 
-  /** A page of a job's search points, oldest first. The position of a point is its page identifier. */
+  /**
+   * Reads one page of the points that a job's search has tried, oldest first. The number of a point in the search
+   * serves as its identifier for paging.
+   */
   searchPoints: async (db: Queryable, jobId: string, query: PageQuery) => {
     const after = query.cursor === undefined ? -1 : decodePlace(query.cursor);
     const rows = await db.searchEvaluation.findMany({

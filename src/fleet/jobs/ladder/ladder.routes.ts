@@ -14,7 +14,7 @@ const operation = operationsOf('Jobs');
 
 const ladderRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
   /**
-   * Finds the job.
+   * Checks that the caller may see a job, and returns the job.
    * @throws AppError 404 if the caller may not see the job
    */
   const found = async (request: FastifyRequest, id: string) => {

@@ -7,7 +7,10 @@ import type { JobLadder, LadderRun, SearchPoint, SearchSurrogate } from './ladde
 
 type Kept = Omit<LadderRun, 'after_attempt' | 'strategy' | 'updated_at'>;
 
-/** Reads the search of a job. The caller has already checked that the job is visible. */
+/**
+ * Creates the service that reads the ladder and the search of a job. Callers have to check before that the job may be
+ * seen.
+ */
 export function createLadderService({ db }: { db: Database }) {
   return {
     async ladder(jobId: string): Promise<JobLadder> {
@@ -19,7 +22,10 @@ export function createLadderService({ db }: { db: Database }) {
       return { recorded: data.length > 0, data };
     },
 
-    /** Surrogate model of the search, fitted to the points that this job has measured itself. */
+    /**
+     * Computes the surrogate model of a job's search: the loss that Bayesian optimization expects for pairs of fusion
+     * coefficients. It is fitted to the points that this job has measured itself.
+     */
     async surrogate(jobId: string): Promise<SearchSurrogate> {
       const rows = await repository.evaluations(db, jobId);
       const records = rows.map(({ fusionAlpha: alpha, fusionBeta: beta, rows: count, loss }) => {
@@ -35,7 +41,7 @@ export function createLadderService({ db }: { db: Database }) {
       };
     },
 
-    /** @throws AppError 400 `invalid_cursor` */
+    /** Lists the points that a job's search has tried. @throws AppError 400 `invalid_cursor` */
     searchPoints: async (jobId: string, query: PageQuery): Promise<Page<SearchPoint>> =>
       toPage(await repository.searchPoints(db, jobId, query), query, (row) => ({
         index: row.index,

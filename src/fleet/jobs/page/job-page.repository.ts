@@ -5,7 +5,7 @@ import type { JobQuery } from '../job.schemas.ts';
 
 type Columns = 'id' | '*' | 'id, change_seq';
 
-/** Request for a page of jobs. */
+/** Request for one page of a list of jobs. */
 export interface JobsToList {
   readonly query: JobQuery;
   readonly sorting: Sorting<never>;
@@ -14,8 +14,9 @@ export interface JobsToList {
 }
 
 /**
- * SQL for one page of jobs plus one extra row. For several states it merges a page of each state. An index returns each
- * page in order, so the cost does not grow with the number of jobs.
+ * Makes the SQL for one page of jobs, plus one more job, which tells whether another page follows. For several states
+ * it merges one page of each state. An index yields each of these in order, so the cost does not grow with the number
+ * of jobs.
  */
 export function pageOfJobs(columns: Columns, list: JobsToList): Prisma.Sql {
   const { query, sorting } = list;
@@ -50,8 +51,8 @@ function pageInOrder(columns: Columns, { query, sorting, tenantId }: JobsToList)
 }
 
 /**
- * SQL for a page sorted by another column. Indexes have that order for all jobs, for a rollout's jobs and for a
- * tenant's jobs.
+ * Makes the SQL for a page of jobs that is sorted by a column other than the identifier. Indexes have that order for
+ * all jobs, for a rollout's jobs and for a tenant's jobs.
  */
 function pageSorted(columns: Columns, sorting: Sorting<never>, filter: Prisma.Sql): Prisma.Sql {
   const selected = columns === '*' ? columns : `${columns}, ${sorting.column}`;
@@ -60,7 +61,10 @@ function pageSorted(columns: Columns, sorting: Sorting<never>, filter: Prisma.Sq
     ORDER BY ${sorting.orderBy()} LIMIT ${sorting.take}`;
 }
 
-/** Conditions of a query apart from its position, on the table `jobs`. */
+/**
+ * Makes the SQL conditions on the table `jobs` for the filters of a query. The position at which the page begins is not
+ * among them.
+ */
 export function conditions(query: JobQuery, tenantId: string | null): Prisma.Sql {
   const since = query.updated_since;
   const given = [
@@ -82,8 +86,8 @@ function inState(states: readonly string[]): Prisma.Sql {
 }
 
 /**
- * Condition that a job's adapter has the label. PostgreSQL starts from the adapters with the label if they are few;
- * otherwise it checks job by job.
+ * Makes the SQL condition that the adapter of a job has a label. If few adapters have the label, PostgreSQL begins with
+ * these; otherwise it checks job by job.
  */
 function hasLabel({ key, value }: { key: string; value: string }): Prisma.Sql {
   return Prisma.sql`AND EXISTS (

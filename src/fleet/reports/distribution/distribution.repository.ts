@@ -1,7 +1,10 @@
 import { Prisma, type Transaction } from '../../../platform/database/database.ts';
 import { MOST_VALUES } from './distribution.schemas.ts';
 
-/** Times of the ready jobs of a kind, and the number of all jobs of the kind. */
+/**
+ * Times of the ready jobs of one kind, in milliseconds in ascending order, and the number of these jobs. If there are
+ * many, `values` is a selection of the times.
+ */
 export interface DistributionRow {
   readonly kind: 'adaptation' | 'control';
   readonly measure: 'ttr' | 'working';
@@ -12,7 +15,10 @@ export interface DistributionRow {
 const STEPS = MOST_VALUES - 1;
 
 export const distributionRepository = {
-  /** Reads the times at up to a hundred equal steps of rank, for all tenants or for one. */
+  /**
+   * Reads the times of a rollout's ready jobs, of all tenants or of one. Of more than {@link MOST_VALUES} times, it
+   * takes those at equal steps of rank, from the shortest to the longest.
+   */
   times: (tx: Transaction, rolloutId: string, tenantId: string | null) => {
     const ofTenant = tenantId === null ? Prisma.empty : Prisma.sql`AND j.tenant_id = ${tenantId}`;
     return tx.$queryRaw<DistributionRow[]>`

@@ -2,7 +2,7 @@ import Type, { type Static } from 'typebox';
 import { Id } from '../../../platform/contract/schemas.ts';
 import { Speedup } from '../report.schemas.ts';
 
-/** Largest number of values in a distribution. */
+/** Largest number of times in a distribution. */
 export const MOST_VALUES = 101;
 
 const Values = (description: string) =>

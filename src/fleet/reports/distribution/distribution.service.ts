@@ -11,9 +11,9 @@ interface DistributionDependencies {
 }
 
 /**
- * Distribution of a rollout's times to readiness, for a chart.
+ * Reads the distribution of a rollout's times to readiness, from which a chart is drawn.
  * @param scope the tenant to which the caller is confined, or null for the operator
- * @throws AppError 404
+ * @throws AppError 404 if there is no such rollout
  */
 export async function ttrDistribution(
   { db, rollouts }: DistributionDependencies,
