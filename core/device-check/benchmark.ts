@@ -29,9 +29,12 @@ const SMOLLM2: BenchmarkModel = {
   }),
 };
 
-/** Longest expected time of a batch that is still run. It keeps slow devices from taking all day. */
+/**
+ * Longest time, in milliseconds, that a batch may be expected to take; larger batches are left out, so that slow
+ * devices do not take all day.
+ */
 const MAX_BATCH_MS = 12_000;
-/** Time after which a batch is not run again; {@link MAX_RUNS} bounds the number of runs. */
+/** Time in milliseconds after which a batch is not repeated any more; it is repeated {@link MAX_RUNS} times at most. */
 const MEASURED_MS = 1000;
 const MAX_RUNS = 5;
 const ROW_TOKENS = 32;
@@ -78,7 +81,10 @@ async function measureDevice(base: BaseModel, device: Device, threads: number): 
   }
 }
 
-/** Measures a pass with increasing numbers of tokens, and stops before one that is expected to take too long. */
+/**
+ * Measures one kind of pass with increasing numbers of tokens, and stops before a number that is expected to take too
+ * long.
+ */
 async function speeds(runtime: Runtime, sizes: readonly number[], pass: Pass): Promise<Speed[]> {
   const found: Speed[] = [];
   for (const size of new Set(sizes)) {

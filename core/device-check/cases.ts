@@ -1,16 +1,16 @@
 import type { ModelConfig } from '../models/config/model-config.ts';
 import type { Precision } from '../options/precisions.ts';
 
-/** A random model, adapter and batch on which a device is compared with the reference. */
+/** Description of a random model, adapter and batch on which a device is compared with the reference device. */
 export interface CheckCase {
   readonly name: string;
   readonly config?: Partial<ModelConfig>;
   readonly dora?: boolean;
-  /** Tokens of each sequence. */
+  /** Number of tokens of each sequence in the batch. */
   readonly lengths: readonly number[];
   /** Number of leading tokens that all sequences share. Default: none. */
   readonly alike?: number;
-  /** Dropout rate of the inputs of every A when gradients are computed. Default: none. */
+  /** Dropout rate of the adapter's inputs when gradients are computed. Default: none. */
   readonly dropout?: number;
   /** Precision of the base's matrices. Default: f32. */
   readonly precision?: Precision;
@@ -24,7 +24,7 @@ const GEMMA3 = {
   slidingWindows: [3, null],
   slidingRope: { ropeTheta: 100, ropeScaling: null },
 };
-/** Wide enough for the engine to keep LoRA updates apart from the weights. */
+/** Sizes of a model so wide that the engine computes LoRA updates apart from the weights. */
 const WIDE = { hiddenSize: 288, intermediateSize: 600, numHeads: 48, numKeyValueHeads: 48 };
 
 /** Every model family, LoRA and DoRA, and the batch shapes that take a code path of their own. */
@@ -54,7 +54,10 @@ const HALF: readonly CheckCase[] = [
   { name: 'llama, wide, DoRA, base in float16', config: WIDE, dora: true, lengths: [8, 6], precision: 'f16' },
 ];
 
-/** @param half whether the device can keep a base in float16 */
+/**
+ * Returns all cases to check a device with.
+ * @param half whether the device can keep a base in float16
+ */
 export function checkCases(half: boolean): readonly CheckCase[] {
   return half ? [...CASES, ...HALF] : CASES;
 }

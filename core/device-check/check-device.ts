@@ -7,7 +7,7 @@ import type { BenchmarkResult, CaseResult, DeviceCheck, Findings, TrainingResult
 import { hardwareOf } from './hardware.ts';
 import { tf32Result, verdictOf, passesCheck } from './verdict.ts';
 
-/** Message of the process that checks a device. It sends each finding at once. */
+/** Message from the process that checks a device to its parent. Each finding is sent as soon as it is there. */
 export type CheckMessage =
   | { readonly type: 'case'; readonly result: CaseResult }
   | { readonly type: 'training'; readonly result: TrainingResult }
@@ -16,23 +16,26 @@ export type CheckMessage =
   | { readonly type: 'done' };
 
 export interface CheckOptions {
-  /** Number of threads of one operator. Default: one for each core. */
+  /** Number of threads that compute one operator. Default: one for each core. */
   readonly threads?: number;
-  /** Time limit of each check process. Default: five minutes. */
+  /** Time limit of each check process, in milliseconds. Default: five minutes. */
   readonly timeoutMs?: number;
-  /** Receives a line about each finding. */
+  /** Called with a line of text about each finding. */
   readonly onProgress?: (line: string) => void;
 }
 
 const ENTRY = modulePath('./check-process', import.meta.url);
 
-/** Returns the device to compare with: plain JavaScript, or the compiled CPU if plain JavaScript itself is checked. */
+/**
+ * Returns the device that a checked device is compared with: plain JavaScript, or the compiled CPU if plain JavaScript
+ * itself is checked.
+ */
 export function referenceOf(device: Device): Device {
   return device === REFERENCE ? 'cpu' : REFERENCE;
 }
 
 /**
- * Compares a device with the reference on small random models of every family (losses, logits, gradients, training
+ * Compares a device with a reference device on small random models of every family (losses, logits, gradients, training
  * steps) and measures its speed beside the CPU's. The check runs in a process of its own, since a bad driver may crash
  * or hang. On `cuda`, a second process measures the effect of TF32.
  */
@@ -62,7 +65,7 @@ async function checkTf32(device: Device, options: CheckOptions, exact: Findings)
 }
 
 interface CheckRun extends Findings {
-  /** Reason for an early end of the process; null if it ended as it should. */
+  /** Reason for which the check process ended early; null if it finished the check. */
   readonly failure: string | null;
 }
 

@@ -14,10 +14,10 @@ export interface CaseResult {
   readonly logits: number | null;
   /** Largest difference in the gradient of a factor, relative to the largest magnitude in that gradient. */
   readonly gradients: number | null;
-  /** Upper bound for losses, logits and gradients. */
+  /** Largest difference of losses, logits and gradients at which the case passes. */
   readonly tolerance: number;
   readonly passed: boolean;
-  /** Error that kept the case from running; null if it ran. */
+  /** Error that kept the case from running; null if none did. */
   readonly error: string | null;
 }
 
@@ -33,7 +33,7 @@ export interface TrainingResult {
   readonly error: string | null;
 }
 
-/** Median time of one pass over a batch. */
+/** Speed of one kind of pass over a batch, by the median time of several runs. */
 export interface Speed {
   /** Number of input tokens of the batch. */
   readonly tokens: number;
@@ -41,29 +41,29 @@ export interface Speed {
   readonly tokensPerSecond: number;
 }
 
-/** Speeds by kind of pass, each in ascending order of tokens. */
+/** Speeds of forward passes and of gradients, each in ascending order of the batch's tokens. */
 export interface Speeds {
   readonly forward: readonly Speed[];
   readonly gradients: readonly Speed[];
 }
 
 export interface BenchmarkResult {
-  /** Name of the model whose shape was run, with random weights. */
+  /** Name of the model whose shape the benchmark used, with random weights. */
   readonly model: string;
   readonly parameters: number;
   readonly device: Speeds;
-  /** Speeds of the CPU in the same process; null if the CPU is the device. */
+  /** Speeds of the CPU, measured in the same process; null if the checked device is the CPU. */
   readonly cpu: Speeds | null;
 }
 
-/** Findings of one process that checks a device. */
+/** Results of one process that checks a device; null for those that it did not reach. */
 export interface Findings {
   readonly cases: readonly CaseResult[];
   readonly training: TrainingResult | null;
   readonly benchmark: BenchmarkResult | null;
 }
 
-/** Effect of TF32 products, which have a fraction of ten bits, on an NVIDIA card. */
+/** Effect of computing matrix products in TF32, a format with ten fraction bits, on an NVIDIA card. */
 export interface Tf32Result {
   readonly losses: number | null;
   readonly gradients: number | null;
@@ -74,12 +74,12 @@ export interface Tf32Result {
 }
 
 /**
- * Largest difference of losses (in nats) and gradients (relative to the largest magnitude of each factor) at which TF32
- * counts as near.
+ * Largest difference of losses (in nats) and gradients (relative to the largest magnitude of each factor) at which
+ * results with TF32 count as near the reference.
  */
 export const TF32_TOLERANCE = 1e-2;
 
-/** Result of a device check. */
+/** Result of checking a device, with a verdict in words. */
 export interface DeviceCheck extends Findings {
   readonly device: Device;
   /** Name of the processor or card; null if the system does not tell. */
@@ -91,7 +91,7 @@ export interface DeviceCheck extends Findings {
   readonly verdict: string;
   /** Reference device of the comparison. */
   readonly reference: Device;
-  /** Effect of TF32; null on devices other than `cuda`. */
+  /** Effect of TF32 on the results and the speed; null on devices other than `cuda`. */
   readonly tf32: Tf32Result | null;
   readonly seconds: number;
 }

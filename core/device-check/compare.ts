@@ -11,8 +11,9 @@ import type { CaseResult } from './check-report.ts';
 import { randomAdapter, randomBase, randomBatch, tinyConfig } from './random-model.ts';
 
 /**
- * Largest difference that passes. It is larger for float16: the reference rounds the matrices first and takes DoRA
- * norms from the rounded ones, the device takes them from the unrounded ones.
+ * Largest difference from the reference at which a case passes, by the base's precision. It is larger for float16: the
+ * reference rounds the matrices first and takes DoRA norms from the rounded ones, but the device takes them from the
+ * unrounded ones.
  */
 const TOLERANCE: Readonly<Record<Precision, number>> = { f32: 1e-4, f16: 5e-4, int8: 1e-4 };
 
@@ -43,7 +44,10 @@ export async function compareCase(compared: Compared, each: CheckCase): Promise<
 
 type Runtimes = readonly [tested: Runtime, reference: Runtime];
 
-/** Opens runtimes of a base on both devices, and always disposes of them. */
+/**
+ * Opens a runtime of the same base on the device and on the reference, passes both to `use`, and disposes of them in
+ * any case.
+ */
 export async function withRuntimes<T>(
   { device, reference, threads }: Compared,
   base: BaseModel,

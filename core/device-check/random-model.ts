@@ -26,12 +26,12 @@ const TINY: ModelConfig = {
   eosTokenIds: [2],
 };
 
-/** Config of a tiny Llama, with the given changes. */
+/** Returns the configuration of a tiny Llama, with the given changes. */
 export function tinyConfig(changes: Partial<ModelConfig>): ModelConfig {
   return { ...TINY, ...changes };
 }
 
-/** Number of random values drawn. They are repeated, which makes large models quickly. */
+/** Number of random values drawn for a model. Its weights repeat them, so that large models are made quickly. */
 const DRAWN = 65_537;
 
 /** Makes a base with random weights; equal configs give equal weights. */
@@ -53,7 +53,7 @@ export function randomBase(config: ModelConfig): BaseModel {
   return { config, weights: new Map(weights), fingerprint: 'random' };
 }
 
-/** Makes an adapter on all linear layers with a nonzero B, so that it changes the model's outputs. */
+/** Makes an adapter on all linear layers. Its B is not zero, so that it changes the model's outputs. */
 export function randomAdapter({ config, weights }: BaseModel, rank: number, useDora: boolean): Adapter {
   const shape = { rank, alpha: 2 * rank, targetModules: 'all-linear', useDora };
   const fresh = createAdapter({ base: config, weights, ...shape, seed: 2 });

@@ -11,7 +11,7 @@ const LEARNING_RATE = 1e-2;
 const TOLERANCE = 1e-3;
 
 interface Trained {
-  /** Loss of each step, in nats a label. */
+  /** Loss of each training step, in nats a label. */
   readonly losses: number[];
   readonly factors: Arrays;
 }
@@ -55,7 +55,7 @@ async function trainSteps(runtime: Runtime): Promise<Trained> {
   return { losses, factors: parameters };
 }
 
-/** ‖a − b‖ / ‖b‖ over all arrays together. */
+/** Returns ‖a − b‖ / ‖b‖ over all arrays together, where a are the arrays found and b the expected ones. */
 function relativeError(found: Arrays, expected: Arrays): number {
   let [difference, norm] = [0, 0];
   for (const [name, values] of expected) {

@@ -56,7 +56,10 @@ function fastest(speeds: readonly Speed[]): Speed {
   return speeds.reduce((best, each) => (each.tokensPerSecond > best.tokensPerSecond ? each : best));
 }
 
-/** Compares a card's results with TF32 with those without it; both are differences from the same reference. */
+/**
+ * Returns the effect of TF32 on a card: the differences from the reference with TF32, and the speed over that without
+ * it.
+ */
 export function tf32Result(exact: Findings, rounded: Findings): Tf32Result {
   const cases = rounded.cases.filter(({ precision }) => precision === 'f32');
   const largest = (what: 'losses' | 'gradients'): number | null =>

@@ -14,7 +14,7 @@ export function modulePath(name: string, from: string): string {
 }
 
 /**
- * Forks a module in a Node process of its own. A TypeScript module runs through tsx, whatever the current folder is.
+ * Runs a module in a Node process of its own. A TypeScript module runs through tsx, whatever the current folder is.
  * Node gets the flags in `options.execArgv`, but none of this process's flags.
  */
 export function forkModule(file: string, args: readonly string[], options: ForkOptions): ChildProcess {

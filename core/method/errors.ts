@@ -1,4 +1,4 @@
-/** Reasons for which an adapter cannot be carried over as requested. */
+/** Codes of the reasons for which an adapter cannot be carried over as requested. */
 type AdaptationErrorCode =
   | 'incompatible_evolution'
   | 'evolution_required'
@@ -9,7 +9,8 @@ type AdaptationErrorCode =
   | 'metric_mismatch';
 
 /**
- * Error of the method itself. `code` is stable; the message names the thing, the value found and the value expected.
+ * Error of the method, such as a gate or an evolution that does not fit. Its `code` never changes between releases; the
+ * message names the value found and the value expected.
  */
 export class AdaptationError extends Error {
   readonly code: AdaptationErrorCode;

@@ -11,7 +11,10 @@ export function capturedEnergy(module: ModuleEvolution, rank: number = module.ra
   return Math.min(1, energy / module.deltaNorm ** 2);
 }
 
-/** Captured energy of all adaptable modules together. */
+/**
+ * Returns the captured energy of all adaptable modules together: the share of the sum of their ‖W_new − W_old‖² that
+ * the leading `rank` directions of each module hold.
+ */
 export function overallCapturedEnergy(evolution: Evolution, rank: number = evolution.rank): number {
   const total = evolution.adaptable.deltaNorm ** 2;
   if (total === 0) return 1;
@@ -20,7 +23,7 @@ export function overallCapturedEnergy(evolution: Evolution, rank: number = evolu
   return captured / total;
 }
 
-/** {@link overallCapturedEnergy} at ranks 1, 2, 4, … and at the evolution's own rank. */
+/** Returns {@link overallCapturedEnergy} at ranks 1, 2, 4, … and at the evolution's own rank. */
 export function energyCurve(evolution: Evolution): { readonly rank: number; readonly share: number }[] {
   const ranks: number[] = [];
   for (let rank = 1; rank < evolution.rank; rank *= 2) ranks.push(rank);

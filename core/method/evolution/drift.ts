@@ -1,12 +1,10 @@
-/**
- * Distance that one tensor, or several tensors together, moved between two versions of a base model (Frobenius norms).
- */
+/** Distance between two versions of one tensor, or of several tensors together, in Frobenius norms. */
 export interface TensorDrift {
-  /** ‖W_new − W_old‖ */
+  /** Norm of the change, ‖W_new − W_old‖. */
   readonly deltaNorm: number;
-  /** ‖W_old‖ */
+  /** Norm of the old weights, ‖W_old‖. */
   readonly weightNorm: number;
-  /** deltaNorm / weightNorm */
+  /** Change relative to the old weights, deltaNorm / weightNorm. */
   readonly drift: number;
 }
 
@@ -28,10 +26,10 @@ export function totalDrift(parts: readonly TensorDrift[]): TensorDrift {
   );
 }
 
-/** The drift of one projection (`mlp.up_proj`) in every layer. */
+/** Drift of one projection, such as `mlp.up_proj`, in every layer and in all layers together. */
 export interface ProjectionDrift {
   readonly projection: string;
-  /** One drift per layer; null for a layer without this projection. */
+  /** Drift in each layer; null for a layer that does not have this projection. */
   readonly drifts: readonly (number | null)[];
   /** The drift of all layers together. */
   readonly drift: number;

@@ -8,7 +8,7 @@ import type { Evolution, ModuleEvolution } from './evolution.ts';
 
 const FORMAT = 'readapt-evolution/2';
 
-/** [‖W_new − W_old‖, ‖W_old‖] */
+/** Norms of a tensor's change and of the tensor, [‖W_new − W_old‖, ‖W_old‖]. */
 type StoredNorms = readonly [number, number];
 
 interface StoredModule {
@@ -18,14 +18,17 @@ interface StoredModule {
   readonly norms: StoredNorms;
 }
 
-/** Metadata that the file holds beside the tensors, as JSON. */
+/** Description of an evolution that its file holds as JSON beside the tensors. */
 interface StoredHeader {
   readonly oldFingerprint: string;
   readonly newFingerprint: string;
   readonly rank: number;
   readonly overall: StoredNorms;
   readonly adaptable: StoredNorms;
-  /** Lists of pairs instead of objects, because an object would reorder names that look like numbers. */
+  /**
+   * Modules and unadaptable tensors as lists of pairs, because a JSON object would reorder names that look like
+   * numbers.
+   */
   readonly modules: readonly (readonly [string, StoredModule])[];
   readonly unadaptable: readonly (readonly [string, StoredNorms])[];
 }
@@ -129,7 +132,7 @@ function parseHeader(metadata: Readonly<Record<string, string>>): StoredHeader {
   throw invalid('metadata field "evolution" has no list of modules and of unadaptable tensors');
 }
 
-/** Builds a module from its tensors, and removes them from `tensors`. The arrays are used without copying. */
+/** Builds the evolution of a module from its tensors, and removes these from `tensors`. Arrays are not copied. */
 function takeModule(name: string, stored: StoredModule, tensors: Map<string, Tensor>): ModuleEvolution {
   const shape = { outFeatures: stored.out, inFeatures: stored.in, rank: stored.rank };
   const none = new Float32Array(0);

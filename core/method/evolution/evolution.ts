@@ -16,17 +16,19 @@ export interface ModuleEvolution extends TensorDrift {
   readonly outFeatures: number;
   readonly inFeatures: number;
   /**
-   * Number of directions kept: at most the evolution's rank, fewer if the others are negligible, 0 if nothing changed.
+   * Number of directions kept of this module's change: at most the evolution's rank, fewer if the others are
+   * negligible, 0 if nothing changed.
    */
   readonly rank: number;
-  /** Left singular vectors, [outFeatures, rank], row-major. */
+  /** Left singular vectors of the change, [outFeatures, rank], row-major. */
   readonly u: Float32Array;
-  /** Singular values, [rank], descending. */
+  /** Singular values of the change, [rank], in descending order. */
   readonly s: Float32Array;
-  /** Right singular vectors, [inFeatures, rank], row-major. */
+  /** Right singular vectors of the change, [inFeatures, rank], row-major. */
   readonly v: Float32Array;
   /**
-   * ‖W_old‖², ‖W_new‖² and ‖W_new − W_old‖² of each row, [3, outFeatures]; the fusion of DoRA's magnitudes needs them.
+   * Squared norms ‖W_old‖², ‖W_new‖² and ‖W_new − W_old‖² of each row of the weight, [3, outFeatures]. The fusion of
+   * DoRA's magnitudes needs them.
    */
   readonly rowSquares: Float32Array;
 }
@@ -38,7 +40,7 @@ export interface ModuleEvolution extends TensorDrift {
 export interface Evolution {
   readonly oldFingerprint: string;
   readonly newFingerprint: string;
-  /** Upper bound of the modules' ranks. */
+  /** Largest number of directions kept of a module's change. */
   readonly rank: number;
   /** Adaptable modules by name (`model.layers.0.mlp.up_proj`), in the order of the base's modules. */
   readonly modules: ReadonlyMap<string, ModuleEvolution>;
@@ -51,11 +53,11 @@ export interface Evolution {
 }
 
 export interface EvolutionOptions {
-  /** Number of directions kept of every module. Default 32: twice the usual ranks of adapters. */
+  /** Largest number of directions to keep of each module's change. Default 32: twice the usual ranks of adapters. */
   readonly rank?: number;
   /** Seed of the randomized SVD's test matrices; equal seeds give equal factors. Default 0. */
   readonly seed?: number;
-  /** Products of the large matrices. Default: JavaScript on one thread, which is slow. */
+  /** Multiplication of the large matrices. Default: JavaScript on one thread, which is slow. */
   readonly products?: MatrixProducts | undefined;
   readonly signal?: AbortSignal;
   /** Called after every tensor with the number of tensors done and the number of all tensors. */
@@ -114,7 +116,10 @@ export async function computeEvolution(
   };
 }
 
-/** Alternates between two buffers, each large enough for any module: one is filled while the other is decomposed. */
+/**
+ * Returns a function that gives one of two buffers in turn, each large enough for any module, so that one is filled
+ * while the change in the other is decomposed.
+ */
 function alternatingBuffers(config: ModelConfig): () => Float32Array {
   const sizes = adaptableModules(config).map(({ outFeatures, inFeatures }) => outFeatures * inFeatures);
   const length = Math.max(0, ...sizes);
@@ -127,7 +132,10 @@ function moduleOf(weight: string): string {
   return weight.replace(/\.weight$/, '');
 }
 
-/** Reads each name in order and yields the result. It reads the next one while the caller works on the last. */
+/**
+ * Reads the tensors of the given names in order, and yields each result. The next one is read while the caller works on
+ * the last.
+ */
 async function* readAhead<T>(names: readonly string[], read: (name: string) => Promise<T>): AsyncGenerator<T> {
   let next: Promise<T> | null = null;
   try {
@@ -145,7 +153,7 @@ async function* readAhead<T>(names: readonly string[], read: (name: string) => P
   }
 }
 
-/** The entries of a map, in the order of `keys`. */
+/** Returns the entries of a map in the order of `keys`. */
 function inOrder<T>(entries: ReadonlyMap<string, T>, keys: readonly string[]): Map<string, T> {
   const ordered = new Map<string, T>();
   for (const key of keys) {

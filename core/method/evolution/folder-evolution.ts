@@ -6,15 +6,18 @@ import type { WeightSource } from './weight-source.ts';
 import { countsOf, withWeightThread } from './weight-thread-source.ts';
 
 /**
- * Smallest number of weights for which each base is read in a thread of its own. Starting a thread takes about as long
- * as reading that many.
+ * Smallest number of weights of a base for which it is read in a thread of its own. Starting a thread takes about as
+ * long as reading that many weights.
  */
 const WORTH_A_THREAD = 2 ** 25;
 
 export interface FolderEvolutionOptions extends EvolutionOptions {
-  /** Whether each base is read in a thread of its own. By default this depends on its size. */
+  /** Whether each base is read in a thread of its own. Default: only large bases. */
   readonly threads?: boolean;
-  /** Records of files that were verified before and need no hashing. Newly verified files are added. Default: none. */
+  /**
+   * Fingerprints of files that were verified before and need not be hashed again. Newly verified files are added.
+   * Default: none.
+   */
   readonly verified?: VerifiedFiles | null | undefined;
 }
 

@@ -4,14 +4,17 @@ import type { Tensor } from '../../models/base-model.ts';
 import type { WeightSource } from './weight-source.ts';
 
 interface StreamedWeights extends WeightSource {
-  /** @param spare an array that may be overwritten; if it is long enough, the values are written to its beginning */
+  /**
+   * Reads a weight as float32.
+   * @param spare array that may be overwritten; if it is long enough, the values are written to its beginning
+   */
   readWeight(name: string, spare?: Float32Array): Promise<Tensor>;
 }
 
 /**
- * Source of weights that stay on disk. Every tensor must be read once, in name order; the fingerprint is known after
- * the last one. Reading out of order, or asking for the fingerprint too early, is an error.
- * @param verified the fingerprint, if these files were verified before; otherwise it is computed
+ * Returns a source of weights that stay on disk. Every tensor must be read once, in the order of the names; only then
+ * is the fingerprint known. Reading in another order, or asking for the fingerprint earlier, is an error.
+ * @param verified fingerprint of the files, if they were verified before; null computes it while reading
  */
 export function streamed(model: ModelWeights, verified = model.verified): StreamedWeights {
   const hash = verified === null ? startFingerprint(model.config) : null;

@@ -12,41 +12,50 @@ import {
   VECTOR_BYTES,
 } from '../../formats/web-assembly.ts';
 
-/** Number of values of each version that are subtracted at a time, so that they stay in the processor's cache. */
+/**
+ * Number of values of each version that the kernel subtracts in one call. Blocks of that size stay in the processor's
+ * cache.
+ */
 const BLOCK = 1 << 13;
 
 /** Number of float32 values in a vector. */
 const LANES = VECTOR_BYTES / Float32Array.BYTES_PER_ELEMENT;
 
-/** Offsets of the arrays in the kernel's memory. */
+/** Byte offsets of the kernel's arrays in its memory. */
 const BEFORE_AT = 0;
 const AFTER_AT = BLOCK * Float32Array.BYTES_PER_ELEMENT;
 const DELTA_AT = 2 * AFTER_AT;
 const SUMS_AT = 3 * AFTER_AT;
 
-/** Three sums of a row, each of two partial sums. */
+/**
+ * Bytes of the sums of squares of a row: three sums (of before, after and delta), each kept as two partial sums in
+ * float64.
+ */
 const SUMS_BYTES = 3 * VECTOR_BYTES;
 
-/** Local variables of the kernel by index: parameters first, then an integer, then vectors. */
+/** Indices of the kernel's local variables: the parameters first, then an integer, then vectors. */
 const [BEFORE, AFTER, DELTA, SUMS, END, ROW_BYTES] = [0, 1, 2, 3, 4, 5];
 const ROW_END = 6;
 const [OLD_SUM, NEW_SUM, DELTA_SUM, OLD_LOW, OLD_HIGH, NEW_LOW, NEW_HIGH] = [7, 8, 9, 10, 11, 12, 13];
 
 const ZERO = [...V128.constant, ...new Array<number>(VECTOR_BYTES).fill(0)];
 
-/** Half a vector of floats as doubles. */
+/** Returns instructions that load half a vector of float32 values as a vector of float64 values. */
 const doubles = (local: number, offset: number) => [...loadHalf(local, offset), ...V128.promoteFloats];
 
-/** Adds the squares of two vectors to a sum. */
+/** Returns instructions that add the squares of two vectors to a sum. */
 const addSquares = (sum: number, low: number, high: number) => {
   const squares = [low, high].map((local) => [...get(local), ...get(local), ...V128.multiplyDoubles]);
   return set(sum, ...get(sum), ...squares.flat(), ...V128.addDoubles, ...V128.addDoubles);
 };
 
-/** Replaces the old values by the differences, which are not rounded to float32. */
+/** Returns instructions that replace the old values by new − old in float64, without rounding to float32. */
 const subtract = (old: number, value: number) => set(old, ...get(value), ...get(old), ...V128.subtractDoubles);
 
-/** Subtracts the rows at [before, end), four values at a time, and sums squares row by row. */
+/**
+ * Instructions of the kernel: it subtracts the rows of `before`, up to the address in END, from those of `after`, four
+ * values at a time, and sums squares row by row.
+ */
 const BODY = [
   ...untilReached(
     BEFORE,
@@ -76,9 +85,12 @@ interface Subtraction {
   readonly before: Float32Array;
   readonly after: Float32Array;
   readonly delta: Float32Array;
-  /** Two partial sums for each of the three sums of a row: those of before, after and delta. */
+  /** Sums of squares of each row of before, after and delta, each as two partial sums that are still to be added. */
   readonly sums: Float64Array;
-  /** Subtracts the first rows of `before` from those of `after`; a row's length is a multiple of four. */
+  /**
+   * Subtracts the first `rows` rows of `before` from those of `after`. The length of a row has to be a multiple of
+   * four.
+   */
   readonly subtract: (rows: number, length: number) => void;
 }
 

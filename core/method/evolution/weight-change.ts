@@ -5,17 +5,17 @@ import { driftOf, type TensorDrift } from './drift.ts';
 import { subtractRows } from './subtract-rows.ts';
 import type { WeightSource } from './weight-source.ts';
 
-/** Change in the weight of one module, before it is decomposed. */
+/** Change of one module's weight between two versions, before it is decomposed. */
 export interface WeightChange {
   readonly drift: TensorDrift;
   /** W_new − W_old, [outFeatures, inFeatures], rounded to float32. */
   readonly delta: DenseMatrix;
-  /** See `ModuleEvolution.rowSquares`. */
+  /** Squared norms of each row, as in `ModuleEvolution.rowSquares`. */
   readonly rowSquares: Float32Array;
 }
 
 /**
- * Reads one weight of both versions, which are released before the change is returned.
+ * Reads one weight of both versions and subtracts them. Both weights are released before the change is returned.
  * @param into memory for the change; at least as long as the weight
  */
 export async function readChange(
@@ -37,7 +37,10 @@ function sumOf(values: Float64Array): number {
   return values.reduce((sum, value) => sum + value, 0);
 }
 
-/** Reads the drift of a tensor without storing the difference, since an embedding may be the model's largest tensor. */
+/**
+ * Reads one tensor of both versions and computes its drift. The difference is not stored, since an embedding may be the
+ * model's largest tensor.
+ */
 export async function readDrift(name: string, from: WeightSource, to: WeightSource): Promise<TensorDrift> {
   const { before, after } = await readBoth(name, from, to);
   return driftBetween(before, after);

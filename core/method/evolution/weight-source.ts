@@ -5,7 +5,8 @@ import type { ModelConfig } from '../../models/config/model-config.ts';
 export interface WeightSource {
   readonly config: ModelConfig;
   /**
-   * Fingerprint of the weights. It may be read only after every tensor, because a source can compute it while reading.
+   * Fingerprint of all weights. It may be read only after every tensor was read, because a source can compute it while
+   * reading.
    */
   readonly fingerprint: string;
   /**

@@ -3,32 +3,32 @@ import type { ModelWeights } from '../../formats/hugging-face/model-weights.ts';
 import { modulePath, startThread } from '../../installation/child-module.ts';
 import type { WeightSource } from './weight-source.ts';
 
-/** Data that the thread is started with. */
+/** Data with which the thread that reads a base's weights is started. */
 export interface ThreadData {
   readonly folder: string;
-  /** Memory that every tensor is read into; long enough for the base's largest one. */
+  /** Shared memory that every tensor is read into; as long as the base's largest tensor. */
   readonly memory: SharedArrayBuffer;
-  /** The fingerprint, if these files were verified before. */
+  /** Fingerprint of the base's files if they were verified before; null otherwise. */
   readonly verified: string | null;
 }
 
-/** Answer of the thread to a request for a tensor by name. */
+/** Answer of the reading thread to the request for a tensor: its shape and length, or a failure. */
 export type ThreadAnswer =
   | {
       readonly shape: readonly number[];
-      /** Number of values at the beginning of the shared memory. */
+      /** Number of float32 values of the tensor, which lie at the beginning of the shared memory. */
       readonly length: number;
-      /** Fingerprint of the base; null until the last tensor is read. */
+      /** Fingerprint of the base; null for every tensor but the last. */
       readonly fingerprint: string | null;
     }
   | { readonly failure: string };
 
 /**
- * Calls `use` with a source whose weights a thread of their own reads, checks and, unless they were verified before,
- * hashes; then ends the thread. As with `streamed`, every tensor must be read once, in name order. All are read into
- * the same memory, which both threads share: memory that is moved between threads, or allocated for each tensor, costs
- * more time in garbage collections.
- * @param model the weights of the same folder, open in this thread
+ * Calls `use` with a source of weights that a thread of its own reads and checks, and hashes unless they were verified
+ * before; then ends the thread. Every tensor must be read once, in the order of the names, as with `streamed`. Both
+ * threads share one memory, and every tensor is read into it: moving memory between threads, or allocating it for each
+ * tensor, costs more time in garbage collections.
+ * @param model weights of the same folder, as this thread has opened them
  */
 export async function withWeightThread<T>(
   folder: string,
@@ -65,12 +65,12 @@ export async function withWeightThread<T>(
   }
 }
 
-/** Number of values of each tensor. */
+/** Returns the number of values of each of a base's tensors. */
 export function countsOf(model: ModelWeights): number[] {
   return model.names.map((name) => model.shape(name).reduce((product, size) => product * size, 1));
 }
 
-/** Rejects when the thread ends, which it does on its own only after an error. */
+/** Returns a promise that is rejected when the thread ends. By itself it ends only after an error. */
 function endOf(thread: Worker, folder: string): Promise<never> {
   const ended = new Promise<never>((_, reject) => {
     thread.once('error', reject);

@@ -1,5 +1,6 @@
 /**
- * Entry point of the thread of `withWeightThread`: on each message, it reads the named tensor into the shared memory.
+ * Entry point of the thread that `withWeightThread` starts: for each message, it reads the tensor of that name into the
+ * shared memory.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { openModelWeights } from '../../formats/hugging-face/model-weights.ts';

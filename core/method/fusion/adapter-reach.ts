@@ -6,10 +6,10 @@ import { REVERT } from './coefficients.ts';
 import { Fusion, type FusionOptions } from './fusion.ts';
 
 /**
- * Measures how much of a base's change an adapter can reach. A revert at the adapter's rank does not undo three things:
- * the directions that truncating each adapted module drops, the directions that the evolution does not hold (taken as
- * orthogonal to those it holds), and every change in modules that the adapter does not adapt. Both shares are 1 if
- * nothing changed.
+ * Returns the share of a base's change in the modules that an adapter adapts, and the share that a revert at the
+ * adapter's rank undoes. A revert does not undo three things: the directions that truncating each adapted module drops,
+ * the directions that the evolution does not hold (taken as orthogonal to those it holds), and every change in modules
+ * that the adapter does not adapt. Both shares are 1 if nothing changed.
  * @throws AdaptationError `incompatible_evolution` if the evolution does not fit the adapter
  */
 export async function adapterReach(

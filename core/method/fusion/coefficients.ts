@@ -7,9 +7,9 @@ export interface Coefficients {
   readonly beta: number;
 }
 
-/** The old adapter, unchanged. */
+/** Coefficients of the copy, which is the old adapter unchanged. */
 export const COPY: Coefficients = { alpha: 1, beta: 0 };
-/** The old adapter with the base's change undone. */
+/** Coefficients of the revert, which is the old adapter with the base's change undone. */
 export const REVERT: Coefficients = { alpha: 1, beta: -1 };
 
 export function isSamePoint(a: Coefficients, b: Coefficients): boolean {

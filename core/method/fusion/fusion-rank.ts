@@ -1,7 +1,7 @@
 import type { Adapter, LoraConfig } from '../../models/lora/adapter.ts';
 import { loraSettings } from '../../models/lora/lora-config.ts';
 
-/** The rank of a fused module and the LoRA scaling that belongs to it. */
+/** Rank of a fused module, with the LoRA scaling (alpha / r or alpha / √r) that it gets. */
 export interface FusedShape {
   readonly rank: number;
   readonly scaling: number;
@@ -24,7 +24,7 @@ export function grownConfig({ config, modules }: Adapter, rank: number): LoraCon
   return { ...config, rank: r, alpha, rankPattern: others(ranks, r), alphaPattern: others(alphas, alpha) };
 }
 
-/** A value for each module, by the module's whole name. */
+/** List of modules, each by its full name with a value such as its rank. */
 type ModuleValues = readonly (readonly [module: string, value: number])[];
 
 function mostCommon(values: ModuleValues): number {
@@ -33,7 +33,7 @@ function mostCommon(values: ModuleValues): number {
   return [...counts].reduce((most, next) => (next[1] > most[1] ? next : most))[0];
 }
 
-/** The modules whose value is not the common one. */
+/** Returns the modules whose value differs from the common one, with their values. */
 function others(values: ModuleValues, common: number): Record<string, number> {
   return Object.fromEntries(values.filter(([, value]) => value !== common));
 }

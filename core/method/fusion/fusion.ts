@@ -9,32 +9,33 @@ import { prepareModule, type ModuleFusion } from './module-fusion.ts';
 
 export interface FusionOptions {
   /**
-   * Rank that all modules grow to, so that the adapter keeps a single `r`. It is capped at the largest rank that the
-   * full update of any module can have. No rank shrinks. Default: each module keeps its own.
+   * Rank that the modules of a fused adapter get, so that the adapter has a single `r`. It is reduced to the largest
+   * rank that the full update of any module can have, but no module gets a lower rank than before. Default: each module
+   * keeps its rank.
    */
   readonly maxRank?: number | undefined;
-  /** Products of the large matrices. Default: JavaScript on one thread, which is slow. */
+  /** Multiplication of the large matrices. Default: JavaScript on one thread, which is slow. */
   readonly products?: MatrixProducts | undefined;
 }
 
 interface FusedAdapter {
-  /** Fused adapter with the configuration {@link Fusion.config} and factors of its own. */
+  /** Fused adapter. Its configuration is {@link Fusion.config}, and it shares no factors with the old adapter. */
   readonly adapter: Adapter;
   /**
-   * Norm by module of the part of the full update alpha · s · B A + beta · U S Vᵀ that the rank drops. Directions of
-   * the base's change that the evolution does not hold are not counted.
+   * Norm, for each module, of the part of the full update alpha · s · B A + beta · U S Vᵀ that its rank cannot hold.
+   * Directions of the base's change that the evolution lacks are not counted.
    */
   readonly truncationErrors: ReadonlyMap<string, number>;
 }
 
 /**
- * Fuses one adapter with one evolution at any number of coefficients. Orthonormal bases of the stacked factors are
- * computed once, so that each further point costs one small SVD per module. The ranks are also chosen once: the
- * adapters of all coefficients have the same shapes, except that (1, 0) gives the old adapter itself.
+ * Fusion of one adapter with one evolution, at any number of coefficients. Orthonormal bases of the stacked factors are
+ * computed once, so that each further point costs one small SVD per module. The ranks are also chosen once, so that all
+ * fused adapters have the same shapes; only at (1, 0) the result is the old adapter itself.
  */
 export class Fusion {
   readonly adapter: Adapter;
-  /** The old adapter's configuration, with the ranks of the fused adapters. */
+  /** Configuration of the fused adapters: that of the old adapter, but with the ranks of this fusion. */
   readonly config: LoraConfig;
   readonly #modules: ReadonlyMap<string, ModuleFusion>;
   readonly #shapes: ReadonlyMap<string, FusedShape>;
@@ -47,7 +48,7 @@ export class Fusion {
   }
 
   /**
-   * Computes the matrices that do not depend on the coefficients.
+   * Prepares a fusion: computes all matrices that do not depend on the coefficients.
    * @throws AdaptationError `incompatible_evolution` if the evolution lacks a module of the adapter or has it in
    * another shape; RangeError for a rank that is not a positive integer
    */
@@ -69,7 +70,7 @@ export class Fusion {
   }
 
   /**
-   * The adapter that approximates alpha · s · B A + beta · (W_new − W_old) best at the ranks of this fusion.
+   * Returns the adapter that best approximates alpha · s · B A + beta · (W_new − W_old) at the ranks of this fusion.
    * @throws RangeError for coefficients that are not finite
    */
   async at(coefficients: Coefficients): Promise<Adapter> {
@@ -93,7 +94,7 @@ export class Fusion {
   }
 }
 
-/** One adapted module: the old adapter's factors and the evolution of the module's weight. */
+/** Adapted module, with the old adapter's factors and the evolution of its weight. */
 interface AdaptedModule {
   readonly name: string;
   readonly old: LoraFactors;
@@ -101,7 +102,7 @@ interface AdaptedModule {
 }
 
 /**
- * The adapted modules in the adapter's order, each with its evolution.
+ * Returns the adapted modules in the adapter's order, each with the evolution of its weight.
  * @throws AdaptationError `incompatible_evolution` if the evolution lacks a module or has it in another shape
  */
 function adaptedModules(adapter: Adapter, evolution: Evolution): AdaptedModule[] {

@@ -18,7 +18,10 @@ import type { Coefficients } from './coefficients.ts';
 import { withFusedMagnitude } from './fused-magnitude.ts';
 import type { FusedShape } from './fusion-rank.ts';
 
-/** Share of the largest singular value below which a direction counts as missing: float32 factors do not resolve it. */
+/**
+ * Singular value, as a share of the largest one, below which a direction counts as absent, because float32 factors do
+ * not resolve it.
+ */
 const NEGLIGIBLE = 1e-7;
 
 interface FusedModule {
@@ -27,11 +30,14 @@ interface FusedModule {
   readonly truncationError: number;
 }
 
-/** One module of an adapter, prepared to be fused at any coefficients. */
+/** Module of an adapter that was prepared to be fused at any coefficients. */
 export interface ModuleFusion {
-  /** @param shape rank (at least the old one) and scaling of the result; by default those of the old factors */
+  /**
+   * Returns the module fused at these coefficients.
+   * @param shape rank (at least the old one) and scaling of the result. Default: those of the old factors
+   */
   at(coefficients: Coefficients, shape?: FusedShape): Promise<FusedModule>;
-  /** Largest rank that the full update can have. */
+  /** Largest rank that the full update of this module can have. */
   readonly fullRank: number;
 }
 
@@ -81,19 +87,19 @@ interface PreparedModule {
   readonly change: ModuleEvolution;
   readonly left: Split;
   readonly right: Split;
-  /** s · [c_L; l_L] [c_R; l_R]ᵀ, [k + r, k + r]. */
+  /** Old update in the coordinates of both bases, s · [c_L; l_L] [c_R; l_R]ᵀ, [k + r, k + r]. */
   readonly oldCore: Matrix;
-  /** oldCoreᵀ · oldCore, [k + r, k + r]. */
+  /** Gram matrix of the old update's coordinates, oldCoreᵀ · oldCore, [k + r, k + r]. */
   readonly oldGram: Matrix;
 }
 
-/** A tall matrix Y, [n, r], written as [directions, rest] · coordinates. */
+/** Tall matrix Y, [n, r], as the product of orthonormal columns and coordinates: [directions, rest] · coordinates. */
 interface Split {
-  /** The evolution's orthonormal directions, [n, k]. */
+  /** Orthonormal directions of the evolution, [n, k]. */
   readonly directions: DenseMatrix;
   /** Orthonormal columns, [n, r], that span the part of Y outside the directions. */
   readonly rest: DenseMatrix;
-  /** [k + r, r] */
+  /** Coordinates of the columns of Y in [directions, rest], [k + r, r]. */
   readonly coordinates: Matrix;
 }
 
@@ -114,14 +120,14 @@ async function split(y: DenseMatrix, found: Float32Array, count: number, product
   return { directions, rest: q, coordinates: stackRows(toFloat64(within), r) };
 }
 
-/** [a; b], one above the other. */
+/** Returns the matrix [a; b], with the rows of a above those of b. */
 function stackRows(a: Matrix, b: Matrix): Matrix {
   return transpose(concatColumns(transpose(a), transpose(b)));
 }
 
 /**
- * The old update times alpha, which needs no decomposition and is exact at every rank. With alpha = 0, A is kept so
- * that the adapter can still be trained.
+ * Returns the factors of the old update times alpha, which need no decomposition and are exact at every rank. With
+ * alpha = 0, A is kept so that the adapter can still be trained.
  */
 function scaled(old: LoraFactors, alpha: number, shape: FusedShape): LoraFactors {
   if (shape.rank === old.rank) {
@@ -176,15 +182,18 @@ async function truncate(
   return { factors: balancedFactors(old, b, a, kept, shape), truncationError: Math.sqrt(lost) };
 }
 
-/** Coordinates of m vectors in the basis of a {@link Split}, one vector in each row. */
+/** Coordinates of m vectors in the orthonormal columns of a {@link Split}, one vector in each row. */
 interface CoordinateRows {
-  /** [m, k] along the directions. */
+  /** Coordinates along the directions of the evolution, [m, k]. */
   readonly within: DenseMatrix;
-  /** [m, r] along the rest. */
+  /** Coordinates along the remaining columns, [m, r]. */
   readonly outside: DenseMatrix;
 }
 
-/** Scales each column of a matrix [k + r, m] by its factor, and returns the columns as rows of coordinates. */
+/**
+ * Scales each of the first `count` columns of a matrix [k + r, m] by its factor, and returns these columns as rows of
+ * coordinates.
+ */
 function coordinateRows({ rows, cols, data }: Matrix, factors: Float64Array, count: number): CoordinateRows {
   const part = (from: number, to: number): DenseMatrix => {
     const out = { rows: cols, cols: to - from, data: new Float64Array(cols * (to - from)) };
@@ -223,9 +232,9 @@ function balancedFactors(
 }
 
 /**
- * Factors whose update is zero but can be trained: B is zero, while A has the old rows and, for a larger rank, fresh
- * rows below them, uniform in ±1/√inFeatures as in a new adapter. If A were zero as well, all gradients would stay
- * zero.
+ * Returns factors whose update is zero but that can be trained: B is zero, while A has the old rows and, for a larger
+ * rank, fresh rows below them, uniform in ±1/√inFeatures as in a new adapter. If A were zero as well, all gradients
+ * would stay zero.
  */
 function emptyFactors(old: LoraFactors, { rank, scaling }: FusedShape): LoraFactors {
   const { inFeatures, outFeatures } = old;

@@ -10,8 +10,9 @@ const USUAL_FLIPS = 0.04;
 const USUAL_DEVIATION = 0.1;
 
 /**
- * Assumed difference of a version from the one whose answers count as right, to which it can only lose: four of a
- * hundred rows flip, or each of these loses half of its score. The latter also gives the usual deviation.
+ * Assumed loss of a version against the one whose answers count as right, on which it cannot improve. Where rows are
+ * right or wrong, four of a hundred flip; where they have scores, each of these loses half of its score. The latter
+ * also gives the usual deviation.
  */
 const USUAL_LOSS = { rows: -USUAL_FLIPS, score: -USUAL_FLIPS / 2 };
 
@@ -19,37 +20,41 @@ const USUAL_LOSS = { rows: -USUAL_FLIPS, score: -USUAL_FLIPS / 2 };
 export interface GateAdvice {
   readonly rows: number;
   readonly confidence: number;
-  /** The gate's margin; null if none is known. */
+  /** Margin of the gate; null if none is given. */
   readonly margin: number | null;
   /**
-   * Smallest margin that is certified with 80 % probability for a version that differs from the old one as much as
-   * usual.
+   * Smallest margin that the rows certify with a probability of 80 % for a version that differs from the old one as
+   * much as usual; null if they certify none.
    */
   readonly certifiable_margin: number | null;
-  /** Smallest margin that is certified for a version that does not differ in a single row. */
+  /**
+   * Smallest margin that the rows certify for a version that differs from the old one in no row; null if they certify
+   * none.
+   */
   readonly least_margin: number | null;
   /**
-   * Approximate number of rows that certify the gate's margin with 80 % probability; null without a margin, or where it
-   * is 0.
+   * Approximate number of rows that would certify the gate's margin with a probability of 80 %; null without a margin,
+   * or if no number would do, as for a margin of 0.
    */
   readonly rows_needed: number | null;
   /**
-   * `no`: not even a version that does not differ is certified. `unlikely`: the margin is smaller than
-   * `certifiable_margin`.
+   * Whether the rows can certify the gate's margin. `no`: not even for a version that differs in no row. `unlikely`:
+   * the margin is smaller than `certifiable_margin`. `yes`: otherwise. Null without a margin.
    */
   readonly decidable: 'yes' | 'unlikely' | 'no' | null;
 }
 
-/** Gate rows that the advice is about. */
+/** Properties of the gate rows that the advice is about. */
 interface AdvisedRows {
   readonly metric: MetricName;
-  /** Whether the rows are prompts alone, so that the old version is right on each of them. */
+  /** Whether the rows are prompts alone. The old version's own answers then count as right. */
   readonly promptsOnly: boolean;
 }
 
 /**
- * Estimates what the gate rows can certify at a job's first look. Null for a loss, whose spread is unknown before it is
- * measured, for a gate that compares with a number, and for a metric that cannot be computed from prompts alone.
+ * Estimates what the gate rows can certify at a job's first look. Returns null for the metric loss, whose spread is
+ * unknown before it is measured; for an absolute gate; and for rows that are prompts alone with a metric that needs
+ * answers.
  */
 export function gateAdvice(rows: number, { metric, promptsOnly }: AdvisedRows, gate?: GateRule): GateAdvice | null {
   if (metric === 'loss' || rows < 1 || gate?.kind === 'absolute' || (promptsOnly && !isGenerated(metric))) return null;

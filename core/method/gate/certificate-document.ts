@@ -1,9 +1,9 @@
 import type { Certificate, SliceVerdict } from './gate-types.ts';
 
-/** Verdict on a critical slice, as answers of the API and JSON documents have it. */
+/** Verdict on a critical slice in the form that the API and JSON output have. */
 export type SliceDocument = Omit<SliceVerdict, 'rowsNeeded'> & { readonly rows_needed: number | null };
 
-/** Certificate, as answers of the API and JSON documents have it. */
+/** Certificate in the form that the API and JSON output have. */
 export type CertificateDocument = Omit<Certificate, 'rowsNeeded' | 'slices'> & {
   readonly rows_needed: number | null;
   readonly slices?: readonly SliceDocument[];

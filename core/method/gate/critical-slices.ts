@@ -6,9 +6,9 @@ import { rowsToDecide } from './gate-rows.ts';
 import type { Gate, GateFailure, GateMeasurement, RowOutcomes, SliceVerdict } from './gate-types.ts';
 
 /**
- * Judges a candidate on the rows of each critical slice. All slices are tested at the whole level of the look: a
- * candidate passes only if everything that has to be certified is, and such an intersection-union test has the level of
- * each of its tests (Berger, Technometrics 24, 1982, 295–300).
+ * Judges a candidate on the rows of each critical slice. Each slice is tested with the look's whole error probability:
+ * a candidate passes only if all that has to be certified is certified, and such an intersection-union test errs no
+ * more often than each of its tests (Berger, Technometrics 24, 1982, 295–300).
  * @throws AdaptationError `invalid_gate` for a slice that no gate row is in
  */
 export function judgeSlices(
@@ -23,7 +23,7 @@ export function judgeSlices(
   });
 }
 
-/** Failures of the gate that the verdicts of the slices cause. */
+/** Returns the requirements of the gate that a candidate misses because of its verdicts on critical slices. */
 export function sliceFailures(slices: readonly SliceVerdict[]): GateFailure[] {
   const failed: GateFailure[] = [];
   if (slices.some(({ verdict }) => verdict === 'failed')) failed.push('slice');
@@ -31,7 +31,10 @@ export function sliceFailures(slices: readonly SliceVerdict[]): GateFailure[] {
   return failed;
 }
 
-/** The metric on some of the rows: the mean over rows, or over the tokens of the rows for a loss. */
+/**
+ * Returns the metric on the rows with the given indices: the mean over rows, or for a loss the mean over the rows'
+ * tokens.
+ */
 export function valueOn(metric: MetricName, { values, tokens }: RowOutcomes, rows: readonly number[]): number {
   const total = (of: ArrayLike<number>): number => rows.reduce((sum, row) => sum + of[row]!, 0);
   return total(values) / (metric === 'loss' ? total(tokens) : rows.length);

@@ -1,12 +1,12 @@
-/** One evaluation of a candidate on the gate rows within a job. */
+/** Position of one look, which is an evaluation of a candidate on the gate rows, among the looks of its job. */
 export interface Look {
-  /** Number of looks of the job up to and including this one. */
+  /** Number of looks that the job has taken, this one included. */
   readonly total: number;
-  /** Number of those looks made after a first adapter was published, in search of a better one; 0 before. */
+  /** Number of those looks that came after a first publication, in search of a better adapter; 0 before any. */
   readonly refining: number;
 }
 
-/** The first look of a job. */
+/** Position of the first look of a job. */
 export const FIRST_LOOK: Look = { total: 1, refining: 0 };
 
 /**
@@ -16,8 +16,8 @@ export const FIRST_LOOK: Look = { total: 1, refining: 0 };
 const SHARES = { first: 0.8, further: 0.1, refined: 0.1 };
 
 /**
- * Number of looks that share the largest part evenly. A job judges about as many candidates before training or at its
- * end.
+ * Number of first looks that share their part of the error probability evenly. A job judges about as many candidates
+ * before training or at its end.
  */
 export const FIRST_LOOKS = 3;
 
@@ -34,7 +34,7 @@ export function levelOf({ total, refining }: Look, confidence: number): number {
   return budget * SHARES.further * partOf(total - FIRST_LOOKS);
 }
 
-/** The sequence 1/2, 1/6, 1/12 …, which sums to 1. */
+/** Term of the series 1/2, 1/6, 1/12 …, which sums to 1, at a place from 1. */
 function partOf(place: number): number {
   return 1 / (place * (place + 1));
 }

@@ -5,21 +5,24 @@ import { exactLowerBound, inferiorityPValue } from '../../statistics/exact-paire
 import { countFlips, upperBoundOfLossDifference } from '../../statistics/paired-statistics.ts';
 import type { GateMeasurement } from './gate-types.ts';
 
-/** Evidence of the gate rows at a given level. */
+/** Evidence of the gate rows for a value of the metric, at a given error probability. */
 export interface Evidence {
-  /** Whether the rows reject, at the level, that the true value misses the needed one. */
+  /** Whether the rows show the true value to reach the needed one, with at most the given error probability. */
   readonly certified: boolean;
-  /** One-sided confidence bound of the value at the level: the worst value that the rows do not reject. */
+  /** One-sided confidence bound: the worst true value that the rows do not rule out at the given error probability. */
   readonly bound: number;
 }
 
-/** Claim to be tested: the metric reaches a value, with at most the given probability of an error. */
+/**
+ * Claim to be tested: the true value of the metric is at least as good as `needed`. `level` is the probability of an
+ * error that the test may have.
+ */
 export interface EvidenceClaim {
   readonly needed: number;
   readonly level: number;
 }
 
-/** Tolerance for the rounding of a sum over rows. */
+/** Tolerance for rounding errors in a sum over rows. */
 const ROUNDING = 1e-9;
 
 /**
@@ -53,7 +56,8 @@ export function pairedEvidence(
 }
 
 /**
- * Compares a candidate with a number: by the exact binomial test, by betting, or for a loss by the bootstrap-t bound.
+ * Compares a candidate with a number: by the exact binomial test where rows are right or wrong, by betting where they
+ * have scores, and for a loss by the bootstrap-t bound.
  */
 export function absoluteEvidence(found: GateMeasurement, { needed, level }: EvidenceClaim): Evidence {
   const { name, value, rows } = found.metric;
@@ -76,7 +80,7 @@ export function absoluteEvidence(found: GateMeasurement, { needed, level }: Evid
   return { certified, bound: lowerBoundOfShare({ right, rows }, level) };
 }
 
-/** Whether a value is at least as good as the needed one, up to rounding. */
+/** Whether a value of the metric is at least as good as the needed one, apart from rounding. */
 export function reaches(metric: MetricName, value: number, needed: number): boolean {
   return metric === 'loss' ? value <= needed + ROUNDING : value >= needed - ROUNDING;
 }
@@ -85,7 +89,7 @@ function byBound(bound: number, needed: number): Evidence {
   return { certified: bound <= needed + ROUNDING, bound };
 }
 
-/** Clamps a share to the open interval (0, 1), because the tests do not take 0 or 1. */
+/** Moves a share of 0 or 1 slightly into the open interval (0, 1), because the tests accept neither. */
 function withinUnit(share: number): number {
   return Math.min(1 - 1e-12, Math.max(1e-12, share));
 }

@@ -6,10 +6,10 @@ import type { Gate, GateMeasurement } from './gate-types.ts';
 import { isCertifiable } from './power.ts';
 import { confidenceOf } from './readiness-gate.ts';
 
-/** Look that is still to come, and the probability of a certificate that makes it worthwhile. */
+/** Next look of a job, with the probability of a certificate above which the look is worthwhile. */
 export interface FurtherLook {
   readonly look: Look;
-  /** At least 0, which every look exceeds, and below 1. */
+  /** Smallest probability of a certificate, at least 0 and below 1. With 0, every look is worthwhile. */
   readonly leastPower: number;
 }
 

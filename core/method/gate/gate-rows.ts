@@ -6,8 +6,8 @@ import { rowsOfMean, rowsToCertify } from './power.ts';
 import type { Certificate, Gate, GateMeasurement, GateVerdict, SliceVerdict } from './gate-types.ts';
 
 /**
- * Approximate number of gate rows that would certify a candidate at the first look of a job; null if no number would.
- * Assumes that its true distance from the edge is the one on these rows, but that it is no better than the reference.
+ * Estimates how many gate rows would certify a candidate at the first look of a job; null if no number would. Its true
+ * value is assumed to be the one on these rows, but no better than the reference's.
  */
 export function rowsToDecide(gate: Gate, reference: GateMeasurement | null, found: GateMeasurement): number | null {
   const { name: metric, value, standardError, rows } = found.metric;
@@ -39,7 +39,10 @@ export function rowsWarning({
     .join('; ');
 }
 
-/** @param whole confidence, metric and value of all rows together */
+/**
+ * @param open certificate or slice that is inconclusive
+ * @param whole confidence, metric and value of all rows together
+ */
 function undecided(
   open: Pick<Certificate, 'margin' | 'rows' | 'rowsNeeded'> & Partial<Pick<SliceVerdict, 'name' | 'value'>>,
   whole: { readonly confidence: number; readonly metric: MetricName; readonly value: number },
@@ -59,8 +62,8 @@ function undecided(
 const finite = (rows: number): number | null => (Number.isFinite(rows) ? rows : null);
 
 /**
- * Variance of one row's difference. For shares and scores it is at least what a single discordant row would give,
- * because a sample without discordant rows does not show that there are none.
+ * Returns the variance of one row's difference between two versions. For shares and scores it is at least as large as
+ * if one row differed, because rows that all agree do not show that none would differ.
  */
 export function varianceOfDifference(old: GateMeasurement, found: GateMeasurement): number {
   const [before, after] = [old.outcomes.values, found.outcomes.values];

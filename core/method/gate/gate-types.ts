@@ -4,27 +4,27 @@ import type { Precision } from '../../options/precisions.ts';
 
 export interface MetricValue {
   readonly name: MetricName;
-  /** Value of the metric. For a curtailed look it is the best value that the unmeasured rows leave possible. */
+  /** Value of the metric. After a curtailed look, the best value that is possible with the rows not measured. */
   readonly value: number;
-  /** Number of rows behind the value. */
+  /** Number of rows that the value is computed from. */
   readonly rows: number;
   readonly standardError: number;
-  /** Set if the look ended as soon as the candidate was certain to fail. */
+  /** Present if the look ended early, because the candidate was certain to fail. */
   readonly curtailed?: CurtailedLook;
 }
 
-/** Progress of a look at the gate rows that ended early. Plain JSON. */
+/** Extent of a curtailed look, which ended before all gate rows were measured. Plain JSON. */
 export interface CurtailedLook {
-  /** Number of rows that were measured. */
+  /** Number of rows that were measured before the look ended. */
   readonly measured: number;
 }
 
-/** The outcome of every gate row, in the order of the rows. */
+/** Outcomes of a version on all gate rows, in the order of the rows. */
 export interface RowOutcomes {
   /**
-   * 1 for a right row and 0 for a wrong one; for `rouge_l` and `token_f1` the row's score from 0 to 1; for `loss` the
-   * summed loss of the row's completion tokens. Rows that a curtailed look did not measure have the best possible
-   * outcome.
+   * Outcome of each row: 1 if right and 0 if wrong; for `rouge_l` and `token_f1` a score from 0 to 1; for `loss` the
+   * sum of the losses of the completion tokens, in nats. Rows that a curtailed look did not measure have the best
+   * possible outcome.
    */
   readonly values: ArrayLike<number>;
   /** Completion tokens of each row. Only the metric `loss` needs them. */
@@ -39,15 +39,15 @@ export interface GateMeasurement {
   readonly judgedIn?: Precision;
 }
 
-/** Settings of one measurement of a candidate on the gate rows. */
+/** Settings for measuring a candidate on the gate rows once. */
 export interface GateLook {
-  /** Version that the candidate is compared with, measured on its own base; null if the gate does not need one. */
+  /** Measurement, on its own base, of the version that the candidate is compared with; null if the gate needs none. */
   readonly reference: GateMeasurement | null;
-  /** Whether to measure all rows even after the candidate is certain to fail. */
+  /** Whether all rows are measured, even after the candidate is certain to fail. */
   readonly whole: boolean;
 }
 
-/** Positions among the gate rows, by slice name. */
+/** Indices of the gate rows in each slice, by the slice's name. */
 export type SliceRows = ReadonlyMap<string, readonly number[]>;
 
 /** Rule that decides whether an adapter is ready, with the metric that it judges. */
@@ -57,21 +57,22 @@ export type Gate = Readonly<GateRule> & {
   readonly sliceRows?: SliceRows;
 };
 
-/** The value that a candidate must be shown to reach. */
+/** Value of the metric that a candidate has to reach. */
 export interface GateTarget {
   readonly metric: MetricName;
   readonly value: number;
 }
 
 /**
- * `passed`: certified, where the gate has a confidence. `inconclusive`: good enough on the rows, but they are too few
- * to certify it.
+ * Judgement on a candidate. `passed`: good enough and, if the gate has a confidence, certified. `inconclusive`: good
+ * enough on the rows, but these are too few to certify it. `failed`: not good enough.
  */
 export type Verdict = 'passed' | 'failed' | 'inconclusive';
 
 /**
- * Requirement of the gate that a candidate misses: `slice` is the value of a critical slice, `slice_bound` the bound of
- * one that has to be certified. A candidate that misses only bounds is inconclusive.
+ * Requirement of the gate that a candidate misses. `value`: its value on all rows; `bound`: the confidence bound of
+ * that value; `negative_flips`: their share; `slice`: its value on a critical slice; `slice_bound`: the bound on a
+ * slice that has to be certified. A candidate that misses only bounds is inconclusive.
  */
 export type GateFailure = 'value' | 'bound' | 'negative_flips' | 'slice' | 'slice_bound';
 
@@ -79,19 +80,22 @@ export type GateFailure = 'value' | 'bound' | 'negative_flips' | 'slice' | 'slic
 export interface SliceVerdict {
   readonly name: string;
   readonly margin: number;
-  /** Whether the slice has to be certified. */
+  /** Whether a certificate requires the slice to be certified, too. */
   readonly certify: boolean;
-  /** `inconclusive` prevents a publication only if the slice has to be certified. */
+  /** Verdict on these rows. `inconclusive` prevents a publication only if the slice has to be certified. */
   readonly verdict: Verdict;
-  /** Number of gate rows. */
+  /** Number of gate rows in the slice. */
   readonly rows: number;
-  /** Candidate's value on these rows. */
+  /** Metric of the candidate on these rows. */
   readonly value: number;
-  /** Value of the version that the margin counts from, on these rows. */
+  /** Metric, on these rows, of the version that the margin counts from. */
   readonly old: number;
-  /** Worst true value that the rows leave possible, at the level of the look. */
+  /** Worst true value that the rows do not rule out, at the error probability of the look. */
   readonly bound: number;
-  /** Number of rows that would certify the slice, as in {@link Certificate}. */
+  /**
+   * Approximate number of rows of the slice that would certify it, as in {@link Certificate}; null if none is needed or
+   * would do.
+   */
   readonly rowsNeeded: number | null;
 }
 
@@ -102,13 +106,13 @@ export interface Certificate {
   readonly confidence: number;
   /** Amount by which the value may be worse than the reference's; null where a number has to be reached. */
   readonly margin: number | null;
-  /** Number of gate rows. */
+  /** Number of gate rows behind the certificate. */
   readonly rows: number;
-  /** Number of looks of the job up to and including this one. */
+  /** Number of looks that the job has taken, this one included. */
   readonly looks: number;
   /**
-   * Approximate number of rows that would certify the candidate, if its rows are too few; null if they are not, or if
-   * no number would.
+   * Approximate number of gate rows that would certify the candidate; null unless it is inconclusive for lack of rows,
+   * and if no number would do.
    */
   readonly rowsNeeded: number | null;
   /** The critical slices, in the gate's order. Absent if it names none. */
@@ -118,20 +122,23 @@ export interface Certificate {
 /** The gate's decision on one candidate. Plain JSON. */
 export interface GateVerdict {
   readonly verdict: Verdict;
-  /** Null where the gate has no confidence, and the value on the rows alone decides. */
+  /** Certificate of the candidate; null if the gate has no confidence, so that the value on the rows alone decides. */
   readonly certificate: Certificate | null;
-  /** The value that had to be reached. */
+  /** Value that the candidate had to reach. */
   readonly needed: number;
   /**
-   * Worst true value that the rows leave possible, at the confidence of this look; it certifies if it reaches `needed`.
-   * Null where the gate has no confidence, and for a curtailed look.
+   * Worst true value that the rows do not rule out, at the error probability of this look. The candidate is certified
+   * if it reaches `needed`. Null for a gate without a confidence, and after a curtailed look.
    */
   readonly bound: number | null;
   /**
-   * Negative flips as a share of the rows; for a curtailed look, among the rows measured so far. Null if the old
-   * version was not measured, and for metrics whose rows are neither right nor wrong.
+   * Negative flips as a share of the rows; after a curtailed look, those found so far. Null if there is no reference,
+   * and for metrics whose rows are neither right nor wrong.
    */
   readonly negativeFlips: number | null;
-  /** Requirements that the candidate misses; empty if it passed. For a curtailed look, only those that are certain. */
+  /**
+   * Requirements that the candidate misses; empty if it passed. After a curtailed look, only those that it is certain
+   * to miss.
+   */
   readonly failed: readonly GateFailure[];
 }

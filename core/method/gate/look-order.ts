@@ -2,10 +2,10 @@ import type { MetricName } from '../../options/metrics.ts';
 import { Random } from '../../statistics/random.ts';
 import type { GateMeasurement } from './gate-types.ts';
 
-/** Approximate number of rows that are measured between two checks whether the verdict is certain. */
+/** Approximate number of rows that are measured before the next check whether the verdict is certain already. */
 const ROWS_OF_A_PART = 32;
 
-/** Seed of the row order. Any value would do, as long as all looks of a job use the same. */
+/** Seed of the random order of rows. Any value would do, but all looks of a job have to use the same. */
 const SEED = 1;
 
 /**

@@ -4,21 +4,24 @@ import { normalQuantile } from '../../statistics/distributions.ts';
 import { inferiorityPValue } from '../../statistics/exact-paired-test.ts';
 
 /**
- * Power for which rows are advised: the probability of certifying a version that is in truth as good as the old one.
+ * Power for which numbers of rows are advised: the probability that a version in truth as good as the old one is
+ * certified.
  */
 const ADVISED_POWER = 0.8;
 
-/** Assumptions of a comparison before it is made, about the two versions and the certificate. */
+/**
+ * Assumptions about two versions and the test, from which the number of rows is computed before anything is measured.
+ */
 export interface PowerAssumptions {
   readonly metric: MetricName;
   /**
-   * Standard deviation of one row's difference between the two versions. Where rows are right or wrong, its square is
-   * the share of rows that flip.
+   * Standard deviation, over rows, of the difference between the two versions. Where rows are right or wrong, its
+   * square is the share of rows that flip.
    */
   readonly deviation: number;
-  /** Probability of an error that the certificate may have. */
+  /** Largest probability that the certificate is wrong. */
   readonly level: number;
-  /** True advantage of the new version. Default 0. */
+  /** True value of the new version minus that of the old one, positive if the new one is better. Default 0. */
   readonly difference?: number;
   /** Probability with which the new version is to be certified. Default 0.8. */
   readonly power?: number;
@@ -47,8 +50,7 @@ function firstOrderRows(margin: number, comparison: PowerAssumptions): number {
 }
 
 /**
- * Number of rows that certify, with the comparison's power, that a mean is on the right side of a number, to first
- * order.
+ * Returns the approximate number of rows that show, with the given power, that a mean is better than a fixed number.
  */
 export function rowsOfMean({
   metric,
@@ -62,7 +64,7 @@ export function rowsOfMean({
   return Math.max(2, Math.ceil((((reach + normalQuantile(power)) * deviation) / difference) ** 2));
 }
 
-/** Whether a number of rows certifies a margin with the comparison's power. */
+/** Whether this number of rows certifies the margin with the given power. */
 export function isCertifiable(rows: number, margin: number, comparison: PowerAssumptions): boolean {
   const { metric, level } = comparison;
   if (judgesRows(metric) && rows <= LARGEST_TRIED) return certifiesUnlucky(rows, margin, comparison);
@@ -71,7 +73,9 @@ export function isCertifiable(rows: number, margin: number, comparison: PowerAss
   return firstOrderRows(margin, comparison) <= rows;
 }
 
-/** Smallest margin that a number of rows certifies with the comparison's power; Infinity if there is none. */
+/**
+ * Returns the smallest margin that this number of rows certifies with the given power; Infinity if they certify none.
+ */
 export function certifiableMargin(rows: number, comparison: PowerAssumptions): number {
   const largest = comparison.metric === 'loss' ? LARGEST_LOSS : 1;
   let fails = Math.max(0, -(comparison.difference ?? 0));
@@ -84,14 +88,15 @@ export function certifiableMargin(rows: number, comparison: PowerAssumptions): n
   return certifies === largest ? Infinity : certifies;
 }
 
-/** Number of rows above which the first-order estimate is nearly as good as the exact test. */
+/** Number of rows from which on the first-order estimate is nearly as good as trying the exact test. */
 const LARGEST_TRIED = 1500;
 
-/** Upper limit of a difference of losses, in nats a token. */
+/** Largest difference of losses that is considered as a margin, in nats a token. */
 const LARGEST_LOSS = 1000;
 
 /**
- * Whether the exact test certifies an unlucky sample: one whose difference a sample exceeds with probability `power`.
+ * Whether the exact test certifies a version even by an unlucky sample: one whose difference other samples exceed with
+ * probability `power`.
  */
 function certifiesUnlucky(rows: number, margin: number, comparison: PowerAssumptions): boolean {
   const { deviation, level, difference = 0, power = ADVISED_POWER } = comparison;
@@ -103,8 +108,8 @@ function certifiesUnlucky(rows: number, margin: number, comparison: PowerAssumpt
 }
 
 /**
- * Rows that certify a margin for equal scores. A bet on scores that do not differ gains up to three quarters of the
- * margin.
+ * Returns the number of rows that certify a margin if both versions score the same on every row. A bet then gains at
+ * most three quarters of the margin on each row.
  */
 function rowsOfEqualScores(margin: number, level: number): number {
   return Math.ceil(Math.log(1 / level) / Math.log1p(LARGEST_BET * margin));

@@ -25,12 +25,12 @@ import type {
 
 export type * from './gate-types.ts';
 
-/** Tolerance for the rounding of a sum over rows; it has nothing to do with sampling noise. */
+/** Tolerance for rounding errors in a sum over rows. Sampling noise is dealt with elsewhere. */
 const ROUNDING = 1e-9;
 
 /**
- * The value that a candidate must reach.
- * @param old the old version's metric on the old base; null if the gate does not need it
+ * Returns the value that a candidate must reach.
+ * @param old metric of the version that the margin counts from, on its own base; null if the gate does not need it
  * @throws AdaptationError `invalid_gate` for a bad number or a missing old metric, `metric_mismatch` for another metric
  */
 export function resolveTarget(gate: Gate, old: MetricValue | null): GateTarget {
@@ -44,19 +44,19 @@ export function resolveTarget(gate: Gate, old: MetricValue | null): GateTarget {
   return { metric: gate.metric, value: gate.metric === 'loss' ? old.value + gate.margin : old.value - gate.margin };
 }
 
-/** Confidence at which the gate certifies; null if it certifies nothing. */
+/** Returns the confidence at which the gate certifies; null if it does not certify. */
 export function confidenceOf(gate: Gate): number | null {
   return gate.confidence ?? (gate.kind === 'absolute' ? null : DEFAULT_CONFIDENCE);
 }
 
-/** Whether the gate lets a candidate with this verdict be published. */
+/** Whether the gate allows the publication of a candidate with this verdict. */
 export function isPublishable(gate: Gate, { verdict }: Pick<GateVerdict, 'verdict'>): boolean {
   return verdict === 'passed' || (verdict === 'inconclusive' && gate.on_inconclusive === 'publish');
 }
 
 /**
- * Whether the rows can certify, at this look, a version that does not differ from the reference in any row. A gate that
- * asks for a number counts as decidable.
+ * Whether a candidate with the reference's outcome on every row would pass at this look. Always true for an absolute
+ * gate, and without a reference.
  */
 export function isDecidable(
   gate: Gate,
@@ -107,8 +107,8 @@ export function judge(
 }
 
 /**
- * Whether a candidate fails by its values alone, whatever the rows certify. Rows that are not measured yet count with
- * the best possible outcome, so a failure may be certain before all rows are measured.
+ * Whether the values of a candidate alone make it fail, without asking what the rows certify. Rows not measured yet
+ * count with the best possible outcome, so a failure may be certain before all rows are measured.
  */
 export function isRefuted(gate: Gate, reference: GateMeasurement | null, found: GateMeasurement): boolean {
   return refute(gate, reference, found).failed.length > 0;
@@ -125,7 +125,10 @@ function refute(gate: Gate, reference: GateMeasurement | null, found: GateMeasur
   return { needed, negativeFlips, failed };
 }
 
-/** A missing certificate leaves the verdict open; any other failure refutes the candidate. */
+/**
+ * Returns the verdict for a list of missed requirements. A candidate that misses only certificates is inconclusive; any
+ * other miss makes it fail.
+ */
 function verdictOf(failed: readonly GateFailure[]): Verdict {
   if (failed.length === 0) return 'passed';
   return failed.every((failure) => failure === 'bound' || failure === 'slice_bound') ? 'inconclusive' : 'failed';
@@ -149,14 +152,14 @@ export function isBetter(a: MetricValue, b: MetricValue): boolean {
   return a.name === 'loss' ? a.value < b.value - ROUNDING : a.value > b.value + ROUNDING;
 }
 
-/** Number of rows that were measured: all of them, unless the look was curtailed. */
+/** Returns the number of rows that were measured: fewer than all after a curtailed look. */
 export function measuredRows({ rows, curtailed }: MetricValue): number {
   return curtailed?.measured ?? rows;
 }
 
 /**
- * Whether `a` is significantly better than `b`: the confidence bound of their difference on the same rows excludes
- * zero.
+ * Whether `a` is better than `b` by more than chance: the confidence bound of their difference on the same rows
+ * excludes zero.
  */
 export function isBetterBeyondNoise(a: GateMeasurement, b: GateMeasurement, confidence = DEFAULT_CONFIDENCE): boolean {
   if (!isBetter(a.metric, b.metric)) return false;
@@ -166,8 +169,9 @@ export function isBetterBeyondNoise(a: GateMeasurement, b: GateMeasurement, conf
 }
 
 /**
- * Value of `from` plus the one-sided confidence bound of the difference between `found` and `from` on the same rows, on
- * the side on which `found` is worse: Tango's score interval for shares, the bootstrap-t for scores and a loss.
+ * Returns the worst value of `found` that is plausible: the value of `from` plus the one-sided confidence bound of the
+ * difference between both on the same rows. The bound is Tango's score interval for shares, and the bootstrap-t bound
+ * for scores and a loss.
  */
 function boundOf(found: GateMeasurement, from: GateMeasurement, confidence: number): number {
   const [before, after] = [from.outcomes.values, found.outcomes.values];

@@ -4,24 +4,24 @@ import type { Evolution } from '../evolution.ts';
 import type { VersionComparison } from './version-comparison.ts';
 
 /**
- * Recommended start for an adapter: use it as it is, revert the base's change, search for coefficients, train, or give
- * up because the versions are incompatible.
+ * Recommended way to carry an adapter over: use it as it is, revert the base's change, search for coefficients, or
+ * train; or none, because the versions are incompatible.
  */
 type Verdict = 'reuse' | 'revert' | 'search' | 'retrain' | 'incompatible';
 
 interface Reason {
-  /** Stable identifier of the reason. */
+  /** Short name of the reason, the same in all releases. */
   readonly code: string;
   readonly message: string;
 }
 
 export interface Advice {
   readonly verdict: Verdict;
-  /** The deciding reason comes first, followed by remarks. */
+  /** Reasons for the verdict: the deciding one first, then remarks. */
   readonly reasons: readonly Reason[];
 }
 
-/** Share of a base's change that one adapter can reach; `fusion/adapter-reach.ts` computes it. */
+/** Shares of a base's change that one adapter can reach; `fusion/adapter-reach.ts` computes them. */
 export interface AdapterReach {
   /** Share of ‖W_new − W_old‖² that lies in the modules that the adapter adapts. */
   readonly targeted: number;
@@ -31,18 +31,23 @@ export interface AdapterReach {
 
 interface AdvisorFacts {
   readonly comparison: VersionComparison;
-  /** Null if the versions are incompatible. */
+  /** Evolution between both versions; null if they are incompatible. */
   readonly evolution: Evolution | null;
-  /** Reach of the adapter in question. Without it, the advice is for any adapter that adapts every module. */
+  /**
+   * Reach of the adapter that the advice is for. Default: none; the advice is for any adapter that adapts every module.
+   */
   readonly reach?: AdapterReach;
 }
 
 /**
- * Thresholds of the verdicts. All are ours, and rough: they come from one small family of models (the table is in
- * docs/method/evolution.md), and the ladder's gates correct them in either direction.
+ * Thresholds at which the advisor's verdict changes. All are ours, and rough: they come from one small family of models
+ * (the table is in docs/method/evolution.md), and the ladder's gates correct them in either direction.
  */
 export const THRESHOLDS = {
-  /** Drift that storing Gaussian weights in bfloat16 causes (a test computes it). Such a drift needs no retraining. */
+  /**
+   * Drift that is caused by nothing but storing Gaussian weights in bfloat16 (a test computes it), so that it needs no
+   * retraining.
+   */
   roundingDrift: 0.0017,
   /**
    * Drift of a structured change above which retraining is better: revert lost 0 to 17 points at 15 %, 2 to 54 at 30 %.
@@ -53,11 +58,17 @@ export const THRESHOLDS = {
    * %, up to 29 at 30 %.
    */
   diffuseDrift: 0.1,
-  /** Multiple of an unstructured change's captured energy above which a change counts as structured. */
+  /**
+   * Smallest ratio of a change's captured energy to that of a change without structure at which it counts as
+   * structured.
+   */
   structure: 2,
-  /** Rank at which structure is measured. */
+  /** Rank at which the captured energy is taken to tell structured changes from others. */
   structureRank: 8,
-  /** Smallest share undone at which a revert won back a good part (two fifths) of what copying loses. */
+  /**
+   * Smallest share of the change that a revert has to undo to be advised. At this share, reverts won back a good part
+   * (two fifths) of what copying loses.
+   */
   undone: 0.1,
   /**
    * Drift of embeddings or head above which no adapter helps: noise of 15 % cost one point and of 30 % up to 6; a
@@ -66,7 +77,10 @@ export const THRESHOLDS = {
   unreachableDrift: 0.1,
 } as const;
 
-/** Gives a verdict with its reasons from the analysis alone, without training or evaluating. */
+/**
+ * Returns a verdict with its reasons from the analysis of two versions alone, without training or evaluating an
+ * adapter.
+ */
 export function adviseOn(facts: AdvisorFacts): Advice {
   const { comparison, evolution } = facts;
   if (evolution === null || comparison.differences.length > 0) return incompatible(comparison);
@@ -99,8 +113,8 @@ function decide(evolution: Evolution, reach: AdapterReach | undefined): Decision
 }
 
 /**
- * Decides on an unstructured change: a low rank cannot undo it, but it disturbs adapters much less than a structured
- * change of the same norm.
+ * Decides on a change of the base that has no structure. A low rank cannot undo it, but it disturbs adapters much less
+ * than a structured change of the same norm.
  */
 function decideDiffuse(drift: number): Decision {
   const moved = `the adaptable layers moved by ${percent(drift)}, evenly in all directions`;
@@ -127,7 +141,10 @@ function incompatible({ differences }: VersionComparison): Advice {
   return { verdict: 'incompatible', reasons };
 }
 
-/** Whether the change has no structure: its leading directions hold less than `structure` times {@link flatEnergy}. */
+/**
+ * Whether the base's change has no structure: its leading directions hold less than `structure` times the share that
+ * {@link flatEnergy} gives for a change without any.
+ */
 function isDiffuse(evolution: Evolution): boolean {
   const rank = Math.min(THRESHOLDS.structureRank, evolution.rank);
   return overallCapturedEnergy(evolution, rank) < THRESHOLDS.structure * flatEnergy(evolution, rank);
@@ -138,7 +155,7 @@ function unreachableDrift(evolution: Evolution): number {
   return Math.max(parts.get('embeddings')?.drift ?? 0, parts.get('head')?.drift ?? 0);
 }
 
-/** Observations that inform the reader but change no verdict. */
+/** Returns remarks for the reader that do not change the verdict. */
 function remarks(
   reach: AdapterReach | undefined,
   { settings, tokenizer }: VersionComparison,

@@ -1,14 +1,17 @@
 import type { ModelConfig } from '../../../models/config/model-config.ts';
 
-/** One field in which two base model versions differ. */
+/** Field in which two base model versions differ, with both values. */
 export interface Difference {
-  /** A field of config.json, `biases`, or a part of the tokenizer such as `tokenizer.merges`. */
+  /** Name of the field: one of config.json, `biases`, or a part of the tokenizer such as `tokenizer.merges`. */
   readonly field: string;
   readonly old: unknown;
   readonly new: unknown;
 }
 
-/** Fields that determine the shape of adapter tensors or the meaning of token ids. They must not change. */
+/**
+ * Fields of a model's configuration that determine the shapes of an adapter's tensors or the meaning of token ids. A
+ * new version in which one of them differs is incompatible.
+ */
 const BINDING_FIELDS = {
   modelType: 'model_type',
   hiddenSize: 'hidden_size',
@@ -23,20 +26,22 @@ const BINDING_FIELDS = {
 } as const satisfies Partial<Record<keyof ModelConfig, string>>;
 
 /**
- * Fields that do not concern adapters: the declared architecture, and the tokens at which sampling starts and stops.
+ * Fields of a model's configuration that do not concern adapters and are not compared: the declared architecture, and
+ * the tokens at which sampling starts and stops.
  */
 const UNCOMPARED = new Set<string>(['architecture', 'bosTokenId', 'eosTokenIds']);
 
 /**
- * The differences that make a new version incompatible with adapters of the old one. An empty list means compatible.
+ * Returns the differences between two configurations that make adapters of the old version unusable on the new one; an
+ * empty list if there are none.
  */
 export function compareConfigs(from: ModelConfig, to: ModelConfig): Difference[] {
   return compareFields(from, to, Object.entries(BINDING_FIELDS));
 }
 
 /**
- * Changed settings that do not break adapters: rotary base and scaling, sliding windows, maximum length, norm epsilon.
- * Their effect on an adapter shows only in its metric, and no fusion can undo it.
+ * Returns the changed settings with which adapters still run: rotary base and scaling, sliding windows, maximum length,
+ * norm epsilon. Their effect shows only in an adapter's metric, and no fusion can undo it.
  */
 export function changedSettings(from: ModelConfig, to: ModelConfig): Difference[] {
   const keys = [...new Set([...Object.keys(from), ...Object.keys(to)])];

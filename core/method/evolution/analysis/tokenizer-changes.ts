@@ -2,17 +2,22 @@ import { isObject, type JsonObject } from '../../../formats/json.ts';
 import type { TokenizerFiles } from '../../../formats/tokenizer/tokenizer-files.ts';
 import type { Difference } from './compatibility.ts';
 
-/** Differences between the tokenizers of two base model versions, regardless of file layout. */
+/**
+ * Differences between the tokenizers of two base model versions. A different layout of the same content in their files
+ * does not count.
+ */
 export interface TokenizerChanges {
-  /** Changes of the model's vocabulary, without special and other added tokens. */
+  /** Changes of the vocabulary that the tokenizer's model lists, without special tokens and other added ones. */
   readonly vocabulary: VocabularyChanges;
-  /** Added tokens (special ones among them) that are new, are gone, or have another id or other flags. */
+  /**
+   * Tokens that were added to the vocabulary, such as special ones, and that are new, gone, or changed in id or flags.
+   */
   readonly addedTokens: readonly Difference[];
-  /** Changes of the merges of byte-pair encoding, or of the scores of a unigram model. */
+  /** Numbers of changed merges of byte-pair encoding or, for a unigram model, of changed pieces with their scores. */
   readonly merges: { readonly added: number; readonly removed: number; readonly reordered: boolean };
-  /** Changed parts of tokenizer.json that decide how a text is tokenized: `normalizer`, `model.byte_fallback`, … */
+  /** Changed parts of tokenizer.json that decide how a text becomes tokens: `normalizer`, `model.byte_fallback`, … */
   readonly encoding: readonly Difference[];
-  /** Changes in the part of tokenizer.json that turns tokens back into text. */
+  /** Changed parts of tokenizer.json that decide how tokens become text. */
   readonly decoding: readonly Difference[];
   /** Changed roles of tokens in tokenizer_config.json: `bos_token`, `eos_token`, … */
   readonly roles: readonly Difference[];
@@ -22,7 +27,7 @@ export interface TokenizerChanges {
 interface VocabularyChanges {
   readonly added: readonly string[];
   readonly removed: readonly string[];
-  /** Tokens that both versions have, under different ids. */
+  /** Tokens whose id differs between the versions. */
   readonly moved: readonly string[];
 }
 
@@ -49,9 +54,9 @@ export function compareTokenizers(from: TokenizerFiles | null, to: TokenizerFile
 }
 
 /**
- * Changes that break adapters, because the same text now has other tokens than in training. Added tokens and their
- * flags do not count: reserved tokens are renamed when they come into use, and tenants' texts hardly contain them.
- * Roles, chat template and decoding do not count either.
+ * Returns the changes that make adapters unusable, because the same text becomes other tokens than in training. Added
+ * tokens and their flags do not count: reserved tokens are renamed when they come into use, and tenants' texts hardly
+ * contain them. Roles, chat template and decoding do not count either.
  */
 export function breakingTokenizerChanges({ vocabulary, merges, encoding }: TokenizerChanges): Difference[] {
   const breaking: Difference[] = [];
@@ -95,15 +100,18 @@ function read(files: TokenizerFiles | null): ReadTokenizer {
   };
 }
 
-/** BPE and WordPiece map tokens to ids; unigram models list pieces in the order of their ids. */
+/**
+ * Reads the vocabulary of a tokenizer as a map from tokens to ids. BPE and WordPiece list it as such a map, unigram
+ * models as pieces in the order of their ids.
+ */
 function readVocabulary(vocab: unknown): Map<string, number> {
   if (Array.isArray(vocab)) return new Map(vocab.map((piece, id) => [String(asArray(piece)[0]), id]));
   return new Map(Object.entries(asObject(vocab)) as [string, number][]);
 }
 
 /**
- * Reads merges as "a b". Older versions of the tokenizers library write a merge as "a b", newer ones as ["a", "b"]. For
- * a unigram model, returns its pieces with their scores.
+ * Returns the merges of a tokenizer, each as "a b". Older versions of the tokenizers library write a merge as "a b",
+ * newer ones as ["a", "b"]. For a unigram model, returns its pieces with their scores instead.
  */
 function readMerges(merges: unknown, vocab: unknown): string[] {
   if (Array.isArray(vocab)) return vocab.map((piece) => JSON.stringify(piece));
@@ -114,7 +122,7 @@ function addedToken({ content, ...settings }: JsonObject): [string, unknown] {
   return [String(content), canonical(settings)];
 }
 
-/** Text of a token, which is written as a string or as an object that describes the token. */
+/** Returns the text of a token, which files give as a string or as an object that describes the token. */
 function tokenText(value: unknown): unknown {
   return asObject(value)['content'] ?? value;
 }
@@ -133,7 +141,7 @@ function fieldsOf(entries: readonly (readonly [string, unknown])[]): Fields {
   );
 }
 
-/** Normalizes a value so that equal settings compare equal: it sorts keys and removes values that mean "not set". */
+/** Normalizes a JSON value so that equal settings compare equal: sorts keys, and removes values that mean "not set". */
 function canonical(value: unknown): unknown {
   if (value === null || value === undefined || value === false || value === '') return undefined;
   if (Array.isArray(value)) return value.map((item) => canonical(item) ?? null);

@@ -8,7 +8,7 @@ import { compareVersions, type VersionComparison } from './version-comparison.ts
 /** Comparison of two base model versions, made before anything is trained. */
 export interface VersionAnalysis {
   readonly comparison: VersionComparison;
-  /** Null if the versions are incompatible, so that no adapter can be carried over. */
+  /** Evolution between both versions; null if they are incompatible, so that no adapter can be carried over. */
   readonly evolution: Evolution | null;
 }
 
@@ -28,8 +28,8 @@ export async function analyzeVersions(
 }
 
 /**
- * Converts an analysis to plain JSON, without the evolution's factors.
- * @param advice by default the advice for an adapter that adapts every module
+ * Converts the analysis of two versions to plain JSON, without the evolution's factors.
+ * @param advice advice to include. Default: that for an adapter that adapts every module
  */
 export function summarizeAnalysis(analysis: VersionAnalysis, advice: Advice = adviseOn(analysis)) {
   const { comparison, evolution } = analysis;

@@ -5,9 +5,9 @@ import { breakingTokenizerChanges, compareTokenizers, type TokenizerChanges } fr
 
 /** Differences between two base model versions, by their files other than the weights. */
 export interface VersionComparison {
-  /** The differences that make the versions incompatible; an empty list means compatible. */
+  /** Differences that make the versions incompatible; an empty list if they are compatible. */
   readonly differences: readonly Difference[];
-  /** Settings of config.json that changed without breaking adapters. */
+  /** Changed settings of config.json with which adapters still run. */
   readonly settings: readonly Difference[];
   readonly tokenizer: TokenizerChanges;
 }
