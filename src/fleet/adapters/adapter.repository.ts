@@ -167,8 +167,9 @@ export async function insertAdapter(tx: Transaction, adapter: Prisma.AdapterUnch
 }
 
 /**
- * Locks an adapter, so that no job can be planned for it until the transaction ends.
- * @returns an unfinished job that needs the adapter's dataset and gate, or null if there is none
+ * Finds an adapter that is not deleted; null if there is none.
+ *
+ * @param tenantId tenant that must own the adapter; null for any tenant
  */
 export function findAdapterRow(db: Queryable, id: string, tenantId: string | null): Promise<AdapterRow | null> {
   return db.adapter.findFirst({ where: { id, ...ownedBy(tenantId), ...LIVE }, include: WITH_LATEST });

@@ -18,7 +18,7 @@ import { toGivenAdapter } from './sources/given-adapter.ts';
  * Caller that creates an adapter, with the function that records the answer in the audit log and for repeated requests.
  */
 export interface Creator {
-  /** Signal that aborts when the client disconnects. Fetching files from a source then stops. */
+  /** The tenant to which the caller is confined; null for the operator. */
   readonly scope: string | null;
   /** Signal that aborts when the client disconnects. Fetching files from a source then stops. */
   readonly gone: AbortSignal;

@@ -7,10 +7,8 @@ import { AppError } from '../../platform/contract/errors.ts';
 export const MOST_AT_A_TIME = 6;
 
 /**
- * Creates a function that receives parts and limits how many a process receives at a time. A part beyond the limit is
- * refused at once, before it is read.
- *
- * The returned function throws AppError 429 `too_many_parts`.
+ * Time after which a refused client may send a part again, in milliseconds: `retry_after_ms` of the error
+ * `too_many_parts`.
  */
 const RETRY_MS = 2000;
 

@@ -108,10 +108,7 @@ export async function countFleet(
 
 interface AbleSource {
   readonly source: SourceCount;
-  /**
-   * Computes how many jobs each tenant with a quota may have after the rollout has ended jobs of older rollouts. A new
-   * job may always take the place of an ended one.
-   */
+  /** Number of jobs of a tenant's adapters on one old base model version that would run. */
   readonly jobs: number;
   /**
    * Number of further jobs, whose adapters the engines would refuse. They count against the quota, but end before

@@ -48,7 +48,10 @@ export interface ForecastLifecycle {
   /** Computes a forecast and stores its result. */
   complete(id: string, fleet: AnalyzedFleet): Promise<void>;
   fail(id: string, error: Prisma.InputJsonObject): Promise<void>;
-  /** Computes a forecast and stores its result. */
+  /**
+   * Computes and stores the forecast of an accepted rollout before its jobs are planned. If there is one already,
+   * because an interrupted planning is repeated, that one stays.
+   */
   keepForRollout(
     rolloutId: string,
     fleet: Pick<AnalyzedFleet, 'baseModelVersionId' | 'options' | 'refusals'>,

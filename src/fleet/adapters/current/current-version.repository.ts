@@ -62,18 +62,14 @@ export const currentVersionRepository = {
   find: (db: Queryable, key: CurrentVersionKey): Promise<CurrentVersionRow | null> =>
     db.currentVersion.findUnique({ where: { adapterId_baseModelVersionId: key }, include: SHOWN }),
 
-  /**
-   * Whether an adapter version belongs or once belonged to the adapter. Versions that the collector has removed are not
-   * found.
-   */
+  /** Whether a base model version belongs to a base model. */
   async isOfModel(db: Queryable, baseModelId: string, baseModelVersionId: string): Promise<boolean> {
     return (await db.baseModelVersion.count({ where: { id: baseModelVersionId, baseModelId } })) > 0;
   },
 
   /**
-   * Makes the version `to` of an adapter current in place of `from`, or makes none current. If the job that published
-   * `from` publishes another version later, that version does not become current by itself. If one job published both
-   * versions, `previous_version_id` stays what it was.
+   * Whether an adapter version belongs or once belonged to the adapter. Versions that the collector has removed are not
+   * found.
    */
   async isKnown(db: Queryable, adapterId: string, versionId: string): Promise<boolean> {
     return (await db.adapterVersion.count({ where: { id: versionId, adapterId } })) > 0;

@@ -19,10 +19,7 @@ const START_TIMEOUT_MS = 60_000;
  * buffers of file contents.
  */
 const HEAP_SHARE = 0.5;
-/**
- * Child process that inspects adapters, one at a time. Its parent process can end without waiting for the child, which
- * then ends as well.
- */
+/** Number of characters kept from the end of a child process's standard error, to log why the process died. */
 const TAIL_LENGTH = 4000;
 
 /**

@@ -50,7 +50,7 @@ const ADAPTER_LISTING: ListingRules = {
   },
 };
 
-/** Access token for the hub that the request gave; null if it gave none. */
+/** Place in a hub or a bucket from which a request wants an adapter imported. */
 export interface RemoteAdapter {
   readonly source: ExternalSource;
   /** Access token for the hub that the request gave; null if it gave none. */
@@ -65,7 +65,7 @@ interface Importer {
   readonly isOperator: boolean;
 }
 
-/** Sum of the sizes of all files, in bytes. */
+/** Files of an adapter that were found in a hub or a bucket. They are pinned: later changes there are not fetched. */
 export interface FoundAdapter {
   readonly source: PinnedSource;
   /** Sum of the sizes of all files, in bytes. */
@@ -78,10 +78,9 @@ export interface FoundAdapter {
 }
 
 /**
- * Finds the files of an adapter at their source, and calls `work`, which may fetch them.
- *
- * @throws AppError 413, 422 such as `source_not_allowed` or `invalid_adapter`, 429 `too_many_fetches`, 503
- *   `source_unreachable`, and what `work` throws
+ * Finds and fetches adapters in hubs and buckets. Tenants name the sources, so this module enforces what a tenant may
+ * read: only places that READAPT_ADAPTER_SOURCES allows. For a tenant's requests to the hub, the only token of the
+ * operator that may be used is READAPT_ADAPTER_HUB_TOKEN.
  */
 export interface AdapterSources {
   /**

@@ -7,7 +7,7 @@ import { unprocessable, type AppError } from '../../../platform/contract/errors.
  * folders and long names.
  */
 const MAX_HEADERS = 10_000;
-/** Function that reads the bytes of one archive entry. @returns their SHA-256, hexadecimal */
+/** Names by which the tar reader calls entries that are plain files, in the newer and in the older tar format. */
 const FILE_TYPES = new Set(['File', 'OldFile']);
 
 /** Function that reads the bytes of one archive entry. @returns their SHA-256, hexadecimal */

@@ -100,7 +100,9 @@ export const verificationRepository = {
     }));
   },
 
-  /** Ends a verification and stores its outcome. @returns false, and changes nothing, if the lease is lost */
+  /**
+   * Stores which model files were found in an uploaded file. Returns false, and changes nothing, if the lease is lost.
+   */
   keep: (db: Database, held: HeldUpload, file: AnnouncedFile, contents: readonly UploadedFile[]) =>
     whileHeld(db, held, async (tx) => {
       await baseUploadRepository.keepContents(tx, held.id, file, contents);

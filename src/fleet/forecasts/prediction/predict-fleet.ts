@@ -13,7 +13,7 @@ const FEWEST_JOBS = 3;
 export interface Basis {
   readonly old_base_model_version_id: string;
   readonly likeness: Likeness | null;
-  /** Sentence for people that says from which jobs the prediction is made. */
+  /** Number of measured jobs. `rollouts` is the number of rollouts that these jobs belong to. */
   readonly jobs: number;
   readonly rollouts: number;
   /** Sentence for people that says from which jobs the prediction is made. */
@@ -28,7 +28,7 @@ export interface PredictedFleet {
   readonly basis: readonly Basis[];
 }
 
-/** Number of these jobs for whose adapters a control may be planned. */
+/** Jobs that would carry over the adapters of one old base model version. */
 export interface WantedClass extends Omit<WantedJobs, 'kind'> {
   readonly jobs: number;
   /** Number of these jobs for whose adapters a control may be planned. */

@@ -22,10 +22,7 @@ export interface FleetToPredict {
    * Controls of the rollout: their number, and the classes of jobs that may get one. Null if their times are unknown.
    */
   readonly controls: { readonly jobs: number; readonly classes: readonly JobClass[] } | null;
-  /**
-   * Speed of each ready worker, where 1 is the mean of all. Without ready workers the list is empty, and only device
-   * time is predicted.
-   */
+  /** Share of the rollout's adapters that each wave has; the shares sum to 1. */
   readonly waveShares: readonly number[];
   /**
    * Speed of each ready worker, where 1 is the mean of all. Without ready workers the list is empty, and only device
@@ -68,10 +65,8 @@ const STEPS = 5_000_000;
 const FEWEST_RUNS = 20;
 
 /**
- * Predicts the times of a rollout by simulating it many times. Each simulation draws the times of its jobs, with
- * replacement, from a random sample of the measured jobs, and multiplies them by one factor, which stands for the
- * conditions that all jobs of a rollout share. In a predicted figure, `expected` is the median of the simulations, and
- * `low` and `high` are their quantiles of 0.1 and 0.9.
+ * Smallest number of measured rollouts whose differences show how much rollouts differ in speed. With fewer, a spread
+ * is assumed.
  */
 const ENOUGH_ROLLOUTS = 3;
 /**

@@ -32,13 +32,13 @@ export interface SimulatedControls {
 }
 
 export interface SimulatedTimes {
-  /** Device time of all controls of the rollout together, in milliseconds. */
+  /** Device time of all adaptations of the rollout together, in milliseconds. */
   readonly deviceMs: number;
-  /** Time from the rollout's acceptance to the end of its last adaptation, in milliseconds. */
+  /** Device time of all controls of the rollout together, in milliseconds. */
   readonly controlDeviceMs: number;
-  /** Time from the rollout's acceptance to the end of its last job, controls included, in milliseconds. */
+  /** Time from the rollout's acceptance to the end of its last adaptation, in milliseconds. */
   readonly makespanMs: number;
-  /** Times to readiness of the jobs that became ready, in milliseconds, in ascending order. */
+  /** Time from the rollout's acceptance to the end of its last job, controls included, in milliseconds. */
   readonly rolloutMs: number;
   /** Times to readiness of the jobs that became ready, in milliseconds, in ascending order. */
   readonly ttrMs: Float64Array;
