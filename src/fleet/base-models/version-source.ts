@@ -16,7 +16,7 @@ import {
 } from '../../platform/base-sources/index.ts';
 import { SETTINGS } from '../../platform/config/settings.ts';
 import { resolveAllowedFolder } from '../../platform/base-sources/place.ts';
-import type { Prisma } from '../../platform/database/database.ts';
+import { isStorable, type Prisma } from '../../platform/database/database.ts';
 import { AppError, unprocessable } from '../../platform/contract/errors.ts';
 import type { SecretBox } from '../../platform/config/secret-box.ts';
 import type { CreateBaseModelVersion } from './base-model.schemas.ts';
@@ -174,13 +174,16 @@ async function readConfig(file: string): Promise<Record<string, unknown>> {
 export function parseConfig(text: string): Record<string, unknown> {
   const unusable: string[] = [];
   const value = parseJson(text, (key, found) => {
-    if (!isUsable(key) || (typeof found === 'string' && !isUsable(found))) unusable.push(key);
+    if (!isStorable(key) || (typeof found === 'string' && !isStorable(found))) unusable.push(key);
     return found;
   });
   if (unusable[0] !== undefined) {
-    const found =
-      `${JSON.stringify(unusable[0].slice(0, 200))} has a NUL or half of ` + 'a character in its name or its text';
-    throw invalid('config.json', found, 'text in Unicode without NUL');
+    const key = JSON.stringify(unusable[0].slice(0, 200));
+    throw invalid(
+      'config.json',
+      `${key} has a NUL or half of a character in its name or its text`,
+      'text in Unicode without NUL',
+    );
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   throw invalid('config.json', 'it is not a JSON object', 'a Hugging Face config.json');
@@ -194,9 +197,6 @@ function parseJson(text: string, revive: (key: string, value: unknown) => unknow
     return null;
   }
 }
-
-/** Whether PostgreSQL can store the text in a JSONB column: it has neither NUL nor half of a surrogate pair. */
-const isUsable = (text: string): boolean => !/\0|\p{Surrogate}/u.test(text);
 
 function invalid(file: string, found: string, expected: string) {
   return unprocessable('invalid_base_model', `${file}: ${found}, expected ${expected}`, { file, expected });

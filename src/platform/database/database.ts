@@ -184,3 +184,6 @@ function driverCause(error: unknown): { kind?: string; originalCode?: string } |
   } | null;
   return found?.meta?.driverAdapterError?.cause;
 }
+
+/** Whether PostgreSQL can store a text: it has neither a NUL character nor half of a surrogate pair. */
+export const isStorable = (text: string): boolean => !/\0|\p{Surrogate}/u.test(text);

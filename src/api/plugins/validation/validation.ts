@@ -4,6 +4,7 @@ import { registerAjvFormats } from '@fastify/type-provider-typebox';
 import type { TSchema } from 'typebox';
 import { Compile, type Validator } from 'typebox/compile';
 import { Value } from 'typebox/value';
+import { isStorable } from '../../../platform/database/database.ts';
 
 /**
  * Validates requests with TypeBox. Values in the path and the query are converted strictly to the types of the schema;
@@ -36,9 +37,6 @@ function toValidationError({ path, message }: Unstorable): FastifySchemaValidati
   return { keyword: 'storable', instancePath, schemaPath: '#', params: {}, message };
 }
 
-/** Matches texts that PostgreSQL cannot store: with NUL characters or half of a surrogate pair. */
-const UNSTORABLE = /\0|\p{Surrogate}/u;
-
 interface Unstorable {
   /** Member names and array indices that lead from the input to the value. */
   path: string[];
@@ -51,7 +49,7 @@ interface Unstorable {
  */
 function findUnstorable(input: unknown, path: string[] = []): Unstorable | null {
   if (typeof input === 'string') {
-    return UNSTORABLE.test(input) ? { path, message: 'holds a NUL character or half of a surrogate pair' } : null;
+    return isStorable(input) ? null : { path, message: 'holds a NUL character or half of a surrogate pair' };
   }
   if (typeof input !== 'object' || input === null || input instanceof Stream) return null;
   for (const [name, member] of Object.entries(input)) {
