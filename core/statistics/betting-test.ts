@@ -2,17 +2,20 @@ import { Random } from './random.ts';
 
 /** Input of {@link meanPValue}, which tests the hypothesis that the mean of the values is at most `mean`. */
 export interface MeanTest {
-  /** Independent values in [0, 1]. */
+  /** Independent values in [0, 1], whose mean is tested. */
   readonly values: ArrayLike<number>;
-  /** Hypothetical mean, in (0, 1). */
+  /** Mean that the hypothesis allows at most, in (0, 1). */
   readonly mean: number;
-  /** Level at which the test is most powerful. The test is valid at every level. */
+  /**
+   * Error probability for which the bets are chosen, so that the test is most powerful at it. The p-value is valid at
+   * any level.
+   */
   readonly level: number;
-  /** Seed of the order of the bets. Default 0. */
+  /** Seed of the random order in which the values are bet on. Default 0. */
   readonly seed?: number;
 }
 
-/** Upper bound of the share of the capital that one value may lose. */
+/** Largest share of the capital that a bet on one value may lose. */
 export const LARGEST_BET = 0.75;
 
 /**
@@ -44,8 +47,8 @@ export function meanPValue({ values, mean, level, seed = 0 }: MeanTest): number 
 }
 
 /**
- * One-sided lower bound of the mean: the largest mean that {@link meanPValue} rejects at the level; 0 if it rejects
- * none.
+ * Returns a one-sided lower confidence bound of the mean: the largest mean that {@link meanPValue} rejects at the
+ * level, or 0 if it rejects none.
  */
 export function lowerBoundOfMean(test: Omit<MeanTest, 'mean'>): number {
   let rejected = 0;
@@ -59,8 +62,8 @@ export function lowerBoundOfMean(test: Omit<MeanTest, 'mean'>): number {
 }
 
 /**
- * Running variance of values in [0, 1]. It starts as if it had seen the value 1/2 with the largest possible variance,
- * 1/4.
+ * Running estimate of the variance of values in [0, 1]. It starts as if it had already seen the value 1/2, with the
+ * largest possible variance, 1/4.
  */
 class RunningVariance {
   #count = 0;
