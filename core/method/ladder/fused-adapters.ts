@@ -48,7 +48,8 @@ export class FusedAdapters {
 
   /**
    * Fuses the old adapter with the evolution at these coefficients, without cutting the result to the adapter's rank.
-   * @returns an adapter of as high a rank as needed; undefined without coefficients, or if every fusion would be a scaled copy
+   * @returns an adapter of as high a rank as needed; undefined without coefficients, or if every fusion would be a
+   * scaled copy
    */
   async wholeOf({ alpha, beta }: Pick<Proposal, 'alpha' | 'beta'>): Promise<Adapter | undefined> {
     if (alpha === null || beta === null || this.obstacle !== null) return undefined;
