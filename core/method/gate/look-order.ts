@@ -2,20 +2,20 @@ import type { MetricName } from '../../options/metrics.ts';
 import { Random } from '../../statistics/random.ts';
 import type { GateMeasurement } from './gate-types.ts';
 
-/** Approximate number of rows that are measured before the next check whether the verdict is certain already. */
+/** Approximate number of rows in a part. After each part, a look checks whether the candidate is certain to fail. */
 const ROWS_OF_A_PART = 32;
 
-/** Seed of the random order of rows. Any value would do, but all looks of a job have to use the same. */
+/** Seed of the random order of the gate rows. Any value would do, but all looks of a job have to use the same. */
 const SEED = 1;
 
 /**
- * Divides the gate rows into the parts that every look of a job measures one after the other. Looks that end early and
- * whole looks have the same order and therefore compute the same values. The rows on which the reference does worst
- * come first: a candidate can gain only there, so once they are measured, the possible gain is known, and each loss
- * among the other rows can settle the verdict. Rows on which the reference does equally well come in a random order,
- * because data sets may be sorted by topic.
+ * Divides the gate rows into the parts that every look of a job measures one after the other. All looks have the same
+ * order, so that those that end early and those that do not compute the same values. The rows on which the reference
+ * does worst come first: a candidate can gain only there, so once they are measured, the possible gain is known, and
+ * each loss among the other rows can settle the verdict. Rows on which the reference does equally well come in a random
+ * order, because data sets may be sorted by topic.
  * @param reference the version that the candidate is compared with; null if there is none
- * @returns indices of rows, ascending in every part
+ * @returns indices of the rows in each part, in ascending order
  */
 export function lookOrder(metric: MetricName, rows: number, reference: GateMeasurement | null): number[][] {
   const order = Random.fromSeed(SEED).shuffle(Array.from({ length: rows }, (_, row) => row));
