@@ -14,7 +14,7 @@ const SIGNS = [
   /\bENOMEM\b/,
 ];
 
-/** Whether an error message, or a line on standard error, says that memory ran out. */
+/** Whether an error message, or a line that a process has written, says that memory ran out. */
 export function saysOutOfMemory(text: string): boolean {
   return SIGNS.some((sign) => sign.test(text));
 }

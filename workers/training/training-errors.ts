@@ -52,7 +52,8 @@ export class AbandonedError extends Error {
 }
 
 /**
- * Whether the work of an aborted request is no longer needed. If it is, a later attempt resumes from its checkpoint.
+ * Whether the work of an aborted request is no longer needed. Work that is still needed resumes from its checkpoint in
+ * a later attempt.
  */
 export function isAbandoned(reason: unknown): boolean {
   return reason instanceof AbandonedError || reason instanceof JobEndedError;
@@ -75,7 +76,7 @@ export interface Death {
   readonly reason: string;
   /** Whether the worker itself ended the process. */
   readonly killed: boolean;
-  /** Line that the process wrote to standard error about a lack of memory; null if there is none. */
+  /** Line of the process's output that tells of a lack of memory; null if there is none. */
   readonly outOfMemoryLine: string | null;
   /** Size of the process's resident set at the last reading, in bytes; null if it is not known. */
   readonly residentBytes: number | null;

@@ -3,13 +3,15 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../../formats/atomic-file.ts';
 
-/** Number of rows that are labelled and stored together. */
+/** Number of rows in a part, whose labels are made together and stored in one file. */
 const ROWS_AT_A_TIME = 256;
 
 export interface LabelStoreOptions {
-  /** Folder for the files with the labels, which no other job uses. It is created when the first labels are stored. */
+  /** Folder for the files with the labels, for this job alone. It is created when the first labels are stored. */
   readonly folder: string;
-  /** Everything that determines the labels, as plain JSON. Labels that were stored for another subject are not used. */
+  /**
+   * Values that determine the labels, as plain JSON. Stored labels are used only if they were made for equal values.
+   */
   readonly subject: unknown;
   readonly signal: AbortSignal;
 }
@@ -17,7 +19,7 @@ export interface LabelStoreOptions {
 /**
  * Labels rows in parts of some hundreds, and stores the labels of each part in a file, so that a restarted job labels
  * only the remaining parts.
- * @param label returns the labels of some rows, in their order; plain JSON
+ * @param label returns the labels of the given rows, in their order; plain JSON
  * @throws the signal's reason
  */
 export async function labelInParts<Row, Label>(
@@ -39,7 +41,7 @@ export async function labelInParts<Row, Label>(
   return labels;
 }
 
-/** Cuts the rows into the parts that are labelled together, and names for each part the file that holds its labels. */
+/** Cuts the rows into parts, and names for each part the file for its labels. */
 function partsOf<Row>(rows: readonly Row[], { folder, subject }: Pick<LabelStoreOptions, 'folder' | 'subject'>) {
   const digest = createHash('sha256').update(JSON.stringify(subject)).digest('hex').slice(0, 16);
   return Array.from({ length: Math.ceil(rows.length / ROWS_AT_A_TIME) }, (_, part) => {
@@ -48,7 +50,7 @@ function partsOf<Row>(rows: readonly Row[], { folder, subject }: Pick<LabelStore
   });
 }
 
-/** Reads the labels of a part; null if there is no such file, or it is damaged. */
+/** Reads the stored labels of a part; null if its file is missing or damaged. */
 async function readLabels<Label>(file: string, count: number): Promise<readonly Label[] | null> {
   try {
     const found = JSON.parse(await readFile(file, 'utf8')) as readonly Label[];
