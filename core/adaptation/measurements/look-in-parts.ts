@@ -4,23 +4,26 @@ import type { MetricName } from '../../options/metrics.ts';
 
 export interface LookInParts {
   readonly metric: MetricName;
-  /** Number of completion tokens of each row. */
+  /** Number of completion tokens of each gate row. */
   readonly tokens: readonly number[];
-  /** Parts of the look, in order: indices of the rows that are measured together. Each row is in exactly one part. */
+  /**
+   * Indices of the rows that are measured together, for each part of the look in order. Each row is in exactly one
+   * part.
+   */
   readonly parts: readonly (readonly number[])[];
-  /** Returns the outcomes of the rows with the given indices, in the same order. */
+  /** Measures the rows with the given indices, and returns their outcomes in the same order. */
   measure(rows: readonly number[]): Promise<ArrayLike<number>>;
   /**
-   * Whether the look may end, given its best case: a measurement in which all rows not measured yet have the best
-   * possible outcome.
+   * Whether the look may end early. It gets the best case: a measurement in which all rows not measured yet have the
+   * best possible outcome.
    */
   isOver(bestCase: GateMeasurement): boolean;
 }
 
 /**
- * Measures the rows part by part, and ends early if `isOver` returns true. The best case, in which all remaining rows
- * have the best outcome, is summed in the same order as a whole look. A floating-point sum in a fixed order does not
- * decrease if one of its numbers increases, so rounding cannot make the best case worse than the whole look: a
+ * Measures the gate rows part by part, and ends early if `isOver` returns true. The best case, in which all remaining
+ * rows have the best outcome, is summed in the same order as a whole look. A floating-point sum in a fixed order does
+ * not decrease if one of its numbers increases, so rounding cannot make the best case worse than the whole look: a
  * candidate that fails in its best case would fail in the whole look, too.
  */
 export async function lookInParts({
