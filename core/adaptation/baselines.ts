@@ -94,7 +94,10 @@ export async function measureBaselines(
   return { baselines, oldOutcomes };
 }
 
-/** Measures those baselines on the new base that are not known yet: the unchanged adapter's, and that of no adapter. */
+/**
+ * Measures the baselines on the new base, which are the metrics of the unchanged adapter and of no adapter, unless they
+ * are known already.
+ */
 export async function completeOnNewBase(
   { exact, newBase, adapter }: { readonly exact: ExactGate; readonly newBase: LoadedBase; readonly adapter: Adapter },
   known: Baselines,

@@ -29,7 +29,7 @@ export interface EvolveSpec {
 export interface EvolveOutcome {
   readonly dir: string;
   readonly rank: number;
-  /** Drift of all modules together that adapters can change. */
+  /** Joint drift of all modules that adapters can change. */
   readonly drift: number;
   /**
    * Analysis of both bases as plain JSON: their differences, the drift of each module, and advice (see

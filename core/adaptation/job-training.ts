@@ -47,7 +47,7 @@ export interface TrainingTotals {
 export interface TrainingState {
   /** Rung that is being trained or was trained last; null before the first training. */
   readonly rung: RungName | null;
-  /** State of that rung's training; null before the first step. */
+  /** State of the training on `rung`; null before its first step. */
   readonly trainer: unknown;
   /** Totals of the trainings of earlier rungs. */
   readonly before: TrainingTotals;

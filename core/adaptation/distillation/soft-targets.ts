@@ -11,9 +11,9 @@ export const TEACHER_TOKENS = 8;
  * Example cut off after some of its labels, and with these labels alone, so that the logits at them fit into memory.
  */
 interface Part extends TokenizedExample {
-  /** Index of the example that was cut, in the list of examples. */
+  /** Index of the whole example in the list of examples. */
   readonly of: number;
-  /** Number of labels of that example in earlier parts. */
+  /** Number of labels of the whole example that belong to earlier parts. */
   readonly first: number;
 }
 

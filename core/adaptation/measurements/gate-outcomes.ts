@@ -26,9 +26,11 @@ export interface GateOutcomes {
 
 /** Version from which the margin of a gate counts, with its metric. Plain JSON. */
 export interface CountedFrom {
-  /** Name of this version: the job's `anchor`, or the `old` version, which is carried over. */
+  /**
+   * Name of the version from which the margin counts: the job's `anchor`, or the `old` version, which is carried over.
+   */
   readonly version: 'anchor' | 'old';
-  /** Metric of this version on the gate rows and on its own base. */
+  /** Metric of the version from which the margin counts, on the gate rows and on its own base. */
   readonly value: number;
   /** Outcomes of the anchor, to be stored, if this job measured the anchor; null otherwise. */
   readonly outcomes: GateOutcomes | null;

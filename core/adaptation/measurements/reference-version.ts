@@ -15,7 +15,7 @@ import { givenOutcomes, isKnown, measureOld, storedOld, type KnownOld } from './
 /** Measurement of an adapter version on its own base. */
 export interface VersionMeasurement {
   readonly measured: GateMeasurement;
-  /** Precision in which that base was loaded. */
+  /** Precision of the version's own base during the measurement. */
   readonly precision: Precision;
 }
 

@@ -23,7 +23,7 @@ interface TaskAnswersOptions extends Omit<AnswerPromptsOptions, 'writer'> {
 
 interface WrittenAnswers extends Pick<AnsweredTask, 'answers' | 'ended'> {
   readonly writer: Writer;
-  /** Identity of the answers, which checkpoints store. */
+  /** Identity of the written answers, which checkpoints store. */
   readonly record: AnswersRecord;
 }
 

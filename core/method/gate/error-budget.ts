@@ -3,8 +3,8 @@ export interface Look {
   /** Number of looks that the job has taken at the gate rows, this one included. */
   readonly total: number;
   /**
-   * Number of those looks that followed the first candidate that may be published, in search of a better one; 0 until
-   * then.
+   * Number of the job's looks that followed the first candidate that may be published, in search of a better one; 0
+   * until then.
    */
   readonly refining: number;
 }

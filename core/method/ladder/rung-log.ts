@@ -6,8 +6,8 @@ import type { WatchRecord } from './watch-log.ts';
 type ReportedState = Pick<LadderState, 'candidates' | 'publishedId' | 'held' | 'watched'>;
 
 /**
- * Records the results of the rungs and the time that each took. After an interruption, the times go on from those
- * saved.
+ * Records for each rung how long it took and, if it was skipped, the reason. After an interruption, the times go on
+ * from those saved.
  */
 export class RungLog {
   readonly #now: () => number;

@@ -12,7 +12,7 @@ import { fineTuneRung, scratchRung } from './training-rungs.ts';
 
 const fineTune = fineTuneRung({ regularization: 'own', patient: true });
 
-/** Options of the paper's search, as we read the paper: it does not measure copy and revert first. */
+/** Options of the search in the ReLoRA paper, as we read the paper: it does not measure copy and revert first. */
 const PAPER_SEARCH: SearchOptions = { startsFromKnown: false };
 
 /**

@@ -7,7 +7,7 @@ import type { Proposal, RungName } from './candidate.ts';
  */
 export interface WatchRecord extends Pick<Proposal, 'id' | 'rung' | 'step'> {
   readonly metric: MetricValue;
-  /** Whether the gate was to judge the adapter after this measurement. */
+  /** Whether the adapter went to the gate after this measurement. */
   readonly looked: boolean;
 }
 

@@ -5,7 +5,7 @@ import type { SearchObservation } from './bayesian-optimization/surrogate.ts';
 export interface SearchRecord extends Coefficients {
   /** Number of search rows on which the loss was measured. */
   readonly rows: number;
-  /** Mean loss of the completions in these rows, in nats a token. */
+  /** Mean loss of the completions in the search rows, in nats a token. */
   readonly loss: number;
 }
 

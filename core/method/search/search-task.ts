@@ -30,7 +30,7 @@ export interface SearchTask {
   fuse(coefficients: Coefficients): Adapter | Promise<Adapter>;
   /** Measures the mean loss of the completions in the search rows, in nats a token. */
   loss(adapter: Adapter): Promise<number>;
-  /** Called with each new evaluation, but not with those that the history has. */
+  /** Called with each evaluation that this search makes, but not with those in `history`. */
   onEvaluation(evaluation: SearchEvaluation): Promise<void>;
   now(): number;
 }

@@ -4,7 +4,10 @@ import { distance, type Point, type Space } from './bayesian-optimization/space.
 
 /** Share of the search's evaluations that go to points which fill the space evenly. */
 const START_SHARE = 1 / 3;
-/** Smallest number of such points: a model of two coordinates learns nothing from fewer. */
+/**
+ * Smallest number of points that fill the space at the beginning of a search: a model of two coordinates learns nothing
+ * from fewer.
+ */
 const LEAST_POINTS = 3;
 /** Number of random Latin hypercubes among which the most even one is chosen. */
 const DESIGNS = 100;
