@@ -73,7 +73,10 @@ export type JobEvent =
   | { readonly type: 'progress'; readonly step: number; readonly totalSteps: number }
   | { readonly type: 'points'; readonly points: readonly MetricPoint[] }
   | Resumption
-  /** Sent again whenever another baseline is known, each time with all of them. `target` is null until it is known. */
+  /**
+   * Sent again whenever another baseline is known, each time with all of them. `target` is the value that the gate asks
+   * for; null until it is known.
+   */
   | { readonly type: 'baselines'; readonly target: number | null; readonly baselines: Baselines }
   /**
    * Sent if the outcomes of the old adapter on the old base are known already, on this number of gate rows, so that it

@@ -49,9 +49,9 @@ export async function rowsAfter(
 }
 
 /**
- * Number of rows, up to a batch, that are labelled before the first training. Each time a training needs more, the
- * number of steps with labelled rows doubles: most trainings end soon, and labelling a large dataset would take longer
- * than learning from it.
+ * Number of rows, rounded up to whole batches, that are labelled before the first training. Each time a training needs
+ * more, the number of steps with labelled rows doubles: most trainings end soon, and labelling a large dataset would
+ * take longer than learning from it.
  */
 const FIRST_ROWS = 1024;
 

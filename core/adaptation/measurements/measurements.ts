@@ -97,8 +97,8 @@ export class Measurements {
   }
 
   /**
-   * Returns the inputs of a measurement by {@link onGate}, apart from base and adapter, for a base of the given
-   * precision.
+   * Describes the inputs of {@link onGate} other than the weights of base and adapter, for a base of the given
+   * precision. Stored outcomes may be used only if they were measured with equal inputs.
    */
   gateSubject({ endOfTextIds }: Pick<LoadedBase, 'endOfTextIds'>, precision: Precision): OutcomesSubject {
     const { metric, data, maxNewTokens } = this.#options;

@@ -37,7 +37,7 @@ export function writerName(version: WriterVersion): string {
 /**
  * Returns the precision in which a version writes answers. It is float32, if memory suffices, in two cases: if the
  * setting is `auto`, since each difference of rounding would count as a disagreement; and if the setting is int8 and
- * the gate is absolute, which judges candidates in float32. In all other cases it is the setting.
+ * the gate is absolute, which judges candidates in float32. In all other cases it is as set.
  */
 export function writingPrecision(
   { precision, memory }: Pick<BaseCache, 'precision' | 'memory'>,

@@ -61,7 +61,10 @@ async function objection(
   return errors && tooInexact(errors);
 }
 
-/** Returns the first rows of a list, within the largest numbers of rows and of tokens in all of them. */
+/**
+ * Returns the rows from the beginning of a list, up to the largest number of rows and of tokens in all of them
+ * together.
+ */
 function firstRows(rows: readonly TokenizedExample[], most: { readonly rows: number; readonly tokens: number }) {
   let tokens = 0;
   return rows.slice(0, most.rows).filter(({ tokenIds }) => {

@@ -2,7 +2,9 @@ import type { MetricName } from '../../options/metrics.ts';
 import { Random } from '../../statistics/random.ts';
 import type { GateMeasurement } from './gate-types.ts';
 
-/** Approximate number of rows in a part. After each part, a look checks whether the candidate is certain to fail. */
+/**
+ * Approximate number of gate rows that a look measures before it checks again whether the candidate is certain to fail.
+ */
 const ROWS_OF_A_PART = 32;
 
 /** Seed of the random order of the gate rows. Any value would do, but all looks of a job have to use the same. */

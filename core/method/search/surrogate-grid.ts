@@ -10,7 +10,7 @@ const LEAST_POINTS = 3;
  * number.
  */
 const MOST_POINTS = 64;
-/** Number of values of α in the grid, and also of values of β. */
+/** Number of values of α, and likewise of β, in the grid. */
 const SIDE = 25;
 
 /**

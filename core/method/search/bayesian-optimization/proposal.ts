@@ -33,7 +33,7 @@ const SAME_POINT = 1e-3;
 
 /**
  * Proposes the point at which a function that is minimized should be evaluated next: the point of the largest Expected
- * Improvement on the smallest value that the model gives to an observed point. Equal options give equal points. With
+ * Improvement over the smallest value that the model gives to an observed point. Equal options give equal points. With
  * fewer than two observations, the point is random.
  * @throws RangeError for an observed value that is not finite
  */

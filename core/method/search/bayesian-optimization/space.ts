@@ -33,7 +33,10 @@ export class Space {
     return this.bounds.map(([low, high], i) => Math.min(high, Math.max(low, low + unit[i]! * (high - low))));
   }
 
-  /** Moves a point of the unit box to where it lies after being mapped to the space and back, within the bounds. */
+  /**
+   * Returns the point that a point becomes by being mapped to the space and back: one outside the unit box moves to its
+   * edge.
+   */
   snap(unit: Point): number[] {
     return this.toUnit(this.fromUnit(unit));
   }
