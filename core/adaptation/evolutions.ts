@@ -32,8 +32,8 @@ export interface EvolveOutcome {
   /** Joint drift of all modules that adapters can change. */
   readonly drift: number;
   /**
-   * Analysis of both bases as plain JSON: their differences, the drift of each module, and advice (see
-   * `summarizeAnalysis`).
+   * Analysis of both bases as plain JSON: their differences, the drift of each module, and advice; see
+   * `summarizeAnalysis`.
    */
   readonly summary: Readonly<Record<string, unknown>>;
   readonly computeMs: number;

@@ -56,7 +56,7 @@ const STATE_VERSION = 1;
 /** State of a job as its checkpoint stores it beside the tensors. Plain JSON. */
 interface JobState {
   readonly version: number;
-  /** Precision of both bases. The job keeps it, whichever machine resumes it. */
+  /** Precision of both bases. The job keeps it on any machine that resumes it. */
   readonly precision: Precision;
   /** Precisions of gradients that the job has decided so far. A resumed job keeps them. */
   readonly gradients: GradientPrecisions;

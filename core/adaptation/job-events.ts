@@ -45,7 +45,7 @@ export interface Publication {
  */
 export interface Resumption {
   readonly type: 'resumed';
-  /** Latest metric points of the trainings, as many as a checkpoint keeps. */
+  /** Latest metric points of the trainings, as many as the checkpoint keeps. */
   readonly points: readonly MetricPoint[];
   readonly searches: readonly SearchEvaluation[];
   /**

@@ -16,7 +16,7 @@ export interface JobOutcome {
   readonly state: 'ready' | 'not_ready' | 'cancelled';
   /** Best candidate; null if no candidate was judged. If the job is ready, this candidate is the published one. */
   readonly best: CandidateRecord | null;
-  /** Value of the metric that the gate asks for; null if the job was cancelled before this value was known. */
+  /** Value of the metric that the gate asks for; null if the job was cancelled before the value was known. */
   readonly target: number | null;
   readonly baselines: Baselines;
   /** Whether stored outcomes made it unnecessary to measure the old adapter on the old base. */

@@ -8,7 +8,7 @@ import type { CountedFrom } from './measurements/gate-outcomes.ts';
 import { PhaseClock, totalMs } from './phase-clock.ts';
 import type { RowFormat } from './setup/row-format.ts';
 
-/** Inputs of one attempt at a job, together with the report that collects its progress. */
+/** Inputs of one attempt at a job, with the report that collects its progress. */
 export interface JobAttempt {
   readonly bases: BaseCache;
   readonly spec: JobSpec;

@@ -53,7 +53,7 @@ export interface JobSpec {
   readonly evolution: string | null;
   readonly options: GivenJobOptions;
   /**
-   * Folder for this job alone, on durable storage. It holds the checkpoints from which a restarted job resumes. The
+   * Folder of this job alone, on durable storage. It holds the checkpoints from which a restarted job resumes. The
    * caller removes it when the job has ended for good.
    */
   readonly workDir: string;

@@ -16,7 +16,7 @@ export interface JobTrainingOptions {
   readonly gradients: GradientPrecision;
   /**
    * Returns the rows to train on after `step` steps of a training. The call may take long, and may load another base,
-   * because no base is in use meanwhile.
+   * because nothing else uses a base meanwhile.
    */
   trainingRows(step: number): Promise<TrainingRows>;
   readonly settings: JobSettings;
@@ -69,7 +69,7 @@ interface TrainingPart {
 
 /** Milliseconds after which a training saves a checkpoint, even if no evaluation has saved one. */
 const CHECKPOINT_MS = 30_000;
-/** Number of steps whose metric points are sent in one event. */
+/** Number of steps whose metric points are collected into one event. */
 const POINTS_EVERY = 10;
 
 /**

@@ -27,7 +27,7 @@ export class PhaseClock {
     this.#onPhase(phase);
   }
 
-  /** Returns the milliseconds that each phase has taken until now. */
+  /** Returns the milliseconds that each phase has taken so far. */
   phases(): Record<Phase, number> {
     this.#settle();
     return Object.fromEntries(PHASES.map((phase) => [phase, this.#spent.get(phase) ?? 0])) as Record<Phase, number>;

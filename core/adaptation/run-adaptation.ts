@@ -15,7 +15,7 @@ import { prepareJob, type PreparedJob } from './setup/prepare-job.ts';
 
 /** Error that an aborted signal carries as its reason when a job has been cancelled. */
 export class CancelledError extends Error {
-  /** Whether the job saves a checkpoint before it stops, because it will be resumed later. */
+  /** Whether the job saves a checkpoint before it stops, because it will be resumed. */
   readonly keep: boolean;
 
   constructor({ keep }: { readonly keep: boolean }) {
@@ -113,7 +113,7 @@ function isCopy({ step, alpha, beta }: CandidateRecord): boolean {
   return step === 0 && alpha === COPY.alpha && beta === COPY.beta;
 }
 
-/** Measures those baselines that the job has to report and that are still unknown. */
+/** Measures the baselines that the job has to report and that are not known yet. */
 async function completeBaselines(attempt: JobAttempt, job: PreparedJob, { ready }: LadderResult): Promise<void> {
   const { kind, baselines, measuresOld } = attempt.spec;
   // The answers to prompts alone are deleted with the job's folder, so nothing can be measured on them later.

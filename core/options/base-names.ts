@@ -9,7 +9,7 @@ export const BASE_NAME_PATTERN = '^(?! )[^\\p{C}\\p{Zl}\\p{Zp}]+(?<! )$';
 
 const BASE_NAME = new RegExp(BASE_NAME_PATTERN, 'u');
 
-/** Description of a valid name of a base model, for error messages and documentation. */
+/** Description of a valid base model name, for error messages and documentation. */
 export const BASE_NAME_EXPECTED =
   `1 to ${MAX_BASE_NAME} characters without control characters ` + 'and without a space at either end';
 

@@ -45,9 +45,7 @@ export const DEVICES = Object.keys(RUNTIME_OF) as DeviceKind[];
 /** Device that a user chooses by READAPT_DEVICE or `--device`. `auto` leaves the choice to the program. */
 export type DeviceChoice = Device | 'auto';
 
-/**
- * Regular expression for the name of a {@link Device}. A card's number has at most three digits and no leading zero.
- */
+/** Regular expression for a {@link Device}. A card's number has at most three digits and no leading zero. */
 const DEVICE_PATTERN = `(${DEVICES.join('|')}|cuda:(0|[1-9]\\d{0,2}))`;
 
 export const DEVICE_CHOICE_PATTERN = `^(auto|${DEVICE_PATTERN})$`;

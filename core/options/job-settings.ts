@@ -26,7 +26,7 @@ export const DEFAULT_JOB_OPTIONS = Value.Default(JobOptions, {}) as Omit<
   'learning_rate' | 'scratch_learning_rate'
 >;
 
-/** Hidden size of the model with which {@link MEASURED_RATES} were measured. */
+/** Hidden size of the model on which {@link MEASURED_RATES} were measured. */
 const MEASURED_WIDTH = 192;
 const MEASURED_RATES = { carried: 5e-4, fresh: 2e-3 };
 

@@ -2,7 +2,7 @@ export const METRICS = ['accuracy', 'exact_match', 'rouge_l', 'token_f1', 'loss'
 /** Name of a metric. `loss` is in nats a token, and lower is better; the others are in [0, 1], and higher is better. */
 export type MetricName = (typeof METRICS)[number];
 
-/** Help text that explains every metric, for schemas and commands. */
+/** Help text about every metric, for schemas and commands. */
 export const METRIC_HELP =
   '`accuracy` is the share of rows whose completion is the most probable among the choices of the task; ' +
   '`exact_match` the share of rows whose generated text is the completion, apart from white space around it; ' +

@@ -47,8 +47,8 @@ export function meanPValue({ values, mean, level, seed = 0 }: MeanTest): number 
 }
 
 /**
- * Returns a one-sided lower confidence bound of the mean: the largest mean that {@link meanPValue} rejects at the
- * level, or 0 if it rejects none.
+ * One-sided lower bound of the mean: the largest mean that {@link meanPValue} rejects at the level; 0 if it rejects
+ * none.
  */
 export function lowerBoundOfMean(test: Omit<MeanTest, 'mean'>): number {
   let rejected = 0;
@@ -62,8 +62,8 @@ export function lowerBoundOfMean(test: Omit<MeanTest, 'mean'>): number {
 }
 
 /**
- * Running estimate of the variance of values in [0, 1]. It starts as if it had already seen the value 1/2, with the
- * largest possible variance, 1/4.
+ * Running variance of values in [0, 1]. It starts as if it had seen the value 1/2 with the largest possible variance,
+ * 1/4.
  */
 class RunningVariance {
   #count = 0;

@@ -19,7 +19,7 @@ export interface LabelStoreOptions {
 /**
  * Labels rows in parts of some hundreds, and stores the labels of each part in a file, so that a restarted job labels
  * only the remaining parts.
- * @param label returns the labels of the given rows, in their order; plain JSON
+ * @param label returns the labels of some rows, in their order; plain JSON
  * @throws the signal's reason
  */
 export async function labelInParts<Row, Label>(
@@ -41,7 +41,7 @@ export async function labelInParts<Row, Label>(
   return labels;
 }
 
-/** Cuts the rows into parts, and names for each part the file for its labels. */
+/** Cuts the rows into the parts that are labelled together, and names for each part the file that holds its labels. */
 function partsOf<Row>(rows: readonly Row[], { folder, subject }: Pick<LabelStoreOptions, 'folder' | 'subject'>) {
   const digest = createHash('sha256').update(JSON.stringify(subject)).digest('hex').slice(0, 16);
   return Array.from({ length: Math.ceil(rows.length / ROWS_AT_A_TIME) }, (_, part) => {

@@ -52,7 +52,7 @@ export async function teacherTokens(
 }
 
 /**
- * Divides the labels of an example among parts of at most `most` labels, so that the logits of a part fit into memory.
+ * Divides the labels of an example into parts of at most `most` labels, so that the logits of a part fit into memory.
  */
 function partsOf(example: TokenizedExample, of: number, most: number): Part[] {
   let first = 0;

@@ -130,8 +130,8 @@ function digestOf(subject: OutcomesSubject): string {
 }
 
 /**
- * Returns a key for each gate row: a hash of the inputs on which the row's outcome depends. Rows are hashed as tokens,
- * so that a tokenizer which splits them differently changes the keys.
+ * Returns a key for each gate row: a hash of the inputs that the row's value depends on. Rows are hashed as tokens, so
+ * a tokenizer that splits them differently changes the keys.
  */
 function rowKeys({ metric, data: { gate, choices }, precision, generation }: OutcomesSubject): string[] {
   const limits = generation && answerLimits(gate.map(answerOf), generation.endOfTextIds, generation.maxNewTokens);

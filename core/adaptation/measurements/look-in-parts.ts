@@ -21,9 +21,9 @@ export interface LookInParts {
 }
 
 /**
- * Measures the gate rows part by part, and ends early if `isOver` returns true. The best case, in which all remaining
- * rows have the best outcome, is summed in the same order as a whole look. A floating-point sum in a fixed order does
- * not decrease if one of its numbers increases, so rounding cannot make the best case worse than the whole look: a
+ * Measures the rows part by part, and ends early if `isOver` returns true. The best case, in which all remaining rows
+ * have the best outcome, is summed in the same order as a whole look. A floating-point sum in a fixed order does not
+ * decrease if one of its numbers increases, so rounding cannot make the best case worse than the whole look: a
  * candidate that fails in its best case would fail in the whole look, too.
  */
 export async function lookInParts({

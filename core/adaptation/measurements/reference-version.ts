@@ -34,14 +34,14 @@ export interface ReferenceOptions {
   /** Ids of the tokens that end a text on the new base, which are known before its weights are loaded. */
   readonly newVersion: Pick<LoadedBase, 'endOfTextIds'>;
   emit(event: Exclude<JobEvent, Publication>): void;
-  /** Called with the metric of the old adapter whenever the metric was looked up or measured. */
+  /** Called with the metric of the old adapter whenever it was looked up or measured. */
   noteOld(value: number): void;
 }
 
 /**
- * Reference of a job: the version with which its gate compares candidates. It is the anchor if the job has one and the
- * gate a margin, and otherwise the old adapter. If the anchor's outcomes on the gate rows are neither known nor
- * measurable, the old adapter replaces the anchor, with a warning.
+ * Reference: the version with which a gate compares candidates. It is the anchor if the job has one and the gate has a
+ * margin, or else the old adapter. If the anchor's outcomes on the gate rows are neither known nor measurable, the old
+ * adapter replaces the anchor, with a warning.
  */
 export class ReferenceVersion {
   readonly #options: ReferenceOptions;
@@ -55,7 +55,7 @@ export class ReferenceVersion {
     this.#anchor = exact.gate.kind === 'absolute' || writer === 'old' ? null : (spec.anchor ?? null);
   }
 
-  /** Whether candidates are compared with the reference, because either the gate or the job asks for it. */
+  /** Whether candidates are compared with the reference, because the gate needs it or because the job asks for it. */
   get isCompared(): boolean {
     const { exact, spec } = this.#options;
     return needsOldVersion(exact.gate) || spec.measuresOld === 'before';

@@ -13,7 +13,7 @@ export interface SliceValue {
 /** Metric of each slice, by the slice's name and sorted by it. */
 export type SliceValues = Readonly<Record<string, SliceValue>>;
 
-/** Returns the indices of the gate rows in each slice, sorted by the slice's name. */
+/** Returns the indices of the gate rows of each slice, sorted by the slice's name. */
 export function sliceRows(gate: readonly TokenizedExample[]): SliceRows {
   const members = new Map<string, number[]>();
   for (const [index, { row }] of gate.entries()) {

@@ -117,8 +117,8 @@ function requireTextMetric(metric: MetricName): void {
 }
 
 /**
- * Returns the largest number of tokens of an answer. It is at most half of a row's tokens, so that the rest is left for
- * the prompt.
+ * Returns the largest number of tokens of an answer, at most half of a row's tokens, so that the rest is left for the
+ * prompt.
  */
 function answerLimit({ maxNewTokens }: JobSettings, format: LengthLimits): number {
   return Math.min(maxNewTokens > 0 ? maxNewTokens : ANSWER_TOKENS, lengthLimit(format) >> 1);
@@ -185,8 +185,8 @@ async function answersTo(
 }
 
 /**
- * Returns a hash of prompts or of answers. They are hashed one by one, because their joined text may exceed the largest
- * length of a string.
+ * Returns a hash of all prompts or answers. They are hashed one by one, because their joined text may exceed the
+ * largest length of a string.
  */
 function digestOf(values: readonly (readonly number[] | Answer)[]): string {
   const hash = createHash('sha256');

@@ -29,7 +29,7 @@ export interface AnswersRecord {
   readonly digest: string;
 }
 
-/** Returns the name of a version for messages: `the imported version` or `the old version`. */
+/** Returns the version's name for messages: `the imported version` or `the old version`. */
 export function writerName(version: WriterVersion): string {
   return version === 'anchor' ? 'the imported version' : 'the old version';
 }

@@ -16,7 +16,7 @@ export interface GradientPrecisionOptions {
   readonly bases: BaseCache;
   /** New base of the job, on which adapters are trained. */
   readonly newBase: Pick<NewBase, 'loaded'>;
-  /** Rows of the task on which gradients in int8 are compared with gradients in float32. */
+  /** Rows of the task on which gradients in int8 are compared with those in float32. */
   readonly rows: readonly TokenizedExample[];
   warn(message: string): void;
 }
@@ -35,7 +35,7 @@ export class GradientPrecision {
     this.#options = options;
   }
 
-  /** Precisions chosen so far. Checkpoints store them, so that a resumed job keeps them. */
+  /** Precisions decided so far. A job's checkpoint stores them, so that a resumed job keeps them. */
   get decided(): GradientPrecisions {
     return this.#decided;
   }

@@ -39,7 +39,7 @@ export async function objectionToLosses(on: RowsOnBase): Promise<string | null> 
 }
 
 /**
- * Compares gradients of an adapter's factors in int8 with gradients in float32, like {@link objectionToLosses}.
+ * Compares the gradients of an adapter's factors in int8 with those in float32, like {@link objectionToLosses}.
  * @param origin origin of the adapter. Results are cached for each origin, because an adapter that fits its rows
  * already has smaller gradients
  */

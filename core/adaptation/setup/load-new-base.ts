@@ -8,8 +8,8 @@ import { objectionToLosses } from './job-precision.ts';
 import { NewBase } from './new-base.ts';
 
 /**
- * Rows and versions that are used while the new base is loaded: to measure the reference, and to test whether int8 is
- * exact enough.
+ * Rows and versions that loading the new base needs: to measure the reference, and to test whether int8 is exact
+ * enough.
  */
 interface ComparedVersions {
   readonly data: TaskData;

@@ -84,7 +84,7 @@ export interface MemoryPlan {
    * precision.
    */
   readonly comparison: number;
-  /** Bytes that the job needs all the time: the sum of all parts except activations and comparison. */
+  /** Bytes that the job holds all the time: the sum of all parts except activations and comparison. */
   readonly reserved: number;
   readonly total: number;
 }
@@ -113,7 +113,7 @@ const TRAINED_COPIES = 12;
  */
 const MEASURED_COPIES = 4;
 
-/** Number of copies of an evolution's factors in memory: one as read from the file, and one as prepared for fusion. */
+/** Number of copies of an evolution's factors in memory: as read from the file, and as prepared for fusion. */
 const EVOLUTION_COPIES = 2;
 
 const FLOAT = 4;
@@ -155,7 +155,7 @@ export function jobMemory(plan: MemoryPlan, { trained }: Pick<MemoryNeeds, 'trai
 }
 
 /**
- * Number of copies of a matrix in memory while it is rounded to int8: the matrix as read, and copies of it and of its
+ * Number of copies of a matrix in memory while it is rounded to int8: the matrix as read, and the copies of it and its
  * transpose that operators make and keep for the next matrix.
  */
 const ROUNDING_COPIES = 12;

@@ -25,7 +25,7 @@ export class NewBase {
     return this.#loaded;
   }
 
-  /** Precision of the new base. It stays the same when the base is loaded again. */
+  /** Precision of the new base, which stays the same when the base is loaded again. */
   get precision(): Precision {
     return this.#loaded.precision.precision;
   }

@@ -83,7 +83,7 @@ export async function prepareJob(attempt: JobAttempt, products: MatrixProducts):
   };
 }
 
-/** Content of a job's files, which is read before a base is loaded. */
+/** Content of a job's files, which are read before any base is loaded. */
 interface JobFiles {
   readonly checkpoints: CheckpointStore;
   /** Checkpoint of an earlier attempt that this device can resume from; null if there is none. */
@@ -133,7 +133,7 @@ function usableCheckpoint(found: Checkpoint | null, { bases, report }: JobAttemp
   return null;
 }
 
-/** Rows of a job, all with answers, with the format in which they become tokens. */
+/** Rows of a job, all with answers, and the format in which they become tokens. */
 interface AnsweredRows extends TaskWithAnswers {
   /** Checkpoint to resume from; null if there is none, or if it was made with other answers. */
   readonly resumed: Checkpoint | null;
@@ -210,7 +210,7 @@ interface TokenizedRows {
   readonly distillation: Distillation | null;
 }
 
-/** Converts the rows to tokens, and checks that the whole job fits into memory. */
+/** Tokenizes the rows, and checks that the whole job fits into memory. */
 function tokenizeAnswered(
   attempt: JobAttempt,
   { settings, newVersion, needs }: JobFiles,

@@ -10,7 +10,7 @@ import { writerName, type Writer } from '../prompts/writer.ts';
 
 /** Format in which the rows of an adapter become tokens. Plain JSON. */
 export interface RowFormat {
-  /** Whether the token that ends a text follows each completion, and is learned as a label. */
+  /** Whether the end-of-text token follows each completion and is learned as a label. */
   readonly appendEos: boolean;
   /** Reason for the value of `appendEos`, in words for the user. */
   readonly appendEosReason: string;
@@ -34,7 +34,7 @@ export interface RowFormatSources {
   readonly folder: string;
   readonly adapter: Adapter;
   readonly config: ModelConfig;
-  /** Loads the base for which the adapter was trained. Called only if the adapter has to be measured. */
+  /** Loads the base that the adapter was trained for. Called only if the adapter has to be measured. */
   readonly loadBase: () => Promise<LoadedBase>;
   /**
    * Rows of the task. A few of them are measured if neither the options nor the adapter's files tell how it was
@@ -59,7 +59,7 @@ export async function decideRowFormat(options: RowFormatSources): Promise<RowFor
   return { ...(await appendEosOf(options, manifest, maxLength)), maxLength };
 }
 
-/** Decides only the largest number of tokens of a row, which never needs a measurement. */
+/** Decides only the largest number of tokens of a row, which needs no measurement. */
 export async function maxLengthIn(options: Pick<RowFormatSources, 'given' | 'folder' | 'config'>): Promise<number> {
   return maxLengthOf(options, await readAdapterManifest(options.folder));
 }

@@ -48,11 +48,11 @@ export interface GateMeasurement {
 export interface GateLook {
   /** Measurement, on its own base, of the version that the candidate is compared with; null if the gate needs none. */
   readonly reference: GateMeasurement | null;
-  /** Whether to measure all rows, even after the candidate is certain to fail. */
+  /** Whether all rows are measured, even after the candidate is certain to fail. */
   readonly whole: boolean;
 }
 
-/** Indices of the gate rows that belong to each slice, by the slice's name. */
+/** Indices of the gate rows in each slice, by the slice's name. */
 export type SliceRows = ReadonlyMap<string, readonly number[]>;
 
 /** Rule that decides whether an adapter is ready, with the metric that it judges. */
@@ -70,8 +70,7 @@ export interface GateTarget {
 
 /**
  * Judgement of the gate on a candidate. `passed`: good enough and, if the gate has a confidence, certified.
- * `inconclusive`: good enough on the gate rows, which are too few to certify it. `failed`: not good enough on these
- * rows.
+ * `inconclusive`: good enough on the gate rows, which are too few to certify it. `failed`: not good enough.
  */
 export type Verdict = 'passed' | 'failed' | 'inconclusive';
 
@@ -83,7 +82,7 @@ export type Verdict = 'passed' | 'failed' | 'inconclusive';
  */
 export type GateFailure = 'value' | 'bound' | 'negative_flips' | 'slice' | 'slice_bound';
 
-/** Verdict on a candidate by the gate rows of one critical slice. Plain JSON. */
+/** Verdict on a candidate on the rows of one critical slice. Plain JSON. */
 export interface SliceVerdict {
   readonly name: string;
   readonly margin: number;

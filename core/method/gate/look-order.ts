@@ -11,13 +11,13 @@ const ROWS_OF_A_PART = 32;
 const SEED = 1;
 
 /**
- * Divides the gate rows into the parts that every look of a job measures one after the other. All looks have the same
- * order, so that those that end early and those that do not compute the same values. The rows on which the reference
- * does worst come first: a candidate can gain only there, so once they are measured, the possible gain is known, and
- * each loss among the other rows can settle the verdict. Rows on which the reference does equally well come in a random
- * order, because data sets may be sorted by topic.
+ * Divides the gate rows into the parts that every look of a job measures one after the other. Looks that end early and
+ * whole looks have the same order and therefore compute the same values. The rows on which the reference does worst
+ * come first: a candidate can gain only there, so once they are measured, the possible gain is known, and each loss
+ * among the other rows can settle the verdict. Rows on which the reference does equally well come in a random order,
+ * because data sets may be sorted by topic.
  * @param reference the version that the candidate is compared with; null if there is none
- * @returns indices of the rows in each part, in ascending order
+ * @returns indices of rows, ascending in every part
  */
 export function lookOrder(metric: MetricName, rows: number, reference: GateMeasurement | null): number[][] {
   const order = Random.fromSeed(SEED).shuffle(Array.from({ length: rows }, (_, row) => row));

@@ -16,8 +16,8 @@ const ADVISED_POWER = 0.8;
 export interface PowerAssumptions {
   readonly metric: MetricName;
   /**
-   * Standard deviation, over rows, of the difference between the two versions. If rows are right or wrong, its square
-   * is the share of rows that flip.
+   * Standard deviation, over rows, of the difference between the two versions. Where rows are right or wrong, its
+   * square is the share of rows that flip.
    */
   readonly deviation: number;
   /** Error probability of the test: the largest probability that a certificate is wrong. */
@@ -111,8 +111,8 @@ function certifiesUnlucky(rows: number, margin: number, comparison: PowerAssumpt
 }
 
 /**
- * Returns the number of rows that certify a margin if both versions score the same on every row. A bet on a row then
- * raises the capital by at most three quarters of the margin.
+ * Returns the number of rows that certify a margin if both versions score the same on every row. A bet then gains at
+ * most three quarters of the margin on each row.
  */
 function rowsOfEqualScores(margin: number, level: number): number {
   return Math.ceil(Math.log(1 / level) / Math.log1p(LARGEST_BET * margin));

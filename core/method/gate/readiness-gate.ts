@@ -112,8 +112,8 @@ export function judge(
 }
 
 /**
- * Whether a candidate fails by its values on the rows alone, whatever they certify. Rows not measured yet count with
- * the best possible outcome, so that a failure may be certain before all rows are measured.
+ * Whether the values of a candidate alone make it fail, without asking what the rows certify. Rows not measured yet
+ * count with the best possible outcome, so a failure may be certain before all rows are measured.
  */
 export function isRefuted(gate: Gate, reference: GateMeasurement | null, found: GateMeasurement): boolean {
   return refute(gate, reference, found).failed.length > 0;
@@ -158,9 +158,7 @@ export function isBetter(a: MetricValue, b: MetricValue): boolean {
   return a.name === 'loss' ? a.value < b.value - ROUNDING : a.value > b.value + ROUNDING;
 }
 
-/**
- * Returns the number of rows that were measured, which is smaller than the number of all rows after a curtailed look.
- */
+/** Returns the number of rows that were measured: fewer than all after a curtailed look. */
 export function measuredRows({ rows, curtailed }: MetricValue): number {
   return curtailed?.measured ?? rows;
 }

@@ -43,10 +43,7 @@ export interface LadderOptions {
    */
   readonly regularization?: RegularizationOptions;
   readonly search?: SearchOptions;
-  /**
-   * Function that judges a candidate. Simulations of many jobs pass a version of `judge` that caches its answers.
-   * Default: `judge`.
-   */
+  /** Function that judges a candidate. Simulations of many jobs pass one that caches its answers. Default: `judge`. */
   readonly judge?: typeof judge;
   /** Options for fusing, among them the rank of fused adapters. Default: they keep the old adapter's rank. */
   readonly fusion?: FusionOptions;

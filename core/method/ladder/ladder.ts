@@ -220,7 +220,7 @@ export class Ladder {
     return record;
   }
 
-  /** Publishes the best candidate, if the gate allows its publication and it is not published already. */
+  /** Publishes the best candidate if the gate allows and it is not published already. */
   async publishBest(): Promise<void> {
     const best = this.#best;
     if (!best || !this.#isPublishable(best) || best.id === this.#publishedId) return;

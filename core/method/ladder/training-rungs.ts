@@ -32,9 +32,10 @@ export const scratchRung: Rung = trainingRung('scratch', freshStart, { regulariz
 
 /**
  * Makes a rung that trains, and measures the adapter on the search rows at every evaluation. The gate judges the
- * adapter only if it does better on these rows than at any earlier look and might pass, and once more at the end. Until
- * a candidate passes, on this rung or an earlier one, the training may use all steps left. From then on it takes
- * `refineSteps` more, and publishes another version only if it is better beyond noise.
+ * adapter only if it does better on these rows than at any earlier look and might pass. At the end of the training,
+ * better is enough, and if the rung has no judged adapter yet, the last one is judged in any case. Until a candidate
+ * passes, on this rung or an earlier one, the training may use all steps left. From then on it takes `refineSteps`
+ * more, and publishes another version only if it is better beyond noise.
  */
 function trainingRung(
   name: RungName,

@@ -20,7 +20,7 @@ const SIDE = 25;
 export interface SurrogateGrid {
   readonly alpha: readonly number[];
   readonly beta: readonly number[];
-  /** Predicted ln(loss / copy's loss) at each point of the grid. */
+  /** Expected ln(loss / copy's loss) at each point of the grid. */
   readonly mean: readonly number[];
   /** Standard deviation of each prediction, without the noise of a measurement. */
   readonly deviation: readonly number[];

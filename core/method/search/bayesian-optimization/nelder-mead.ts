@@ -1,7 +1,7 @@
 interface NelderMeadOptions {
   /** Lower and upper bound of each coordinate. A trial point outside is moved to the bound. */
   readonly bounds: readonly (readonly [number, number])[];
-  /** Length of the first simplex's edges, as a share of the distance between each coordinate's bounds. Default 0.1. */
+  /** Edge of the first simplex, as a share of the width of each coordinate's bounds. Default 0.1. */
   readonly step?: number;
   /** Number of iterations after which the search ends in any case. Default: 60 for each coordinate. */
   readonly maxIterations?: number;
