@@ -58,8 +58,8 @@ export interface JobSpec {
    */
   readonly workDir: string;
   /**
-   * Stored outcomes of the old adapter on the old base. Without them, or if they do not fit the job's rows and
-   * precision, the job measures the adapter.
+   * Stored outcomes of the old adapter on the old base. Without them, or if they were measured with other rows or
+   * settings than the job's, the job measures the adapter.
    */
   readonly oldOutcomes?: GateOutcomes | null;
   /**

@@ -80,7 +80,7 @@ const KEPT_POINTS = 2000;
 
 const NO_TRAINING: TrainingTotals = { steps: 0, tokens: 0, seconds: 0 };
 
-/** Trainings of one job: each rung that trains has one. It holds the state from which a checkpoint lets them resume. */
+/** Trainings of one job, one for each rung that trains, with the state from which a checkpoint lets them resume. */
 export class JobTraining {
   readonly #options: JobTrainingOptions;
   #rung: RungName | null = null;

@@ -14,8 +14,8 @@ export const BASE_NAME_EXPECTED =
   `1 to ${MAX_BASE_NAME} characters without control characters ` + 'and without a space at either end';
 
 /**
- * Whether a text is a valid name of a base model, as the field `base_model_name_or_path` of an adapter's
- * `adapter_config.json` has it.
+ * Whether a text may be the name of a base model, which an adapter's `adapter_config.json` has as
+ * `base_model_name_or_path`.
  */
 export function isBaseName(text: string): boolean {
   return text.length <= MAX_BASE_NAME && BASE_NAME.test(text);

@@ -31,8 +31,8 @@ export interface TrainOptions {
   /** Number of examples in one optimizer step. */
   readonly batchSize: number;
   /**
-   * Largest number of input tokens in a micro-batch, of which several make up a step. Default: the budget of the
-   * runtime's device.
+   * Largest number of input tokens in a micro-batch, one of the parts in which a step is computed. Default: the budget
+   * of the runtime's device.
    */
   readonly microBatchTokens?: number;
   /**
@@ -93,7 +93,7 @@ export interface TrainResult {
 /**
  * Trains an adapter by AdamW, with a warm-up and a cosine schedule of the learning rate. In each step, the gradients of
  * the mean loss over the batch's completion tokens are added to those of the L2 penalty, and clipped by the norm of all
- * of them. The dropout that the adapter's configuration asks for is applied.
+ * of them. The dropout in the adapter's configuration is active only in training.
  * @throws TrainingDivergedError, which names step and learning rate
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {

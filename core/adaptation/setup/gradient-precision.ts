@@ -14,7 +14,7 @@ export type GradientPrecisions = Readonly<Partial<Record<AdapterOrigin, Precisio
 
 export interface GradientPrecisionOptions {
   readonly bases: BaseCache;
-  /** New base of the job, on which adapters are trained. */
+  /** New base of the job in the job's precision, in which adapters are measured. */
   readonly newBase: Pick<NewBase, 'loaded'>;
   /** Rows of the task on which gradients in int8 are compared with those in float32. */
   readonly rows: readonly TokenizedExample[];

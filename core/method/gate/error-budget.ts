@@ -13,7 +13,7 @@ export interface Look {
 export const FIRST_LOOK: Look = { total: 1, refining: 0 };
 
 /**
- * Parts of a job's error probability: for the first looks together, for all further ones, and for those after a
+ * Parts of a job's error probability: for the first three looks together, for all further ones, and for those after a
  * publication. They add up to 1.
  */
 const SHARES = { first: 0.8, further: 0.1, refined: 0.1 };

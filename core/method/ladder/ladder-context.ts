@@ -32,7 +32,7 @@ export type LadderEvent =
   | { readonly type: 'warning'; readonly message: string };
 
 export interface FineTuneRequest {
-  /** Rung that asks for the training. Each rung has a training, and checkpoints of it, of its own. */
+  /** Rung that asks for the training. Each rung that trains has a training of its own. */
   readonly rung: RungName;
   readonly initial: Adapter;
   /**
@@ -83,8 +83,8 @@ export interface LadderContext {
    */
   gateMetric(adapter: Adapter, look: GateLook): Promise<GateMeasurement>;
   /**
-   * Trains an adapter until all steps are done or `onEvaluate` returns `stop`. The training writes checkpoints of its
-   * own, and resumes from the last of them if it was interrupted.
+   * Trains an adapter until all steps are done or `onEvaluate` returns `stop`. An interrupted training resumes from its
+   * last checkpoint.
    */
   fineTune(request: FineTuneRequest): Promise<void>;
   /**

@@ -29,7 +29,7 @@ export interface LadderOptions {
   /**
    * Least chance at which one more look at the gate rows is worth its cost. After an inconclusive candidate, the run
    * searches and trains only if the next look would certify a version as good as the old one with more than this
-   * probability. Default 0: any chance is enough.
+   * probability. With 0, the default, it always does.
    */
   readonly leastPower?: number;
   /**
