@@ -66,7 +66,7 @@ export interface RequestFailure {
    * process.
    */
   readonly permanent: boolean;
-  /** Stack trace; absent for bad input. */
+  /** Stack trace of an unexpected error; absent for others, such as bad input. */
   readonly stack?: string;
   /** Differences between the two bases. Set only if the code is `incompatible_base_model_versions`. */
   readonly differences?: readonly Difference[];

@@ -28,8 +28,8 @@ export class TrainingCrashedError extends Error {
   /** Whether the process had become ready for requests before it ended. If not, the request cannot be to blame. */
   readonly started: boolean;
   /**
-   * Certainty that the process ran out of memory: `certain` if an error message says so, `likely` if something other
-   * than the worker killed the process, null in all other cases.
+   * Certainty that the process ran out of memory: `certain` if a line of its output says so, `likely` if it was killed
+   * by a SIGKILL that the worker did not send, null in all other cases.
    */
   readonly outOfMemory: 'likely' | 'certain' | null;
 
