@@ -15,13 +15,16 @@ import { rowBudget } from './setup/job-setup.ts';
 import { jobMemory, requireMemory, rowSizes } from './setup/memory-plan.ts';
 import type { RowFormat } from './setup/row-format.ts';
 
-/** Metric on the gate rows for each version that a published adapter is compared with; null if not measured (yet). */
+/**
+ * Metric on the gate rows of the versions that a published adapter is compared with; each null if it is not measured,
+ * or not yet.
+ */
 export interface Baselines {
   /** Metric of the old adapter on the old base. */
   readonly old: number | null;
   /** Metric of the new base without an adapter. */
   readonly none: number | null;
-  /** Metric of the old adapter, unchanged, on the new base. */
+  /** Metric of the copy: the old adapter, unchanged, on the new base. */
   readonly copy: number | null;
 }
 
@@ -33,8 +36,8 @@ export function isIncomplete({ old, none, copy }: Baselines): boolean {
 }
 
 /**
- * Job that left out baselines (`baselines: 'needed'`), with the settings under which they are measured later. Plain
- * JSON.
+ * Request to measure the baselines that a job has left out (`baselines: 'needed'`), under the settings of that job.
+ * Plain JSON.
  */
 export interface BaselinesSpec {
   readonly job: JobSpec;
@@ -47,7 +50,9 @@ export interface BaselinesSpec {
 
 export interface BaselinesOutcome {
   readonly baselines: Baselines;
-  /** Outcomes of the old adapter on the old base if they had to be measured; null if they were known already. */
+  /**
+   * Outcomes of the old adapter on the old base if this request had to measure them; null if they were known already.
+   */
   readonly oldOutcomes: GateOutcomes | null;
 }
 
@@ -89,7 +94,10 @@ export async function measureBaselines(
   return { baselines, oldOutcomes };
 }
 
-/** Measures the missing baselines on the new base: the unchanged adapter, and no adapter. */
+/**
+ * Measures the baselines on the new base, which are the metrics of the unchanged adapter and of no adapter, unless they
+ * are known already.
+ */
 export async function completeOnNewBase(
   { exact, newBase, adapter }: { readonly exact: ExactGate; readonly newBase: LoadedBase; readonly adapter: Adapter },
   known: Baselines,

@@ -5,13 +5,13 @@ import { loraSettings } from '../models/lora/lora-config.ts';
 
 const PREFIX = 'best/';
 
-/** Converts the factors of the best candidate to tensors of a checkpoint. */
+/** Converts the factors of the best candidate's adapter to tensors of a checkpoint. */
 export function encodeBest({ modules }: Adapter): Map<string, Float32Array> {
   return new Map([...factorArrays(modules)].map(([name, data]) => [`${PREFIX}${name}`, data]));
 }
 
 /**
- * Restores the adapter that {@link encodeBest} converted.
+ * Restores the best candidate's adapter from the tensors that {@link encodeBest} has made.
  * @param old the job's old adapter, which has the same modules
  * @param config configuration of the adapter to restore; its ranks may be larger than those of the old adapter
  * @throws RangeError if the checkpoint lacks a tensor

@@ -8,25 +8,25 @@ import type { Evolution } from '../method/evolution/evolution.ts';
 const EXTENSION = '.evolution';
 
 /**
- * Largest total size of the cached evolutions, in bytes. The evolution of a base with 7 billion parameters takes 0.3
+ * Largest size of all cached evolutions together, in bytes. The evolution of a base with 7 billion parameters takes 0.3
  * GiB.
  */
 const MOST_BYTES = 2 * 2 ** 30;
 
 /**
- * Folders whose source code determines an evolution and is therefore hashed into the key, beside the folders that the
- * keys of the engine's caches contain.
+ * Source folders of the code that computes an evolution. A change in them, or in the source folders of the engine's
+ * caches, makes cached evolutions invalid.
  */
 const SOURCE_FOLDERS = ['method/evolution', 'linalg'].map((name) => path.join(import.meta.dirname, '..', name));
 
 let ownMethod: string | undefined;
 
-/** Two base versions, identified by their fingerprints. */
+/** Pair of base model versions, given by the fingerprints of their weights. */
 export type VersionPair = Pick<Evolution, 'oldFingerprint' | 'newFingerprint'>;
 
 /**
- * Caches evolutions in a folder for later processes that carry adapters over between the same versions. Never throws,
- * like the engine's cache: an evolution that cannot be stored or read is computed again.
+ * Cache of evolutions in a folder, for later processes that carry adapters over between the same versions. It never
+ * throws, like the engine's cache: an evolution that cannot be stored or read is computed again.
  */
 export class EvolutionCache {
   readonly #folder: string;
@@ -56,8 +56,8 @@ export class EvolutionCache {
   }
 
   /**
-   * Path of the file that caches the evolution between two bases. Its name is a hash of both fingerprints and of the
-   * source code, because the method may have changed since an earlier release.
+   * Returns the path of the file that caches the evolution of two bases. Its name is a hash of both fingerprints and of
+   * the source code, because the method may have changed since an earlier release.
    */
   #path({ oldFingerprint, newFingerprint }: VersionPair): string {
     ownMethod ??= sourcesHash(SOURCE_FOLDERS);

@@ -15,11 +15,11 @@ import { EvolutionCache } from './evolution-cache.ts';
 /** Name of the file with the evolution, in the folder that {@link evolve} writes. */
 const EVOLUTION_FILE = 'evolution.safetensors';
 
-/** Request to compute the evolution between two bases. Plain JSON. */
+/** Request to compute the evolution between two bases and to write it to a folder. Plain JSON. */
 export interface EvolveSpec {
   readonly oldBase: string;
   readonly newBase: string;
-  /** Rank of the factors kept for each module. Default: the method's own. */
+  /** Rank of the two factors that are kept of each module's change. Default: that of the method. */
   readonly rank?: number;
   /** Folder that the evolution is written to. It is created, or replaced as a whole. */
   readonly outDir: string;
@@ -29,7 +29,7 @@ export interface EvolveSpec {
 export interface EvolveOutcome {
   readonly dir: string;
   readonly rank: number;
-  /** Drift of all adaptable modules together. */
+  /** Joint drift of all modules that adapters can change. */
   readonly drift: number;
   /**
    * Analysis of both bases as plain JSON: their differences, the drift of each module, and advice; see
@@ -39,7 +39,7 @@ export interface EvolveOutcome {
   readonly computeMs: number;
 }
 
-/** Thrown for two bases between which no adapter can be carried over. */
+/** Error for two bases so different that no adapter can be carried over from one to the other. */
 export class IncompatibleBasesError extends Error {
   readonly code = 'incompatible_base_model_versions';
   readonly badInput = true;
@@ -55,7 +55,10 @@ export class IncompatibleBasesError extends Error {
   }
 }
 
-/** @throws IncompatibleBasesError if the bases differ in shapes, in vocabulary, or in tokenization */
+/**
+ * Checks that adapters can be carried over from the old base to the new one.
+ * @throws IncompatibleBasesError if the bases differ in shapes, in vocabulary, or in tokenization
+ */
 export async function requireCompatible(oldBase: DescribedBase, newBase: DescribedBase): Promise<void> {
   const sameConfig = compareConfigs(oldBase.config, newBase.config).length === 0;
   if (sameConfig && oldBase.tokenizerHash === newBase.tokenizerHash) return;
@@ -64,8 +67,8 @@ export async function requireCompatible(oldBase: DescribedBase, newBase: Describ
 }
 
 /**
- * Computes the evolution and writes it as a folder, atomically. Streams the weights from their folders, so that a
- * process which has loaded neither model needs no memory for them.
+ * Computes the evolution and writes it as a folder, atomically. The weights are read from their folders piece by piece,
+ * so that a process which has loaded neither base needs no memory for it.
  * @throws IncompatibleBasesError
  */
 export async function evolve(
@@ -91,8 +94,8 @@ export async function evolve(
 }
 
 /**
- * Returns the evolution between the bases of two folders, which must be compatible: from the cache folder, if an
- * earlier process has stored it there, or else from the weights.
+ * Returns the evolution between the bases of two folders, which must be compatible. It comes from the cache folder if
+ * an earlier process has stored it there, and otherwise is computed from the weights and stored.
  * @throws FormatError, AdaptationError `incompatible_evolution`
  */
 export async function evolutionBetween(
@@ -117,14 +120,14 @@ export async function evolutionBetween(
   return evolution;
 }
 
-/** Returns the fingerprint of a folder's base. It reads the weights if they were not verified before. */
+/** Returns the fingerprint of the weights in a folder. Files that were not verified before are read for it. */
 export async function requireFingerprint(folder: string, bases: BaseCache): Promise<string> {
   return (
     (await fingerprintOf(folder, bases)) ?? (await describeBaseModel(folder, { verified: bases.verified })).fingerprint
   );
 }
 
-/** Returns the fingerprint of a folder's base; null if the folder's files were not verified before. */
+/** Returns the fingerprint of the weights in a folder; null if the folder's files were not verified before. */
 function fingerprintOf(folder: string, { verified }: BaseCache): Promise<string | null> {
   return withModelWeights(folder, (model) => Promise.resolve(model.verified), { verified });
 }

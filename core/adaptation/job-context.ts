@@ -32,25 +32,25 @@ export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
   readonly canTrain: boolean;
   readonly oldAdapter: Adapter;
   readonly evolution: Evolution | null;
-  /** Matrix multiplication that the fusion of adapters uses, possibly on the device. */
+  /** Multiplication of the large matrices when adapters are fused, possibly on the device. */
   readonly products: MatrixProducts;
   readonly measurements: Measurements;
   readonly breakdown: GateBreakdown;
   /** Measures an adapter on the gate rows of the new base. */
   measureForGate(adapter: Adapter, look: GateLook): Promise<GateMeasurement>;
   readonly rowFormat: RowFormat;
-  /** Answers that a version has written, if the rows are prompts alone; null if the rows came with answers. */
+  /** Identity of the answers that a version has written to prompts alone; null if the rows came with answers. */
   readonly answers: AnswersRecord | null;
   readonly checkpoints: CheckpointStore;
   /** Checkpoint of an earlier attempt to resume from; null if the job begins anew. */
   readonly resumed: Checkpoint | null;
   enterPhase(phase: LadderPhase): void;
-  /** Hands a candidate over for publication; resolves once it is stored durably. */
+  /** Passes a candidate to the job's caller for publication, and waits until it is stored durably. */
   publish(publication: Publication): Promise<void>;
   emit(event: Exclude<JobEvent, Publication>): void;
 }
 
-/** Version of the layout of {@link JobState}. A job whose checkpoint has another layout starts from the beginning. */
+/** Number of the layout of {@link JobState}. A job whose checkpoint has another layout starts from the beginning. */
 const STATE_VERSION = 1;
 
 /** State of a job as its checkpoint stores it beside the tensors. Plain JSON. */
@@ -58,39 +58,45 @@ interface JobState {
   readonly version: number;
   /** Precision of both bases. The job keeps it on any machine that resumes it. */
   readonly precision: Precision;
-  /** Precisions that were decided for gradients so far. A resumed job keeps them as well. */
+  /** Precisions of gradients that the job has decided so far. A resumed job keeps them. */
   readonly gradients: GradientPrecisions;
-  /** Row format. A resumed job keeps it, because other labels would change its training. */
+  /**
+   * Format in which the job's rows become tokens. A resumed job keeps it, because other labels would change its
+   * training.
+   */
   readonly rowFormat: RowFormat;
   /**
-   * Identity of the answers to prompts alone; null if the rows came with answers. A job whose rows have other answers
-   * now cannot resume and begins again.
+   * Identity of the answers that a version has written to prompts alone; null if the rows came with answers. If the
+   * answers are others when the job resumes, it begins again.
    */
   readonly answers: AnswersRecord | null;
   readonly ladder: LadderState;
   /**
    * Configuration of the best candidate's adapter, whose ranks may be larger than the old adapter's; null if the
-   * checkpoint's tensors do not include that adapter.
+   * checkpoint has no tensors of that adapter.
    */
   readonly best: LoraConfig | null;
   readonly training: TrainingState;
 }
 
-/** Returns the precision of a checkpoint's job; null if the checkpoint has another layout. */
+/** Returns the precision in which a checkpoint's job has begun; null if the checkpoint has another layout. */
 export function precisionOf({ state }: Checkpoint): Precision | null {
   const { version, precision } = state as JobState;
   return version === STATE_VERSION ? precision : null;
 }
 
-/** Returns the row format of a checkpoint's job; null without a checkpoint, or if the checkpoint has another layout. */
+/**
+ * Returns the row format that a checkpoint's job uses; null without a checkpoint, or if the checkpoint has another
+ * layout.
+ */
 export function rowFormatIn(checkpoint: Checkpoint | null): RowFormat | null {
   const state = checkpoint?.state as JobState | undefined;
   return state?.version === STATE_VERSION ? state.rowFormat : null;
 }
 
 /**
- * Returns the identity of the answers to prompts alone that a checkpoint's job uses; null if its rows came with
- * answers, without a checkpoint, or if the checkpoint has another layout.
+ * Returns the identity of the answers that a version has written for a checkpoint's job. Null without a checkpoint, if
+ * the checkpoint has another layout, or if the rows came with answers.
  */
 export function answersIn(checkpoint: Checkpoint | null): AnswersRecord | null {
   const state = checkpoint?.state as JobState | undefined;
@@ -110,7 +116,7 @@ export class JobContext implements LadderContext {
   readonly #options: JobContextOptions;
   #ladder: LadderState | null = null;
   #best: Candidate | null = null;
-  /** Adapter of the best candidate, if it was fine-tuned. */
+  /** Adapter of the best candidate if it was trained; null if it was not, since it can then be fused again. */
   #bestAdapter: Adapter | null = null;
   #publications = 0;
 
@@ -130,9 +136,7 @@ export class JobContext implements LadderContext {
     return this.canTrain ? 'training' : 'validation_only';
   }
 
-  /**
-   * State of the ladder when it last saved a checkpoint, and the best candidate then; null before the first checkpoint.
-   */
+  /** State of the ladder and its best candidate at the last checkpoint; null before the first checkpoint. */
   get reached(): { readonly state: LadderState; readonly best: Candidate | null } | null {
     return this.#ladder && { state: this.#ladder, best: this.#best };
   }
@@ -173,7 +177,7 @@ export class JobContext implements LadderContext {
     await publish({ type: 'publication', number, folder, candidate: record, rows: this.rows, outcomes, slices, flips });
   }
 
-  /** Writes a candidate as a PEFT folder within the job's folder. */
+  /** Writes a candidate as a PEFT folder within the job's folder, and returns the path of that folder. */
   async writeCandidate({ adapter, outcomes, ...record }: Candidate, name: string): Promise<string> {
     const { spec, rowFormat, measurements } = this.#options;
     const { alpha, beta } = record;
@@ -212,7 +216,7 @@ export class JobContext implements LadderContext {
     await this.save();
   }
 
-  /** Saves a checkpoint of the job, unless the ladder has not reported any state yet. */
+  /** Saves a checkpoint of the job. Before the ladder has reported a state, there is nothing to save. */
   async save(): Promise<void> {
     if (!this.#ladder) return;
     const best = this.#bestAdapter;
@@ -236,7 +240,10 @@ export class JobContext implements LadderContext {
     this.training.noteSaved();
   }
 
-  /** Precision in which a candidate was made: that of its gradients if it was trained, or else that of the bases. */
+  /**
+   * Returns the precision in which a candidate was made: that of its gradients if it was trained, otherwise that of the
+   * bases.
+   */
   #precisionOf({ step, strategy }: Pick<Candidate, 'step' | 'strategy'>): Precision {
     const { decided } = this.#options.gradients;
     return (step > 0 ? decided[strategy === 'scratch' ? 'fresh' : 'carried'] : undefined) ?? this.#precision;
@@ -273,7 +280,10 @@ export class JobContext implements LadderContext {
   }
 }
 
-/** Total number of training steps before an adapter was measured: those of its own rung and of earlier rungs. */
+/**
+ * Returns the number of training steps that the job had done when an adapter was measured: those on the adapter's own
+ * rung and on earlier rungs. For an untrained adapter, it is 0.
+ */
 function trainedSteps({ rung, step }: Pick<WatchRecord, 'rung' | 'step'>, watched: readonly WatchRecord[]): number {
   const trained = new Map<RungName, number>();
   for (const record of watched) {

@@ -16,12 +16,15 @@ export interface MetricPoint {
   readonly value: number;
 }
 
-/** Event that hands over a candidate for publication: it passed the gate and was written as a PEFT folder. */
+/**
+ * Event that passes on a candidate to be published. The gate allows its publication, and it was written as a PEFT
+ * folder.
+ */
 export interface Publication {
   readonly type: 'publication';
-  /** Position of this publication among those of the attempt, from 1. */
+  /** Number of this publication among those of the attempt, counted from 1. */
   readonly number: number;
-  /** PEFT folder with `readapt.json`. It may be removed once the publication is durable. */
+  /** PEFT folder of the candidate, with `readapt.json`. It may be removed once the publication is durable. */
   readonly folder: string;
   readonly candidate: CandidateRecord;
   readonly rows: RowsUsed;
@@ -45,11 +48,13 @@ export interface Resumption {
   /** Latest metric points of the trainings, as many as the checkpoint keeps. */
   readonly points: readonly MetricPoint[];
   readonly searches: readonly SearchEvaluation[];
-  /** Candidates judged so far, each with the number of training steps before it, including those of earlier rungs. */
+  /**
+   * Candidates judged so far. `trained` is the number of training steps that the job had done by then, on all rungs.
+   */
   readonly candidates: readonly { readonly candidate: CandidateRecord; readonly trained: number }[];
   /**
-   * Measurements of adapters in training on the search rows, each with the number of training steps before it,
-   * including those of earlier rungs.
+   * Measurements of adapters in training on the search rows. `trained` is the number of training steps that the job had
+   * done by then, on all rungs.
    */
   readonly watched: readonly { readonly watched: WatchRecord; readonly trained: number }[];
 }
@@ -61,26 +66,33 @@ export type JobEvent =
   | { readonly type: 'phase'; readonly phase: Phase }
   /** Sent once the job has decided how rows become tokens, before anything is measured with that row format. */
   | { readonly type: 'row_format'; readonly format: RowFormat }
-  /** Number of training steps done so far, over all trainings of the job. */
+  /**
+   * Sent during a training. `step` is the number of steps done so far, and `totalSteps` the number planned, over all
+   * trainings of the job.
+   */
   | { readonly type: 'progress'; readonly step: number; readonly totalSteps: number }
   | { readonly type: 'points'; readonly points: readonly MetricPoint[] }
   | Resumption
-  /** Sent again whenever more baselines are known, each time with all of them. `target` is null until it is known. */
+  /**
+   * Sent again whenever another baseline is known, each time with all of them. `target` is the value that the gate asks
+   * for; null until it is known.
+   */
   | { readonly type: 'baselines'; readonly target: number | null; readonly baselines: Baselines }
   /**
-   * Sent if the old adapter need not be measured on the old base, because its outcomes on this number of rows are known
-   * already.
+   * Sent if the outcomes of the old adapter on the old base are known already, on this number of gate rows, so that it
+   * need not be measured.
    */
   | { readonly type: 'old_known'; readonly rows: number }
   /** Sent after the old adapter was measured on the old base, because no suitable outcomes were stored. */
   | { readonly type: 'old_measured'; readonly outcomes: GateOutcomes }
   /**
-   * Sent once the version from which the gate's margin counts has been measured; never for an absolute gate, which has
-   * no margin.
+   * Sent once the metric of the version from which the gate's margin counts is known; never for an absolute gate, which
+   * has no margin.
    */
   | { readonly type: 'anchor'; readonly anchor: CountedFrom };
 
 /**
- * Receives a job's events in order. The job awaits the handler of a `publication`, which resolves once it is durable.
+ * Function that receives a job's events, in order. For a `publication` it returns a promise, which resolves once the
+ * candidate is stored durably; the job waits for it.
  */
 export type JobEventHandler = (event: JobEvent) => Promise<void> | void;

@@ -8,13 +8,13 @@ import type { RowFormat } from './setup/row-format.ts';
 import type { NegativeFlip } from './measurements/negative-flips.ts';
 import type { SliceValues } from './measurements/slices.ts';
 
-/** Kinds of rows that a job had. `validation_only`: the task has no training rows, so nothing could be trained. */
+/** Kinds of rows that a job has used. `validation_only`: the task has no training rows, so nothing could be trained. */
 export type RowsUsed = 'training' | 'validation_only';
 
-/** Outcome of a job. Plain JSON. */
+/** Outcome of one attempt at a job, which has ended or was cancelled. Plain JSON. */
 export interface JobOutcome {
   readonly state: 'ready' | 'not_ready' | 'cancelled';
-  /** Best candidate, which is the published one if the job is ready; null if no candidate was judged. */
+  /** Best candidate; null if no candidate was judged. If the job is ready, this candidate is the published one. */
   readonly best: CandidateRecord | null;
   /** Value of the metric that the gate asks for; null if the job was cancelled before the value was known. */
   readonly target: number | null;
@@ -22,23 +22,23 @@ export interface JobOutcome {
   /** Whether stored outcomes made it unnecessary to measure the old adapter on the old base. */
   readonly oldKnown: boolean;
   /**
-   * Version from which the gate's margin counted, with its value; null if the gate has no margin, or if the job was
+   * Version from which the gate's margin counts, with its value; null for a gate without a margin, or if the job was
    * cancelled before the value was known.
    */
   readonly anchor: CountedFrom | null;
   /**
-   * Report for every rung of the strategy, in order; empty if the job was cancelled before the ladder's first
-   * checkpoint.
+   * Reports of all rungs of the strategy, in the order in which they are tried; empty if the job was cancelled before
+   * the ladder's first checkpoint.
    */
   readonly ladder: readonly RungReport[];
   readonly rows: RowsUsed;
-  /** Format in which rows became tokens; null if the job was cancelled before it was decided. */
+  /** Format in which the rows became tokens; null if the job was cancelled before the format was decided. */
   readonly rowFormat: RowFormat | null;
-  /** Precision of both bases; null if the job was cancelled before it was decided. */
+  /** Precision of both bases; null if the job was cancelled before the precision was decided. */
   readonly precision: Precision | null;
   /**
-   * Metric on the gate rows of each slice, for the old adapter on the old base and for the best candidate on the new
-   * one. Either is empty if it was not measured.
+   * Metric on the gate rows of each slice: of the old adapter on the old base, and of the best candidate on the new
+   * one. A version that was not measured has no entries.
    */
   readonly slices: { readonly old: SliceValues; readonly best: SliceValues };
   /**
@@ -50,15 +50,18 @@ export interface JobOutcome {
   readonly warnings: readonly string[];
   readonly steps: number;
   readonly totalSteps: number;
-  /** Milliseconds of this attempt by phase, up to readiness, or to the end if the job is not ready. */
+  /** Milliseconds that each phase of this attempt took, until the job was ready or, if it never was, until the end. */
   readonly phases: Readonly<Record<Phase, number>>;
   /** Milliseconds from the start of this attempt to the first durable publication; null if the job is not ready. */
   readonly readyMs: number | null;
-  /** Number of input tokens trained on, and number of them trained on in each second of pure training. */
+  /** Number of input tokens trained on. `tokensPerSecond` divides it by the time of pure training, in seconds. */
   readonly tokens: number;
   readonly tokensPerSecond: number;
-  /** Problem that ended the training before its time; its code is `training_diverged`. Absent without one. */
+  /** Reason for which training ended before its time, with the code `training_diverged`; absent if it did not. */
   readonly problem?: { readonly code: string; readonly message: string };
-  /** PEFT folder of the best candidate within `workDir`, if the job is not ready; else null. */
+  /**
+   * PEFT folder of the best candidate within `workDir` if the job is not ready; null if it is, or if there is no
+   * candidate.
+   */
   readonly candidateFolder: string | null;
 }

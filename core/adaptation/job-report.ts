@@ -21,7 +21,10 @@ type ReportedFigures = Pick<
   'target' | 'baselines' | 'anchor' | 'oldKnown' | 'rowFormat' | 'warnings' | 'totalSteps' | 'readyMs'
 >;
 
-/** Report of a job's progress: it sends each event to the job's handler, and collects the figures of the outcome. */
+/**
+ * Report of a job's progress. It passes each event to the job's handler, and collects the figures for the job's
+ * outcome.
+ */
 export class JobReport {
   readonly #onEvent: JobEventHandler;
   readonly #clock: PhaseClock;
@@ -61,12 +64,12 @@ export class JobReport {
     this.#clock.enter(phase);
   }
 
-  /** Sets the number of training steps to report as planned, until a training reports a number itself. */
+  /** Sets the planned number of training steps, which counts until a training reports its own. */
   planSteps(steps: number): void {
     this.#totalSteps = steps;
   }
 
-  /** Sets the gate's target, which is sent together with the next report of the baselines. */
+  /** Sets the value of the metric that the gate asks for. It is sent with the next report of the baselines. */
   setTarget(target: number): void {
     this.#target = target;
   }
@@ -76,19 +79,19 @@ export class JobReport {
     this.emit({ type: 'baselines', target: this.#target, baselines: this.#baselines });
   }
 
-  /** Sends a publication, and stops the job's clock once it is durable. */
+  /** Passes a publication to the job's handler. Once the candidate is stored durably, the job counts as ready. */
   async publish(publication: Publication): Promise<void> {
     await this.#onEvent(publication);
     this.markReady();
   }
 
-  /** Records the time to readiness at the first call; later calls change nothing. */
+  /** Notes that the job is ready, with the time it took. Only the first call counts. */
   markReady(): void {
     const phases = this.#clock.phases();
     this.#ready ??= { readyMs: totalMs(phases), phases };
   }
 
-  /** Milliseconds by phase up to readiness, or until now if the job is not ready. */
+  /** Milliseconds that each phase took until the job was ready or, if it is not, until now. */
   phases(): JobOutcome['phases'] {
     return this.#ready?.phases ?? this.#clock.phases();
   }

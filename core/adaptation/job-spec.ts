@@ -5,7 +5,9 @@ import type { GivenJobOptions } from '../options/job-options.ts';
 import type { MetricName } from '../options/metrics.ts';
 import type { GateOutcomes } from './measurements/gate-outcomes.ts';
 
-/** Anchor of a job: the version from which margins count, if it is not the version that is carried over. Plain JSON. */
+/**
+ * Version from which the margin of a job's gate counts, if it is another than the one that is carried over. Plain JSON.
+ */
 export interface AnchorSpec {
   /** Number of the anchor's version, for messages; null if the version was deleted. */
   readonly number: number | null;
@@ -23,7 +25,7 @@ export interface AnchorSpec {
 /** Specification of one adaptation job or control. All paths are absolute; the files are only read. Plain JSON. */
 export interface JobSpec {
   readonly jobId: string;
-  /** A `control` trains from scratch, publishes nothing, and ends at the first pass of the gate. */
+  /** Kind of the job. A `control` trains from scratch, publishes nothing, and ends at the first pass of the gate. */
   readonly kind: 'adaptation' | 'control';
   readonly oldBase: string;
   readonly newBase: string;
@@ -32,22 +34,22 @@ export interface JobSpec {
    * `base_model_name_or_path`. Default: `newBase` as given.
    */
   readonly newBaseName?: string;
-  /** PEFT folder of the adapter version for the old base. */
+  /** PEFT folder of the adapter version that is carried over, which is for the old base. */
   readonly adapter: string;
   readonly data: DataSpec;
   readonly metric: MetricName;
   readonly gate: GateRule;
   /**
-   * Largest number of tokens spent on measuring an adapter once, on the gate rows or on the search rows. Default: no
-   * limit.
+   * Largest number of tokens that one measurement of an adapter may take, on the gate rows or on the search rows. If
+   * the rows would take more, a sample of them is measured. Default: no limit.
    */
   readonly measuredTokens?: number;
   /**
-   * Options of the format in which the adapter's rows become tokens. Default: read from the adapter, or found by
-   * measurement.
+   * Options of the format in which the adapter's rows become tokens. What they leave out is read from the adapter, or
+   * found by measuring it.
    */
   readonly adapterOptions?: GivenAdapterOptions;
-  /** Folder with the evolution between the two bases; null computes it within the job. */
+  /** Folder with the evolution between the two bases; if it is null, the job computes the evolution. */
   readonly evolution: string | null;
   readonly options: GivenJobOptions;
   /**
@@ -56,14 +58,14 @@ export interface JobSpec {
    */
   readonly workDir: string;
   /**
-   * Stored outcomes of the old adapter on the old base. If they are missing or do not match the job, the job measures
-   * the adapter.
+   * Stored outcomes of the old adapter on the old base. Without them, or if they were measured with other rows or
+   * settings than the job's, the job measures the adapter.
    */
   readonly oldOutcomes?: GateOutcomes | null;
   /**
-   * Whether the job trusts the outcomes stored beside the adapter (`readapt-outcomes.json`) if it is given none. A
-   * service does not: anyone who stores poor outcomes of an old version would have a gate that everything passes.
-   * Default false.
+   * Whether the job uses the outcomes stored beside the adapter (`readapt-outcomes.json`) if `oldOutcomes` are not
+   * given. A service does not: a tenant could store poor outcomes of the old version, and then everything would pass
+   * the gate. Default false.
    */
   readonly trustsOutcomes?: boolean;
   /**
@@ -74,14 +76,14 @@ export interface JobSpec {
   /** Identifier of the adapter version that is carried over, which the published `readapt.json` names. */
   readonly parent?: string;
   /**
-   * Baselines to measure. `needed` leaves out those that only a report shows, and `measureBaselines` can measure them
-   * later. Default `all`.
+   * Baselines to measure. `all` measures all three. `needed` leaves out those that only a report shows;
+   * `measureBaselines` can measure them later. Default `all`.
    */
   readonly baselines?: 'all' | 'needed';
   /**
-   * Time at which the old adapter is measured even if the gate does not compare candidates with it. `before`: before
-   * the first candidate, so that each candidate is compared with it row by row and published ones have `negativeFlips`.
-   * `after`: after a candidate was published, only for the old adapter's value. Default: never.
+   * Time at which the old adapter is measured although the gate does not compare candidates with it. `before` the first
+   * candidate, so that each candidate is compared with it row by row and published ones have `negativeFlips`; or
+   * `after` a candidate was published, only for the old adapter's value. Default: never.
    */
   readonly measuresOld?: 'before' | 'after';
 }

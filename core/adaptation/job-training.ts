@@ -12,7 +12,7 @@ import type { JobEvent, MetricPoint } from './job-events.ts';
 import type { GradientPrecision } from './setup/gradient-precision.ts';
 
 export interface JobTrainingOptions {
-  /** Precision in which gradients are computed, decided when they are first needed. */
+  /** Chooser of the precision in which gradients are computed, which decides when they are first needed. */
   readonly gradients: GradientPrecision;
   /**
    * Returns the rows to train on after `step` steps of a training. The call may take long, and may load another base,
@@ -26,16 +26,17 @@ export interface JobTrainingOptions {
   save(): Promise<void>;
 }
 
-/** Rows to train on, which may be complete for the next steps only. */
+/** Rows to train on, and the number of steps for which they suffice. */
 export interface TrainingRows {
   readonly examples: readonly TokenizedExample[];
   /**
-   * Number of steps, counted from the training's first one, for which these rows may be used; then others are needed.
+   * Number of steps, counted from the first one of the training, for which these rows may be used. After them, other
+   * rows must be asked for.
    */
   readonly steps: number;
 }
 
-/** Steps, tokens and seconds of one or several trainings. */
+/** Numbers of steps and of input tokens, and seconds of training, of one or several trainings. */
 export interface TrainingTotals {
   readonly steps: number;
   readonly tokens: number;
@@ -46,49 +47,51 @@ export interface TrainingTotals {
 export interface TrainingState {
   /** Rung that is being trained or was trained last; null before the first training. */
   readonly rung: RungName | null;
-  /** State of that rung's trainer; null before its first step. */
+  /** State of the training on `rung`; null before its first step. */
   readonly trainer: unknown;
-  /** Sums over the trainings of earlier rungs. */
+  /** Totals of the trainings of earlier rungs. */
   readonly before: TrainingTotals;
   /** Latest metric points of all trainings, at most {@link KEPT_POINTS}. */
   readonly points: readonly MetricPoint[];
   /**
-   * Coefficient λ of the regularization that was reported last, so that a resumed training does not report it again;
-   * null before the first report.
+   * Coefficient λ of the L2 penalty that was reported last, so that a resumed training does not report it again; null
+   * before the first report.
    */
   readonly regularization: number | null;
 }
 
-/** Part of a training, as long as its rows may be used. */
+/** Section of a training for which the same rows are used. */
 interface TrainingPart {
   readonly rows: TrainingRows;
   readonly resume: TrainerState | undefined;
   readonly isDue: (step: number) => boolean;
 }
 
-/** Longest time between two checkpoints of a training, in milliseconds, even if no evaluation falls into it. */
+/** Milliseconds after which a training saves a checkpoint, even if no evaluation has saved one. */
 const CHECKPOINT_MS = 30_000;
 /** Number of steps whose metric points are collected into one event. */
 const POINTS_EVERY = 10;
 
-/** Number of metric points that a checkpoint keeps. A receiver that died cannot have lost more of them than that. */
+/**
+ * Number of latest metric points that a checkpoint keeps. They are sent again when a job resumes, and a receiver that
+ * died cannot have lost more of them.
+ */
 const KEPT_POINTS = 2000;
 
 const NO_TRAINING: TrainingTotals = { steps: 0, tokens: 0, seconds: 0 };
 
-/** Trainings of one job, one for each rung that trains, with the state that a checkpoint needs to resume them. */
+/** Trainings of one job, one for each rung that trains, with the state from which a checkpoint lets them resume. */
 export class JobTraining {
   readonly #options: JobTrainingOptions;
   #rung: RungName | null = null;
   #trainer: TrainerState | null = null;
   #before = NO_TRAINING;
   #savedAt = performance.now();
-  /** Training steps at which the stored checkpoints were saved. */
+  /** Training steps after which the checkpoints that are kept were saved. */
   #savedSteps: readonly number[] = [];
   #points: MetricPoint[] = [];
   /**
-   * Coefficient λ of the regularization that was reported last; null before the first report. Only changes are
-   * reported.
+   * Coefficient λ of the L2 penalty that was reported last; null before the first report. Only changes are reported.
    */
   #regularization: number | null = null;
   #reportedPoints: readonly MetricPoint[] = [];
@@ -97,7 +100,7 @@ export class JobTraining {
     this.#options = options;
   }
 
-  /** Sums of steps, tokens and seconds over all trainings of the job so far. */
+  /** Totals of all trainings of the job so far. */
   get totals(): TrainingTotals {
     if (this.#trainer === null) return this.#before;
     const { optimizer, tokens, seconds } = this.#trainer;
@@ -108,7 +111,10 @@ export class JobTraining {
     };
   }
 
-  /** Trains as {@link FineTuneRequest} describes. Resumes if a checkpoint of the same rung's training was restored. */
+  /**
+   * Trains as {@link FineTuneRequest} describes. If a checkpoint of the same rung's training was restored, the training
+   * continues from it.
+   */
   async fineTune(request: FineTuneRequest): Promise<void> {
     const { rung, initial, steps, evaluateEvery, onEvaluate } = request;
     this.#begin(rung);
@@ -129,7 +135,10 @@ export class JobTraining {
     this.flushPoints();
   }
 
-  /** @returns whether the training has ended; false if it stopped only because it needs further rows */
+  /**
+   * Trains with the given rows, as long as they may be used.
+   * @returns true if the training has ended, false if it has to go on with other rows
+   */
   async #train(
     runtime: Runtime,
     { initial, steps, fresh, regularization, anchor, onEvaluate }: FineTuneRequest,
@@ -164,7 +173,7 @@ export class JobTraining {
     return hasEnded;
   }
 
-  /** Emits the metric points recorded since the last call. */
+  /** Sends the metric points recorded since the last call, as one event. */
   flushPoints(): void {
     if (this.#points.length > 0) this.#options.emit({ type: 'points', points: this.#points });
     this.#reportedPoints = this.points;
@@ -182,7 +191,10 @@ export class JobTraining {
     return { state, tensors: trainer?.tensors ?? new Map() };
   }
 
-  /** @param names names of the parameters, in the adapter's order */
+  /**
+   * Restores the trainings from a checkpoint.
+   * @param names names of the parameters, in the adapter's order
+   */
   restore(
     { rung, trainer, before, points, regularization }: TrainingState,
     tensors: Checkpoint['tensors'],
@@ -196,15 +208,15 @@ export class JobTraining {
     this.noteSaved();
   }
 
-  /** Notes the step at which a checkpoint was saved, and the time. */
+  /** Notes that a checkpoint was saved now: the training step and the time. */
   noteSaved(): void {
     this.#savedSteps = [...this.#savedSteps, this.#trainer?.optimizer.step ?? 0].slice(-KEPT_CHECKPOINTS);
     this.#savedAt = performance.now();
   }
 
   /**
-   * Starts the training of a rung; does nothing if the same rung is already in training or was restored from a
-   * checkpoint.
+   * Makes a rung's training the current one. If another rung has trained before, its totals are kept and its state is
+   * dropped; a training of the same rung just continues.
    */
   #begin(rung: RungName): void {
     if (this.#rung !== null && this.#rung !== rung) {

@@ -1,13 +1,19 @@
 import { PHASES, type Phase } from '../options/phases.ts';
 
-/** Measures the time of a job's phases. Exactly one phase runs at any time, so they add up to the elapsed time. */
+/**
+ * Clock that measures the time of each phase of a job. Exactly one phase is current at any time, so the times sum to
+ * the elapsed time.
+ */
 export class PhaseClock {
   readonly #onPhase: (phase: Phase) => void;
   readonly #spent = new Map<Phase, number>();
   #current: Phase;
   #since = performance.now();
 
-  /** @param onPhase called with the first phase at once, and with the new phase at every change */
+  /**
+   * @param first phase in which the clock starts
+   * @param onPhase called with the first phase at once, and with the new phase at every change
+   */
   constructor(first: Phase, onPhase: (phase: Phase) => void) {
     this.#current = first;
     this.#onPhase = onPhase;
@@ -34,7 +40,7 @@ export class PhaseClock {
   }
 }
 
-/** The milliseconds that all phases have taken together. */
+/** Returns the milliseconds that all phases together have taken. */
 export function totalMs(phases: Readonly<Record<Phase, number>>): number {
   return Object.values(phases).reduce((sum, ms) => sum + ms, 0);
 }

@@ -8,22 +8,23 @@ import { Fusion } from '../method/fusion/fusion.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
 import { evolutionBetween, readEvolution, requireCompatible, requireFingerprint } from './evolutions.ts';
 
-/** Request to carry an adapter over without any data. Plain JSON. */
+/** Request to carry an adapter over to the new base without any rows. Plain JSON. */
 export interface ProvisionalSpec {
-  /** Model folders of the old and the new base. */
+  /** Folder of the old base; `newBase` is that of the new one. */
   readonly oldBase: string;
   readonly newBase: string;
-  /** Name of the new base in serving engines. */
+  /** Name by which serving engines know the new base. */
   readonly newBaseName: string;
   /** PEFT folder of the old adapter version, which is carried over. */
   readonly adapter: string;
   /** Identifier of the old adapter version, which the new `readapt.json` names. */
   readonly parent: string;
-  /** `revert` undoes the change of the base as far as the adapter's rank reaches; `reuse` copies the adapter. */
-  readonly strategy: 'revert' | 'reuse';
   /**
-   * Folder with the evolution, as `evolve` wrote it; null if there is none, so that `revert` computes the evolution.
+   * Way of carrying over: `revert` undoes the base's change as far as the adapter's rank reaches; `reuse` copies the
+   * adapter.
    */
+  readonly strategy: 'revert' | 'reuse';
+  /** Folder that `evolve` has written; null if there is none, so that `revert` computes the evolution itself. */
   readonly evolution: string | null;
   /** PEFT folder that the new adapter is written to. It is created, or replaced as a whole. */
   readonly outDir: string;
@@ -37,8 +38,8 @@ export interface ProvisionalOutcome {
 }
 
 /**
- * Writes an adapter for the new base as a PEFT folder whose `readapt.json` marks it as provisional. No row is read and
- * nothing is measured; the bases' weights are read only if the evolution has to be computed.
+ * Makes an adapter for the new base, and writes it as a PEFT folder whose `readapt.json` marks it as provisional. No
+ * row is read and nothing is measured; the bases' weights are read only if the evolution has to be computed.
  * @throws IncompatibleBasesError; FormatError if the adapter cannot be read; AdaptationError `incompatible_evolution`;
  * the signal's reason
  */

@@ -13,7 +13,7 @@ import { NO_BREAKDOWN } from './measurements/gate-breakdown.ts';
 import { runLadder, type LadderResult } from './run-ladder.ts';
 import { prepareJob, type PreparedJob } from './setup/prepare-job.ts';
 
-/** Reason to abort a job's signal with, so that the job stops. */
+/** Error that an aborted signal carries as its reason when a job has been cancelled. */
 export class CancelledError extends Error {
   /** Whether the job saves a checkpoint before it stops, because it will be resumed. */
   readonly keep: boolean;
@@ -26,9 +26,9 @@ export class CancelledError extends Error {
 }
 
 /**
- * Runs one job: loads its files and bases, measures the target if it depends on an earlier version, runs the strategy's
- * ladder, and measures the baselines, unless they are left for later. Resumes from the checkpoint in `workDir`, if
- * there is one.
+ * Runs one attempt at a job: loads its files and bases, measures the reference if need be, runs the strategy's ladder,
+ * and measures the baselines, unless they are left for later. It resumes from the checkpoint in `workDir`, if there is
+ * one.
  * @returns the outcome, also if the job was cancelled
  * @throws FormatError, DatasetError, IncompatibleBasesError and the like for input that cannot be used;
  * TrainingDivergedError if training diverged before any candidate was judged
@@ -79,8 +79,9 @@ async function runPrepared(attempt: JobAttempt, job: PreparedJob): Promise<JobOu
 }
 
 /**
- * Measures the reference version if its outcomes are not known yet, and reports the gate's target and the anchor.
- * @returns the reference's measurement; null if the job compares candidates with no version
+ * Takes the measurement of the version with which the gate compares candidates, or makes it if none is known. Reports
+ * the value of the metric that the gate asks for, and the version from which its margin counts.
+ * @returns the measurement; null if candidates are compared with no version
  */
 async function compareWithReference(
   { report }: JobAttempt,
@@ -98,8 +99,8 @@ async function compareWithReference(
 }
 
 /**
- * Reports that the ladder has ended. If it judged the unchanged copy on all gate rows, reports the copy's metric as a
- * baseline.
+ * Reports that the ladder has ended. If the gate has judged the unchanged copy on all gate rows, its metric is reported
+ * as a baseline, too.
  */
 function reportLadder({ report }: JobAttempt, { ready, best, rungs, candidates }: LadderResult): void {
   const publishedId = ready ? (best?.id ?? null) : null;
@@ -134,7 +135,10 @@ async function completeOld({ signal, report }: JobAttempt, { newBase, reference 
   await reference.old(newBase.loaded);
 }
 
-/** @param job the prepared job; null if the job was cancelled before that */
+/**
+ * Makes the outcome of a cancelled job, and saves a checkpoint if the job is to be resumed.
+ * @param job the prepared job; null if the job was cancelled before it was prepared
+ */
 async function endCancelled(
   attempt: JobAttempt,
   job: PreparedJob | null,

@@ -8,7 +8,7 @@ import type { JobContext } from './job-context.ts';
 import type { JobOutcome } from './job-outcome.ts';
 import { ladderOptions } from './setup/job-setup.ts';
 
-/** Result of a strategy's ladder, with the problem that ended it early, if any. */
+/** Result of a strategy's ladder. If divergence ended it early, `problem` says so. */
 export interface LadderResult extends Pick<LadderOutcome, 'ready' | 'best' | 'candidates' | 'rungs'> {
   readonly problem?: JobOutcome['problem'];
 }
@@ -16,8 +16,8 @@ export interface LadderResult extends Pick<LadderOutcome, 'ready' | 'best' | 'ca
 type Judged = Pick<LadderOptions, 'gate' | 'old' | 'refineSteps'>;
 
 /**
- * Runs the strategy's ladder. If the best candidate's look ended before all gate rows were measured, all of them are
- * measured afterwards.
+ * Runs the strategy's ladder. If the best candidate was not measured on all gate rows, because it was certain to fail,
+ * the measurement is completed afterwards.
  */
 export async function runLadder(context: JobContext, settings: JobSettings, judged: Judged): Promise<LadderResult> {
   const result = await climb(context, settings, judged);
@@ -34,8 +34,9 @@ export async function runLadder(context: JobContext, settings: JobSettings, judg
 }
 
 /**
- * Measures a candidate on all gate rows after a look that ended early. The result is that of a look without an early
- * end.
+ * Measures a candidate on all gate rows, whose first measurement ended early, and has the gate judge it as at that
+ * look.
+ * @param look number of that look, from 1
  */
 async function measureWhole(
   context: JobContext,
@@ -48,8 +49,8 @@ async function measureWhole(
 }
 
 /**
- * Runs the strategy. If training diverges after a candidate was judged, the ladder ends there, with the candidates so
- * far and a problem.
+ * Runs the strategy's ladder. If training diverges after a candidate was judged, the ladder ends with the candidates so
+ * far and a problem; if it diverges before, the error is thrown.
  */
 async function climb(context: JobContext, settings: JobSettings, judged: Judged): Promise<LadderResult> {
   try {

@@ -1,8 +1,8 @@
 import Type, { type Static } from 'typebox';
 
 /**
- * Options of an adapter, which depend on how it was trained rather than on a rollout: name, type, range, default and
- * help text of each. The API's schema and the flags of the commands are derived from this table.
+ * Table of the options that belong to an adapter rather than to a rollout, since they depend on how it was trained:
+ * name, type, range, default and help text of each. The API's schema and the flags of the commands are derived from it.
  */
 export const AdapterOptions = Type.Object(
   {
@@ -27,5 +27,5 @@ export const AdapterOptions = Type.Object(
 );
 export type AdapterOptions = Static<typeof AdapterOptions>;
 
-/** Options as given in a request or on a command line; any may be missing. */
+/** Options of an adapter as given in a request or on a command line, where any may be missing. */
 export type GivenAdapterOptions = Readonly<Partial<AdapterOptions>>;

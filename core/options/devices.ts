@@ -1,7 +1,10 @@
-/** Way of running a program: as a compiled graph on ONNX Runtime, or op by op on a tfjs backend. */
+/**
+ * Way in which a device runs the model's program: `compiled` as one graph on ONNX Runtime, or `eager`, operation by
+ * operation on a backend of TensorFlow.js.
+ */
 export type RuntimeKind = 'compiled' | 'eager';
 
-/** Runtime of each device. */
+/** Way in which each device runs the model's program. */
 export const RUNTIME_OF = {
   cpu: 'compiled',
   cuda: 'compiled',
@@ -12,15 +15,15 @@ export const RUNTIME_OF = {
   'tfjs-cpu': 'eager',
 } as const satisfies Record<string, RuntimeKind>;
 
-/** A device without the number of its card. */
+/** Name of a device without the number of a card, such as `cuda`. */
 export type DeviceKind = keyof typeof RUNTIME_OF;
 
-/** One of several cards, counted from 0 as nvidia-smi does: `cuda:1` is the second one. */
+/** Name of one of several NVIDIA cards, counted from 0 as nvidia-smi does: `cuda:1` is the second one. */
 type CudaCard = `cuda:${number}`;
 
 export type Device = DeviceKind | CudaCard;
 
-/** Reference device that the others are compared with: plain JavaScript, and slow. */
+/** Device whose results are the standard for those of all others: plain JavaScript, and slow. */
 export const REFERENCE = 'tfjs-cpu' satisfies Device;
 
 export type CompiledKind = { [D in DeviceKind]: (typeof RUNTIME_OF)[D] extends 'compiled' ? D : never }[DeviceKind];
@@ -29,7 +32,7 @@ export type CompiledDevice = CompiledKind | CudaCard;
 
 export type EagerDevice = Exclude<DeviceKind, CompiledKind>;
 
-/** tfjs' name for the backend of each eager device. */
+/** Name that TensorFlow.js has for the backend of each eager device. */
 export const BACKEND_OF: Readonly<Record<EagerDevice, string>> = {
   'tfjs-cpu': 'cpu',
   'tfjs-wasm': 'wasm',
@@ -39,7 +42,7 @@ export const BACKEND_OF: Readonly<Record<EagerDevice, string>> = {
 
 export const DEVICES = Object.keys(RUNTIME_OF) as DeviceKind[];
 
-/** Value of READAPT_DEVICE and `--device`. */
+/** Device that a user chooses by READAPT_DEVICE or `--device`. `auto` leaves the choice to the program. */
 export type DeviceChoice = Device | 'auto';
 
 /** Regular expression for a {@link Device}. A card's number has at most three digits and no leading zero. */
@@ -47,7 +50,7 @@ const DEVICE_PATTERN = `(${DEVICES.join('|')}|cuda:(0|[1-9]\\d{0,2}))`;
 
 export const DEVICE_CHOICE_PATTERN = `^(auto|${DEVICE_PATTERN})$`;
 
-/** Description of the valid devices, for error messages. */
+/** Description of the valid device names, for error messages. */
 export const DEVICE_EXPECTED =
   `${DEVICES.slice(0, -1).join(', ')} or ${DEVICES.at(-1)}, ` + 'or cuda:N for one of several cards';
 
@@ -63,12 +66,12 @@ export function runtimeOf(device: Device): RuntimeKind {
   return RUNTIME_OF[kindOf(device)];
 }
 
-/** Returns the device without the number of its card. */
+/** Returns the name of a device without the number of its card: `cuda` for `cuda:1`. */
 export function kindOf<D extends Device>(device: D): Exclude<D, CudaCard> | (D extends CudaCard ? 'cuda' : never) {
   return device.split(':')[0] as ReturnType<typeof kindOf<D>>;
 }
 
-/** Returns the number of a device's card; 0 if the device names none. */
+/** Returns the number of a device's card: 1 for `cuda:1`, and 0 for a name without a number. */
 export function cardOf(device: Device): number {
   return Number(device.split(':')[1] ?? 0);
 }

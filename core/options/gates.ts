@@ -1,15 +1,18 @@
 import Type, { type Static } from 'typebox';
 
-/** Default confidence of a certificate, which holds over all looks of a job. */
+/** Default confidence of a certificate, which holds over all of a job's looks at the gate rows. */
 export const DEFAULT_CONFIDENCE = 0.95;
 
 /**
- * Default margin: three points, the smallest that a few hundred rows can usually certify (docs/method/gate.md has the
- * table).
+ * Default of a gate's margin, three percentage points: the smallest that a few hundred gate rows can usually certify
+ * (docs/method/gate.md has the table).
  */
 export const DEFAULT_MARGIN = 0.03;
 
-/** Policies for a candidate that the gate rows neither certify nor refute. */
+/**
+ * Policies for a candidate that is good enough on the gate rows, where these are too few to certify it: `hold` keeps
+ * the old version, and `publish` publishes the candidate.
+ */
 export const INCONCLUSIVE_POLICIES = ['hold', 'publish'] as const;
 
 const MaxNegativeFlips = Type.Optional(
@@ -33,7 +36,10 @@ const OnInconclusive = Type.Optional(
   }),
 );
 
-/** @param description help text of the option */
+/**
+ * Makes the schema of an option that holds a confidence, between 0.5 and 1.
+ * @param description help text of the option
+ */
 const confidence = (description: string, options: { default?: number } = {}) =>
   Type.Optional(Type.Number({ exclusiveMinimum: 0.5, exclusiveMaximum: 1, ...options, description }));
 
@@ -79,7 +85,10 @@ const CriticalSlices = Type.Optional(
   }),
 );
 
-/** Rule that decides whether an adapter is ready, in requests, experiment files and job specs. */
+/**
+ * Schema of a gate's rule, which decides whether an adapter is ready. Requests, experiment files and job specs contain
+ * it.
+ */
 export const GateRule = Type.Union(
   [
     Type.Object(
@@ -134,12 +143,14 @@ export const GateRule = Type.Union(
 );
 export type GateRule = Static<typeof GateRule>;
 
-/** Whether evaluating the gate requires an earlier version's results on the same rows. */
+/** Whether the gate compares a candidate with the results of an earlier version on the same rows. */
 export function needsOldVersion(gate: GateRule): boolean {
   return gate.kind !== 'absolute' || gate.max_negative_flips !== undefined;
 }
 
-/** Critical slices of a gate. Absolute gates have none, since slices are compared with an earlier version. */
+/**
+ * Returns the critical slices of a gate. An absolute gate has none, since a slice is compared with an earlier version.
+ */
 export function criticalSlices(gate: GateRule): readonly CriticalSlice[] {
   return gate.kind === 'absolute' ? [] : (gate.slices ?? []);
 }

@@ -1,13 +1,13 @@
 import Type, { type Static } from 'typebox';
 
 export const STRATEGIES = ['auto', 'reuse', 'revert', 'relora', 'relora-paper', 'warm-start', 'scratch'] as const;
-/** Strategy for carrying over an adapter. */
+/** Name of a strategy by which a job carries an adapter over to the new base. */
 export type Strategy = (typeof STRATEGIES)[number];
 
 /**
- * The one table of a job's options: name, type, range, default and help text of each. The API's schema, the flags of
- * `readapt rebase`, the settings of experiment files and the job that a training process receives are derived from it.
- * An option has no `default` if its default depends on other things; its description says on which.
+ * Table of a job's options: name, type, range, default and help text of each. The API's schema, the flags of `readapt
+ * rebase`, the settings of experiment files and the job that a training process receives are all derived from it. An
+ * option without a `default` has one that depends on other things; its description says on which.
  */
 export const JobOptions = Type.Object(
   {
@@ -140,11 +140,11 @@ export const JobOptions = Type.Object(
   },
   { additionalProperties: false },
 );
-/** Every option with its value, by its name in the API. */
+/** Values of all options of a job, by their names in the API. */
 export type JobOptions = Static<typeof JobOptions>;
 
-/** Options as given in a request, on a command line or in an experiment; any may be missing. */
+/** Options of a job as given in a request, on a command line or in an experiment, where any may be missing. */
 export type GivenJobOptions = Readonly<Partial<JobOptions>>;
 
-/** Choice of `auto` between the old behavior and the new base's improvements if it cannot keep both. */
+/** Side that the strategy `auto` takes where it cannot keep both: the old behavior, or the new base's improvements. */
 export type Preference = JobOptions['prefer'];

@@ -7,7 +7,7 @@ type CamelCase<S extends string> = S extends `${infer Head}_${infer Tail}`
   ? `${Head}${Capitalize<CamelCase<Tail>>}`
   : S;
 
-/** Every option with its value, by its name in TypeScript. */
+/** Values of all options of a job, by their names in TypeScript (`maxSteps` for `max_steps`). */
 export type JobSettings = { readonly [Name in keyof JobOptions as CamelCase<Name>]: JobOptions[Name] };
 
 export class InvalidOptionError extends Error {
@@ -20,7 +20,7 @@ export class InvalidOptionError extends Error {
   }
 }
 
-/** Options with constant defaults. */
+/** Default values of a job's options, without the learning rates, whose defaults depend on the model. */
 export const DEFAULT_JOB_OPTIONS = Value.Default(JobOptions, {}) as Omit<
   JobOptions,
   'learning_rate' | 'scratch_learning_rate'
@@ -31,27 +31,31 @@ const MEASURED_WIDTH = 192;
 const MEASURED_RATES = { carried: 5e-4, fresh: 2e-3 };
 
 /**
- * Default peak learning rate. An adapter that was carried over already knows its task, and the rate that suits training
- * from scratch would undo that. Wider models need smaller steps: the power law passes through the rates measured at
- * hidden sizes 192 and 576 (docs/method/regularization.md).
+ * Returns the default peak learning rate for an adapter that was carried over or is fresh. The rate is lower for one
+ * carried over, which already knows its task and would unlearn it at the rate that suits a fresh one. Wider models need
+ * smaller steps: the power law passes through the rates measured at hidden sizes 192 and 576
+ * (docs/method/regularization.md).
  */
 export function defaultLearningRate(start: keyof typeof MEASURED_RATES, hiddenSize: number): number {
   return MEASURED_RATES[start] * (MEASURED_WIDTH / hiddenSize) ** 0.85;
 }
 
-/** Schema with every option optional, for requests, experiment files and job specs. */
+/** Returns a schema in which every option of the table may be missing, for requests, experiment files and job specs. */
 export function optionalJobOptions(table: Type.TObject = JobOptions) {
   return Type.Object(Type.Partial(table).properties, { additionalProperties: false });
 }
 
-/** Facts about a job that the defaults of its options depend on. */
+/**
+ * Properties of a job on which defaults of its options depend: whether it is a control, and the model's hidden size.
+ */
 interface JobCircumstances {
   readonly control: boolean;
   readonly hiddenSize: number;
 }
 
 /**
- * Fills in defaults. A control always trains from scratch.
+ * Checks the options given for a job and fills in the defaults of the others. A control gets the strategy `scratch` in
+ * any case.
  * @throws InvalidOptionError naming each option, the value found and what was expected
  */
 export function resolveJobOptions(given: GivenJobOptions, { control, hiddenSize }: JobCircumstances): JobSettings {

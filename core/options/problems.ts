@@ -9,16 +9,17 @@ interface SchemaError {
   readonly message: string;
 }
 
-/** A complaint about the value at a JSON pointer. */
+/** Complaint about one place in a checked value. The place is given as a JSON pointer. */
 interface Complaint {
   readonly pointer: string;
-  /** Either `expected …`, or a whole predicate such as `is missing`. */
+  /** Text of the complaint: either `expected …`, or a whole predicate such as `is missing`. */
   readonly text: string;
   readonly isUnion: boolean;
 }
 
 /**
- * Describes the errors in a value, in one line for each place: the place, the value found and what was expected.
+ * Checks a value against a schema, and returns one line for each place with an error: the place, the value found there
+ * and what was expected. The result is empty for a valid value.
  * @param root name of the value, put in front of the places within it
  */
 export function problemsOf(schema: TSchema, value: unknown, root = ''): string[] {
@@ -34,7 +35,9 @@ export function problemsOf(schema: TSchema, value: unknown, root = ''): string[]
     .map(([pointer, list]) => `${nameOf(pointer, root)} ${describe(list, valueAt(value, pointer))}`);
 }
 
-/** Translates a schema error into complaints. A missing or unknown key is a complaint about the key's own place. */
+/**
+ * Converts an error of the schema library to complaints. For a missing or unknown key, the place is that of the key.
+ */
 function complaintsOf({ keyword, instancePath, params, message }: SchemaError, schema: TSchema): Complaint[] {
   const complain = (pointer: string, text: string) => ({ pointer, text, isUnion: keyword === 'anyOf' });
   switch (keyword) {
@@ -59,7 +62,7 @@ function complaintsOf({ keyword, instancePath, params, message }: SchemaError, s
   }
 }
 
-/** `>= 0` becomes `at least 0`, and `integer` becomes `an integer`. */
+/** Puts what was expected into words: `>= 0` becomes `at least 0`, and `integer` becomes `an integer`. */
 function inWords(expected: string): string {
   const [, operator = '', bound = ''] = /^([<>]=?) (.+)$/.exec(expected) ?? [];
   const words = { '>=': 'at least', '>': 'more than', '<=': 'at most', '<': 'less than' }[operator];
@@ -91,7 +94,7 @@ function stepsOf(pointer: string): string[] {
   return pointer.split('/').slice(1);
 }
 
-/** `/tasks/0/metric` becomes `tasks[0].metric`. */
+/** Returns the readable name of a place given as a JSON pointer: `/tasks/0/metric` becomes `tasks[0].metric`. */
 function nameOf(pointer: string, root: string): string {
   const name = pointer
     .slice(1)

@@ -2,7 +2,10 @@ import Type, { type Static } from 'typebox';
 
 const allowed = (description: string) => Type.Optional(Type.Boolean({ default: true, description }));
 
-/** Adapter features that the engines serving a base model accept. A feature that is left out is accepted. */
+/**
+ * Schema of the profile that says which features of adapters the engines serving a base model accept. A feature that it
+ * leaves out is accepted.
+ */
 export const ServingProfile = Type.Object(
   {
     max_rank: Type.Optional(

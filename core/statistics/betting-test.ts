@@ -2,17 +2,20 @@ import { Random } from './random.ts';
 
 /** Input of {@link meanPValue}, which tests the hypothesis that the mean of the values is at most `mean`. */
 export interface MeanTest {
-  /** Independent values in [0, 1]. */
+  /** Independent values in [0, 1], whose mean is tested. */
   readonly values: ArrayLike<number>;
-  /** Hypothetical mean, in (0, 1). */
+  /** Mean that the hypothesis allows at most, in (0, 1). */
   readonly mean: number;
-  /** Level at which the test is most powerful. The test is valid at every level. */
+  /**
+   * Error probability for which the bets are chosen, so that the test is most powerful at it. The p-value is valid at
+   * any level.
+   */
   readonly level: number;
-  /** Seed of the order of the bets. Default 0. */
+  /** Seed of the random order in which the values are bet on. Default 0. */
   readonly seed?: number;
 }
 
-/** Upper bound of the share of the capital that one value may lose. */
+/** Largest share of the capital that a bet on one value may lose. */
 export const LARGEST_BET = 0.75;
 
 /**

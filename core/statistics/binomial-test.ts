@@ -2,13 +2,13 @@
 export interface ShareTest {
   readonly right: number;
   readonly rows: number;
-  /** Hypothetical share, in (0, 1). */
+  /** Share that the hypothesis allows at most, in (0, 1). */
   readonly share: number;
 }
 
 /**
- * Returns the p-value of the exact binomial test that a share is at most the given one: the probability of at least
- * this many right rows.
+ * Returns the p-value of the exact binomial test of the hypothesis that the share of right rows is at most `share`. It
+ * is the probability, at exactly this share, of at least as many right rows as were found.
  */
 export function shortfallPValue({ right, rows, share }: ShareTest): number {
   if (right <= 0) return 1;
@@ -27,8 +27,8 @@ export function shortfallPValue({ right, rows, share }: ShareTest): number {
 }
 
 /**
- * One-sided lower bound of a share by inversion of {@link shortfallPValue} (Clopper and Pearson, Biometrika 26, 1934,
- * 404–413).
+ * Returns a one-sided lower confidence bound of the share of right rows: the largest share that {@link shortfallPValue}
+ * rejects at the level (Clopper and Pearson, Biometrika 26, 1934, 404–413).
  */
 export function lowerBoundOfShare({ right, rows }: Omit<ShareTest, 'share'>, level: number): number {
   let rejected = 0;

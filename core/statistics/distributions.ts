@@ -6,9 +6,9 @@ export function normalDensity(x: number): number {
 }
 
 /**
- * Distribution function of the standard normal distribution, to about 1e-15. It uses a Taylor series about 0
- * (Marsaglia, Evaluating the normal distribution, J. Stat. Softw. 11, 2004), and in the tails Laplace's continued
- * fraction of the Mills ratio, which keeps relative accuracy there.
+ * Distribution function Φ of the standard normal distribution, to about 1e-15. It is a Taylor series about 0
+ * (Marsaglia, Evaluating the normal distribution, J. Stat. Softw. 11, 2004) and, beyond ±5, Laplace's continued
+ * fraction of the Mills ratio, which keeps the relative accuracy of small probabilities.
  */
 export function normalDistribution(x: number): number {
   if (Math.abs(x) > 5) return x > 0 ? 1 - upperTail(x) : upperTail(-x);
@@ -21,22 +21,25 @@ export function normalDistribution(x: number): number {
   return 0.5 + sum * normalDensity(x);
 }
 
-/** 1 − Φ(x) for x > 5: φ(x) / (x + 1/(x + 2/(x + 3/(x + …)))). */
+/**
+ * Returns the probability 1 − Φ(x) of a standard normal value above x, for x > 5, as φ(x) / (x + 1/(x + 2/(x + 3/(x +
+ * …)))).
+ */
 function upperTail(x: number): number {
   let denominator = x;
   for (let k = 60; k >= 1; k--) denominator = x + k / denominator;
   return normalDensity(x) / denominator;
 }
 
-/** Degrees of freedom up to which the series expansion of a quantile is too inaccurate. */
+/** Largest number of degrees of freedom for which the series expansion of Student's t quantile is too inaccurate. */
 const FEW_DEGREES = 12;
 
 /**
- * Quantile of Student's t distribution with the given degrees of freedom, at least 1, for the normal quantile z: both
- * have the same upper tail probability. With many degrees it is a series expansion (Abramowitz and Stegun, Handbook of
- * Mathematical Functions, 26.7.5, its first three terms). With few it is found by bisection, because the expansion is
- * 24 % too small for an interval of 95 % with one degree, and 3 % with two. Its relative error is below 1e-3 up to z =
- * 3.
+ * Returns the value that a Student's t variable exceeds with the same probability as a standard normal variable exceeds
+ * z. With more than 12 degrees of freedom it is a series expansion (Abramowitz and Stegun, Handbook of Mathematical
+ * Functions, 26.7.5, its first three terms). With fewer it is found by bisection, because the expansion is 24 % too
+ * small for an interval of 95 % with one degree, and 3 % with two. The relative error is below 1e-3 up to z = 3.
+ * @param degrees degrees of freedom, at least 1
  */
 export function studentQuantile(z: number, degrees: number): number {
   if (z < 0) return -studentQuantile(-z, degrees);
@@ -48,8 +51,8 @@ export function studentQuantile(z: number, degrees: number): number {
 }
 
 /**
- * Quantile for few degrees of freedom. With t = √ν · cot φ, the probability above t is ∫ sin^(ν−1) from 0 to φ over the
- * same integral from 0 to π, by substitution in the density.
+ * Returns the quantile of Student's t distribution for few degrees of freedom ν. With t = √ν · cot φ, the probability
+ * above t is the integral of sin^(ν−1) from 0 to φ over that from 0 to π, by substitution in the density.
  * @param above probability above the quantile, at most 0.5
  */
 function studentQuantileOfFew(above: number, degrees: number): number {
@@ -59,8 +62,8 @@ function studentQuantileOfFew(above: number, degrees: number): number {
 }
 
 /**
- * ∫ sin^power from 0 to an angle of at most π/2, by Simpson's rule in v, with the angle end · v². This substitution
- * makes the integrand smooth enough at 0 even for powers below 1.
+ * Returns the integral of sin^power from 0 to `end`, an angle of at most π/2. It uses Simpson's rule in v, where the
+ * angle is end · v²: this makes the integrand smooth enough at 0 even for powers below 1.
  */
 function powerOfSine(end: number, power: number): number {
   const parts = 200;
@@ -73,7 +76,7 @@ function powerOfSine(end: number, power: number): number {
   return sum / (3 * parts);
 }
 
-/** Returns the point up to which a condition is true, by bisection. */
+/** Finds, by bisection of an interval, the point below which `isBelow` is true and above which it is false. */
 function bisect([from, to]: readonly [number, number], isBelow: (middle: number) => boolean): number {
   let [low, high] = [from, to];
   for (let i = 0; i < 70; i++) {
@@ -85,7 +88,7 @@ function bisect([from, to]: readonly [number, number], isBelow: (middle: number)
 }
 
 /**
- * Finds z with Φ(z) = p by bisection of the distribution function.
+ * Returns the value z that a standard normal variable does not exceed with probability p, found by bisection.
  * @throws RangeError unless 0 < p < 1
  */
 export function normalQuantile(p: number): number {

@@ -2,21 +2,25 @@ import { normalQuantile } from './distributions.ts';
 import { tangoStatistic, type Flips } from './paired-statistics.ts';
 
 /**
- * Input of {@link inferiorityPValue}, which tests the hypothesis that the second version's share of right rows is
- * smaller by at least the margin.
+ * Input of {@link inferiorityPValue}: on how many rows two versions differ, and the margin. The tested hypothesis is
+ * that the second version's share of right rows is smaller than the first one's by at least the margin.
  */
 export interface InferiorityTest extends Flips {
-  /** Margin in (−1, 1). A negative margin demands a second version that is better. */
+  /**
+   * Difference of the shares of right rows, in (−1, 1), from which the second version counts as worse. If it is
+   * negative, the second version has to be better by that much.
+   */
   readonly margin: number;
 }
 
 /**
- * Returns the p-value of the unconditional exact test that a version is worse by at least the margin, where each row is
- * right or wrong under either version (Hsueh, Liu and Chen, Biometrics 57, 2001, 478–483). It is the largest
- * probability, over every share of losses that the hypothesis allows, of outcomes that speak against the hypothesis at
- * least as clearly by Tango's statistic as the observed one. The statistic grows with the gains and falls with the
- * losses, so the probability is largest on the edge of the hypothesis, a difference of exactly the margin. Without a
- * single flip it is at least (1 − margin)ⁿ.
+ * Returns the p-value of an unconditional exact test of the hypothesis that the second version is worse by at least the
+ * margin, where each row is right or wrong under either version (Hsueh, Liu and Chen, Biometrics 57, 2001, 478–483).
+ * The p-value is a probability under the hypothesis: that of outcomes which speak against it, by Tango's statistic, at
+ * least as clearly as the observed one. It is the largest such probability over all shares of losses that the
+ * hypothesis allows. The statistic grows with the gains and falls with the losses, so the largest is found on the edge
+ * of the hypothesis, where the second version is worse by exactly the margin. If no row differs, the p-value is at
+ * least (1 − margin)ⁿ for n rows.
  * @throws RangeError for a margin outside (−1, 1)
  */
 export function inferiorityPValue({ margin, ...flips }: InferiorityTest): number {
@@ -31,9 +35,9 @@ export function inferiorityPValue({ margin, ...flips }: InferiorityTest): number
 }
 
 /**
- * One-sided lower bound of the difference of two paired proportions (after − before): the lower end of the differences
- * that {@link inferiorityPValue} does not reject at the level.
- * @param level probability of an error, in (0, 0.5)
+ * Returns a one-sided lower confidence bound of the difference of two paired proportions (after − before): the smallest
+ * difference that {@link inferiorityPValue} does not reject at the level.
+ * @param level error probability, in (0, 0.5)
  */
 export function exactLowerBound(flips: Flips, level: number): number {
   const { gains, losses, rows } = flips;
@@ -71,8 +75,9 @@ export function exactLowerBound(flips: Flips, level: number): number {
 const LARGEST_MARGIN = 1 - 1e-9;
 
 /**
- * Shares of losses on the edge of the hypothesis, as angles. The arcsine of the root of a binomial share has the same
- * variance everywhere.
+ * Returns the shares of losses at which the p-value is computed, from the smallest to the largest that are possible
+ * where the second version is worse by exactly the margin. A share is given as the angle whose squared sine it is,
+ * because an estimate of this angle has the same variance for every share.
  */
 function nuisanceAngles(margin: number, rows: number): number[] {
   const first = Math.asin(Math.sqrt(Math.max(0, margin)));
@@ -84,7 +89,7 @@ function nuisanceAngles(margin: number, rows: number): number[] {
 
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
-/** Maximum of a unimodal function between two points, by golden-section search. */
+/** Returns the maximum of a function with a single peak between two points, by golden-section search. */
 function largestWithin({ low, high }: { low: number; high: number }, valueAt: (x: number) => number): number {
   let [left, right] = [high - GOLDEN * (high - low), low + GOLDEN * (high - low)];
   let [atLeft, atRight] = [valueAt(left), valueAt(right)];
@@ -102,16 +107,23 @@ function largestWithin({ low, high }: { low: number; high: number }, valueAt: (x
   return Math.max(atLeft, atRight);
 }
 
-/** Standard deviations beyond which a number of losses is too improbable to matter (about 1e-15). */
+/**
+ * Distance from the expected number of losses, in standard deviations, beyond which numbers are too improbable to
+ * matter (about 1e-15).
+ */
 const REACH = 8;
 
-/** Set of outcomes that speak against the hypothesis at least as clearly as the observed one. */
+/**
+ * Set of all outcomes, as numbers of gains and losses, that speak against the hypothesis of inferiority at least as
+ * clearly as the observed outcome.
+ */
 class Region {
   readonly #rows: number;
   readonly #margin: number;
   /**
-   * Smallest number of gains in the region for each number of losses. It exceeds the number of remaining rows if there
-   * is none.
+   * Smallest number of gains, for each number of losses as the index, with which an outcome speaks against the
+   * hypothesis at least as clearly as the observed one. If no outcome with so many losses does, it is larger than the
+   * number of the other rows.
    */
   readonly #gains: Int32Array;
   readonly #logFactorials: Float64Array;
@@ -132,8 +144,8 @@ class Region {
   }
 
   /**
-   * Probability of the region, given the probability that a row is a loss. A row is a gain with that probability less
-   * the margin.
+   * Returns the probability of all outcomes that speak against the hypothesis at least as clearly as the observed one,
+   * if each row is a loss with probability `loss`, and a gain with that probability less the margin.
    */
   probability(loss: number): number {
     const rows = this.#rows;
@@ -157,7 +169,7 @@ class Region {
     return sum;
   }
 
-  /** Probability of at least `least` successes. */
+  /** Returns the probability of at least `least` successes in `rows` independent trials. */
   #tail(rows: number, least: number, share: BinomialShare): number {
     if (least <= 0) return 1;
     const { value } = share;
@@ -169,7 +181,7 @@ class Region {
     return sum;
   }
 
-  /** Probability of exactly `count` successes. */
+  /** Returns the probability of exactly `count` successes in `rows` independent trials. */
   #mass(rows: number, count: number, { value, log, logRest }: BinomialShare): number {
     if (count < 0 || count > rows) return 0;
     if (value === 0) return count === 0 ? 1 : 0;
@@ -180,7 +192,9 @@ class Region {
   }
 }
 
-/** Probability of one success, with the logarithms of itself and of its complement. */
+/**
+ * Probability of a success in one trial, with its logarithm and, as `logRest`, that of the probability of a failure.
+ */
 interface BinomialShare {
   readonly value: number;
   readonly log: number;

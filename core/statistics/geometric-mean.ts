@@ -1,17 +1,21 @@
 import { normalQuantile, studentQuantile } from './distributions.ts';
 
-/** Number of positive ratios, and the mean and standard deviation (n − 1) of their logarithms. */
+/**
+ * Summary of positive ratios: their number, and the mean and the standard deviation (n − 1) of their natural
+ * logarithms.
+ */
 export interface LogRatios {
   readonly count: number;
   readonly mean: number;
   readonly deviation: number;
 }
 
-/** Smallest number of ratios for an interval that is narrow enough to be useful. */
+/** Smallest number of ratios for which an interval is returned. With fewer, it would be too wide to be useful. */
 const MIN_RATIOS = 5;
 
 /**
- * Two-sided interval of the geometric mean of ratios, by Student's t of their logarithms: exp(m ± t · s / √n).
+ * Returns a two-sided confidence interval of the geometric mean of n ratios, exp(m ± t · s / √n): m and s are the mean
+ * and the standard deviation of their logarithms, and t is the quantile of Student's t distribution.
  * @param confidence in (0, 1)
  * @returns null for fewer than five ratios
  */

@@ -1,7 +1,7 @@
 import { Random } from './random.ts';
 import { normalQuantile } from './distributions.ts';
 
-/** Differences between two versions on the same rows, where each row is right (1) or wrong (0) under either version. */
+/** Numbers of rows that are right under one of two versions and wrong under the other, and the number of all rows. */
 export interface Flips {
   /** Number of rows that are wrong under the first version and right under the second. */
   readonly gains: number;
@@ -11,7 +11,9 @@ export interface Flips {
 }
 
 /**
- * Counts gains and losses of the rows.
+ * Counts the rows that two versions answer differently.
+ * @param before 1 for each row that is right under the first version, and 0 for each that is wrong
+ * @param after the same for the second version
  * @throws RangeError if the versions do not have the same number of rows, at least one
  */
 export function countFlips(before: ArrayLike<number>, after: ArrayLike<number>): Flips {
@@ -26,13 +28,15 @@ export function countFlips(before: ArrayLike<number>, after: ArrayLike<number>):
 }
 
 /**
- * One-sided lower bound of the difference of two paired proportions (after − before) by Tango's score interval
- * (Statistics in Medicine 17, 1998, 891–908), the inversion of his score test of non-inferiority. With d the difference
- * and q the maximum likelihood estimate of the share of losses under it, the larger root of
+ * Returns a one-sided lower confidence bound of the difference of two paired proportions (after − before), by Tango's
+ * score interval (Statistics in Medicine 17, 1998, 891–908), which inverts his score test of non-inferiority. Let d be
+ * the difference, z the normal quantile of the confidence, n the number of rows, and q the maximum likelihood estimate
+ * of the share of losses at the difference d, which is the larger root of
  *
- *     2n q² + ((2n − gains + losses) d − gains − losses) q − losses · d (1 − d) = 0,
+ *     2n q² + ((2n − gains + losses) d − gains − losses) q − losses · d (1 − d) = 0.
  *
- * the bound is the d at which (gains − losses − n d) / √(n (2q + d (1 − d))) = z. At d = 0 this is McNemar's statistic.
+ * The bound is the d at which (gains − losses − n d) / √(n (2q + d (1 − d))) = z. At d = 0 the left side is McNemar's
+ * statistic.
  * @param confidence confidence of the bound, in (0.5, 1)
  * @returns a difference in [−1, 1]
  */
@@ -50,8 +54,8 @@ export function lowerBoundOfDifference({ gains, losses, rows }: Flips, confidenc
 }
 
 /**
- * Tango's statistic for a difference (after − before) in [−1, 1]. It is positive if the rows speak for a larger
- * difference.
+ * Returns Tango's statistic for a hypothetical difference (after − before) of two paired proportions, in [−1, 1]. It is
+ * positive if the rows show a larger difference than this.
  */
 export function tangoStatistic({ gains, losses, rows }: Flips, difference: number): number {
   const b = (2 * rows - gains + losses) * difference - gains - losses;
@@ -62,17 +66,17 @@ export function tangoStatistic({ gains, losses, rows }: Flips, difference: numbe
   return variance > 0 || excess === 0 ? excess / Math.sqrt(Math.max(variance, Number.MIN_VALUE)) : excess * Infinity;
 }
 
-/** Losses of the same rows under two versions, in nats, each summed over the row's completion tokens. */
+/** Loss of each row under two versions, in nats, as the sum over the row's completion tokens. */
 export interface PairedLosses {
   readonly before: ArrayLike<number>;
   readonly after: ArrayLike<number>;
-  /** Number of completion tokens of each row. */
+  /** Number of completion tokens of each row, which is its weight in the mean loss per token. */
   readonly tokens: ArrayLike<number>;
 }
 
 /**
- * Mean difference in nats per token and its standard error over rows, computed as for a ratio (Cochran, Sampling
- * Techniques, 6.4).
+ * Mean difference between two versions (after − before): of the loss, in nats a token, or of the score. Its standard
+ * error over rows is computed as for a ratio (Cochran, Sampling Techniques, 6.4).
  */
 export interface MeanDifference {
   readonly value: number;
@@ -80,30 +84,30 @@ export interface MeanDifference {
 }
 
 /**
- * Mean loss difference (after − before) per token.
+ * Returns the mean difference of the loss (after − before), in nats a completion token, with its standard error.
  * @throws RangeError if the versions do not have the same number of rows, at least one
  */
 export function lossDifference(losses: PairedLosses): MeanDifference {
   return meanDifference(differencesOf(losses), losses.tokens, (i) => i);
 }
 
-/** Scores of the same rows under two versions. */
+/** Score of each row under two versions. */
 export type PairedScores = Omit<PairedLosses, 'tokens'>;
 
-/** Mean difference of a row's score (after − before) and its standard error over rows. */
+/** Returns the mean over rows of the difference of their scores (after − before), with its standard error. */
 export function scoreDifference(scores: PairedScores): MeanDifference {
   return lossDifference(rowsAsTokens(scores));
 }
 
 /**
- * One-sided lower bound of the mean difference of a row's score (after − before), with the method of
- * {@link upperBoundOfLossDifference}.
+ * Returns a one-sided lower confidence bound of the mean over rows of the difference of their scores (after − before),
+ * by the method of {@link upperBoundOfLossDifference}.
  */
 export function lowerBoundOfScoreDifference({ before, after }: PairedScores, options: BootstrapOptions): number {
   return -upperBoundOfLossDifference(rowsAsTokens({ before: after, after: before }), options);
 }
 
-/** Gives every row the weight of one token. */
+/** Converts scores to losses of rows with one token each, so that every row has the same weight. */
 function rowsAsTokens({ before, after }: PairedScores): PairedLosses {
   return { before, after, tokens: new Uint8Array(before.length).fill(1) };
 }
@@ -111,17 +115,21 @@ function rowsAsTokens({ before, after }: PairedScores): PairedLosses {
 interface BootstrapOptions {
   /** Confidence of the bound, in (0.5, 1). */
   readonly confidence: number;
-  /** Seed of the resamples. Default 0. */
+  /** Seed of the random resamples of the bootstrap. Default 0. */
   readonly seed?: number;
 }
 
-/** Smallest and largest number of bootstrap resamples, and the desired number of resamples beyond the bound. */
+/**
+ * Smallest and largest number of bootstrap resamples. Between them, the number is chosen so that about `beyond`
+ * resamples lie beyond the bound.
+ */
 const RESAMPLES = { least: 2000, most: 20_000, beyond: 40 };
 
 /**
- * One-sided upper bound of the mean loss difference (after − before, nats per token) by bootstrap-t over rows (Efron
- * and Tibshirani, An Introduction to the Bootstrap, 1993, section 12.5). The standard error is multiplied by a quantile
- * of the studentized resamples rather than of the normal distribution, since a few rows often carry most of a loss.
+ * Returns a one-sided upper confidence bound of the mean difference of the loss (after − before), in nats a token, by
+ * the bootstrap-t over rows (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 12.5). The standard
+ * error is multiplied by a quantile of the studentized resamples rather than of the normal distribution, since a few
+ * rows often carry most of a loss.
  */
 export function upperBoundOfLossDifference(losses: PairedLosses, { confidence, seed = 0 }: BootstrapOptions): number {
   const { value, standardError } = lossDifference(losses);
@@ -148,7 +156,11 @@ function differencesOf({ before, after }: PairedLosses): Float64Array {
   return Float64Array.from(before, (loss, i) => after[i]! - loss);
 }
 
-/** @param row index of the row that is counted in place i */
+/**
+ * Returns the mean difference per token of the rows in a sample, with its standard error.
+ * @param differences difference of the loss of each row
+ * @param row gives, for each place i in the sample, the index of the row that is counted there
+ */
 function meanDifference(
   differences: Float64Array,
   tokens: ArrayLike<number>,

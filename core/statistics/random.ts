@@ -18,7 +18,11 @@ export class Random {
     this.#d = d;
   }
 
-  /** @param seed any safe integer; equal seeds give equal numbers on every machine */
+  /**
+   * Returns a new generator.
+   * @param seed any safe integer; equal seeds give equal numbers on every machine
+   * @throws RangeError for a seed that is no safe integer
+   */
   static fromSeed(seed: number): Random {
     if (!Number.isSafeInteger(seed)) throw new RangeError(`seed is ${seed}, expected an integer`);
     let word = seed >>> 0;
@@ -35,7 +39,7 @@ export class Random {
   }
 
   /**
-   * Restores a generator.
+   * Returns a generator that continues from a saved state.
    * @throws RangeError for a state that no generator can be in
    */
   static fromState(state: RandomState): Random {
@@ -48,7 +52,7 @@ export class Random {
     return [this.#a, this.#b, this.#c, this.#d];
   }
 
-  /** Integer in [0, 2³²). */
+  /** Returns a random integer in [0, 2³²). */
   uint32(): number {
     const scrambled = Math.imul(rotateLeft(Math.imul(this.#b, 5), 7), 9) >>> 0;
     const shifted = this.#b << 9;
@@ -61,14 +65,14 @@ export class Random {
     return scrambled;
   }
 
-  /** Double in [0, 1) with 53 random bits. */
+  /** Returns a random number in [0, 1) with 53 random bits. */
   uniform(): number {
     const high = this.uint32() >>> 5;
     const low = this.uint32() >>> 6;
     return (high * 2 ** 26 + low) * 2 ** -53;
   }
 
-  /** Integer in [0, bound), without bias. */
+  /** Returns a random integer in [0, bound), each with the same probability. */
   integer(bound: number): number {
     if (!Number.isInteger(bound) || bound < 1 || bound > 2 ** 32) {
       throw new RangeError(`bound is ${bound}, expected an integer from 1 to 2^32`);
@@ -80,15 +84,15 @@ export class Random {
   }
 
   /**
-   * Standard normal deviate (Box and Muller). The second deviate of the pair is dropped, so that the state stays four
-   * words.
+   * Returns a random number of the standard normal distribution (Box and Muller). The method makes two; the second is
+   * dropped, so that the state stays four words.
    */
   normal(): number {
     const radius = Math.sqrt(-2 * Math.log(1 - this.uniform()));
     return radius * Math.cos(2 * Math.PI * this.uniform());
   }
 
-  /** Shuffles in place (Fisher and Yates) and returns the array. */
+  /** Brings the elements of an array into a random order, in place (Fisher and Yates), and returns the array. */
   shuffle<T>(items: T[]): T[] {
     for (let i = items.length - 1; i > 0; i--) {
       const j = this.integer(i + 1);

@@ -5,22 +5,22 @@ import { FormatError } from '../formats/errors.ts';
 import { withSafetensors } from '../formats/safetensors/safetensors.ts';
 import { writeSafetensors } from '../formats/safetensors/safetensors-writer.ts';
 
-/** State and arrays that a run needs to resume. */
+/** Checkpoint of a run: the data from which it resumes after an interruption. */
 export interface Checkpoint {
-  /** State of the run as plain JSON. */
+  /** State of the run other than arrays, as plain JSON. */
   readonly state: unknown;
-  /** Arrays by name. */
+  /** Arrays of numbers that belong to the state, by their names. */
   readonly tensors: ReadonlyMap<string, Float32Array>;
 }
 
-/** Number of checkpoints that a store keeps. */
+/** Number of checkpoints of a job that are kept. Older ones are deleted. */
 export const KEPT_CHECKPOINTS = 2;
 const FILE_NAME = /^checkpoint-(\d{8})\.safetensors$/;
 
 /**
- * Checkpoints of one job, in a folder of its own. Each is one safetensors file, whose metadata hold the state and a
- * SHA-256 over everything; it is written under a temporary name, synced and renamed. The last two are kept, so that
- * there is another if one is damaged.
+ * Store of one job's checkpoints in a folder of their own. Each checkpoint is a safetensors file, whose metadata hold
+ * the state and a SHA-256 over state and arrays. The file is written under a temporary name, synced and renamed. The
+ * last two checkpoints are kept, so that the older one remains if the newer one is damaged.
  */
 export class CheckpointStore {
   readonly #folder: string;
@@ -40,7 +40,7 @@ export class CheckpointStore {
     for (const number of numbers.slice(KEPT_CHECKPOINTS - 1)) await rm(this.#path(number), { force: true });
   }
 
-  /** Returns the newest undamaged checkpoint, or null if there is none. */
+  /** Returns the newest checkpoint that is not damaged; null if there is none. */
   async latest(): Promise<Checkpoint | null> {
     for (const number of await this.#numbers()) {
       const checkpoint = await this.#read(number);
@@ -53,7 +53,7 @@ export class CheckpointStore {
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  /** Returns the numbers of the existing checkpoints, newest first. */
+  /** Returns the numbers of the checkpoint files in the folder, in descending order, so that the newest comes first. */
   async #numbers(): Promise<number[]> {
     const names = await readdir(this.#folder).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return [];
@@ -68,8 +68,8 @@ export class CheckpointStore {
   }
 
   /**
-   * Reads a checkpoint. It returns null for a damaged file, because the job can resume from an older checkpoint or
-   * start again.
+   * Reads the checkpoint of this number. Returns null for a damaged file instead of an error, because the job can
+   * resume from an older checkpoint or start again.
    */
   async #read(number: number): Promise<Checkpoint | null> {
     try {

@@ -10,28 +10,28 @@ import { factorArrays } from './optimizer/factors.ts';
 
 export interface AccumulateOptions {
   /**
-   * Largest number of input tokens in a micro-batch. It bounds the memory of activations and the delay of an abort. An
-   * example with more tokens gets a micro-batch of its own. Default: the budget of the runtime's device.
+   * Largest number of input tokens in a micro-batch, except that a longer example gets a micro-batch of its own. The
+   * number bounds the memory for activations and the delay of an abort. Default: the budget of the runtime's device.
    */
   readonly microBatchTokens?: number;
-  /** Dropout on the inputs of every A. Each micro-batch adds its number to the seed. Default: none. */
+  /** Dropout on the inputs of each LoRA factor A. Its seed grows by one with each micro-batch. Default: none. */
   readonly dropout?: Dropout | undefined;
-  /** Checked before every micro-batch. */
+  /** Signal for an abort, checked before every micro-batch. */
   readonly signal?: AbortSignal;
 }
 
 export interface BatchGradients {
-  /** Gradients of the mean loss over the batch's completion tokens. The arrays belong to the caller. */
+  /** Gradients of the mean loss over the batch's completion tokens. The caller may change these arrays. */
   readonly gradients: FactorGradients;
-  /** Mean over the batch's completion tokens, in nats. */
+  /** Mean loss of the batch's completion tokens, in nats a token. */
   readonly loss: number;
-  /** Number of input tokens. */
+  /** Number of input tokens in the batch. */
   readonly tokens: number;
 }
 
 /**
- * Computes the loss and the gradients of one optimizer step in micro-batches. Without dropout, the sizes of the
- * micro-batches do not change the result.
+ * Computes the loss and the gradients of one optimizer step over its examples, in several micro-batches. Without
+ * dropout, the result does not depend on how the examples are cut into micro-batches.
  * @throws RangeError if there are no examples
  */
 export async function accumulateGradients(
@@ -67,7 +67,7 @@ export async function accumulateGradients(
   return { gradients, loss: lossSum / completionTokens, tokens };
 }
 
-/** Adds gradients to the arrays of `sum`, which belong to the caller of the runtime. */
+/** Adds the gradients `more` to the arrays of `sum`, which the runtime leaves to its caller, and returns `sum`. */
 function addInto(sum: FactorGradients, more: FactorGradients): FactorGradients {
   const sums = factorArrays(sum);
   for (const [name, values] of factorArrays(more)) {

@@ -1,16 +1,17 @@
-/** Step at which a run diverged. */
+/** Place in a run at which its divergence was found: the step, its learning rate, and the last sound step. */
 export interface Divergence {
   readonly step: number;
   readonly learningRate: number;
   /**
-   * Last step after which the parameters were certainly sound: their loss was measured and is not among the losses that
-   * raised the alarm. Negative if the run was bad from its first step.
+   * Last step after which the adapter's parameters were certainly sound: their loss was measured and is not among the
+   * losses that raised the alarm. Negative if the parameters may have been bad from the first step on.
    */
   readonly soundStep: number;
 }
 
 /**
- * Thrown when the loss of a run is not finite or has grown far beyond its beginning. Running again would diverge again.
+ * Error thrown when a training diverges: its loss is not finite or has grown far beyond that of its first steps.
+ * Running the training again would only repeat this.
  */
 export class TrainingDivergedError extends Error {
   readonly code = 'training_diverged';
@@ -19,7 +20,11 @@ export class TrainingDivergedError extends Error {
   readonly soundStep: number;
   readonly #found: string;
 
-  /** @param checkpointStep step of the last good checkpoint; null if there is none, omitted if the run keeps none */
+  /**
+   * @param found description of the loss that raised the alarm
+   * @param checkpointStep step of the last good checkpoint; null if none is good, omitted if the run keeps no
+   * checkpoints
+   */
   constructor(found: string, at: Divergence, checkpointStep?: number | null) {
     const { step, learningRate } = at;
     const checkpoint = checkpointStep === undefined ? '' : `; ${describeCheckpoint(checkpointStep)}`;
@@ -32,7 +37,10 @@ export class TrainingDivergedError extends Error {
     this.soundStep = at.soundStep;
   }
 
-  /** Returns the error with a message that also names the run's last good checkpoint. */
+  /**
+   * Returns this error with a message that also names the last good checkpoint.
+   * @param steps steps of the run's checkpoints
+   */
   withCheckpoints(steps: readonly number[]): TrainingDivergedError {
     const good = steps.filter((step) => step <= this.soundStep);
     return new TrainingDivergedError(this.#found, this, good.length > 0 ? Math.max(...good) : null);
@@ -44,25 +52,28 @@ function describeCheckpoint(step: number | null): string {
   return `the last good checkpoint is that of step ${step}${step === 0 ? ', the initial adapter' : ''}`;
 }
 
-/** The losses of the first and the last steps. Plain JSON. */
+/** Losses of the first and of the last steps of a run, in nats a completion token. Plain JSON. */
 export interface LossHistory {
   readonly first: readonly number[];
   readonly last: readonly number[];
 }
 
-/** Number of first steps whose losses are kept. */
+/** Number of steps at the beginning of a run whose losses are kept. */
 const FIRST = 10;
-/** Number of last steps whose losses are kept. */
+/** Number of latest steps whose losses are kept. */
 const LAST = 20;
 const ALARM = 10;
 
-/** Follows the loss of a run, and throws if it diverges. */
+/** Follows the loss of a training from step to step, and throws an error if the training diverges. */
 export class LossMonitor {
   readonly #limit: number;
   readonly #first: number[];
   readonly #last: number[];
 
-  /** @param vocabSize sets the limit for the loss: a model that has learned nothing has a loss of ln(vocabSize) */
+  /**
+   * @param vocabSize number of tokens in the vocabulary, from which the limit for the loss follows: a model that has
+   * learned nothing has a loss of ln(vocabSize)
+   */
   constructor(vocabSize: number, history: LossHistory = { first: [], last: [] }) {
     this.#limit = 1.5 * Math.log(vocabSize);
     this.#first = [...history.first];
@@ -70,9 +81,9 @@ export class LossMonitor {
   }
 
   /**
-   * Records the loss of a step.
+   * Records the loss of a step, in nats a completion token.
    * @throws TrainingDivergedError if the loss is not finite, or if the mean of the last 10 steps is above 1.5
-   * ln(vocabSize) and above twice the mean of the first 10
+   * ln(vocabSize) and also above twice the mean of the first 10
    */
   record(loss: number, at: { step: number; learningRate: number }): void {
     // The loss of step n belongs to the parameters after n − 1 steps.
@@ -89,7 +100,7 @@ export class LossMonitor {
     throw new TrainingDivergedError(found, { ...at, soundStep: at.step - 1 - ALARM });
   }
 
-  /** Returns the mean loss of the last 20 steps at most; NaN before the first step. */
+  /** Returns the mean loss of the last 20 steps, or of all steps if there were fewer; NaN before the first step. */
   recent(): number {
     return mean(this.#last);
   }

@@ -3,24 +3,30 @@ import type { Checkpoint } from './checkpoint.ts';
 import type { LossHistory } from './loss-monitor.ts';
 import type { SamplerState } from './training-sampler.ts';
 
-/** State that a training run needs to continue as if it had never stopped. The schedule follows from the step. */
+/**
+ * State from which a training continues as if it had never stopped. The learning rate is not part of it, since it
+ * follows from the step.
+ */
 export interface TrainerState {
   readonly parameters: Arrays;
   readonly optimizer: AdamwState;
   readonly sampler: SamplerState;
   readonly losses: LossHistory;
-  /** Number of input tokens so far. */
+  /** Number of input tokens that the steps so far have processed. */
   readonly tokens: number;
-  /** Duration of the steps so far. */
+  /** Seconds that the steps so far have taken. */
   readonly seconds: number;
 }
 
-/** Part of the state that {@link encodeTrainerState} keeps as JSON. */
+/** JSON part of the checkpoint that {@link encodeTrainerState} makes of a training's state. */
 interface EncodedState extends Omit<TrainerState, 'parameters' | 'optimizer'> {
   readonly step: number;
 }
 
-/** Converts a state to a checkpoint: JSON for the numbers, tensors for parameters and moments. */
+/**
+ * Converts the state of a training to a checkpoint: numbers become JSON; parameters and the optimizer's running means
+ * become tensors.
+ */
 export function encodeTrainerState(state: TrainerState): Checkpoint {
   const { parameters, optimizer, sampler, losses, tokens, seconds } = state;
   const groups = { parameters, mean: optimizer.mean, variance: optimizer.variance };
@@ -32,9 +38,9 @@ export function encodeTrainerState(state: TrainerState): Checkpoint {
 }
 
 /**
- * Restores the state that {@link encodeTrainerState} converted.
- * @param names names of the parameters in the adapter's order, because sums over them must not depend on the order in a
- * file
+ * Restores the state of a training from a checkpoint that {@link encodeTrainerState} has made.
+ * @param names names of the parameters in the adapter's order. They are restored in this order, because rounding in
+ * sums over them must not depend on the order in a file
  * @throws RangeError if the checkpoint lacks a tensor
  */
 export function decodeTrainerState({ state, tensors }: Checkpoint, names: readonly string[]): TrainerState {

@@ -18,52 +18,63 @@ import { factorArrays, withFactorArrays } from './optimizer/factors.ts';
 import type { TrainerState } from './trainer-state.ts';
 import { TrainingSampler } from './training-sampler.ts';
 
-/** Limit for the global norm of the gradients, which are clipped to it. */
+/** Largest norm of all gradients together; larger gradients are scaled down to it. */
 const MAX_GRADIENT_NORM = 1;
 
 export interface TrainOptions {
   readonly runtime: Runtime;
-  /** Adapter that training starts from. It is not changed. */
+  /** Adapter that training starts from. It stays unchanged. */
   readonly initial: Adapter;
   readonly examples: readonly TokenizedExample[];
-  /** Number of optimizer steps of the whole run, over which the learning rate is scheduled. */
+  /** Number of optimizer steps of the whole run, by which the learning rate is scheduled. */
   readonly steps: number;
   /** Number of examples in one optimizer step. */
   readonly batchSize: number;
-  /** Largest number of input tokens in a micro-batch. Default: the budget of the runtime's device. */
+  /**
+   * Largest number of input tokens in a micro-batch, one of the parts in which a step is computed. Default: the budget
+   * of the runtime's device.
+   */
   readonly microBatchTokens?: number;
-  /** Peak learning rate, at the end of the warm-up. From there it follows a cosine to zero. */
+  /**
+   * Learning rate at the end of the warm-up, the largest of the run. From there it follows half a cosine down to zero.
+   */
   readonly learningRate: number;
-  /** Default: 6 % of the steps. */
+  /** Number of first steps in which the learning rate grows. Default: 6 % of all steps. */
   readonly warmupSteps?: number;
-  /** Decoupled weight decay, as in AdamW. Default: 0.01. */
+  /** Weight decay of AdamW, decoupled from the gradients. Default: 0.01. */
   readonly weightDecay?: number;
-  /** L2 regularization towards the initial adapter or zero. Default: none. */
+  /** Settings of the L2 penalty, which pulls the adapter towards other values. Default: no penalty. */
   readonly regularization?: RegularizationOptions;
-  /** Adapter that the regularization pulls towards, instead of the initial one. With `fused`, its rank may differ. */
+  /**
+   * Adapter that the L2 penalty pulls towards. Default: the initial adapter, or zero, as `regularization` says. If that
+   * says `fused`, the ranks may differ.
+   */
   readonly anchor?: Adapter | undefined;
   readonly seed: number;
-  /** State to resume from. All other options must be those of the interrupted run. */
+  /** State of an interrupted run to resume from. All other options must be those of that run. */
   readonly resume?: TrainerState;
-  /** Checked before every micro-batch. If it is aborted, the run rejects with its reason. */
+  /**
+   * Signal for an abort, checked before every micro-batch and after every step. The run then rejects with the signal's
+   * reason.
+   */
   readonly signal?: AbortSignal;
-  /** Awaited after every step. `stop` ends the run. */
+  /** Called after every step; the next step waits for the answer. `stop` ends the run. */
   readonly afterStep?: (report: StepReport) => Promise<'continue' | 'stop'> | 'continue' | 'stop';
 }
 
-/** Report of a step, and the state of the run after it. */
+/** Report of one step of a training: its loss and rates, and the adapter and state after it. */
 export interface StepReport {
-  /** Number of steps done. */
+  /** Number of steps taken, this one included. */
   readonly step: number;
-  /** Mean loss of the step's completion tokens before the update, in nats. */
+  /** Mean loss of the step's completion tokens before the adapter was updated, in nats a token. */
   readonly loss: number;
   readonly learningRate: number;
-  /** λ of the regularization in this step; 0 without one. */
+  /** Coefficient λ of the L2 penalty in this step; 0 without a penalty. */
   readonly regularization: number;
   readonly adapter: Adapter;
   /**
-   * State from which the run resumes bit by bit. The next step changes the moments in place, so copy them to keep them
-   * longer.
+   * State from which the run resumes with exactly the same results. The next step changes the optimizer's running means
+   * in place, so copy them to keep them longer.
    */
   readonly state: TrainerState;
 }
@@ -71,18 +82,18 @@ export interface StepReport {
 export interface TrainResult {
   readonly adapter: Adapter;
   readonly steps: number;
-  /** Mean loss of the last steps (20 at most), in nats a completion token. */
+  /** Mean loss of the last 20 steps, or of all if there were fewer, in nats a completion token. */
   readonly trainLoss: number;
-  /** Number of input tokens. */
+  /** Number of input tokens that all steps have processed. */
   readonly tokens: number;
-  /** Duration of the steps, excluding `afterStep`. */
+  /** Seconds that all steps have taken, without the time spent in `afterStep`. */
   readonly seconds: number;
 }
 
 /**
- * Trains an adapter by AdamW with warm-up and a cosine schedule. The gradients are averaged over the completion tokens
- * of a batch, added to those of the regularization, and clipped by their global norm. The adapter's dropout is active
- * only in training.
+ * Trains an adapter by AdamW, with a warm-up and a cosine schedule of the learning rate. In each step, the gradients of
+ * the mean loss over the batch's completion tokens are added to those of the L2 penalty, and clipped by the norm of all
+ * of them. The dropout in the adapter's configuration is active only in training.
  * @throws TrainingDivergedError, which names step and learning rate
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
@@ -139,7 +150,10 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   return { adapter, steps: optimizer.step, trainLoss: monitor.recent(), tokens, seconds };
 }
 
-/** Returns the adapter's dropout, with a seed that follows from those of the run and from the step. */
+/**
+ * Returns the dropout that the adapter's configuration asks for, with a seed that follows from the run's seed and the
+ * step; undefined for a rate of 0.
+ */
 function dropoutOf({ initial, seed }: TrainOptions, step: number): Dropout | undefined {
   const rate = initial.config.dropout ?? 0;
   return rate === 0 ? undefined : { rate, seed: (Math.abs(seed) % 2 ** 20) * 2 ** 32 + step * 2 ** 10 };

@@ -5,20 +5,22 @@ export interface SamplerOptions {
   readonly seed: number;
 }
 
-/** Position of a sampler. Plain JSON, for checkpoints. */
+/** Position of a sampler in its sequence of batches. Plain JSON, for checkpoints. */
 export interface SamplerState {
-  /** Number of the epoch in progress, from 0. */
+  /** Number of the current epoch, counted from 0. */
   readonly epoch: number;
-  /** Number of batches of the epoch that were drawn. */
+  /** Number of batches that were drawn from the current epoch. */
   readonly position: number;
-  /** State of the generator at the start of the epoch, which determines its order. */
+  /**
+   * State of the random generator at the start of the current epoch. It determines the order of the epoch's examples.
+   */
   readonly random: RandomState;
 }
 
 /**
- * Draws training batches without end. Every example occurs once in each epoch, in an order that follows from the seed.
- * The last batch of an epoch may be smaller. A sampler restored from a saved state draws the same batches as one that
- * was never interrupted.
+ * Draws batches of training examples without end. Every example occurs once in each epoch, in an order that follows
+ * from the seed. The last batch of an epoch may be smaller. A sampler restored from a saved state draws the same
+ * batches as one that was never interrupted.
  */
 export class TrainingSampler<Example> {
   readonly #examples: readonly Example[];
@@ -58,8 +60,8 @@ export class TrainingSampler<Example> {
   }
 
   /**
-   * Continues from a saved state. The number of examples and the batch size must be the same.
-   * @throws RangeError if the state lies outside the epoch
+   * Continues from the saved state of a sampler with the same number of examples and the same batch size.
+   * @throws RangeError if the saved position is not within the epoch
    */
   restore(state: SamplerState): void {
     if (!Number.isInteger(state.position) || state.position < 0 || state.position > this.batchesPerEpoch) {
@@ -70,14 +72,20 @@ export class TrainingSampler<Example> {
     this.#state = { epoch: state.epoch, position: state.position, random: state.random };
   }
 
-  /** Returns the order of an epoch, and the state of the generator after it. */
+  /**
+   * Shuffles all examples by a random generator in the given state. Returns them with the state of the generator
+   * afterwards.
+   */
   #shuffle(start: RandomState): [Example[], RandomState] {
     const random = Random.fromState(start);
     return [random.shuffle([...this.#examples]), random.state()];
   }
 }
 
-/** Returns the indices of the examples that a run of `steps` steps draws, in ascending order. */
+/**
+ * Returns the indices of all examples that a training of `steps` steps uses, in ascending order.
+ * @param count number of examples
+ */
 export function drawnExamples(
   count: number,
   { steps, ...options }: SamplerOptions & { readonly steps: number },

@@ -1,5 +1,5 @@
 /**
- * Waits for `work`, unless the signal aborts first.
+ * Waits for the result of `work`, but no longer than until the signal aborts. The work itself is not stopped then.
  * @throws the signal's reason, or the error of `work`
  */
 export async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {

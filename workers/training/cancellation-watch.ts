@@ -1,14 +1,14 @@
 import { AbandonedError } from './training-errors.ts';
 
 export interface CancellationWatch {
-  /** Aborts with an {@link AbandonedError} when the watched work is no longer needed. */
+  /** Signal that aborts, with an {@link AbandonedError}, when the watched work is no longer needed. */
   readonly cancelled: AbortSignal;
   stop(): void;
 }
 
 /**
- * Checks at an interval whether some work is still needed. While the database cannot answer, the work continues; if it
- * needs the database, it fails by itself.
+ * Asks `isNeeded` at an interval whether some work is still needed. If it cannot answer, as without the database, the
+ * work continues; work that needs the database then fails by itself.
  * @param what message of the error, for example "rollout … is no longer being analyzed"
  */
 export function watchCancellation(

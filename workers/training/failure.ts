@@ -11,7 +11,7 @@ import { OUT_OF_MEMORY, outOfMemoryMessage, saysOutOfMemory } from './out-of-mem
 import type { RequestFailure } from './protocol.ts';
 import { systemFaultOf } from './system-faults.ts';
 
-/** Errors that the same input causes again at every attempt. */
+/** Types of errors that come from the input of a request, and so come again at every attempt. */
 const PERMANENT = [
   FormatError,
   DatasetError,
@@ -23,7 +23,10 @@ const PERMANENT = [
   TrainingDivergedError,
 ];
 
-/** Converts an error to a message for the worker. Bad input is permanent; a full disk or lack of memory is not. */
+/**
+ * Converts an error in the training process to the failure that it reports to its worker. A failure by bad input is
+ * permanent; one by a full disk or lack of memory is not.
+ */
 export function toFailure(error: unknown): RequestFailure {
   if (error instanceof CancelledError) return { code: 'cancelled', message: error.message, permanent: true };
   const message = error instanceof Error ? error.message : String(error);

@@ -1,7 +1,10 @@
-/** Code of a failure for lack of memory, whichever process detects it. */
+/** Code of a failure for lack of memory, whichever process has noticed it. */
 export const OUT_OF_MEMORY = 'out_of_memory';
 
-/** Messages of V8, the C++ library, ONNX Runtime (on Linux, macOS and Windows) and the system when memory runs out. */
+/**
+ * Patterns of the messages of V8, the C++ library, ONNX Runtime (on Linux, macOS and Windows) and the system when
+ * memory runs out.
+ */
 const SIGNS = [
   /\bout of memory\b/i,
   /Array buffer allocation failed/i,
@@ -11,15 +14,15 @@ const SIGNS = [
   /\bENOMEM\b/,
 ];
 
-/** Returns whether a message, or a line on standard error, says that memory ran out. */
+/** Whether an error message, or a line that a process has written, says that memory ran out. */
 export function saysOutOfMemory(text: string): boolean {
   return SIGNS.some((sign) => sign.test(text));
 }
 
 /**
- * Returns a message with the event, the size of the process, and a remedy.
+ * Returns an error message that says what ran out of memory, how much the process held, and what helps.
  * @param what a clause, for example `the job ran out of memory (std::bad_alloc)`
- * @param residentBytes size of the resident set; null if it is not known
+ * @param residentBytes size of the process's resident set; null if it is not known
  */
 export function outOfMemoryMessage(what: string, residentBytes: number | null): string {
   const size =

@@ -16,7 +16,7 @@ import type { PrecisionChoice } from '../../core/engine/int8/precision-choice.ts
 import type { Difference } from '../../core/method/evolution/analysis/compatibility.ts';
 import type { ModelConfig } from '../../core/models/config/model-config.ts';
 
-/** Options of a training process, which are passed as JSON. */
+/** Options of a training process, which its worker passes to it as JSON. */
 export interface ProcessOptions extends Omit<BaseCacheOptions, 'memory' | 'onLoad' | 'onRelease'> {
   /** Number of bytes of memory that the process may use. Default: the machine's memory. */
   readonly memoryBytes?: number | null;
@@ -43,7 +43,7 @@ export interface Requests {
 }
 export type RequestType = keyof Requests;
 
-/** Request to the training process before it gets its id. */
+/** Request to the training process, without the id that it gets when it is sent. */
 export type RequestBody<Type extends RequestType = RequestType> = {
   [T in Type]: { readonly type: T; readonly spec: Requests[T]['spec'] };
 }[Type];
@@ -55,12 +55,18 @@ export type Request = RequestBody & {
 
 /** Failure of a request, as the training process reports it. */
 export interface RequestFailure {
-  /** Stable code, for example `incompatible_base_model_versions`, `training_diverged`, or that of a FormatError. */
+  /**
+   * Code of the failure, which stays the same in later releases, for example `incompatible_base_model_versions`,
+   * `training_diverged`, or that of a FormatError.
+   */
   readonly code: string;
   readonly message: string;
-  /** True for bad input, which fails at every attempt; false for a fault of the machine or the process. */
+  /**
+   * Whether the request would fail at every attempt, as with bad input. False after a fault of the machine or the
+   * process.
+   */
   readonly permanent: boolean;
-  /** Stack trace of an unexpected error. */
+  /** Stack trace of an unexpected error; absent for others, such as bad input. */
   readonly stack?: string;
   /** Differences between the two bases. Set only if the code is `incompatible_base_model_versions`. */
   readonly differences?: readonly Difference[];
@@ -69,17 +75,20 @@ export interface RequestFailure {
 /** Message from the worker to the training process. */
 export type WorkerMessage =
   | Request
-  /** Stops the running request between two micro-batches; its outcome is `cancelled`. `keep` leaves a checkpoint. */
+  /**
+   * Stops the running request between two micro-batches; the request then ends as cancelled. With `keep`, it leaves a
+   * checkpoint.
+   */
   | { readonly type: 'cancel'; readonly requestId: string; readonly keep: boolean }
   /**
    * Loads bases that the next request probably needs. There is no answer; if a base cannot be loaded, the request that
    * needs it fails.
    */
   | { readonly type: 'preload'; readonly bases: readonly string[] }
-  /** Reports that the publication with this number is durable; the job waits for it before it continues. */
+  /** Tells the running job that its publication with this number is durable. The job waits for this message. */
   | { readonly type: 'published'; readonly requestId: string; readonly number: number };
 
-/** Last message about a request: its outcome or its error. */
+/** Last message of the training process about a request, either its outcome or its error. */
 export type FinalMessage =
   | {
       [T in RequestType]: {
@@ -95,9 +104,9 @@ export type FinalMessage =
 export type TrainingMessage =
   /** Sent once, when the process is ready for requests. */
   | { readonly type: 'online' }
-  /** Sent after a base was loaded, with its precision and the reason for it. */
+  /** Sent after a base was loaded into memory, with its precision and the reason for that precision. */
   | ({ readonly type: 'loaded'; readonly folder: string } & PrecisionChoice)
-  /** Sent after a base was unloaded. */
+  /** Sent after a base was removed from memory. */
   | { readonly type: 'released'; readonly folder: string }
   | { readonly type: 'event'; readonly requestId: string; readonly event: JobEvent }
   | FinalMessage;

@@ -14,7 +14,7 @@ import type { FinalMessage, Request, TrainingMessage, WorkerMessage } from './pr
 interface Running {
   readonly requestId: string;
   readonly controller: AbortController;
-  /** Called with the number of a publication that the worker has made durable. */
+  /** Function to call when the worker reports that a publication is durable, with the publication's number. */
   onPublished: (number: number) => void;
 }
 
@@ -31,7 +31,10 @@ export class RequestServer {
     this.#tracing = tracing;
   }
 
-  /** Processes a message of the worker. A failed request is answered with an `error`; this method never rejects. */
+  /**
+   * Processes one message of the worker. If a request fails, the worker gets an `error` message; the method never
+   * rejects.
+   */
   async receive(message: WorkerMessage): Promise<void> {
     switch (message.type) {
       case 'preload':

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 /** Interval between two readings of the memory size, in milliseconds. */
 const INTERVAL_MS = 500;
 
-/** Watch on the resident set of another process, that is, the memory that it holds. */
+/** Watch on the resident set of another process, which is the memory that this process holds. */
 export interface ResidentSetWatch {
   /**
    * Size of the resident set at the last reading, in bytes; null before the first one, and on systems without /proc.
@@ -13,8 +13,8 @@ export interface ResidentSetWatch {
 }
 
 /**
- * Reads the memory size of a process from outside, because a busy process does not answer. On systems without /proc
- * (macOS, Windows) there is no reading.
+ * Reads the memory size of a process at an interval, from outside, because a busy process does not answer. On systems
+ * without /proc (macOS, Windows) the size stays unknown.
  */
 export function watchResidentSet(pid: number | undefined): ResidentSetWatch {
   let bytes: number | null = null;

@@ -1,4 +1,4 @@
-/** Node's codes for faults of the machine for which a job is not to blame, with a description of each. */
+/** Codes of Node's errors for faults of the machine, for which a job is not to blame, with a description of each. */
 export const SYSTEM_FAULTS: ReadonlyMap<string, string> = new Map([
   ['ENOSPC', 'no space is left on a disk of the worker'],
   ['EDQUOT', 'the disk quota of the worker is used up'],

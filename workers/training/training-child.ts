@@ -23,12 +23,12 @@ import { crashOf, isAbandoned, isPaused, TrainingCrashedError, TrainingFailedErr
 export interface ChildOptions {
   /** Path of the script that the training process runs. */
   entry: string;
-  /** Options of the training process, passed to it as JSON in its first argument. */
+  /** Options of the training process, which it gets as JSON in its first argument. */
   bases: ProcessOptions;
   logger: Logger;
   /** Address to which the training process sends its trace spans; null if nothing is traced. */
   otlpEndpoint: string | null;
-  /** Time that the process may take to start until it can take requests, in milliseconds. */
+  /** Milliseconds that the process may take from its start until it is ready for requests. */
   startTimeoutMs: number;
   /**
    * Time that a cancelled request whose work is to be kept may take to end before the process is killed, in
@@ -42,14 +42,16 @@ export interface ChildOptions {
    * milliseconds.
    */
   abandonGraceMs: number;
-  /** Called with the folders of the bases in the memory of the process after each change of these bases. */
+  /**
+   * Called after each change of the bases in the memory of the training process, with the folders of all bases there.
+   */
   onLoaded: (folders: readonly string[]) => void;
 }
 
-/** Number of last lines of standard error that are kept, to explain the death of a process. */
+/** Number of latest lines of output that are kept to explain the death of a training process. */
 const TAIL_LINES = 20;
 
-/** Training process, seen from its worker. It lives until it is stopped or dies, and answers one request at a time. */
+/** Training process as its worker sees it. The process answers one request at a time, until it is stopped or dies. */
 export class TrainingChild {
   readonly #child: ChildProcess;
   readonly #options: ChildOptions;
@@ -88,20 +90,20 @@ export class TrainingChild {
     return this.#failure === null;
   }
 
-  /** Whether the process was killed in the middle of a request whose work was no longer needed. */
+  /** Whether the worker killed the process because it did not end a request whose work was no longer needed. */
   get abandoned(): boolean {
     return this.#abandoned;
   }
 
-  /** Loads bases that the next request probably needs. */
+  /** Asks the process to load bases that the next request probably needs, once the process is ready. */
   async preload(bases: readonly string[]): Promise<void> {
     await this.#online;
     this.#send({ type: 'preload', bases });
   }
 
   /**
-   * Sends a request, and passes its events to `onEvent`, one after the other. A publication is acknowledged when
-   * `onEvent` has resolved. If `onEvent` throws, the request is cancelled, and this rejects with that error.
+   * Sends a request and waits for its outcome. The request's events go to `onEvent`, one after the other; a publication
+   * is acknowledged to the process when `onEvent` has resolved. If `onEvent` throws, the request is cancelled.
    * @param signal cancels the request; its reason decides how long the process may take to end it
    * @throws TrainingFailedError, TrainingCrashedError, or the error of `onEvent`
    */
@@ -156,7 +158,7 @@ export class TrainingChild {
     }
   }
 
-  /** Asks the process to end by itself, and kills it if it does not. */
+  /** Asks the process to end, and kills it if it has not ended after `graceMs` milliseconds. */
   async stop(graceMs = 5000): Promise<void> {
     this.#stopping = true;
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
@@ -177,8 +179,8 @@ export class TrainingChild {
   }
 
   /**
-   * Makes the functions that cancel a request: `now` asks the request once to end, and kills the process if it does not
-   * end in time; `clear` stops that clock.
+   * Makes two functions for cancelling a request. `now` asks the process to end the request, and kills the process if
+   * that takes too long; further calls do nothing. `clear` keeps the process from being killed.
    */
   #canceller(requestId: string): { now: (reason: unknown) => void; clear: () => void } {
     const { logger, cancelGraceMs, pauseGraceMs, abandonGraceMs } = this.#options;
@@ -201,7 +203,10 @@ export class TrainingChild {
     };
   }
 
-  /** Kills the process, and rejects its request without waiting until the system has freed the memory. */
+  /**
+   * Kills the process because its work is no longer needed. Its request fails at once, without waiting until the system
+   * has freed the memory.
+   */
   #abandon(): void {
     this.#abandoned = true;
     this.#kill();

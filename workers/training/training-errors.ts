@@ -2,7 +2,7 @@ import { JobEndedError, JobPausedError } from '../../src/fleet/job-control/index
 import { OUT_OF_MEMORY, outOfMemoryMessage } from './out-of-memory.ts';
 import type { RequestFailure } from './protocol.ts';
 
-/** Thrown if the training process reports that a request failed. If it is `permanent`, trying again cannot help. */
+/** Error for a request that failed in the training process. If it is `permanent`, trying again cannot help. */
 export class TrainingFailedError extends Error {
   readonly code: string;
   readonly permanent: boolean;
@@ -19,14 +19,17 @@ export class TrainingFailedError extends Error {
   }
 }
 
-/** Thrown if the training process is gone or does not answer. A new one can resume the work from its checkpoint. */
+/**
+ * Error for a request whose training process has died or does not answer. A new process can resume the work from its
+ * checkpoint.
+ */
 export class TrainingCrashedError extends Error {
   readonly code: 'training_process_died' | 'training_process_not_started' | typeof OUT_OF_MEMORY;
-  /** False if the process ended before it could take a request, so that the request cannot be to blame. */
+  /** Whether the process had become ready for requests before it ended. If not, the request cannot be to blame. */
   readonly started: boolean;
   /**
-   * Whether the process ran out of memory: `certain` if that was reported, `likely` if somebody unknown killed it,
-   * otherwise null.
+   * Certainty that the process ran out of memory: `certain` if a line of its output says so, `likely` if it was killed
+   * by a SIGKILL that the worker did not send, null in all other cases.
    */
   readonly outOfMemory: 'likely' | 'certain' | null;
 
@@ -49,43 +52,41 @@ export class AbandonedError extends Error {
 }
 
 /**
- * Returns whether the work of an aborted request is no longer needed. Otherwise a later attempt resumes from its
- * checkpoint.
+ * Whether the work of an aborted request is no longer needed. Work that is still needed resumes from its checkpoint in
+ * a later attempt.
  */
 export function isAbandoned(reason: unknown): boolean {
   return reason instanceof AbandonedError || reason instanceof JobEndedError;
 }
 
-/** Returns whether a request was aborted to pause its job for a caller who waits for the device. */
+/** Whether a request was aborted to pause its job in favor of a caller that waits for the device. */
 export function isPaused(reason: unknown): boolean {
   return reason instanceof JobPausedError;
 }
 
-/**
- * Returns whether a request certainly failed because memory ran out: the training process itself, or V8, reported it.
- */
+/** Whether a request certainly failed because memory ran out: the training process itself, or V8, has reported that. */
 export function ranOutOfMemory(error: unknown): error is Error {
   if (error instanceof TrainingCrashedError) return error.outOfMemory === 'certain';
   return error instanceof TrainingFailedError && error.code === OUT_OF_MEMORY;
 }
 
-/** End of a training process, as far as its worker can tell. */
+/** Facts that a worker knows about the end of its training process. */
 export interface Death {
   /** Name of a signal, an exit code (`exit code 1`), or the reason for which the process could not be started. */
   readonly reason: string;
-  /** Whether the worker itself killed the process. */
+  /** Whether the worker itself ended the process. */
   readonly killed: boolean;
-  /** Line that the process wrote to standard error about a lack of memory; null if there is none. */
+  /** Line of the process's output that tells of a lack of memory; null if there is none. */
   readonly outOfMemoryLine: string | null;
   /** Size of the process's resident set at the last reading, in bytes; null if it is not known. */
   readonly residentBytes: number | null;
-  /** Whether the process had reported that it was ready for requests. Default: true. */
+  /** Whether the process had reported that it was ready for requests before it ended. Default: true. */
   readonly started?: boolean;
 }
 
 /**
- * Returns the error for a dead training process. As a rule, only the kernel's out-of-memory killer sends a SIGKILL that
- * the worker did not send, and it leaves no message.
+ * Returns the error for a training process that has ended. A SIGKILL that the worker did not send is put down to the
+ * kernel's out-of-memory killer, which leaves no message; as a rule, nothing else sends one.
  */
 export function crashOf({ reason, killed, outOfMemoryLine, residentBytes, started }: Death): TrainingCrashedError {
   const ended = `the training process ended (${reason})`;

@@ -36,36 +36,38 @@ export interface TrainingProcessOptions {
    * milliseconds.
    */
   abandonGraceMs?: number;
-  /** Called with the folders of the bases in the memory of the process after each change of these bases. */
+  /**
+   * Called after each change of the bases in the memory of the training process, with the folders of all bases there.
+   */
   onLoaded?: (folders: readonly string[]) => void;
 }
 
 /**
- * Time that a request which is resumed later, for example because its worker stops, may take to end, in milliseconds.
- * It ends after a micro-batch and after its checkpoint is written. If that takes longer, the work since the last
- * checkpoint is lost.
+ * Milliseconds that a cancelled request may take to end if it is resumed later, as when its worker stops. It ends after
+ * a micro-batch and after its checkpoint is written. If that takes longer, the work since the last checkpoint is lost.
  */
 const CANCEL_GRACE_MS = 15_000;
 
 /**
- * Time that a paused job may take to end, in milliseconds. Its work since the last checkpoint may be lost, and is then
- * computed again when it resumes; in return, the caller that paused it has the device soon.
+ * Milliseconds that the request of a paused job may take to end. The work since the last checkpoint may be lost, and is
+ * then computed again when the job resumes; in return, the caller that paused the job has the device soon.
  */
 const PAUSE_GRACE_MS = 2000;
 
 /**
- * Time that a cancelled job may take to end by itself, in milliseconds, which lets the process keep its bases loaded.
+ * Milliseconds that a request whose work is no longer needed may take to end by itself. If it does, the process keeps
+ * its bases loaded; otherwise the process is killed.
  */
 const ABANDON_GRACE_MS = 100;
 
-/** Exclusive use of the device's training process. */
+/** Exclusive use of a device's training process, from its acquisition to its release. */
 export interface TrainingSlot {
   adapt(spec: JobSpec, onEvent: JobEventHandler, signal: AbortSignal): Promise<JobOutcome>;
-  /** Measures the baselines of a job that were left out when the job ran. */
+  /** Measures those baselines of an ended job that the job left out. */
   baselines(spec: BaselinesSpec, signal: AbortSignal): Promise<BaselinesOutcome>;
-  /** Measures an adapter version on its gate rows and its own base. */
+  /** Measures an adapter version on its gate rows and on the base that it was made for. */
   outcomes(spec: OutcomesSpec, signal: AbortSignal): Promise<OutcomesOutcome>;
-  /** Carries an adapter over without any data. */
+  /** Carries an adapter over to a new base without any rows. */
   provisional(spec: ProvisionalSpec, signal: AbortSignal): Promise<ProvisionalOutcome>;
   evolve(spec: EvolveSpec, signal: AbortSignal): Promise<EvolveOutcome>;
   describe(spec: DescribeSpec, signal: AbortSignal): Promise<DescribeOutcome>;
@@ -74,18 +76,17 @@ export interface TrainingSlot {
    * cannot be loaded fails only the job that needs it.
    */
   preload(bases: readonly string[]): void;
-  /** Releases the device to the next caller that waits for it. A second call does nothing. */
+  /** Ends this use of the device, so that the next caller gets it. A second call does nothing. */
   release(): void;
 }
 
 /**
- * Training process of one device. It starts at the first request, stays warm (base weights and compiled graphs stay
- * loaded), and is restarted after it died or was killed. Callers use it one after the other, in the order of their
- * arrival.
+ * Training process of one device. It starts at the first request and stays, with base weights and compiled graphs in
+ * memory; if it dies or is killed, a new one starts. Callers use it one after the other, in the order of their arrival.
  */
 export interface TrainingProcess {
   /**
-   * Waits until the device is free, and returns exclusive use of it.
+   * Waits until all earlier callers have released the device, and returns exclusive use of it.
    * @throws the signal's reason if it aborts while waiting
    */
   acquire(signal: AbortSignal): Promise<TrainingSlot>;
@@ -106,7 +107,7 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
     onLoaded: options.onLoaded ?? (() => undefined),
   };
   let child: TrainingChild | null = null;
-  /** Ids of the jobs that have run out of memory once for certain. */
+  /** Ids of the jobs that have certainly run out of memory once. */
   const outOfMemory = new Set<string>();
   let stopped = false;
   let turn: Promise<void> = Promise.resolve();
@@ -133,8 +134,8 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
   };
 
   /**
-   * Replaces a process that was killed because its work was no longer needed, and begins to load the same bases again,
-   * so that the next job waits less.
+   * Starts a new process in place of one that was killed because its work was no longer needed. If that work was a job,
+   * the new process begins to load the same bases, so that the next job waits less.
    */
   const replaceAbandoned = (body: RequestBody): void => {
     if (stopped || child === null || child.alive || !child.abandoned) return;

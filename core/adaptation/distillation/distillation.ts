@@ -12,7 +12,7 @@ import { rowSizes, type RowSizes } from '../setup/memory-plan.ts';
 import { labelInParts } from './label-store.ts';
 import { TEACHER_TOKENS, teacherTokens } from './soft-targets.ts';
 
-/** Adapter version whose behavior on its own base the training should preserve. */
+/** Adapter version whose behavior on its own base a trained adapter should keep. */
 export type Teacher = Pick<Writer, 'version' | 'adapter' | 'precision' | 'loadBase'>;
 
 export interface DistillationOptions {
@@ -27,9 +27,9 @@ export interface DistillationOptions {
 }
 
 /**
- * Returns the distillation for a job whose rows are prompts alone, from the version that answered them. Null if the job
- * trains nothing, if the rows came with completions, or if the job is a control, which learns the answers themselves,
- * as is common practice.
+ * Makes the distillation of a job whose rows are prompts alone: the version that has answered them becomes the teacher.
+ * Null if the job trains nothing, if the rows came with completions, or if the job is a control, which learns the
+ * answers themselves, as is common practice.
  */
 export function distillationOf({ teacher, ...options }: DistillationOptions): Distillation | null {
   const { spec, settings, data } = options;
@@ -37,7 +37,10 @@ export function distillationOf({ teacher, ...options }: DistillationOptions): Di
   return isTaught ? new Distillation({ ...options, teacher }) : null;
 }
 
-/** Returns the training rows for the steps after `step`: the task's own, or those that the teacher has labelled. */
+/**
+ * Returns the rows to train on from step `step` + 1 on, with soft targets if there is a distillation. The result says
+ * for how many steps they may be used.
+ */
 export async function rowsAfter(
   step: number,
   { data, distillation }: Pick<DistillationOptions, 'data'> & { readonly distillation: Distillation | null },
@@ -46,13 +49,16 @@ export async function rowsAfter(
 }
 
 /**
- * Number of rows that are labelled before the first training. Each time a training needs more, the number of steps with
- * labelled rows doubles: most trainings end soon, and labelling a large dataset would take longer than learning from
- * it.
+ * Number of rows, rounded up to whole batches, that are labelled before the first training. Each time a training needs
+ * more, the number of steps with labelled rows doubles: most trainings end soon, and labelling a large dataset would
+ * take longer than learning from it.
  */
 const FIRST_ROWS = 1024;
 
-/** Most probable tokens of the teacher, with their probabilities, at each label of a row, as JSON. */
+/**
+ * Labels of a row as stored in JSON: at each place, the teacher's `perLabel` most probable tokens with their
+ * probabilities.
+ */
 interface StoredTokens {
   readonly perLabel: number;
   readonly ids: readonly number[];
@@ -60,12 +66,13 @@ interface StoredTokens {
 }
 
 /**
- * Knowledge distillation (Hinton, Vinyals and Dean 2015, arXiv 1503.02531) from a version to its successor: the teacher
- * labels the training rows, whose completions it has written, with soft targets, and training learns these.
+ * Knowledge distillation (Hinton, Vinyals and Dean 2015, arXiv 1503.02531) from an adapter version to its successor.
+ * The teacher, which has written the completions of the training rows, labels them with soft targets, and training
+ * learns these.
  */
 export class Distillation {
   readonly #options: DistillationOptions & { readonly teacher: Teacher };
-  /** Training rows. The labelled ones have the teacher's soft targets. */
+  /** Training rows; those labelled so far have the teacher's soft targets. */
   readonly #rows: TokenizedExample[];
   readonly #labelled = new Set<number>();
   /** Number of training steps, counted from the first one, that draw only rows with soft targets. */
@@ -76,14 +83,15 @@ export class Distillation {
     this.#rows = [...options.data.training()];
   }
 
-  /** Sizes, for the memory plan, of the rows that are trained on with soft targets, including the longest row. */
+  /** Sizes of the rows that are trained on with soft targets, for the memory plan. The longest row is among them. */
   get trained(): RowSizes[] {
     return rowSizes(this.#options.data.training()).map((sizes) => ({ ...sizes, targets: TEACHER_TOKENS }));
   }
 
   /**
-   * Returns all training rows and the number `steps`, above `step`, of first steps that draw only rows with soft
-   * targets. Loads the teacher's base unless earlier attempts have labelled all of these rows.
+   * Labels as many rows as the training needs after `step` steps. Returns all training rows, with the number of first
+   * steps that draw only labelled ones, which is larger than `step`. The teacher's base is loaded unless an earlier
+   * attempt has labelled the same rows.
    * @param step number of steps that the training has done
    * @throws the signal's reason
    */

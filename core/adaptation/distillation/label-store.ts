@@ -3,13 +3,15 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../../formats/atomic-file.ts';
 
-/** Number of rows that are labelled and stored together. */
+/** Number of rows in a part, whose labels are made together and stored in one file. */
 const ROWS_AT_A_TIME = 256;
 
 export interface LabelStoreOptions {
-  /** Folder for the files with the labels, which no other job uses. It is created when the first labels are stored. */
+  /** Folder for the files with the labels, for this job alone. It is created when the first labels are stored. */
   readonly folder: string;
-  /** Everything that determines the labels, as plain JSON. Labels that were stored for another subject are not used. */
+  /**
+   * Values that determine the labels, as plain JSON. Stored labels are used only if they were made for equal values.
+   */
   readonly subject: unknown;
   readonly signal: AbortSignal;
 }
@@ -48,7 +50,7 @@ function partsOf<Row>(rows: readonly Row[], { folder, subject }: Pick<LabelStore
   });
 }
 
-/** Reads the labels of a part; null if there is no such file, or it is damaged. */
+/** Reads the stored labels of a part; null if its file is missing or damaged. */
 async function readLabels<Label>(file: string, count: number): Promise<readonly Label[] | null> {
   try {
     const found = JSON.parse(await readFile(file, 'utf8')) as readonly Label[];

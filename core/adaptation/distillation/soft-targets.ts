@@ -4,14 +4,16 @@ import { labelTokens, type TokenizedExample } from '../../data/example.ts';
 import type { LabelTargets, Runtime } from '../../engine/runtime.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 
-/** Number of a teacher's most probable tokens that training learns at each label. */
+/** Number of the teacher's most probable tokens that training learns at each label. */
 export const TEACHER_TOKENS = 8;
 
-/** Example that has only some of the labels of a longer one, so that the logits at them fit into memory. */
+/**
+ * Example cut off after some of its labels, and with these labels alone, so that the logits at them fit into memory.
+ */
 interface Part extends TokenizedExample {
   /** Index of the whole example in the list of examples. */
   readonly of: number;
-  /** Number of labels of the whole example that come before those of this part. */
+  /** Number of labels of the whole example that belong to earlier parts. */
   readonly first: number;
 }
 
@@ -66,8 +68,8 @@ function partsOf(example: TokenizedExample, of: number, most: number): Part[] {
 }
 
 /**
- * Returns the ids of the `count` largest logits and their probabilities, scaled to add up to 1. Of equal logits, those
- * of lower ids come first.
+ * Returns the ids of the `count` tokens with the largest logits, and their probabilities, scaled to add up to 1. Of
+ * tokens with equal logits, those with lower ids come first.
  */
 function mostProbable(logits: Float32Array, count: number): { ids: number[]; probabilities: number[] } {
   const ids: number[] = [];

@@ -13,9 +13,10 @@ export interface ExactGate {
 
 /**
  * Measures an adapter for the gate, on all rows or until it is certain to fail. A relative gate compares both versions
- * in the job's precision. The target of an absolute gate is a number about the adapter as it will be served, so a
- * candidate that reaches it in int8 is measured again in float32, and the second measurement decides.
- * @returns the measurement in int8 if memory does not suffice for float32; its `judgedIn` names the precision
+ * in the job's precision. The target of an absolute gate concerns the adapter as it will be served, so a candidate that
+ * reaches the target in int8 is measured again in float32, and the second measurement decides.
+ * @returns the deciding measurement, whose `judgedIn` names its precision; the one in int8 if float32 does not fit into
+ * memory
  */
 export async function measureForGate(
   { bases, measurements, gate }: ExactGate,
@@ -37,8 +38,8 @@ export async function measureForGate(
 }
 
 /**
- * Measures the old version on its own base, in float32 if the gate judges candidates in float32 and counts their flips
- * against it there.
+ * Measures the old version on its own base, in the precision in which the gate compares candidates with it: float32 for
+ * an absolute gate and a base in int8, if memory suffices, and otherwise the precision of the base.
  */
 export async function measureOldForGate(
   exact: ExactGate,
@@ -53,7 +54,7 @@ export async function measureOldForGate(
   );
 }
 
-/** Precision in which {@link measureOldForGate} measures the old version if there is enough memory. */
+/** Returns the precision in which {@link measureOldForGate} measures the old version, provided that memory suffices. */
 export function oldPrecision(gate: Gate, base: LoadedBase): Precision {
   return needsFloat32(gate, base) ? 'f32' : base.precision.precision;
 }

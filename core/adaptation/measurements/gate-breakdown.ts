@@ -9,7 +9,10 @@ type Measured = Pick<GateMeasurement, 'metric' | 'outcomes'>;
 
 export const NO_BREAKDOWN: Pick<JobOutcome, 'slices' | 'flips'> = { slices: { old: {}, best: {} }, flips: [] };
 
-/** Breaks measurements on the gate rows down by slice, and lists the negative flips of candidates. */
+/**
+ * Divides measurements on the gate rows by slice, and lists the rows that a candidate has wrong and the reference
+ * right.
+ */
 export class GateBreakdown {
   readonly sliceRows: SliceRows;
   readonly #gate: readonly TokenizedExample[];
@@ -24,8 +27,8 @@ export class GateBreakdown {
   }
 
   /**
-   * Sets the measurements that candidates are compared with: the reference version's and the old version's, each null
-   * if not measured.
+   * Sets the measurements of the reference version, from which negative flips count, and of the old version, whose
+   * metric by slice is reported. Either is null if it was not measured.
    */
   compareWith(found: { readonly reference: GateMeasurement | null; readonly old: GateMeasurement | null }): void {
     this.#compared = found.reference;
@@ -40,7 +43,10 @@ export class GateBreakdown {
     return negativeFlips(this.#gate, this.#compared, candidate);
   }
 
-  /** Returns the metric by slice of the old version and of the best candidate, and that candidate's negative flips. */
+  /**
+   * Returns the metric by slice, for the old version and for the best candidate, and the best candidate's negative
+   * flips.
+   */
   of(best: Measured | null): Pick<JobOutcome, 'slices' | 'flips'> {
     const old = this.#old ? this.slicesOf(this.#old) : {};
     return { slices: { old, best: best ? this.slicesOf(best) : {} }, flips: best ? this.flipsOf(best) : [] };

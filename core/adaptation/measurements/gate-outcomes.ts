@@ -8,44 +8,47 @@ import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
 import { isGenerated, type MetricName } from '../../options/metrics.ts';
 import type { Precision } from '../../options/precisions.ts';
 
-/** Outcomes of an adapter on each gate row, as stored for the gate of its successor. Plain JSON. */
+/** Outcomes of an adapter on its gate rows, as stored for the job that carries it over to the next base. Plain JSON. */
 export interface GateOutcomes {
   /**
-   * Digest of the inputs of the measurement other than base and adapter: metric, rows, choices and the base's
-   * precision. Outcomes with equal digests can be compared.
+   * Hash of the inputs of the measurement apart from base and adapter: metric, rows, choices and the base's precision.
+   * Outcomes with equal digests can be compared.
    */
   readonly digest: string;
   readonly value: number;
   readonly standardError: number;
   /**
-   * Outcomes in the order of the rows: 1 right and 0 wrong; for `rouge_l` and `token_f1` a number from 0 to 1; for
-   * `loss` the sum over the completion tokens, in nats.
+   * Outcome of each row, in the order of the rows: 1 if right and 0 if wrong; for `rouge_l` and `token_f1` a score from
+   * 0 to 1; for `loss` the sum of the losses of the completion tokens, in nats.
    */
   readonly values: readonly number[];
 }
 
 /** Version from which the margin of a gate counts, with its metric. Plain JSON. */
 export interface CountedFrom {
-  /** Whether it is the anchor of the job or the version that is carried over (`old`). */
+  /**
+   * Name of the version from which the margin counts: the job's `anchor`, or the `old` version, which is carried over.
+   */
   readonly version: 'anchor' | 'old';
-  /** Metric of that version on the gate rows and its own base. */
+  /** Metric of the version from which the margin counts, on the gate rows and on its own base. */
   readonly value: number;
-  /** Outcomes of the anchor if this job measured them; null otherwise. */
+  /** Outcomes of the anchor, to be stored, if this job measured the anchor; null otherwise. */
   readonly outcomes: GateOutcomes | null;
 }
 
-/** Inputs of a measurement other than the weights of base and adapter. */
+/** Inputs of a measurement on the gate rows, apart from the weights of base and adapter. */
 export interface OutcomesSubject {
   readonly metric: MetricName;
   readonly data: Pick<TaskData, 'gate' | 'choices'>;
-  /** Precision in which the base is computed. */
+  /** Precision of the base's matrices during the measurement. */
   readonly precision: Precision;
   /** Limits of the generated texts; absent if the metric does not judge generated text. */
   readonly generation?: { readonly maxNewTokens: number; readonly endOfTextIds: readonly number[] };
 }
 
 /**
- * Describes the inputs of a measurement of rows on a base. `maxNewTokens` matters only to metrics of generated text.
+ * Collects the inputs of a measurement on the gate rows. `maxNewTokens` and `endOfTextIds` are left out for a metric
+ * that does not judge generated text.
  */
 export function subjectOf({
   metric,
@@ -58,13 +61,16 @@ export function subjectOf({
   return { metric, data, precision, ...(isGenerated(metric) && { generation: { maxNewTokens, endOfTextIds } }) };
 }
 
-/** Converts a measurement on the gate rows to the stored form. */
+/** Converts a measurement on the gate rows to the form in which outcomes are stored. */
 export function toOutcomes({ metric, outcomes }: GateMeasurement, subject: OutcomesSubject): GateOutcomes {
   const { value, standardError } = metric;
   return { digest: digestOf(subject), value, standardError, values: Array.from(outcomes.values) };
 }
 
-/** Converts stored outcomes back to a measurement; null if they were measured with other inputs, such as other rows. */
+/**
+ * Converts stored outcomes to a measurement; null if they were measured with other inputs than `subject`, such as other
+ * rows.
+ */
 export function fromOutcomes(stored: GateOutcomes, subject: OutcomesSubject): GateMeasurement | null {
   if (stored.digest !== digestOf(subject)) return null;
   const { value, standardError, values } = stored;
@@ -72,15 +78,18 @@ export function fromOutcomes(stored: GateOutcomes, subject: OutcomesSubject): Ga
 }
 
 /**
- * Returns the value of each row by a key of the row's inputs, so that another selection of the same rows can use the
- * values as well. Leaves out values that are not finite.
+ * Returns the outcome of each row by a key, which is a hash of the row's inputs. Another selection of the same rows can
+ * then use the outcomes as well. Outcomes that are not finite are left out.
  */
 export function toRowOutcomes(values: ArrayLike<number>, subject: OutcomesSubject): Map<string, number> {
   const rows = rowKeys(subject).map((key, row): [string, number] => [key, values[row]!]);
   return new Map(rows.filter(([, value]) => Number.isFinite(value)));
 }
 
-/** Assembles a measurement of the subject's rows from stored values by row key; null if a row has no stored value. */
+/**
+ * Makes a measurement of the gate rows from outcomes that are stored by the rows' keys; null if the outcome of a row is
+ * missing.
+ */
 export function fromRowOutcomes(stored: ReadonlyMap<string, number>, subject: OutcomesSubject): GateMeasurement | null {
   const values = rowKeys(subject).flatMap((key) => stored.get(key) ?? []);
   if (values.length < subject.data.gate.length) return null;
@@ -88,8 +97,8 @@ export function fromRowOutcomes(stored: ReadonlyMap<string, number>, subject: Ou
 }
 
 /**
- * Measurement of the version that has written the completions of the rows, made without running it: its score on a row
- * is that of the completion against itself.
+ * Returns the measurement of the version that has written the completions of the gate rows. It need not run: its
+ * outcome on a row is the score of the completion against itself.
  * @throws RangeError for a metric that does not compare generated text
  */
 export function writersMeasurement(subject: OutcomesSubject): GateMeasurement {

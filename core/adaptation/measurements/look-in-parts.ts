@@ -4,15 +4,18 @@ import type { MetricName } from '../../options/metrics.ts';
 
 export interface LookInParts {
   readonly metric: MetricName;
-  /** Number of completion tokens of each row. */
+  /** Number of completion tokens of each gate row. */
   readonly tokens: readonly number[];
-  /** Parts of the look, in order: indices of the rows that are measured together. Each row is in exactly one part. */
+  /**
+   * Indices of the rows that are measured together, for each part of the look in order. Each row is in exactly one
+   * part.
+   */
   readonly parts: readonly (readonly number[])[];
-  /** Returns the outcomes of the rows with the given indices, in the same order. */
+  /** Measures the rows with the given indices, and returns their outcomes in the same order. */
   measure(rows: readonly number[]): Promise<ArrayLike<number>>;
   /**
-   * Whether the look may end, given its best case: a measurement in which all rows not measured yet have the best
-   * possible outcome.
+   * Whether the look may end early. It gets the best case: a measurement in which all rows not measured yet have the
+   * best possible outcome.
    */
   isOver(bestCase: GateMeasurement): boolean;
 }

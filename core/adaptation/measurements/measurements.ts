@@ -12,15 +12,18 @@ import { lookInParts, type LookInParts } from './look-in-parts.ts';
 export interface MeasurementsOptions {
   readonly data: TaskData;
   readonly metric: MetricName;
-  /** Largest number of tokens that are generated for a gate row; 0 chooses it by the length of the rows' answers. */
+  /**
+   * Largest number of tokens that are generated for a gate row. If it is 0, the number follows from the length of the
+   * rows' answers.
+   */
   readonly maxNewTokens: number;
-  /** Largest number of search rows that the search for coefficients uses. */
+  /** Largest number of search rows on which the search for fusion coefficients measures losses. */
   readonly searchRows: number;
   /** Signal that aborts a measurement. It is checked before every batch. */
   readonly signal: AbortSignal;
 }
 
-/** Number of search rows on which adapters in training are measured, unless the search for coefficients uses more. */
+/** Least number of search rows, if there are as many, on which adapters in training are measured. */
 export const WATCHED_ROWS = 128;
 
 /** Measures adapters on a task's search rows and gate rows. */
@@ -33,33 +36,33 @@ export class Measurements {
     this.#searchRows = options.data.search.slice(0, options.searchRows);
   }
 
-  /** Number of search rows that the search for coefficients uses. */
+  /** Number of search rows on which the search for fusion coefficients measures losses. */
   get searchRows(): number {
     return this.#searchRows.length;
   }
 
-  /** Mean completion loss on the search rows, in nats a token. */
+  /** Measures the mean loss of the completions in the search rows, in nats a token. */
   async searchLoss({ runtime }: LoadedBase, adapter: Adapter): Promise<number> {
     return (await meanLoss(runtime, adapter, this.#searchRows, { signal: this.#options.signal })).value;
   }
 
   /**
-   * Measures the job's metric on the search rows. Uses more rows than the search, because a share of right rows is
-   * coarse.
+   * Measures an adapter on the search rows by the gate's metric. It may use more rows than the search for coefficients,
+   * because a share of few rows is coarse.
    */
   async onSearch(base: LoadedBase, adapter: Adapter): Promise<MetricValue> {
     const { data, searchRows } = this.#options;
     return (await this.#measure(base, adapter, data.search.slice(0, Math.max(searchRows, WATCHED_ROWS)))).metric;
   }
 
-  /** Measures the job's metric on the gate rows; `null` measures the base without an adapter. */
+  /** Measures an adapter on all gate rows by the gate's metric. For `null`, it measures the base without an adapter. */
   async onGate(base: LoadedBase, adapter: Adapter | null): Promise<GateMeasurement> {
     const { data } = this.#options;
     const { metric, values } = await this.#measure(base, adapter, data.gate);
     return { metric, outcomes: { values, tokens: completionTokens(data) }, judgedIn: base.precision.precision };
   }
 
-  /** Measures an adapter on the gate rows part by part, until all are measured or the look may end. */
+  /** Measures an adapter on the gate rows part by part, until all are measured or `isOver` ends the look. */
   async lookAtGate(
     base: LoadedBase,
     adapter: Adapter,
@@ -88,12 +91,15 @@ export class Measurements {
     return { metric, values };
   }
 
-  /** Number of gate rows. */
+  /** Number of held-out rows on which the gate judges. */
   get gateRows(): number {
     return this.#options.data.gate.length;
   }
 
-  /** Describes the inputs of a measurement by {@link onGate} on a base of the given precision. */
+  /**
+   * Describes the inputs of {@link onGate} other than the weights of base and adapter, for a base of the given
+   * precision. Stored outcomes may be used only if they were measured with equal inputs.
+   */
   gateSubject({ endOfTextIds }: Pick<LoadedBase, 'endOfTextIds'>, precision: Precision): OutcomesSubject {
     const { metric, data, maxNewTokens } = this.#options;
     return subjectOf({ metric, data, precision, maxNewTokens, endOfTextIds });

@@ -2,19 +2,23 @@ import type { TokenizedExample } from '../../data/example.ts';
 import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
 import { judgesRows } from '../../options/metrics.ts';
 
-/** Gate row that the reference version had right and a candidate has wrong, without the row's texts. */
+/**
+ * Place of a gate row that the reference version had right and a candidate has wrong. The row's texts are not part of
+ * it.
+ */
 export interface NegativeFlip {
   /** Line number of the row in its file, from 1. */
   readonly row: number;
   readonly slices: readonly string[];
 }
 
-/** Largest number of flips that are listed. All are counted. */
+/** Largest number of negative flips that are listed. Their share counts all. */
 export const MAX_LISTED_FLIPS = 1000;
 
 /**
- * Lists the first {@link MAX_LISTED_FLIPS} negative flips, in the order of the rows in their file. The list is empty
- * for a metric whose rows are neither right nor wrong, and without a reference version.
+ * Lists the gate rows that the reference version had right and a candidate has wrong: the first {@link
+ * MAX_LISTED_FLIPS}, in the order of the rows in their file. The list is empty for a metric whose rows are neither
+ * right nor wrong, and without a reference version.
  */
 export function negativeFlips(
   gate: readonly TokenizedExample[],

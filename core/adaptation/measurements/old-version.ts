@@ -8,14 +8,14 @@ import type { JobSpec } from '../job-spec.ts';
 import { measureOldForGate, oldPrecision, type ExactGate } from './exact-gate.ts';
 import { fromOutcomes, fromRowOutcomes, toOutcomes, type GateOutcomes, type OutcomesSubject } from './gate-outcomes.ts';
 
-/** Measurement of the old adapter on the old base, and its outcomes to store. */
+/** Measurement of the old adapter on the old base, also in the form in which later jobs use it. */
 export interface OldVersion {
   readonly measured: GateMeasurement;
-  /** Outcomes to store for later jobs; null if the metric is not a finite number. */
+  /** Outcomes of the gate rows, to be stored for later jobs; null if the metric is not a finite number. */
   readonly outcomes: GateOutcomes | null;
 }
 
-/** Measures the old adapter on the old base. */
+/** Measures the old adapter on the old base and the gate rows. */
 export async function measureOld(exact: ExactGate, oldBase: LoadedBase, adapter: Adapter): Promise<OldVersion> {
   const measured = await measureOldForGate(exact, oldBase, adapter);
   if (!Number.isFinite(measured.metric.value)) return { measured, outcomes: null };
@@ -24,8 +24,8 @@ export async function measureOld(exact: ExactGate, oldBase: LoadedBase, adapter:
 }
 
 /**
- * Function that looks up a stored measurement of the old adapter on the old base; it returns null if none was made with
- * these inputs.
+ * Function that returns a stored measurement of an earlier version on its own base, made with the given inputs; null if
+ * none is stored.
  */
 export type KnownOld = (subject: OutcomesSubject) => GateMeasurement | null;
 
@@ -36,9 +36,9 @@ export function givenOutcomes(given: GateOutcomes | null | undefined): KnownOld 
 }
 
 /**
- * Returns a look-up of the outcomes given to a job or, if none were given and the job trusts them, of those stored
- * beside the adapter.
- * @param oldFingerprint returns the old base's fingerprint
+ * Returns a function that looks up measurements of the old adapter: in the outcomes that the job was given or, if it
+ * was given none and trusts them, in the outcomes stored beside the adapter.
+ * @param oldFingerprint returns the fingerprint of the old base's weights
  * @throws FormatError `invalid_outcomes`
  */
 export async function knownOutcomes(
@@ -53,7 +53,7 @@ export async function knownOutcomes(
   return (subject) => fromRowOutcomes(found.rows, subject);
 }
 
-/** Whether a measurement of the old adapter is stored in any precision. */
+/** Whether a measurement of the version is stored, in whichever precision. */
 export function isKnown(
   known: KnownOld,
   { measurements }: ExactGate,
@@ -63,7 +63,8 @@ export function isKnown(
 }
 
 /**
- * Stored measurement of the old adapter in the precision in which the gate compares it with candidates on the new base.
+ * Returns the stored measurement of the version in the precision in which the gate compares it with candidates on the
+ * new base; null if none is stored.
  */
 export function storedOld(
   { measurements, gate }: ExactGate,

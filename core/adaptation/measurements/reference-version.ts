@@ -12,10 +12,10 @@ import type { ExactGate } from './exact-gate.ts';
 import { writersMeasurement, type CountedFrom, type GateOutcomes } from './gate-outcomes.ts';
 import { givenOutcomes, isKnown, measureOld, storedOld, type KnownOld } from './old-version.ts';
 
-/** Measurement of a version on its own base, with the precision. */
+/** Measurement of an adapter version on its own base. */
 export interface VersionMeasurement {
   readonly measured: GateMeasurement;
-  /** Precision in which the version's base was computed. */
+  /** Precision of the version's own base during the measurement. */
   readonly precision: Precision;
 }
 
@@ -24,14 +24,14 @@ export interface ReferenceOptions {
   readonly exact: ExactGate;
   readonly spec: Pick<JobSpec, 'oldBase' | 'anchor' | 'measuresOld'>;
   readonly oldAdapter: Adapter;
-  /** Look-up of the stored outcomes of the old adapter. */
+  /** Function that looks up stored measurements of the old adapter. */
   readonly knownOld: KnownOld;
   /**
-   * Version that has written the answers of the rows and is therefore right on each by definition. Default: none,
-   * because the rows came with answers.
+   * Version that has written the answers of the rows, so that its own outcomes are known. Default: none, because the
+   * rows came with answers.
    */
   readonly writer?: 'anchor' | 'old' | undefined;
-  /** Properties of the new base that are known before its weights are loaded. */
+  /** Ids of the tokens that end a text on the new base, which are known before its weights are loaded. */
   readonly newVersion: Pick<LoadedBase, 'endOfTextIds'>;
   emit(event: Exclude<JobEvent, Publication>): void;
   /** Called with the metric of the old adapter whenever it was looked up or measured. */
@@ -61,16 +61,19 @@ export class ReferenceVersion {
     return needsOldVersion(exact.gate) || spec.measuresOld === 'before';
   }
 
-  /** Whether the reference is needed and still has to be measured, which is best done before the new base is loaded. */
+  /**
+   * Whether the reference has to be measured, since candidates are compared with it and no measurement is stored. That
+   * is best done before the new base is loaded.
+   */
   isUnknown(): boolean {
     const { exact, newVersion } = this.#options;
     return this.isCompared && !isKnown(this.#known(), exact, newVersion);
   }
 
   /**
-   * Loads the reference's own base and measures the reference there. Null if the old adapter has replaced the anchor
+   * Loads the reference's own base, and measures the reference on it. Null if the old adapter has replaced the anchor
    * and need not be measured.
-   * @param precision default: chosen for its base
+   * @param precision precision of that base. Default: chosen for the base
    */
   async measure(precision?: Precision): Promise<VersionMeasurement | null> {
     if (this.#anchor === null) return this.#measureOld(precision);
@@ -79,9 +82,8 @@ export class ReferenceVersion {
   }
 
   /**
-   * Returns the stored measurement of the reference, or else measures the reference in the precision of the new base.
-   * Outcomes that were stored in another precision cannot be used, so the reference's own base may have to be loaded
-   * after all.
+   * Returns the stored measurement of the reference. If there is none in the precision of the new base, measures the
+   * reference in that precision, for which the reference's own base may have to be loaded.
    */
   onGate(newBase: NewBase): Promise<GateMeasurement> {
     return newBase.reloadAfter(() => this.#onGate(newBase.loaded));
@@ -94,12 +96,12 @@ export class ReferenceVersion {
     return stored ?? (await this.measure(newBase.precision.precision))?.measured ?? this.old(newBase);
   }
 
-  /** Returns the measurement of the old adapter, stored or made now, even if the anchor is the reference. */
+  /** Returns the measurement of the old adapter, even if the reference is the anchor. If none is stored, makes one. */
   async old(newBase: LoadedBase): Promise<GateMeasurement> {
     return this.knownOld(newBase) ?? (await this.#measureOld(newBase.precision.precision)).measured;
   }
 
-  /** Returns the stored measurement of the old adapter; null if it would have to be measured. */
+  /** Returns the stored measurement of the old adapter, and reports it; null if none is stored. */
   knownOld(newBase: LoadedBase): GateMeasurement | null {
     const { exact, emit, noteOld } = this.#options;
     const stored = storedOld(exact, newBase, this.#knownOld());
@@ -113,7 +115,10 @@ export class ReferenceVersion {
     return this.#anchor !== null;
   }
 
-  /** Version and value from which the margin counts; null for an absolute gate or a value that is not finite. */
+  /**
+   * Returns the version from which the margin counts, with its metric. Null for an absolute gate, and for a metric that
+   * is not finite.
+   */
   countedFrom({ metric }: GateMeasurement): CountedFrom | null {
     if (this.#options.exact.gate.kind === 'absolute' || !Number.isFinite(metric.value)) return null;
     return { version: this.isAnchor ? 'anchor' : 'old', value: metric.value, outcomes: this.#measuredAnchor };
@@ -137,7 +142,10 @@ export class ReferenceVersion {
     return { measured, precision: base.precision.precision };
   }
 
-  /** Measures the anchor; null if the old adapter replaces it. */
+  /**
+   * Measures the anchor on its own base. If its files are missing or cannot be read, the old adapter replaces it, and
+   * the result is null.
+   */
   async #measureAnchor(anchor: AnchorSpec, precision?: Precision): Promise<VersionMeasurement | null> {
     const { bases, exact } = this.#options;
     const { source } = anchor;

@@ -4,13 +4,13 @@ import { valueOn } from '../../method/gate/critical-slices.ts';
 import type { GateMeasurement, SliceRows } from '../../method/gate/readiness-gate.ts';
 import { criticalSlices, type GateRule } from '../../options/gates.ts';
 
-/** Metric on the gate rows of one slice. */
+/** Metric on the gate rows of one slice, with the number of these rows. */
 export interface SliceValue {
   readonly rows: number;
   readonly value: number;
 }
 
-/** Metric of each slice by the slice's name, sorted by name. */
+/** Metric of each slice, by the slice's name and sorted by it. */
 export type SliceValues = Readonly<Record<string, SliceValue>>;
 
 /** Returns the indices of the gate rows of each slice, sorted by the slice's name. */
@@ -26,7 +26,7 @@ export function sliceRows(gate: readonly TokenizedExample[]): SliceRows {
   return new Map([...members].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** Breaks a measurement on the gate rows down by the slices that the rows name; empty if none names any. */
+/** Returns the metric on the gate rows of each slice; empty if no row names a slice. */
 export function sliceValues(
   rows: SliceRows,
   { metric, outcomes }: Pick<GateMeasurement, 'metric' | 'outcomes'>,
@@ -41,7 +41,10 @@ export function sliceValues(
 /** Largest number of slice names that an error message lists. */
 const LISTED_NAMES = 10;
 
-/** @throws TaskDataError if no gate row is in one of the slices that the gate names */
+/**
+ * Checks that each critical slice of the gate has gate rows.
+ * @throws TaskDataError if one has none
+ */
 export function requireCriticalSlices(gate: GateRule, rows: SliceRows): void {
   const missing = criticalSlices(gate).find(({ name }) => !rows.has(name));
   if (!missing) return;

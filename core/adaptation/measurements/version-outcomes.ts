@@ -13,23 +13,26 @@ import type { GateOutcomes } from './gate-outcomes.ts';
 import { Measurements } from './measurements.ts';
 import { measureOld } from './old-version.ts';
 
-/** Adapter version that is measured on the gate rows before a job needs it. All paths are absolute. Plain JSON. */
+/**
+ * Request to measure an adapter version on its gate rows before a job needs that. All paths are absolute. Plain JSON.
+ */
 export interface OutcomesSpec extends Pick<
   JobSpec,
   'adapter' | 'data' | 'metric' | 'gate' | 'measuredTokens' | 'adapterOptions'
 > {
-  /** Model folder of the base that the version was made for. */
+  /** Folder of the base model version for which the adapter version was made. */
   readonly base: string;
 }
 
 export interface OutcomesOutcome {
-  /** Outcomes of the version on the gate rows; null if the metric is not a finite number. */
+  /** Outcomes of the version on its gate rows; null if the metric is not a finite number. */
   readonly outcomes: GateOutcomes | null;
 }
 
 /**
- * Measures an adapter version on the gate rows and its own base, as a job with default options would that carries it
- * over. A job that needs a different measurement, for example in another precision, measures the version itself.
+ * Measures an adapter version on its gate rows and its own base, in the way in which a job with default options would
+ * that carries the version over. A job that needs a different measurement, for example in another precision, measures
+ * the version itself.
  * @throws the signal's reason; FormatError, DatasetError, TaskDataError, InsufficientMemoryError and the like
  */
 export async function measureOutcomes(
@@ -64,8 +67,8 @@ export async function measureOutcomes(
 }
 
 /**
- * Loads the base. Loads it in float32 if rows of the task show that int8 is too inexact, as a job that carries the
- * version over would.
+ * Returns the base in the precision that a job would choose: in float32 if rows of the task show that int8 is too
+ * inexact, and otherwise as it is loaded.
  */
 async function inPrecisionOfJobs(on: RowsOnBase, folder: string): Promise<LoadedBase> {
   const { bases, base } = on;

@@ -20,13 +20,13 @@ import { WATCHED_ROWS } from '../measurements/measurements.ts';
 import { isTrained } from '../setup/job-setup.ts';
 import { writerName, type Writer } from './writer.ts';
 
-/** Default largest number of tokens of an answer to a prompt alone. */
+/** Largest number of tokens of an answer to a prompt alone, unless the job's options set another. */
 const ANSWER_TOKENS = 128;
 
-/** Largest share of the answers to gate prompts that may lack any word that the metric counts. */
+/** Largest share of answers to gate prompts in which the metric may find no word to count. */
 const MOST_UNCOUNTED = 0.1;
 
-/** Largest number of rows that a warning names. */
+/** Largest number of rows that a warning lists by their places. */
 const NAMED = 5;
 
 type LengthLimits = Pick<TokenizeOptions, 'config' | 'maxLength'>;
@@ -36,11 +36,14 @@ type PromptRows = Extract<GivenTask, { promptsOnly: true }>['rows'];
 export interface AnswerPromptsOptions {
   readonly spec: Pick<JobSpec, 'metric' | 'measuredTokens' | 'workDir'>;
   readonly settings: JobSettings;
-  /** Tokenizer, model and length limit of the rows. The answers decide later whether the end of the text is a label. */
+  /**
+   * Tokenizer, model configuration and length limit for the rows. Whether the end of the text is a label is decided
+   * later, by the answers.
+   */
   readonly format: TokenizeOptions;
   readonly writer: Writer;
   /**
-   * Reserves memory for the texts to generate, before a base is loaded.
+   * Reserves memory for texts of these sizes to be generated, before a base is loaded.
    * @throws InsufficientMemoryError
    */
   reserve(generated: TextSizes): void;
@@ -48,18 +51,18 @@ export interface AnswerPromptsOptions {
   readonly signal: AbortSignal;
 }
 
-/** Task with the answers that a version has given to its prompts. */
+/** Rows of a task whose prompts came without answers, now with the answers that a version has written. */
 export interface AnsweredTask {
   readonly rows: TaskRows;
   /** Number of prompts that were answered. */
   readonly answers: number;
-  /** Number of answers that the version ended itself, within the largest number of tokens. */
+  /** Number of answers that the version ended itself, before the largest number of tokens was reached. */
   readonly ended: number;
-  /** Hash of all answers, which tells whether two attempts at a job have the same ones. */
+  /** Hash of all answers. If two attempts at a job have equal hashes, they have the same answers. */
   readonly digest: string;
 }
 
-/** Answer to one prompt as stored in the job's folder. Plain JSON. */
+/** Answer of a version to one prompt, as stored in the job's folder. Plain JSON. */
 interface Answer {
   readonly ids: readonly number[];
   readonly text: string;
@@ -67,11 +70,11 @@ interface Answer {
 }
 
 /**
- * Answers prompts alone by greedy decoding with a version, which makes them rows with answers: all gate rows, and the
- * search and training rows that a job can use. The answers are stored in the job's folder, so that a restarted job
+ * Turns prompts alone into rows with answers, which a version writes by greedy decoding. It answers the gate, search
+ * and training prompts that the job can use. The answers are stored in the job's folder, so that a restarted job
  * continues.
- * @throws TaskDataError for a metric that does not compare generated text, or if the version answers nothing;
- * TokenizeError; the signal's reason
+ * @throws TaskDataError for a metric that does not compare generated text, or if the answers give it too little to
+ * compare; TokenizeError; the signal's reason
  */
 export async function answerPrompts(rows: PromptRows, options: AnswerPromptsOptions): Promise<AnsweredTask> {
   const { spec, settings, format, writer, warn } = options;
@@ -100,7 +103,10 @@ export async function answerPrompts(rows: PromptRows, options: AnswerPromptsOpti
   };
 }
 
-/** @throws TaskDataError if the metric cannot measure how far one version's answers agree with another's */
+/**
+ * Checks that the metric can measure how far the answers of two versions agree.
+ * @throws TaskDataError if it cannot
+ */
 function requireTextMetric(metric: MetricName): void {
   if (isGenerated(metric)) return;
   throw new TaskDataError(
@@ -119,15 +125,18 @@ function answerLimit({ maxNewTokens }: JobSettings, format: LengthLimits): numbe
 }
 
 /**
- * Returns the settings of a job on prompts alone, in which generated texts are limited to the length of the answers
- * that they are compared with.
+ * Adapts the settings of a job to prompts alone: generated texts are limited to the length of the answers with which
+ * they are compared.
  */
 export function settingsForPrompts(settings: JobSettings, format: LengthLimits): JobSettings {
   if (settings.maxNewTokens === 0) return settings;
   return { ...settings, maxNewTokens: answerLimit(settings, format) };
 }
 
-/** Chooses the rows that a job can use, tokenized as a prompt with a placeholder for the answer. */
+/**
+ * Chooses the prompts that a job can use, and tokenizes them with a placeholder for the answer.
+ * @param limit largest number of tokens of an answer
+ */
 function chosenPrompts(
   { training, search, gate }: PromptRows,
   limit: number,

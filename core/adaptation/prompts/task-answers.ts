@@ -12,31 +12,37 @@ interface TaskAnswersOptions extends Omit<AnswerPromptsOptions, 'writer'> {
   readonly bases: BaseCache;
   readonly spec: JobSpec;
   readonly oldAdapter: Adapter;
-  /** Model configuration that the old and the new base share. */
+  /** Model configuration of the new base, with which that of the old base agrees. */
   readonly config: ModelConfig;
-  /** Identity of the answers that the job used before it was interrupted; null for a job that begins. */
+  /**
+   * Identity of the answers that the job used before it was interrupted. Null for a job that begins, or whose rows came
+   * with answers.
+   */
   readonly before: AnswersRecord | null;
 }
 
 interface WrittenAnswers extends Pick<AnsweredTask, 'answers' | 'ended'> {
   readonly writer: Writer;
-  /** Identity of the answers, which the checkpoint stores. */
+  /** Identity of the written answers, which checkpoints store. */
   readonly record: AnswersRecord;
 }
 
-/** Rows of a task with answers and, if a version had to write these, that version and its answers' identity. */
+/**
+ * Rows of a task, all with answers. `written` tells which version has written these; it is null if the rows came with
+ * them.
+ */
 export interface TaskWithAnswers {
   readonly rows: TaskRows;
   readonly written: WrittenAnswers | null;
 }
 
-/** Thrown if the files of the version that is to answer, or of its base, cannot be read. */
+/** Error for a version that is to answer prompts, but whose files, or those of its base, cannot be read. */
 class UnreadableWriterError extends Error {}
 
 /**
- * Returns a task's rows with their own answers. If the rows are prompts alone, the version answers them from which the
- * margin counts: the anchor, so that losses do not add up over versions, or else the old version. If the anchor cannot
- * be read, the old version replaces it, with a warning, and does so again when the job resumes.
+ * Returns the rows of a task, all with answers. Prompts alone are answered by the version from which the margin counts:
+ * by the anchor, so that losses do not add up over versions, or without one by the old version. If the anchor cannot be
+ * read, the old version replaces it, with a warning, and does so again when the job resumes.
  * @throws the errors of {@link answerPrompts}
  */
 export async function withAnswers(task: GivenTask, options: TaskAnswersOptions): Promise<TaskWithAnswers> {
@@ -75,7 +81,7 @@ async function readAnchor(
 }
 
 /**
- * Awaits a read of files.
+ * Waits until files are read, and returns what was read.
  * @throws UnreadableWriterError for invalid files; other errors, such as a failing disk's, unchanged
  */
 async function readable<T>(reading: Promise<T>): Promise<T> {

@@ -5,25 +5,27 @@ import type { Precision, PrecisionSetting } from '../../options/precisions.ts';
 import type { JobSpec } from '../job-spec.ts';
 
 /**
- * Version that answers prompts alone: the anchor, which is the imported version, or the old one, which is carried over.
+ * Name of a version that answers prompts alone: `anchor` is the imported version, `old` the one that is carried over.
  */
 export type WriterVersion = 'anchor' | 'old';
 
-/** Version that answers the prompts of a dataset without answers. */
+/** Adapter version that writes answers to prompts alone, on its own base. */
 export interface Writer {
   readonly version: WriterVersion;
   readonly adapter: Adapter;
-  /** Precision in which the version's answers are computed. */
+  /** Precision of the base during the writing, or the setting by which it is chosen. */
   readonly precision: PrecisionSetting;
-  /** Loads the base that this version was made for. */
+  /** Loads the base for which this version was made. */
   loadBase(): Promise<LoadedBase>;
 }
 
-/** Identity of the answers that a job uses, so that a resumed job can check that they are the same. Plain JSON. */
+/**
+ * Identity of the answers that a job uses. A resumed job checks by it that its answers are still the same. Plain JSON.
+ */
 export interface AnswersRecord {
   readonly writer: WriterVersion;
   readonly precision: PrecisionSetting;
-  /** Hash of all answers. */
+  /** Hash of all answers of the job. */
   readonly digest: string;
 }
 
@@ -33,9 +35,9 @@ export function writerName(version: WriterVersion): string {
 }
 
 /**
- * Returns the precision in which answers are written. It is float32, if memory suffices, in two cases: the precision
- * may be chosen, since each difference of rounding would count as a disagreement; or it is int8 and the gate is
- * absolute, which judges candidates in float32. In all other cases it is the set precision.
+ * Returns the precision in which a version writes answers. It is float32, if memory suffices, in two cases: if the
+ * setting is `auto`, since each difference of rounding would count as a disagreement; and if the setting is int8 and
+ * the gate is absolute, which judges candidates in float32. In all other cases it is as set.
  */
 export function writingPrecision(
   { precision, memory }: Pick<BaseCache, 'precision' | 'memory'>,
@@ -47,8 +49,8 @@ export function writingPrecision(
 }
 
 /**
- * Returns the precision of a job whose rows a version has answered: float32 if the precision may be chosen, the answers
- * were written in float32, and memory suffices. Otherwise undefined, which leaves the choice to each base.
+ * Returns the precision for a job whose rows a version has answered: float32 if the job may choose, the answers were
+ * written in float32, and memory suffices. Otherwise undefined, so that the precision is chosen for each base.
  */
 export function precisionLike(
   { precision }: Pick<Writer, 'precision'>,

@@ -6,15 +6,15 @@ import type { Precision } from '../../options/precisions.ts';
 import { objectionToGradients } from './job-precision.ts';
 import type { NewBase } from './new-base.ts';
 
-/** Origin of the adapter that is trained: carried over from the old one, or freshly created. */
+/** Origin of the adapter that is trained: `carried` over from the old base, or `fresh`. */
 export type AdapterOrigin = 'carried' | 'fresh';
 
-/** Precisions of gradients decided so far, by the origin of the adapter. Plain JSON. */
+/** Precision of gradients for each origin of the adapter for which it is decided. Plain JSON. */
 export type GradientPrecisions = Readonly<Partial<Record<AdapterOrigin, Precision>>>;
 
 export interface GradientPrecisionOptions {
   readonly bases: BaseCache;
-  /** New base, which adapters are measured on in the job's precision. */
+  /** New base of the job in the job's precision, in which adapters are measured. */
   readonly newBase: Pick<NewBase, 'loaded'>;
   /** Rows of the task on which gradients in int8 are compared with those in float32. */
   readonly rows: readonly TokenizedExample[];
@@ -22,10 +22,10 @@ export interface GradientPrecisionOptions {
 }
 
 /**
- * Decides in which precision a job computes gradients if its base is in int8. Gradients are computed in int8 as well,
- * unless rows of the task show that int8 changes them too much and a float32 base fits into memory besides. The
- * decision is made when gradients are first needed, because most adapters are ready without training. Losses are always
- * measured in int8.
+ * Chooses the precision in which a job computes gradients, if its base is in int8. It is int8 as well, unless rows of
+ * the task show that int8 changes the gradients too much and a float32 base fits into memory besides. The choice is
+ * made when gradients are first needed, because most adapters are ready without training. Losses are always measured in
+ * int8.
  */
 export class GradientPrecision {
   readonly #options: GradientPrecisionOptions;
@@ -44,7 +44,10 @@ export class GradientPrecision {
     this.#decided = decided;
   }
 
-  /** Calls `run` with a runtime of the precision decided for the gradients of an adapter of this origin. */
+  /**
+   * Calls `run` with a runtime that computes gradients in the precision chosen for an adapter of this origin, and
+   * returns its result.
+   */
   async use<T>(adapter: Adapter, origin: AdapterOrigin, run: (runtime: Runtime) => Promise<T>): Promise<T> {
     const { bases, newBase, warn } = this.#options;
     const base = newBase.loaded;

@@ -4,16 +4,18 @@ import type { BaseCache, LoadedBase } from '../../engine/base-cache.ts';
 import { gradientError, lossChange, tooInexact, type Int8Errors } from '../../engine/int8/int8-errors.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 
-/** Largest number of rows, and of tokens in all of them, on which losses in int8 are compared with those in float32. */
+/**
+ * Largest numbers of rows, and of tokens in all of them, on which losses in int8 are compared with losses in float32.
+ */
 const COMPARED = { rows: 16, tokens: 512 };
 
 /**
- * Largest number of rows, and of tokens in all of them, on which gradients are compared. Gradients cost three times as
- * much as losses.
+ * Largest numbers of rows, and of tokens in all of them, on which gradients in int8 are compared with gradients in
+ * float32. Gradients cost three times as much as losses.
  */
 const DIFFERENTIATED = { rows: 4, tokens: 128 };
 
-/** Rows of a task, with the base and the adapter whose losses or gradients on them are computed. */
+/** Rows of a task, and the base and the adapter with which losses or gradients are computed on them. */
 export interface RowsOnBase {
   readonly bases: BaseCache;
   readonly base: LoadedBase;
@@ -22,10 +24,10 @@ export interface RowsOnBase {
 }
 
 /**
- * Compares the losses of a task's rows in int8 with those in float32. The result is cached for tasks of the same kind
- * on the same base, so that a fleet of tenants pays for the comparison once.
- * @returns the reason against int8 for these rows; null if there is none, or if memory does not suffice for the
- * comparison
+ * Compares losses in int8 with losses in float32 on rows of a task. The result is cached for tasks of the same kind on
+ * the same base, so that a fleet of tenants pays for the comparison once.
+ * @returns the reason against int8 for this task; null if there is none, if the base is not in int8, or if memory does
+ * not suffice for the comparison
  */
 export async function objectionToLosses(on: RowsOnBase): Promise<string | null> {
   const rows = firstRows(on.rows, COMPARED);
@@ -59,7 +61,10 @@ async function objection(
   return errors && tooInexact(errors);
 }
 
-/** Returns rows from the beginning of a list, within the limits of rows and of tokens in all of them. */
+/**
+ * Returns the rows from the beginning of a list, up to the largest number of rows and of tokens in all of them
+ * together.
+ */
 function firstRows(rows: readonly TokenizedExample[], most: { readonly rows: number; readonly tokens: number }) {
   let tokens = 0;
   return rows.slice(0, most.rows).filter(({ tokenIds }) => {
@@ -69,8 +74,9 @@ function firstRows(rows: readonly TokenizedExample[], most: { readonly rows: num
 }
 
 /**
- * Returns the kind of a task, by the properties of its rows that determine the error of int8: their length, to a factor
- * of two, and the shares of Latin letters, other letters and other characters in their text, in quarters.
+ * Returns a name for the kind of rows, by which comparisons are cached. It has the properties that determine the error
+ * of int8: the median length, to a factor of two, and the shares of Latin and of other letters in the text, in
+ * quarters.
  */
 function kindOf(rows: readonly TokenizedExample[]): string {
   const lengths = rows.map(({ tokenIds }) => tokenIds.length);

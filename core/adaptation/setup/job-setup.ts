@@ -8,14 +8,14 @@ import { isGenerated } from '../../options/metrics.ts';
 import type { JobSpec } from '../job-spec.ts';
 import { longestSizes, type RowSizes } from './memory-plan.ts';
 
-/** Whether a job with these settings trains, provided that there are training rows. */
+/** Whether a job with these settings may train, provided that there are training rows. */
 export function isTrained({ strategy, maxSteps }: Pick<JobSettings, 'strategy' | 'maxSteps'>): boolean {
   return maxSteps > 0 && strategy !== 'reuse' && strategy !== 'revert';
 }
 
 /**
- * Returns the row sizes for which the memory plan allows for gradients: those of the measured rows and of the longest
- * training rows; none for strategies that never train.
+ * Returns the sizes of rows for whose gradients the job needs memory: those of the measured rows and of the longest
+ * training rows. There are none for strategies that never train.
  */
 export function trainedSizes(
   { training }: TaskRows,
@@ -26,7 +26,7 @@ export function trainedSizes(
   return [...measured, ...longestSizes(training, format)];
 }
 
-/** Returns the limit on the cost of measuring an adapter of the job once; undefined if the job sets none. */
+/** Returns the largest number of tokens that one measurement of an adapter may take; undefined if the job sets none. */
 export function rowBudget(
   { measuredTokens, metric }: Pick<JobSpec, 'measuredTokens' | 'metric'>,
   maxNewTokens: number,
@@ -35,7 +35,10 @@ export function rowBudget(
   return { tokens: measuredTokens, generated: isGenerated(metric) ? maxNewTokens : undefined };
 }
 
-/** @throws TaskDataError if the task's rows do not suit its metric or its strategy */
+/**
+ * Checks that a task's rows suit its metric and the job's strategy.
+ * @throws TaskDataError if they do not
+ */
 export function requireSuitable(
   { choices, canTrain }: TaskData,
   { metric }: Pick<JobSpec, 'metric'>,

@@ -20,16 +20,17 @@ interface ComparedVersions {
 export interface LoadedNewBase {
   readonly newBase: NewBase;
   /**
-   * Measurement of the reference on its own base; null if it was known already, or if candidates are not compared with
-   * a reference.
+   * Measurement of the reference on its own base. Null if none was needed now: the measurement is stored, or candidates
+   * are not compared with a reference.
    */
   readonly compared: VersionMeasurement | null;
 }
 
 /**
- * Loads the new base. If the reference has to be measured on its own base, does that first, so that memory need not
- * hold both bases. Without a given precision, both bases get the same: float32 if rows of the task show that int8 is
- * too inexact or if automatic choices differ, provided that memory suffices for float32.
+ * Loads the new base. If the reference has to be measured on its own base, that is done first, so that memory need not
+ * hold both bases. Both bases get the same precision. If none is given, it is chosen for each base. If the choices
+ * differ, or if rows of the task show that int8 is too inexact, both bases are loaded in float32 or, where memory does
+ * not suffice for it, in int8.
  * @param precision precision of both bases. Default: chosen for each base
  */
 export async function loadNewBase(
@@ -51,9 +52,9 @@ export async function loadNewBase(
 }
 
 /**
- * Compares losses in int8 with those in float32 on rows of the task, and warns if they differ too much.
- * @returns whether the job has to be computed in float32: only if they differ too much, the precision may be chosen,
- * and memory suffices for float32
+ * Compares losses in int8 with losses in float32 on rows of the task, and warns if they differ too much.
+ * @returns whether the job has to be computed in float32. That takes three things: the losses differ too much, the
+ * precision may be chosen, and float32 fits into memory
  */
 async function refusesInt8(
   { bases, report }: JobAttempt,

@@ -22,12 +22,10 @@ import type { PrecisionSetting } from '../../options/precisions.ts';
 
 /** Sizes of a tokenized row that determine how much memory its computation takes. */
 export interface RowSizes {
-  /** Input tokens. */
+  /** Number of input tokens of the row. */
   readonly tokens: number;
   readonly labels: number;
-  /**
-   * Number of soft targets at each label in training. Default: 0, which means that each label has only its own token.
-   */
+  /** Number of soft targets at each label. Default: 0, for a row whose labels are single tokens. */
   readonly targets?: number;
 }
 
@@ -35,12 +33,12 @@ export function rowSizes(examples: readonly TokenizedExample[]): RowSizes[] {
   return examples.map((example) => ({ tokens: inputLength(example), labels: labelCount(example) }));
 }
 
-/** Number of the longest texts that are tokenized to find the longest row. */
+/** Number of the longest rows, by their text, that are tokenized to find the one with the most tokens. */
 const LONGEST_TEXTS = 8;
 
 /**
- * Returns the sizes of the rows with the longest texts, which include the row with the most tokens or one nearly as
- * long. Leaves out rows that cannot be tokenized; training reports these.
+ * Returns the sizes of the rows with the longest texts, among which is the row with the most tokens, or one nearly as
+ * long. Rows that cannot be tokenized are left out; training reports these.
  */
 export function longestSizes(rows: readonly ExampleRow[], options: TokenizeOptions): RowSizes[] {
   const lengthOf = (row: ExampleRow): number => JSON.stringify(row).length;
@@ -61,34 +59,37 @@ export interface MemoryNeeds {
   /** Precision of the base, or the setting by which it will be chosen. */
   readonly precision: PrecisionSetting;
   readonly adapter: Adapter;
-  /** Sizes of the rows that adapters are measured on. */
+  /** Sizes of the rows on which adapters are measured. */
   readonly measured: readonly RowSizes[];
-  /** Sizes of the rows that gradients are computed of. */
+  /** Sizes of the rows for which gradients are computed; empty if the job does not train. */
   readonly trained: readonly RowSizes[];
-  /** Texts that are generated to measure an adapter. Default: none. */
+  /** Number and length of the texts that are generated to measure an adapter. Default: none. */
   readonly generated?: TextSizes | null;
   /** Whether the job keeps the evolution between its bases in memory. */
   readonly evolution: boolean;
 }
 
-/** Smallest memory in which a job can run, in bytes by purpose. */
+/** Smallest memory with which a job can run, in bytes for each purpose. */
 export interface MemoryPlan {
   readonly process: number;
   readonly base: number;
   readonly adapter: number;
   readonly evolution: number;
-  /** Bytes of the attention keys and values that are kept while texts are generated. */
+  /** Bytes for the keys and values of the attention, which are kept while texts are generated. */
   readonly generation: number;
-  /** Bytes of the activations of the longest row, computed in the way that takes the least memory. */
+  /** Bytes for the activations of the longest row, if it is computed in the way that takes the least memory. */
   readonly activations: number;
-  /** Bytes for comparing a base in int8 with float32, which is done before rows are computed; 0 for other bases. */
+  /**
+   * Bytes for comparing a base in int8 with float32, which happens before rows are computed; 0 for a base in another
+   * precision.
+   */
   readonly comparison: number;
   /** Bytes that the job holds all the time: the sum of all parts except activations and comparison. */
   readonly reserved: number;
   readonly total: number;
 }
 
-/** Thrown if a job does not fit into the available memory. */
+/** Error for a job that does not fit into the available memory. */
 export class InsufficientMemoryError extends Error {
   readonly code = 'insufficient_memory';
   readonly plan: MemoryPlan;
@@ -101,14 +102,14 @@ export class InsufficientMemoryError extends Error {
 }
 
 /**
- * Number of copies of an adapter in memory during training: parameters, gradients and the optimizer's moments with
- * their successors, the regularization's anchor, and candidates.
+ * Number of copies of an adapter that a job with training keeps in memory: parameters, gradients and the optimizer's
+ * moments with their successors, the anchor of the L2 penalty, and candidates.
  */
 const TRAINED_COPIES = 12;
 
 /**
- * Number of copies of an adapter in memory without training: the old one, the candidate, the best one and the one being
- * fused.
+ * Number of copies of an adapter that a job without training keeps in memory: the old one, the candidate, the best one
+ * and the one being fused.
  */
 const MEASURED_COPIES = 4;
 
@@ -117,7 +118,7 @@ const EVOLUTION_COPIES = 2;
 
 const FLOAT = 4;
 
-/** Computes the smallest memory that a job needs. */
+/** Computes the smallest memory with which a job can run. */
 export function planMemory(needs: MemoryNeeds): MemoryPlan {
   const { config, precision, adapter, trained, evolution, generated } = needs;
   const programs = {
@@ -141,8 +142,8 @@ export function planMemory(needs: MemoryNeeds): MemoryPlan {
 }
 
 /**
- * Returns the memory to reserve for a job besides its base: what it keeps all the time, and what it needs while
- * computing.
+ * Returns the memory to reserve for a job, apart from that for its base: what the job keeps all the time, and what it
+ * needs besides while it computes.
  */
 export function jobMemory(plan: MemoryPlan, { trained }: Pick<MemoryNeeds, 'trained'>): JobMemory {
   const { adapter, evolution, generation, process, activations, comparison } = plan;
@@ -159,7 +160,10 @@ export function jobMemory(plan: MemoryPlan, { trained }: Pick<MemoryNeeds, 'trai
  */
 const ROUNDING_COPIES = 12;
 
-/** Sizes of the largest batches on which int8 is compared with float32: calibration texts, and rows of a task. */
+/**
+ * Sizes, in tokens and labels, of the largest batches on which int8 is compared with float32: one of calibration texts,
+ * and one of a task's rows.
+ */
 const COMPARED = {
   losses: [
     { tokens: 768, longest: 64, labels: 96 },
@@ -169,9 +173,9 @@ const COMPARED = {
 };
 
 /**
- * Returns the smallest number of bytes for comparing int8 with float32: for a few matrices in float32 at a time, the
- * computation with them, programs in float32, the rounding of a matrix, and the thread that traces programs. With more
- * memory, more matrices are compared at a time.
+ * Returns the smallest number of bytes with which int8 can be compared with float32; 0 for a base in another precision.
+ * They hold a few matrices in float32 at a time, the computation with them, programs in float32, the rounding of a
+ * matrix, and the thread that traces programs. With more memory, more matrices are compared at a time.
  */
 function comparisonBytes({ config, precision, adapter }: MemoryNeeds, programs: ProgramNeeds): number {
   if (!countsAsInt8(config, precision)) return 0;
@@ -188,7 +192,7 @@ function comparisonBytes({ config, precision, adapter }: MemoryNeeds, programs: 
 }
 
 /**
- * Returns the memory plan of a job if it fits into the available memory.
+ * Returns the memory plan of a job, after checking that the job fits into the available memory.
  * @throws InsufficientMemoryError with the figures, and a setting that would help
  */
 export function requireMemory(needs: MemoryNeeds, available: AvailableMemory): MemoryPlan {
@@ -203,7 +207,7 @@ export function requireMemory(needs: MemoryNeeds, available: AvailableMemory): M
   throw new InsufficientMemoryError(`${figures}: ${remedy(needs, plan, available.bytes)}`, plan);
 }
 
-/** Suggests, for the error message, a setting with which the job would fit into memory. */
+/** Suggests a setting with which the job would fit into memory, for the error message. */
 function remedy(needs: MemoryNeeds, plan: MemoryPlan, bytes: number): string {
   const longest = mostOf(needs, 'tokens');
   let length = Math.floor(longest / 64) * 64;
@@ -217,8 +221,8 @@ function remedy(needs: MemoryNeeds, plan: MemoryPlan, bytes: number): string {
 }
 
 /**
- * Returns the bytes of the activations of the longest row, a batch of its own, computed in the way that takes the least
- * memory.
+ * Returns the bytes for the activations of the row that needs most, if it is a batch of its own and computed in the way
+ * that takes the least memory.
  */
 function leastActivations(needs: MemoryNeeds): number {
   const { config, adapter, measured, trained } = needs;
@@ -237,14 +241,14 @@ function mostOf({ measured, trained }: MemoryNeeds, what: 'tokens' | 'labels'): 
   return [...measured, ...trained].reduce((most, sizes) => Math.max(most, sizes[what]), 0);
 }
 
-/** Returns the memory needs of the same job if its rows were cut to `length` tokens. */
+/** Returns the memory needs of a job as they would be if its rows were cut to `length` tokens. */
 function cutTo(needs: MemoryNeeds, length: number): MemoryNeeds {
   const cut = (rows: readonly RowSizes[]) =>
     rows.map((row) => ({ ...row, tokens: Math.min(row.tokens, length), labels: Math.min(row.labels, length) }));
   return { ...needs, measured: cut(needs.measured), trained: cut(needs.trained) };
 }
 
-/** Rank that is assumed for every module of an evolution. */
+/** Rank of the factors that the memory plan assumes for each module of an evolution. */
 const EVOLUTION_RANK = 32;
 
 function evolutionFloats(config: ModelConfig): number {

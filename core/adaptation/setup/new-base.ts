@@ -2,15 +2,15 @@ import type { BaseCache, LoadedBase } from '../../engine/base-cache.ts';
 import type { Precision } from '../../options/precisions.ts';
 
 /**
- * New base of a job, on which its adapters are measured and trained. It may be unloaded and loaded again while the job
- * runs.
+ * New base of a job, on which its adapters are measured and trained. Other bases may evict it from memory while the job
+ * runs; it is then loaded again.
  */
 export class NewBase {
   readonly #bases: BaseCache;
   readonly #asked: Precision | undefined;
   #loaded: LoadedBase;
 
-  /** @param asked precision that was requested for the base; undefined if it was chosen automatically */
+  /** @param asked precision that was asked for when the base was loaded; undefined if it was chosen automatically */
   constructor(bases: BaseCache, loaded: LoadedBase, asked: Precision | undefined) {
     this.#bases = bases;
     this.#loaded = loaded;
@@ -18,8 +18,8 @@ export class NewBase {
   }
 
   /**
-   * New base as it is loaded now. Read this property at every use: after another loading, the earlier object may be
-   * released.
+   * New base as it is loaded now. Read this property at every use: after the base was loaded again, an earlier object
+   * may no longer be usable.
    */
   get loaded(): LoadedBase {
     return this.#loaded;
@@ -31,8 +31,8 @@ export class NewBase {
   }
 
   /**
-   * Runs a function that may evict the new base from memory, because it loads another one, and then loads the new base
-   * again if it was evicted.
+   * Runs a function that may load another base, which may evict the new base from memory. If it did, the new base is
+   * loaded again before the function's result is returned.
    */
   async reloadAfter<T>(run: () => Promise<T>): Promise<T> {
     const result = await run();
@@ -41,8 +41,8 @@ export class NewBase {
   }
 
   /**
-   * Loads the new base again, first with the precision requested at first, so that later jobs find it in the cache. If
-   * that was an automatic choice and comes out differently now, loads the base in the earlier precision instead.
+   * Loads the new base again in the same way as at first, so that later jobs find it in the cache. If an automatic
+   * choice of the precision comes out differently now, the base is loaded in the earlier precision instead.
    */
   async #loadAgain(): Promise<LoadedBase> {
     const { folder } = this.#loaded;

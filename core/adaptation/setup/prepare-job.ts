@@ -33,26 +33,27 @@ import { jobMemory, requireMemory, rowSizes, type MemoryNeeds } from './memory-p
 import type { NewBase } from './new-base.ts';
 import { decideRowFormat, maxLengthIn, type RowFormat, type RowFormatSources } from './row-format.ts';
 
-/** Job that is ready to run its ladder. */
+/** Data and functions of a job whose ladder can start. */
 export interface PreparedJob {
   readonly context: JobContext;
   readonly exact: ExactGate;
   readonly settings: JobSettings;
   readonly breakdown: GateBreakdown;
-  /** Whether the rows are prompts alone, which a version has answered. */
+  /** Whether the rows were prompts alone, so that a version has written the answers. */
   readonly hasWritten: boolean;
   readonly newBase: NewBase;
   readonly oldAdapter: Adapter;
   readonly reference: ReferenceVersion;
   /**
-   * Measurement of the reference on its own base; null if it was known already, or if candidates are not compared with
-   * a reference.
+   * Measurement of the reference on its own base, if the preparation made one. Null if it is stored, or if candidates
+   * are not compared with a reference.
    */
   readonly compared: GateMeasurement | null;
 }
 
 /**
- * Loads everything that a job needs, step by step, and checks before each large step that it fits into memory.
+ * Prepares a job step by step: reads and loads what it needs, and checks before each large step that it fits into
+ * memory.
  * @throws FormatError, DatasetError, TaskDataError, IncompatibleBasesError, InsufficientMemoryError and the like; the
  * signal's reason
  */
@@ -93,9 +94,9 @@ interface JobFiles {
   readonly settings: JobSettings;
   readonly maxLength: number;
   readonly oldAdapter: Adapter;
-  /** Precision in which an earlier attempt began and which the job therefore keeps; undefined without a checkpoint. */
+  /** Precision in which an earlier attempt began, so that the job keeps it; undefined without a checkpoint. */
   readonly keptPrecision: Precision | undefined;
-  /** Those properties of the memory plan's input that do not depend on the rows. */
+  /** Properties of the job that determine its memory, as far as they do not depend on the rows. */
   readonly needs: Pick<MemoryNeeds, 'config' | 'precision' | 'adapter' | 'evolution'>;
 }
 
@@ -122,8 +123,8 @@ async function readFiles(attempt: JobAttempt): Promise<JobFiles> {
 }
 
 /**
- * Returns the checkpoint, or null if this device does not support its precision; then it warns that the job begins
- * again.
+ * Returns the checkpoint if this device supports its precision. Otherwise warns that the job begins again, and returns
+ * null.
  */
 function usableCheckpoint(found: Checkpoint | null, { bases, report }: JobAttempt): Checkpoint | null {
   const precision = found && precisionOf(found);
@@ -139,7 +140,7 @@ interface AnsweredRows extends TaskWithAnswers {
   readonly rowFormat: RowFormat;
 }
 
-/** Lets a version answer the rows if they are prompts alone, and decides how the rows are tokenized. */
+/** Has a version write answers if the rows are prompts alone, and decides the format in which rows become tokens. */
 async function answerTask(attempt: JobAttempt, files: JobFiles): Promise<AnsweredRows> {
   const { bases, spec, signal, report } = attempt;
   const { given, settings, oldAdapter, maxLength, latest, needs } = files;
@@ -166,8 +167,8 @@ async function answerTask(attempt: JobAttempt, files: JobFiles): Promise<Answere
 }
 
 /**
- * Returns the checkpoint, or null if its candidates were measured on other answers; then it warns that the job begins
- * again.
+ * Returns the checkpoint if it was made with the same answers as the job has now. Otherwise warns that the job begins
+ * again, and returns null.
  */
 function withSameAnswers(
   { report }: JobAttempt,
@@ -191,8 +192,8 @@ function chooseRowFormat(
 }
 
 /**
- * Returns the options, the adapter's folder and the model configuration that the row format is read from before
- * anything is measured.
+ * Returns those sources of the row format that need no measurement: the options, the adapter's folder and the model
+ * configuration.
  */
 function rowFormatSources(
   { spec }: JobAttempt,
@@ -202,7 +203,7 @@ function rowFormatSources(
   return { given, folder, config };
 }
 
-/** Tokenized rows of a job, with their slices and their soft targets. */
+/** Rows of a job as tokens, with their slices and, for prompts alone, the distillation that gives them soft targets. */
 interface TokenizedRows {
   readonly data: TaskData;
   readonly breakdown: GateBreakdown;
@@ -231,7 +232,7 @@ function tokenizeAnswered(
 }
 
 /**
- * Reserves the memory of the job.
+ * Reserves memory for a job with these needs.
  * @throws InsufficientMemoryError if it is not available
  */
 function planMemory({ bases: { memory } }: JobAttempt, needs: MemoryNeeds): void {
@@ -239,8 +240,8 @@ function planMemory({ bases: { memory } }: JobAttempt, needs: MemoryNeeds): void
 }
 
 /**
- * Reads the evolution from the given folder, or else computes it. Computing streams the bases without loading them, and
- * verifies their files if they are new.
+ * Reads the evolution from the folder that the job names. If it names none, takes the evolution from the cache, or
+ * computes it. Computing reads the bases piece by piece without loading them, and verifies their files if they are new.
  */
 async function findEvolution(
   { bases, spec, signal, report }: JobAttempt,
@@ -254,7 +255,7 @@ async function findEvolution(
   return evolution;
 }
 
-/** Results of the steps of a job's preparation that need no loaded base. */
+/** Results of those steps of a job's preparation that come before the new base is loaded. */
 interface PreparedSteps {
   readonly files: JobFiles;
   readonly answered: AnsweredRows;
@@ -262,7 +263,7 @@ interface PreparedSteps {
   readonly evolution: Evolution | null;
 }
 
-/** Measurements of a job, the gate, and the reference version that candidates are compared with. */
+/** Objects with which a job measures and compares candidates: measurements, gate, and the reference version. */
 interface Comparison {
   readonly measurements: Measurements;
   readonly exact: ExactGate;
@@ -293,8 +294,8 @@ async function prepareComparison(
 }
 
 /**
- * Precision that both bases must have: the checkpoint's, or else that of answers which a version has written; undefined
- * if neither asks for one.
+ * Returns the precision that both bases must have: that of the checkpoint, or else that of the answers which a version
+ * has written. Undefined if neither demands one.
  */
 function requiredPrecision(
   { bases }: JobAttempt,

@@ -8,17 +8,17 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 import type { GivenAdapterOptions } from '../../options/adapter-options.ts';
 import { writerName, type Writer } from '../prompts/writer.ts';
 
-/** Format in which rows become tokens for an adapter. Plain JSON. */
+/** Format in which the rows of an adapter become tokens. Plain JSON. */
 export interface RowFormat {
   /** Whether the end-of-text token follows each completion and is learned as a label. */
   readonly appendEos: boolean;
-  /** Reason why `appendEos` was decided so, in words for the user. */
+  /** Reason for the value of `appendEos`, in words for the user. */
   readonly appendEosReason: string;
-  /** Largest number of tokens of a row. */
+  /** Largest number of tokens of a row. Longer rows lose the beginning of their prompt. */
   readonly maxLength: number;
 }
 
-/** Number of rows on which the adapter is run to find out whether it was trained to end its completions. */
+/** Number of rows on which an adapter is measured to find out whether it was trained to end its completions. */
 const MEASURED_ROWS = 16;
 
 interface WrittenCounts {
@@ -36,18 +36,22 @@ export interface RowFormatSources {
   readonly config: ModelConfig;
   /** Loads the base that the adapter was trained for. Called only if the adapter has to be measured. */
   readonly loadBase: () => Promise<LoadedBase>;
-  /** Rows of the task. A few of them are measured if neither options nor files tell how the adapter was trained. */
+  /**
+   * Rows of the task. A few of them are measured if neither the options nor the adapter's files tell how it was
+   * trained.
+   */
   readonly rows: readonly ExampleRow[];
   /**
-   * Number of answers that a version has written, and of those that it has ended itself. They replace a measurement.
+   * Number of answers that a version has written to prompts alone, and number of those that it has ended itself. These
+   * numbers replace a measurement.
    */
   readonly written?: WrittenCounts | undefined;
   readonly signal: AbortSignal;
 }
 
 /**
- * Decides the format of an adapter's rows by the user's options, or else by its `readapt.json`, or else by measuring
- * the adapter on the base that it was trained for.
+ * Decides the format of an adapter's rows. It follows the user's options; where they leave it open, the adapter's
+ * `readapt.json`; and where that does so, too, a measurement of the adapter on the base for which it was trained.
  */
 export async function decideRowFormat(options: RowFormatSources): Promise<RowFormat> {
   const manifest = await readAdapterManifest(options.folder);

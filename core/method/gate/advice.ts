@@ -3,48 +3,55 @@ import { isGenerated, judgesRows, type MetricName } from '../../options/metrics.
 import { FIRST_LOOK, levelOf } from './error-budget.ts';
 import { certifiableMargin, rowsToCertify, type PowerAssumptions } from './power.ts';
 
-/** Assumed share of rows that flip between two versions of about the same quality, before any measurement. */
+/**
+ * Share of rows that two versions of about the same quality are assumed to answer differently, before anything is
+ * measured.
+ */
 const USUAL_FLIPS = 0.04;
 
-/** Assumed standard deviation of a row's difference in score, before any measurement. */
+/**
+ * Standard deviation that is assumed for the difference of a row's scores under two versions, before anything is
+ * measured.
+ */
 const USUAL_DEVIATION = 0.1;
 
 /**
- * Assumed loss of a version against the one whose answers count as right, on which it cannot improve. Where rows are
- * right or wrong, four of a hundred flip; where they have scores, each of these loses half of its score. The latter
- * also gives the usual deviation.
+ * Difference that is assumed between a new version and the old one if the old one's own answers count as right, so that
+ * no version can be better. Of a hundred rows that are right or wrong, four become wrong; of a hundred scores, four
+ * fall by half. The assumed deviation of scores follows from the latter.
  */
 const USUAL_LOSS = { rows: -USUAL_FLIPS, score: -USUAL_FLIPS / 2 };
 
-/** Advice on what a number of gate rows can certify, computed before anything has run. Plain JSON. */
+/** Advice on the margin that a number of gate rows can certify, computed before a job has run. Plain JSON. */
 export interface GateAdvice {
   readonly rows: number;
   readonly confidence: number;
-  /** Margin of the gate; null if none is given. */
+  /** Margin of the gate that the advice is about; null if no gate is given. */
   readonly margin: number | null;
   /**
-   * Smallest margin that the rows certify with a probability of 80 % for a version that differs from the old one as
-   * much as usual; null if they certify none.
+   * Smallest margin that the gate rows certify with a probability of 80 %, for a version that differs from the old one
+   * as much as usual; null if they certify no margin.
    */
   readonly certifiable_margin: number | null;
   /**
-   * Smallest margin that the rows certify for a version that differs from the old one in no row; null if they certify
-   * none.
+   * Smallest margin that the gate rows certify for a version that differs from the old one in no row; null if they
+   * certify no margin.
    */
   readonly least_margin: number | null;
   /**
-   * Approximate number of rows that would certify the gate's margin with a probability of 80 %; null without a margin,
-   * or if no number would do, as for a margin of 0.
+   * Approximate number of gate rows that would certify the gate's margin with a probability of 80 %; null without a
+   * margin, or if no number would do, as for a margin of 0.
    */
   readonly rows_needed: number | null;
   /**
-   * Whether the rows can certify the gate's margin. `no`: not even for a version that differs in no row. `unlikely`:
-   * the margin is smaller than `certifiable_margin`. `yes`: otherwise. Null without a margin.
+   * Answer to whether the gate rows can certify the gate's margin. `no`: not even for a version that differs in no row.
+   * `unlikely`: only with less than 80 %, since the margin is below `certifiable_margin`. `yes`: in all other cases.
+   * Null without a margin.
    */
   readonly decidable: 'yes' | 'unlikely' | 'no' | null;
 }
 
-/** Properties of the gate rows that the advice is about. */
+/** Properties of gate rows on which the advice depends. */
 interface AdvisedRows {
   readonly metric: MetricName;
   /** Whether the rows are prompts alone. The old version's own answers then count as right. */
@@ -52,9 +59,9 @@ interface AdvisedRows {
 }
 
 /**
- * Estimates what the gate rows can certify at a job's first look. Returns null for the metric loss, whose spread is
- * unknown before it is measured; for an absolute gate; and for rows that are prompts alone with a metric that needs
- * answers.
+ * Estimates which margin the gate rows can certify at a job's first look. Returns null if there are no rows; for the
+ * metric `loss`, whose spread is unknown before it is measured; for an absolute gate; and for prompts alone if the
+ * metric does not judge generated text.
  */
 export function gateAdvice(rows: number, { metric, promptsOnly }: AdvisedRows, gate?: GateRule): GateAdvice | null {
   if (metric === 'loss' || rows < 1 || gate?.kind === 'absolute' || (promptsOnly && !isGenerated(metric))) return null;
@@ -79,7 +86,7 @@ export function gateAdvice(rows: number, { metric, promptsOnly }: AdvisedRows, g
   };
 }
 
-/** Rounds a margin up, so that the margin that is shown is certified; null if it is not finite. */
+/** Rounds a margin up to four decimal places, so that the shown margin is certified, too; null if it is infinite. */
 function shown(margin: number): number | null {
   return Number.isFinite(margin) ? Math.ceil(margin * 1e4) / 1e4 : null;
 }

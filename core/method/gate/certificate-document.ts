@@ -1,9 +1,9 @@
 import type { Certificate, SliceVerdict } from './gate-types.ts';
 
-/** Verdict on a critical slice in the form that the API and JSON output have. */
+/** Verdict on a critical slice, with the names of fields that the API and JSON output use. */
 export type SliceDocument = Omit<SliceVerdict, 'rowsNeeded'> & { readonly rows_needed: number | null };
 
-/** Certificate in the form that the API and JSON output have. */
+/** Certificate, with the names of fields that the API and JSON output use. */
 export type CertificateDocument = Omit<Certificate, 'rowsNeeded' | 'slices'> & {
   readonly rows_needed: number | null;
   readonly slices?: readonly SliceDocument[];

@@ -6,9 +6,10 @@ import { rowsToDecide } from './gate-rows.ts';
 import type { Gate, GateFailure, GateMeasurement, RowOutcomes, SliceVerdict } from './gate-types.ts';
 
 /**
- * Judges a candidate on the rows of each critical slice. Each slice is tested with the look's whole error probability:
- * a candidate passes only if all that has to be certified is certified, and such an intersection-union test errs no
- * more often than each of its tests (Berger, Technometrics 24, 1982, 295–300).
+ * Judges a candidate on the rows of each critical slice. Each slice may use the look's whole error probability: a
+ * candidate passes only if every slice that has to be certified is, and such an intersection-union test errs no more
+ * often than each of its tests (Berger, Technometrics 24, 1982, 295–300).
+ * @param level error probability of the look
  * @throws AdaptationError `invalid_gate` for a slice that no gate row is in
  */
 export function judgeSlices(
@@ -32,8 +33,8 @@ export function sliceFailures(slices: readonly SliceVerdict[]): GateFailure[] {
 }
 
 /**
- * Returns the metric on the rows with the given indices: the mean over rows, or for a loss the mean over the rows'
- * tokens.
+ * Returns the value of a metric on the rows with the given indices: the mean over the rows or, for the metric `loss`,
+ * the mean over their completion tokens.
  */
 export function valueOn(metric: MetricName, { values, tokens }: RowOutcomes, rows: readonly number[]): number {
   const total = (of: ArrayLike<number>): number => rows.reduce((sum, row) => sum + of[row]!, 0);

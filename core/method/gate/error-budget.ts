@@ -1,8 +1,11 @@
 /** Position of one look, which is an evaluation of a candidate on the gate rows, among the looks of its job. */
 export interface Look {
-  /** Number of looks that the job has taken, this one included. */
+  /** Number of looks that the job has taken at the gate rows, this one included. */
   readonly total: number;
-  /** Number of those looks that came after a first publication, in search of a better adapter; 0 before any. */
+  /**
+   * Number of the job's looks that followed the first candidate that may be published, in search of a better one; 0
+   * until then.
+   */
   readonly refining: number;
 }
 
@@ -10,22 +13,22 @@ export interface Look {
 export const FIRST_LOOK: Look = { total: 1, refining: 0 };
 
 /**
- * Shares of a job's error probability that go to its looks: the first three, all further ones, and those after a
+ * Parts of a job's error probability: for the first three looks together, for all further ones, and for those after a
  * publication. They add up to 1.
  */
 const SHARES = { first: 0.8, further: 0.1, refined: 0.1 };
 
 /**
- * Number of first looks that share their part of the error probability evenly. A job judges about as many candidates
+ * Number of first looks, which divide their part of the error probability evenly. A job judges about as many candidates
  * before training or at its end.
  */
 export const FIRST_LOOKS = 3;
 
 /**
- * Error probability that a look may use. All looks of a job together use no more than 1 − confidence, however many
- * there are. The probabilities may be added (Bonferroni) as long as a look reveals nothing but whether the candidate
- * passed. Since no earlier look passed, the gate rows have then had no influence on the choice of the next candidate
- * (Blum and Hardt, The Ladder, ICML 2015).
+ * Returns the error probability that one look may use. All looks of a job together use no more than 1 − confidence,
+ * however many there are. The probabilities may be added (Bonferroni) as long as a look reveals nothing but whether the
+ * candidate passed: if none has passed, the gate rows have had no influence on the choice of the next candidate (Blum
+ * and Hardt, The Ladder, ICML 2015).
  */
 export function levelOf({ total, refining }: Look, confidence: number): number {
   const budget = 1 - confidence;
@@ -34,7 +37,7 @@ export function levelOf({ total, refining }: Look, confidence: number): number {
   return budget * SHARES.further * partOf(total - FIRST_LOOKS);
 }
 
-/** Term of the series 1/2, 1/6, 1/12 …, which sums to 1, at a place from 1. */
+/** Returns one term of the series 1/2, 1/6, 1/12 …, whose sum is 1. Places count from 1. */
 function partOf(place: number): number {
   return 1 / (place * (place + 1));
 }

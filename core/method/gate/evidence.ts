@@ -5,17 +5,19 @@ import { exactLowerBound, inferiorityPValue } from '../../statistics/exact-paire
 import { countFlips, upperBoundOfLossDifference } from '../../statistics/paired-statistics.ts';
 import type { GateMeasurement } from './gate-types.ts';
 
-/** Evidence of the gate rows for a value of the metric, at a given error probability. */
+/** Result of testing the true value of a metric on gate rows, at a given error probability. */
 export interface Evidence {
-  /** Whether the rows show the true value to reach the needed one, with at most the given error probability. */
+  /**
+   * Whether the rows show that the true value is at least as good as needed, with at most the given error probability.
+   */
   readonly certified: boolean;
   /** One-sided confidence bound: the worst true value that the rows do not rule out at the given error probability. */
   readonly bound: number;
 }
 
 /**
- * Claim to be tested: the true value of the metric is at least as good as `needed`. `level` is the probability of an
- * error that the test may have.
+ * Claim that is tested on gate rows: the true value of the metric is at least as good as `needed`. `level` is the error
+ * probability that the test may have.
  */
 export interface EvidenceClaim {
   readonly needed: number;
@@ -26,9 +28,10 @@ export interface EvidenceClaim {
 const ROUNDING = 1e-9;
 
 /**
- * Compares a candidate with the version that its margin counts from, row by row: by the unconditional exact test where
- * rows are right or wrong, and by betting where they have scores. Both hold for every number of rows. For a loss, which
- * has no bounds, there is no such test: the bootstrap-t bound holds only nearly, and better with many rows.
+ * Tests whether a candidate is good enough in comparison with the version that its margin counts from, row by row. Rows
+ * that are right or wrong take the unconditional exact test, and scores the test by betting; both hold for every number
+ * of rows. For a loss, which has no upper limit, there is no such test: the bootstrap-t bound holds only nearly, and
+ * better with many rows.
  */
 export function pairedEvidence(
   from: GateMeasurement,
@@ -56,8 +59,8 @@ export function pairedEvidence(
 }
 
 /**
- * Compares a candidate with a number: by the exact binomial test where rows are right or wrong, by betting where they
- * have scores, and for a loss by the bootstrap-t bound.
+ * Tests whether a candidate reaches a fixed value. Rows that are right or wrong take the exact binomial test, scores
+ * the test by betting, and a loss the bootstrap-t bound.
  */
 export function absoluteEvidence(found: GateMeasurement, { needed, level }: EvidenceClaim): Evidence {
   const { name, value, rows } = found.metric;
@@ -80,7 +83,10 @@ export function absoluteEvidence(found: GateMeasurement, { needed, level }: Evid
   return { certified, bound: lowerBoundOfShare({ right, rows }, level) };
 }
 
-/** Whether a value of the metric is at least as good as the needed one, apart from rounding. */
+/**
+ * Whether a value of the metric is at least as good as the needed one; a difference as small as rounding does not
+ * count.
+ */
 export function reaches(metric: MetricName, value: number, needed: number): boolean {
   return metric === 'loss' ? value <= needed + ROUNDING : value >= needed - ROUNDING;
 }

@@ -6,20 +6,20 @@ import type { Gate, GateMeasurement } from './gate-types.ts';
 import { isCertifiable } from './power.ts';
 import { confidenceOf } from './readiness-gate.ts';
 
-/** Next look of a job, with the probability of a certificate above which the look is worthwhile. */
+/** Next look that a job could take at its gate rows, and the chance of a certificate that makes it worthwhile. */
 export interface FurtherLook {
   readonly look: Look;
-  /** Smallest probability of a certificate, at least 0 and below 1. With 0, every look is worthwhile. */
+  /** Probability of a certificate above which the look is worthwhile; at least 0 and below 1. With 0, every look is. */
   readonly leastPower: number;
 }
 
 /**
- * Decides whether to make another candidate after an inconclusive one, which was good enough on the gate rows but was
- * not certified. It is worthwhile if the next look certifies, with more than the given probability, a version that is
- * in truth as good as the reference and differs from it on as many rows as the last candidate. Everything that has to
- * be certified counts. (Stopping for futility by conditional power: Lan, Simon and Halperin, Commun. Stat. C 1, 1982,
- * 207-219.) A job that ends here publishes nothing, so errors only become rarer. Where the gate asks for a number,
- * another candidate is always worthwhile: training may exceed the number by any amount.
+ * Whether it is worthwhile to make another candidate after one that was good enough on the gate rows but not certified.
+ * It is if the next look would certify, with more than the given probability, a version that is in truth as good as the
+ * reference and differs from it on as many rows as the last candidate. All slices that have to be certified must be
+ * likely to be so, too. (Stopping for futility by conditional power: Lan, Simon and Halperin, Commun. Stat. C 1, 1982,
+ * 207-219.) A job that ends here publishes nothing, so errors only become rarer. For an absolute gate, another
+ * candidate is always worthwhile: training may exceed the number by any amount.
  */
 export function isWorthLooking(
   gate: Gate,

@@ -6,8 +6,9 @@ import { rowsOfMean, rowsToCertify } from './power.ts';
 import type { Certificate, Gate, GateMeasurement, GateVerdict, SliceVerdict } from './gate-types.ts';
 
 /**
- * Estimates how many gate rows would certify a candidate at the first look of a job; null if no number would. Its true
- * value is assumed to be the one on these rows, but no better than the reference's.
+ * Estimates how many gate rows would certify a candidate at the first look of a job; null if no number would. The true
+ * value of the candidate is assumed to be its value on the given rows or, if that is better than the reference's, as
+ * good as the reference's.
  */
 export function rowsToDecide(gate: Gate, reference: GateMeasurement | null, found: GateMeasurement): number | null {
   const { name: metric, value, standardError, rows } = found.metric;
@@ -40,6 +41,7 @@ export function rowsWarning({
 }
 
 /**
+ * Writes one sentence of the warning: which rows do not certify which claim, and how many would.
  * @param open certificate or slice that is inconclusive
  * @param whole confidence, metric and value of all rows together
  */
@@ -62,8 +64,8 @@ function undecided(
 const finite = (rows: number): number | null => (Number.isFinite(rows) ? rows : null);
 
 /**
- * Returns the variance of one row's difference between two versions. For shares and scores it is at least as large as
- * if one row differed, because rows that all agree do not show that none would differ.
+ * Returns the variance, over rows, of the difference between two versions. For shares and scores it is at least as
+ * large as if one row differed: even if all rows agree, others might differ.
  */
 export function varianceOfDifference(old: GateMeasurement, found: GateMeasurement): number {
   const [before, after] = [old.outcomes.values, found.outcomes.values];

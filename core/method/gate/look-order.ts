@@ -2,10 +2,12 @@ import type { MetricName } from '../../options/metrics.ts';
 import { Random } from '../../statistics/random.ts';
 import type { GateMeasurement } from './gate-types.ts';
 
-/** Approximate number of rows that are measured before the next check whether the verdict is certain already. */
+/**
+ * Approximate number of gate rows that a look measures before it checks again whether the candidate is certain to fail.
+ */
 const ROWS_OF_A_PART = 32;
 
-/** Seed of the random order of rows. Any value would do, but all looks of a job have to use the same. */
+/** Seed of the random order of the gate rows. Any value would do, but all looks of a job have to use the same. */
 const SEED = 1;
 
 /**

@@ -10,7 +10,8 @@ import { inferiorityPValue } from '../../statistics/exact-paired-test.ts';
 const ADVISED_POWER = 0.8;
 
 /**
- * Assumptions about two versions and the test, from which the number of rows is computed before anything is measured.
+ * Assumptions about two versions and about the test that compares them. They tell how many rows a certificate takes
+ * before anything is measured.
  */
 export interface PowerAssumptions {
   readonly metric: MetricName;
@@ -19,21 +20,22 @@ export interface PowerAssumptions {
    * square is the share of rows that flip.
    */
   readonly deviation: number;
-  /** Largest probability that the certificate is wrong. */
+  /** Error probability of the test: the largest probability that a certificate is wrong. */
   readonly level: number;
   /** True value of the new version minus that of the old one, positive if the new one is better. Default 0. */
   readonly difference?: number;
-  /** Probability with which the new version is to be certified. Default 0.8. */
+  /** Probability with which the test is to certify the new version. Default 0.8. */
   readonly power?: number;
 }
 
 /**
- * Smallest number of rows that certify a margin with the comparison's power; Infinity if the true difference is beyond
- * the margin. A bound of a mean needs n = (z + z₀.₈)² σ² / m² to first order (Nam, Biometrics 53, 1997, 1422–1430). For
- * a loss, this is the result. For rows that are right or wrong, numbers from there on are tried with the exact test, on
- * a draw as unlucky as one in five. For scores, the logarithm of the gain from betting is √(2 n ln(1/level)) m / σ −
- * ln(1/level) on average, with a standard deviation of √(2 ln(1/level)), which takes the place of z. The rows that
- * equal scores need are added, because the variance has to be learned while bets are as large as allowed.
+ * Returns the smallest number of rows that certify a margin with the assumed power; Infinity if the new version is in
+ * truth worse than the margin allows. A bound of a mean needs n = (z + z₀.₈)² σ² / m² rows to first order (Nam,
+ * Biometrics 53, 1997, 1422–1430); for a loss, this is the result. For rows that are right or wrong, numbers from there
+ * on are tried with the exact test, on a draw as unlucky as one in five. For scores, the logarithm of the gain from
+ * betting is √(2 n ln(1/level)) m / σ − ln(1/level) on average, with a standard deviation of √(2 ln(1/level)), which
+ * takes the place of z. The rows that equal scores need are added, because the variance has to be learned while bets
+ * are as large as allowed.
  */
 export function rowsToCertify(margin: number, comparison: PowerAssumptions): number {
   const estimate = firstOrderRows(margin, comparison);
@@ -50,7 +52,8 @@ function firstOrderRows(margin: number, comparison: PowerAssumptions): number {
 }
 
 /**
- * Returns the approximate number of rows that show, with the given power, that a mean is better than a fixed number.
+ * Returns the approximate number of rows needed to show, with the given power, that a mean exceeds a fixed number by
+ * which it is larger in truth; Infinity if it is not larger.
  */
 export function rowsOfMean({
   metric,
@@ -64,7 +67,7 @@ export function rowsOfMean({
   return Math.max(2, Math.ceil((((reach + normalQuantile(power)) * deviation) / difference) ** 2));
 }
 
-/** Whether this number of rows certifies the margin with the given power. */
+/** Whether a number of rows certifies the margin with the assumed power. */
 export function isCertifiable(rows: number, margin: number, comparison: PowerAssumptions): boolean {
   const { metric, level } = comparison;
   if (judgesRows(metric) && rows <= LARGEST_TRIED) return certifiesUnlucky(rows, margin, comparison);
@@ -74,7 +77,7 @@ export function isCertifiable(rows: number, margin: number, comparison: PowerAss
 }
 
 /**
- * Returns the smallest margin that this number of rows certifies with the given power; Infinity if they certify none.
+ * Returns the smallest margin that a number of rows certifies with the assumed power; Infinity if they certify none.
  */
 export function certifiableMargin(rows: number, comparison: PowerAssumptions): number {
   const largest = comparison.metric === 'loss' ? LARGEST_LOSS : 1;
@@ -88,15 +91,15 @@ export function certifiableMargin(rows: number, comparison: PowerAssumptions): n
   return certifies === largest ? Infinity : certifies;
 }
 
-/** Number of rows from which on the first-order estimate is nearly as good as trying the exact test. */
+/** Largest number of rows for which the exact test is tried. Beyond it, the first-order estimate is nearly as good. */
 const LARGEST_TRIED = 1500;
 
-/** Largest difference of losses that is considered as a margin, in nats a token. */
+/** Largest margin that is tried for the metric `loss`, in nats a token. */
 const LARGEST_LOSS = 1000;
 
 /**
- * Whether the exact test certifies a version even by an unlucky sample: one whose difference other samples exceed with
- * probability `power`.
+ * Whether the exact test certifies a version even by an unlucky sample of rows: the share `power` of all samples shows
+ * a larger difference in favor of the version.
  */
 function certifiesUnlucky(rows: number, margin: number, comparison: PowerAssumptions): boolean {
   const { deviation, level, difference = 0, power = ADVISED_POWER } = comparison;

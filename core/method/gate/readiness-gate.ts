@@ -25,11 +25,13 @@ import type {
 
 export type * from './gate-types.ts';
 
-/** Tolerance for rounding errors in a sum over rows. Sampling noise is dealt with elsewhere. */
+/**
+ * Largest difference between values that counts as rounding in a sum over rows. Sampling noise is dealt with elsewhere.
+ */
 const ROUNDING = 1e-9;
 
 /**
- * Returns the value that a candidate must reach.
+ * Returns the value of the metric that a candidate must reach to pass the gate.
  * @param old metric of the version that the margin counts from, on its own base; null if the gate does not need it
  * @throws AdaptationError `invalid_gate` for a bad number or a missing old metric, `metric_mismatch` for another metric
  */
@@ -44,7 +46,10 @@ export function resolveTarget(gate: Gate, old: MetricValue | null): GateTarget {
   return { metric: gate.metric, value: gate.metric === 'loss' ? old.value + gate.margin : old.value - gate.margin };
 }
 
-/** Returns the confidence at which the gate certifies; null if it does not certify. */
+/**
+ * Returns the confidence of the gate's certificates; null if the gate gives none, because only the value on the rows
+ * counts.
+ */
 export function confidenceOf(gate: Gate): number | null {
   return gate.confidence ?? (gate.kind === 'absolute' ? null : DEFAULT_CONFIDENCE);
 }
@@ -55,8 +60,8 @@ export function isPublishable(gate: Gate, { verdict }: Pick<GateVerdict, 'verdic
 }
 
 /**
- * Whether a candidate with the reference's outcome on every row would pass at this look. Always true for an absolute
- * gate, and without a reference.
+ * Whether a candidate with the same outcome as the reference on every row would pass at this look. Always true for an
+ * absolute gate, and without a reference.
  */
 export function isDecidable(
   gate: Gate,
@@ -68,7 +73,7 @@ export function isDecidable(
 }
 
 /**
- * Judges one candidate.
+ * Judges one candidate by its outcomes on the gate rows.
  * @param reference the version that the margin counts from, on the gate rows and its own base; null if the gate needs
  * none
  * @param found the candidate on the same rows, measured on the new base
@@ -126,8 +131,8 @@ function refute(gate: Gate, reference: GateMeasurement | null, found: GateMeasur
 }
 
 /**
- * Returns the verdict for a list of missed requirements. A candidate that misses only certificates is inconclusive; any
- * other miss makes it fail.
+ * Returns the verdict on a candidate for the list of requirements that it misses. Missing none is `passed`, missing
+ * only certificates `inconclusive`, and missing anything else `failed`.
  */
 function verdictOf(failed: readonly GateFailure[]): Verdict {
   if (failed.length === 0) return 'passed';
@@ -144,7 +149,8 @@ function evidenceOf(
 }
 
 /**
- * Whether `a` is better than `b` by more than rounding. A value that is not finite (training diverged) is the worst.
+ * Whether `a` is better than `b` by more than rounding. A value that is not finite, because training diverged, is worse
+ * than any other.
  */
 export function isBetter(a: MetricValue, b: MetricValue): boolean {
   requireMetric(a.name, b);
@@ -158,8 +164,8 @@ export function measuredRows({ rows, curtailed }: MetricValue): number {
 }
 
 /**
- * Whether `a` is better than `b` by more than chance: the confidence bound of their difference on the same rows
- * excludes zero.
+ * Whether `a` is better than `b` by more than chance: the one-sided confidence bound of their difference on the same
+ * rows is better than zero.
  */
 export function isBetterBeyondNoise(a: GateMeasurement, b: GateMeasurement, confidence = DEFAULT_CONFIDENCE): boolean {
   if (!isBetter(a.metric, b.metric)) return false;
@@ -169,9 +175,9 @@ export function isBetterBeyondNoise(a: GateMeasurement, b: GateMeasurement, conf
 }
 
 /**
- * Returns the worst value of `found` that is plausible: the value of `from` plus the one-sided confidence bound of the
- * difference between both on the same rows. The bound is Tango's score interval for shares, and the bootstrap-t bound
- * for scores and a loss.
+ * Returns the worst true value of `found` that the rows leave plausible: the value of `from`, plus the one-sided
+ * confidence bound of the difference between both on the same rows. The bound is Tango's score interval for shares, and
+ * the bootstrap-t bound for scores and a loss.
  */
 function boundOf(found: GateMeasurement, from: GateMeasurement, confidence: number): number {
   const [before, after] = [from.outcomes.values, found.outcomes.values];

@@ -3,37 +3,56 @@ import type { Precision } from '../../options/precisions.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import type { GateVerdict, MetricValue, RowOutcomes } from '../gate/readiness-gate.ts';
 
-/** The rungs of all ladders. `scratch` trains a fresh adapter. */
+/**
+ * Names of the rungs, which are the steps that strategies try. Only `scratch` begins with a fresh, untrained adapter.
+ */
 export type RungName = 'copy' | 'revert' | 'search' | 'fine_tune' | 'scratch';
 
-/** Strategy that made a candidate. `auto` picks one of these, and `relora-paper` makes a `relora`. */
+/**
+ * Strategy by which a candidate was made. A run of `auto` makes candidates of any of these, and `relora-paper` makes
+ * candidates of `relora`.
+ */
 export type CandidateStrategy = Exclude<Strategy, 'auto' | 'relora-paper'>;
 
-/** Description of an adapter that a rung proposes, before the gate judges it. */
+/** Description of how an adapter is made, which a rung submits to the gate together with the adapter. */
 export interface Proposal {
-  /** Name of the rung, followed by the step for rungs that train (`fine_tune@20`). Unique within a run. */
+  /**
+   * Name of the rung. If the rung trains, `@` and the number of training steps follow, as in `fine_tune@20`. No two
+   * candidates of a run share it.
+   */
   readonly id: string;
   readonly rung: RungName;
   readonly strategy: CandidateStrategy;
-  /** Fusion coefficients of the (initial) adapter; null for an adapter that was trained from scratch. */
+  /**
+   * Fusion coefficients of the adapter, or of the adapter that its training started from; both are null if it was
+   * trained from scratch.
+   */
   readonly alpha: number | null;
   readonly beta: number | null;
-  /** Number of fine-tuning steps that went into the adapter. */
+  /** Number of training steps that went into the adapter. */
   readonly step: number;
 }
 
-/** Judged candidate without its weights: the proposal and the verdict. Plain JSON. */
+/**
+ * Description of an adapter that the gate has judged, without the weights: how it was made, and the verdict. Plain
+ * JSON.
+ */
 export interface CandidateRecord extends Proposal, GateVerdict {
   readonly metric: MetricValue;
-  /** The precision of the base in which the metric was measured. */
+  /** Precision of the base's matrices when the gate's metric was measured. */
   readonly judgedIn?: Precision;
-  /** Mean completion loss on the search rows, if the search measured exactly this adapter; nats a token. */
+  /**
+   * Mean loss of the completions in the search rows, in nats a token; null unless the search measured exactly this
+   * adapter.
+   */
   readonly searchLoss: number | null;
-  /** Milliseconds from the start of the run to the verdict; a resumed run continues to count. */
+  /**
+   * Milliseconds from the start of the run to the verdict, without the time in which an interrupted run stood still.
+   */
   readonly elapsedMs: number;
 }
 
-/** An adapter that the gate has judged. */
+/** Adapter that the gate has judged, with the verdict and the outcome of every gate row. */
 export interface Candidate extends CandidateRecord {
   readonly adapter: Adapter;
   readonly outcomes: RowOutcomes;
@@ -43,7 +62,7 @@ export function toRecord({ adapter: _, outcomes: __, ...record }: Candidate): Ca
   return record;
 }
 
-/** Strategy of a candidate that was fine-tuned from one with these coefficients. */
+/** Returns the strategy of an adapter that was trained further from an adapter with these fusion coefficients. */
 export function fineTunedStrategy({ alpha, beta }: Pick<Proposal, 'alpha' | 'beta'>): CandidateStrategy {
   if (alpha === null) return 'scratch';
   return alpha === 1 && beta === 0 ? 'warm-start' : 'relora';

@@ -7,7 +7,7 @@ import type { LadderContext } from './ladder-context.ts';
 import type { LadderOptions } from './ladder-state.ts';
 import type { Proposal } from './candidate.ts';
 
-/** Adapters that one run fuses from the old adapter and the evolution. */
+/** Makes the adapters that one run fuses from the old adapter and the evolution. */
 export class FusedAdapters {
   readonly #context: Pick<LadderContext, 'oldAdapter' | 'evolution' | 'products'>;
   readonly #options: LadderOptions['fusion'];
@@ -19,8 +19,8 @@ export class FusedAdapters {
   }
 
   /**
-   * Reason for which every fusion would be a scaled copy, so that there is nothing to revert or to search; null if
-   * there is none.
+   * Reason for which this run has nothing to revert or to search: every fusion would be a scaled copy, because the
+   * evolution is unknown or zero in all modules that adapters can change. Null if it is known and not zero.
    */
   get obstacle(): string | null {
     const { evolution } = this.#context;
@@ -35,7 +35,10 @@ export class FusedAdapters {
     throw new AdaptationError('evolution_required', 'fusion needs the evolution between the base versions, found none');
   }
 
-  /** Returns the adapter with these coefficients. The first call computes the parts that do not depend on them. */
+  /**
+   * Returns the fused adapter of these coefficients. The first call that has to fuse also computes the parts that do
+   * not depend on the coefficients.
+   */
   async at(coefficients: Coefficients): Promise<Adapter> {
     const { oldAdapter, products } = this.#context;
     if (isSamePoint(coefficients, COPY)) return oldAdapter;
@@ -44,8 +47,9 @@ export class FusedAdapters {
   }
 
   /**
-   * Returns the fused update of these coefficients as an adapter of full rank, without truncation.
-   * @returns undefined without coefficients, or without anything to fuse with
+   * Fuses the old adapter with the evolution at these coefficients, without cutting the result to the adapter's rank.
+   * @returns an adapter of as high a rank as needed; undefined without coefficients, or if every fusion would be a
+   * scaled copy
    */
   async wholeOf({ alpha, beta }: Pick<Proposal, 'alpha' | 'beta'>): Promise<Adapter | undefined> {
     if (alpha === null || beta === null || this.obstacle !== null) return undefined;
@@ -54,7 +58,10 @@ export class FusedAdapters {
     return (await Fusion.prepare(oldAdapter, this.evolution, options)).at({ alpha, beta });
   }
 
-  /** Returns the fused adapter that a candidate with coefficients started from, before any training. */
+  /**
+   * Returns the fused adapter, as it was before any training, that a candidate was made from.
+   * @throws RangeError for a candidate without coefficients, which was trained from scratch
+   */
   async initialOf({ id, alpha, beta }: Pick<Proposal, 'id' | 'alpha' | 'beta'>): Promise<Adapter> {
     if (alpha === null || beta === null) throw new RangeError(`candidate ${id} has no fusion coefficients`);
     return this.at({ alpha, beta });

@@ -9,10 +9,10 @@ import type { Candidate, CandidateRecord, RungName } from './candidate.ts';
 import type { LadderProgress, LadderState } from './ladder-state.ts';
 import type { WatchRecord } from './watch-log.ts';
 
-/** The phases that a ladder goes through. Searching belongs to `initialize`. */
+/** Phases of a job during which a ladder runs. Copying, reverting and searching belong to `initialize`. */
 export type LadderPhase = Extract<Phase, 'initialize' | 'fine_tune' | 'evaluate' | 'publish'>;
 
-/** Event of a ladder, for observers. Plain JSON. */
+/** Event that a ladder reports to its observers while it runs. Plain JSON. */
 export type LadderEvent =
   | { readonly type: 'rung'; readonly rung: RungName }
   | { readonly type: 'skipped'; readonly rung: RungName; readonly reason: string }
@@ -20,74 +20,90 @@ export type LadderEvent =
       readonly type: 'search';
       readonly rung: RungName;
       readonly evaluation: SearchEvaluation;
-      /** Number of evaluations so far, this one included. */
+      /** Number of points that the search has measured so far, this one included. */
       readonly evaluations: number;
     }
-  /** An adapter of a training was measured on the search rows. */
+  /** An adapter was measured on the search rows during its training. */
   | { readonly type: 'watched'; readonly watched: WatchRecord }
   | { readonly type: 'candidate'; readonly candidate: CandidateRecord }
   | { readonly type: 'published'; readonly candidate: CandidateRecord }
-  /** Reported after each change of the progress, and first when a run resumes. */
+  /** All of the ladder's progress, reported after each change, and at once when an interrupted run resumes. */
   | { readonly type: 'ladder'; readonly ladder: LadderProgress }
   | { readonly type: 'warning'; readonly message: string };
 
 export interface FineTuneRequest {
-  /** Rung that trains; each has a training of its own. */
+  /** Rung that asks for the training. Each rung that trains has a training of its own. */
   readonly rung: RungName;
   readonly initial: Adapter;
-  /** Whether the initial adapter is untrained. It needs a higher learning rate than one that was carried over. */
+  /**
+   * Whether the initial adapter is a fresh one. Its training needs a higher learning rate than that of an adapter that
+   * was carried over.
+   */
   readonly fresh: boolean;
   readonly regularization: RegularizationOptions;
-  /** Adapter that the regularization pulls towards, if it is neither the initial adapter nor zero. */
+  /**
+   * Adapter that the regularization pulls towards. Left out if it is the initial adapter, or if the pull is towards
+   * zero.
+   */
   readonly anchor?: Adapter | undefined;
   readonly steps: number;
   readonly evaluateEvery: number;
   /**
-   * Callback after every `evaluateEvery` steps and after the last one, with the number of steps taken. The trainer must
-   * not write to the adapter afterwards. A resumed training may repeat a call.
+   * Called with the adapter and the number of steps taken, after every `evaluateEvery` steps and after the last one.
+   * The trainer must not write to that adapter afterwards. A resumed training may repeat a call.
    */
   readonly onEvaluate: (step: number, adapter: Adapter) => Promise<'continue' | 'stop'>;
 }
 
-/** Everything that a ladder needs from outside. The ladder itself does no input or output. */
+/** Data and functions that a ladder gets from its caller. All input and output goes through them. */
 export interface LadderContext {
   readonly oldAdapter: Adapter;
-  /** Null if the evolution is not known; then only copying and training are possible. */
+  /**
+   * Difference of the new and the old base's weights. Null if it is not known; then the old adapter can only be copied
+   * and trained.
+   */
   readonly evolution: Evolution | null;
-  /** Matrix products for fusing adapters. Default: JavaScript on one thread. */
+  /** Functions that multiply the matrices when adapters are fused. Default: JavaScript on one thread. */
   readonly products?: FusionOptions['products'];
-  /** Whether there are training rows. Default true. Copying, reverting and searching do not need any. */
+  /** Whether there are rows to train on, which copying, reverting and searching do not need. Default true. */
   readonly canTrain?: boolean;
   readonly seed: number;
   readonly signal: AbortSignal;
-  /** Creates an untrained adapter with the configuration of the old one. */
+  /** Creates an untrained adapter with the rank, modules and other settings of the old one. */
   createFresh(seed: number): Adapter;
-  /** Number of search rows. */
+  /** Number of the held-out rows on which points of the search and adapters in training are measured. */
   readonly searchRows: number;
-  /** Mean completion loss on the search rows, in nats a token. */
+  /** Measures the mean loss of the completions in the search rows, in nats a token. */
   searchLoss(adapter: Adapter): Promise<number>;
   /** Measures the gate's metric of an adapter on the search rows. */
   searchMetric(adapter: Adapter): Promise<MetricValue>;
   /**
-   * Measures an adapter on the gate rows, none of which is a search row: always the same rows in the same order. Unless
-   * `look.whole` is set, it may end as soon as the adapter is certain to fail.
+   * Measures an adapter on the gate rows, none of which is a search row. The rows and their order are the same in every
+   * call. Unless `look.whole` is true, the measurement may end as soon as the adapter is certain to fail.
    */
   gateMetric(adapter: Adapter, look: GateLook): Promise<GateMeasurement>;
   /**
-   * Trains until the steps are done or `onEvaluate` returns `stop`. Resumes from its own checkpoint, if there is one.
+   * Trains an adapter until all steps are done or `onEvaluate` returns `stop`. An interrupted training resumes from its
+   * last checkpoint.
    */
   fineTune(request: FineTuneRequest): Promise<void>;
   /**
-   * Publishes a candidate durably. It may be called again for the same candidate after a crash, and later for better
-   * ones.
+   * Publishes a candidate durably. A run may publish the same candidate again after a crash, and better candidates
+   * later.
    */
   publish(candidate: Candidate): Promise<void>;
   phase(phase: LadderPhase): void;
   report(event: LadderEvent): void;
-  /** Saves the state, and the best candidate's adapter if it was fine-tuned. Any other adapter can be fused again. */
+  /**
+   * Saves the state of the ladder. If the best candidate was trained, its adapter must be saved too; an untrained
+   * adapter can be fused again from its coefficients.
+   */
   checkpoint(state: LadderState, best: Candidate | null): Promise<void>;
-  /** Last checkpoint of an interrupted run. `bestAdapter` is set if its best candidate was fine-tuned. */
+  /**
+   * Last checkpoint of an interrupted run; left out for a new run. `bestAdapter` is the best candidate's adapter if
+   * that candidate was trained, and null otherwise.
+   */
   readonly resume?: { readonly state: LadderState; readonly bestAdapter: Adapter | null };
-  /** Returns milliseconds on a monotonic clock. Default `performance.now`. */
+  /** Returns the time in milliseconds on a clock that never goes back. Default: `performance.now`. */
   now?(): number;
 }

@@ -3,12 +3,12 @@ import { measuredRows } from '../gate/readiness-gate.ts';
 import type { CandidateRecord } from './candidate.ts';
 import type { LadderProgress, RungReport } from './ladder-state.ts';
 
-/** Number of candidates shown from each end of a list that is longer than twice this. */
+/** Number of candidates kept from the beginning and from the end of a list; those between are left out. */
 const SHOWN_AT_EACH_END = 50;
 
 export type LadderDocument = ReturnType<typeof ladderDocument>;
 
-/** Converts a ladder to the form that answers of the API and JSON documents have. */
+/** Converts the progress of a ladder to the JSON in which the API and the commands show it. */
 export function ladderDocument({ current, rungs, candidates, publishedId, ended }: LadderProgress) {
   const leftOut = Math.max(0, candidates.length - 2 * SHOWN_AT_EACH_END);
   const shown =
@@ -50,12 +50,15 @@ function candidateDocument(candidate: CandidateRecord) {
   };
 }
 
-/** Strategy, coefficients and step that made a candidate. */
+/** Converts to JSON how a candidate was made: strategy, fusion coefficients and number of training steps. */
 export function madeDocument({ strategy, alpha, beta, step }: CandidateRecord) {
   return { strategy, fusion_alpha: alpha, fusion_beta: beta, step };
 }
 
-/** Gate's measurement and verdict. A curtailed look does not know the value, only the best case. */
+/**
+ * Converts the gate's measurement and verdict of a candidate to JSON. If the measurement ended before the last row,
+ * because failure was certain, its value is unknown, and `best_case` is the best that it could have become.
+ */
 export function gateDocument({ metric, bound, negativeFlips, verdict, certificate, failed }: CandidateRecord) {
   const { value, standardError, rows, curtailed } = metric;
   return {
@@ -72,7 +75,10 @@ export function gateDocument({ metric, bound, negativeFlips, verdict, certificat
   };
 }
 
-/** Replaces values of a diverged training, which JSON cannot hold, by null. */
+/**
+ * Returns a finite number unchanged, and null for anything else: JSON cannot hold the NaN and Infinity of a training
+ * that diverged.
+ */
 function finite(value: number | null): number | null {
   return value !== null && Number.isFinite(value) ? value : null;
 }

@@ -9,83 +9,101 @@ import type { WatchRecord } from './watch-log.ts';
 export interface LadderOptions {
   readonly gate: Gate;
   /**
-   * The old adapter on the old base, measured on the gate rows; null if the gate does not need it (`needsOldVersion`).
+   * Measurement of the old adapter, on the old base and the gate rows; null if the gate does not compare with it
+   * (`needsOldVersion`).
    */
   readonly old: GateMeasurement | null;
-  /** Largest number of training steps, shared by the rungs that train. */
+  /** Largest number of training steps of a run. All rungs that train share them. */
   readonly steps: number;
   readonly evaluateEvery: number;
-  /** Number of steps to continue after the first pass, for a version that is better beyond noise. Default 0. */
+  /**
+   * Number of steps for which training goes on after a candidate may be published, in search of one that is better
+   * beyond noise. Default 0.
+   */
   readonly refineSteps?: number;
   /**
-   * Number of evaluations without an improvement after which `auto` ends fine-tuning, which leaves the remaining steps
-   * to training from scratch. 0 never ends it early. Default 0.
+   * Number of evaluations in a row without an improvement after which `auto` ends the fine-tuning of an adapter carried
+   * over; training from scratch may use the steps that are left. 0, the default, never ends fine-tuning early.
    */
   readonly patience?: number;
   /**
-   * Probability that makes another look worthwhile: after an inconclusive candidate, the run searches or trains only if
-   * the next look certifies a version that is as good as the old one with more than this probability. Default 0:
-   * always.
+   * Least chance at which one more look at the gate rows is worth its cost. After an inconclusive candidate, the run
+   * searches and trains only if the next look would certify a version as good as the old one with more than this
+   * probability. With 0, the default, it always does.
    */
   readonly leastPower?: number;
-  /** Preference of `auto`. Default `old_behavior`. */
+  /**
+   * Side that `auto` takes where it cannot keep both the old behavior and the new base's improvements. Default
+   * `old_behavior`.
+   */
   readonly prefer?: Preference;
-  /** Regularization of `relora`, `relora-paper` and `auto`. `warm-start` and `scratch` have none. */
+  /**
+   * Regularization of the fine-tuning under `relora`, `relora-paper` and `auto`. `warm-start` and training from scratch
+   * have none.
+   */
   readonly regularization?: RegularizationOptions;
   readonly search?: SearchOptions;
   /** Function that judges a candidate. Simulations of many jobs pass one that caches its answers. Default: `judge`. */
   readonly judge?: typeof judge;
-  /** Limits of a fused adapter's rank. Default: the adapter keeps the old rank. */
+  /** Options for fusing, among them the rank of fused adapters. Default: they keep the old adapter's rank. */
   readonly fusion?: FusionOptions;
 }
 
-/** Result of one rung. Plain JSON. */
+/** Report of one rung: its result, its duration and its best candidate. Plain JSON. */
 export interface RungReport {
   readonly rung: RungName;
-  /** `skipped`: there was nothing to try. `not_run`: an earlier rung passed, or the run ended before this one. */
+  /**
+   * Verdict of the gate on the rung's best candidate. A rung without a candidate is `skipped` if there was nothing to
+   * try, and otherwise `not_run`: an earlier rung passed, or the run ended before this one.
+   */
   readonly result: Verdict | 'skipped' | 'not_run';
   /** Reason for which the rung was skipped or not run. */
   readonly reason: string | null;
   /** Milliseconds spent on the rung, including evaluation and publication. */
   readonly ms: number;
-  /** The rung's best candidate (`isPreferred`); null if it has none. */
+  /** Best candidate of the rung by `isPreferred`; null if the gate has judged none of this rung. */
   readonly candidate: CandidateRecord | null;
 }
 
 /**
- * Results of all rungs so far and every judged candidate. Each report is complete, so observers need only the latest.
- * Plain JSON.
+ * Progress of a ladder: reports of all its rungs, and every candidate judged so far. Each report of the progress is
+ * complete, so that observers need only the latest. Plain JSON.
  */
 export interface LadderProgress {
-  /** Current rung; null between two rungs and at the end. */
+  /** Rung that runs now; null between two rungs and after the last. */
   readonly current: RungName | null;
   /**
-   * Report for every rung of the strategy, in order. Until the run has ended, `not_run` means that no candidate of the
-   * rung has been judged yet.
+   * Reports of all rungs of the strategy, in the order in which they are tried. Until the run has ended, `not_run` only
+   * means that no candidate of the rung has been judged yet.
    */
   readonly rungs: readonly RungReport[];
-  /** Candidates in the order in which they were judged. */
+  /** Candidates judged so far, in the order in which they were judged. */
   readonly candidates: readonly CandidateRecord[];
   readonly publishedId: string | null;
   readonly ended: boolean;
 }
 
-/** Everything that an interrupted run needs to resume without repeating an evaluation. Plain JSON. */
+/** State from which an interrupted run resumes without repeating a measurement. Plain JSON. */
 export interface LadderState {
   readonly strategy: Strategy;
-  /** The current rung; the rungs before it are over. */
+  /** Rung on which the run resumes. The rungs before it are over. */
   readonly rung: RungName;
   readonly rungMs: Readonly<Partial<Record<RungName, number>>>;
   readonly skipped: Readonly<Partial<Record<RungName, string>>>;
   readonly candidates: readonly CandidateRecord[];
   readonly watched: readonly WatchRecord[];
-  /** Gate's metric on the search rows by candidate id, measured to compare candidates whose looks were curtailed. */
+  /**
+   * Metric on the search rows, by candidate id. It was measured to compare candidates whose measurements on the gate
+   * rows ended early.
+   */
   readonly compared: Readonly<Record<string, MetricValue>>;
-  /** Reason for which the run ended with nothing published and rungs left; null if it did not. */
+  /** Reason for which the run stopped early, although nothing was published; null if it did not stop so. */
   readonly held: string | null;
   readonly searchHistory: readonly SearchEvaluation[];
   readonly bestId: string | null;
-  /** Outcomes of the best candidate's gate rows, as plain arrays. */
+  /**
+   * Outcome and number of tokens of each gate row under the best candidate, as plain arrays; null without a candidate.
+   */
   readonly bestOutcomes: { readonly values: readonly number[]; readonly tokens: readonly number[] } | null;
   readonly publishedId: string | null;
   readonly elapsedMs: number;
@@ -94,9 +112,12 @@ export interface LadderState {
 export interface LadderOutcome {
   readonly ready: boolean;
   readonly target: GateTarget;
-  /** Best candidate, whether or not it passed; null if none was judged. It is published if the run is ready. */
+  /**
+   * Best candidate, whether or not it passed; null if the gate has judged none. If the run is ready, this candidate is
+   * the published one.
+   */
   readonly best: Candidate | null;
-  /** A report for every rung of the strategy, in order. */
+  /** Reports of all rungs of the strategy, in the order in which they are tried. */
   readonly rungs: readonly RungReport[];
   readonly candidates: readonly CandidateRecord[];
   readonly searchHistory: readonly SearchEvaluation[];

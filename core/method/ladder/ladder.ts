@@ -23,9 +23,9 @@ import { hasBetterVerdict, isComparable, isPreferred, RungLog } from './rung-log
 import { WatchLog, type WatchRecord } from './watch-log.ts';
 
 /**
- * Record of one run: the judged candidates, the best of them, and the published one. The rungs propose candidates; the
- * ladder judges and ranks them. Once a candidate is published, it stays the best until another publishable one has a
- * better verdict, or is better beyond noise.
+ * Record of one run: the judged candidates, the best of them, and the published one. Rungs propose adapters, and the
+ * ladder has the gate judge them and ranks them. After a publication, the best candidate changes only for one that may
+ * be published, too, and has a better verdict or is better beyond noise.
  */
 export class Ladder {
   readonly context: LadderContext;
@@ -88,17 +88,17 @@ export class Ladder {
     return this.#publishedId !== null;
   }
 
-  /** Records of the trainings' adapters on the search rows so far. */
+  /** Measurements on the search rows of the adapters in training, so far. */
   get watched(): Pick<WatchLog, 'records' | 'of' | 'stepsOf' | 'promisesMore'> {
     return this.#watched;
   }
 
-  /** The first candidate that the gate lets be published. */
+  /** Earliest candidate whose verdict allows its publication; undefined if there is none. */
   get firstPublishable(): CandidateRecord | undefined {
     return this.#candidates.find((candidate) => this.#isPublishable(candidate));
   }
 
-  /** Current rung, on which an interrupted run resumes; the rungs before it are over. */
+  /** Rung that the run has reached and on which it resumes after an interruption. The rungs before it are over. */
   get rung(): RungName {
     return this.#rung;
   }
@@ -107,7 +107,7 @@ export class Ladder {
     return this.#searchHistory;
   }
 
-  /** The candidates of one rung, in the order in which they were judged. */
+  /** Returns the judged candidates of one rung, in the order in which they were judged. */
   candidatesOf(rung: RungName): readonly CandidateRecord[] {
     return this.#candidates.filter((candidate) => candidate.rung === rung);
   }
@@ -133,7 +133,9 @@ export class Ladder {
     this.#reportProgress();
   }
 
-  /** Warns, once, if the gate rows are too few to decide on the best candidate. */
+  /**
+   * Warns, at most once in a run, that the gate rows are too few to decide whether the best candidate is good enough.
+   */
   warnOfRows(): void {
     const message = this.#best && rowsWarning(this.#best);
     if (message === null || this.#warnings.length > 0) return;
@@ -142,9 +144,10 @@ export class Ladder {
   }
 
   /**
-   * Measures an adapter of a training on the search rows, unless that was done before the run was interrupted.
-   * @param decide returns whether the gate shall judge the adapter
-   * @returns that decision
+   * Measures an adapter in training on the search rows, and asks `decide` whether the gate shall judge it. Both are
+   * skipped if they were done before an interruption of the run.
+   * @param decide gets the measurement and returns whether the gate shall judge the adapter
+   * @returns the answer of `decide`
    */
   async watch(proposal: Proposal, adapter: Adapter, decide: (record: WatchRecord) => boolean): Promise<boolean> {
     const known = this.#watched.find(proposal.id);
@@ -159,8 +162,8 @@ export class Ladder {
   }
 
   /**
-   * Whether the gate might pass an adapter with this value on the search rows, if the true value is better by one
-   * standard error.
+   * Whether an adapter with this value on the search rows could reach the gate's target. Its true value is taken to be
+   * better than the measured one by one standard error.
    */
   isPlausible({ name, value, standardError }: MetricValue): boolean {
     const { value: needed } = this.#target;
@@ -168,8 +171,8 @@ export class Ladder {
   }
 
   /**
-   * Decides whether to stop because the best candidate is inconclusive, and the gate rows are too few to certify any
-   * version as good as the old one. More looks would only spend time.
+   * Decides whether to end the run because more looks at the gate rows would only spend time: the best candidate is
+   * inconclusive, and the rows are too few to certify even a version that is exactly as good as the old one.
    */
   async isHeld(): Promise<boolean> {
     const { gate, old, judge: by } = this.options;
@@ -183,8 +186,9 @@ export class Ladder {
   }
 
   /**
-   * Reason against searching or training for another candidate; null if there is none. It follows from the best
-   * candidate and the number of looks alone, so that a resumed run finds the same.
+   * Reason against searching or training for another candidate, as its chance of a certificate is too small; null if
+   * there is none. It follows from the best candidate and the number of looks alone, so that a resumed run finds the
+   * same.
    */
   get futility(): string | null {
     const { gate, old, leastPower = 0 } = this.options;
@@ -197,9 +201,9 @@ export class Ladder {
   }
 
   /**
-   * Lets the gate judge an adapter, keeps it if it is the best, and publishes it if the gate allows. A candidate that
-   * was judged before the run was interrupted is not judged again.
-   * @param during the phase to return to
+   * Has the gate judge an adapter, keeps the adapter if it is the best so far, and publishes it if the gate allows. If
+   * the candidate was judged before an interruption of the run, its record is returned unchanged.
+   * @param during the phase to return to after the judgement
    */
   async consider(proposal: Proposal, adapter: Adapter, during: LadderPhase = 'initialize'): Promise<CandidateRecord> {
     const known = this.#candidates.find(({ id }) => id === proposal.id);
@@ -237,7 +241,10 @@ export class Ladder {
     await this.checkpoint();
   }
 
-  /** Loss on the search rows, if the search measured these coefficients. */
+  /**
+   * Returns the loss that the search measured at these fusion coefficients on the search rows; null if it measured
+   * none.
+   */
   searchLossOf({ alpha, beta }: Pick<Proposal, 'alpha' | 'beta'>): number | null {
     if (alpha === null || beta === null) return null;
     return this.#searchHistory.find((one) => isSamePoint(one, { alpha, beta }))?.loss ?? null;
@@ -320,7 +327,10 @@ export class Ladder {
     return isPreferred(a, b, metrics);
   }
 
-  /** Measures the gate's metric of an adapter on the search rows, once. */
+  /**
+   * Returns the gate's metric of an adapter on the search rows, and measures it only if no earlier measurement is
+   * recorded.
+   */
   async #onSearch(id: string, adapter: Adapter): Promise<MetricValue> {
     return this.#watched.find(id)?.metric ?? this.#compared[id] ?? (await this.context.searchMetric(adapter));
   }
@@ -329,7 +339,7 @@ export class Ladder {
     return isPublishable(this.options.gate, candidate);
   }
 
-  /** Position of the next candidate's look. Every candidate so far took one. */
+  /** Returns the position of the next candidate's look at the gate rows. Every candidate so far took one look. */
   #nextLook(): Look {
     const total = this.#candidates.length + 1;
     const published = this.#candidates.findIndex((candidate) => this.#isPublishable(candidate));

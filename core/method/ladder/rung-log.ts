@@ -5,7 +5,10 @@ import type { WatchRecord } from './watch-log.ts';
 
 type ReportedState = Pick<LadderState, 'candidates' | 'publishedId' | 'held' | 'watched'>;
 
-/** Records what happened on each rung and how long it took. A resumed run continues to count. */
+/**
+ * Records for each rung how long it took and, if it was skipped, the reason. After an interruption, the times go on
+ * from those saved.
+ */
 export class RungLog {
   readonly #now: () => number;
   readonly #ms = new Map<RungName, number>();
@@ -19,7 +22,7 @@ export class RungLog {
     for (const [rung, reason] of Object.entries(resumed?.skipped ?? {})) this.#skipped.set(rung as RungName, reason);
   }
 
-  /** Current rung of this process. */
+  /** Rung that runs now in this process; null between two rungs, and after an interruption until a rung is entered. */
   get current(): RungName | null {
     return this.#current;
   }
@@ -45,7 +48,7 @@ export class RungLog {
     return { rungMs, skipped: Object.fromEntries(this.#skipped) };
   }
 
-  /** Returns a report for every rung of the strategy. */
+  /** Returns a report for each rung of the strategy, in their order. */
   reports(rungs: readonly RungName[], state: ReportedState): RungReport[] {
     const end = endOf(state);
     return rungs.map((rung) => {
@@ -55,7 +58,10 @@ export class RungLog {
     });
   }
 
-  /** @param end reason for which the remaining rungs were not run */
+  /**
+   * Reports one rung by its best candidate; without a candidate, as skipped or not run.
+   * @param end reason to give for a rung that was neither skipped nor run
+   */
   #report(rung: RungName, candidate: CandidateRecord | null, end: string): RungReport {
     const ms = this.#msOf(rung);
     if (candidate) return { rung, result: candidate.verdict, reason: null, ms, candidate };
@@ -72,8 +78,8 @@ export class RungLog {
 const RANKS: Readonly<Record<Verdict, number>> = { passed: 2, inconclusive: 1, failed: 0 };
 
 /**
- * Whether a candidate ranks above another: by the verdict, then by the metric on the gate rows or, if a look was
- * curtailed, on the search rows.
+ * Whether candidate `a` ranks above `b`: by the verdict, then by the metric on the gate rows. If the measurement of
+ * either on the gate rows ended early, the metric on the search rows decides instead.
  */
 export function isPreferred(
   a: CandidateRecord,
@@ -87,8 +93,8 @@ export function isPreferred(
 }
 
 /**
- * Whether the gate's values show which of two candidates is better. Curtailed looks give bounds, which depend on the
- * order of the rows as much as on the candidates, so the search rows have to decide.
+ * Whether both candidates were measured on all gate rows, so that these values show which is better. A measurement that
+ * ended early gives only a bound, which depends on the order of the rows as much as on the candidate.
  */
 export function isComparable(a: CandidateRecord, b: CandidateRecord): boolean {
   return !a.metric.curtailed && !b.metric.curtailed;

@@ -4,20 +4,20 @@ import type { SearchOptions, SearchTask } from '../search/search-task.ts';
 import type { RungName } from './candidate.ts';
 import type { Ladder } from './ladder.ts';
 
-/** Step of a ladder: one way of making a candidate. */
+/** One step of a ladder, which makes candidates in one way. */
 export interface Rung {
   readonly name: RungName;
   /**
-   * Whether the rung trains its candidate. Once an adapter is published, only rungs that train may still run, to refine
-   * the adapter.
+   * Whether the rung trains adapters. Once an adapter is published, only such rungs still run, in search of a better
+   * one.
    */
   readonly trains: boolean;
-  /** Whether the rung searches or trains, which costs at least as much as a look at the gate rows. */
+  /** Whether the rung searches or trains, which takes at least as long as measuring an adapter on the gate rows. */
   readonly isCostly: boolean;
   run(ladder: Ladder): Promise<void>;
 }
 
-/** Tries the old adapter as it is. */
+/** Has the gate judge the old adapter, unchanged, on the new base. */
 export const copyRung: Rung = {
   name: 'copy',
   trains: false,
@@ -28,7 +28,7 @@ export const copyRung: Rung = {
   },
 };
 
-/** Tries the old adapter with the evolution undone, as far as the adapter's rank allows. */
+/** Has the gate judge the old adapter with the base's change undone, as far as the adapter's rank allows. */
 export const revertRung: Rung = {
   name: 'revert',
   trains: false,
@@ -39,7 +39,7 @@ export const revertRung: Rung = {
   },
 };
 
-/** Skips a rung if there is a reason against it. */
+/** Makes a rung that is skipped if `reasonAgainst` gives a reason, and otherwise runs as before. */
 export function unless(reasonAgainst: (ladder: Ladder) => string | null, rung: Rung): Rung {
   return {
     ...rung,
@@ -52,15 +52,15 @@ export function unless(reasonAgainst: (ladder: Ladder) => string | null, rung: R
 }
 
 /**
- * Range of revert's loss, in multiples of copy's loss, in which the base's change matters little to the task. In the
- * registered run, 15 of 19 such reverts were certified at their only look, and none of the 29 others
- * (docs/method/ladder.md).
+ * Range of the loss of revert as a multiple of the loss of copy. Within it, the base's change matters little to the
+ * task. In the registered run, 15 of 19 reverts in this range were certified at their only look, and none of the 29
+ * others (docs/method/ladder.md).
  */
 export const NEAR = { least: 0.75, most: 1.05 };
 
 /**
- * Runs a rung only if the losses of copy and revert on the search rows show that the base's change matters little to
- * the task.
+ * Makes a rung that runs only if the base's change matters little to the task: on the search rows, the loss of revert
+ * must be between `least` and `NEAR.most` times the loss of copy. Otherwise the rung is skipped.
  * @param least smallest multiple of copy's loss at which the rung runs
  */
 export function whereNear(rung: Rung, least = NEAR.least): Rung {
@@ -77,9 +77,10 @@ export function whereNear(rung: Rung, least = NEAR.least): Rung {
 }
 
 /**
- * Searches for the coefficients with the smallest loss on the search rows. With a budget of 0 evaluations, takes those
- * of the copy rung.
- * @param search overrides the job's search options
+ * Makes a rung that searches for the fusion coefficients with the smallest loss on the search rows, and has the gate
+ * judge their adapter unless another rung has tried it. If the budget of evaluations is 0, it uses the coefficients of
+ * copy.
+ * @param search options that override those of the job
  */
 export function searchRung(search?: SearchOptions): Rung {
   return {
@@ -98,8 +99,8 @@ export function searchRung(search?: SearchOptions): Rung {
 }
 
 /**
- * Describes a search on this ladder.
- * @param search overrides the job's search options
+ * Describes a search for fusion coefficients, with the data and functions of this ladder.
+ * @param search options that override those of the job
  */
 function searchTask(ladder: Ladder, search?: SearchOptions): SearchTask {
   const { context, options } = ladder;
@@ -121,7 +122,7 @@ async function considerFused(ladder: Ladder, rung: RungName, { alpha, beta }: Co
   await ladder.consider(proposal, await ladder.fused.at({ alpha, beta }));
 }
 
-/** Whether the gate has judged the untrained adapter of these coefficients on another rung than `own`. */
+/** Whether the gate has judged the adapter of these coefficients, without training, on a rung other than `own`. */
 export function isJudged(ladder: Ladder, coefficients: Coefficients, own: RungName): boolean {
   return ladder.candidates.some(({ rung, step, alpha, beta }) => {
     return rung !== own && step === 0 && alpha === coefficients.alpha && beta === coefficients.beta;

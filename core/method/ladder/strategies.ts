@@ -12,19 +12,22 @@ import { fineTuneRung, scratchRung } from './training-rungs.ts';
 
 const fineTune = fineTuneRung({ regularization: 'own', patient: true });
 
-/** Options of the paper's search, as we read it: it starts from no known point. */
+/** Options of the search in the ReLoRA paper, as we read the paper: it does not measure copy and revert first. */
 const PAPER_SEARCH: SearchOptions = { startsFromKnown: false };
 
-/** Options of a search under the preference `new_base`, which undoes at most half of the evolution. */
+/**
+ * Options of the search if the new base's improvements are preferred (`new_base`): it undoes at most half of the base's
+ * change.
+ */
 const KEEPING_NEW: SearchOptions = { betaBounds: [-0.5, 0.5] };
 
 const searchWithBudget = (search?: SearchOptions): Rung =>
   unless((ladder) => (searches(ladder) ? null : 'its budget of evaluations is 0'), searchRung(search));
 
 /**
- * Tries a revert first where the base's change matters little. If no search follows that could find better, or if the
- * gate publishes inconclusive candidates, it also tries a revert that is much better than the copy: most reverts are
- * good enough by their value (docs/method/gate.md, "On test rows").
+ * Rung that tries the revert before anything else where the base's change matters little to the task. If no search
+ * follows that could find better, or if the gate publishes inconclusive candidates, it also tries a revert whose loss
+ * is far below the copy's: most reverts are good enough by their value (docs/method/gate.md, "On test rows").
  */
 const revertAtFirst: Rung = {
   ...revertRung,
@@ -35,8 +38,8 @@ const revertAtFirst: Rung = {
 };
 
 /**
- * Tries the copy after the search, unless the search found something better. Copy is a point of the search, and a look
- * at it costs as much as the search.
+ * Rung that tries the copy after the search. It is skipped if the search found the copy, which then was tried, or if it
+ * found something better that training may still improve: a look at the copy costs as much as the search.
  */
 const copyAfterSearch = unless((ladder) => {
   if (isJudged(ladder, COPY, 'copy')) return 'it is what the search found, which was tried';
@@ -62,7 +65,10 @@ const AUTO: Readonly<Record<Preference, readonly Rung[]>> = {
   new_base: [copyAtFirst, searchWithBudget(KEEPING_NEW), fineTune, scratchRung, revertRung],
 };
 
-/** The rungs of each strategy, in order. The gate judges every one, and the first that passes is published. */
+/**
+ * Rungs of each strategy, in the order in which they are tried. The gate judges their candidates, and the first that it
+ * lets through is published.
+ */
 const RUNGS: Readonly<Record<Exclude<Strategy, 'auto'>, readonly Rung[]>> = {
   reuse: [copyRung],
   revert: [revertRung],
@@ -72,7 +78,7 @@ const RUNGS: Readonly<Record<Exclude<Strategy, 'auto'>, readonly Rung[]>> = {
   scratch: [scratchRung],
 };
 
-/** The strategies that need the evolution. `auto` also uses it, but can do without. */
+/** Strategies that cannot run without the evolution. `auto` uses it too, but can do without. */
 const NEEDS_EVOLUTION: ReadonlySet<Strategy> = new Set(['revert', 'relora', 'relora-paper']);
 
 /** Whether a strategy fuses the old adapter with the evolution. */
@@ -80,13 +86,14 @@ export function usesEvolution(strategy: Strategy): boolean {
   return strategy === 'auto' || NEEDS_EVOLUTION.has(strategy);
 }
 
-/** Rungs that use the evolution. */
+/** Rungs that fuse the old adapter with the evolution. `auto` skips them if there is nothing to fuse. */
 const OF_EVOLUTION: ReadonlySet<RungName> = new Set(['revert', 'search']);
 
 /**
- * Carries one adapter over to the new base by the named strategy, rung after rung.
- * @returns the outcome. Running out of steps is not an error: the outcome is then not ready, and has the best candidate
- * @throws AdaptationError, the signal's reason if it aborts, and whatever the context throws
+ * Carries one adapter over to the new base by a strategy, rung after rung.
+ * @returns the outcome. Running out of steps is no error: the outcome is then not ready, and names the best candidate
+ * @throws AdaptationError if the strategy needs an unknown evolution, the gate is invalid, or the state to resume
+ * belongs to another run; the signal's reason if it aborts; any error that a function of the context throws
  */
 export async function runStrategy(
   strategy: Strategy,
@@ -119,7 +126,7 @@ export async function runStrategy(
   return ladder.outcome();
 }
 
-/** Reports the rungs of a run that was stopped, from its last checkpoint. */
+/** Returns the reports on the rungs of a run that was stopped, as its last checkpoint has them. */
 export function reportRungs(state: LadderState, prefer?: Preference): RungReport[] {
   const names = rungsOf(state.strategy, prefer).map(({ name }) => name);
   return new RungLog(() => 0, state).reports(names, state);

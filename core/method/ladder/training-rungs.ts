@@ -11,25 +11,31 @@ import type { Rung } from './rungs.ts';
 import type { WatchRecord } from './watch-log.ts';
 
 export interface FineTuneRungOptions {
-  /** Regularization of the training: `own` takes the one of the run's options; null is none. */
+  /** Regularization of the training. `own` stands for that of the run's options, and null for none. */
   readonly regularization: 'own' | RegularizationOptions | null;
-  /** Whether the run's patience may end the training early. Default false. */
+  /**
+   * Whether the training may end early by the run's option `patience`, if evaluations show no improvement. Default
+   * false.
+   */
   readonly patient?: boolean;
 }
 
-/** Fine-tunes the best untrained candidate. */
+/**
+ * Makes a rung that trains an adapter that was carried over: the published one, or else the best by the search rows.
+ */
 export function fineTuneRung(options: FineTuneRungOptions): Rung {
   return trainingRung('fine_tune', carriedStart, options);
 }
 
-/** Trains a fresh adapter with the steps that are left. */
+/** Rung that trains a fresh adapter with the training steps that other rungs have left. */
 export const scratchRung: Rung = trainingRung('scratch', freshStart, { regularization: null });
 
 /**
- * Trains, and measures the adapter on the search rows at every evaluation. The gate judges the adapter only if its
- * metric on the search rows is better than at any earlier look and makes a pass plausible, and at the end. Until a
- * candidate passes, on this rung or an earlier one, the training may use all remaining steps. From then on it takes
- * `refineSteps` more, and publishes another version only if it is better beyond noise.
+ * Makes a rung that trains, and measures the adapter on the search rows at every evaluation. The gate judges the
+ * adapter only if it does better on these rows than at any earlier look and might pass. At the end of the training,
+ * better is enough, and if the rung has no judged adapter yet, the last one is judged in any case. Until a candidate
+ * passes, on this rung or an earlier one, the training may use all steps left. From then on it takes `refineSteps`
+ * more, and publishes another version only if it is better beyond noise.
  */
 function trainingRung(
   name: RungName,
@@ -70,16 +76,16 @@ function trainingRung(
 }
 
 /**
- * Decides when a training begins and ends and when the gate judges its adapter. It uses only records of the ladder, so
- * that a resumed run decides the same.
+ * Decides for one training whether it begins, when it ends, and at which evaluations the gate judges its adapter. It
+ * uses only records of the ladder, so that a resumed run decides the same.
  */
 class Training {
-  /** Largest number of steps. */
+  /** Largest number of steps of this training. */
   readonly steps: number;
   readonly #ladder: Ladder;
   readonly #rung: RungName;
   readonly #patience: number;
-  /** Whether the first candidate that passed came from another rung. */
+  /** Whether a candidate of another rung was the first that could be published, so that this training only refines. */
   readonly #refinesAnother: boolean;
 
   constructor(ladder: Ladder, rung: RungName, patience: number) {
@@ -93,7 +99,10 @@ class Training {
     this.steps = Math.max(0, this.#refinesAnother ? Math.min(left, refineSteps) : left);
   }
 
-  /** Reason for training nothing: an empty string if no training is needed, null if there is something to train. */
+  /**
+   * Reason for which there is no training to do: an empty string if none is needed, a text to report if none is
+   * possible. Null if the training can begin.
+   */
   obstacle(): string | null {
     const { context, isPublished } = this.#ladder;
     if (isPublished && (this.#refinesAnother ? this.steps === 0 || this.#isRefinedElsewhere() : this.isOver()))
@@ -114,8 +123,8 @@ class Training {
   }
 
   /**
-   * Whether the gate shall judge an adapter. At the end of the training, it shall in any case if it has judged no
-   * adapter of this rung.
+   * Whether the gate shall judge an adapter, by its metric on the search rows. The last adapter of a training is judged
+   * in any case if the gate has judged none before on this rung; a metric that is not finite never is.
    */
   looksAt({ metric }: WatchRecord): boolean {
     if (!Number.isFinite(metric.value)) return false;
@@ -126,20 +135,23 @@ class Training {
     return promisesMore && this.#ladder.isPlausible(metric);
   }
 
-  /** Number of steps that other rungs have trained. */
+  /** Returns the number of steps that all other rungs together have trained. */
   #stepsOfOthers(): number {
     const { watched } = this.#ladder;
     const others = new Set(watched.records.filter(({ rung }) => rung !== this.#rung).map(({ rung }) => rung));
     return [...others].reduce((sum, rung) => sum + watched.stepsOf(rung), 0);
   }
 
-  /** Whether another rung has trained, and so has already refined its own candidate. */
+  /**
+   * Whether another rung has trained. That training has then already searched for something better than the published
+   * one.
+   */
   #isRefinedElsewhere(): boolean {
     return this.#stepsOfOthers() > 0;
   }
 }
 
-/** Number of evaluations since the best one. */
+/** Returns the number of evaluations that have followed the best one. */
 function sinceBest(watched: readonly WatchRecord[]): number {
   let best = 0;
   watched.forEach(({ metric }, i) => {
@@ -148,7 +160,9 @@ function sinceBest(watched: readonly WatchRecord[]): number {
   return watched.length - 1 - best;
 }
 
-/** Adapter that a training starts from. */
+/**
+ * Adapter that a training starts from, with its fusion coefficients and the strategy of the candidates that come of it.
+ */
 interface Start extends Pick<Proposal, 'strategy' | 'alpha' | 'beta'> {
   readonly adapter: Adapter;
 }
@@ -158,8 +172,8 @@ function freshStart({ context }: Ladder): Start {
 }
 
 /**
- * Chooses the start from recorded candidates, so that a resumed run starts from the same adapter. The training has to
- * exceed the start's metric on the search rows before the gate judges it again.
+ * Chooses the adapter that fine-tuning starts from, by recorded candidates, so that a resumed run starts from the same
+ * one. The training has to exceed the metric of this adapter on the search rows before the gate judges a trained one.
  */
 async function carriedStart(ladder: Ladder): Promise<Start> {
   const chosen = bestUntrained(ladder);
@@ -170,8 +184,8 @@ async function carriedStart(ladder: Ladder): Promise<Start> {
 }
 
 /**
- * Returns the untrained candidate that is published, or else the best one by the search rows: gate rows must not choose
- * a candidate that they will judge.
+ * Returns the untrained candidate that is published; if none is, the untrained candidate with the smallest loss on the
+ * search rows. The gate rows must not choose a candidate that they will judge.
  */
 function bestUntrained({ candidates, firstPublishable: published }: Ladder): CandidateRecord {
   if (published?.step === 0) return published;

@@ -1,14 +1,19 @@
 import { isBetter, type MetricValue } from '../gate/readiness-gate.ts';
 import type { Proposal, RungName } from './candidate.ts';
 
-/** Gate's metric of a training's adapter on the search rows, which shows the training's progress. Plain JSON. */
+/**
+ * Measurement of an adapter in training on the search rows, by the gate's metric. It shows the training's progress.
+ * Plain JSON.
+ */
 export interface WatchRecord extends Pick<Proposal, 'id' | 'rung' | 'step'> {
   readonly metric: MetricValue;
-  /** Whether the gate judged the adapter. */
+  /** Whether the adapter went to the gate after this measurement. */
   readonly looked: boolean;
 }
 
-/** Metrics of the trainings' adapters on the search rows, with those adapters marked that the gate judged. */
+/**
+ * Log of the measurements of adapters in training on the search rows, which notes the adapters that the gate judged.
+ */
 export class WatchLog {
   readonly #records: WatchRecord[];
 
@@ -24,18 +29,25 @@ export class WatchLog {
     return this.#records.find((record) => record.id === id);
   }
 
-  /** Records of a training, in the order of its steps, without its start. */
+  /**
+   * Returns the measurements of one rung's training in the order of its steps, without that of the adapter it started
+   * from.
+   */
   of(rung: RungName): readonly WatchRecord[] {
     return this.#records.filter((record) => record.rung === rung && record.step > 0);
   }
 
-  /** Number of steps that a rung has trained. */
+  /**
+   * Returns the number of training steps after which a rung's adapter was last measured; 0 before the first
+   * measurement.
+   */
   stepsOf(rung: RungName): number {
     return this.of(rung).at(-1)?.step ?? 0;
   }
 
   /**
-   * @param decide is called with the record, which is already in the log, and returns whether the gate shall judge the
+   * Adds a measurement, and notes whether the gate shall judge the adapter.
+   * @param decide gets the measurement, which is already in the log, and returns whether the gate shall judge the
    * adapter
    */
   add(record: Omit<WatchRecord, 'looked'>, decide: (record: WatchRecord) => boolean): WatchRecord {
@@ -45,7 +57,7 @@ export class WatchLog {
     return decided;
   }
 
-  /** Whether an adapter's metric on the search rows is better than that of every adapter the gate has judged. */
+  /** Whether a metric on the search rows is better than those of all adapters in the log that the gate has judged. */
   promisesMore(metric: MetricValue): boolean {
     return this.#records.every((record) => !record.looked || isBetter(metric, record.metric));
   }

@@ -1,19 +1,24 @@
 import type { LoraFactors } from '../../models/lora/adapter.ts';
 
-/** Gradients in the shapes of the factors: a [rank, inFeatures] and b [outFeatures, rank], row-major. */
+/**
+ * Gradients of a LoRA module's factors, in their shapes: `a` is [rank, inFeatures] and `b` [outFeatures, rank],
+ * row-major.
+ */
 interface ProductGradients {
   readonly a: Float32Array;
   readonly b: Float32Array;
 }
 
 /**
- * Gradients of ½ ‖s (B A − B₀ A₀)‖², the squared distance of two updates as the layer sees them. With D = BA − B₀A₀,
+ * Gradients of ½ ‖s (B A − B₀ A₀)‖², which is half the squared distance between two updates of a layer's weights. With
+ * D = BA − B₀A₀,
  *
  *     ∂/∂B = s² D Aᵀ = s² (B (AAᵀ) − B₀ (A₀Aᵀ)),   ∂/∂A = s² Bᵀ D = s² ((BᵀB) A − (BᵀB₀) A₀)
  *
- * which needs r × r matrices only: neither product is formed (ours).
- * @param factors the current factors
- * @param origin B₀ and A₀, of the same layer and with the same scaling, whose rank may differ
+ * In this order of the products, which is ours, all products in parentheses are as small as the ranks, and neither BA
+ * nor B₀A₀ is computed.
+ * @param factors A, B and the scaling s of the adapter in training
+ * @param origin A₀ and B₀ of the same layer, with the same scaling; their rank may differ
  */
 export function productGradients(factors: LoraFactors, origin: LoraFactors): ProductGradients {
   const a = new Float32Array(factors.a.length);
@@ -24,7 +29,7 @@ export function productGradients(factors: LoraFactors, origin: LoraFactors): Pro
   return { a, b };
 }
 
-/** The Gram matrices B₁ᵀB₂ and A₁A₂ᵀ, each [r₁, r₂], row-major. */
+/** Gram matrices of two modules' factors: `b` is B₁ᵀB₂ and `a` is A₁A₂ᵀ, each [r₁, r₂] for their ranks, row-major. */
 interface Grams {
   readonly b: Float64Array;
   readonly a: Float64Array;
@@ -49,8 +54,8 @@ function grams(first: LoraFactors, second: LoraFactors): Grams {
 }
 
 /**
- * Adds factor · (BᵀB′) A′ to `into.a`, [r, inFeatures], and factor · B′ (A A′ᵀ)ᵀ to `into.b`, [outFeatures, r]. A′ and
- * B′ are the factors given; the Gram matrices are [r, r′].
+ * Adds factor · (BᵀB′) A′ to `into.a`, [r, inFeatures], and factor · B′ (A A′ᵀ)ᵀ to `into.b`, [outFeatures, r]. The
+ * second argument holds A′ and B′, of rank r′. `gram` holds BᵀB′ and A A′ᵀ, each [r, r′].
  */
 function addProducts(
   into: ProductGradients,

@@ -4,27 +4,30 @@ import type { Adapter, LoraFactors, TrainableArrays } from '../../models/lora/ad
 import { mapTrainable } from '../../models/lora/trainable-arrays.ts';
 import { productGradients } from './product-gradients.ts';
 
-/** L2 regularization of fine-tuning, which is strong at first and relaxed later. */
+/** Settings of an L2 penalty on fine-tuning, which is strong at first and relaxed later. */
 export interface RegularizationOptions {
   /**
-   * Course of λ from `strong` to `relaxed`. `two_stage` holds `strong` until `strongUntil`, follows half a cosine until
-   * `relaxedFrom`, and then holds `relaxed`. `cosine` and `linear` decrease over the whole run. `none` has no penalty.
+   * Course of the penalty's coefficient λ. `two_stage` holds `strong` until `strongUntil`, follows half a cosine down
+   * to `relaxed` until `relaxedFrom`, and then holds `relaxed`. `cosine` and `linear` go from `strong` to `relaxed`
+   * over the whole run. `none` has no penalty.
    */
   readonly schedule: JobOptions['regularize_schedule'];
-  /** λ₁, the coefficient at the start. */
+  /** Coefficient λ of the penalty at the start of the run. */
   readonly strong: number;
-  /** λ₂, the coefficient at the end. */
+  /** Coefficient λ of the penalty at the end of the run. */
   readonly relaxed: number;
-  /** Share of the steps after which `two_stage` begins to relax; 0 ≤ strongUntil ≤ relaxedFrom ≤ 1. */
+  /**
+   * Share of the run's steps after which `two_stage` begins to relax the penalty; 0 ≤ strongUntil ≤ relaxedFrom ≤ 1.
+   */
   readonly strongUntil: number;
-  /** Share of the steps after which `two_stage` has λ₂. */
+  /** Share of the run's steps after which `two_stage` stays at the coefficient `relaxed`. */
   readonly relaxedFrom: number;
   /**
-   * Target θ₀ of the penalty: the adapter that fine-tuning started from, zero (weight decay by gradient), or the fused
-   * update before its truncation (`fused`; the caller has to pass it). The fused update has a higher rank than the
-   * adapter, so the penalty then acts on the products s · B A, and otherwise on every element of A and B. DoRA's
-   * magnitudes are pulled towards those of θ₀, but never towards zero, because a magnitude of zero would silence the
-   * layer itself and not just the adapter.
+   * Values θ₀ that the penalty pulls the adapter towards: those that fine-tuning started from (`initial`), zero
+   * (`zero`, a weight decay by the gradient), or the fused update before its truncation (`fused`, which the caller has
+   * to pass). That update has a higher rank than the adapter, so the penalty then acts on the products s · B A, and
+   * otherwise on every element of A and B. DoRA's magnitudes are pulled towards those of θ₀, but never towards zero,
+   * because a magnitude of zero would silence the layer itself and not just the adapter.
    */
   readonly towards: JobOptions['regularize_towards'];
 }
@@ -38,14 +41,14 @@ export const DEFAULT_REGULARIZATION: RegularizationOptions = {
   towards: 'initial',
 };
 
-/** No penalty, as in training from scratch. */
+/** Settings without a penalty, for training from scratch and `warm-start`. */
 export const NO_REGULARIZATION: RegularizationOptions = { ...DEFAULT_REGULARIZATION, schedule: 'none' };
 
-/** Gradients by module, in the shapes of the factors. */
+/** Gradients of each module's factors, by the module's name and in the shapes of the factors. */
 export type FactorGradients = ReadonlyMap<string, TrainableArrays>;
 
 /**
- * λ at one step.
+ * Returns the coefficient λ of the L2 penalty at one step; 0 for the schedule `none`.
  * @param step number of the step, from 0
  * @param steps number of steps of the whole run
  * @throws RangeError if a coefficient is negative or the shares are out of order
@@ -66,22 +69,28 @@ export function l2Coefficient(options: RegularizationOptions, step: number, step
   return relaxed + (strong - relaxed) * remaining;
 }
 
-/** The penalty of one step: ½ λ ‖θ − θ₀‖² over every element of A and B, or ½ λ ‖s (BA − B₀A₀)‖² towards `fused`. */
+/**
+ * L2 penalty at one step: ½ λ ‖θ − θ₀‖² over every element of A and B, or ½ λ ‖s (BA − B₀A₀)‖² if it pulls towards
+ * `fused`.
+ */
 export interface Penalty {
   readonly lambda: number;
   readonly towards: RegularizationOptions['towards'];
-  /** θ₀; null stands for zero. */
+  /** Adapter θ₀ that the penalty pulls towards; null for a pull towards zero. */
   readonly anchor: Adapter | null;
 }
 
-/** Default anchor θ₀ of the options: the initial adapter, or null for zero. */
+/**
+ * Returns the adapter θ₀ that the penalty pulls towards if the caller passes none: the initial one, or null for a pull
+ * towards zero.
+ */
 export function anchorOf(options: RegularizationOptions, initial: Adapter): Adapter | null {
   return options.towards === 'zero' ? null : initial;
 }
 
 /**
- * Adds the gradients of the penalty to those of the loss. The arguments stay unchanged; arrays that the penalty does
- * not touch are shared with them.
+ * Adds the gradients of the L2 penalty to those of the loss. The arguments stay unchanged. Arrays to which the penalty
+ * adds nothing are not copied, so that the result shares them with `gradients`.
  * @param gradients gradients of the loss, for modules of the adapter
  * @param adapter the adapter at which the gradients were computed
  * @throws RangeError for gradients of a module that the adapter or the fused update does not have
@@ -109,14 +118,17 @@ export function withL2Gradients(gradients: FactorGradients, adapter: Adapter, pe
   return new Map(regularized);
 }
 
-/** Factors of one module of the fused update that the penalty pulls towards. */
+/**
+ * Returns the factors that the fused update has for one module.
+ * @throws RangeError if it has none
+ */
 function fusedOf(module: string, fused: Adapter | null): LoraFactors {
   const factors = fused?.modules.get(module);
   if (factors) return factors;
   throw new RangeError(`the fused update that the penalty draws towards has no module ${module}`);
 }
 
-/** gradient + λ (values − origin); without an origin, gradient + λ values. */
+/** Returns gradient + λ (values − origin), or gradient + λ values without an origin. */
 function withPull(
   gradient: Float32Array,
   lambda: number,

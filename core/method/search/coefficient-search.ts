@@ -5,16 +5,16 @@ import { searchSpace, type SearchEvaluation, type SearchTask } from './search-ta
 import { spaceFillingStart } from './space-filling.ts';
 
 /**
- * Smallest distance of a proposal to the evaluated points, with both ranges scaled to 1, so that evaluations are not
- * spent on known values.
+ * Smallest distance between a proposed point and those already measured, with the ranges of α and β scaled to 1. Nearer
+ * points would tell little new.
  */
 const SPACING = 0.05;
 
 /**
- * Bayesian optimization of alpha and beta on the mean loss of the search rows. Unless its options say otherwise, it
- * starts from the known points, copy and revert, and then takes points that fill the space evenly. It spends its whole
- * budget.
- * @returns the point of the smallest loss
+ * Searches for the fusion coefficients α and β with the smallest mean loss on the search rows, by Bayesian
+ * optimization. Unless the task's options say otherwise, the search measures copy and revert first, then points that
+ * fill the space evenly, and then those that the model proposes. It always spends its whole budget of evaluations.
+ * @returns the coefficients with the smallest loss
  * @throws RangeError for a loss that is not finite
  */
 export async function searchCoefficients(task: SearchTask): Promise<Coefficients> {
@@ -38,7 +38,8 @@ export async function searchCoefficients(task: SearchTask): Promise<Coefficients
 }
 
 /**
- * Measures copy and revert. A search that follows and starts from known points does not measure them again.
+ * Measures copy and revert on the search rows, unless the task's history has them. A later search finds both in its
+ * history.
  * @returns the loss of revert as a multiple of copy's, which shows how much the change of the base matters to the task
  * @throws RangeError for a loss that is not finite
  */
@@ -47,7 +48,7 @@ export async function revertedLoss(task: SearchTask): Promise<number> {
   return Math.max(revert.loss, Number.MIN_VALUE) / Math.max(copy.loss, Number.MIN_VALUE);
 }
 
-/** Measures a point, unless the history has it. */
+/** Returns the evaluation of these coefficients from the task's history; if it has none, measures their loss. */
 async function evaluationOf(task: SearchTask, { alpha, beta }: Coefficients): Promise<SearchEvaluation> {
   const known = task.history.find((one) => isSamePoint(one, { alpha, beta }));
   if (known) return known;

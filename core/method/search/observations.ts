@@ -1,20 +1,20 @@
 import type { Coefficients } from '../fusion/coefficients.ts';
 import type { SearchObservation } from './bayesian-optimization/surrogate.ts';
 
-/** One evaluation of a search. Plain JSON. */
+/** Loss that a search has measured at one pair of fusion coefficients. Plain JSON. */
 export interface SearchRecord extends Coefficients {
-  /** Number of search rows. */
+  /** Number of search rows on which the loss was measured. */
   readonly rows: number;
-  /** Mean completion loss on these rows, in nats per token. */
+  /** Mean loss of the completions in the search rows, in nats a token. */
   readonly loss: number;
 }
 
-/** Largest ln(loss / smallest loss) that the model is fitted to. */
+/** Largest value that the model is fitted to, where a value is ln(loss / smallest loss). */
 const LARGEST_VALUE = 1;
 
 /**
- * Observations for the model, from points that were all measured on the same rows: ln(loss / smallest loss), cut off at
- * 1, because the model need not know much worse points exactly.
+ * Converts losses measured on the same rows to observations for the model. Each value is ln(loss / smallest loss), but
+ * at most 1, because the model need not know points exactly that are much worse.
  */
 export function observationsOf(records: readonly SearchRecord[]): SearchObservation[] {
   const smallest = Math.max(Number.MIN_VALUE, Math.min(...records.map(({ loss }) => loss)));

@@ -3,26 +3,32 @@ import { fitSurrogate } from './bayesian-optimization/surrogate.ts';
 import { observationsOf, type SearchRecord } from './observations.ts';
 import { searchSpace } from './search-task.ts';
 
-/** Smallest number of points that a surface is fitted to. */
+/** Smallest number of measured points from which the model of a search is shown. */
 const LEAST_POINTS = 3;
-/** Largest number of points: fitting takes time in proportion to its cube. */
+/**
+ * Largest number of measured points to which the model is fitted. The time for fitting grows with the cube of this
+ * number.
+ */
 const MOST_POINTS = 64;
-/** Grid size: number of values of α and of β. */
+/** Number of values of α, and likewise of β, in the grid. */
 const SIDE = 25;
 
-/** Model of a search on a grid of coefficients, row by row: α changes with the rows, β within a row. */
+/**
+ * Predictions of a search's model at the points of a grid of fusion coefficients. They are listed row by row: α is
+ * constant within a row, and β within a column.
+ */
 export interface SurrogateGrid {
   readonly alpha: readonly number[];
   readonly beta: readonly number[];
   /** Expected ln(loss / copy's loss) at each point of the grid. */
   readonly mean: readonly number[];
-  /** Standard deviation of `mean`, without the noise of a measurement. */
+  /** Standard deviation of each prediction, without the noise of a measurement. */
   readonly deviation: readonly number[];
 }
 
 /**
- * Fits the model of a search to all points that the search has measured, and predicts it over the whole region of
- * coefficients. The models that proposed points during the search knew fewer of them.
+ * Fits the model of a search to all points that the search has measured, and predicts the loss over the whole range of
+ * fusion coefficients. The search itself proposed points by models of the fewer points measured until then.
  * @returns null for fewer than three points, for more than 64, and if copy was not measured
  */
 export function surrogateGrid(records: readonly SearchRecord[]): SurrogateGrid | null {

@@ -1,28 +1,33 @@
-/** Hyperparameters of {@link adamwUpdate}, except for the learning rate, which a schedule sets for each step. */
+/** Hyperparameters of AdamW, except for the learning rate, which a schedule sets for each step. */
 export interface AdamwOptions {
   readonly beta1: number;
   readonly beta2: number;
   readonly epsilon: number;
-  /** Decoupled weight decay: a step shrinks the weights by the share learningRate · weightDecay. */
+  /**
+   * Weight decay, decoupled from the gradients: each step reduces the weights by the share learningRate · weightDecay.
+   */
   readonly weightDecay: number;
 }
 
 export const DEFAULT_ADAMW: AdamwOptions = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 };
 
-/** Arrays by parameter name. An update needs parameters, gradients and state with the same names and lengths. */
+/**
+ * Arrays of numbers by parameter name. In an update, parameters, gradients and moments must have the same names and
+ * lengths.
+ */
 export type Arrays = ReadonlyMap<string, Float32Array>;
 
-/** State of the optimizer between two steps, as plain data, so that a checkpoint can hold it. */
+/** State of AdamW between two steps, as plain data, so that a checkpoint can hold it. */
 export interface AdamwState {
-  /** Number of steps taken. */
+  /** Number of steps that the optimizer has taken. */
   readonly step: number;
-  /** Running mean of the gradients. */
+  /** Exponential running mean of the gradients, one number for each weight. */
   readonly mean: Arrays;
-  /** Running mean of the squared gradients. */
+  /** Exponential running mean of the squared gradients, one number for each weight. */
   readonly variance: Arrays;
 }
 
-/** Returns the state before the first step: zeros in the shapes of the parameters. */
+/** Returns the state of AdamW before the first step: zeros for every weight of the parameters. */
 export function adamwInit(parameters: Arrays): AdamwState {
   return { step: 0, mean: zerosLike(parameters), variance: zerosLike(parameters) };
 }
@@ -33,9 +38,9 @@ export interface AdamwStep {
 }
 
 /**
- * Takes one AdamW step with bias correction (Loshchilov & Hutter 2019, algorithm 2; the form that PyTorch uses): θ ← θ
- * · (1 − η λ) − η · m̂ / (√v̂ + ε). The parameters are new arrays. The moments change in place, so a state must not be
- * used again after its step.
+ * Takes one AdamW step with bias correction, θ ← θ · (1 − η λ) − η · m̂ / (√v̂ + ε) (Loshchilov & Hutter 2019,
+ * algorithm 2, in the form that PyTorch uses). The new parameters are new arrays. The state's running means are changed
+ * in place, so the given state must not be used again.
  * @throws RangeError if an array is missing or its length differs; nothing has changed then
  */
 export function adamwUpdate(

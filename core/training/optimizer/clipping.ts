@@ -1,13 +1,16 @@
 import type { Arrays } from './adamw.ts';
 
-/** Returns the Euclidean norm over all elements of all arrays. */
+/** Returns the square root of the sum of the squares of all elements of all arrays. */
 export function globalNorm(arrays: Arrays): number {
   let squares = 0;
   for (const values of arrays.values()) squares += sumOfSquares(values);
   return Math.sqrt(squares);
 }
 
-/** Adds up in four independent sums, which the processor can compute in parallel. */
+/**
+ * Returns the sum of the squares of an array's elements. It keeps four partial sums, which the processor can compute in
+ * parallel.
+ */
 function sumOfSquares(values: Float32Array): number {
   const even = values.length - (values.length % 4);
   let [s0, s1, s2, s3] = [0, 0, 0, 0];
@@ -23,7 +26,8 @@ function sumOfSquares(values: Float32Array): number {
 }
 
 /**
- * Scales all arrays in place by one factor so that their global norm is at most `maxNorm` (Pascanu et al. 2013).
+ * Scales all arrays in place by one factor, if needed, so that their joint Euclidean norm is at most `maxNorm` (Pascanu
+ * et al. 2013).
  * @returns the norm before scaling
  * @throws RangeError if `maxNorm` is not positive, or if the norm is not finite
  */

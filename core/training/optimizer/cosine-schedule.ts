@@ -1,15 +1,15 @@
 export interface CosineScheduleOptions {
-  /** Learning rate at the end of the warm-up. */
+  /** Learning rate at the end of the warm-up, the largest of the run. */
   readonly peak: number;
   /** Number of steps of the whole run, warm-up included. */
   readonly steps: number;
-  /** Number of steps in which the rate grows linearly, from peak / warmupSteps. */
+  /** Number of steps in which the learning rate grows linearly, from peak / warmupSteps to the peak. */
   readonly warmupSteps: number;
 }
 
 /**
- * Makes a schedule: a linear warm-up, then half a cosine down to zero (Loshchilov & Hutter 2017, SGDR, without
- * restarts). The rate is zero at `steps` and stays there.
+ * Makes a schedule of the learning rate: a linear warm-up, then half a cosine down to zero (Loshchilov & Hutter 2017,
+ * SGDR, without restarts). From step `steps` on, the rate is zero.
  * @returns a function that gives the learning rate of a step; steps count from 0
  * @throws RangeError for a setting out of range
  */

@@ -4,8 +4,8 @@ import type { GradientResult } from '../../engine/runtime.ts';
 import type { Arrays } from './adamw.ts';
 
 /**
- * Returns factors as the optimizer's parameters, without copying. Their names are `<module>.a`, `.b` and, under DoRA,
- * `.magnitude`.
+ * Returns an adapter's factors, or gradients of them, by the names that the optimizer uses: `<module>.a`, `<module>.b`
+ * and, under DoRA, `<module>.magnitude`. The arrays are not copied.
  */
 export function factorArrays(factors: Adapter['modules'] | GradientResult['gradients']): Arrays {
   const arrays = new Map<string, Float32Array>();
@@ -16,7 +16,7 @@ export function factorArrays(factors: Adapter['modules'] | GradientResult['gradi
 }
 
 /**
- * Returns the adapter with its factors replaced by arrays that are named as in {@link factorArrays}.
+ * Returns the adapter with the given arrays as its factors. The arrays are named as in {@link factorArrays}.
  * @throws RangeError if an array is missing
  */
 export function withFactorArrays(adapter: Adapter, arrays: Arrays): Adapter {

@@ -1,19 +1,22 @@
 import { GaussianProcess } from './gaussian-process.ts';
 import { nelderMead } from './nelder-mead.ts';
 
-/** Range, normal prior and coarse grid of one hyperparameter, on a logarithmic scale. */
+/**
+ * Settings for fitting one hyperparameter of the Gaussian process: its range, its normal prior and the values tried
+ * first, all on a logarithmic scale.
+ */
 interface Coordinate {
   readonly bounds: readonly [number, number];
-  /** Mean of the prior. */
+  /** Mean of the hyperparameter's normal prior, on a logarithmic scale. */
   readonly center: number;
-  /** Standard deviation of the prior. */
+  /** Standard deviation of the hyperparameter's normal prior, on a logarithmic scale. */
   readonly width: number;
   readonly grid: readonly number[];
 }
 
 const logs = (...values: readonly number[]): number[] => values.map((value) => Math.log(value));
 
-/** Logarithm of the length scale, in units of the unit box. */
+/** Logarithm of the kernel's length scale, where the search space is scaled to a box of edge 1. */
 const LENGTH: Coordinate = {
   bounds: [Math.log(0.08), Math.log(4)],
   center: Math.log(0.5),
@@ -21,10 +24,10 @@ const LENGTH: Coordinate = {
   grid: logs(0.15, 0.3, 0.6, 1.2, 2.4),
 };
 
-/** Logarithm of the signal variance, in units of the standardized outputs. */
+/** Logarithm of the function's variance, as a multiple of the variance of the observed values. */
 const SIGNAL: Coordinate = { bounds: [Math.log(0.05), Math.log(20)], center: 0, width: 1.5, grid: [0] };
 
-/** Logarithm of the noise variance, in units of the standardized outputs. */
+/** Logarithm of the variance of the noise in a value, as a multiple of the variance of the observed values. */
 const NOISE: Coordinate = {
   bounds: [Math.log(1e-6), Math.log(0.5)],
   center: Math.log(1e-3),
@@ -35,11 +38,12 @@ const NOISE: Coordinate = {
 const COORDINATES: readonly Coordinate[] = [LENGTH, SIGNAL, NOISE];
 
 /**
- * Fits the hyperparameters by maximizing the marginal likelihood times weak log-normal priors (a length scale around
- * half the box, a signal around the outputs' variance, little noise); without priors, the few points of a search could
- * be fitted by almost anything. The best point of a coarse grid is refined by Nelder–Mead.
- * @param inputs points in the unit box
- * @param outputs standardized values
+ * Fits a Gaussian process to observations. The hyperparameters maximize the marginal likelihood times weak log-normal
+ * priors: a length scale around half the box, a signal around the outputs' variance, little noise. Without priors,
+ * almost any hyperparameters would fit the few points of a search. The best point of a coarse grid is refined by
+ * Nelder–Mead.
+ * @param inputs observed points in the unit box, whose coordinates go from 0 to 1
+ * @param outputs values at these points, standardized to a mean of 0 and a variance of 1
  */
 export function fitGaussianProcess(
   inputs: readonly (readonly number[])[],
@@ -59,7 +63,10 @@ export function fitGaussianProcess(
   return processOf(point);
 }
 
-/** Negative logarithm of the posterior; Infinity where the covariance is not positive definite. */
+/**
+ * Returns the negative logarithm of the posterior density of hyperparameters, up to a constant; Infinity if the
+ * covariance matrix of the observations is not positive definite.
+ */
 function negativeLogPosterior(
   processOf: (theta: readonly number[]) => GaussianProcess,
   theta: readonly number[],
@@ -73,7 +80,7 @@ function negativeLogPosterior(
   }
 }
 
-/** The best combination of the coordinates' grids. */
+/** Returns the combination of the hyperparameters' grid values at which the objective is smallest. */
 function bestOfGrid(objective: (theta: readonly number[]) => number): number[] {
   let thetas: number[][] = [[]];
   for (const { grid } of COORDINATES) thetas = thetas.flatMap((theta) => grid.map((value) => [...theta, value]));

@@ -3,20 +3,23 @@ import { dot } from '../../../linalg/matmul.ts';
 import { zeros, type Matrix } from '../../../linalg/matrix.ts';
 
 export interface Hyperparameters {
-  /** Length scale of the kernel, in units of the inputs. */
+  /** Length scale of the kernel: the distance over which the function changes much, in units of the inputs. */
   readonly lengthScale: number;
   readonly signalVariance: number;
-  /** Variance of an observation's noise, in squared units of the (standardized) outputs. */
+  /** Variance of the noise in an observed value, in squared units of the outputs. */
   readonly noiseVariance: number;
 }
 
 interface Prediction {
   readonly mean: number;
-  /** Variance of the function itself, without observation noise. */
+  /** Variance of the function's value at the point, without the noise of an observation. */
   readonly variance: number;
 }
 
-/** Matérn kernel with ν = 5/2 (Rasmussen and Williams, Gaussian Processes for Machine Learning, eq. 4.17). */
+/**
+ * Covariance of the function's values at two points by the Matérn kernel with ν = 5/2 (Rasmussen and Williams, Gaussian
+ * Processes for Machine Learning, eq. 4.17).
+ */
 export function matern52(
   x: readonly number[],
   y: readonly number[],
@@ -32,15 +35,15 @@ export function matern52(
 export class GaussianProcess {
   readonly inputs: readonly (readonly number[])[];
   readonly hyperparameters: Hyperparameters;
-  /** ln p(y | X, hyperparameters) */
+  /** Logarithm of the probability density of the observed outputs, given the inputs and the hyperparameters. */
   readonly logMarginalLikelihood: number;
   readonly #factor: Matrix;
   readonly #weights: Float64Array;
 
   /**
-   * @param inputs points, preferably scaled to the unit box
+   * @param inputs observed points, preferably scaled to the unit box
    * @param outputs values at these points, preferably standardized
-   * @throws RangeError if the covariance is not positive definite, as with repeated points and no noise
+   * @throws RangeError if the covariance matrix is not positive definite, as with repeated points and no noise
    */
   constructor(inputs: readonly (readonly number[])[], outputs: readonly number[], hyperparameters: Hyperparameters) {
     const factor = cholesky(covariance(inputs, hyperparameters));
@@ -56,7 +59,7 @@ export class GaussianProcess {
     this.logMarginalLikelihood = -0.5 * (dot(y, this.#weights) + logDeterminant + y.length * Math.log(2 * Math.PI));
   }
 
-  /** Predicts the function at a point. */
+  /** Predicts the value of the function at a point, with the variance of this prediction. */
   predict(point: readonly number[]): Prediction {
     const cross = Float64Array.from(this.inputs, (input) => matern52(input, point, this.hyperparameters));
     const explained = solveLower(this.#factor, cross);

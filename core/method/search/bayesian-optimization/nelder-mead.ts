@@ -1,11 +1,14 @@
 interface NelderMeadOptions {
-  /** Closed bounds of every coordinate. Trial points are clamped to them. */
+  /** Lower and upper bound of each coordinate. A trial point outside is moved to the bound. */
   readonly bounds: readonly (readonly [number, number])[];
   /** Edge of the first simplex, as a share of the width of each coordinate's bounds. Default 0.1. */
   readonly step?: number;
-  /** Default 60 per coordinate. */
+  /** Number of iterations after which the search ends in any case. Default: 60 for each coordinate. */
   readonly maxIterations?: number;
-  /** The search stops when the values at the simplex's vertices differ by less. Default 1e-9. */
+  /**
+   * The search ends when the largest and the smallest value at the simplex's vertices differ by less than this. Default
+   * 1e-9.
+   */
   readonly tolerance?: number;
 }
 
@@ -34,7 +37,10 @@ export function nelderMead(
   return simplex.reduce((best, vertex) => (vertex.value < best.value ? vertex : best));
 }
 
-/** Replaces the worst vertex of a simplex that is sorted by value, or else shrinks the simplex towards the best one. */
+/**
+ * Replaces the worst vertex of a simplex by a better point. If none is found, shrinks the simplex towards its best
+ * vertex. The vertices must be sorted by value.
+ */
 function improve(simplex: Vertex[], evaluate: (point: readonly number[]) => Vertex): void {
   const [best, secondWorst, worst] = [simplex[0]!, simplex.at(-2)!, simplex.at(-1)!];
   const center = centroid(simplex.slice(0, -1));
@@ -59,7 +65,10 @@ function centroid(vertices: readonly Vertex[]): number[] {
   return (first ?? []).map((x, i) => others.reduce((sum, point) => sum + point[i]!, x) / vertices.length);
 }
 
-/** First simplex: the start, and for each coordinate one step from it towards the farther bound. */
+/**
+ * Returns the vertices of the first simplex: the start and, for each coordinate, a point one step away from it towards
+ * the farther bound.
+ */
 function firstSimplex(start: readonly number[], bounds: NelderMeadOptions['bounds'], step: number): number[][] {
   const stepped = bounds.map(([low, high], i) => {
     const x = start[i]!;

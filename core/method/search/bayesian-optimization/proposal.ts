@@ -5,27 +5,36 @@ import { distance, type Point } from './space.ts';
 import { fitSurrogate, type Surrogate, type SurrogateOptions } from './surrogate.ts';
 
 interface ProposalOptions extends SurrogateOptions {
-  /** Smallest distance (in the unit box) to the observed points. Default: {@link SAME_POINT}. */
+  /**
+   * Smallest distance of a proposal to the observed points, in the unit box. It is never less than {@link SAME_POINT},
+   * which is the default.
+   */
   readonly spacing?: number | undefined;
   readonly seed: number;
 }
 
 export interface ProposedPoint {
   readonly point: Point;
-  /** Expected Improvement at the point, in units of the values; Infinity with fewer than two observations. */
+  /**
+   * Expected Improvement at the proposed point, in units of the observed values; Infinity with fewer than two
+   * observations.
+   */
   readonly improvement: number;
 }
 
-/** Number of random candidates at which Expected Improvement is compared. */
+/** Number of random points at which Expected Improvement is compared to find where it is largest. */
 const CANDIDATES = 400;
-/** Number of the best candidates that are refined. */
+/**
+ * Number of the best of these random points from which Nelder–Mead searches for a still larger Expected Improvement.
+ */
 const REFINED = 4;
-/** A point nearer than this (in the unit box) to an observed one has an Expected Improvement of 0. */
+/** Distance in the unit box below which a point counts as already observed, so that its Expected Improvement is 0. */
 const SAME_POINT = 1e-3;
 
 /**
- * Proposes the next point to evaluate of a function that is minimized. It maximizes the Expected Improvement on the
- * smallest posterior mean among the observed points. Equal options give equal points.
+ * Proposes the point at which a function that is minimized should be evaluated next: the point of the largest Expected
+ * Improvement over the smallest value that the model gives to an observed point. Equal options give equal points. With
+ * fewer than two observations, the point is random.
  * @throws RangeError for an observed value that is not finite
  */
 export function propose(options: ProposalOptions): ProposedPoint {
@@ -42,8 +51,8 @@ export function propose(options: ProposalOptions): ProposedPoint {
 }
 
 /**
- * Expected Improvement at points of the unit box, in units of the process; 0 at points nearer than `spacing` to
- * observed ones.
+ * Returns the function that gives the Expected Improvement at a point of the unit box, in standardized units. It gives
+ * 0 at points nearer than `spacing` to an observed one.
  */
 function improvementOf({ process }: Surrogate, spacing: number): (point: Point) => number {
   const best = Math.min(...process.inputs.map((point) => process.predict(point).mean));
@@ -64,7 +73,11 @@ export function expectedImprovement(mean: number, sd: number, best: number): num
   return Math.max(0, (best - mean) * normalDistribution(z) + sd * normalDensity(z));
 }
 
-/** Compares random points, a quarter of them near the incumbent, and refines the best by Nelder–Mead. */
+/**
+ * Finds a point of large Expected Improvement: compares random points of the unit box, a quarter of them near the
+ * incumbent, and refines the best of them by Nelder–Mead.
+ * @param incumbent observed point of the smallest value
+ */
 function maximize(improvementAt: (point: Point) => number, incumbent: Point, random: Random): ProposedPoint {
   const candidates = Array.from({ length: CANDIDATES }, (_, i) =>
     i % 4 === 0 ? nearby(incumbent, random) : randomPoint(incumbent.length, random),

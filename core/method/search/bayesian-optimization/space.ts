@@ -3,7 +3,7 @@ export type Point = readonly number[];
 
 type Interval = readonly [low: number, high: number];
 
-/** Box-shaped search space. */
+/** Search space in the form of a box: each coordinate has a lower and an upper bound. */
 export class Space {
   readonly bounds: readonly Interval[];
 
@@ -20,23 +20,29 @@ export class Space {
     return this.bounds.every(([low, high], i) => low <= point[i]! && point[i]! <= high);
   }
 
-  /** Scales each coordinate to [0, 1]. */
+  /** Maps a point of the space to the unit box: each coordinate's bounds become 0 and 1. */
   toUnit(point: Point): number[] {
     return this.bounds.map(([low, high], i) => (point[i]! - low) / (high - low));
   }
 
-  /** The inverse of {@link toUnit}, clamped to the bounds. */
+  /**
+   * Maps a point of the unit box to the space, as the inverse of {@link toUnit}. Results outside the bounds are moved
+   * to them.
+   */
   fromUnit(unit: Point): number[] {
     return this.bounds.map(([low, high], i) => Math.min(high, Math.max(low, low + unit[i]! * (high - low))));
   }
 
-  /** Nearest point of the unit box that maps to a point of the space. */
+  /**
+   * Returns the point that a point becomes by being mapped to the space and back: one outside the unit box moves to its
+   * edge.
+   */
   snap(unit: Point): number[] {
     return this.toUnit(this.fromUnit(unit));
   }
 }
 
-/** Euclidean distance. */
+/** Euclidean distance of two points. */
 export function distance(x: Point, y: Point): number {
   return Math.sqrt(x.reduce((sum, value, i) => sum + (value - y[i]!) ** 2, 0));
 }

@@ -9,21 +9,23 @@ export interface SearchObservation {
 
 export interface SurrogateOptions {
   readonly space: Space;
-  /** Observations of the function that is minimized. */
+  /** Points at which the function that is minimized was evaluated, with its values. */
   readonly observations: readonly SearchObservation[];
 }
 
-/** Gaussian process over the unit box, fitted to standardized values. */
+/**
+ * Model of a function by a Gaussian process, which sees the points scaled to the unit box and the values standardized.
+ */
 export interface Surrogate {
   readonly process: GaussianProcess;
-  /** Mean of the values, by which the process's outputs are shifted. */
+  /** Mean of the observed values, to be added to what the process predicts times `deviation`. */
   readonly mean: number;
-  /** Standard deviation of the values, by which the process's outputs are scaled. */
+  /** Standard deviation of the observed values, by which predictions of the process must be multiplied. */
   readonly deviation: number;
 }
 
 /**
- * Fits a model of a function to its observations.
+ * Fits a Gaussian process to the observations of a function.
  * @throws RangeError if there is no observation at all, or if a value is not finite
  */
 export function fitSurrogate({ space, observations }: SurrogateOptions): Surrogate {
@@ -39,7 +41,10 @@ export function fitSurrogate({ space, observations }: SurrogateOptions): Surroga
   return { process: fitGaussianProcess(inputs, outputs), mean, deviation };
 }
 
-/** Mean and standard deviation; the deviation is 1 if all values are equal. */
+/**
+ * Returns the mean and the standard deviation of values. If all values are equal, the deviation is given as 1, so that
+ * one can divide by it.
+ */
 function standardization(values: readonly number[]): { mean: number; deviation: number } {
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length;
