@@ -27,8 +27,8 @@ import { ROLLOUT_STATES } from './rollout.states.ts';
 const LAST_DEFAULTS = { strategy: 'auto', control: 'none', control_fraction: 0.5 } as const;
 
 /**
- * Makes the schema of a rollout's options: options that its jobs get, and options that decide how many controls there
- * are and how the rollout is steered.
+ * Makes the schema of a rollout's options: those that its jobs get, those that say how many controls there are, and the
+ * policy.
  * @param table schema of the options of jobs
  */
 export function rolloutOptions(table: Type.TObject = JobOptions) {

@@ -14,8 +14,9 @@ export const settlementRepository = {
   },
 
   /**
-   * Marks a rollout as completed if nothing in it is left to do: all jobs have ended, their baselines are measured, all
-   * provisional versions are made, and no late adapter still has to join. The rollout's row must be locked.
+   * Marks a rollout as completed if nothing in it is left to do: all jobs have ended, the measurements that reports
+   * compare them with (baselines) are made, all provisional versions are made, and no late adapter still has to join.
+   * The rollout's row must be locked.
    * @returns null if the rollout was not completed by this call
    */
   async completeRollout(tx: Transaction, rolloutId: string): Promise<{ id: string } | null> {

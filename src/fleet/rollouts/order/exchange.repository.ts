@@ -15,8 +15,8 @@ export interface TaggedJob {
 }
 
 /**
- * Number of jobs in the queue, after a given one, among which a job with a wanted pair of base model versions is
- * searched.
+ * Number of jobs that are searched for one with a wanted pair of base model versions. They are the next ones in the
+ * queue after a given job.
  */
 const NEARBY = 100;
 
@@ -68,7 +68,8 @@ const exchangeRepository = {
 
   /**
    * Finds the next job with a given pair of base model versions, among the hundred jobs that follow this one in the
-   * queue with the same priority. Null if none of them has the pair, or if this job has it itself.
+   * queue with the same priority. Null if none of them has the pair, if this job has the pair itself, or if this job
+   * may not swap places.
    */
   async ofPair(db: Queryable, jobId: string, { oldId, newId }: BasePair): Promise<string | null> {
     const [row] = await db.$queryRaw<{ id: string }[]>`

@@ -3,7 +3,8 @@ import type { LiveJob } from '../../jobs/index.ts';
 import { IS_LIMITED, WAITING } from './start-tags.ts';
 
 /**
- * SQL condition that the job `j` should be in the queue: it can run or be refined now, or its baselines are pending.
+ * SQL condition that the job `j` should be in the queue: it can run or be refined now, or it has ended and its
+ * baselines are pending, the measurements that only reports need.
  */
 const LIVE = Prisma.sql`(j.baselines_pending OR (
   j.finished_at IS NULL AND j.paused_at IS NULL AND j.state <> 'held' AND j.admission IS DISTINCT FROM 'waiting'))`;
@@ -14,7 +15,7 @@ const LIVE = Prisma.sql`(j.baselines_pending OR (
  */
 const WITH_JOBS = Prisma.sql`r.state IN ('analyzing', 'adapting')`;
 
-/** Queries by which the sweeper finds the jobs that should be in the queue. */
+/** Queries by which the sweeper finds jobs that should be in the queue. */
 export const recoveryRepository = {
   expired: (db: Database, limit: number) =>
     db.$queryRaw<Omit<LiveJob, 'ended'>[]>`

@@ -4,8 +4,8 @@ import { ACCRUE, CLOCK, RETURNED, type ChangedJob } from '../../jobs/index.ts';
 import { IS_LIMITED, startTagsOf } from '../order/start-tags.ts';
 
 /**
- * Jobs of a rollout to pause or resume: either given ones or, after the rollout itself was paused or resumed, the next
- * ones that do not match it yet. Of these, up to `limit` in the order of their identifiers.
+ * Jobs of a rollout to pause or resume: either the given ones or, after the rollout itself was paused or resumed, up to
+ * `limit` jobs that still have to be paused or resumed with it, in the order of their identifiers.
  */
 export type JobsToHold = { readonly rolloutId: string } & (
   | { readonly jobIds: readonly string[] }

@@ -4,7 +4,10 @@ import type { LIVE_ROLLOUT_STATES, RolloutState } from '../rollout.states.ts';
 /** Row of a rollout that this transaction has locked, with the columns needed to pause or resume the rollout. */
 export interface PausableRollout {
   readonly state: RolloutState;
-  /** Whether some jobs do not match the rollout's pause, resumption or newly released wave yet. */
+  /**
+   * Whether jobs still have to be paused, resumed or released, because the rollout was paused or resumed or has
+   * released a wave.
+   */
   readonly jobs_follow: boolean;
   readonly id: string;
   readonly options: unknown;
@@ -49,11 +52,14 @@ export const pausingRepository = {
     return row?.state ?? null;
   },
 
-  /** Marks that all jobs of a rollout now match its pause, resumption or newly released wave. */
+  /** Marks that no job is left to be paused, resumed or released after a change of the rollout. */
   endFollowing: (tx: Transaction, id: string) =>
     tx.$executeRaw`UPDATE rollouts SET jobs_follow = FALSE, updated_at = clock_timestamp() WHERE id = ${id}`,
 
-  /** Finds unfinished rollouts some of whose jobs do not match their pause, resumption or newly released wave yet. */
+  /**
+   * Finds unfinished rollouts with jobs that still have to be paused, resumed or released, because the rollout was
+   * paused or resumed or has released a wave.
+   */
   followed: (db: Queryable) =>
     db.$queryRaw<{ id: string }[]>`
       SELECT id FROM rollouts WHERE state IN ('planning', 'analyzing', 'adapting', 'paused') AND jobs_follow

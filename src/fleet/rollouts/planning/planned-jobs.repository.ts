@@ -2,7 +2,7 @@ import { Prisma, type Queryable } from '../../../platform/database/database.ts';
 import type { JobState, LiveJob } from '../../jobs/index.ts';
 import { IS_LIMITED, startTagsOf } from '../order/start-tags.ts';
 
-/** Job to insert. If it has an `error`, it can never run, and is inserted as failed. */
+/** Job to insert. A job with an `error` is inserted as failed, and never enters the queue. */
 export interface PlannedJob {
   id: string;
   sourceVersionId: string;
@@ -19,7 +19,10 @@ export interface PlannedJob {
 export interface Planning {
   readonly rolloutId: string;
   readonly strategy: string;
-  /** Whether the adapters were imported after the rollout's other jobs had been planned. */
+  /**
+   * Whether the jobs are for late adapters, which were imported for an older base model version while the rollout went
+   * on.
+   */
   readonly late?: boolean;
 }
 
@@ -34,7 +37,7 @@ export const plannedJobsRepository = {
   /**
    * Inserts jobs of a rollout with one statement. Their clocks start at the rollout's acceptance. They include the wait
    * until its analysis began, the analysis itself, and pauses during either. A control needs no analysis, so its clock
-   * counts the analysis as waiting too. The clock of a late job starts with the import of its adapter.
+   * counts the analysis as wait in the queue. The clock of a late job starts with the import of its adapter.
    *
    * In a rollout with a policy, the waves must be decided before. A job is held if it is in a wave that is not
    * released, waits for another job or needs its tenant's approval; a late job is never put in a wave that is over. All

@@ -28,8 +28,8 @@ interface Batch extends NewJobs {
 const NOTHING: NewJobs = { entries: [], superseded: [] };
 
 /**
- * Plans jobs for late adapters, which were imported for an older base model version while a rollout went on and its
- * policy was to let them join. If the rollout has ended by now, they are left to the next rollout. Jobs are planned in
+ * Plans jobs for late adapters: they were imported for an older base model version while a rollout went on, and its
+ * policy lets them join. If the rollout has ended by now, they are left to the next rollout. Jobs are planned in
  * batches, each in a transaction; if the process dies in between, the next call plans the rest.
  */
 export async function joinLateAdapters(deps: LateDependencies): Promise<void> {

@@ -5,9 +5,14 @@ type Wave = NonNullable<RolloutPolicy['waves']>[number];
 /** Adapter of a rollout, with the data that decide which wave it is in. */
 export interface RankedAdapter {
   readonly adapter_id: string;
-  /** Hash of the adapter's identifier that orders the adapters; those with smaller ranks are in earlier waves. */
+  /**
+   * Hash of the identifiers of rollout and adapter, which orders the adapters. Those with smaller ranks enter earlier
+   * waves.
+   */
   readonly rank: string;
-  /** Whether the adapter has the labels of each wave by label, in the order of these waves. */
+  /**
+   * Answers, one for each wave by label in the order of these waves, whether the adapter has all labels of the wave.
+   */
   readonly labelled: readonly boolean[];
 }
 
