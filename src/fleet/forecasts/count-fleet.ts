@@ -21,13 +21,16 @@ export type CountedFleet = Pick<
   'adapters' | 'old_versions' | 'tenants' | 'tenant_count' | 'skipped'
 > & {
   /**
-   * Jobs that would run, by the old base model version of their adapters. `rows` is the mean number of rows of the
-   * adapters' datasets.
+   * Number of jobs that would run, by the old base model version of their adapters. `rows` is the mean number of rows
+   * in the datasets of these adapters.
    */
   readonly jobs: readonly {
     readonly oldBaseModelVersionId: string;
     readonly jobs: number;
-    /** Largest number of these jobs for whose adapters a control may be planned. */
+    /**
+     * Estimated number of these jobs whose adapters may get a control: all but those that their tenants have to
+     * approve.
+     */
     readonly controllable: number;
     readonly rows: number;
   }[];
@@ -44,7 +47,7 @@ export type CountedFleet = Pick<
 type ReadRooms = (tx: Transaction, tenantIds: readonly string[]) => Promise<ReadonlyMap<string, JobRoom>>;
 
 /**
- * Adapters that a rollout would select, the old base model versions that it refuses, and its rule for older rollouts.
+ * Adapters that a rollout would select, and the errors of old base model versions from which none can be carried over.
  */
 interface FleetToCount {
   readonly fleet: FleetToPlan;
@@ -108,10 +111,10 @@ export async function countFleet(
 
 interface AbleSource {
   readonly source: SourceCount;
-  /** Number of jobs of a tenant's adapters on one old base model version that would run. */
+  /** Number of jobs that would run, of one tenant's adapters that come from one base model version. */
   readonly jobs: number;
   /**
-   * Number of further jobs, whose adapters the engines would refuse. They count against the quota, but end before
+   * Number of further jobs, whose adapters engines would refuse to serve. They count against the quota, but fail before
    * anything is measured.
    */
   readonly notServable: number;
@@ -134,8 +137,8 @@ function roomsAfter(ended: readonly JobsToEnd[], rooms: ReadonlyMap<string, JobR
 }
 
 /**
- * Takes the jobs of each tenant until its quota is used up, as the planning of a rollout does. Adapters without a
- * dataset take none of the quota.
+ * Counts the jobs of each tenant that would run, until the tenant's quota is used up, as the planning of a rollout
+ * does. Adapters without a dataset take none of the quota.
  */
 function withinRooms(sources: readonly SourceCount[], rooms: ReadonlyMap<string, number>): AbleSource[] {
   const left = new Map<string, number>(rooms);

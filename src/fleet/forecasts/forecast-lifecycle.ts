@@ -28,7 +28,7 @@ export interface AnalyzedFleet {
   readonly options: StoredOptions;
   /** Reasons why adapters cannot be carried over, by the old base model version that they come from. */
   readonly refusals: Refusals;
-  /** Time from the rollout's acceptance to its first job, which the analysis takes, in milliseconds. */
+  /** Time that the analysis takes, from the rollout's acceptance to its first job, in milliseconds. */
   readonly analysisMs: number;
   /** Identifier of the rollout that is forecast; null for a dry run, which has none. */
   readonly rolloutId: string | null;

@@ -3,7 +3,7 @@ import { LEFT_OUT_REASONS } from '../rollouts/index.ts';
 import type { Prediction } from './prediction/predict.ts';
 import type { Basis } from './prediction/predict-fleet.ts';
 
-/** Reasons why a rollout would carry an adapter over not at all: its job would fail, or it would get none. */
+/** Reasons why a rollout would not carry an adapter over: its job would fail, or it would get no job. */
 export const SKIP_REASONS = [
   ...(['incompatible', 'dataset_missing', 'not_servable', 'quota_exceeded'] as const),
   ...LEFT_OUT_REASONS,

@@ -44,7 +44,7 @@ export interface CandidateColumns {
   fusionAlpha: number | null;
   fusionBeta: number | null;
   value: number;
-  /** Certificate that the gate has given the candidate; null if the gate has no confidence level. */
+  /** Certificate of the gate's verdict on the candidate; null if the gate asks for no confidence level. */
   certificate: Prisma.InputJsonObject | null;
 }
 
@@ -201,8 +201,8 @@ export const jobLifecycleRepository = {
   },
 
   /**
-   * Stores the pending baselines of a job; values that are known already stay. Returns false, and changes nothing, if
-   * the job has none pending.
+   * Stores the pending baselines of a job, which are measurements that only reports need; values that are known already
+   * stay. Returns false, and changes nothing, if the job has none pending.
    */
   async endBaselines(
     tx: Transaction,

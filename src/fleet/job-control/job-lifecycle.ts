@@ -47,7 +47,10 @@ export interface JobEnd {
   best?: CandidateColumns;
   /** Precision in which the worker loaded the weights of both bases; null if it loaded none. */
   precision?: Precision | null;
-  /** Whether values that only reports compare with are still to be measured after the job. */
+  /**
+   * Whether the job's baselines are pending: measurements that only reports compare its result with, made after the
+   * job.
+   */
   baselinesPending?: boolean;
 }
 
@@ -93,14 +96,15 @@ export interface JobLifecycle {
   ): Promise<string>;
   /**
    * Ends a job and releases its lease. The end of a rollout's last job completes the rollout, unless baselines are
-   * pending.
+   * pending, the measurements that only reports need.
    * @returns the queue entries to add: one to measure pending baselines, and one for each job admitted in place of this
    *   one
    */
   end(lease: JobLease, rolloutId: string, end: JobEnd): Promise<QueueEntry[]>;
   /**
-   * Stores the pending baselines of a job, in a transaction that also runs `also`. The rollout completes if nothing
-   * else of it is pending. Does nothing if the job has no baselines pending.
+   * Stores the pending baselines of a job, which are measurements that only reports need, in a transaction that also
+   * runs `also`. The rollout completes if nothing else of it is pending. Does nothing if the job has no baselines
+   * pending.
    */
   endBaselines(
     job: { id: string; rolloutId: string },

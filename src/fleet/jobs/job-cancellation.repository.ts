@@ -52,8 +52,9 @@ export const jobCancellationRepository = {
       ORDER BY j.rollout_id, j.id LIMIT ${limit}`,
 
   /**
-   * Gives up measuring the pending baselines of up to `limit` jobs of a rollout.
-   * @returns the number of jobs whose baselines were given up
+   * Marks up to `limit` jobs of a rollout as having no baselines pending, so that these measurements, which only
+   * reports need, are never made.
+   * @returns the number of jobs that were marked
    */
   dropBaselines(tx: Transaction, rolloutId: string, limit: number | null): Promise<number> {
     return tx.$executeRaw`

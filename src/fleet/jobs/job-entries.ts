@@ -7,7 +7,9 @@ export interface LiveJob {
   kind: 'adaptation' | 'control';
   /** Place of the job in the fair order of the queue; null for controls. */
   start_tag: number | null;
-  /** Whether the job has ended, so that only its baselines are still to be measured. */
+  /**
+   * Whether the job has ended, so that only its baselines are still to be measured, the figures that only reports need.
+   */
   ended: boolean;
 }
 
@@ -20,7 +22,10 @@ export function toEntry({ id, kind, start_tag: startTag }: Omit<LiveJob, 'ended'
   return { name: 'adaptation.run', id, payload: { jobId: id }, ...(priority !== undefined && { priority }) };
 }
 
-/** Makes the queue entry by which a worker measures the pending baselines of an ended job. */
+/**
+ * Makes the queue entry by which a worker measures the pending baselines of an ended job, the figures that only reports
+ * need.
+ */
 export function toBaselinesEntry(jobId: string): QueueEntry {
   return { name: 'baselines.measure', id: `${jobId}-baselines`, payload: { jobId }, priority: BASELINES_PRIORITY };
 }

@@ -7,17 +7,18 @@ import { withTransaction, type Database } from '../../platform/database/database
 const BATCH = 1000;
 
 interface Batch {
-  /** Cancelled jobs that have to leave the queue. */
+  /** Identifiers of cancelled jobs whose entries have to be removed from the queue. */
   queued: string[];
-  /** Last job of the batch; null if no batch follows. */
+  /** Identifier of the last job of the batch, after which the next batch begins; null if this is the last batch. */
   last: string | null;
 }
 
 /**
- * Cancels the jobs of a cancelled or failed rollout, in batches that each commit, so that no transaction blocks a large
- * fleet. If the process dies in between, the next call continues; workers claim none of the jobs meanwhile. The last
- * batch sets the rollout's `finished_at`.
- * @param onBatch receives the jobs of each batch that were waiting in the queue, while the next batch is cancelled
+ * Cancels the jobs of a cancelled or failed rollout, in batches that are committed one by one, so that no transaction
+ * blocks a large fleet. Workers claim none of these jobs meanwhile. If the process dies in between, the next call
+ * cancels the rest. The last batch sets the rollout's `finished_at`.
+ * @param onBatch gets the identifiers of a batch's jobs that were waiting in the queue, while the next batch is
+ *   cancelled
  */
 export async function cancelInBatches(
   db: Database,

@@ -6,7 +6,10 @@ import { Id, requestedTime, StrategySchema, used } from '../../platform/contract
 
 const Share = (description: string) => Type.Optional(Type.Number({ minimum: 0, maximum: 1, description }));
 
-/** A larger limit has no effect: no fleet has as many workers. */
+/**
+ * Largest limit of concurrency that a policy can set. A larger one would have no effect, because no fleet has as many
+ * workers.
+ */
 const MAX_CONCURRENCY = 100_000;
 
 const Wave = Type.Union(
@@ -118,7 +121,7 @@ const Selection = Type.Object(
   },
 );
 
-/** Policy of a rollout. */
+/** Schema of the policy of a rollout. */
 export const RolloutPolicy = Type.Object(
   {
     selection: Type.Optional(Selection),
@@ -210,7 +213,10 @@ export const RolloutPolicy = Type.Object(
 );
 export type RolloutPolicy = Static<typeof RolloutPolicy>;
 
-/** Policy as tenants see it: it shows that a wave waits for an approval, but not the address that gives it. */
+/**
+ * Removes from a policy what tenants must not see of its approval: instead of the address that approves, they see
+ * `manual`.
+ */
 export function withoutAddress<P extends Pick<RolloutPolicy, 'approve'>>(policy: P): P {
   return typeof policy.approve === 'object' ? { ...policy, approve: 'manual' } : policy;
 }

@@ -17,29 +17,33 @@ interface RolloutLifecycleDependencies {
 }
 
 /**
- * Changes that a worker makes to a rollout's row. Every change is a conditional update with its event, in one
- * transaction.
+ * Changes that a worker makes to a rollout's row while it analyzes base model versions and plans jobs. Every change is
+ * a conditional update with its event, in one transaction.
  */
 export interface RolloutLifecycle {
   /**
-   * Begins the analysis, or takes it over from a worker that has died. Null if the rollout no longer needs an analysis.
+   * Begins the analysis of a rollout, or takes it over from a worker that has died. Returns null if the rollout no
+   * longer needs an analysis.
    */
   beginAnalysis(id: string): Promise<RolloutRow | null>;
   /**
-   * Excludes the running analysis from the count of attempts, because the worker is shutting down or its machine fails.
-   * `error` is the reason why the rollout waits; null for a shutdown.
+   * Takes the running analysis out of the count of attempts, because the worker stops or puts it off, or its machine
+   * fails. `error` is that failure, which the rollout shows while it waits; null if there is none.
    */
   excuse(id: string, error: Prisma.InputJsonObject | null): Promise<number>;
-  /** Base model versions that adapters come from, including the targets of older rollouts that have not ended. */
+  /**
+   * Lists the base model versions from which the rollout carries adapters over. Among them are the versions that
+   * unfinished jobs of older rollouts carry adapters over to.
+   */
   oldVersions(rollout: Omit<RolloutToPlan, 'id'>): Promise<string[]>;
-  /** Whether the rollout is still being analyzed; false after a cancellation. */
+  /** Whether the rollout is still being analyzed; no longer if it was cancelled or paused meanwhile. */
   isAnalyzing(id: string): Promise<boolean>;
   /**
-   * Fails a rollout before all of its jobs are planned, and cancels the planned ones. False if it is no longer being
-   * analyzed.
+   * Fails a rollout whose jobs are not all planned yet, and cancels those that are. Returns false, and changes nothing,
+   * if the rollout is in a later state, paused or ended.
    */
   fail(id: string, error: Prisma.InputJsonObject): Promise<boolean>;
-  /** Plans the jobs of a rollout that is being analyzed; see {@link planInPages}. */
+  /** Plans the jobs of a rollout that is being analyzed, as {@link planInPages} does. */
   plan(rollout: RolloutToPlan, refusals: Refusals, onPlanned?: OnPlanned): Promise<number | null>;
 }
 

@@ -6,7 +6,10 @@ import { withoutAddress } from './policy.schemas.ts';
 import type { CountRow, RolloutEvolutionRow, RolloutRow, SummaryRow } from './rollout.repository.ts';
 import type { Rollout, RolloutOptions } from './rollout.schemas.ts';
 
-/** Rows of other tables that the answer needs. Counts and summary are already confined to what the caller may see. */
+/**
+ * Rows of other tables that the answer about a rollout needs. The counts and the summary cover only jobs that the
+ * caller may see.
+ */
 export interface RolloutParts {
   readonly counts: readonly CountRow[];
   readonly summary: SummaryRow | undefined;
@@ -14,7 +17,7 @@ export interface RolloutParts {
 }
 
 /**
- * Builds the answer for a rollout.
+ * Builds the answer about a rollout.
  * @param scope the tenant to which the caller is confined, or null for the operator
  */
 export function toRollout(
@@ -62,8 +65,8 @@ export function toRollout(
 }
 
 /**
- * Removes from the options what a tenant must not see: the selection, which names other tenants and their adapters, the
- * labels of waves, and the address that approves.
+ * Removes from a rollout's options what a tenant must not see: the selection, which names other tenants and their
+ * adapters, the labels of waves, and the address that approves waves.
  */
 function showOptions(options: RolloutOptions, scope: string | null): RolloutOptions {
   if (scope === null || options.policy === undefined) return options;
@@ -73,7 +76,8 @@ function showOptions(options: RolloutOptions, scope: string | null): RolloutOpti
 }
 
 /**
- * Hides the figures of a pause from tenants, because they cover the jobs of all tenants. A tenant only sees the reason.
+ * Hides from a tenant the figures for which a rollout was paused, because they cover the jobs of all tenants. The
+ * tenant sees only what kind of reason it was.
  */
 function showReason(reason: Rollout['paused_reason'], scope: string | null): Rollout['paused_reason'] {
   if (reason === null || reason.code === 'requested' || scope === null) return reason;
@@ -111,7 +115,7 @@ function total(counts: Record<string, number>): number {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 
-/** Queue entry that plans a rollout. */
+/** Makes the queue entry by which a worker analyzes a rollout's base model versions and plans its jobs. */
 export function toPlanEntry({ id }: { id: string }): QueueEntry {
   return { name: 'rollout.plan', id, payload: { rolloutId: id } };
 }

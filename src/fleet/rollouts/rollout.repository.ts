@@ -19,7 +19,7 @@ const FIELDS = Object.keys(Prisma.RolloutScalarFieldEnum);
 
 export type RolloutRow = Prisma.RolloutGetPayload<{ include: typeof SHOWN }>;
 
-/** Columns that rollouts can be sorted by. */
+/** Columns by which a list of rollouts can be sorted. */
 export const ROLLOUT_SORTS: SortColumns<RolloutRow> = { accepted: null };
 
 export interface CountRow {
@@ -27,9 +27,9 @@ export interface CountRow {
   kind: 'adaptation' | 'control';
   state: string;
   count: number;
-  /** Number of jobs that still run or are being refined. */
+  /** Number of these jobs that have not ended, including ready jobs that are still being refined. */
   unfinished: number;
-  /** Number of changes to these counts or to a job's time to readiness. */
+  /** Number of changes so far to these counts, or to the time to readiness of one of these jobs. */
   changes: number;
 }
 
@@ -40,7 +40,10 @@ export interface SummaryRow {
   median_speedup: number | null;
 }
 
-/** Evolution between two base model versions. `advice` is stored by the analysis. */
+/**
+ * Evolution from the base model version `old_base_model_version_id` to that of a rollout. `advice` is what the analysis
+ * has stored.
+ */
 export interface RolloutEvolutionRow {
   old_base_model_version_id: string;
   state: 'pending' | 'ready' | 'failed';
@@ -49,11 +52,11 @@ export interface RolloutEvolutionRow {
   differences: { field: string; old: unknown; new: unknown }[] | null;
 }
 
-/** A rollout with the rows of other tables that its answer shows. */
+/** Rollout with the rows of other tables that the answer about it shows. */
 export interface ShownRollout extends RolloutRow {
-  /** Number of jobs by kind and state. A state that all jobs have left counts zero. */
+  /** Number of jobs of each kind in each state. A state that all jobs have left is listed with zero. */
   counts: CountRow[];
-  /** Evolutions to the rollout's version, without the large figures of every module. */
+  /** Evolutions to the rollout's base model version, without the figures of single modules, which are large. */
   evolutions: RolloutEvolutionRow[];
 }
 
@@ -61,7 +64,7 @@ interface NewRollout {
   id: string;
   baseModelVersionId: string;
   options: StoredOptions;
-  /** Deadline of the policy. */
+  /** Deadline in the rollout's policy; null if there is none. */
   deadline: Date | null;
   traceparent: string | null;
 }
@@ -73,7 +76,7 @@ export interface RolloutMove {
 }
 
 /**
- * Speed-up of the adaptation `j` over its control `c`: the ratio of their times, without the time in the queue and the
+ * SQL for how many times as long the control `c` took as the adaptation `j`, both without the time in the queue and the
  * time held. Null unless both are ready.
  */
 export const SPEEDUP = Prisma.sql`(c.ttr_ms - c.queue_wait_ms - c.held_ms)
@@ -87,7 +90,8 @@ export function createRolloutRepository(db: Queryable) {
       tx.rollout.findUnique({ where: { id }, include: SHOWN }),
 
     /**
-     * Rollout with everything that its answer shows, as seen by one tenant or, if `tenantId` is null, by the operator.
+     * Reads a rollout with everything that its answer shows. `tenantId` is the tenant to which the caller is confined,
+     * or null for the operator.
      */
     async shown(id: string, tenantId: string | null): Promise<ShownRollout | null> {
       const [row] = await shown(db, Prisma.sql`SELECT * FROM rollouts WHERE id = ${id}`, { tenantId });
@@ -100,7 +104,10 @@ export function createRolloutRepository(db: Queryable) {
     baseModelVersionExists: async (id: string, tx: Queryable = db) =>
       (await tx.baseModelVersion.count({ where: { id } })) > 0,
 
-    /** Default policy of the base model, for rollouts without a policy. */
+    /**
+     * Reads the policy of the base model, which applies to rollouts that are requested without one; null if there is
+     * none.
+     */
     async defaultPolicy(baseModelVersionId: string, tx: Queryable = db): Promise<RolloutPolicy | null> {
       const { baseModel } = await tx.baseModelVersion.findUniqueOrThrow({
         where: { id: baseModelVersionId },
@@ -109,7 +116,7 @@ export function createRolloutRepository(db: Queryable) {
       return baseModel.policy as RolloutPolicy | null;
     },
 
-    /** Rollout to the same version that has not ended, or whose jobs are still being cancelled. */
+    /** Finds a rollout to this base model version that has not ended, or whose jobs are still being cancelled. */
     liveRollout: (baseModelVersionId: string, tx: Queryable = db) =>
       tx.rollout.findFirst({
         where: {
@@ -132,8 +139,8 @@ export function createRolloutRepository(db: Queryable) {
     },
 
     /**
-     * Moves a rollout to the state `next` if its state is one of `from`; true if it was moved. A cancelled or failed
-     * rollout is finished once its jobs are cancelled too.
+     * Moves a rollout to the state `next` if its state is one of `from`; returns whether it was moved. A rollout that
+     * is moved to `cancelled` or `failed` gets its `finished_at` only when its jobs are cancelled too.
      */
     async move(tx: Transaction, id: string, { from, next, error = null }: RolloutMove): Promise<boolean> {
       const count = await tx.$executeRaw`
@@ -152,20 +159,20 @@ export function createRolloutRepository(db: Queryable) {
         UPDATE rollouts SET finished_at = clock_timestamp(), updated_at = clock_timestamp()
         WHERE id = ${id} AND state = ANY(${[...STOPPED_ROLLOUT_STATES]}::rollout_state[]) AND finished_at IS NULL`,
 
-    /** Cancelled or failed rollouts that still have jobs to cancel. */
+    /** Finds cancelled or failed rollouts that still have jobs to cancel. */
     unfinishedCancellations: (tx: Queryable = db) =>
       tx.rollout.findMany({
         where: { state: { in: [...STOPPED_ROLLOUT_STATES] }, finishedAt: null },
         select: { id: true },
       }),
 
-    /** Counts the start of an analysis attempt. */
+    /** Counts the start of an attempt to analyze a rollout. */
     countAnalysis: (tx: Transaction, id: string) =>
       tx.$executeRaw`
         UPDATE rollouts SET attempt = attempt + 1, error = NULL, updated_at = clock_timestamp()
         WHERE id = ${id} AND state = 'analyzing'`,
 
-    /** Takes back the count of the last attempt, and stores why the rollout waits. */
+    /** Takes the last attempt to analyze a rollout out of the count, and stores why the rollout waits. */
     excuseAnalysis: (tx: Transaction, id: string, error: Prisma.InputJsonObject | null) =>
       tx.$executeRaw`
         UPDATE rollouts SET excused_attempts = excused_attempts + 1, updated_at = clock_timestamp(),
@@ -173,9 +180,9 @@ export function createRolloutRepository(db: Queryable) {
         WHERE id = ${id} AND state = 'analyzing'`,
 
     /**
-     * Version of a rollout's answer, as a text that differs after each change; null if the rollout does not exist. The
-     * text is never shown to anyone, so it is read without the transaction that confines a tenant, which would take
-     * three times as long.
+     * Reads a text that differs whenever the answer about a rollout does; null if the rollout does not exist. Nobody is
+     * shown the text, so it is read without the transaction that confines a tenant, which would take three times as
+     * long.
      */
     async version(id: string, tenantId: string | null): Promise<string | null> {
       const statement = Prisma.sql`SELECT ${versionOf(tenantId)} AS version FROM rollouts r WHERE r.id = ${id}`;
@@ -183,7 +190,7 @@ export function createRolloutRepository(db: Queryable) {
       return row?.version ?? null;
     },
 
-    /** Version of a page of rollouts, read like {@link version}. */
+    /** Reads a text that differs whenever a page of rollouts does, in the way of {@link version}. */
     async pageVersion(query: RolloutQuery, tenantId: string | null): Promise<string> {
       const page = await pageOf(unconfined(db), 'id, xmin, base_model_version_id', query);
       const statement = Prisma.sql`
@@ -192,7 +199,10 @@ export function createRolloutRepository(db: Queryable) {
       return row?.version ?? '';
     },
 
-    /** Summary figures of rollouts, for one tenant or for all. */
+    /**
+     * Computes the median times, speed-ups and makespans of rollouts over the jobs of one tenant or, if `tenantId` is
+     * null, of all tenants.
+     */
     summaries: (rolloutIds: readonly string[], tenantId: string | null) =>
       readRows<SummaryRow>(
         db,
@@ -220,7 +230,7 @@ export function createRolloutRepository(db: Queryable) {
         select: { id: true, options: true },
       }),
 
-    /** Running rollouts without unfinished work that are not yet marked as completed. */
+    /** Finds running rollouts that have nothing left to do and are not marked as completed yet. */
     unsettled: (tx: Queryable = db) =>
       tx.$queryRaw<{ id: string }[]>`
         SELECT r.id FROM rollouts r WHERE r.state = 'adapting' AND NOT EXISTS (
@@ -230,7 +240,7 @@ export function createRolloutRepository(db: Queryable) {
   };
 }
 
-/** Reads rollouts in the order of the query, with the data of other tables that answers show. */
+/** Reads rollouts in the order of the query, with the rows of other tables that answers show. */
 function shown(
   db: Queryable,
   rollouts: Prisma.Sql,
@@ -255,7 +265,7 @@ function shown(
   return readRows(db, statement);
 }
 
-/** One page of rollouts plus one extra row. */
+/** Makes the SQL for one page of rollouts, plus one more rollout, which tells whether another page follows. */
 async function pageOf(
   db: Queryable,
   columns: '*' | 'id, xmin, base_model_version_id',
@@ -271,7 +281,7 @@ async function pageOf(
     ORDER BY ${sorting.orderBy()} LIMIT ${sorting.take}`;
 }
 
-/** Identifier of a base model, given its identifier or name; empty if there is none. */
+/** Finds the identifier of a base model by its identifier or name; the text is empty if there is no such base model. */
 async function baseModelIdOf(reference: string, tx: Queryable): Promise<string> {
   const [row] = await tx.$queryRaw<{ id: string }[]>`
     SELECT id FROM base_models WHERE id = ${reference} OR name = ${reference} ORDER BY id = ${reference} DESC LIMIT 1`;
@@ -283,7 +293,7 @@ function ofBaseModel(id: string): Prisma.Sql {
     SELECT v.id FROM base_model_versions v WHERE v.base_model_id = ${id})`;
 }
 
-/** Counts of jobs, of all tenants or of one. */
+/** Makes the SQL for the counts of jobs, of one tenant or, if `tenantId` is null, of all tenants. */
 function countsOf(tenantId: string | null): Prisma.Sql {
   return tenantId === null
     ? Prisma.sql`rollout_counts`
@@ -291,8 +301,9 @@ function countsOf(tenantId: string | null): Prisma.Sql {
 }
 
 /**
- * Version of the answer for the rollout `r`: its row, the counts of its jobs, and the evolutions to its version. `xmin`
- * is the transaction that wrote a row, so it differs after each update.
+ * Makes the SQL for a text that differs whenever the answer about the rollout `r` does. It consists of `xmin` of its
+ * row, the number of changes to its counts, and `xmin` of each evolution to its version. `xmin` is the transaction that
+ * wrote a row, which differs after each update.
  */
 function versionOf(tenantId: string | null): Prisma.Sql {
   return Prisma.sql`concat_ws('/', r.xmin,

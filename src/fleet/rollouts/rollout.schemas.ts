@@ -21,14 +21,15 @@ import { RolloutPolicy } from './policy.schemas.ts';
 import { ROLLOUT_STATES } from './rollout.states.ts';
 
 /**
- * Defaults of options that neither the rollout nor its policy sets. They are not in the schema: validation would fill
- * them into the request, where they would look like values that the client sent.
+ * Defaults of options that neither the request for a rollout nor its policy sets. They are not in the schema, because
+ * validation would fill them into the request, as if the client had sent them.
  */
 const LAST_DEFAULTS = { strategy: 'auto', control: 'none', control_fraction: 0.5 } as const;
 
 /**
- * Options of a rollout: those of every job, and those that plan the fleet.
- * @param table the job options
+ * Makes the schema of a rollout's options: those that its jobs get, those that say how many controls there are, and the
+ * policy.
+ * @param table schema of the options of jobs
  */
 export function rolloutOptions(table: Type.TObject = JobOptions) {
   const options = optionalJobOptions(table).properties;
@@ -74,7 +75,7 @@ export type RolloutOptions = GivenJobOptions & {
   readonly policy?: RolloutPolicy;
 };
 
-/** Options in a rollout's row, with all defaults filled in that do not depend on other values. */
+/** Options as a rollout's row stores them: with all defaults filled in, except those that depend on other values. */
 export type StoredOptions = RolloutOptions &
   Required<Pick<RolloutOptions, 'strategy' | 'control' | 'control_fraction' | 'seed'>>;
 
@@ -83,7 +84,8 @@ export function withDefaults(options: RolloutOptions): StoredOptions {
 }
 
 /**
- * Merges a policy into options. If both set a value, the value of the options wins. The result holds each value once.
+ * Moves the options that a policy sets into the options of the rollout. If both set an option, that of the rollout
+ * wins. The policy in the result no longer has these options.
  */
 export function withPolicy(options: RolloutOptions, policy: RolloutPolicy): RolloutOptions {
   const { strategy, control_fraction: fraction, ...rest } = policy;

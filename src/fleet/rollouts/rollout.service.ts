@@ -34,34 +34,52 @@ import { SummaryCache } from './summary-cache.ts';
 interface RolloutServiceDependencies {
   db: Database;
   producer: QueueProducer;
-  /** Cache of summaries. If a service is created for each request, pass a cache that outlives it. */
+  /**
+   * Cache for summary figures of rollouts. If a new service is created for each request, the cache has to outlive the
+   * service.
+   */
   summaries?: SummaryCache;
 }
 
 /**
  * Service that shows and changes rollouts. In all methods `scope` is the tenant to which the caller is confined, or
- * null for the operator. Every tenant sees every rollout, but only its own jobs in it.
+ * null for the operator. A tenant sees every rollout, but only its own jobs in the rollout.
  */
 export interface RolloutService {
-  /** @throws AppError 404 */
+  /** @throws AppError 404 if the rollout does not exist */
   get(id: string, scope: string | null): Promise<Rollout>;
-  /** Version text of the answer of {@link get}, cheaper than the answer itself; null if the rollout does not exist. */
+  /**
+   * Reads a text that differs whenever the answer of {@link RolloutService.get} does, and is cheaper than the answer.
+   * Null if the rollout does not exist.
+   */
   version(id: string, scope: string | null): Promise<string | null>;
-  /** Version text of the answer of {@link list}. */
+  /** Reads a text that differs whenever the answer of {@link RolloutService.list} does. */
   pageVersion(query: RolloutQuery, scope: string | null): Promise<string>;
-  /** @throws AppError 422 `base_model_version_not_found`, 409 `rollout_exists` */
+  /**
+   * Creates a rollout to a base model version.
+   * @throws AppError 422 `base_model_version_not_found`, 409 `rollout_exists`
+   */
   create(request: CreateRollout, record?: RecordAnswer<Rollout>): Promise<Rollout>;
   list(query: RolloutQuery, scope: string | null): Promise<Page<Rollout>>;
-  /** Stops a rollout and its jobs until it is resumed. @throws AppError 404, 409 `rollout_ended` */
+  /**
+   * Pauses a rollout and its jobs until somebody resumes the rollout.
+   * @throws AppError 404, 409 `rollout_ended`
+   */
   pause(id: string, recordChange?: RecordChange): Promise<Rollout>;
-  /** Resumes a paused rollout. @throws AppError 404, 409 `rollout_ended` */
+  /**
+   * Resumes a paused rollout and the jobs that were paused with it.
+   * @throws AppError 404, 409 `rollout_ended`
+   */
   resume(id: string, recordChange?: RecordChange): Promise<Rollout>;
-  /** Releases a wave that waits for an approval. @throws AppError 404, 409 */
+  /**
+   * Releases a wave of jobs that waits for an approval.
+   * @throws AppError 404, 409 `rollout_ended`, `rollout_paused` or `wave_not_waiting`
+   */
   approve(id: string, wave: number, recordChange?: RecordChange): Promise<Rollout>;
   /**
-   * Ends a rollout with its waiting and running jobs. A repeated call continues an interrupted cancellation, and
-   * otherwise changes nothing.
-   * @throws AppError 404, 409
+   * Cancels a rollout and its unfinished jobs. If the rollout is cancelled already, only jobs that an interrupted
+   * cancellation has not reached are cancelled.
+   * @throws AppError 404, 409 `rollout_ended` if the rollout has ended otherwise
    */
   cancel(id: string, recordChange?: RecordChange): Promise<Rollout>;
 }
@@ -148,9 +166,9 @@ export function createRolloutService({
 }
 
 /**
- * Creates a rollout within the caller's transaction. The database time of its acceptance starts the time to readiness
- * of every adapter. After the commit the caller passes `entries` to `producer.enqueueAfterCommit`.
- *
+ * Creates a rollout within the caller's transaction. The time of its acceptance, by the database's clock, starts the
+ * time to readiness of every adapter. After the commit the caller has to pass `entries` to
+ * `producer.enqueueAfterCommit`.
  * @throws AppError 422 `base_model_version_not_found`, 409 `rollout_exists` if a rollout to this version has not ended
  */
 export async function createRollout(
@@ -191,8 +209,8 @@ export async function createRollout(
 }
 
 /**
- * Options to store for a rollout to this base model version: the request's, with defaults, and with the base model's
- * policy if the request has none.
+ * Completes the options of a request for a rollout, as its row stores them: with the base model's policy if the request
+ * has none, and with defaults.
  */
 export async function optionsOf(
   tx: Transaction,
@@ -205,15 +223,16 @@ export async function optionsOf(
 
 type FollowingProducer = Pick<QueueProducer, 'enqueueAfterCommit' | 'remove'>;
 
-/** Stand-in without a producer: resumed jobs stay in the outbox until the next sweep. */
+/** Producer that does nothing. With it, resumed jobs stay in the outbox until the sweeper enqueues them. */
 const SWEPT_LATER: FollowingProducer = {
   enqueueAfterCommit: () => Promise.resolve(),
   remove: () => Promise.resolve(),
 };
 
 /**
- * Recovery source for rollouts.
- * @param quotas default quotas of a tenant
+ * Creates the source by which the sweeper finds rollouts whose queue entries are missing, and by which it finishes what
+ * interrupted processes have left undone in rollouts.
+ * @param quotas quotas of tenants that have none of their own
  */
 export function rolloutRecoverySource(
   db: Database,

@@ -3,9 +3,9 @@ import { WANTS_PROVISIONAL } from './provisional/provisional.repository.ts';
 
 export const settlementRepository = {
   /**
-   * Locks the rollout of a job that is about to end. If the last two jobs end at once, the second transaction sees the
-   * end of the first.
-   * @returns the state of the rollout
+   * Locks a rollout's row before a job of the rollout ends. If its last two jobs end at the same time, the second
+   * transaction therefore sees the end of the first.
+   * @returns the state of the rollout; an empty text if it does not exist
    */
   async lockRollout(tx: Transaction, rolloutId: string): Promise<string> {
     const [row] = await tx.$queryRaw<{ state: string }[]>`
@@ -14,9 +14,10 @@ export const settlementRepository = {
   },
 
   /**
-   * Completes a rollout when all its jobs have ended with their baselines measured, all provisional versions are made
-   * and no late adapter is left to join. Its row must be locked.
-   * @returns null if this call did not complete the rollout
+   * Marks a rollout as completed if nothing in it is left to do: all jobs have ended, the measurements that reports
+   * compare them with (baselines) are made, all provisional versions are made, and no late adapter still has to join.
+   * The rollout's row must be locked.
+   * @returns null if the rollout was not completed by this call
    */
   async completeRollout(tx: Transaction, rolloutId: string): Promise<{ id: string } | null> {
     const [row] = await tx.$queryRaw<{ id: string }[]>`

@@ -7,17 +7,17 @@ import { settlementRepository as repository } from './settlement.repository.ts';
 import { stepWaves } from './waves/waves.ts';
 
 /**
- * Locks a rollout whose jobs are about to change. If the last two jobs end at once, the second transaction sees the end
- * of the first.
- * @returns its state; an empty text if it does not exist
+ * Locks a rollout's row before jobs of the rollout change. If its last two jobs end at the same time, the second
+ * transaction therefore sees the end of the first.
+ * @returns the state of the rollout; an empty text if it does not exist
  */
 export const lockRollout = (tx: Transaction, rolloutId: string): Promise<string> =>
   repository.lockRollout(tx, rolloutId);
 
 /**
- * Updates a rollout after its jobs have changed: judges the wave, releases the next wave or completes the rollout if
- * the jobs have ended, and admits jobs that wait because of limited concurrency. The rollout's row must be locked.
- * @returns queue entries to enqueue, like {@link admitJobs}
+ * Brings a rollout up to date after its jobs have changed: notes a missed deadline, judges the budget and the running
+ * wave, releases the next wave, and completes the rollout or admits waiting jobs. The rollout's row must be locked.
+ * @returns the queue entries to add after the commit; they are already in the outbox
  */
 export async function settleRollout(tx: Transaction, rolloutId: string): Promise<QueueEntry[]> {
   await noteDeadline(tx, rolloutId);
@@ -28,7 +28,10 @@ export async function settleRollout(tx: Transaction, rolloutId: string): Promise
   return [];
 }
 
-/** Settles a rollout in a transaction that locks it. @returns entries to enqueue, like {@link settleRollout} */
+/**
+ * Locks a rollout and brings it up to date by {@link settleRollout}.
+ * @returns the queue entries to add
+ */
 export function lockAndSettle(db: Database, rolloutId: string): Promise<QueueEntry[]> {
   return withTransaction(db, async (tx) => {
     await lockRollout(tx, rolloutId);
@@ -37,9 +40,10 @@ export function lockAndSettle(db: Database, rolloutId: string): Promise<QueueEnt
 }
 
 /**
- * Changes jobs of a rollout in a transaction that locks it, and settles it afterwards.
- * @param change returns null if nothing was changed; the rollout is then left alone
- * @returns the result of the change, and the entries to enqueue after the commit
+ * Changes jobs of a rollout in a transaction that locks the rollout, and then brings it up to date by {@link
+ * settleRollout}.
+ * @param change returns null if it has changed nothing; then the rollout is left as it is
+ * @returns the result of the change, and the queue entries to add after the commit
  */
 export function changeAndSettle<T>(
   db: Database,

@@ -1,32 +1,38 @@
 import type { CountRow, SummaryRow } from './rollout.repository.ts';
 
-/** Largest number of rollouts whose figures are cached, each for every tenant that has asked. */
+/** Largest number of pairs of a rollout and a caller, who is a tenant or the operator, for which figures are cached. */
 const KEPT = 1000;
 
-/** Number of jobs from which a rollout counts as large. */
+/** Number of jobs, controls included, from which a rollout counts as large. */
 const LARGE = 10_000;
-/** While jobs of a large rollout are running, at most 1 / SHARE of the time is spent on computing its figures. */
+/**
+ * Ratio that limits the time spent on the figures of a large rollout: while its jobs run, computed figures are used for
+ * at least 20 times as long as their computation took.
+ */
 const SHARE = 20;
 
 interface Entry {
   version: string;
   summary: Promise<SummaryRow | undefined>;
-  /** Time until which the figures of a large, running rollout may be used, by the clock of `performance.now()`. */
+  /**
+   * Time until which the figures of a large rollout with unfinished jobs are used even if its counts have changed, by
+   * the clock of `performance.now()`.
+   */
   freshUntil: number;
 }
 
 /**
- * Cache for figures of rollouts that depend on all of their jobs, such as medians. Each change of the counts leads to
- * one computation, however many callers ask, and none before the first job has ended. The figures of a large fleet take
- * long to compute, so while its jobs run they may be as old as 20 times their computation took. Once all jobs have
- * ended, they are exact.
+ * Cache for figures of rollouts that depend on all of their jobs, such as medians. After each change of a rollout's
+ * counts they are computed once for each tenant and the operator, however many callers ask, and never before the first
+ * job has ended. For a large rollout this takes long, so while its jobs run the figures may be outdated, for 20 times
+ * as long as their computation took. Once all jobs have ended, the figures are exact.
  */
 export class SummaryCache {
   readonly #entries = new Map<string, Entry>();
 
   /**
-   * Reads the figures, computing them if they are missing.
-   * @param repository computes missing figures, with the database as the caller may see it
+   * Returns the figures of rollouts, and computes those that are not in the cache or no longer fresh.
+   * @param repository computes figures, with the database as the caller may see it
    * @param counts the rollouts' counts, read before this call
    */
   async get(
@@ -86,7 +92,7 @@ function jobsOf(counts: readonly CountRow[]): number {
   return counts.reduce((sum, { count }) => sum + count, 0);
 }
 
-/** Whether some of these jobs have ended. */
+/** Whether at least one of the counted jobs has ended. */
 function hasEnded({ count, unfinished }: CountRow): boolean {
   return count > unfinished;
 }

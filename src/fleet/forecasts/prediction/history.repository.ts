@@ -3,8 +3,8 @@ import type { Likeness } from './likeness.ts';
 import type { MeasuredJob } from './predict.ts';
 
 /**
- * Largest number of earlier rollouts whose jobs a prediction uses, the newest ones, and of jobs of each, those that
- * ended last.
+ * Limits of how many earlier jobs a prediction reads: those of the newest `ROLLOUTS` rollouts, and of each rollout the
+ * `JOBS` jobs that ended last.
  */
 const ROLLOUTS = 20;
 const JOBS = 500;

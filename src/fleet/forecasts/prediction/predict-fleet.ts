@@ -4,8 +4,8 @@ import { LIKENESSES, type Likeness } from './likeness.ts';
 import { predictRollout, type FleetToPredict, type JobClass, type MeasuredJob, type Prediction } from './predict.ts';
 
 /**
- * Smallest number of measured jobs from which a prediction is made. If fewer jobs are so alike, less similar ones are
- * used.
+ * Smallest number of measured jobs from which a prediction is made. If fewer jobs are that similar, the prediction is
+ * made from less similar ones.
  */
 const FEWEST_JOBS = 3;
 
@@ -31,7 +31,9 @@ export interface PredictedFleet {
 /** Jobs that would carry over the adapters of one old base model version. */
 export interface WantedClass extends Omit<WantedJobs, 'kind'> {
   readonly jobs: number;
-  /** Number of these jobs for whose adapters a control may be planned. */
+  /**
+   * Estimated number of these jobs whose adapters may get a control: all but those that their tenants have to approve.
+   */
   readonly controllable: number;
 }
 
@@ -41,8 +43,8 @@ interface Queue extends Omit<FleetToPredict, 'classes' | 'controls'> {
 }
 
 /**
- * Predicts the times of a rollout from jobs that have ended. For each old base model version, the prediction uses the
- * jobs that are most alike.
+ * Predicts the times of a rollout from jobs that have ended. For each old base model version, it uses the jobs that are
+ * most similar to those of the rollout.
  */
 export async function predictFleet(
   db: Queryable,

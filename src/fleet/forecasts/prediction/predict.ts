@@ -6,9 +6,9 @@ export interface MeasuredJob extends JobTime {
   readonly rolloutId: string;
 }
 
-/** Jobs of a rollout, with measured jobs that are expected to take as long. */
+/** Group of similar jobs of a rollout, with measured jobs that are expected to take as long. */
 export interface JobClass {
-  /** Number of jobs that the rollout would run. */
+  /** Number of jobs in this group that the rollout would run. */
   readonly jobs: number;
   /** Measured jobs that are like those to predict; at least one. */
   readonly measured: readonly MeasuredJob[];

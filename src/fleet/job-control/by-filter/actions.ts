@@ -21,7 +21,8 @@ export interface QueueChanges {
 }
 
 /**
- * Result of judging a batch: the jobs that the action has to leave as they are, and a function that changes the others.
+ * Result of judging a batch of jobs: an error code for each job that the action must leave as it is, and a function
+ * that applies the action to the others.
  */
 interface JudgedPage {
   /**
@@ -72,8 +73,8 @@ interface RetryDependencies {
   readonly changes: RetryChanges;
   readonly jobRooms: JobRooms;
   /**
-   * Whether the request only asks what would happen. Jobs of earlier batches have then taken up no quota, so they are
-   * counted here.
+   * Whether the request only asks what would happen. The jobs of earlier batches are then not retried and take up no
+   * quota in the database, so this function counts them itself.
    */
   readonly isDryRun: boolean;
 }

@@ -25,7 +25,7 @@ interface RetriedJobs {
   readonly kept: KeptOptions | null;
 }
 
-/** Facts about a job from which follows whether it may be retried. */
+/** Facts about a job that decide whether it may be retried. */
 export interface Obstacles {
   readonly id: string;
   readonly source_gone: boolean;
@@ -43,9 +43,10 @@ const RETRYABLE = Prisma.sql`(j.state IN ('not_ready', 'failed', 'cancelled') AN
 /** Queries that restart jobs which have ended without a publication. */
 export const retryRepository = {
   /**
-   * Reads for each job whether something prevents a retry: its source version is deleted, that version has been carried
-   * over to the same base meanwhile, or its adapter is pinned to another base. `newer_rollout` is a rollout that
-   * carries the adapter over to a newer base, or has done so; null if there is none.
+   * Reads for each job whether something prevents a retry. `source_gone`: its adapter or source version is deleted.
+   * `carried_over`: the source version has been carried over to the same base meanwhile. `pinned`: the adapter is
+   * pinned to another base. `newer_rollout`: a later rollout that carries the adapter over to a newer base, or has done
+   * so; null if there is none.
    */
   obstacles: (tx: Transaction, jobIds: readonly string[]) =>
     tx.$queryRaw<Obstacles[]>`

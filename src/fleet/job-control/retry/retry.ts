@@ -23,8 +23,8 @@ export interface RetryOf extends RetryChanges {
 }
 
 /**
- * Result of judging jobs to retry: the error for each refused job, by its identifier, and the options that the others
- * get from {@link beginAnew}.
+ * Result of judging whether jobs may be retried: the error for each refused job, by its identifier, and the options
+ * that {@link beginAnew} gives the others.
  */
 interface JudgedRetries {
   readonly refused: ReadonlyMap<string, AppError>;

@@ -17,17 +17,21 @@ import { readDecision, type Decision } from './decision.ts';
 export interface ApprovalAskerOptions {
   readonly db: Database;
   readonly producer: Pick<QueueProducer, 'enqueueAfterCommit' | 'remove'>;
-  /** Creates the sender of a request with a timeout in milliseconds. */
+  /** Creates the function that sends one POST request and gives up after the timeout, in milliseconds. */
   readonly post: (timeoutMs: number) => Post;
-  /** Signing secrets of Standard Webhooks, the newest first. */
+  /** Secrets with which requests are signed as Standard Webhooks prescribes, the newest first. */
   readonly secrets: readonly string[];
   readonly logger: Logger;
-  /** Delay before the next attempt when there was no answer, in milliseconds. The first attempt has the number 1. */
+  /**
+   * Computes the delay before the next attempt, in milliseconds, if an attempt got no decision. The first attempt has
+   * the number 1.
+   */
   readonly delayMs?: (attempt: number) => number;
   /** Interval between searches for waiting waves, in milliseconds (default 1000). */
   readonly intervalMs?: number;
   /**
-   * Lease of a process on a waiting wave, in milliseconds (default 60,000). When it expires, another process may ask.
+   * Duration of the lease under which one process asks about a wave, in milliseconds (default 60,000). When the lease
+   * expires, another process may ask.
    */
   readonly leaseMs?: number;
 }
@@ -37,9 +41,9 @@ const DEFAULT_TIMEOUT_MS = 15_000;
 const usualDelay = (attempt: number): number => backoff(5000, attempt, 600_000);
 
 /**
- * Asks the address in a rollout's policy whether a waiting wave may begin, and repeats the request until there is an
- * answer. The waiting waves are read from the rollouts themselves, so nothing is lost when a process dies. A lease
- * ensures that one process asks at a time.
+ * Creates the loop that asks the address in a rollout's policy whether the next wave may begin, and repeats the request
+ * until there is a decision. It reads from the rollouts which waves wait, so nothing is lost when a process dies. A
+ * lease ensures that one process at a time asks about a wave.
  */
 export function createApprovalAsker(options: ApprovalAskerOptions): ClaimLoop {
   const { db, logger, leaseMs = 60_000, intervalMs } = options;
@@ -83,8 +87,8 @@ function claim(db: Database, id: string, lease: ApprovalLease): Promise<Claimed 
 }
 
 /**
- * Sends one request. The message identifier is the same in all attempts, so the receiver can recognise a decision it
- * has already made.
+ * Sends one request for an approval. The message identifier is the same in all attempts, so the receiver can recognise
+ * that it has already decided on the wave.
  */
 function ask(
   { post, secrets }: ApprovalAskerOptions,
@@ -99,7 +103,8 @@ function ask(
 }
 
 /**
- * Releases the wave, pauses the rollout, or schedules the next attempt, unless the wave was decided on in the meantime.
+ * Acts on the answer: releases the wave if it is approved, pauses the rollout if it is refused, and otherwise leaves
+ * the wave to the next attempt. Does nothing if the wave was decided on in the meantime.
  */
 async function answer(
   { db, producer, delayMs = usualDelay }: ApprovalAskerOptions,

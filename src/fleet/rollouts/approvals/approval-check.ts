@@ -6,7 +6,8 @@ import { urlProblem } from '../../../platform/outgoing/target.ts';
 import type { RolloutPolicy } from '../policy.schemas.ts';
 
 /**
- * Check that refuses a policy if the service cannot send the request for its approval.
+ * Function that refuses a policy with an approval address if the service may not send requests to the address or has no
+ * secret to sign them.
  * @throws AppError 422 `url_not_allowed`, 503 `approval_secret_missing`
  */
 export type ApprovalCheck = (policy: Pick<RolloutPolicy, 'approve'> | null | undefined) => void;

@@ -1,10 +1,10 @@
 import { Prisma, type Queryable, type Transaction } from '../../../platform/database/database.ts';
 
-/** Wave of a rollout that waits for an answer from the address in the rollout's policy. */
+/** Wave of a rollout that may begin only when the address in the rollout's policy has approved it. */
 export interface WaitingWave {
   readonly rolloutId: string;
   readonly baseModelVersionId: string;
-  /** Number of the waiting wave, and the number of waves. */
+  /** Number of the waiting wave; `waves` is how many waves the rollout has in all. */
   readonly wave: number;
   readonly waves: number;
   readonly approve: { readonly url: string; readonly timeout_ms?: number };
@@ -20,7 +20,7 @@ const WAITS = Prisma.sql`r.state = 'adapting' AND r.awaiting_approval
 const lasting = (ms: number): Prisma.Sql => Prisma.sql`make_interval(secs => ${ms / 1000}::float8)`;
 
 export const approvalRepository = {
-  /** Rollouts with a waiting wave that no process is asking about and whose next attempt is due. */
+  /** Finds rollouts with a wave to ask about: no process is asking now, and the next attempt is due. */
   candidates: (db: Queryable, limit: number): Promise<{ id: string }[]> =>
     db.$queryRaw`
       SELECT r.id FROM rollouts r LEFT JOIN approval_requests a ON a.rollout_id = r.id AND a.wave = r.wave + 1
@@ -28,7 +28,7 @@ export const approvalRepository = {
         AND (a.lease_expires_at IS NULL OR a.lease_expires_at < clock_timestamp())
       ORDER BY a.next_attempt_at NULLS FIRST LIMIT ${limit}`,
 
-  /** Reads the waiting wave of a rollout; null if none is waiting any more. */
+  /** Reads the wave of a rollout that waits for an approval from an address; null if none does. */
   async waiting(tx: Transaction, rolloutId: string): Promise<WaitingWave | null> {
     const [row] = await tx.$queryRaw<WaitingWave[]>`
       SELECT r.id AS "rolloutId", r.base_model_version_id AS "baseModelVersionId", r.wave + 1 AS wave,
@@ -38,8 +38,8 @@ export const approvalRepository = {
   },
 
   /**
-   * Takes the lease of a wave and counts the attempt.
-   * @returns the number of the attempt; null if another process holds the lease
+   * Takes the lease under which a process asks about a wave, and counts the attempt.
+   * @returns the number of the attempt; null if another process holds the lease, or the next attempt is not due yet
    */
   async claim(tx: Transaction, { rolloutId, wave }: WaitingWave, lease: ApprovalLease): Promise<number | null> {
     const { owner, forMs } = lease;
@@ -54,7 +54,10 @@ export const approvalRepository = {
     return row?.attempts ?? null;
   },
 
-  /** Releases the lease and schedules the next attempt. False if the lease was lost. */
+  /**
+   * Releases the lease under which this process asks about a wave, and sets the time of the next attempt. Returns
+   * false, and changes nothing, if the lease was lost.
+   */
   async release(tx: Transaction, { rolloutId, wave }: WaitingWave, next: { owner: string; afterMs: number }) {
     const count = await tx.$executeRaw`
       UPDATE approval_requests SET lease_owner = NULL, lease_expires_at = NULL,

@@ -3,7 +3,7 @@ import { Value } from 'typebox/value';
 import { storable } from '../../../../core/options/quote.ts';
 import type { SendResult } from '../../../platform/outgoing/post.ts';
 
-/** Outcome of a request for an approval. */
+/** Outcome of one request for an approval: the wave is approved or refused, or the answer holds no decision. */
 export type Decision =
   | { readonly kind: 'approved' }
   | { readonly kind: 'refused'; readonly reason: string }
@@ -12,12 +12,12 @@ export type Decision =
 const Approved = Type.Object({ approved: Type.Literal(true) });
 const Refused = Type.Object({ approved: Type.Literal(false), reason: Type.Optional(Type.String()) });
 
-/** Longest reason that is stored, in characters. */
+/** Largest number of characters of a refusal's reason that are stored. */
 const MAX_REASON = 500;
 
 /**
- * Reads a decision. Only an answer of status 200 with an explicit decision counts; everything else leads to another
- * attempt.
+ * Reads the decision from the answer to a request for an approval. Only an answer with status 200 whose body says
+ * whether the wave is approved is a decision; after any other, the request is repeated.
  */
 export function readDecision(result: SendResult): Decision {
   if ('failure' in result) return { kind: 'none', outcome: result.failure, status: null };

@@ -1,17 +1,21 @@
 import type { Queryable, Transaction } from '../../../platform/database/database.ts';
 
-/** Device time that a rollout has used since its budget was granted, in seconds. */
+/**
+ * Use of a rollout's budget: `used` is the device time in seconds since the rollout began, or since its budget was last
+ * granted anew.
+ */
 export interface BudgetUse {
   readonly used: number;
   /** Whether the rollout has unfinished jobs, which would use more device time. */
   readonly goes_on: boolean;
 }
 
-/** Queries on the deadline and the budget of a rollout. */
+/** Queries on the deadline of a rollout and on its budget of device time. */
 export const limitsRepository = {
   /**
-   * Marks a rollout as having missed its deadline, if the deadline has passed while adaptations are unfinished. The
-   * rollout's row must be locked.
+   * Marks a rollout that has not ended as having missed its deadline, if the deadline has passed and not all
+   * adaptations had ended by then: the rollout has not planned all its jobs yet, an adaptation is unfinished, or one
+   * ended after the deadline. The rollout's row must be locked.
    * @returns the deadline and the number of unfinished adaptations; null if nothing was marked now
    */
   async noteMissedDeadline(tx: Transaction, id: string): Promise<{ deadline: Date; unfinished: number } | null> {
@@ -29,7 +33,7 @@ export const limitsRepository = {
     return row ?? null;
   },
 
-  /** Unfinished rollouts whose deadline has passed but is not yet marked as missed. */
+  /** Finds rollouts that have not ended and whose deadline has passed, but is not marked as missed. */
   overdue: (db: Queryable) =>
     db.$queryRaw<{ id: string }[]>`
       SELECT id FROM rollouts WHERE state IN ('planning', 'analyzing', 'adapting', 'paused')

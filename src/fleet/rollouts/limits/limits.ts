@@ -3,16 +3,19 @@ import { recordEvent } from '../../../delivery/events/index.ts';
 import { limitsRepository as repository } from './limits.repository.ts';
 import type { RolloutPolicy } from '../policy.schemas.ts';
 
-/** Reason for pausing a rollout that has spent its budget. */
+/** Reason for pausing a rollout whose jobs have used more device time than its budget. */
 export interface SpentBudget {
   readonly code: 'budget_spent';
   readonly message: string;
-  /** Device time used and the budget, both in seconds. */
+  /** Device time that the rollout's jobs have used, in seconds; `limit` is the budget, in seconds as well. */
   readonly value: number;
   readonly limit: number;
 }
 
-/** Records, once, that a rollout has missed its deadline. The rollout goes on. Its row must be locked. */
+/**
+ * Records that a rollout has missed its deadline, if it has and this was not recorded before. The rollout goes on. Its
+ * row must be locked.
+ */
 export async function noteDeadline(tx: Transaction, id: string): Promise<void> {
   const missed = await repository.noteMissedDeadline(tx, id);
   if (missed === null) return;
@@ -21,8 +24,8 @@ export async function noteDeadline(tx: Transaction, id: string): Promise<void> {
 }
 
 /**
- * Checks whether a rollout with unfinished jobs has used more than its budget.
- * @returns the reason to pause; null if the rollout is within its budget
+ * Checks whether a rollout has used more device time than its budget and would use still more.
+ * @returns the reason to pause the rollout; null if it has no budget, is within it, or has no unfinished jobs
  */
 export async function judgeBudget(tx: Transaction, id: string, policy: RolloutPolicy): Promise<SpentBudget | null> {
   const limit = policy.budget_device_seconds;

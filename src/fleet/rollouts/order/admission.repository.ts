@@ -3,27 +3,33 @@ import { RETURNED, type ChangedJob } from '../../jobs/index.ts';
 import { IS_ABOUT_TO_BE_TAKEN, newerInPlanning } from './newer-rollouts.ts';
 import { IS_LIMITED, startTagsOf, WAITING } from './start-tags.ts';
 
-/** SQL for the number of further jobs that the rollout `r` may have in the queue. */
+/** SQL for how many more jobs the rollout `r` may have in the queue or running, given its limit of concurrency. */
 const ROOM = Prisma.sql`((r.options #>> '{policy,concurrency}')::int - (
   SELECT count(*) FROM jobs t WHERE t.rollout_id = r.id AND t.admission = 'admitted' AND t.finished_at IS NULL
     AND t.paused_at IS NULL))`;
 
-/** Next adaptations to admit. Controls have no start tag and come last. Ready jobs need no start tag and come first. */
+/**
+ * SQL that selects, among the next jobs to admit, the adaptations, which need a start tag for the queue. Two kinds of
+ * jobs need none: ready ones, which come first in the queue, and controls, which come last.
+ */
 const NEXT = Prisma.sql`
   SELECT n.id, n.tenant_id, (n.start_tag, n.id) AS place FROM next n WHERE n.kind = 'adaptation'
     AND n.state <> 'ready'`;
 
 const LOCK = Prisma.sql`pg_advisory_xact_lock(hashtextextended('readapt.start_tags', 0))::text AS locked`;
 
-/** Queries that enforce the concurrency of a rollout. */
+/** Queries that admit jobs of a rollout to the queue, so that no more run at a time than its policy allows. */
 export const admissionRepository = {
   /**
-   * Serializes the assignment of start tags until the transaction ends. Concurrent transactions could give a tenant the
-   * same tags.
+   * Lets only one transaction at a time assign start tags: the lock is held until the transaction ends. Otherwise two
+   * transactions could give jobs of a tenant the same tags.
    */
   lockStartTags: (tx: Transaction) => tx.$queryRaw`SELECT ${LOCK}`,
 
-  /** Locks the start tags if the rollout has limited concurrency; false if its concurrency is unlimited. */
+  /**
+   * Locks the assignment of start tags if the concurrency of a rollout is limited. Returns false, and locks nothing, if
+   * it is unlimited.
+   */
   async lockLimited(tx: Transaction, rolloutId: string): Promise<boolean> {
     const locked = await tx.$queryRaw<unknown[]>`
       SELECT ${LOCK} FROM rollouts r WHERE r.id = ${rolloutId} AND ${IS_LIMITED}`;
@@ -31,8 +37,8 @@ export const admissionRepository = {
   },
 
   /**
-   * Running rollouts that have waiting jobs and room for them. This happens when an earlier admission skipped locked
-   * jobs.
+   * Finds running rollouts of limited concurrency that could admit a waiting job now. There are such rollouts because
+   * an admission skips jobs that are locked.
    */
   withRoom: (db: Queryable) =>
     db.$queryRaw<{ id: string }[]>`
@@ -40,9 +46,9 @@ export const admissionRepository = {
         AND EXISTS (SELECT 1 FROM jobs j WHERE j.rollout_id = r.id AND ${WAITING}) AND ${ROOM} > 0`,
 
   /**
-   * Admits the next waiting jobs of a running rollout, as many as there is room for. It skips jobs locked by another
-   * transaction: waiting for one would deadlock if that transaction waits for the counts of the rollout. It also skips
-   * jobs whose adapter a newer rollout is about to take.
+   * Admits the next waiting jobs of a running rollout to the queue, as many as its limit of concurrency allows. It
+   * skips jobs locked by another transaction: waiting for one would deadlock if that transaction waits for the
+   * rollout's counts. It also skips jobs whose adapter a newer rollout is about to take.
    */
   admit: (tx: Transaction, rolloutId: string) =>
     tx.$queryRaw<ChangedJob[]>`

@@ -5,9 +5,9 @@ import { toEntry, type ChangedJob, type JobState } from '../../jobs/index.ts';
 import { admissionRepository as repository } from './admission.repository.ts';
 
 /**
- * Queues the next waiting jobs of a rollout of limited concurrency, as many as there is room for. Does nothing for
- * other rollouts. The rollout's row must be locked.
- * @returns queue jobs, already in the outbox, to enqueue after the commit
+ * Admits the next waiting jobs of a rollout to the queue, as many as its limit of concurrency allows. Does nothing for
+ * a rollout of unlimited concurrency. The rollout's row must be locked.
+ * @returns the queue entries to add after the commit; they are already in the outbox
  */
 export async function admitJobs(tx: Transaction, rolloutId: string): Promise<QueueEntry[]> {
   if (!(await repository.lockLimited(tx, rolloutId))) return [];
@@ -17,9 +17,10 @@ export async function admitJobs(tx: Transaction, rolloutId: string): Promise<Que
 }
 
 /**
- * Queues newly planned or resumed jobs of a rollout, except those that are held or have ended. With limited concurrency
- * they wait to be admitted, and the next ones are admitted. The rollout's row must be locked.
- * @returns queue jobs to enqueue, like {@link admitJobs}
+ * Queues newly planned or resumed jobs of a rollout, except those that are held or have ended. In a rollout of limited
+ * concurrency, jobs that wait to be admitted are left out, and the next ones are admitted. The rollout's row must be
+ * locked.
+ * @returns the queue entries to add after the commit; they are already in the outbox
  */
 export async function queueJobs(
   tx: Transaction,
@@ -33,12 +34,12 @@ export async function queueJobs(
   return [...entries, ...(await admitJobs(tx, rolloutId))];
 }
 
-/** Sorts jobs by identifier, which is the order of planning. */
+/** Sorts jobs by identifier. This is the order in which they were planned. */
 export function inOrder<T extends { readonly id: string }>(jobs: readonly T[]): T[] {
   return [...jobs].sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-/** States in which a job belongs in the queue: a ready job is still refined. */
+/** States in which a job belongs in the queue. A `ready` job belongs there because it is refined further. */
 const TO_QUEUE: ReadonlySet<JobState> = new Set(['queued', 'ready']);
 
 type JobToQueue = Pick<ChangedJob, 'id' | 'kind' | 'state' | 'start_tag' | 'admission'>;

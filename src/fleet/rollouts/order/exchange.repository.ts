@@ -2,33 +2,42 @@ import { TAGS } from '../../../platform/queue/priorities.ts';
 import { Prisma, type Queryable } from '../../../platform/database/database.ts';
 import { QUEUED } from './start-tags.ts';
 
-/** Old and new base model version of a job. */
+/** Pair of base model versions: the old base, which a job carries an adapter over from, and the new base. */
 export interface BasePair {
   readonly oldId: string;
   readonly newId: string;
 }
 
-/** A waiting job with its start tag. */
+/** Job in the queue with its start tag, which is its place in the fair order. */
 export interface TaggedJob {
   readonly id: string;
   readonly start_tag: number;
 }
 
-/** Number of waiting jobs to search for one with the same pair of base model versions. */
+/**
+ * Number of jobs that are searched for one with a wanted pair of base model versions. They are the next ones in the
+ * queue after a given job.
+ */
 const NEARBY = 100;
 
 /**
- * Condition for adaptations that have not begun and that no worker has put off. The attempts of other jobs are tied to
- * their queue entries.
+ * SQL condition that the job `j` may swap places: it is an adaptation in the queue that has not begun and that no
+ * worker has put off. A job with attempts is left alone, because its attempts are tied to its queue entry.
  */
 const FRESH = Prisma.sql`${QUEUED} AND j.kind = 'adaptation'
   AND j.lease_owner IS NULL AND j.attempt = 0 AND j.error IS NULL`;
 
-/** Waiting jobs after the job `own` with the same priority. */
+/**
+ * SQL condition that the job `j` comes after the job `own` in the queue, in the range of start tags of the same
+ * priority.
+ */
 const LATER = Prisma.sql`j.start_tag > own.start_tag
   AND j.start_tag < (floor(own.start_tag / ${TAGS}::float8) + 1) * ${TAGS}::float8`;
 
-/** Selects a job if it may swap places with another one. */
+/**
+ * Makes the common table expression `own`: the given job with its two base model versions and its deadline. It is empty
+ * if the job may not swap places.
+ */
 function own(jobId: string): Prisma.Sql {
   return Prisma.sql`own AS MATERIALIZED (
     SELECT j.id, j.tenant_id, j.start_tag, r.base_model_version_id AS new_id, v.base_model_version_id AS old_id,
@@ -37,9 +46,15 @@ function own(jobId: string): Prisma.Sql {
     WHERE j.id = ${jobId} AND ${FRESH})`;
 }
 
-/** Queries that swap waiting jobs in the queue. Each query changes either all start tags involved or none. */
+/**
+ * Queries that let jobs in the queue swap places. Each query changes either all the start tags that it should change,
+ * or none.
+ */
 const exchangeRepository = {
-  /** Waiting job of the tenant with the earliest deadline before this job's own deadline; null if there is none. */
+  /**
+   * Finds the job to run before this one, because its rollout has an earlier deadline: a later job of the same tenant
+   * and priority. If several rollouts have an earlier deadline, the earliest counts. Null if there is no such job.
+   */
   async withEarlierDeadline(db: Queryable, jobId: string): Promise<string | null> {
     const [row] = await db.$queryRaw<{ id: string }[]>`
       WITH ${own(jobId)}
@@ -52,8 +67,9 @@ const exchangeRepository = {
   },
 
   /**
-   * Next waiting job with a given pair of base model versions, among those soon after this job; null if this job
-   * already has that pair.
+   * Finds the next job with a given pair of base model versions, among the hundred jobs that follow this one in the
+   * queue with the same priority. Null if none of them has the pair, if this job has the pair itself, or if this job
+   * may not swap places.
    */
   async ofPair(db: Queryable, jobId: string, { oldId, newId }: BasePair): Promise<string | null> {
     const [row] = await db.$queryRaw<{ id: string }[]>`
@@ -69,8 +85,8 @@ const exchangeRepository = {
   },
 
   /**
-   * Swaps the start tags of two waiting jobs, unless one of them has changed in the meantime.
-   * @returns both jobs, or none
+   * Swaps the start tags of two jobs in the queue, unless one of them has changed in the meantime.
+   * @returns both jobs with their new start tags; an empty list if nothing was swapped
    */
   exchange: (db: Queryable, ids: readonly [string, string]) =>
     db.$queryRaw<TaggedJob[]>`
@@ -80,7 +96,10 @@ const exchangeRepository = {
       UPDATE jobs j SET start_tag = other.start_tag, updated_at = clock_timestamp()
       FROM pair JOIN pair other ON other.id <> pair.id WHERE j.id = pair.id RETURNING j.id, j.start_tag`,
 
-  /** Gives a waiting job the start tag of another one, unless the waiting job has changed in the meantime. */
+  /**
+   * Gives the job `id`, which is in the queue, the start tag of the job `to`. Returns null, and changes nothing, if the
+   * job `id` has changed in the meantime.
+   */
   async bringForward(db: Queryable, { id, to }: { id: string; to: string }): Promise<TaggedJob | null> {
     const [row] = await db.$queryRaw<TaggedJob[]>`
       UPDATE jobs j SET start_tag = (SELECT t.start_tag FROM jobs t WHERE t.id = ${to}), updated_at = clock_timestamp()

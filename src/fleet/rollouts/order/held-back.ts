@@ -1,10 +1,13 @@
 import { Prisma } from '../../../platform/database/database.ts';
 
-/** Reason, other than a pause, that keeps a job of the rollout `r` out of the queue. */
+/**
+ * Reason, other than a pause, for which a job is kept out of the queue: its wave is not released, its tenant has not
+ * approved it yet, or it waits for the end of another job.
+ */
 type Reason = 'wave' | 'approval' | 'job';
 
 /**
- * Condition for each reason.
+ * SQL condition for each reason, on a job of the rollout `r`.
  * @param job alias of the job
  */
 const REASONS: Readonly<Record<Reason, (job: Prisma.Sql) => Prisma.Sql>> = {
@@ -14,9 +17,10 @@ const REASONS: Readonly<Record<Reason, (job: Prisma.Sql) => Prisma.Sql>> = {
 };
 
 /**
- * Condition that a job of the rollout `r` has to wait for its wave, its tenant's approval, or another job.
+ * Makes the SQL condition that a job of the rollout `r` is kept out of the queue by its wave, a missing approval of its
+ * tenant, or another job.
  * @param job alias of the job
- * @param apartFrom reason to ignore, because it is about to end
+ * @param apartFrom reason to leave out of the condition, because it is about to end
  */
 export function heldBack(job: Prisma.Sql, apartFrom?: Reason): Prisma.Sql {
   const reasons = (Object.keys(REASONS) as Reason[]).filter((reason) => reason !== apartFrom);

@@ -3,7 +3,7 @@ import type { RecoverySource } from '../../../platform/queue/sweeper.ts';
 import { toBaselinesEntry, toEntry } from '../../jobs/index.ts';
 import { recoveryRepository as repository } from './recovery.repository.ts';
 
-/** Recovery source for jobs: the sweeper compares them with the queue. */
+/** Creates the source by which the sweeper finds jobs that should be in the queue, and adds missing entries. */
 export function jobRecoverySource(db: Database): RecoverySource {
   return {
     queue: 'adaptations',

@@ -1,8 +1,9 @@
 import { Prisma } from '../../../platform/database/database.ts';
 
 /**
- * Common table expression `newer (version, selection)`: rollouts to newer versions of the same base model that are
- * planning their jobs. Their first step has already recorded the adapters that they leave out.
+ * Makes the common table expression `newer (version, selection)`: the rollouts to newer versions of the same base model
+ * that are planning their jobs. Only rollouts that have already counted the adapters that they leave out are among
+ * them.
  */
 export function newerInPlanning(rolloutId: string): Prisma.Sql {
   return Prisma.sql`
@@ -16,9 +17,9 @@ export function newerInPlanning(rolloutId: string): Prisma.Sql {
 }
 
 /**
- * Condition that one of the rollouts in `newer` selects the adapter of the job `j`. Work on this job would be wasted,
- * because that rollout soon takes the adapter. If it does not after all, the job is admitted when the planning ends.
- * The condition is a scalar subquery, which PostgreSQL computes job by job.
+ * SQL condition that one of the rollouts in `newer` selects the adapter of the job `j`. Work on this job would be
+ * wasted, because that rollout is about to take the adapter. If it does not take the adapter after all, the job is
+ * admitted when the planning ends. The condition is a scalar subquery, which PostgreSQL computes job by job.
  */
 export const IS_ABOUT_TO_BE_TAKEN = Prisma.sql`COALESCE((
   SELECT TRUE FROM newer JOIN adapters a ON a.id = j.adapter_id

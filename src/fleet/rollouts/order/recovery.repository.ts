@@ -2,17 +2,20 @@ import { Prisma, type Database } from '../../../platform/database/database.ts';
 import type { LiveJob } from '../../jobs/index.ts';
 import { IS_LIMITED, WAITING } from './start-tags.ts';
 
-/** Condition for jobs that should run or be refined now, or whose baselines should be measured. */
+/**
+ * SQL condition that the job `j` should be in the queue: it can run or be refined now, or it has ended and its
+ * baselines are pending, the measurements that only reports need.
+ */
 const LIVE = Prisma.sql`(j.baselines_pending OR (
   j.finished_at IS NULL AND j.paused_at IS NULL AND j.state <> 'held' AND j.admission IS DISTINCT FROM 'waiting'))`;
 
 /**
- * Condition for running rollouts `r` that may have jobs; a rollout can have some during its analysis. A paused rollout
- * has no job in the queue.
+ * SQL condition that jobs of the rollout `r` may be in the queue. The first jobs may be queued while the rollout is
+ * still analyzing. While it is paused, none of its jobs is in the queue.
  */
 const WITH_JOBS = Prisma.sql`r.state IN ('analyzing', 'adapting')`;
 
-/** Queries for the jobs that should be in the queue, used by the sweeper. */
+/** Queries by which the sweeper finds jobs that should be in the queue. */
 export const recoveryRepository = {
   expired: (db: Database, limit: number) =>
     db.$queryRaw<Omit<LiveJob, 'ended'>[]>`
@@ -20,7 +23,10 @@ export const recoveryRepository = {
         WHERE lease_expires_at < statement_timestamp() AND finished_at IS NULL AND lease_owner IS NOT NULL
         ORDER BY lease_expires_at LIMIT ${limit}`,
 
-  /** Number of live jobs of running rollouts without those that wait to be admitted, by the rollouts' counts. */
+  /**
+   * Counts the jobs that should be in the queue, mostly from the counts that each rollout keeps. Jobs that wait to be
+   * admitted are subtracted.
+   */
   async countLive(db: Database): Promise<number> {
     const [row] = await db.$queryRaw<{ count: number | null }[]>`
         SELECT sum(of_rollout.live - CASE WHEN ${IS_LIMITED} THEN (

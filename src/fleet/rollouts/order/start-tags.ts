@@ -1,33 +1,33 @@
 import { Prisma } from '../../../platform/database/database.ts';
 import { PRIORITIES, TAGS } from '../../../platform/queue/priorities.ts';
 
-/** Condition for jobs in the queue, or about to enter it. It matches the condition of an index. */
+/** SQL condition that the job `j` is in the queue, or about to enter it. An index has the same condition. */
 export const QUEUED = Prisma.sql`j.state = 'queued' AND j.admission IS DISTINCT FROM 'waiting'`;
 
-/** Condition for jobs of a rollout of limited concurrency that wait to be admitted. */
+/** SQL condition that the job `j` of a rollout of limited concurrency waits to be admitted to the queue. */
 export const WAITING = Prisma.sql`(j.admission = 'waiting' AND j.finished_at IS NULL
   AND j.state IN ('queued', 'ready'))`;
 
-/** First tag in the range of a rollout's priority. */
+/** SQL for the first start tag that jobs of the rollout `r` can get. Each priority has its own range of tags. */
 const FIRST_TAG = Prisma.sql`array_position(${[...PRIORITIES]}::text[],
   COALESCE(r.options #>> '{policy,priority}', 'normal')) * ${TAGS}::float8 - ${TAGS}::float8`;
 
-/** Condition that the concurrency of a rollout `r` is limited. */
+/** SQL condition that the policy of the rollout `r` limits its concurrency. */
 export const IS_LIMITED = Prisma.sql`(r.options #> '{policy,concurrency}' IS NOT NULL)`;
 
 /**
- * Common table expressions that compute start tags for jobs of a rollout. They begin with `range (first)`, the first
- * tag of the rollout's priority, and end with `tags (id, tag)`.
+ * Makes the common table expressions that compute start tags for jobs of a rollout. The first is `range (first)`, the
+ * first tag of the rollout's priority, and the last is `tags (id, tag)`.
  *
- * This is start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996) over tenants, in which each job costs 1: a
+ * This is start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996) over tenants, in which each job costs 1. A
  * job's start tag is the virtual time, or 1 / weight after the tag of the tenant's last waiting job if that is later.
- * The virtual time is the largest tag of the running jobs and at least the smallest of the waiting ones; it begins anew
- * when there are neither.
+ * The virtual time is the largest tag of the running jobs and at least the smallest tag of the waiting ones. If no job
+ * runs or waits, it begins anew.
  *
- * Jobs of a rollout of limited concurrency are first ordered among their own, and get another tag when they are queued.
- *
- * @param entering a query of `id`, `tenant_id` and `place`, by which jobs of one tenant are put in order
- * @param entry whether the jobs are admitted, or new
+ * In a rollout of limited concurrency, the new jobs are first ordered among the jobs of that rollout. When they are
+ * admitted to the queue, they get another tag.
+ * @param entering a query of `id`, `tenant_id` and `place`; jobs of one tenant are put in the order of `place`
+ * @param entry `admitted` if the jobs are being admitted to the queue, `new` if they were just planned or resumed
  */
 export function startTagsOf(rolloutId: string, entering: Prisma.Sql, entry: 'new' | 'admitted' = 'new'): Prisma.Sql {
   const limited = entry === 'admitted' ? Prisma.sql`FALSE` : IS_LIMITED;

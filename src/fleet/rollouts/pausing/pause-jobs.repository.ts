@@ -4,8 +4,8 @@ import { ACCRUE, CLOCK, RETURNED, type ChangedJob } from '../../jobs/index.ts';
 import { IS_LIMITED, startTagsOf } from '../order/start-tags.ts';
 
 /**
- * Jobs of a rollout to pause or resume: given ones, or up to `limit` that the rollout's own pause or resumption still
- * has to reach, ordered by identifier.
+ * Jobs of a rollout to pause or resume: either the given ones or, after the rollout itself was paused or resumed, up to
+ * `limit` jobs that still have to be paused or resumed with it, in the order of their identifiers.
  */
 export type JobsToHold = { readonly rolloutId: string } & (
   | { readonly jobIds: readonly string[] }
@@ -13,8 +13,8 @@ export type JobsToHold = { readonly rolloutId: string } & (
 );
 
 /**
- * Condition for jobs that can be paused. A pause of the rollout also stops refinements; a job paused on its own must
- * not be ready.
+ * Makes the SQL condition that a job can be paused. With its rollout, a job that is being refined is paused too, and a
+ * held one is not; a job paused on its own must not be ready.
  */
 function pausable(which: JobsToHold): Prisma.Sql {
   return 'jobIds' in which
@@ -36,16 +36,16 @@ function limitOf(which: JobsToHold): number | null {
   return 'limit' in which ? which.limit : null;
 }
 
-/** Jobs `old` that enter the queue. */
+/** SQL that selects, among the resumed jobs `old`, those that enter the queue and need a start tag. */
 const RESUMED = Prisma.sql`
   SELECT o.id, o.tenant_id, o.id AS place FROM old o JOIN rollouts r ON r.id = o.rollout_id
   WHERE o.kind = 'adaptation' AND o.state <> 'ready' AND NOT ${heldBack(Prisma.sql`o`)}`;
 
-/** Conditional updates that pause and resume jobs. They return the jobs that have changed. */
+/** Updates that pause and resume jobs. They change only jobs whose state allows it, and return the changed jobs. */
 export const pauseRepository = {
   /**
-   * Pauses unfinished jobs. The lease is removed; its holder notices at the next heartbeat, and its attempt does not
-   * count. A ready job stays ready: only its refinement waits.
+   * Pauses those of the jobs that are unfinished and not paused. A worker's lease on a job is removed, which the worker
+   * notices at its next heartbeat; its attempt does not count. A ready job stays ready, and only its refinement pauses.
    */
   pause: (tx: Transaction, which: JobsToHold): Promise<ChangedJob[]> =>
     tx.$queryRaw<ChangedJob[]>`
@@ -62,16 +62,19 @@ export const pauseRepository = {
       WHERE j.id = old.id
       RETURNING ${RETURNED}`,
 
-  /** Marks jobs that are paused with their rollout, so that they stay paused when it is resumed. */
+  /**
+   * Marks jobs that were paused with their rollout as paused on their own, so that resuming the rollout does not resume
+   * them.
+   */
   keepPaused: (tx: Transaction, jobIds: readonly string[]) =>
     tx.$executeRaw`
       UPDATE jobs SET paused_by = 'job', updated_at = clock_timestamp()
       WHERE id = ANY(${[...jobIds]}::text[]) AND state = 'paused' AND paused_by = 'rollout'`,
 
   /**
-   * Requeues paused jobs and jobs of a released wave with new start tags, or lets them wait to be admitted, unless
-   * something else holds them. A ready job is refined further and comes before others, including those that wait to be
-   * admitted.
+   * Queues paused jobs, and held jobs of a released wave, with new start tags. In a rollout of limited concurrency they
+   * wait to be admitted. Jobs that something else holds become held. A ready job is refined further, and comes before
+   * all others, including those that wait to be admitted.
    */
   resume: (tx: Transaction, which: JobsToHold): Promise<ChangedJob[]> =>
     tx.$queryRaw<ChangedJob[]>`
@@ -93,7 +96,7 @@ export const pauseRepository = {
       WHERE j.id = old.id AND r.id = j.rollout_id
       RETURNING ${RETURNED}`,
 
-  /** Whether a job should be in the queue and no worker holds it. */
+  /** Whether a job should be in the queue and no worker has claimed it. */
   async isWaiting(db: Queryable, jobId: string): Promise<boolean> {
     const [row] = await db.$queryRaw<{ waits: boolean }[]>`
       SELECT j.finished_at IS NULL AND j.paused_at IS NULL AND j.lease_owner IS NULL AND j.state IN ('queued', 'ready')

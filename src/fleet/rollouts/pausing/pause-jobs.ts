@@ -5,8 +5,8 @@ import { inOrder, lockStartTags, queueJobs } from '../order/admission.ts';
 import { pauseRepository as repository, type JobsToHold } from './pause-jobs.repository.ts';
 
 /**
- * Pauses given jobs, or a batch of jobs of a rollout, and records the events. The rollout's row must be locked. After
- * the commit the caller removes those that were queued from the queue.
+ * Pauses given jobs, or the next batch of jobs of a paused rollout, and records the events. The rollout's row must be
+ * locked. After the commit the caller has to remove the queue entries of the paused jobs that were queued.
  */
 export async function pauseJobs(tx: Transaction, which: JobsToHold): Promise<ChangedJob[]> {
   const jobs = await repository.pause(tx, which);
@@ -15,8 +15,8 @@ export async function pauseJobs(tx: Transaction, which: JobsToHold): Promise<Cha
 }
 
 /**
- * Resumes given jobs, or a batch of jobs that were paused with their rollout. The rollout's row must be locked. After
- * the commit the caller enqueues `entries`.
+ * Resumes given jobs, or the next batch of jobs that were paused with their rollout or held by a wave that is now
+ * released. The rollout's row must be locked. After the commit the caller has to enqueue `entries`.
  */
 export async function resumeJobs(
   tx: Transaction,
@@ -29,7 +29,7 @@ export async function resumeJobs(
 }
 
 /**
- * Queries of the repository that other rooms use: whether a job waits in the queue, and keeping jobs paused when their
- * rollout is resumed.
+ * Queries that other parts of the service use: whether a job waits in the queue for a worker, and the mark that keeps
+ * jobs paused when their rollout is resumed.
  */
 export const { isWaiting, keepPaused } = repository;

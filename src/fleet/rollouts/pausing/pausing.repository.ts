@@ -1,16 +1,19 @@
 import type { Queryable, Transaction } from '../../../platform/database/database.ts';
 import type { LIVE_ROLLOUT_STATES, RolloutState } from '../rollout.states.ts';
 
-/** Columns of a locked rollout that pausing needs. */
+/** Row of a rollout that this transaction has locked, with the columns needed to pause or resume the rollout. */
 export interface PausableRollout {
   readonly state: RolloutState;
-  /** Whether jobs of the rollout still have to be paused or resumed. */
+  /**
+   * Whether jobs still have to be paused, resumed or released, because the rollout was paused or resumed or has
+   * released a wave.
+   */
   readonly jobs_follow: boolean;
   readonly id: string;
   readonly options: unknown;
 }
 
-/** State in which a paused rollout continues. */
+/** State in which a paused rollout goes on when it is resumed. */
 type ResumedState = Exclude<(typeof LIVE_ROLLOUT_STATES)[number], 'paused'>;
 
 export const pausingRepository = {
@@ -21,9 +24,9 @@ export const pausingRepository = {
   },
 
   /**
-   * Resumes a paused rollout where it was. A pause before all jobs were planned is counted in the clocks of jobs
-   * planned later. Findings of `pause_if` on the running wave are not judged again, and a spent budget is granted once
-   * more.
+   * Resumes a paused rollout in the state that it was paused in. If not all jobs were planned then, the clocks of jobs
+   * planned later will include the pause. If a condition of `pause_if` had paused the rollout, the present wave is not
+   * judged again; if a spent budget had, the rollout gets the same budget once more.
    * @returns the new state; null if the rollout was not paused
    */
   async resume(tx: Transaction, id: string): Promise<ResumedState | null> {
@@ -49,11 +52,14 @@ export const pausingRepository = {
     return row?.state ?? null;
   },
 
-  /** Marks that all jobs are paused or resumed like their rollout. */
+  /** Marks that no job is left to be paused, resumed or released after a change of the rollout. */
   endFollowing: (tx: Transaction, id: string) =>
     tx.$executeRaw`UPDATE rollouts SET jobs_follow = FALSE, updated_at = clock_timestamp() WHERE id = ${id}`,
 
-  /** Rollouts with jobs that still have to be paused or resumed. */
+  /**
+   * Finds unfinished rollouts with jobs that still have to be paused, resumed or released, because the rollout was
+   * paused or resumed or has released a wave.
+   */
   followed: (db: Queryable) =>
     db.$queryRaw<{ id: string }[]>`
       SELECT id FROM rollouts WHERE state IN ('planning', 'analyzing', 'adapting', 'paused') AND jobs_follow

@@ -26,7 +26,8 @@ interface PausingDependencies {
 }
 
 /**
- * Pauses a rollout and its jobs. Pausing it again changes nothing, except that it continues an interrupted pause.
+ * Pauses a rollout and its jobs. If the rollout is paused already, only jobs that an interrupted pause has not reached
+ * are paused.
  * @throws AppError 404, 409 `rollout_ended`
  */
 export async function pauseRollout(deps: PausingDependencies, id: string, recordChange: RecordChange): Promise<void> {
@@ -40,7 +41,8 @@ export async function pauseRollout(deps: PausingDependencies, id: string, record
 }
 
 /**
- * Resumes a paused rollout and the jobs that were paused with it. Resuming a running rollout changes nothing.
+ * Resumes a paused rollout and the jobs that were paused with it. If the rollout is not paused, only jobs that an
+ * interrupted resumption has not reached are resumed.
  * @throws AppError 404, 409 `rollout_ended`
  */
 export async function resumeRollout(deps: PausingDependencies, id: string, recordChange: RecordChange): Promise<void> {
@@ -66,9 +68,10 @@ async function requireLive(tx: Transaction, id: string, what: string) {
 }
 
 /**
- * Pauses or resumes the jobs of a rollout, in batches that each commit, so that no transaction blocks a large fleet. If
- * the process dies in between, the next call continues; meanwhile workers claim no job of a paused rollout. Each batch
- * reads the rollout's state anew, so a pause that follows a resumption reverses it.
+ * Pauses the jobs of a paused rollout, or resumes and releases those of a running one, in batches that are committed
+ * one by one, so that no transaction blocks a large fleet. If the process dies in between, the next call changes the
+ * rest; until then, workers claim no job of a paused rollout. Each batch reads the rollout's state anew: if the rollout
+ * is paused soon after a resumption, the resumed jobs are paused again.
  */
 export async function followInBatches({ db, producer }: PausingDependencies, id: string): Promise<void> {
   for (;;) {
@@ -80,9 +83,9 @@ export async function followInBatches({ db, producer }: PausingDependencies, id:
 }
 
 interface Batch {
-  /** Entries to enqueue. */
+  /** Queue entries to add after the commit. */
   readonly entries: readonly QueueEntry[];
-  /** Queued jobs to take out of the queue. */
+  /** Identifiers of paused jobs whose entries have to be removed from the queue. */
   readonly removed: readonly string[];
   readonly isLast: boolean;
 }
@@ -111,7 +114,8 @@ async function followBatch(tx: Transaction, id: string): Promise<Batch> {
 }
 
 /**
- * Releases a wave that waits for an approval. Approving it again changes nothing.
+ * Releases, on behalf of the operator, a wave that waits for an approval. If the wave is released already, nothing
+ * changes.
  * @throws AppError 404, 409 `rollout_ended`, `rollout_paused` or `wave_not_waiting`
  */
 export async function approveRollout(
@@ -128,14 +132,17 @@ export async function approveRollout(
   await followInBatches(deps, id);
 }
 
-/** Settles a rollout when no job has just ended. */
+/**
+ * Brings a rollout up to date although none of its jobs has just ended: releases its next wave, admits waiting jobs, or
+ * completes the rollout, as far as its jobs allow.
+ */
 export async function settleInTurn({ db, producer }: PausingDependencies, id: string): Promise<void> {
   await producer.enqueueAfterCommit(await lockAndSettle(db, id));
 }
 
 /**
- * Catches up on rollouts that no process has settled: a wave whose last job was paused, room for jobs that were
- * skipped, a missed deadline, or a pause or resumption whose process has died.
+ * Brings rollouts up to date that no process has brought up to date before: the last unfinished job of a wave was
+ * paused, an admission skipped jobs, a deadline has passed, or a process died while it paused or resumed jobs.
  */
 export async function followInterrupted(deps: PausingDependencies): Promise<void> {
   for (const find of [wavesRepository.stalled, admissionRepository.withRoom, limitsRepository.overdue]) {

@@ -2,41 +2,47 @@ import { Prisma, type Queryable } from '../../../platform/database/database.ts';
 import type { JobState, LiveJob } from '../../jobs/index.ts';
 import { IS_LIMITED, startTagsOf } from '../order/start-tags.ts';
 
-/** Job to insert. A job with an `error` cannot run and is inserted as failed. */
+/** Job to insert. A job with an `error` is inserted as failed, and never enters the queue. */
 export interface PlannedJob {
   id: string;
   sourceVersionId: string;
   kind: 'adaptation' | 'control';
   error: Prisma.InputJsonObject | null;
-  /** Unfinished job to an older base model version that must end before this job begins. */
+  /**
+   * Identifier of the unfinished job that carries the same adapter over to an older base model version. It must end
+   * before this job begins.
+   */
   waitsFor?: string | undefined;
 }
 
-/** Settings for planning a batch of jobs. */
+/** Rollout and settings for a batch of jobs to insert. */
 export interface Planning {
   readonly rolloutId: string;
   readonly strategy: string;
-  /** Whether the adapters were imported after the rollout's other jobs had been planned. */
+  /**
+   * Whether the jobs are for late adapters, which were imported for an older base model version while the rollout went
+   * on.
+   */
   readonly late?: boolean;
 }
 
-/** Job that was inserted, as read back from the database. */
+/** Columns of an inserted job, as read back from the database. */
 type Planned = Omit<LiveJob, 'ended'> & { state: JobState; admission: 'waiting' | null };
 
-/** Inserted jobs that enter the queue. */
+/** SQL that selects, among the jobs `planned`, those that enter the queue and need a start tag. */
 const PLANNED_TO_QUEUE = Prisma.sql`
   SELECT p.id, p.tenant_id, p.id AS place FROM planned p WHERE p.state = 'queued' AND p.kind = 'adaptation'`;
 
 export const plannedJobsRepository = {
   /**
-   * Inserts jobs of a rollout with one statement. Their clocks start at the rollout's acceptance: they include the wait
-   * until its analysis began, the analysis itself, and the pauses of both. A control needs no analysis, so its clock
-   * counts both as waiting. The clock of a late job starts with the import of its adapter.
+   * Inserts jobs of a rollout with one statement. Their clocks start at the rollout's acceptance. They include the wait
+   * until its analysis began, the analysis itself, and pauses during either. A control needs no analysis, so its clock
+   * counts the analysis as wait in the queue. The clock of a late job starts with the import of its adapter.
    *
-   * With a policy, the waves are already decided. A job is held if it is in a later wave, waits for another job or
-   * needs its tenant's approval; a late job is never put in a wave that is over. All others get start tags, and wait to
-   * be admitted if the rollout's concurrency is limited.
-   * @returns the jobs that the rollout did not have yet
+   * In a rollout with a policy, the waves must be decided before. A job is held if it is in a wave that is not
+   * released, waits for another job or needs its tenant's approval; a late job is never put in a wave that is over. All
+   * other jobs are queued with start tags, and wait to be admitted if the rollout's concurrency is limited.
+   * @returns the inserted jobs; a job that the rollout has already is not among them
    */
   plan: (tx: Queryable, { rolloutId, strategy, late = false }: Planning, jobs: readonly PlannedJob[]) =>
     tx.$queryRaw<Planned[]>`
@@ -100,7 +106,10 @@ export const plannedJobsRepository = {
       RETURNING id, kind, state::text AS state, start_tag, admission`,
 };
 
-/** Rank of an adapter in a rollout, which decides its wave. Texts are compared byte by byte. */
+/**
+ * Makes the SQL for the rank of an adapter in a rollout, a hash by which the adapters are divided into waves. Texts are
+ * compared byte by byte.
+ */
 export function waveRank(rolloutId: string, adapterId: Prisma.Sql): Prisma.Sql {
   return Prisma.sql`encode(sha256(convert_to(${`${rolloutId}:`} || ${adapterId}, 'UTF8')), 'hex') COLLATE "C"`;
 }

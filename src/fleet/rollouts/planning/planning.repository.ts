@@ -6,7 +6,7 @@ import type { RolloutPolicy } from '../policy.schemas.ts';
 import type { AssignedWaves, RankedAdapter } from '../waves/assign-waves.ts';
 import type { StoredOptions } from '../rollout.schemas.ts';
 
-/** Adapter version that a rollout carries over. */
+/** Adapter with the version that a rollout carries over. */
 export interface SourceRow {
   adapter_version_id: string;
   adapter_id: string;
@@ -15,7 +15,7 @@ export interface SourceRow {
   dataset_id: string | null;
 }
 
-/** Number of adapters of one tenant that come from one base model version. */
+/** Counts of the adapters of one tenant that come from one base model version, as a rollout would take them. */
 export interface SourceCount {
   tenant_id: string;
   base_model_version_id: string;
@@ -23,49 +23,59 @@ export interface SourceCount {
   /** Number of these adapters without a dataset. */
   without_dataset: number;
   /**
-   * Number of adapters with a dataset that the base model's serving profile would refuse, as far as the stored features
-   * tell.
+   * Number of these adapters that have a dataset, but that engines would refuse by the base model's serving profile, as
+   * far as the stored features of their versions tell.
    */
   not_servable: number;
-  /** Number of the remaining adapters whose tenants approve their jobs. These adapters get no control. */
+  /**
+   * Number of these adapters that have a dataset and whose jobs need the tenant's approval. Such adapters get no
+   * control.
+   */
   to_approve: number;
-  /** Sum of the rows of all datasets. */
+  /** Total number of rows in the datasets of these adapters. */
   rows: number;
 }
 
 /** Reasons why a rollout leaves an adapter out. */
 export const LEFT_OUT_REASONS = ['no_version', 'carried_over', 'not_selected', 'pinned'] as const;
 
-/** Number of adapters left out, by reason. Reasons with no adapter are absent. */
+/** Number of adapters that a rollout leaves out, by reason. A reason that applies to no adapter is absent. */
 export type LeftOut = Partial<Record<(typeof LEFT_OUT_REASONS)[number], number>>;
 
-/** Adapter that gets a control. `waits_for` is the job that its adaptation waits for; the control waits for it too. */
+/**
+ * Adapter that gets a control. `waits_for` is the job that its adaptation waits for, and the control waits for the same
+ * one.
+ */
 export type ControlRow = Pick<SourceRow, 'adapter_version_id' | 'adapter_id' | 'tenant_id'> & {
   waits_for: string | null;
 };
 
 /**
- * Selection of the adapters that a rollout takes: all that have no version for the base model version, or some of them.
+ * Base model version of a rollout with the selection of adapters in its policy. Without a selection, the rollout takes
+ * all adapters that still have to be carried over to that version.
  */
 export interface FleetToPlan {
   readonly baseModelVersionId: string;
   readonly selection: RolloutPolicy['selection'];
-  /** Restricts the selection to these adapters, by identifier. */
+  /** Identifiers of the adapters to which the selection is confined; undefined to confine it to none. */
   readonly among?: readonly string[];
 }
 
-/** Rows after the given adapter, up to `limit`, in the order of the adapters' identifiers. */
+/** Page of a query on adapters, ordered by their identifiers: up to `limit` rows after the adapter `after`. */
 export interface PageRange {
   readonly after: string;
   readonly limit: number;
 }
 
-/** Options that choose the controls. */
+/** Options of a rollout that decide which adapters get a control. */
 type ControlOptions = Pick<StoredOptions, 'seed' | 'control' | 'control_fraction'>;
 
-/** Queries that plan the jobs of a rollout. None of them returns more rows than a page has. */
+/**
+ * Queries that plan the jobs of a rollout. Adapters and jobs are read in pages, except that `ranked` returns all
+ * adapters of the rollout at once.
+ */
 export const planningRepository = {
-  /** Base model versions that the rollout's adapters come from. */
+  /** Lists the base model versions that the rollout's adapters come from. */
   async oldVersions(db: Queryable, fleet: FleetToPlan): Promise<string[]> {
     const rows = await db.$queryRaw<Pick<SourceRow, 'base_model_version_id'>[]>`
       SELECT DISTINCT newest.base_model_version_id ${sourcesOf(fleet)}`;
@@ -73,8 +83,9 @@ export const planningRepository = {
   },
 
   /**
-   * Latest version of each adapter that still has to be carried over: neither its newest import nor a version made from
-   * that import is on this base model version.
+   * Reads a page of the adapters that still have to be carried over, each with its latest version. An adapter need not
+   * be carried over if its newest import, or a version made from that import, is for the new base model version
+   * already.
    */
   sources: (tx: Queryable, fleet: FleetToPlan, { after, limit }: PageRange) =>
     tx.$queryRaw<SourceRow[]>`
@@ -83,21 +94,24 @@ export const planningRepository = {
       ${sourcesOf(fleet)} AND a.id > ${after} ORDER BY a.id LIMIT ${limit}`,
 
   /**
-   * Counts the adapters of the base model that a rollout leaves out, by reason; those whose jobs would fail are not
-   * included. An adapter has one reason.
+   * Counts the adapters of the base model that a rollout leaves out, each under one reason. Adapters that it takes, but
+   * whose jobs would fail, are not counted.
    */
   async leftOut(db: Queryable, fleet: FleetToPlan): Promise<LeftOut> {
     const [row] = await db.$queryRaw<[{ left_out: LeftOut }]>`SELECT ${leftOutOf(fleet)} AS left_out`;
     return row.left_out;
   },
 
-  /** Stores the counts of {@link leftOut} in the rollout's row, unless they are stored already. */
+  /** Stores the counts of {@link leftOut} in the rollout's row, unless the row has them already. */
   noteLeftOut: (db: Queryable, { id, ...fleet }: FleetToPlan & { id: string }) =>
     db.$executeRaw`
       UPDATE rollouts SET updated_at = clock_timestamp(), left_out = ${leftOutOf(fleet)}
       WHERE id = ${id} AND left_out IS NULL`,
 
-  /** All adapters of a rollout in the order of its waves, each with the wave labels that it has. */
+  /**
+   * Reads all adapters of a rollout in the order of their ranks, with the answer, for each wave by label, whether the
+   * adapter has its labels.
+   */
   ranked: (db: Queryable, { id, labels, ...fleet }: FleetToPlan & { id: string; labels: readonly Labels[] }) => {
     const labelled =
       labels.length === 0 ? Prisma.sql`'{}'::boolean[]` : Prisma.sql`ARRAY[${Prisma.join(labels.map(hasLabels))}]`;
@@ -106,7 +120,7 @@ export const planningRepository = {
       ${sourcesOf(fleet)} ORDER BY rank`;
   },
 
-  /** Counts the adapters that a rollout would take, by tenant and by the base model version that they come from. */
+  /** Counts the adapters that a rollout would take now, by tenant and by the base model version that they come from. */
   countSourcesByTenant: (db: Queryable, fleet: FleetToPlan) =>
     db.$queryRaw<SourceCount[]>`
       SELECT a.tenant_id, newest.base_model_version_id, count(*)::int AS adapters,
@@ -124,8 +138,8 @@ export const planningRepository = {
   },
 
   /**
-   * Stores the assignment of adapters to waves, unless it is already stored, and releases the wave `first`. An adapter
-   * removed meanwhile is in no wave.
+   * Stores which adapters are in which wave, unless this is stored already, and releases the waves up to `first`. An
+   * adapter that was removed meanwhile is left out.
    */
   async setWaves(
     tx: Transaction,
@@ -144,7 +158,10 @@ export const planningRepository = {
       JOIN adapters a ON a.id = m.adapter_id`;
   },
 
-  /** Last adapter with a job of this kind, after which an interrupted planning continues; empty if there is none. */
+  /**
+   * Finds the adapter after which an interrupted planning of jobs of this kind continues: the last one with such a job
+   * in the rollout. The text is empty if there is none.
+   */
   async lastPlanned(db: Queryable, rolloutId: string, kind: 'adaptation' | 'control'): Promise<string> {
     const [row] = await db.$queryRaw<{ adapter_id: string }[]>`
       SELECT adapter_id FROM jobs WHERE rollout_id = ${rolloutId} AND kind = ${kind}::job_kind
@@ -153,9 +170,10 @@ export const planningRepository = {
   },
 
   /**
-   * Largest hash of seed and identifier for which an adapter gets a control. A sample consists of the adapters with the
-   * smallest hashes, so a seed always chooses the same adapters, and a larger fraction only adds to them.
-   * @returns null if no adapter gets one
+   * Computes the largest hash with which an adapter still gets a control. The sample consists of the adapters with the
+   * smallest hashes of seed and identifier. So a seed always chooses the same adapters, and a larger fraction only adds
+   * some.
+   * @returns null if no adapter gets a control
    */
   async controlThreshold(db: Queryable, rolloutId: string, options: ControlOptions): Promise<string | null> {
     if (options.control === 'none') return null;
@@ -167,7 +185,7 @@ export const planningRepository = {
     return row?.rank ?? null;
   },
 
-  /** Adapters that get a control, among those whose adaptation is planned. */
+  /** Reads a page of the adapters that get a control, among those that have an adaptation in the rollout. */
   controls: (
     tx: Queryable,
     rolloutId: string,
@@ -208,7 +226,7 @@ export const planningRepository = {
   },
 };
 
-/** Adapters `a` that a rollout takes, with the version `newest` that it carries over. */
+/** Makes the SQL that finds the adapters `a` which a rollout takes, each with its latest version `newest`. */
 export function sourcesOf(fleet: FleetToPlan): Prisma.Sql {
   return Prisma.sql`
     ${candidates(fleet)} JOIN LATERAL ${NEWEST} ON newest.base_model_version_id <> new_base.id
@@ -216,7 +234,7 @@ export function sourcesOf(fleet: FleetToPlan): Prisma.Sql {
       AND NOT ${CARRIED_OVER}`;
 }
 
-/** Number of adapters left out, by reason, as JSON. */
+/** Makes the SQL that counts, as JSON, the adapters that a rollout leaves out, by reason. */
 function leftOutOf(fleet: FleetToPlan): Prisma.Sql {
   return Prisma.sql`(
     SELECT COALESCE(jsonb_object_agg(reason, adapters), '{}') FROM (
@@ -228,7 +246,10 @@ function leftOutOf(fleet: FleetToPlan): Prisma.Sql {
     ) AS counted WHERE reason IS NOT NULL)`;
 }
 
-/** Adapters `a` of the base model, with the rollout's target version as `new_base`. */
+/**
+ * Makes the SQL that finds all adapters `a` of a rollout's base model, with the version that they are carried over to
+ * as `new_base`.
+ */
 function candidates({ baseModelVersionId }: FleetToPlan): Prisma.Sql {
   return Prisma.sql`
     FROM adapters a
@@ -238,7 +259,7 @@ function candidates({ baseModelVersionId }: FleetToPlan): Prisma.Sql {
     JOIN base_models model ON model.id = new_base.base_model_id`;
 }
 
-/** Adapter version that a rollout carries over. */
+/** SQL for the latest version of the adapter `a`, under the name `newest`. */
 const NEWEST = Prisma.sql`(
   SELECT v.id, v.base_model_version_id, v.rank, v.served_features FROM adapter_versions v WHERE v.adapter_id = a.id
     AND NOT v.superseded
@@ -247,8 +268,9 @@ const NEWEST = Prisma.sql`(
 ) AS newest`;
 
 /**
- * Condition that engines would refuse the adapter, mirroring `servingRefusal` in core/formats/peft/serving-rules.ts.
- * Older rows store no features of a version but its rank, so only the rank is checked for them.
+ * SQL condition that engines would refuse the adapter version `newest`, by the rules of `servingRefusal` in
+ * core/formats/peft/serving-rules.ts. Older rows of versions have no stored features apart from the rank, so only the
+ * rank is checked for them.
  */
 const NOT_SERVABLE = Prisma.sql`COALESCE(
   COALESCE((newest.served_features->>'rank')::int, newest.rank) > (model.serving_profile->>'max_rank')::int
@@ -257,13 +279,13 @@ const NOT_SERVABLE = Prisma.sql`COALESCE(
   OR (newest.served_features->>'patterned')::boolean AND NOT (model.serving_profile->>'rank_patterns')::boolean
   OR NOT (model.serving_profile->'modules' @> (newest.served_features->'modules')), FALSE)`;
 
-/** Condition that the tenant has pinned the adapter to another base model version. */
+/** SQL condition that the tenant has pinned the adapter `a` to another base model version than `new_base`. */
 const PINNED_ELSEWHERE = Prisma.sql`COALESCE(a.pinned_base_model_version_id <> new_base.id, FALSE)`;
 
 /**
- * Condition that the newest import, or a version carried over from it, is on the new base version already. Written as a
- * scalar subquery, so that PostgreSQL computes it for one adapter after the other; with a join, each page would read
- * all versions.
+ * SQL condition that the newest import of the adapter `a`, or a version carried over from that import, is for
+ * `new_base` already. It is a scalar subquery, so that PostgreSQL computes it adapter by adapter; with a join, each
+ * page would read all versions.
  */
 const CARRIED_OVER = Prisma.sql`COALESCE((
   SELECT TRUE FROM adapter_versions v LEFT JOIN adapter_versions source ON source.id = v.parent_version_id
@@ -274,8 +296,8 @@ const CARRIED_OVER = Prisma.sql`COALESCE((
 ), FALSE)`;
 
 /**
- * Condition of a selection. Adapters must be named themselves or belong to a named tenant, and have the labels. Labels
- * alone choose among all adapters.
+ * Makes the SQL condition that a selection includes the adapter `a`. The selection must name the adapter or its tenant,
+ * and the adapter must have all labels of the selection. A selection with nothing but labels applies to all adapters.
  */
 function selected(selection: RolloutPolicy['selection']): Prisma.Sql {
   if (selection === undefined) return Prisma.sql`TRUE`;
@@ -286,7 +308,7 @@ function selected(selection: RolloutPolicy['selection']): Prisma.Sql {
   return Prisma.sql`((a.tenant_id = ANY(${tenantIds}::text[]) OR a.id = ANY(${adapterIds}::text[])) AND ${byLabels})`;
 }
 
-/** Condition that the adapter `a` has all of the labels. */
+/** Makes the SQL condition that the adapter `a` has all of the labels. */
 function hasLabels(labels: Labels): Prisma.Sql {
   return Prisma.sql`a.labels @> ${JSON.stringify(labels)}::jsonb`;
 }
@@ -296,7 +318,8 @@ function amongThese(adapterIds: FleetToPlan['among']): Prisma.Sql {
 }
 
 /**
- * Adaptations that were not refused in planning and that no tenant wants to approve. Some of them may have ended since.
+ * Makes the SQL that finds the adaptations whose adapters may get a control: planning has not refused them, and they
+ * need no approval of their tenant. Some of them may have ended since.
  */
 function ableIn(rolloutId: string): Prisma.Sql {
   return Prisma.sql`

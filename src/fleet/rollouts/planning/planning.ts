@@ -24,7 +24,7 @@ import { newId } from '../../../platform/contract/ids.ts';
 import { recordEvent } from '../../../delivery/events/index.ts';
 import type { JobRooms } from '../../../tenants/quotas/index.ts';
 
-/** Queries of the repository that forecasts use. */
+/** Queries on the adapters of a rollout that forecasts use too. */
 export const { countSourcesByTenant, leftOut: countLeftOut, ranked: rankAdapters } = repository;
 
 /** Number of jobs that one transaction plans. */
@@ -38,12 +38,13 @@ export interface RolloutToPlan {
   readonly options: StoredOptions;
 }
 
-/** Reasons why adapters cannot be carried over, by their old base model version. */
+/** Errors for adapters that cannot be carried over, by the old base model version that they come from. */
 export type Refusals = ReadonlyMap<string, Prisma.InputJsonObject>;
 
 /**
- * Callback for each committed page: receives the entries to enqueue, and the jobs of older rollouts to remove from the
- * queue. An error ends the planning; a further call continues it.
+ * Function that is called after each page of planned jobs is committed. It gets the queue entries to add, and the
+ * identifiers of jobs of older rollouts whose entries have to be removed. If it throws, the planning ends, and a
+ * further call continues it.
  */
 export type OnPlanned = (entries: readonly QueueEntry[], superseded: readonly string[]) => Promise<void>;
 
@@ -57,28 +58,27 @@ interface PagedDependencies extends PlannerDependencies {
   readonly pageSize?: number;
 }
 
-/** Queue changes to make after jobs were planned. */
+/** Changes to the queue that are due once planned jobs are committed. */
 export interface NewJobs {
   readonly entries: readonly QueueEntry[];
-  /** Queued jobs of older rollouts to remove. */
+  /** Identifiers of jobs of older rollouts whose entries have to be removed from the queue. */
   readonly superseded: readonly string[];
 }
 
 interface PlannedPage extends NewJobs {
-  /** Last adapter of the page; null if no page follows. */
+  /** Identifier of the last adapter of the page, after which the next page begins; null if this is the last page. */
   last: string | null;
 }
 
-/** Reader of the next page of jobs to plan. */
+/** Function that reads the next page of adapters, and returns a job to plan for each. */
 type ReadPage = (tx: Transaction, page: PageRange) => Promise<Planned[]>;
 
 /**
- * Plans the jobs of a rollout that is being analyzed, adaptations first and then controls: identifiers and the queue
- * follow this order. Each page of the fleet is a transaction, and `onPlanned` may enqueue it while the next one is
- * planned. So neither memory nor a transaction grows with the fleet, the first adapters need not wait for the last
- * ones, and after a crash the next call continues. The rollout changes to `adapting` when all jobs exist.
- *
- * @returns the number of all jobs; null if the rollout is no longer being analyzed
+ * Plans the jobs of a rollout that is being analyzed: first all adaptations and then the controls. Identifiers and the
+ * queue follow this order. Each page of the fleet is a transaction, and `onPlanned` may enqueue its jobs while the next
+ * page is planned. So neither memory nor a transaction grows with the fleet, and the first adapters need not wait for
+ * the last ones. After a crash, the next call plans the rest. When all jobs exist, the rollout becomes `adapting`.
+ * @returns the number of all jobs of the rollout; null if it is no longer being analyzed
  */
 export async function planInPages(
   { pageSize = PAGE, ...deps }: PagedDependencies,
@@ -115,12 +115,15 @@ export async function planInPages(
   return ended.jobs;
 }
 
-/** Error for an adapter that was taken from an older rollout but then gets no job. */
+/**
+ * Error that undoes a planning transaction: it has taken an adapter from an older rollout, but the adapter gets no job.
+ */
 class LeftOutError extends Error {}
 
 /**
- * Runs a planning transaction. Repeats it if an adapter, whose job an older rollout was to give up, was pinned after it
- * was read. Locking the adapters first would deadlock with jobs that publish.
+ * Runs a transaction that plans jobs. It is undone and repeated if a tenant pins an adapter after the transaction has
+ * read the adapter and taken it from an older rollout. Locking the adapters first would deadlock with jobs that
+ * publish.
  */
 export async function planningWithin<T>(db: Database, fn: (tx: Transaction) => Promise<T>): Promise<T> {
   for (;;) {
@@ -132,7 +135,10 @@ export async function planningWithin<T>(db: Database, fn: (tx: Transaction) => P
   }
 }
 
-/** Plans one page. @returns null if the rollout is no longer being analyzed */
+/**
+ * Plans the jobs of one page of adapters.
+ * @returns null if the rollout is no longer being analyzed
+ */
 function planPage(deps: PlannerDependencies, id: string, read: ReadPage, page: PageRange): Promise<PlannedPage | null> {
   return planningWithin(deps.db, async (tx) => {
     // The lock comes first, so that changes of older rollouts to these adapters are either visible or have to wait.
@@ -147,8 +153,8 @@ function planPage(deps: PlannerDependencies, id: string, read: ReadPage, page: P
 }
 
 /**
- * Plans jobs of a rollout whose row is locked, and takes their adapters from older rollouts. If an adapter's older job
- * continues, the new job waits for it. The transaction must come from {@link planningWithin}.
+ * Plans jobs of a rollout whose row is locked, and takes their adapters from older rollouts. If an older rollout's job
+ * for an adapter goes on, the new job waits for it. The transaction must be run by {@link planningWithin}.
  */
 export async function planJobs(
   tx: Transaction,
@@ -186,7 +192,10 @@ export async function planJobs(
   return { entries: [...admitted, ...provisions, ...entries], superseded: taken.queued };
 }
 
-/** Adapters without data that are to get a provisional version. */
+/**
+ * Finds the adapters without a dataset that are to get a provisional version all the same, and how many such versions
+ * their tenants still wait for.
+ */
 async function withoutData(
   tx: Transaction,
   { id, options }: Succession['rollout'],
@@ -202,7 +211,7 @@ async function withoutData(
   };
 }
 
-/** Whether adapters get provisional versions before their jobs begin. */
+/** Whether the policy gives adapters provisional versions before their jobs begin. */
 const isProvisional = ({ policy }: StoredOptions): boolean => (policy?.provisional ?? 'none') !== 'none';
 
 function waitingFor(one: Planned, waitsFor: string | undefined): Planned {
@@ -214,8 +223,8 @@ function waitsOf(jobs: readonly PlannedJob[]): JobWait[] {
 }
 
 /**
- * Decides which adapters are in which wave, unless an interrupted planning has already done so. From then on no adapter
- * changes its wave, even if labels change or adapters come and go.
+ * Decides which adapters are in which wave, unless a planning that was interrupted has done so. After that, no adapter
+ * changes its wave, even if labels change or adapters are added and removed.
  */
 async function decideWaves(db: Database, rollout: RolloutToPlan): Promise<void> {
   const { id, options } = rollout;
@@ -230,8 +239,8 @@ async function decideWaves(db: Database, rollout: RolloutToPlan): Promise<void> 
 }
 
 /**
- * Ends the planning of a rollout.
- * @returns null if the rollout has been cancelled or paused in the meantime
+ * Ends the planning of a rollout, which becomes `adapting`.
+ * @returns the number of its jobs and the queue entries to add; null if it was cancelled or paused in the meantime
  */
 async function endPlanning(
   tx: Transaction,
@@ -249,7 +258,7 @@ async function endPlanning(
   return { jobs, entries: [...settled, ...admitted] };
 }
 
-/** Selection of the adapters that a rollout takes. */
+/** Reads from a rollout which adapters it takes: its base model version and the selection in its policy. */
 export function fleetOf({ baseModelVersionId, options }: Omit<RolloutToPlan, 'id'>): FleetToPlan {
   return { baseModelVersionId, selection: options.policy?.selection };
 }
@@ -259,7 +268,10 @@ function readSources(rollout: RolloutToPlan, refusals: Refusals): ReadPage {
     (await repository.sources(tx, fleetOf(rollout), page)).map((source) => plannedSource(source, refusals));
 }
 
-/** Planned job of an adapter, which fails at once if the adapter cannot be carried over. */
+/**
+ * Makes the job that carries an adapter over. The job has an error, and so fails at once, if the old base is refused or
+ * the adapter has no dataset.
+ */
 export function plannedSource(source: SourceRow, refusals: Refusals): Planned {
   return planned(source, 'adaptation', refusals.get(source.base_model_version_id) ?? withoutDataset(source));
 }

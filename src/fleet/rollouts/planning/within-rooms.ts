@@ -1,7 +1,7 @@
 import type { PlannedJob } from './planned-jobs.repository.ts';
 import type { JobRoom } from '../../../tenants/quotas/index.ts';
 
-/** Planned job with the tenant that owns it. */
+/** Job to plan, with its adapter and the tenant that owns it. */
 export interface Planned {
   job: PlannedJob;
   adapterId: string;
@@ -9,26 +9,29 @@ export interface Planned {
 }
 
 interface Rooms {
-  /** Free places of the tenants that have limits. */
+  /** Numbers of further jobs that tenants may have; a tenant without a limit is absent. */
   readonly rooms: ReadonlyMap<string, JobRoom>;
-  /** Adapters whose jobs in older rollouts have ended in favour of the new ones. */
+  /** Adapters whose jobs in older rollouts were ended just now, because the new jobs replace them. */
   readonly first: ReadonlySet<string>;
   readonly withoutData: WithoutData;
 }
 
-/** Adapters whose jobs fail for lack of data, but which still get a provisional version. */
+/** Adapters whose jobs fail for lack of a dataset, but which get a provisional version all the same. */
 export interface WithoutData {
-  /** Adapter versions that these jobs start from. */
+  /** Adapter versions from which the provisional versions are made. */
   readonly sources: ReadonlySet<string>;
-  /** Number of provisional versions requested earlier and still to be made, by tenant. */
+  /**
+   * Number of provisional versions, by tenant, that were requested earlier for adapters whose jobs have failed for lack
+   * of a dataset, and are still to be made.
+   */
   readonly toMake: ReadonlyMap<string, number>;
 }
 
 /**
- * Refuses the jobs for which their tenants have no room. The `first` adapters come before others: they keep the places
- * of their older jobs even if a limit was lowered below the tenant's current jobs. Otherwise they would be left without
- * any job. Adapters without data come last, because they only get a provisional version, which must not take a place
- * from a job.
+ * Gives the jobs for which their tenants' quotas have no room an error, so that they fail at once. The adapters in
+ * `first` come before others: they keep the places of their older jobs, even if the quota was lowered below the number
+ * of the tenant's jobs. Otherwise they would be left without any job. Adapters without a dataset come last, because
+ * they only get a provisional version, which must not take a place from a job.
  */
 export function withinRooms(found: readonly Planned[], { rooms, first, withoutData }: Rooms): PlannedJob[] {
   const taken = new Map<string, number>();

@@ -1,6 +1,6 @@
 import { Prisma, type Database, type Queryable, type Transaction } from '../../../platform/database/database.ts';
 
-/** Related rows needed to make a provisional version. */
+/** Rows of other tables that are read with a job to make a provisional version of its adapter. */
 const NEEDED = {
   rollout: {
     include: { baseModelVersion: { include: { baseModel: { select: { name: true, servingProfile: true } } } } },
@@ -8,29 +8,34 @@ const NEEDED = {
   sourceVersion: { include: { baseModelVersion: true } },
 } satisfies Prisma.JobInclude;
 
-/** Job whose adapter is to get a provisional version. */
+/** Job with the rows from which a provisional version of its adapter is made. */
 export type LoadedProvision = Prisma.JobGetPayload<{ include: typeof NEEDED }>;
 
-/** SQL for requests `p` of running rollouts. Requests of paused rollouts wait. */
+/**
+ * SQL for the requests `p` for provisional versions in running rollouts. While a rollout is paused, its requests wait.
+ */
 const LIVE = Prisma.sql`
   FROM provisional_requests p JOIN rollouts r ON r.id = p.rollout_id WHERE r.state IN ('analyzing', 'adapting')`;
 
 /**
- * Condition that a job `j` wants a provisional version of its adapter, and the adapter exists. The job has not ended,
- * or it failed for lack of rows, which a provisional version does not need. The adapter is looked up job by job,
- * because a join may read all adapters whenever a request ends.
+ * SQL condition that a provisional version should still be made for the job `j`: the job has not ended, or it failed
+ * for lack of a dataset, which a provisional version does not need; and its adapter is not deleted. The adapter is
+ * looked up job by job, because a join may read all adapters whenever a request ends.
  */
 export const WANTS_PROVISIONAL = Prisma.sql`(
   (j.finished_at IS NULL OR (j.state = 'failed' AND j.error ->> 'code' = 'dataset_missing'))
   AND (SELECT a.deleted_at IS NULL AND t.deleted_at IS NULL FROM adapters a JOIN tenants t ON t.id = a.tenant_id
     WHERE a.id = j.adapter_id))`;
 
-/** Condition that the job `j` of the rollout `r` wants a provisional version, now or after its pause. */
+/**
+ * SQL condition that a provisional version should still be made for the job `j` of the rollout `r`, now or after a
+ * pause of the rollout.
+ */
 const WANTED = Prisma.sql`${WANTS_PROVISIONAL} AND r.state IN ('analyzing', 'adapting', 'paused')`;
 
 /**
- * Condition that an adapter has a provisional version for the base of the rollout `r`, made from the given source
- * version.
+ * Makes the SQL condition that an adapter has a provisional version for the new base of the rollout `r`, made from the
+ * given version.
  */
 function madeFrom(adapterId: Prisma.Sql, sourceId: Prisma.Sql): Prisma.Sql {
   return Prisma.sql`EXISTS (
@@ -41,9 +46,9 @@ function madeFrom(adapterId: Prisma.Sql, sourceId: Prisma.Sql): Prisma.Sql {
 
 export const provisionalRepository = {
   /**
-   * Requests provisional versions for newly planned jobs that wait for the first wave, unless their adapters have one
-   * already or their tenants want to approve changes first.
-   * @returns the jobs with a request
+   * Requests provisional versions for newly planned adaptations of a rollout whose first wave is not released. An
+   * adapter that has such a version already, or whose tenant has to approve the job first, is left out.
+   * @returns the identifiers of the jobs for which a version was requested, sorted
    */
   async request(tx: Transaction, rolloutId: string, jobIds: readonly string[]): Promise<string[]> {
     const rows = await tx.$queryRaw<{ job_id: string }[]>`
@@ -56,7 +61,10 @@ export const provisionalRepository = {
     return rows.map((row) => row.job_id).sort();
   },
 
-  /** Source versions that need a provisional version, including the sources of failed jobs; none after wave 0. */
+  /**
+   * Finds those of the adapter versions from which a provisional version may be made and is not made yet. The set is
+   * empty once the rollout's first wave is released.
+   */
   async sourcesWithout(tx: Transaction, rolloutId: string, sourceIds: readonly string[]): Promise<Set<string>> {
     const rows = await tx.$queryRaw<{ id: string }[]>`
       SELECT s.id FROM rollouts r JOIN adapter_versions s ON s.id = ANY(${[...sourceIds]}::text[])
@@ -67,8 +75,8 @@ export const provisionalRepository = {
   },
 
   /**
-   * Number of wanted versions whose jobs have ended, by tenant. If the job has not ended, the version counts with the
-   * job.
+   * Counts, by tenant, the provisional versions still to be made for jobs that have ended. They are counted apart,
+   * because an unfinished job takes a place of the quota itself.
    */
   async toMakeWithoutJob(tx: Transaction, tenantIds: readonly string[]): Promise<Map<string, number>> {
     const rows = await tx.$queryRaw<{ tenant_id: string; count: number }[]>`
@@ -78,11 +86,14 @@ export const provisionalRepository = {
     return new Map(rows.map((row) => [row.tenant_id, row.count]));
   },
 
-  /** Job of a request; null if there is no such request. */
+  /** Reads the job for which a provisional version was requested; null if there is no such request. */
   load: (db: Queryable, jobId: string): Promise<LoadedProvision | null> =>
     db.job.findFirst({ where: { id: jobId, provisionalRequest: { isNot: null } }, include: NEEDED }),
 
-  /** Standing of a request: make its version now, after the rollout's pause, or not at all. */
+  /**
+   * Tells what to do about a requested provisional version: make it now (`wanted`), make it after the rollout's pause
+   * (`paused`), or not at all (`over`).
+   */
   async standing(db: Queryable, jobId: string): Promise<'wanted' | 'paused' | 'over'> {
     const [row] = await db.$queryRaw<{ standing: 'wanted' | 'paused' | 'over' }[]>`
       SELECT CASE WHEN NOT COALESCE(${WANTED}, FALSE) THEN 'over' WHEN r.state = 'paused' THEN 'paused'
@@ -93,8 +104,8 @@ export const provisionalRepository = {
   },
 
   /**
-   * Counts the start of an attempt.
-   * @returns the number of attempts; null if the request has ended
+   * Counts the start of an attempt to make a provisional version.
+   * @returns the number of the attempt; null if the request was fulfilled or dropped
    */
   async begin(db: Queryable, jobId: string): Promise<number | null> {
     const [row] = await db.$queryRaw<{ attempt: number }[]>`
@@ -102,13 +113,13 @@ export const provisionalRepository = {
     return row?.attempt ?? null;
   },
 
-  /** Takes back the count of the last attempt. */
+  /** Takes the last attempt to make a provisional version out of the count. */
   excuse: (db: Queryable, jobId: string) =>
     db.$executeRaw`UPDATE provisional_requests SET attempt = attempt - 1 WHERE job_id = ${jobId}`,
 
   /**
-   * Ends a request.
-   * @returns whether its job still wants the version; null if another process has ended the request
+   * Deletes a request for a provisional version.
+   * @returns whether the version should still be made; null if another process has deleted the request
    */
   async end(tx: Transaction, jobId: string): Promise<{ wanted: boolean } | null> {
     const [row] = await tx.$queryRaw<{ wanted: boolean }[]>`

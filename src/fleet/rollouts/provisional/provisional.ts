@@ -3,12 +3,15 @@ import type { RecoverySource } from '../../../platform/queue/sweeper.ts';
 import type { Database } from '../../../platform/database/database.ts';
 import { provisionalRepository as repository } from './provisional.repository.ts';
 
-/** Queue entry that makes the provisional version of a job's adapter. */
+/** Makes the queue entry by which a worker makes the provisional version of a job's adapter. */
 export function toProvisionEntry(jobId: string): QueueEntry {
   return { name: 'adaptation.provision', id: `${jobId}-provision`, payload: { jobId } };
 }
 
-/** Recovery source for provisional versions that are still to be made. */
+/**
+ * Creates the source by which the sweeper finds provisional versions that are still to be made, and adds missing queue
+ * entries.
+ */
 export function provisionalRecoverySource(db: Database): RecoverySource {
   return {
     queue: 'adaptations',
@@ -20,7 +23,7 @@ export function provisionalRecoverySource(db: Database): RecoverySource {
   };
 }
 
-/** Queries that a worker uses to handle a request. */
+/** Queries by which a worker handles a request for a provisional version. */
 export const {
   load: loadProvision,
   standing: standingOfProvision,

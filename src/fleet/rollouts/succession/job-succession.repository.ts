@@ -3,50 +3,62 @@ import { heldBack } from '../order/held-back.ts';
 import { ACCRUE, CLOCK, RETURNED, type ChangedJob } from '../../jobs/index.ts';
 import { IS_LIMITED, startTagsOf } from '../order/start-tags.ts';
 
-/** Handling of running jobs when a rollout to a newer version takes their adapters. */
+/**
+ * Rule for jobs that a worker runs when a rollout to a newer version takes their adapters: the jobs run to their end
+ * (`finish`) or are cancelled (`stop`).
+ */
 export type RunningJobs = 'finish' | 'stop';
 
-/** Jobs of adapters in older rollouts, whose rows must be locked. */
+/** Jobs of the given adapters in the given older rollouts. The rows of these rollouts must be locked. */
 export interface OlderJobs {
   readonly rolloutIds: readonly string[];
   readonly adapterIds: readonly string[];
 }
 
-/** Wait of one job for the end of another. */
+/** Pair of jobs of which the first may begin only when the second has ended. */
 export interface JobWait {
   readonly jobId: string;
   readonly waitsForJobId: string;
 }
 
-/** Condition that no worker runs the job `j`, or that it is ready and its refinement is paused. */
+/**
+ * SQL condition that no worker has claimed the job `j`: it is queued, held or paused, or it is ready and its refinement
+ * is paused.
+ */
 const WAITS = Prisma.sql`(j.state IN ('queued', 'held', 'paused') OR (j.state = 'ready' AND j.paused_at IS NOT NULL))`;
 
-/** Condition that a job `j` ends when a rollout to a newer version takes its adapter. */
+/**
+ * Makes the SQL condition that the job `j` ends when a rollout to a newer version takes its adapter: it is unfinished,
+ * and no worker has claimed it or the rule for running jobs is `stop`.
+ */
 export function endsWhenTaken(running: RunningJobs): Prisma.Sql {
   return Prisma.sql`j.finished_at IS NULL AND (${running === 'stop'} OR ${WAITS})`;
 }
 
-/** Condition that the job that the row `w` of `job_waits` waits for has ended or is gone. */
+/** SQL condition that the wait `w` of one job for another is over: the other job has ended or no longer exists. */
 const OVER = Prisma.sql`NOT EXISTS (SELECT 1 FROM jobs p WHERE p.id = w.waits_for_job_id AND p.finished_at IS NULL)`;
 
 /**
- * Condition that only its wait for another job holds a job of the rollout `r`: without that wait, the job would be in
- * the queue.
+ * Makes the SQL condition that a job of the rollout `r` is held only because it waits for another job. When that wait
+ * ends, the job can enter the queue.
  */
 function isFree(job: Prisma.Sql): Prisma.Sql {
   return Prisma.sql`(${job}.state = 'held' AND NOT ${heldBack(job, 'job')})`;
 }
 
-/** Jobs `old` that enter the queue. */
+/** SQL that selects, among the released jobs `old`, those that enter the queue and need a start tag. */
 const RELEASED = Prisma.sql`
   SELECT o.id, o.tenant_id, o.id AS place FROM old o JOIN rollouts r ON r.id = o.rollout_id
   WHERE o.kind = 'adaptation' AND ${isFree(Prisma.sql`o`)}`;
 
-/** Conditional updates by which the jobs of a rollout replace those of older rollouts. */
+/**
+ * Updates by which jobs of a rollout take the place of jobs of older rollouts. They change only jobs whose state allows
+ * it.
+ */
 export const jobSuccessionRepository = {
   /**
-   * Cancels jobs of older rollouts in one statement, which locks the counts of each rollout after its jobs. A ready job
-   * keeps its published version; only its refinement ends.
+   * Cancels jobs of older rollouts whose adapters a newer rollout takes. A ready job keeps its published version, and
+   * only stops being refined. One statement cancels all, so that the counts of each rollout are locked after its jobs.
    */
   supersede: (
     tx: Transaction,
@@ -71,7 +83,10 @@ export const jobSuccessionRepository = {
       WHERE j.id = old.id
       RETURNING ${RETURNED}`,
 
-  /** Unfinished adaptation of each adapter; the one to the newest base model version if there are several. */
+  /**
+   * Finds the unfinished adaptation of each adapter in the given rollouts. If an adapter has several, the one to the
+   * newest base model version is found.
+   */
   unfinished: (tx: Transaction, { rolloutIds, adapterIds }: OlderJobs) =>
     tx.$queryRaw<{ adapter_id: string; id: string; rollout_id: string }[]>`
       SELECT DISTINCT ON (j.adapter_id) j.adapter_id, j.id, j.rollout_id FROM jobs j JOIN rollouts r
@@ -80,7 +95,7 @@ export const jobSuccessionRepository = {
         AND j.kind = 'adaptation' AND j.finished_at IS NULL
       ORDER BY j.adapter_id, r.base_model_version_id DESC, j.id DESC`,
 
-  /** Stores which jobs the newly planned jobs wait for. */
+  /** Stores for which job each of the newly planned jobs has to wait. */
   wait: (tx: Transaction, waits: readonly JobWait[]) =>
     tx.$executeRaw`
       INSERT INTO job_waits (job_id, tenant_id, rollout_id, waits_for_job_id)
@@ -90,8 +105,8 @@ export const jobSuccessionRepository = {
       JOIN jobs j ON j.id = w.job_id AND j.finished_at IS NULL`,
 
   /**
-   * Releases up to `limit` jobs of a rollout that no longer wait for other jobs. They start from the newest version of
-   * their adapters. Jobs of a later wave stay held, and paused jobs stay paused.
+   * Ends the wait of up to `limit` jobs of a rollout for other jobs, if these have ended. Each job then starts from the
+   * latest version of its adapter, and is queued unless its wave or a missing approval holds it or it is paused.
    */
   async release(tx: Transaction, rolloutId: string, limit: number): Promise<ChangedJob[]> {
     const jobs = await tx.$queryRaw<ChangedJob[]>`
@@ -121,18 +136,18 @@ export const jobSuccessionRepository = {
     return jobs;
   },
 
-  /** Running rollouts with jobs to release: the jobs they wait for have ended or are paused. */
+  /** Finds running rollouts in which a job waits for another one that has ended, no longer exists or is paused. */
   rolloutsToRelease: (db: Queryable) =>
     db.$queryRaw<{ id: string }[]>`
       SELECT DISTINCT r.id FROM job_waits w JOIN rollouts r ON r.id = w.rollout_id JOIN jobs j ON j.id = w.job_id
       WHERE r.state IN ('analyzing', 'adapting') AND j.finished_at IS NULL AND NOT EXISTS (
         SELECT 1 FROM jobs p WHERE p.id = w.waits_for_job_id AND p.finished_at IS NULL AND p.paused_at IS NULL)`,
 
-  /** Rollouts with a job that waits for the given job. */
+  /** Finds the rollouts in which a job waits for the given job. */
   rolloutsWaitingFor: (db: Queryable, jobId: string) =>
     db.$queryRaw<{ id: string }[]>`SELECT DISTINCT rollout_id AS id FROM job_waits WHERE waits_for_job_id = ${jobId}`,
 
-  /** Up to `limit` adapters of a rollout whose jobs wait for a paused job. */
+  /** Finds up to `limit` adapters of a rollout whose jobs wait for a paused job of an older rollout. */
   async stalledAdapters(tx: Transaction, rolloutId: string, limit: number): Promise<string[]> {
     const rows = await tx.$queryRaw<{ adapter_id: string }[]>`
       SELECT j.adapter_id FROM job_waits w JOIN jobs j ON j.id = w.job_id

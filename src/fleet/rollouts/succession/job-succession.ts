@@ -15,19 +15,23 @@ export interface Supersession extends OlderJobs {
 }
 
 export interface Superseded {
-  /** Superseded jobs that were in the queue. */
+  /** Identifiers of ended jobs whose entries have to be removed from the queue. */
   readonly queued: readonly string[];
-  /** Adapters whose adaptations have ended. */
+  /** Adapters whose adaptations in older rollouts were ended now. */
   readonly adapterIds: ReadonlySet<string>;
-  /** Unfinished job of each adapter in an older rollout. */
+  /**
+   * Identifier of the adapter's unfinished job in an older rollout, by adapter. The adapter's new job has to wait for
+   * it.
+   */
   readonly waitsFor: ReadonlyMap<string, string>;
-  /** Older rollouts that have changed. */
+  /** Older rollouts that have lost jobs, or whose unfinished jobs the new jobs wait for. */
   readonly rolloutIds: ReadonlySet<string>;
 }
 
 /**
- * Ends the older rollouts' jobs of these adapters: always those that no worker runs, and running ones if the policy
- * says `stop`. The rows of all these rollouts must be locked. The caller settles the changed rollouts.
+ * Ends the jobs of these adapters in older rollouts. Jobs that no worker has claimed are always ended, and the others
+ * if the policy of the newer rollout says `stop`. The rows of all these rollouts must be locked. The caller has to
+ * settle the changed rollouts.
  */
 export async function supersedeJobs(tx: Transaction, { by, running, ...older }: Supersession): Promise<Superseded> {
   if (older.rolloutIds.length === 0 || older.adapterIds.length === 0) return NOTHING;
@@ -53,8 +57,8 @@ const NOTHING: Superseded = {
 };
 
 /**
- * Releases up to a number of jobs of a rollout that no longer wait for others. The rollout must be running and its row
- * locked. After the commit the caller enqueues `entries`.
+ * Ends the wait of up to `limit` jobs of a rollout for other jobs, if these have ended, and records the events. The
+ * rollout must be running and its row locked. After the commit the caller has to enqueue `entries`.
  */
 export async function releaseJobs(
   tx: Transaction,

@@ -3,26 +3,26 @@ import { endsWhenTaken, type RunningJobs } from './job-succession.repository.ts'
 import { sourcesOf, type FleetToPlan } from '../planning/planning.repository.ts';
 
 /**
- * Jobs of a tenant in older rollouts that a rollout would end, because it carries their adapters over to a newer
- * version.
+ * Counts of a tenant's jobs in older rollouts that a rollout to a newer version would end, because it takes their
+ * adapters.
  */
 export interface JobsToEnd {
   readonly tenant_id: string;
   readonly jobs: number;
   /** Number of adapters whose adaptations would end. */
   readonly adapters: number;
-  /** Number of these adaptations that would otherwise run before the rollout's own. */
+  /** Number of these adaptations that would run before the new rollout's jobs, if they were not ended. */
   readonly ahead: number;
 }
 
-/** Rules for the jobs of older rollouts. */
+/** Rule for running jobs of older rollouts, and the old base model versions that the rollout refuses. */
 interface Taking {
   readonly running: RunningJobs;
-  /** Base model versions from which adapters cannot be carried over. Their jobs continue. */
+  /** Base model versions from which adapters cannot be carried over. Jobs of such adapters in older rollouts go on. */
   readonly refused: readonly string[];
 }
 
-/** Counts the jobs to end by tenant. Tenants without any are absent. */
+/** Counts, by tenant, the jobs of older rollouts that a rollout would end. A tenant without such jobs is absent. */
 export const countJobsToEnd = (db: Queryable, fleet: FleetToPlan, { running, refused }: Taking) =>
   db.$queryRaw<JobsToEnd[]>`
     SELECT j.tenant_id, count(*)::int AS jobs, count(DISTINCT j.adapter_id) FILTER (WHERE j.kind = 'adaptation')::int AS

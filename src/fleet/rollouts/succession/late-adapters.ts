@@ -14,7 +14,7 @@ import type { StoredOptions } from '../rollout.schemas.ts';
 import { successionRepository as repository } from './succession.repository.ts';
 import { lockSuccession, withoutTaken, type Succession } from './succession.ts';
 
-/** Number of adapters that one transaction plans jobs for. */
+/** Number of late adapters for which one transaction plans jobs. */
 const BATCH = 1000;
 
 interface LateDependencies extends PlannerDependencies {
@@ -28,8 +28,9 @@ interface Batch extends NewJobs {
 const NOTHING: NewJobs = { entries: [], superseded: [] };
 
 /**
- * Plans jobs for adapters imported while a rollout was running, if its policy says so. Adapters imported after its end
- * are left to the next rollout. Each batch is a transaction; if the process dies in between, the next call continues.
+ * Plans jobs for late adapters: they were imported for an older base model version while a rollout went on, and its
+ * policy lets them join. If the rollout has ended by now, they are left to the next rollout. Jobs are planned in
+ * batches, each in a transaction; if the process dies in between, the next call plans the rest.
  */
 export async function joinLateAdapters(deps: LateDependencies): Promise<void> {
   const { db, producer } = deps;

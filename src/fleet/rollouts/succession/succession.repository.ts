@@ -1,7 +1,7 @@
 import { Prisma, type Queryable, type Transaction } from '../../../platform/database/database.ts';
 import type { RolloutState } from '../rollout.states.ts';
 
-/** Rollout whose row is locked. */
+/** Row of a rollout that this transaction has locked. */
 export interface LockedRollout {
   readonly id: string;
   readonly state: RolloutState;
@@ -12,8 +12,9 @@ export interface LockedRollout {
 
 export const successionRepository = {
   /**
-   * Locks a rollout and the unfinished rollouts of its base model to older versions, in the order of their identifiers,
-   * so that two transactions do not deadlock. Identifiers of versions sort by creation.
+   * Locks the rows of a rollout and of the unfinished rollouts of the same base model to older versions. They are
+   * locked in the order of their identifiers, so that two transactions do not deadlock. Versions are older if their
+   * identifiers are smaller, because identifiers sort by creation.
    */
   lockWithOlder: (tx: Transaction, id: string) =>
     tx.$queryRaw<LockedRollout[]>`
@@ -25,8 +26,8 @@ export const successionRepository = {
       ORDER BY r.id FOR NO KEY UPDATE`,
 
   /**
-   * Marks older rollouts as superseded by the one that has taken their adapters.
-   * @returns the rollouts that were not marked before
+   * Marks older rollouts as superseded by the rollout `by`, which has taken adapters from them.
+   * @returns the rollouts that were not marked with this rollout before
    */
   markSuperseded: (tx: Transaction, ids: readonly string[], by: string) =>
     tx.$queryRaw<{ id: string; state: RolloutState }[]>`
@@ -34,7 +35,10 @@ export const successionRepository = {
       WHERE id = ANY(${[...ids]}::text[]) AND superseded_by_id IS DISTINCT FROM ${by}
       RETURNING id, state::text AS state`,
 
-  /** Adapters with a job in a rollout to a newer version that is running or was accepted later. */
+  /**
+   * Finds those of the adapters that have a job in a rollout to a newer version, which has not ended or was accepted
+   * later than this rollout.
+   */
   async takenByNewer(tx: Transaction, rolloutId: string, adapterIds: readonly string[]): Promise<string[]> {
     const rows = await tx.$queryRaw<{ adapter_id: string }[]>`
       SELECT DISTINCT j.adapter_id FROM rollouts own
@@ -47,7 +51,7 @@ export const successionRepository = {
     return rows.map((row) => row.adapter_id);
   },
 
-  /** Base model versions that adapters will reach through unfinished jobs of older rollouts. */
+  /** Lists the older base model versions to which unfinished jobs of other rollouts still carry adapters over. */
   async versionsOnTheWay(db: Queryable, baseModelVersionId: string): Promise<string[]> {
     const rows = await db.$queryRaw<{ id: string }[]>`
       SELECT DISTINCT older.id FROM base_model_versions v
@@ -58,7 +62,10 @@ export const successionRepository = {
     return rows.map((row) => row.id);
   },
 
-  /** Rollouts with late adapters still to be handled, including ended rollouts; the newest base model version first. */
+  /**
+   * Finds rollouts that have late adapters, except those that are paused or still planning; ended ones are included.
+   * The rollout to the newest base model version comes first.
+   */
   rolloutsWithLate: (db: Queryable) =>
     db.$queryRaw<{ id: string }[]>`
       SELECT r.id FROM rollouts r
@@ -66,7 +73,7 @@ export const successionRepository = {
         AND r.id IN (SELECT rollout_id FROM late_adapters)
       ORDER BY r.base_model_version_id DESC, r.id DESC`,
 
-  /** Up to `limit` late adapters of a rollout. */
+  /** Reads the identifiers of up to `limit` late adapters of a rollout. */
   async lateAdapters(tx: Transaction, rolloutId: string, limit: number): Promise<string[]> {
     const rows = await tx.$queryRaw<{ adapter_id: string }[]>`
       SELECT adapter_id FROM late_adapters WHERE rollout_id = ${rolloutId} ORDER BY adapter_id LIMIT ${limit}`;

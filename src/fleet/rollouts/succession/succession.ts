@@ -8,28 +8,34 @@ import type { StoredOptions } from '../rollout.schemas.ts';
 import { UNPLANNED_ROLLOUT_STATES } from '../rollout.states.ts';
 import { successionRepository as repository, type LockedRollout } from './succession.repository.ts';
 
-/** Rollout and the older ones that it takes adapters from. All their rows are locked. */
+/**
+ * Rollout with the unfinished rollouts to older versions, from which it may take adapters. The rows of all of them are
+ * locked.
+ */
 export interface Succession {
   readonly rollout: LockedRollout;
   readonly older: readonly LockedRollout[];
 }
 
-/** Locks a rollout and the unfinished older rollouts. Null if the rollout does not exist. */
+/**
+ * Locks a rollout and the unfinished rollouts of its base model to older versions. Null if the rollout does not exist.
+ */
 export async function lockSuccession(tx: Transaction, id: string): Promise<Succession | null> {
   const rows = await repository.lockWithOlder(tx, id);
   const rollout = rows.find((row) => row.id === id);
   return rollout === undefined ? null : { rollout, older: rows.filter((row) => row !== rollout) };
 }
 
-/** Result of taking adapters from older rollouts. */
+/** Result of taking adapters from rollouts to older versions. */
 interface Taken extends Superseded {
-  /** Older rollouts to settle. */
+  /** Older rollouts that the caller has to settle. */
   readonly concerned: readonly string[];
 }
 
 /**
- * Takes adapters away from older rollouts: jobs that no worker runs end, and the others finish or stop according to the
- * policy. The caller settles the older rollouts before the transaction ends.
+ * Takes adapters from rollouts to older versions. There, jobs of these adapters that no worker has claimed are ended;
+ * the others run to their end or are cancelled, according to the policy of the newer rollout. The caller has to settle
+ * the older rollouts before the transaction ends.
  */
 export async function takeAdapters(
   tx: Transaction,
@@ -48,9 +54,10 @@ export async function takeAdapters(
 }
 
 /**
- * Completes older rollouts that have no job left, and admits jobs in place of the ended ones. Lock the tenants before,
- * because this may lock the start tags.
- * @returns queue entries to enqueue after the commit
+ * Brings rollouts to older versions up to date after adapters were taken from them: completes those that have nothing
+ * left to do, and admits jobs in place of the ended ones. The rows of the tenants must be locked before, because this
+ * may lock the assignment of start tags.
+ * @returns the queue entries to add after the commit
  */
 export async function settleOlder(tx: Transaction, { concerned }: Pick<Taken, 'concerned'>): Promise<QueueEntry[]> {
   const entries: QueueEntry[] = [];
@@ -59,8 +66,8 @@ export async function settleOlder(tx: Transaction, { concerned }: Pick<Taken, 'c
 }
 
 /**
- * Whether a rollout is still planning. Such a rollout may still come across adapters that a newer one has taken: see
- * {@link withoutTaken}.
+ * Whether the jobs of a rollout are not all planned yet. Its planning may still come across adapters that a newer
+ * rollout has taken, and has to leave them out by {@link withoutTaken}.
  */
 function isUnplanned(state: string): boolean {
   return UNPLANNED_ROLLOUT_STATES.some((unplanned) => unplanned === state);
@@ -79,8 +86,8 @@ async function mark(
 }
 
 /**
- * Leaves out adapters that a newer rollout has taken. The rollout's row must be locked; newer rollouts hold their own
- * locks while they take adapters.
+ * Leaves out those of the adapters found in planning that a rollout to a newer version has taken. The rollout's row
+ * must be locked; newer rollouts lock it while they take adapters.
  */
 export async function withoutTaken<Found extends { readonly adapterId: string }>(
   tx: Transaction,

@@ -5,7 +5,7 @@ import { jobSuccessionRepository as jobs } from './job-succession.repository.ts'
 import { releaseJobs } from './job-succession.ts';
 import { lockSuccession, settleOlder, takeAdapters } from './succession.ts';
 
-/** Number of jobs that one transaction releases. */
+/** Number of waiting jobs that one transaction releases. */
 const BATCH = 1000;
 
 interface WaitingDependencies {
@@ -15,7 +15,7 @@ interface WaitingDependencies {
 
 interface Batch {
   readonly entries: readonly QueueEntry[];
-  /** Queued jobs of older rollouts to remove from the queue. */
+  /** Identifiers of jobs of older rollouts whose entries have to be removed from the queue. */
   readonly superseded: readonly string[];
   readonly isLast: boolean;
 }
@@ -23,14 +23,17 @@ interface Batch {
 const NOTHING_LEFT: Batch = { entries: [], superseded: [], isLast: true };
 
 /**
- * Releases the jobs that waited for a job that has just ended. If the process dies first, or the job ended in another
- * way, the sweeper releases them.
+ * Releases the jobs that have waited for the given job, which has ended. If the process dies before that, or the job
+ * has ended without this call, the sweeper releases them later.
  */
 export async function releaseAfter(deps: WaitingDependencies, jobId: string): Promise<void> {
   for (const { id } of await jobs.rolloutsWaitingFor(deps.db, jobId)) await releaseInBatches(deps, id);
 }
 
-/** Releases all jobs that no longer need to wait, in every rollout. */
+/**
+ * Releases, in all rollouts, the jobs that waited for jobs which have ended. Paused jobs of older rollouts, for which
+ * jobs wait, are ended first.
+ */
 export async function releaseWaiting(deps: WaitingDependencies): Promise<void> {
   for (const { id } of await jobs.rolloutsToRelease(deps.db)) await releaseInBatches(deps, id);
 }

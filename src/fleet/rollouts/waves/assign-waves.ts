@@ -2,34 +2,40 @@ import type { RolloutPolicy } from '../policy.schemas.ts';
 
 type Wave = NonNullable<RolloutPolicy['waves']>[number];
 
-/** Adapter of a rollout, with the data that decide its wave. */
+/** Adapter of a rollout, with the data that decide which wave it is in. */
 export interface RankedAdapter {
   readonly adapter_id: string;
-  /** Place in the order of the waves. */
+  /**
+   * Hash of the identifiers of rollout and adapter, which orders the adapters. Those with smaller ranks enter earlier
+   * waves.
+   */
   readonly rank: string;
-  /** Whether the adapter has the label of each wave with a label, in the order of these waves. */
+  /**
+   * Answers, one for each wave by label in the order of these waves, whether the adapter has all labels of the wave.
+   */
   readonly labelled: readonly boolean[];
 }
 
-/** Assignment of adapters to waves. */
+/** Result of dividing the adapters of a rollout into waves, by rank and by label. */
 export interface AssignedWaves {
   /**
-   * Largest rank in each wave that is sized by number; the last wave has none. A wave by label repeats the limit before
-   * it, or has an empty one, so that no adapter enters it by rank.
+   * Largest rank of each wave but the last: an adapter is in the first wave whose limit its rank does not exceed. A
+   * wave by label has the limit of the wave before it, or an empty one, so that no adapter enters it by rank.
    */
   readonly limits: readonly string[];
-  /** Adapters that are in a wave by label. */
+  /** Adapters that are in a wave because of their labels, whatever their ranks. */
   readonly members: readonly { readonly adapterId: string; readonly wave: number }[];
 }
 
-/** Labels of the waves by label, in their order. */
+/** Lists the labels of those waves that are chosen by label, in the order of the waves. */
 export const labelsOfWaves = (waves: readonly Wave[]) => waves.flatMap((wave) => ('label' in wave ? [wave.label] : []));
 
 /**
- * Decides the waves of a rollout one after the other. From the adapters left, each wave takes those with its label, or
- * a number of them by rank. The last wave takes the rest. Waves without adapters left are dropped; a wave whose label
- * no adapter has stays, and is empty.
- * @param adapters all adapters of the rollout, by rank
+ * Divides the adapters of a rollout into waves, one wave after the other. From the adapters left, a wave takes those
+ * with its labels, or a number of them by rank. The adapters that no wave has taken form the last wave. Once no
+ * adapters are left, the further waves are dropped; a wave by label that no adapter matches before that stays, and is
+ * empty.
+ * @param adapters all adapters of the rollout, in the order of their ranks
  */
 export function assignWaves(waves: readonly Wave[], adapters: readonly RankedAdapter[]): AssignedWaves {
   const limits: string[] = [];
@@ -55,7 +61,7 @@ export function assignWaves(waves: readonly Wave[], adapters: readonly RankedAda
   return { limits, members };
 }
 
-/** Number of adapters of each wave, the last one included. */
+/** Counts the adapters in each wave, including the last. */
 export function sizesOfWaves({ limits, members }: AssignedWaves, adapters: readonly RankedAdapter[]): number[] {
   const waveOf = new Map(members.map(({ adapterId, wave }) => [adapterId, wave]));
   const sizes = Array.from({ length: limits.length + 1 }, () => 0);
@@ -66,7 +72,10 @@ export function sizesOfWaves({ limits, members }: AssignedWaves, adapters: reado
   return sizes;
 }
 
-/** Size of a wave. A percentage is of all adapters, rounded, and at least one adapter. */
+/**
+ * Computes the number of adapters of a wave by count or by percentage. A percentage is of all adapters of the rollout,
+ * rounded, and gives at least one adapter.
+ */
 function sizeOf(wave: Exclude<Wave, { label: unknown }>, adapters: number): number {
   return 'count' in wave ? wave.count : Math.max(1, Math.round((adapters * wave.percent) / 100));
 }

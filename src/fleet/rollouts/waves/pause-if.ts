@@ -1,27 +1,33 @@
 import type { PauseIf } from '../policy.schemas.ts';
 
-/** Figures of a wave's jobs so far. A mean is null if nothing was measured. */
+/**
+ * Figures of the jobs of a wave that have ended so far, from which `pause_if` judges the wave. A mean is null if
+ * nothing was measured.
+ */
 export interface WaveFigures {
   /** Number of adaptations that have ended and were not cancelled. */
   readonly ended: number;
-  /** Number of ended adaptations that are not ready or have failed. */
+  /** Number of these adaptations that ended as not ready or failed. */
   readonly unready: number;
-  /** Mean drop of the gate metric from the previous versions to the published ones. */
+  /** Mean amount by which the gate's metric is worse for the published versions than for the versions before them. */
   readonly metric_drop: number | null;
   readonly negative_flips: number | null;
 }
 
-/** Condition of `pause_if` that a wave has exceeded. */
+/** Condition of `pause_if` that a wave has violated: its value is larger than the limit in the policy. */
 export interface TrippedCondition {
   readonly condition: 'unready_share' | 'metric_drop' | 'negative_flips';
   readonly value: number;
   readonly limit: number;
 }
 
-/** Default number of ended jobs before a wave is judged. With two jobs, one failure would already be half of them. */
+/**
+ * Number of jobs that must have ended before `pause_if` judges an unfinished wave, by default. With two jobs, one
+ * failure would already be half of them.
+ */
 const MIN_JOBS = 5;
 
-/** Description of each condition, for messages. */
+/** Name of each condition of `pause_if` in messages. */
 const WORDS: Record<TrippedCondition['condition'], string> = {
   unready_share: 'share of jobs that are not ready or have failed',
   metric_drop: 'mean drop of the metric',
@@ -29,9 +35,9 @@ const WORDS: Record<TrippedCondition['condition'], string> = {
 };
 
 /**
- * Judges a wave.
- * @param hasEnded whether all its jobs have ended, so that waiting for more figures is pointless
- * @returns the first condition exceeded; null if none is
+ * Judges by the conditions of `pause_if` whether a wave must pause its rollout.
+ * @param hasEnded whether all jobs of the wave have ended, so that there are no more figures to wait for
+ * @returns the first violated condition; null if none is violated or too few jobs have ended
  */
 export function judgeWave(pauseIf: PauseIf, figures: WaveFigures, hasEnded: boolean): TrippedCondition | null {
   const { ended, unready } = figures;
@@ -44,7 +50,7 @@ export function judgeWave(pauseIf: PauseIf, figures: WaveFigures, hasEnded: bool
   return null;
 }
 
-/** Message with the reason for a pause. */
+/** Writes the message that says which condition has paused a rollout, and what can be done. */
 export function describeTripped({ condition, value, limit }: TrippedCondition, wave: number, ended: number): string {
   const round = (number: number) => Number(number.toPrecision(4));
   return (

@@ -2,10 +2,10 @@ import { Prisma, type Queryable, type Transaction } from '../../../platform/data
 import type { WaveFigures } from './pause-if.ts';
 import type { RolloutPolicy } from '../policy.schemas.ts';
 
-/** A rollout with a policy, whose row is locked. */
+/** Row of a rollout with a policy whose waves are decided. */
 export interface WavedRollout {
   readonly state: 'analyzing' | 'adapting';
-  /** Last released wave, and the number of waves. */
+  /** Number of the last released wave, 0 before the first; `waves` is how many waves the rollout has in all. */
   readonly wave: number;
   readonly waves: number;
   readonly awaiting_approval: boolean;
@@ -14,9 +14,10 @@ export interface WavedRollout {
 }
 
 /**
- * Condition that all adaptations of the released waves of a rollout `r` have ended, by its counts. Paused jobs do not
- * count; otherwise one tenant could hold up all others. No wave is released while a newer rollout takes adapters,
- * because it would have to end the new jobs, nor while wave 0 makes provisional versions.
+ * SQL condition that all adaptations in the released waves of the rollout `r` have ended, by its counts. Jobs that were
+ * paused on their own do not count; otherwise one tenant could hold up all others. The condition is false while a newer
+ * rollout takes adapters, because it would have to end the jobs of a released wave, while provisional versions are
+ * made, and while jobs are still being paused, resumed or released.
  */
 const ENDED = Prisma.sql`(NOT r.jobs_follow AND NOT EXISTS (
   SELECT 1 FROM rollouts newer WHERE newer.id = r.superseded_by_id AND newer.planned_at IS NULL
@@ -31,8 +32,8 @@ const ENDED = Prisma.sql`(NOT r.jobs_follow AND NOT EXISTS (
 
 export const wavesRepository = {
   /**
-   * Pauses a running rollout. An analysis that this interrupts does not count as an attempt. False if the rollout is
-   * not running.
+   * Pauses a rollout that is neither paused nor ended. An analysis that this interrupts does not count as an attempt.
+   * Returns whether the rollout was paused.
    */
   async pauseRollout(tx: Transaction, id: string, reason: Prisma.InputJsonObject): Promise<boolean> {
     const count = await tx.$executeRaw`
@@ -44,7 +45,10 @@ export const wavesRepository = {
     return count === 1;
   },
 
-  /** Reads a running rollout that has jobs and a policy; null for any other rollout. */
+  /**
+   * Reads a rollout that is analyzing or adapting and whose waves are decided; null for any other rollout. A rollout
+   * without a policy has no waves.
+   */
   async find(tx: Transaction, id: string): Promise<WavedRollout | null> {
     const [row] = await tx.$queryRaw<WavedRollout[]>`
       SELECT state::text AS state, wave, cardinality(wave_limits) + 1 AS waves, awaiting_approval, waived_wave,
@@ -53,14 +57,17 @@ export const wavesRepository = {
     return row ?? null;
   },
 
-  /** Whether the adaptations of the released waves have ended. */
+  /**
+   * Whether all adaptations in the released waves of a rollout have ended, apart from those that were paused on their
+   * own.
+   */
   async hasEnded(tx: Transaction, id: string): Promise<boolean> {
     const [row] = await tx.$queryRaw<{ ended: boolean }[]>`
       SELECT ${ENDED} AS ended FROM rollouts r WHERE r.id = ${id}`;
     return row?.ended ?? false;
   },
 
-  /** Figures of a wave so far, from sums that database triggers maintain. */
+  /** Reads the figures of a wave so far, which database triggers keep up to date. */
   async figures(tx: Transaction, id: string, wave: number): Promise<WaveFigures> {
     const [row] = await tx.$queryRaw<WaveFigures[]>`
       SELECT ended, unready, (metric_drop_sum / NULLIF(metric_drops, 0))::float8 AS metric_drop,
@@ -69,7 +76,7 @@ export const wavesRepository = {
     return row ?? { ended: 0, unready: 0, metric_drop: null, negative_flips: null };
   },
 
-  /** Releases the next wave. Its jobs enter the queue afterwards. */
+  /** Releases the next wave of a rollout. The jobs of the wave enter the queue in later transactions. */
   release: (tx: Transaction, id: string) =>
     tx.$executeRaw`
       UPDATE rollouts SET wave = wave + 1, awaiting_approval = FALSE, jobs_follow = TRUE, updated_at = clock_timestamp()
@@ -78,7 +85,9 @@ export const wavesRepository = {
   awaitApproval: (tx: Transaction, id: string) =>
     tx.$executeRaw`UPDATE rollouts SET awaiting_approval = TRUE, updated_at = clock_timestamp() WHERE id = ${id}`,
 
-  /** Rollouts whose wave has ended and whose next wave is neither released nor waiting for an approval. */
+  /**
+   * Finds rollouts whose released waves have ended and whose next wave is neither released nor waits for an approval.
+   */
   stalled: (db: Queryable) =>
     db.$queryRaw<{ id: string }[]>`
       SELECT r.id FROM rollouts r WHERE r.state = 'adapting' AND r.wave <= cardinality(r.wave_limits)

@@ -5,7 +5,7 @@ import { judgeBudget, type SpentBudget } from '../limits/limits.ts';
 import { describeTripped, judgeWave, type TrippedCondition } from './pause-if.ts';
 import { wavesRepository as repository, type WavedRollout } from './waves.repository.ts';
 
-/** Reason why a rollout is paused. Codes are part of the API and do not change. */
+/** Reason why a rollout is paused. The codes are part of the API and do not change. */
 export type PausedReason =
   | { readonly code: 'requested'; readonly message: string }
   | SpentBudget
@@ -14,11 +14,14 @@ export type PausedReason =
       readonly code: 'pause_if';
       readonly message: string;
       readonly wave: number;
-      /** Number of jobs that the figures cover. */
+      /** Number of ended jobs from which `value` was computed. */
       readonly jobs: number;
     });
 
-/** Marks a rollout as paused; its jobs are paused afterwards. Its row must be locked. False if it is not running. */
+/**
+ * Marks a rollout as paused; its jobs are paused in later transactions. Returns false, and changes nothing, if the
+ * rollout is paused already or has ended. Its row must be locked.
+ */
 export async function markRolloutPaused(
   tx: Transaction,
   id: string,
@@ -32,8 +35,9 @@ export async function markRolloutPaused(
 }
 
 /**
- * Judges the budget and the running wave of a rollout, and releases the next wave if all jobs of this one have ended.
- * The rollout's row must be locked. Does nothing for a rollout without a policy.
+ * Judges the budget and the running wave of a rollout. Pauses the rollout if either demands it; otherwise, if all jobs
+ * of the wave have ended, releases the next wave or lets it wait for its approval. Does nothing for a rollout without a
+ * policy. The rollout's row must be locked.
  */
 export async function stepWaves(tx: Transaction, id: string): Promise<void> {
   const rollout = await repository.find(tx, id);
@@ -79,7 +83,7 @@ async function releaseWave(tx: Transaction, id: string, wave: number): Promise<v
 
 /**
  * Releases a wave that waits for an approval. The rollout's row must be locked.
- * @returns false if the wave was already released
+ * @returns false if the wave is released already
  * @throws AppError 409 `wave_not_waiting`
  */
 export async function approveWave(tx: Transaction, id: string, wave: number): Promise<boolean> {
