@@ -36,8 +36,8 @@ export function givenOutcomes(given: GateOutcomes | null | undefined): KnownOld 
 }
 
 /**
- * Returns a function that looks up measurements of the old adapter: in the outcomes that the job was given or, if it
- * was given none and trusts them, in the outcomes stored beside the adapter.
+ * Returns a function that looks up measurements of the old adapter. It looks into the outcomes that the job was given.
+ * If the job was given none, and trusts the outcomes that are stored beside the adapter, it looks into those.
  * @param oldFingerprint returns the fingerprint of the old base's weights
  * @throws FormatError `invalid_outcomes`
  */

@@ -23,7 +23,10 @@ export interface ProgramSpec {
   readonly repeats: boolean;
   /** Number of query blocks that attention computes one after another; 1 computes all at once. */
   readonly attentionBlocks: number;
-  /** Number of label blocks whose losses are computed one after another; 1 computes all at once. */
+  /**
+   * Number of blocks that the labelled tokens are cut into. Their losses are computed block after block, which takes
+   * less memory; 1 computes all at once.
+   */
   readonly labelBlocks: number;
   /** Number of soft targets of each label in a `gradients` program; 0 if each label is one token. */
   readonly targets: number;

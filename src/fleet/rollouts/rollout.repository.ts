@@ -281,7 +281,7 @@ async function pageOf(
     ORDER BY ${sorting.orderBy()} LIMIT ${sorting.take}`;
 }
 
-/** Finds the identifier of a base model by its identifier or name; the text is empty if there is no such base model. */
+/** Finds a base model by its identifier or name. Returns its identifier, or the empty text if there is none. */
 async function baseModelIdOf(reference: string, tx: Queryable): Promise<string> {
   const [row] = await tx.$queryRaw<{ id: string }[]>`
     SELECT id FROM base_models WHERE id = ${reference} OR name = ${reference} ORDER BY id = ${reference} DESC LIMIT 1`;

@@ -14,7 +14,9 @@ const OWNERS = 'owners';
 
 const START = randomUUID();
 
-/** Stores to which this process writes its heartbeat. */
+/**
+ * Stores to which this process writes its heartbeat, so that others leave its temporary files alone as long as it lives.
+ */
 const joined = new Set<string>();
 
 /** Name of this process among all that share a store: the machine, the process id and the start. */

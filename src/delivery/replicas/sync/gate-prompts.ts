@@ -2,7 +2,10 @@ import { isChat, questionMessages, type DatasetRow } from '../../../../core/form
 import { parseDataset } from '../../../../core/formats/dataset/dataset-jsonl.ts';
 import type { ArtifactStore } from '../../../platform/artifacts/index.ts';
 
-/** Prompt for adapters without a dataset: an adapter changes the continuation of any text. */
+/**
+ * Prompt that shows whether an engine uses an adapter which has no dataset: an adapter changes the continuation of any
+ * text.
+ */
 const ANY_PROMPT = 'The';
 const MOST_PROMPTS = 3;
 /** Largest number of characters of a prompt, so that it fits any model. */

@@ -19,8 +19,9 @@ export interface RankedAdapter {
 /** Result of dividing the adapters of a rollout into waves, by rank and by label. */
 export interface AssignedWaves {
   /**
-   * Largest rank of each wave but the last: an adapter is in the first wave whose limit its rank does not exceed. A
-   * wave by label has the limit of the wave before it, or an empty one, so that no adapter enters it by rank.
+   * Largest order hash ({@link RankedAdapter.rank}) of each wave but the last: an adapter is in the first wave whose
+   * limit its hash does not exceed. A wave of labelled adapters repeats the limit of the wave before it, or has the
+   * empty text if it is the first, so that no adapter enters it by its hash.
    */
   readonly limits: readonly string[];
   /** Adapters that are in a wave because of their labels, whatever their ranks. */

@@ -18,7 +18,7 @@ export function candidateName(id: string): string {
   return step === undefined ? rungName(rung) : `${rungName(rung)}, step ${step}`;
 }
 
-/** Reason why the ladder stopped at a candidate. */
+/** Words for the page on why the ladder stopped at a candidate. */
 export function takenWord({ gate }: Pick<Candidate, 'gate'>): string {
   return gate.verdict === 'passed' ? 'passed the gate' : 'was taken without a certificate';
 }
