@@ -15,7 +15,8 @@ const OWNERS = 'owners';
 const START = randomUUID();
 
 /**
- * Stores to which this process writes its heartbeat, so that others leave its temporary files alone as long as it lives.
+ * Stores to which this process writes its heartbeat, so that others leave its temporary files alone as long as it
+ * lives.
  */
 const joined = new Set<string>();
 
