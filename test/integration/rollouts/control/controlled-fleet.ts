@@ -16,7 +16,7 @@ import {
 } from '../../../../src/fleet/rollouts/index.ts';
 import { startWorker, type RunningWorker } from '../../../../workers/start/start-worker.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../../workers/training/training-process.ts';
-import type { Behavior, Fleet } from '../../queue/fleet.ts';
+import type { Behavior, Fleet, FleetSize } from '../../queue/fleet.ts';
 import { useQueueWithFleets, type QueueWithFleets } from '../../queue/queue-with-fleets.ts';
 import { eventually } from '../../../eventually.ts';
 import { logger } from '../../queue/test-queue.ts';
@@ -27,7 +27,7 @@ const ENTRY = fileURLToPath(new URL('../../jobs/scripted-training.ts', import.me
 type JobServices = ReturnType<typeof jobServices>;
 type ShownJob = Awaited<ReturnType<JobServices['get']>>;
 
-/** Rollouts of fleets with workers whose training follows a script. */
+/** Rollouts of fleets with workers whose training follows a script, and leaves out no baselines. */
 export interface ControlledFleets extends Pick<QueueWithFleets, 'fleetOf'> {
   readonly queue: QueueWithFleets['queue'];
   readonly db: Database;
@@ -65,7 +65,7 @@ export function useControlledFleets(): ControlledFleets {
   const jobsOf = async (rolloutId: string) =>
     (await jobServices(services()).list({ rollout_id: rolloutId }, null)).data;
   return {
-    fleetOf: (size) => world.fleetOf(size),
+    fleetOf: (size) => withAllBaselines(world, size),
     get queue() {
       return world.queue;
     },
@@ -124,6 +124,14 @@ export function useControlledFleets(): ControlledFleets {
       return events.map(({ type }) => type);
     },
   };
+}
+
+/** Creates a fleet whose jobs measure all baselines, so that no further queue entries follow them. */
+async function withAllBaselines(world: QueueWithFleets, size: FleetSize): Promise<Fleet> {
+  const fleet = await world.fleetOf(size);
+  const behave: Fleet['behave'] = (behavior) => fleet.behave({ allBaselines: true, ...behavior });
+  await behave({});
+  return { ...fleet, behave };
 }
 
 /** Checks that the phases of a ready job add up to its time to readiness. */
