@@ -27,22 +27,22 @@ async function inOrder(ids: readonly string[]) {
 
 describe(`the choice of a job, queue on ${queueKind}`, () => {
   test('of one tenant, the earliest deadline begins first, and other tenants lose no turn by it', async () => {
-    const fleet = await world.fleetOf({ tenants: 2, adapters: 14, of: [12, 2] });
+    const fleet = await world.fleetOf({ tenants: 2, adapters: 24, of: [18, 6] });
     const [one, other] = fleet.tenants as [string, string];
     const all = await world.db.adapter.findMany({ where: { tenantId: one }, select: { id: true } });
     // Each rollout takes different adapters, so that none supersedes another.
-    const four = (from: number) => all.slice(from, from + 4).map(({ id }) => id);
-    const open = await planned(fleet, { selection: { tenants: [other], adapters: four(0) } });
-    const late = await planned(fleet, { deadline: '2999-02-01T00:00:00Z', selection: { adapters: four(4) } });
-    const early = await planned(fleet, { deadline: '2999-01-01T00:00:00Z', selection: { adapters: four(8) } });
+    const six = (from: number) => all.slice(from, from + 6).map(({ id }) => id);
+    const open = await planned(fleet, { selection: { tenants: [other], adapters: six(0) } });
+    const late = await planned(fleet, { deadline: '2999-02-01T00:00:00Z', selection: { adapters: six(6) } });
+    const early = await planned(fleet, { deadline: '2999-01-01T00:00:00Z', selection: { adapters: six(12) } });
     await world.work(fleet);
     const jobs = await inOrder([open, late, early]);
     const own = jobs.filter(({ tenantId }) => tenantId === one).map(({ rolloutId }) => rolloutId);
-    expect(own).toEqual([early, late, open].flatMap((id) => Array.from({ length: 4 }, () => id)));
-    // By the start tags, the other tenant's last job follows the second of the first tenant; a worker that stays with
+    expect(own).toEqual([early, late, open].flatMap((id) => Array.from({ length: 6 }, () => id)));
+    // By the start tags, the other tenant's last job follows the sixth of the first tenant; a worker that stays with
     // its base delays it by a few more.
     const last = jobs.findLastIndex(({ tenantId }) => tenantId === other);
-    expect(last).toBeLessThan(4 + 8);
+    expect(last).toBeLessThan(12 + 8);
   });
 
   test('a worker stays with the bases that it has loaded, and not for ever', async () => {
