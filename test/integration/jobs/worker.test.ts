@@ -52,8 +52,9 @@ async function work(): Promise<RunningWorker> {
 
 const rollouts = () => createRolloutService({ db: queue.database.db, producer: queue.producer });
 const jobs = () => jobServices({ db: queue.database.db, producer: queue.producer });
+const behave = (behavior: Behavior) => fleet.behave({ allBaselines: true, ...behavior });
 const start = async (behavior: Behavior, options: RolloutOptions = {}): Promise<string> => {
-  await fleet.behave(behavior);
+  await behave(behavior);
   return (await rollouts().create({ base_model_version_id: fleet.newVersionId, options })).id;
 };
 const jobsOf = async (rolloutId: string) => (await jobs().list({ rollout_id: rolloutId }, null)).data;
@@ -66,7 +67,10 @@ const ended = (rolloutId: string, state: string) =>
 describe(`a worker, queue on ${queueKind}`, () => {
   test('carries a whole fleet over', async () => {
     await work();
-    const id = await start({ publications: 1 }, { control: 'sample', control_fraction: 0.5, seed: 3 });
+    const id = await start(
+      { publications: 1, allBaselines: false },
+      { control: 'sample', control_fraction: 0.5, seed: 3 },
+    );
     const rollout = await ended(id, 'completed');
     expect(rollout.jobs).toEqual({ ready: 3 });
     expect(rollout.controls).toEqual({ ready: 2 });
@@ -269,7 +273,7 @@ describe(`a worker, queue on ${queueKind}`, () => {
     const running = await eventually('a job runs', async () =>
       (await jobsOf(id)).find((job) => job.state === 'fine_tuning'),
     );
-    await fleet.behave({});
+    await behave({});
     expect(await jobs().cancel(running.id, null)).toMatchObject({ state: 'cancelled' });
     const rollout = await ended(id, 'completed');
     expect(rollout.jobs).toEqual({ ready: 2, cancelled: 1 });
@@ -282,7 +286,7 @@ describe(`a worker, queue on ${queueKind}`, () => {
     await eventually('a job runs', async () => (await jobsOf(id)).some((job) => job.state === 'fine_tuning'));
     await first.stop();
     expect((await jobsOf(id)).map((job) => job.state)).toEqual(['queued', 'queued', 'queued']);
-    await fleet.behave({});
+    await behave({});
     await work();
     const rollout = await ended(id, 'completed');
     expect(rollout.jobs).toEqual({ ready: 3 });
