@@ -28,7 +28,7 @@ describe('a training process that may take no more address space', () => {
 
   beforeAll(async () => {
     tiny = await createTinyFamily();
-    large = await createLargeFamily();
+    large = await createLargeFamily({ layers: 20 });
     training = createTrainingProcess({ logger, bases: { threads: 1 } });
   });
   afterAll(async () => {

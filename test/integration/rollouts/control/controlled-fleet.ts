@@ -34,7 +34,10 @@ export interface ControlledFleets extends Pick<QueueWithFleets, 'fleetOf'> {
   readonly training: TrainingProcess;
   readonly jobs: JobServices;
   readonly rollouts: ReturnType<typeof createRolloutService>;
-  /** Starts a worker. All share one training process, and so one device, unless `ownDevice` is set. */
+  /**
+   * Starts a worker. All share one training process, and so one device, unless `ownDevice` is set: then the worker gets
+   * one that no other worker of the test has.
+   */
   work(fleet: Fleet, options?: { ownDevice: boolean }): Promise<RunningWorker>;
   start(fleet: Fleet, behavior: Behavior, options?: RolloutOptions): Promise<string>;
   /** Plans a rollout before any worker runs. */
@@ -43,24 +46,37 @@ export interface ControlledFleets extends Pick<QueueWithFleets, 'fleetOf'> {
   /** Waits for a job in the given state. */
   oneIn(rolloutId: string, state: string): Promise<ShownJob>;
   ended(rolloutId: string, state: string): Promise<Rollout>;
-  /** Runs a sweep, as every worker does periodically. */
-  sweep(): Promise<number>;
+  /**
+   * Runs a sweep, as every worker does periodically.
+   * @param graceMs age from which entries count as left behind by their writer; default of the sweeper
+   */
+  sweep(graceMs?: number): Promise<number>;
   eventsOf(subjectId: string): Promise<string[]>;
 }
 
-export function useControlledFleets(): ControlledFleets {
+/** @param cancelGraceMs time that a cancelled request has before its training process is killed */
+export function useControlledFleets(cancelGraceMs?: number): ControlledFleets {
   const world = useQueueWithFleets();
   const workers: RunningWorker[] = [];
+  /** Devices of single workers, and those of them that no worker of the test has. */
   const devices: TrainingProcess[] = [];
+  let idle: TrainingProcess[] = [];
   let training: TrainingProcess;
   beforeAll(() => {
-    training = createTrainingProcess({ logger, entry: ENTRY });
+    training = createTrainingProcess({ logger, entry: ENTRY, cancelGraceMs });
   });
   afterEach(async () => {
     for (const worker of workers.splice(0)) await worker.stop();
-    for (const device of devices.splice(0)) await device.stop();
+    idle = [...devices];
   });
-  afterAll(() => training.stop());
+  afterAll(async () => {
+    for (const device of [training, ...devices]) await device.stop();
+  });
+  const ownDevice = (): TrainingProcess => {
+    const device = idle.pop() ?? createTrainingProcess({ logger, entry: ENTRY });
+    if (!devices.includes(device)) devices.push(device);
+    return device;
+  };
   const services = () => ({ db: world.queue.database.db, producer: world.queue.producer });
   const jobsOf = async (rolloutId: string) =>
     (await jobServices(services()).list({ rollout_id: rolloutId }, null)).data;
@@ -81,11 +97,10 @@ export function useControlledFleets(): ControlledFleets {
     get rollouts() {
       return createRolloutService(services());
     },
-    async work(fleet, { ownDevice } = { ownDevice: false }) {
+    async work(fleet, options = { ownDevice: false }) {
       const { backend, producer, database } = world.queue;
       const config = loadConfig({ READAPT_DATA_DIR: path.join(fleet.folder, 'data'), DATABASE_URL: database.url });
-      const own = ownDevice ? createTrainingProcess({ logger, entry: ENTRY }) : training;
-      if (ownDevice) devices.push(own);
+      const own = options.ownDevice ? ownDevice() : training;
       const deps = { db: database.db, artifacts: fleet.artifacts, backend, producer, training: own, logger };
       const worker = await startWorker(config, deps, WORKER_TIMES);
       workers.push(worker);
@@ -111,10 +126,10 @@ export function useControlledFleets(): ControlledFleets {
         const rollout = await createRolloutService(services()).get(rolloutId, null);
         return rollout.state === state && rollout;
       }),
-    async sweep() {
+    async sweep(graceMs) {
       const { db, producer } = services();
       const sources = [rolloutRecoverySource(db, producer), jobRecoverySource(db)];
-      return createSweeper({ db, producer, sources, logger }).sweep();
+      return createSweeper({ db, producer, sources, logger, graceMs }).sweep();
     },
     async eventsOf(subjectId) {
       const events = await services().db.event.findMany({
