@@ -54,8 +54,8 @@ export interface ControlledFleets extends Pick<QueueWithFleets, 'fleetOf'> {
   eventsOf(subjectId: string): Promise<string[]>;
 }
 
-/** @param cancelGraceMs time that a cancelled request has before its training process is killed */
-export function useControlledFleets(cancelGraceMs?: number): ControlledFleets {
+/** @param pauseGraceMs time that the request of a paused job has before its training process is killed */
+export function useControlledFleets(pauseGraceMs?: number): ControlledFleets {
   const world = useQueueWithFleets();
   const workers: RunningWorker[] = [];
   /** Devices of single workers, and those of them that no worker of the test has. */
@@ -63,7 +63,7 @@ export function useControlledFleets(cancelGraceMs?: number): ControlledFleets {
   let idle: TrainingProcess[] = [];
   let training: TrainingProcess;
   beforeAll(() => {
-    training = createTrainingProcess({ logger, entry: ENTRY, cancelGraceMs });
+    training = createTrainingProcess({ logger, entry: ENTRY, pauseGraceMs });
   });
   afterEach(async () => {
     for (const worker of workers.splice(0)) await worker.stop();

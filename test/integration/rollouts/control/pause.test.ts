@@ -8,7 +8,7 @@ import { PATIENCE_MS } from '../../../patience.ts';
 import { queueKind } from '../../queue/test-queue.ts';
 import { expectExact, useControlledFleets } from './controlled-fleet.ts';
 
-/** Time that a cancelled request has before its training process is killed, in milliseconds. */
+/** Time that the request of a paused job has before its training process is killed, in milliseconds. */
 const GRACE_MS = 700;
 
 const world = useControlledFleets(GRACE_MS);
