@@ -229,7 +229,7 @@ describe('a worker that was drained and released', () => {
 
 test('a quarantine is listed with its reason, and the operator can lift it', async () => {
   const quarantine = { firstDelayMs: 20, longestDelayMs: 20, faults: 2, firstMs: 3_600_000, longestMs: 3_600_000 };
-  const entry = fileURLToPath(new URL('./not-there.ts', import.meta.url));
+  const entry = fileURLToPath(new URL('./not-there.js', import.meta.url));
   await work({ quarantine }, createTrainingProcess({ logger, entry }));
   await begin({ publications: 1 });
   const sick = await listed('it is quarantined', ({ state }) => state === 'quarantined');

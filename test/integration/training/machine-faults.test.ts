@@ -103,7 +103,7 @@ describe('a model folder that is away', () => {
 });
 
 test('a training process that cannot start puts jobs off', async () => {
-  const entry = fileURLToPath(new URL('./not-there.ts', import.meta.url));
+  const entry = fileURLToPath(new URL('./not-there.js', import.meta.url));
   fleet = await createTinyFleet({ adapters: 1, training: { entry } });
   onTestFinished(() => fleet.close());
   const id = await planned({ strategy: 'reuse' });

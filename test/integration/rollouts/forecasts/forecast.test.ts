@@ -37,7 +37,7 @@ function ended(id: string, state = 'computed'): Promise<Forecast> {
 async function addVersion(version: string, behavior: Behavior = {}): Promise<string> {
   const folder = path.join(fleet.folder, version);
   await mkdir(folder);
-  await writeFile(path.join(folder, 'behavior.json'), JSON.stringify(behavior));
+  await writeFile(path.join(folder, 'behavior.json'), JSON.stringify({ allBaselines: true, ...behavior }));
   await writeFile(path.join(folder, 'config.json'), '{}');
   const data = { id: newId('baseModelVersion'), baseModelId: fleet.baseModelId, version, path: folder };
   return (await world.db.baseModelVersion.create({ data: { ...data, servingName: version } })).id;
