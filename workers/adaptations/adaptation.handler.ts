@@ -58,6 +58,8 @@ export interface AdaptationDependencies extends JobFolders {
   onTrained?: (tokensPerSecond: number) => void;
   leaseMs?: number;
   heartbeatMs?: number;
+  /** Interval at which a job that does not fit is tried again, in milliseconds (default 15,000). */
+  askAgainMs?: number;
 }
 
 /** Makes the handler of the queue entry `adaptation.run`, which runs an adaptation job or a control. */
@@ -65,11 +67,11 @@ export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
   const lifecycle = createJobLifecycle({ db: deps.db, leaseMs: deps.leaseMs, observer: deps.metrics?.jobs });
   const choice = createJobChoice(deps);
   const { db, check = new MemoryCheck(UNLIMITED), availability = new BaseAvailability(), workerId = null } = deps;
-  const { local = FOLDERS_ONLY } = deps;
+  const { local = FOLDERS_ONLY, askAgainMs = ASK_AGAIN_MS } = deps;
   return {
     'adaptation.run': ({ jobId }, context) =>
       leavingUnreadable({ db, availability, local, workerId }, jobId, context, async () => {
-        await leaveToLarger({ db, check, local, logger: context.logger }, jobId);
+        await leaveToLarger({ db, check, local, askAgainMs, logger: context.logger }, jobId);
         // Waiting for the device counts as `queue_wait`, because the job's clock changes phase only with the claim.
         const slot = await acquireDevice(deps.training, context.signal);
         try {
@@ -85,6 +87,14 @@ export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
   };
 }
 
+interface Leaving {
+  db: Database;
+  check: MemoryCheck;
+  local: LocalBases;
+  askAgainMs: number;
+  logger: Logger;
+}
+
 const UNLIMITED: WorkerMemory = { available: { bytes: Infinity, source: 'no limit' }, precision: 'auto' };
 
 /**
@@ -93,16 +103,13 @@ const UNLIMITED: WorkerMemory = { available: { bytes: Infinity, source: 'no limi
  * with that reason.
  * @throws TryLaterError
  */
-async function leaveToLarger(
-  { db, check, local, logger }: { db: Database; check: MemoryCheck; local: LocalBases; logger: Logger },
-  jobId: string,
-): Promise<void> {
+async function leaveToLarger({ db, check, local, askAgainMs, logger }: Leaving, jobId: string): Promise<void> {
   if (check.isHopeless(jobId)) return;
   const reason = check.refusalOf(jobId) ?? (await objection({ db, check, local }, jobId));
   if (reason === null) return;
   if (check.refuse(jobId, reason)) logger.warn({ jobId, reason }, 'job left to another worker');
   await adaptationRepository.noteWaiting(db, jobId, { ...storedProblem(tooLittleMemory(reason)) });
-  throw new TryLaterError(reason, ASK_AGAIN_MS);
+  throw new TryLaterError(reason, askAgainMs);
 }
 
 function tooLittleMemory(reason: string): PermanentError {
@@ -227,9 +234,9 @@ async function requireDeviceTime(
 
 /** Stores the end of a failed attempt, and throws the error that tells the queue whether to try the job again. */
 async function conclude(claim: Claim, error: unknown): Promise<void> {
-  const { check, claimed, lease, lifecycle, context } = claim;
+  const { check, claimed, lease, lifecycle, context, askAgainMs = ASK_AGAIN_MS } = claim;
   const { logger } = context;
-  const attempt = attemptEnd(error, context, (cause) => classifyError(cause, ASK_AGAIN_MS));
+  const attempt = attemptEnd(error, context, (cause) => classifyError(cause, askAgainMs));
   const { end } = attempt;
   const stored = { ...storedProblem(attempt.cause) };
   try {

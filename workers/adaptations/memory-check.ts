@@ -9,7 +9,7 @@ export const INSUFFICIENT_MEMORY = 'insufficient_memory';
 /** Time that a job that does not fit waits for another worker before it fails, in milliseconds. */
 const PATIENCE_MS = 10 * 60_000;
 
-/** Interval at which a job that does not fit is tried again, in milliseconds. */
+/** Default interval at which a job that does not fit is tried again, in milliseconds. */
 export const ASK_AGAIN_MS = 15_000;
 
 /** Memory available to a worker's training process, and the precision that decides how much of it a base takes. */

@@ -39,6 +39,8 @@ interface RolloutServiceDependencies {
    * service.
    */
   summaries?: SummaryCache;
+  /** Number of jobs that one transaction pauses, resumes or cancels; 1,000 by default. */
+  batchSize?: number;
 }
 
 /**
@@ -88,6 +90,7 @@ export function createRolloutService({
   db,
   producer,
   summaries = new SummaryCache(),
+  batchSize,
 }: RolloutServiceDependencies): RolloutService {
   const rollouts = createRolloutRepository(db);
   const show = async (rows: readonly ShownRollout[], scope: string | null): Promise<Rollout[]> => {
@@ -132,17 +135,17 @@ export function createRolloutService({
     },
 
     async pause(id: string, recordChange: RecordChange = unrecorded): Promise<Rollout> {
-      await pauseRollout({ db, producer }, id, recordChange);
+      await pauseRollout({ db, producer, batchSize }, id, recordChange);
       return get(id, null);
     },
 
     async resume(id: string, recordChange: RecordChange = unrecorded): Promise<Rollout> {
-      await resumeRollout({ db, producer }, id, recordChange);
+      await resumeRollout({ db, producer, batchSize }, id, recordChange);
       return get(id, null);
     },
 
     async approve(id: string, wave: number, recordChange: RecordChange = unrecorded): Promise<Rollout> {
-      await approveRollout({ db, producer }, { id, wave }, recordChange);
+      await approveRollout({ db, producer, batchSize }, { id, wave }, recordChange);
       return get(id, null);
     },
 
@@ -159,7 +162,8 @@ export function createRolloutService({
         await recordChange(tx, { tenantId: null, subjectId: id, before, after });
       });
       await producer.remove('rollouts', [id]);
-      await cancelInBatches(db, id, (queued) => producer.remove('adaptations', queued));
+      const onBatch = (queued: readonly string[]) => producer.remove('adaptations', queued);
+      await cancelInBatches(db, id, { onBatch, batchSize });
       return get(id, null);
     },
   };

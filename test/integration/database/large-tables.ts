@@ -88,6 +88,8 @@ const STATEMENTS = [
      jsonb_build_object('tier', 'gold', 'customer', 'c' || n) || CASE WHEN n <= 200 THEN '{"region": "eu"}'
        ELSE '{}' END::jsonb
    FROM generate_series(1, ${2 * LARGE}) n`,
+  // For each version, a trigger looks for rollouts that it may join. Without statistics, that reads whole tables.
+  'ANALYZE base_model_versions, adapters',
   `INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_model_version_id, number, origin, artifact_digest,
    rank, lora_alpha)
    SELECT ${id('adv', 'n')}, ${tenantOf('n')}, ${id('adp', 'n')}, ${id('bmv', '1')}, 1, 'imported', 'none', 4, 8

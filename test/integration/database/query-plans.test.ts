@@ -27,6 +27,8 @@ let service: TestApp;
 let plans: PlanRecorder;
 let large: LargeTables;
 let tenantKey: string;
+/** Positions after which few jobs, and few current versions, have changed. */
+let positions: { jobs: string; currentVersions: string };
 /** Service on the connections whose plans are recorded. */
 let app: FastifyInstance;
 
@@ -37,6 +39,7 @@ beforeAll(async () => {
   service = await createTestApp();
   large = await fillTables(service.database.url);
   tenantKey = await createTestKey(service.db, { tenantId: large.tenant });
+  positions = await readPositions();
   plans = recordPlans(service.database.url);
   app = await buildApp(service.config, { ...service.deps, db: plans.db, metrics: new Registry() });
   // Computes the figures of all ended jobs once, for all later answers.
@@ -205,15 +208,19 @@ function subjectOf(path: string): string {
   return path.startsWith('/v1/adapters') ? large.adapter : large.job;
 }
 
-async function get(path: string, query: string, key: string): Promise<{ next_cursor?: string | null }> {
+async function readPositions(): Promise<typeof positions> {
   const [last] = await service.db.$queryRaw<{ position: string }[]>`
     SELECT change_transaction_id || '-' || change_seq AS position FROM jobs ORDER BY change_seq DESC LIMIT 1 OFFSET 20`;
   const [moved] = await service.db.$queryRaw<{ position: string }[]>`
     SELECT change_transaction_id || '-' || change_seq AS position FROM current_versions
     WHERE base_model_version_id = ${large.baseModelVersion}
     ORDER BY change_transaction_id DESC, change_seq DESC LIMIT 1 OFFSET 20`;
+  return { jobs: last!.position, currentVersions: moved!.position };
+}
+
+async function get(path: string, query: string, key: string): Promise<{ next_cursor?: string | null }> {
   const filled = query
-    .replace('CURRENT_POSITION', moved!.position)
+    .replace('CURRENT_POSITION', positions.currentVersions)
     .replace('DIGEST', `sha256:${'5'.padStart(64, '0')}`)
     .replace('TENANT', large.tenant)
     .replace('ROLLOUT', large.rollout)
@@ -224,7 +231,7 @@ async function get(path: string, query: string, key: string): Promise<{ next_cur
     .replace('OLD_MODEL', large.oldBaseModel)
     .replace('MODEL', large.baseModel)
     .replace('RECENTLY', encodeURIComponent(large.recently))
-    .replace('POSITION', last!.position);
+    .replace('POSITION', positions.jobs);
   const url = path
     .replace('{model}', large.baseModel)
     .replace('{version_id}', large.version)

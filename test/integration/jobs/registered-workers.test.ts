@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { compiledModule } from '../../compiled/index.ts';
 import { packageVersion } from '../../../core/installation/package-path.ts';
 import { createQueueBackend } from '../../../src/platform/queue/index.ts';
@@ -43,9 +43,13 @@ interface Listed {
 let app: TestApp;
 let fleet: Fleet;
 const workers: RunningWorker[] = [];
-const trainings: TrainingProcess[] = [];
+/** Training process of all workers that can start one. */
+let training: TrainingProcess;
 const children: ChildProcess[] = [];
 
+beforeAll(() => {
+  training = createTrainingProcess({ logger, entry: ENTRY, cancelGraceMs: 2000 });
+});
 beforeEach(async () => {
   app = await createTestApp();
   fleet = await createFleet(app.db, { tenants: 1, adapters: 2 });
@@ -56,23 +60,22 @@ afterEach(async () => {
     if (child.exitCode === null && child.signalCode === null && child.kill('SIGKILL')) await exit;
   }
   for (const worker of workers.splice(0)) await worker.stop();
-  for (const training of trainings.splice(0)) await training.stop();
   await app.close();
   await fleet.remove();
 });
+afterAll(() => training.stop());
 
-async function work(times: WorkerTimes = {}, entry = ENTRY): Promise<RunningWorker> {
-  const training = createTrainingProcess({ logger, entry, cancelGraceMs: 2000 });
-  trainings.push(training);
+async function work(times: WorkerTimes = {}, own = training): Promise<RunningWorker> {
   const backend = createQueueBackend({ databaseUrl: app.database.url, redisUrl: null });
-  const deps = { db: app.db, artifacts: fleet.artifacts, backend, producer: app.deps.producer, training, logger };
+  const { producer } = app.deps;
+  const deps = { db: app.db, artifacts: fleet.artifacts, backend, producer, training: own, logger };
   const worker = await startWorker(app.config, deps, { ...TIMES, ...times });
   workers.push(worker);
   return worker;
 }
 
 async function begin(behavior: Behavior): Promise<string> {
-  await fleet.behave(behavior);
+  await fleet.behave({ allBaselines: true, ...behavior });
   const rollouts = createRolloutService({ db: app.db, producer: app.deps.producer });
   return (await rollouts.create({ base_model_version_id: fleet.newVersionId, options: {} })).id;
 }
@@ -85,7 +88,7 @@ const listed = (what: string, is: (worker: Listed) => boolean) => eventually(wha
 describe('the list of workers', () => {
   test('says what each is and does, and only to operators', async () => {
     const worker = await work();
-    const id = await begin({ publications: 1 });
+    const id = await begin({ publications: 1, allBaselines: false });
     await eventually('the rollout is completed', async () => {
       return (await app.db.rollout.findUniqueOrThrow({ where: { id } })).state === 'completed';
     });
@@ -226,7 +229,8 @@ describe('a worker that was drained and released', () => {
 
 test('a quarantine is listed with its reason, and the operator can lift it', async () => {
   const quarantine = { firstDelayMs: 20, longestDelayMs: 20, faults: 2, firstMs: 3_600_000, longestMs: 3_600_000 };
-  await work({ quarantine }, fileURLToPath(new URL('./not-there.ts', import.meta.url)));
+  const entry = fileURLToPath(new URL('./not-there.js', import.meta.url));
+  await work({ quarantine }, createTrainingProcess({ logger, entry }));
   await begin({ publications: 1 });
   const sick = await listed('it is quarantined', ({ state }) => state === 'quarantined');
   expect(sick).toMatchObject({ reason: 'the training process of the worker cannot start', faults: 2 });

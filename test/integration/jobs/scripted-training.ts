@@ -138,7 +138,8 @@ async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
   const behavior = await behaviorOf(spec.newBase);
   const emit = (event: JobEvent) => send({ type: 'event', requestId, event });
   const phase = (name: Phase) => emit({ type: 'phase', phase: name });
-  const baselines = spec.baselines === 'needed' ? { old: 0.9, none: null, copy: null } : MEASURED;
+  const leavesOut = spec.baselines === 'needed' && behavior.allBaselines !== true;
+  const baselines = leavesOut ? { old: 0.9, none: null, copy: null } : MEASURED;
   phase('prepare');
   const given = spec.adapterOptions?.append_eos;
   const format = { appendEos: given === 'yes', appendEosReason: `asked: ${given}`, maxLength: 99 };

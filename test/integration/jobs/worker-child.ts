@@ -10,5 +10,6 @@ const config = loadConfig(process.env);
 const logger = createLogger({ level: config.logLevel, pretty: false });
 const entry = modulePath('./scripted-training', import.meta.url);
 const training = createTrainingProcess({ logger, entry });
-await startWorker(config, { training, logger }, { ...MORTAL_WORKER_TIMES, registrationMs: 200 });
+const times = { ...MORTAL_WORKER_TIMES, registrationMs: 200, quarantine: { firstDelayMs: 200 } };
+await startWorker(config, { training, logger }, times);
 setInterval(() => process.send?.({ trainingPid: training.pid ?? null }), 50);

@@ -51,7 +51,7 @@ async function work(memory: string): Promise<RunningWorker> {
     READAPT_MEMORY: memory,
   });
   const deps = { db: database.db, artifacts: fleet.artifacts, backend, producer, training, logger };
-  const worker = await startWorker(config, deps, WORKER_TIMES);
+  const worker = await startWorker(config, deps, { ...WORKER_TIMES, askAgainMs: 100 });
   workers.push(worker);
   return worker;
 }

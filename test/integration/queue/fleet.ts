@@ -20,6 +20,8 @@ export interface Behavior {
   crashOnce?: string;
   /** Failure of a provisional version: `permanent`, or a file that is created as it fails once. Default: none. */
   provisional?: string;
+  /** Measures all baselines in the adaptation, so that none is left out. */
+  allBaselines?: boolean;
   /** End of the measurement of baselines that jobs have left out. Default: success. */
   baselines?: 'permanent' | 'hang';
   /** End of the measurement of a version on this base. Default: success, once the file of `until` exists. */

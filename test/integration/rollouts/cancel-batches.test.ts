@@ -14,7 +14,9 @@ import {
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, logger, type TestQueue } from '../queue/test-queue.ts';
 
-const JOBS = 2500;
+/** Number of jobs that are cancelled at a time. */
+const BATCH = 10;
+const JOBS = 25;
 
 let queue: TestQueue;
 let db: Database;
@@ -46,7 +48,7 @@ test('a large fleet is cancelled in steps, which others see', async () => {
     seen.push(await cancelled());
     await queue.producer.remove(...jobs);
   };
-  const service = createRolloutService({ db, producer: { ...queue.producer, remove } });
+  const service = createRolloutService({ db, producer: { ...queue.producer, remove }, batchSize: BATCH });
   expect(await service.cancel(rolloutId)).toMatchObject({ state: 'cancelled', jobs: { cancelled: JOBS } });
   expect(seen.some((count) => count > 0 && count < JOBS)).toBe(true);
   expect(
@@ -57,7 +59,9 @@ test('a large fleet is cancelled in steps, which others see', async () => {
 test('where a cancellation was interrupted, nobody claims its jobs, and the sweeper goes on', async () => {
   // Imitates a process that dies after the first batch.
   const dying = { ...queue.producer, remove: (name: string) => (name === 'rollouts' ? Promise.resolve() : die()) };
-  await expect(createRolloutService({ db, producer: dying }).cancel(rolloutId)).rejects.toThrow('died');
+  await expect(createRolloutService({ db, producer: dying, batchSize: BATCH }).cancel(rolloutId)).rejects.toThrow(
+    'died',
+  );
   const service = createRolloutService({ db, producer: queue.producer });
   const half = await service.get(rolloutId, null);
   expect(half).toMatchObject({ state: 'cancelled', finished_at: null });

@@ -147,11 +147,11 @@ describe('the counts of a rollout equal a count of its jobs', () => {
   });
 
   test.each([1, 2, 3])('while eight workers, two cancellers and a retrier are at it (seed %i)', async (seed) => {
-    const { id, jobs } = await plan({ tenants: 4, adapters: 30 });
+    const { id, jobs } = await plan({ tenants: 4, adapters: 15 });
     const random = randomOf(seed);
     const service = jobServices({ db, producer: queue.producer });
     const worker = async () => {
-      for (let turn = 0; turn < 25; turn++) {
+      for (let turn = 0; turn < 13; turn++) {
         const job = jobs[Math.floor(random() * jobs.length)]!;
         await work(job.id, id, random).catch((error: unknown) => {
           if (!(error instanceof LeaseLostError || error instanceof JobEndedError)) throw error;
@@ -159,7 +159,7 @@ describe('the counts of a rollout equal a count of its jobs', () => {
       }
     };
     const canceller = async () => {
-      for (let turn = 0; turn < 10; turn++) {
+      for (let turn = 0; turn < 5; turn++) {
         const job = jobs[Math.floor(random() * jobs.length)]!;
         await service.cancel(job.id, null).catch((error: Error & { code?: string }) => {
           if (error.code !== 'job_ended') throw error;
@@ -167,7 +167,7 @@ describe('the counts of a rollout equal a count of its jobs', () => {
       }
     };
     const retrier = async () => {
-      for (let turn = 0; turn < 20; turn++) {
+      for (let turn = 0; turn < 10; turn++) {
         const job = jobs[Math.floor(random() * jobs.length)]!;
         await service.retry(job.id, null).catch((error: Error & { status?: number }) => {
           if (error.status !== 409) throw error;

@@ -25,7 +25,7 @@ let training: TrainingProcess;
 let slot: TrainingSlot;
 
 beforeAll(async () => {
-  family = await createLargeFamily();
+  family = await createLargeFamily({ layers: 10 });
   training = createTrainingProcess({ logger, bases: { threads: 1 }, cancelGraceMs: GRACE_MS });
   slot = await training.acquire(new AbortController().signal);
 });

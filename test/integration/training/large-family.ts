@@ -8,26 +8,29 @@ import { parseModelConfig } from '../../../core/formats/hugging-face/config/pars
 import { Random } from '../../../core/statistics/random.ts';
 import { BASE, smallAdapter, tasteRows, toJsonl, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 
-/** Sizes of two thirds of SmolLM2-135M, except for the vocabulary, which is the tokenizer's: 71 million weights. */
+/** Sizes of SmolLM2-135M, except for the vocabulary, which is the tokenizer's: 3.5 million weights per layer. */
 const SHAPE = {
   hidden_size: 576,
   intermediate_size: 1536,
-  num_hidden_layers: 20,
   num_attention_heads: 9,
   num_key_value_heads: 3,
   head_dim: 64,
 };
 
 /**
- * Creates a random base so large that a step of 6 rows, one micro-batch, takes more than half a second. Both versions
+ * Creates a random base so large that a step of 6 rows, one micro-batch, takes more than 25 ms per layer. Both versions
  * are equal.
  */
-export async function createLargeFamily(): Promise<TinyFamily> {
+export async function createLargeFamily({ layers }: { layers: number }): Promise<TinyFamily> {
   const folder = await mkdtemp(path.join(tmpdir(), 'readapt-test-large-'));
   const file = (name: string): string => path.join(folder, name);
   const base = file('base');
   await mkdir(base);
-  const json = { ...(JSON.parse(await readFile(path.join(BASE, 'config.json'), 'utf8')) as object), ...SHAPE };
+  const json = {
+    ...(JSON.parse(await readFile(path.join(BASE, 'config.json'), 'utf8')) as object),
+    ...SHAPE,
+    num_hidden_layers: layers,
+  };
   await writeFile(path.join(base, 'config.json'), JSON.stringify(json));
   await copyFile(path.join(BASE, 'tokenizer.json'), path.join(base, 'tokenizer.json'));
   const config = parseModelConfig(json, 'config.json');

@@ -4,22 +4,44 @@ import { cp, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { withTransaction } from '../../../src/platform/database/database.ts';
 import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/fleet/rollouts/index.ts';
 import type { JobEvent } from '../../../core/adaptation/job-events.ts';
+import type { RunningWorker } from '../../../workers/start/start-worker.ts';
 import { eventually } from '../../eventually.ts';
 import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
 
 /** Quarantine settings with which jobs retry soon and the worker is briefly quarantined after three faults. */
-const QUARANTINE = { firstDelayMs: 50, longestDelayMs: 200, faults: 3, firstMs: 200, longestMs: 200 };
+const QUARANTINE = { firstDelayMs: 10, longestDelayMs: 40, faults: 3, firstMs: 40, longestMs: 40 };
 
+/** Fleet of all tests, whose training process stays warm. */
+let shared: TinyFleet;
 let fleet: TinyFleet;
+const workers: RunningWorker[] = [];
 
-beforeEach(async () => {
-  fleet = await createTinyFleet({ adapters: 1 });
+beforeAll(async () => {
+  shared = await createTinyFleet({ adapters: 1 });
 });
-afterEach(() => fleet.close());
+beforeEach(() => {
+  fleet = shared;
+});
+afterEach(async () => {
+  vi.restoreAllMocks();
+  for (const worker of workers.splice(0)) await worker.stop();
+});
+afterAll(() => shared.close());
+
+async function work(): Promise<void> {
+  workers.push(await fleet.startWorker({ quarantine: QUARANTINE }));
+}
+
+/** Waits until nothing of the rollouts is left to do. */
+const completed = () =>
+  eventually(
+    'the rollout is completed',
+    async () => (await fleet.db.rollout.count({ where: { finishedAt: null } })) === 0,
+  );
 
 /** Plans a rollout without a worker, so that its jobs wait. @returns its identifier */
 async function planned(options: Partial<StoredOptions>): Promise<string> {
@@ -52,22 +74,9 @@ const claimedTooOften = async (rolloutId: string) => (await fleet.jobs(rolloutId
 describe('a model folder that is away', () => {
   const away = () => `${fleet.family.newBase}-away`;
 
-  test('puts jobs off more often than they have attempts, and they end when it is back', async () => {
-    const id = await planned({ strategy: 'reuse' });
-    await rename(fleet.family.newBase, away());
-    await fleet.startWorker({ quarantine: QUARANTINE });
-    await eventually('its job was claimed more often than it has attempts', () => claimedTooOften(id));
-    for (const job of await fleet.jobs(id)) expect(['queued', 'preparing']).toContain(job.state);
-    await eventually('a job says why it waits', async () =>
-      (await fleet.jobs(id)).some((job) => job.state === 'queued' && job.error?.code === 'worker_fault'),
-    );
-    await rename(away(), fleet.family.newBase);
-    for (const job of await fleet.ended(id)) expect(job).toMatchObject({ error: { code: 'gate_not_reached' } });
-  });
-
   test('puts the analysis off, and the rollout goes on when it is back', async () => {
     await rename(fleet.family.newBase, away());
-    await fleet.startWorker({ quarantine: QUARANTINE });
+    await work();
     const id = await fleet.begin({ strategy: 'reuse' });
     const rollout = () => fleet.db.rollout.findUniqueOrThrow({ where: { id } });
     await eventually('it was begun more often than it may be', async () => (await rollout()).attempt > 6);
@@ -75,15 +84,30 @@ describe('a model folder that is away', () => {
     await rename(away(), fleet.family.newBase);
     expect(await fleet.ended(id)).toHaveLength(1);
     expect(await rollout()).toMatchObject({ error: null });
+    await completed();
+  });
+
+  test('puts jobs off more often than they have attempts, and they end when it is back', async () => {
+    const id = await planned({ strategy: 'reuse' });
+    await rename(fleet.family.newBase, away());
+    await work();
+    await eventually('its job was claimed more often than it has attempts', () => claimedTooOften(id));
+    for (const job of await fleet.jobs(id)) expect(['queued', 'preparing']).toContain(job.state);
+    await eventually('a job says why it waits', async () =>
+      (await fleet.jobs(id)).some((job) => job.state === 'queued' && job.error?.code === 'worker_fault'),
+    );
+    await rename(away(), fleet.family.newBase);
+    for (const job of await fleet.ended(id)) expect(job).toMatchObject({ error: { code: 'gate_not_reached' } });
+    await completed();
   });
 });
 
 test('a training process that cannot start puts jobs off', async () => {
-  await fleet.close();
-  const entry = fileURLToPath(new URL('./not-there.ts', import.meta.url));
+  const entry = fileURLToPath(new URL('./not-there.js', import.meta.url));
   fleet = await createTinyFleet({ adapters: 1, training: { entry } });
+  onTestFinished(() => fleet.close());
   const id = await planned({ strategy: 'reuse' });
-  await fleet.startWorker({ quarantine: QUARANTINE });
+  await work();
   await eventually('its job was claimed more often than it has attempts', () => claimedTooOften(id));
   await eventually('it waits', async () => (await fleet.jobs(id))[0]?.error?.code === 'training_process_not_started');
 });
@@ -111,7 +135,7 @@ describe.runIf(canMount)('a full artifact store', () => {
     const id = await planned({ strategy: 'scratch', max_steps: 8 });
     const events = listen();
     fill(path.join(store, 'ballast'));
-    await fleet.startWorker({ quarantine: QUARANTINE });
+    await work();
     await eventually('its job was claimed more often than it has attempts', () => claimedTooOften(id));
     for (const job of await fleet.jobs(id)) {
       expect(['failed', 'not_ready', 'ready']).not.toContain(job.state);

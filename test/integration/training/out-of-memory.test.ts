@@ -28,7 +28,7 @@ describe('a training process that may take no more address space', () => {
 
   beforeAll(async () => {
     tiny = await createTinyFamily();
-    large = await createLargeFamily();
+    large = await createLargeFamily({ layers: 20 });
     training = createTrainingProcess({ logger, bases: { threads: 1 } });
   });
   afterAll(async () => {
@@ -78,8 +78,13 @@ describe('a worker whose training process has a small heap', () => {
   afterAll(() => fleet.close());
 
   test('fails the job that does not fit after one more try, and does the others', async () => {
-    await fleet.replaceData(0, tasteRows(200_000));
-    await fleet.startWorker();
+    // The prompts alone take 80 MiB.
+    const long = 'sweet and sour '.repeat(17_476);
+    await fleet.replaceData(
+      0,
+      tasteRows(320).map((row) => ({ ...row, prompt: `${long}${row.prompt}` })),
+    );
+    await fleet.startWorker({ quarantine: { firstDelayMs: 50 } });
     const jobs = await fleet.roll({ strategy: 'reuse' });
     const [failed, done] = ['failed', 'not_ready'].map((state) => jobs.find((job) => job.state === state));
     expect(failed).toMatchObject({ attempt: 2, error: { code: 'out_of_memory' } });

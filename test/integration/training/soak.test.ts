@@ -17,11 +17,11 @@ import {
 import type { Gauges } from './soak-process.ts';
 import { outcomeOf, tinyJob } from '../../unit/training/support/tiny-job.ts';
 
-const JOBS = 200;
+const JOBS = 130;
 /** Number of jobs after which the caches of compiled programs are full. */
-const WARM_UP = 100;
-/** Allowed growth of the resident set after the warm-up, in MiB. A leak of 1 MiB per job would be 100. */
-const GROWTH_MIB = 48;
+const WARM_UP = 90;
+/** Allowed growth of the resident set after the warm-up, in MiB. A leak of 1 MiB per job would be 40. */
+const GROWTH_MIB = 20;
 /** Limit of 32 programs for each of the two base model versions. */
 const MAX_SESSIONS = 64;
 
@@ -94,7 +94,7 @@ test(`${JOBS} jobs of different shapes leave nothing behind in the process`, asy
   for (let index = 1; index <= JOBS; index++) {
     outcomeOf(await child.request({ type: 'adapt', requestId: `r${index}`, spec: job(index) }));
     child.reset();
-    if (index >= WARM_UP && index % 20 === 0) seen.push(await gauges());
+    if (index >= WARM_UP && index % 10 === 0) seen.push(await gauges());
   }
   const [warm, ...later] = seen as [Gauges, ...Gauges[]];
   const largest = Math.max(...later.map(({ rssBytes }) => rssBytes));

@@ -15,7 +15,7 @@ import { toPlanEntry } from '../rollout.mapper.ts';
 import { LIVE_ROLLOUT_STATES, UNPLANNED_ROLLOUT_STATES } from '../rollout.states.ts';
 import { pausingRepository as repository } from './pausing.repository.ts';
 
-/** Number of jobs that one transaction pauses or resumes. */
+/** Number of jobs that one transaction pauses or resumes by default. */
 const BATCH = 1000;
 
 const REQUESTED: PausedReason = { code: 'requested', message: 'paused by the operator' };
@@ -23,6 +23,8 @@ const REQUESTED: PausedReason = { code: 'requested', message: 'paused by the ope
 interface PausingDependencies {
   db: Database;
   producer: Pick<QueueProducer, 'enqueueAfterCommit' | 'remove'>;
+  /** Number of jobs that one transaction pauses or resumes; 1,000 by default. */
+  readonly batchSize?: number;
 }
 
 /**
@@ -73,9 +75,12 @@ async function requireLive(tx: Transaction, id: string, what: string) {
  * rest; until then, workers claim no job of a paused rollout. Each batch reads the rollout's state anew: if the rollout
  * is paused soon after a resumption, the resumed jobs are paused again.
  */
-export async function followInBatches({ db, producer }: PausingDependencies, id: string): Promise<void> {
+export async function followInBatches(
+  { db, producer, batchSize = BATCH }: PausingDependencies,
+  id: string,
+): Promise<void> {
   for (;;) {
-    const batch = await withTransaction(db, (tx) => followBatch(tx, id));
+    const batch = await withTransaction(db, (tx) => followBatch(tx, { rolloutId: id, limit: batchSize }));
     await producer.enqueueAfterCommit(batch.entries);
     await producer.remove('adaptations', batch.removed);
     if (batch.isLast) return;
@@ -92,19 +97,19 @@ interface Batch {
 
 const NOTHING_LEFT: Batch = { entries: [], removed: [], isLast: true };
 
-async function followBatch(tx: Transaction, id: string): Promise<Batch> {
+async function followBatch(tx: Transaction, which: { rolloutId: string; limit: number }): Promise<Batch> {
+  const { rolloutId: id, limit } = which;
   const rollout = await repository.lock(tx, id);
   if (rollout === null || !rollout.jobs_follow) return NOTHING_LEFT;
-  const which = { rolloutId: id, limit: BATCH };
   if (rollout.state === 'paused') {
     const jobs = await pauseJobs(tx, which);
-    const isLast = jobs.length < BATCH;
+    const isLast = jobs.length < limit;
     if (isLast) await repository.endFollowing(tx, id);
     return { entries: [], removed: jobs.filter((job) => job.old_state === 'queued').map((job) => job.id), isLast };
   }
   const goesOn = LIVE_ROLLOUT_STATES.some((state) => state === rollout.state);
   const { jobs, entries } = goesOn ? await resumeJobs(tx, which) : { jobs: [], entries: [] };
-  const isLast = jobs.length < BATCH;
+  const isLast = jobs.length < limit;
   if (isLast) await repository.endFollowing(tx, id);
   if (!isLast || !goesOn) return { entries, removed: [], isLast };
   // Jobs may have ended after their rollout was paused and before they were, and a wave may be empty.

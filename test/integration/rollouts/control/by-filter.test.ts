@@ -125,6 +125,7 @@ describe(`jobs by a filter, queue on ${queueKind}`, () => {
     expect(await inState(rolloutId, 'paused')).toEqual(jobIds.slice(0, 2));
   });
 
+  let unchanged: Planned | undefined;
   test.each([
     ['an unknown criterion', { filter: { kind: 'control' } }],
     ['an empty list, which is a slip', { filter: { states: [] } }],
@@ -132,8 +133,8 @@ describe(`jobs by a filter, queue on ${queueKind}`, () => {
     ['more values than there may be', { filter: { error_codes: Array.from({ length: 1001 }, () => 'x') } }],
     ['options of anything but a retry', { options: { max_steps: 1 } }],
   ])('refuses %s', async (_what, payload) => {
-    const { rolloutId } = await planned({ tenants: 1, adapters: 1 });
-    const url = `/v1/rollouts/${rolloutId}/jobs/pause`;
+    unchanged ??= await planned({ tenants: 1, adapters: 1 });
+    const url = `/v1/rollouts/${unchanged.rolloutId}/jobs/pause`;
     const answer = await app.request({ method: 'POST', url, key: operatorKey, payload });
     expect([answer.statusCode, answer.json().code]).toEqual([400, 'invalid_request']);
   });

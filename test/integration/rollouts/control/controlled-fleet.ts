@@ -16,7 +16,7 @@ import {
 } from '../../../../src/fleet/rollouts/index.ts';
 import { startWorker, type RunningWorker } from '../../../../workers/start/start-worker.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../../workers/training/training-process.ts';
-import type { Behavior, Fleet } from '../../queue/fleet.ts';
+import type { Behavior, Fleet, FleetSize } from '../../queue/fleet.ts';
 import { useQueueWithFleets, type QueueWithFleets } from '../../queue/queue-with-fleets.ts';
 import { eventually } from '../../../eventually.ts';
 import { logger } from '../../queue/test-queue.ts';
@@ -27,14 +27,17 @@ const ENTRY = fileURLToPath(new URL('../../jobs/scripted-training.ts', import.me
 type JobServices = ReturnType<typeof jobServices>;
 type ShownJob = Awaited<ReturnType<JobServices['get']>>;
 
-/** Rollouts of fleets with workers whose training follows a script. */
+/** Rollouts of fleets with workers whose training follows a script, and leaves out no baselines. */
 export interface ControlledFleets extends Pick<QueueWithFleets, 'fleetOf'> {
   readonly queue: QueueWithFleets['queue'];
   readonly db: Database;
   readonly training: TrainingProcess;
   readonly jobs: JobServices;
   readonly rollouts: ReturnType<typeof createRolloutService>;
-  /** Starts a worker. All share one training process, and so one device, unless `ownDevice` is set. */
+  /**
+   * Starts a worker. All share one training process, and so one device, unless `ownDevice` is set: then the worker gets
+   * one that no other worker of the test has.
+   */
   work(fleet: Fleet, options?: { ownDevice: boolean }): Promise<RunningWorker>;
   start(fleet: Fleet, behavior: Behavior, options?: RolloutOptions): Promise<string>;
   /** Plans a rollout before any worker runs. */
@@ -43,29 +46,42 @@ export interface ControlledFleets extends Pick<QueueWithFleets, 'fleetOf'> {
   /** Waits for a job in the given state. */
   oneIn(rolloutId: string, state: string): Promise<ShownJob>;
   ended(rolloutId: string, state: string): Promise<Rollout>;
-  /** Runs a sweep, as every worker does periodically. */
-  sweep(): Promise<number>;
+  /**
+   * Runs a sweep, as every worker does periodically.
+   * @param graceMs age from which entries count as left behind by their writer; default of the sweeper
+   */
+  sweep(graceMs?: number): Promise<number>;
   eventsOf(subjectId: string): Promise<string[]>;
 }
 
-export function useControlledFleets(): ControlledFleets {
+/** @param pauseGraceMs time that the request of a paused job has before its training process is killed */
+export function useControlledFleets(pauseGraceMs?: number): ControlledFleets {
   const world = useQueueWithFleets();
   const workers: RunningWorker[] = [];
+  /** Devices of single workers, and those of them that no worker of the test has. */
   const devices: TrainingProcess[] = [];
+  let idle: TrainingProcess[] = [];
   let training: TrainingProcess;
   beforeAll(() => {
-    training = createTrainingProcess({ logger, entry: ENTRY });
+    training = createTrainingProcess({ logger, entry: ENTRY, pauseGraceMs });
   });
   afterEach(async () => {
     for (const worker of workers.splice(0)) await worker.stop();
-    for (const device of devices.splice(0)) await device.stop();
+    idle = [...devices];
   });
-  afterAll(() => training.stop());
+  afterAll(async () => {
+    for (const device of [training, ...devices]) await device.stop();
+  });
+  const ownDevice = (): TrainingProcess => {
+    const device = idle.pop() ?? createTrainingProcess({ logger, entry: ENTRY });
+    if (!devices.includes(device)) devices.push(device);
+    return device;
+  };
   const services = () => ({ db: world.queue.database.db, producer: world.queue.producer });
   const jobsOf = async (rolloutId: string) =>
     (await jobServices(services()).list({ rollout_id: rolloutId }, null)).data;
   return {
-    fleetOf: (size) => world.fleetOf(size),
+    fleetOf: (size) => withAllBaselines(world, size),
     get queue() {
       return world.queue;
     },
@@ -81,11 +97,10 @@ export function useControlledFleets(): ControlledFleets {
     get rollouts() {
       return createRolloutService(services());
     },
-    async work(fleet, { ownDevice } = { ownDevice: false }) {
+    async work(fleet, options = { ownDevice: false }) {
       const { backend, producer, database } = world.queue;
       const config = loadConfig({ READAPT_DATA_DIR: path.join(fleet.folder, 'data'), DATABASE_URL: database.url });
-      const own = ownDevice ? createTrainingProcess({ logger, entry: ENTRY }) : training;
-      if (ownDevice) devices.push(own);
+      const own = options.ownDevice ? ownDevice() : training;
       const deps = { db: database.db, artifacts: fleet.artifacts, backend, producer, training: own, logger };
       const worker = await startWorker(config, deps, WORKER_TIMES);
       workers.push(worker);
@@ -111,10 +126,10 @@ export function useControlledFleets(): ControlledFleets {
         const rollout = await createRolloutService(services()).get(rolloutId, null);
         return rollout.state === state && rollout;
       }),
-    async sweep() {
+    async sweep(graceMs) {
       const { db, producer } = services();
       const sources = [rolloutRecoverySource(db, producer), jobRecoverySource(db)];
-      return createSweeper({ db, producer, sources, logger }).sweep();
+      return createSweeper({ db, producer, sources, logger, graceMs }).sweep();
     },
     async eventsOf(subjectId) {
       const events = await services().db.event.findMany({
@@ -124,6 +139,14 @@ export function useControlledFleets(): ControlledFleets {
       return events.map(({ type }) => type);
     },
   };
+}
+
+/** Creates a fleet whose jobs measure all baselines, so that no further queue entries follow them. */
+async function withAllBaselines(world: QueueWithFleets, size: FleetSize): Promise<Fleet> {
+  const fleet = await world.fleetOf(size);
+  const behave: Fleet['behave'] = (behavior) => fleet.behave({ allBaselines: true, ...behavior });
+  await behave({});
+  return { ...fleet, behave };
 }
 
 /** Checks that the phases of a ready job add up to its time to readiness. */

@@ -24,16 +24,16 @@ const wavesOf = (events: readonly string[]) => events.filter((type) => type.star
 
 describe(`a rollout in waves, queue on ${queueKind}`, () => {
   test('begins each wave when the one before has ended, chosen by the hash of rollout and adapter', async () => {
-    const { fleet, id } = await start(6, { waves: [{ count: 1 }, { percent: 30 }] }, {}, { control: 'all' });
+    const { fleet, id } = await start(4, { waves: [{ count: 1 }, { percent: 40 }] }, {}, { control: 'all' });
     const done = await world.ended(id, 'completed');
     expect(done).toMatchObject({
-      jobs: { ready: 6 },
-      controls: { ready: 6 },
+      jobs: { ready: 4 },
+      controls: { ready: 4 },
       waves: { released: 3, total: 3, awaiting_approval: false },
     });
     const jobs = await world.jobsOf(id);
     const inWave = (wave: number) => jobs.filter((job) => job.wave === wave && job.kind === 'adaptation');
-    expect([1, 2, 3].map((wave) => inWave(wave).length)).toEqual([1, 2, 3]);
+    expect([1, 2, 3].map((wave) => inWave(wave).length)).toEqual([1, 2, 1]);
     const rank = (adapterId: string) => createHash('sha256').update(`${id}:${adapterId}`).digest('hex');
     const byRank = [...fleet.adapters].sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
     for (const job of jobs.filter(({ kind }) => kind === 'adaptation')) {

@@ -46,7 +46,7 @@ describe(`the choice of a job, queue on ${queueKind}`, () => {
   });
 
   test('a worker stays with the bases that it has loaded, and not for ever', async () => {
-    const fleet = await world.fleetOf({ tenants: 2, adapters: 48 });
+    const fleet = await world.fleetOf({ tenants: 2, adapters: 32, of: [12, 20] });
     const rollouts: string[] = [];
     for (const tenant of fleet.tenants) rollouts.push(await planned(fleet, { selection: { tenants: [tenant] } }));
     await world.work(fleet);

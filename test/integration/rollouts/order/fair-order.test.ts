@@ -45,9 +45,9 @@ async function weigh(tenantId: string, weight: number): Promise<void> {
 }
 
 describe(`the fair order, queue on ${queueKind}`, () => {
-  test('a tenant with 2,000 adapters holds up one with 3 by three jobs, also in their times to readiness', async () => {
+  test('a tenant with 1,000 adapters holds up one with 3 by three jobs, also in their times to readiness', async () => {
     // Jobs are planned in the order of the adapters, a thousand at a time, so those of the small tenant come last.
-    const fleet = await world.fleetOf({ tenants: 2, adapters: 2003, of: [2000, 3] });
+    const fleet = await world.fleetOf({ tenants: 2, adapters: 1003, of: [1000, 3] });
     const [large, small] = fleet.tenants as [string, string];
     await world.work(fleet);
     const id = await world.start(fleet, {});
@@ -61,7 +61,7 @@ describe(`the fair order, queue on ${queueKind}`, () => {
   });
 
   test('where the concurrency is limited, too, a small tenant waits for three jobs', async () => {
-    const fleet = await world.fleetOf({ tenants: 2, adapters: 43, of: [40, 3] });
+    const fleet = await world.fleetOf({ tenants: 2, adapters: 23, of: [20, 3] });
     await world.work(fleet);
     const id = await world.start(fleet, {}, { policy: { concurrency: 1 } });
     const places = await placesOf(fleet.tenants[1]!, 3);
@@ -70,7 +70,7 @@ describe(`the fair order, queue on ${queueKind}`, () => {
   });
 
   test('a tenant whose rollout comes later waits for its turn and not for the jobs that wait already', async () => {
-    const fleet = await world.fleetOf({ tenants: 2, adapters: 202, of: [200, 2] });
+    const fleet = await world.fleetOf({ tenants: 2, adapters: 62, of: [60, 2] });
     const [large, small] = fleet.tenants as [string, string];
     const later = await addVersion(world.db, fleet);
     await world.work(fleet);
@@ -87,7 +87,7 @@ describe(`the fair order, queue on ${queueKind}`, () => {
   });
 
   test('a tenant of weight 3 has three jobs for each one of another', async () => {
-    const fleet = await world.fleetOf({ tenants: 2, adapters: 60 });
+    const fleet = await world.fleetOf({ tenants: 2, adapters: 30 });
     await weigh(fleet.tenants[1]!, 3);
     await world.work(fleet);
     const id = await world.start(fleet, {});
@@ -99,7 +99,7 @@ describe(`the fair order, queue on ${queueKind}`, () => {
 
   test('all jobs of a rollout of high priority come before those of others, and controls last', async () => {
     const fleets = [];
-    for (let i = 0; i < 3; i++) fleets.push(await world.fleetOf({ tenants: 1, adapters: 6 }));
+    for (let i = 0; i < 3; i++) fleets.push(await world.fleetOf({ tenants: 1, adapters: 3 }));
     const low = await world.start(fleets[0]!, {}, { control: 'all', policy: { priority: 'low' } });
     const normal = await world.start(fleets[1]!, {});
     const high = await world.start(fleets[2]!, {}, { policy: { priority: 'high' } });
@@ -108,15 +108,15 @@ describe(`the fair order, queue on ${queueKind}`, () => {
     for (const id of [low, high, normal]) await world.ended(id, 'completed');
     const jobs = await world.db.job.findMany({ orderBy: { startedAt: 'asc' } });
     expect(jobs.map(({ rolloutId, kind }) => [rolloutId, kind])).toEqual([
-      ...Array.from({ length: 6 }, () => [high, 'adaptation']),
-      ...Array.from({ length: 6 }, () => [normal, 'adaptation']),
-      ...Array.from({ length: 6 }, () => [low, 'adaptation']),
-      ...Array.from({ length: 6 }, () => [low, 'control']),
+      ...Array.from({ length: 3 }, () => [high, 'adaptation']),
+      ...Array.from({ length: 3 }, () => [normal, 'adaptation']),
+      ...Array.from({ length: 3 }, () => [low, 'adaptation']),
+      ...Array.from({ length: 3 }, () => [low, 'control']),
     ]);
   });
 
   test('what was paused comes back in a fair order, too', async () => {
-    const fleet = await world.fleetOf({ tenants: 2, adapters: 42, of: [40, 2] });
+    const fleet = await world.fleetOf({ tenants: 2, adapters: 12, of: [10, 2] });
     const id = await world.start(fleet, { hang: true });
     await world.work(fleet);
     await world.oneIn(id, 'fine_tuning');

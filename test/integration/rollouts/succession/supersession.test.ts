@@ -132,10 +132,9 @@ describe(`a rollout to a newer version, queue on ${queueKind}`, () => {
     expect(await plan({ db, producer }, third)).toBe(25);
     expect(await world.rollouts.get(second, null)).toMatchObject({ state: 'completed', jobs: { cancelled: 25 } });
     expect(await world.rollouts.get(third, null)).toMatchObject({ state: 'adapting', jobs: { queued: 25 } });
-    // The sweeper enqueues the dead process's jobs after two seconds. Jobs that it did not remove from the queue cannot
-    // be claimed.
+    // The sweeper enqueues the dead process's jobs. Jobs that it did not remove from the queue cannot be claimed.
     await eventually('all that is planned is in the queue', async () => {
-      await world.sweep();
+      await world.sweep(0);
       return (await world.queue.producer.count('adaptations')) === 25 + 10;
     });
     const stale = await db.job.findFirstOrThrow({ where: { rolloutId: second }, orderBy: { adapterId: 'desc' } });
