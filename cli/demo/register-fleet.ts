@@ -43,13 +43,15 @@ export interface RegisterOptions {
    */
   readonly serving?: { readonly name: string; readonly profile: ServingProfile };
   log(line: string): void;
+  /** Ends the registration between two adapters, with the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 /**
  * Registers version 1 of the base model, the tenants with their keys, datasets and adapters, through the public API.
  */
 export async function registerFleet(options: RegisterOptions): Promise<RegisteredFleet> {
-  const { origin, operatorKey, fleet, baseModel: name = 'demo-llama', serving, log } = options;
+  const { origin, operatorKey, fleet, baseModel: name = 'demo-llama', serving, log, signal } = options;
   const operator = retryingClient(origin, operatorKey);
   const baseModel = await createBaseModel({
     client: operator,
@@ -74,6 +76,7 @@ export async function registerFleet(options: RegisterOptions): Promise<Registere
 
   const adapters = new Map<string, DemoAdapter>();
   for (const entry of fleet) {
+    signal?.throwIfAborted();
     const client = retryingClient(origin, tenantKeys.get(entry.tenant)!);
     const created = await registerAdapter(client, entry, { baseModel: name, version: first.base_model_version.id });
     adapters.set(created.id, entry);

@@ -96,7 +96,13 @@ async function demonstrate(stack: LocalStack, options: DemoOptions, signal: Abor
   if (stack.operatorKey === null)
     throw new Error('the data folder is not new: its operator key was shown at an earlier start');
   say(`API at ${stack.url} (documentation at ${stack.url}/docs)`);
-  const fleet = await registerFleet({ origin: stack.url, operatorKey: stack.operatorKey, fleet: FLEET, log: say });
+  const fleet = await registerFleet({
+    origin: stack.url,
+    operatorKey: stack.operatorKey,
+    fleet: FLEET,
+    log: say,
+    signal,
+  });
   say('the worker measures the imported adapters while nothing else is to be done …');
   if (!(await untilMeasured(fleet, signal))) say('it has not measured all of them: their jobs will');
   const story = { control: options.control ?? 'none', seed: options.seed, signal, say } as const;

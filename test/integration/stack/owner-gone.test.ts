@@ -69,26 +69,26 @@ describe('PostgreSQL ends with the process that started it', () => {
   });
 });
 
-describe('kill −TERM of npm ends the stack in order', () => {
+describe('the end of npm or npx ends the stack in order', () => {
   useFolderWithDatabase();
 
-  test.each(['npm run', 'npx'] as const)('%s', async (launcher) => {
+  // The shell between the two and Node dies of the first, which is passed on to it, and outlives the second.
+  test.each([
+    ['kill −TERM of npm', 'npm run', 'SIGTERM'],
+    ['kill −9 of npx', 'npx', 'SIGKILL'],
+  ] as const)('%s', async (_what, launcher, signal) => {
     const server = await serve(folder, [], { launcher });
     await printed(server, /worker started/);
     const postmaster = await postmasterOf(path.join(folder, 'data'));
-    server.child.kill('SIGTERM');
+    server.child.kill(signal);
     await server.ended;
     await everythingEnds();
     expect(await isAlive(postmaster)).toBe(false);
     expect(server.output()).not.toContain('could not close');
   });
-});
 
-describe('kill −TERM of npm while the service is still loaded', () => {
-  useFolderWithDatabase();
-
-  test.each(['npm run', 'npx'] as const)('%s', async (launcher) => {
-    const running = start(folder, ['serve', '--no-worker'], { launcher });
+  test('kill −TERM of npx while the service is still loaded', async () => {
+    const running = start(folder, ['serve', '--no-worker'], { launcher: 'npx' });
     await eventually('Node loads the command', async () =>
       (await processesOf(folder)).some(({ command }) => /^\S*node \S*readapt(\.js)? serve/.test(command)),
     );
@@ -108,12 +108,10 @@ describe('a killed demo leaves no process and no folder', () => {
   test.each([
     ['kill −9 of its process group', 'node', (pid: number) => -pid],
     ['kill −9 of npm above it', 'npm run', (pid: number) => pid],
-    ['kill −9 of npx above it', 'npx', (pid: number) => pid],
-    ['kill −TERM of npm above it', 'npm run', (pid: number) => pid, 'SIGTERM'],
-  ] as const)('%s', async (_what, launcher, target, signal: NodeJS.Signals = 'SIGKILL') => {
+  ] as const)('%s', async (_what, launcher, target) => {
     const running = start(folder, demo, { launcher });
     await printed(running, /API at/);
-    killProcess(target(running.child.pid!), signal);
+    killProcess(target(running.child.pid!), 'SIGKILL');
     await everythingEnds();
     await dataFolderGoes();
   });

@@ -3,7 +3,13 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { compiledModule } from '../../../compiled/index.ts';
 import type { JobEvent } from '../../../../core/adaptation/job-events.ts';
-import type { FinalMessage, Request, TrainingMessage, WorkerMessage } from '../../../../workers/training/protocol.ts';
+import type {
+  FinalMessage,
+  ProcessOptions,
+  Request,
+  TrainingMessage,
+  WorkerMessage,
+} from '../../../../workers/training/protocol.ts';
 
 const ENTRY = path.join(import.meta.dirname, '../../../../workers/training/process.ts');
 
@@ -19,9 +25,12 @@ export class Child {
   readonly #process: ChildProcess;
   readonly #listeners = new Set<(message: TrainingMessage) => void>();
 
-  /** @param entry script of the process */
-  constructor(entry = ENTRY, { threads = 1 } = {}) {
-    this.#process = fork(compiledModule(entry), [JSON.stringify({ threads })], { execArgv: [] });
+  /**
+   * @param entry script of the process
+   * @param options of the process (default: one thread)
+   */
+  constructor(entry = ENTRY, options: ProcessOptions = {}) {
+    this.#process = fork(compiledModule(entry), [JSON.stringify({ threads: 1, ...options })], { execArgv: [] });
     this.#process.on('message', (raw) => {
       const message = raw as TrainingMessage;
       this.messages.push(message);
