@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { folderDigest } from '../../../openapi/clients/typescript/src/node/index.ts';
 import { openRelay } from '../client/relay.ts';
 import { createFolderWithDatabase, removeFolder, serve, type Served } from '../stack/readapt.ts';
-import { createTerminal, ROOT, type Terminal } from './terminal.ts';
+import { createTerminal, ROOT, type Ended, type Terminal } from './terminal.ts';
 
 const FAMILY = path.join(ROOT, 'examples/demo-family');
 /** Identifier of no rollout. */
@@ -15,18 +15,23 @@ let folder: string;
 let service: Served;
 let terminal: Terminal;
 let tenant: string;
+/** File with the rows of both adapters. */
+let rows: string;
+/** Command that asks where no service is, which it tries for seconds before it says so. */
+let unreached: Promise<Ended>;
 
 beforeAll(async () => {
   folder = await createFolderWithDatabase();
   service = await serve(folder, [], { env: { READAPT_ALLOWED_ROOTS: FAMILY, READAPT_LOG_LEVEL: 'warn' } });
   terminal = createTerminal(folder);
+  const env = { READAPT_URL: 'http://127.0.0.1:1', READAPT_API_KEY: 'rdp_x' };
+  unreached = terminal.run(['rollout', 'ls'], { env });
   tenant = await createTenant();
+  rows = path.join(folder, 'rows.jsonl');
+  const all = await readFile(path.join(FAMILY, 'data/plural/train-small.jsonl'), 'utf8');
+  await writeFile(rows, `${all.split('\n').slice(0, 100).join('\n')}\n`);
 });
-afterAll(async () => {
-  service.child.kill('SIGTERM');
-  await service.ended;
-  await removeFolder(folder);
-});
+afterAll(() => removeFolder(folder));
 
 async function createTenant(): Promise<string> {
   const headers = { authorization: `Bearer ${service.operatorKey}`, 'content-type': 'application/json' };
@@ -86,15 +91,15 @@ test('adapters are pushed with their rows and listed', async () => {
         '--tenant',
         tenant,
       ],
-      ...['--base-model', 'demo', '--base-version', '1', '--data', path.join(FAMILY, 'data/plural/train-small.jsonl')],
+      ...['--base-model', 'demo', '--base-version', '1', '--data', rows],
       ...['--metric', 'exact_match', '--margin', '0.2', '--on-inconclusive', 'publish'],
     ]);
     expect(pushed, pushed.stderr).toMatchObject({ code: 0, stdout: expect.stringContaining('has version 1: adv_') });
   }
   const { stdout } = await terminal.run(['adapters', 'ls', '--sort', 'name']);
-  const [heading, ...rows] = stdout.trimEnd().split('\n');
+  const [heading, ...listed] = stdout.trimEnd().split('\n');
   expect(heading).toMatch(/^ADAPTER +NAME +BASE MODEL +LATEST +METRIC +LABELS +CREATED$/);
-  expect(rows).toEqual([
+  expect(listed).toEqual([
     expect.stringMatching(/^adp_\S+ {2}more-plurals {2}demo +v1 imported +exact_match +tier=silver/),
     expect.stringMatching(/^adp_\S+ {2}plurals +demo +v1 imported +exact_match +tier=gold/),
   ]);
@@ -215,8 +220,7 @@ test('what is refused, is not there or is not reached has an exit code of its ow
     code: 4,
     stderr: expect.stringContaining(`(asked ${service.url}, profile default)`),
   });
-  const env = { READAPT_URL: 'http://127.0.0.1:1', READAPT_API_KEY: 'rdp_x' };
-  expect(await terminal.run(['rollout', 'ls'], { env })).toMatchObject({
+  expect(await unreached).toMatchObject({
     code: 1,
     stderr: expect.stringContaining('Is the service running'),
   });
