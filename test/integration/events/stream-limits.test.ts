@@ -1,8 +1,8 @@
 import { afterEach, expect, test } from 'vitest';
+import { recordEvents } from '../../../src/delivery/events/index.ts';
 import { eventually } from '../../eventually.ts';
-import { createTestApp, createTestTenant, untilReadable, type TestApp } from '../support/index.ts';
+import { createTestApp, createTestTenant, unknownEvent, untilReadable, type TestApp } from '../support/index.ts';
 import { openStream, type StreamClient } from './event-stream-client.ts';
-import { happen } from './support.ts';
 
 let app: TestApp;
 afterEach(() => app.close());
@@ -45,7 +45,11 @@ test(STREAM_LIMITS, async () => {
 test('a service that stops ends streams, also those of clients that do not read', async () => {
   app = await createTestApp();
   const { id: tenantId, key } = await createTestTenant(app.db, 'acme');
-  for (let n = 0; n < 800; n++) await happen(app.db, `${n}`, tenantId, { text: 'x'.repeat(20_000) });
+  const data = { text: 'x'.repeat(20_000) };
+  await recordEvents(
+    app.db,
+    Array.from({ length: 800 }, (_, n) => unknownEvent({ tenantId, subjectId: `${n}`, data })),
+  );
   // A new stream starts after these events.
   await untilReadable(app.db);
   const waiting = await open(app.operatorKey);

@@ -21,6 +21,15 @@ const everything = () =>
     ]),
   );
 
+/** Checks that a retiring version stays until a time between these two, and lets that time have come. */
+async function endGraceTime(replicaId: string, [from, to]: [number, number]): Promise<void> {
+  const { replicaAdapter } = world.app.db;
+  const { id, unloadAt } = await replicaAdapter.findFirstOrThrow({ where: { replicaId, state: 'retiring' } });
+  expect(unloadAt!.getTime()).toBeGreaterThanOrEqual(from);
+  expect(unloadAt!.getTime()).toBeLessThanOrEqual(to);
+  await replicaAdapter.update({ where: { id }, data: { unloadAt: new Date(0) } });
+}
+
 describe.each(['vllm', 'sglang'] as const)('%s', (kind) => {
   test('a replica gets what is current, by name and by alias, and each adapter is checked with prompts', async () => {
     const engine = await world.engine(kind);
@@ -41,14 +50,19 @@ describe.each(['vllm', 'sglang'] as const)('%s', (kind) => {
     'a new version is loaded and checked before the alias moves, and the old one goes after the grace time';
   test(CHECK_BEFORE_ALIAS, async () => {
     const engine = await world.engine(kind);
-    const { id } = await world.add(engine, { unload_after_ms: 2500 });
+    const graceMs = 3_600_000;
+    const { id } = await world.add(engine, { unload_after_ms: graceMs });
     world.reconciler();
     await world.reaches(id, 'in_sync');
     const before = engine.changes.length;
+    const publishedAt = Date.now();
     await world.publish(0);
     await expect.poll(() => engine.loaded.get(world.name(0))).toBe(world.path(0, 2));
     expect(engine.loaded.has(world.name(0, 1))).toBe(true);
     await expect.poll(() => world.adapters(id, '?state=retiring').then((found) => found.length)).toBe(1);
+    await world.reaches(id, 'in_sync');
+    expect(engine.loaded.has(world.name(0, 1))).toBe(true);
+    await endGraceTime(id, [publishedAt + graceMs, Date.now() + graceMs]);
     await expect.poll(() => engine.loaded.has(world.name(0, 1))).toBe(false);
     const loads = engine.changes.slice(before).filter(({ path }) => path.includes('load'));
     expect(loads.map(({ path, body }) => [path.includes('unload') ? 'unload' : 'load', body.lora_name])).toEqual([
@@ -111,7 +125,7 @@ describe.each(['vllm', 'sglang'] as const)('%s', (kind) => {
       return undefined;
     };
     const { id } = await world.add(engine);
-    world.reconciler({ postMs: 2000 });
+    world.reconciler({ postMs: 500 });
     await world.reaches(id, 'in_sync');
     expect(Object.fromEntries(engine.loaded)).toEqual(everything());
     expect(late).toBe(1);
@@ -152,7 +166,7 @@ const UNCHECKED_ADAPTER =
 test(UNCHECKED_ADAPTER, async () => {
   const engine = await world.engine();
   const { id } = await world.add(engine);
-  world.reconciler({ postMs: 2000, retryMs: 3_600_000, longestRetryMs: 3_600_000 });
+  world.reconciler({ postMs: 1000, retryMs: 3_600_000, longestRetryMs: 3_600_000 });
   await world.reaches(id, 'in_sync');
   engine.fault = ({ path }) => (path === '/v1/completions' ? 'hang' : undefined);
   engine.restart();
@@ -204,7 +218,7 @@ test('a rollback in the middle of a sync is done first, and needs nothing to be 
   const engine = await world.engine();
   const { id } = await world.add(engine);
   const first = await world.currentVersion(0);
-  world.reconciler({ postMs: 1000 });
+  world.reconciler({ postMs: 500 });
   await world.reaches(id, 'in_sync');
   await world.publish(0);
   await expect.poll(() => engine.loaded.get(world.name(0))).toBe(world.path(0, 2));
@@ -294,7 +308,7 @@ test('more adapters than a replica holds are said, and those that fit serve', as
 test('a look at a replica to which nothing has happened reads one list, and changes nothing', async () => {
   const engine = await world.engine();
   const { id } = await world.add(engine);
-  world.reconciler();
+  world.reconciler({ checkMs: 50 });
   await world.reaches(id, 'in_sync');
   const [lists, changes] = [engine.lists, engine.changes.length];
   await expect.poll(() => engine.lists).toBeGreaterThan(lists + 3);
