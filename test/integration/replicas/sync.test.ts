@@ -125,7 +125,7 @@ describe.each(['vllm', 'sglang'] as const)('%s', (kind) => {
       return undefined;
     };
     const { id } = await world.add(engine);
-    world.reconciler({ postMs: 500 });
+    world.reconciler({ postMs: 2000 });
     await world.reaches(id, 'in_sync');
     expect(Object.fromEntries(engine.loaded)).toEqual(everything());
     expect(late).toBe(1);
@@ -166,7 +166,7 @@ const UNCHECKED_ADAPTER =
 test(UNCHECKED_ADAPTER, async () => {
   const engine = await world.engine();
   const { id } = await world.add(engine);
-  world.reconciler({ postMs: 1000, retryMs: 3_600_000, longestRetryMs: 3_600_000 });
+  world.reconciler({ postMs: 2000, retryMs: 3_600_000, longestRetryMs: 3_600_000 });
   await world.reaches(id, 'in_sync');
   engine.fault = ({ path }) => (path === '/v1/completions' ? 'hang' : undefined);
   engine.restart();
@@ -218,7 +218,7 @@ test('a rollback in the middle of a sync is done first, and needs nothing to be 
   const engine = await world.engine();
   const { id } = await world.add(engine);
   const first = await world.currentVersion(0);
-  world.reconciler({ postMs: 500 });
+  world.reconciler({ postMs: 1000 });
   await world.reaches(id, 'in_sync');
   await world.publish(0);
   await expect.poll(() => engine.loaded.get(world.name(0))).toBe(world.path(0, 2));
