@@ -4,13 +4,14 @@ import type { DeviceReport } from '../../core/engine/devices/probe/probe.ts';
 import { DEVICES, type Device } from '../../core/options/devices.ts';
 import { UnsuccessfulResult } from '../process/errors.ts';
 import { addJsonOption, type JsonOption } from '../options/common-options.ts';
-import { device as parseDevice, integer } from '../options/parsers.ts';
+import { device as parseDevice, integer, number } from '../options/parsers.ts';
 import { createOutput } from '../screen/output.ts';
 
 interface DevicesOptions extends JsonOption {
   readonly device?: Device;
   readonly check?: boolean;
   readonly threads?: number;
+  readonly batchSeconds?: number;
 }
 
 const HELP = `
@@ -29,6 +30,12 @@ export function addDevicesCommand(program: Command): void {
         'measure the speed.',
     )
     .option('--threads <n>', 'Number of threads that --check computes with. (default: one for each core)', integer(1))
+    .option(
+      '--batch-seconds <seconds>',
+      'Longest time that a batch may be expected to take when --check measures the speed; larger ones are left out. ' +
+        '(default: 12)',
+      number((seconds) => seconds > 0, 'a number above 0'),
+    )
     .addHelpText('after', HELP)
     .action(run);
   addJsonOption(command);
@@ -51,13 +58,17 @@ async function probe(devices: readonly Device[], { json, device }: DevicesOption
   }
 }
 
-async function check(devices: readonly Device[], { json, device, threads }: DevicesOptions): Promise<void> {
+async function check(
+  devices: readonly Device[],
+  { json, device, threads, batchSeconds }: DevicesOptions,
+): Promise<void> {
   const { checkDevice } = await import('../../core/device-check/check-device.ts');
   const { checkDocument, renderCheck } = await import('../reports/device-report.ts');
   const output = createOutput({ json });
   const checks: DeviceCheck[] = [];
+  const batchMs = batchSeconds && 1000 * batchSeconds;
   for (const each of devices) {
-    const found = await checkDevice(each, { threads, onProgress: (line) => output.progress(line) });
+    const found = await checkDevice(each, { threads, batchMs, onProgress: (line) => output.progress(line) });
     checks.push(found);
     if (!json) output.result({}, [], renderCheck(found));
   }

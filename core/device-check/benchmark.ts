@@ -1,5 +1,4 @@
 import { createRuntime } from '../engine/create-runtime.ts';
-import type { Runtime } from '../engine/runtime.ts';
 import { expectedWeights } from '../models/architecture/architecture.ts';
 import type { BaseModel } from '../models/base-model.ts';
 import type { ModelConfig } from '../models/config/model-config.ts';
@@ -29,39 +28,44 @@ const SMOLLM2: BenchmarkModel = {
   }),
 };
 
-/**
- * Longest time, in milliseconds, that a batch may be expected to take; larger batches are left out, so that slow
- * devices do not take all day.
- */
-const MAX_BATCH_MS = 12_000;
 /** Time in milliseconds after which a batch is not repeated any more; it is repeated {@link MAX_RUNS} times at most. */
 const MEASURED_MS = 1000;
 const MAX_RUNS = 5;
 const ROW_TOKENS = 32;
 
-type Pass = (runtime: Runtime, tokens: number) => Promise<unknown>;
+export interface BenchmarkOptions {
+  /** Number of threads that compute one operator. */
+  readonly threads: number;
+  /**
+   * Longest time, in milliseconds, that a batch may be expected to take; larger batches are left out, so that slow
+   * devices do not take all day. The smallest batches are always measured.
+   */
+  readonly batchMs: number;
+}
+
+type Pass = (tokens: number) => Promise<unknown>;
 
 /**
  * Measures forward passes and gradients (LoRA, rank 8, all linear layers, rows of 32 tokens) on the device and on the
  * CPU, at several numbers of tokens. The model has the shape of SmolLM2-135M if the device is fast enough for it, and
  * is a small Llama otherwise.
  */
-export async function benchmark(device: Device, threads: number): Promise<BenchmarkResult> {
-  const small = await measureModel(SMALL, device, threads);
+export async function benchmark(device: Device, options: BenchmarkOptions): Promise<BenchmarkResult> {
+  const small = await measureModel(SMALL, device, options);
   const fastest = small.device.gradients.at(-1)!;
   const scale = parametersOf(SMOLLM2.config) / small.parameters;
   const expectedMs = (fastest.ms / fastest.tokens) * 384 * scale;
-  return expectedMs > MAX_BATCH_MS ? small : measureModel(SMOLLM2, device, threads);
+  return expectedMs > options.batchMs ? small : measureModel(SMOLLM2, device, options);
 }
 
-async function measureModel({ model, config }: BenchmarkModel, device: Device, threads: number) {
+async function measureModel({ model, config }: BenchmarkModel, device: Device, options: BenchmarkOptions) {
   const base = randomBase(config);
-  const found = await measureDevice(base, device, threads);
-  const cpu = device === 'cpu' ? null : await measureDevice(base, 'cpu', threads);
+  const found = await measureDevice(base, device, options);
+  const cpu = device === 'cpu' ? null : await measureDevice(base, 'cpu', options);
   return { model, parameters: parametersOf(config), device: found, cpu };
 }
 
-async function measureDevice(base: BaseModel, device: Device, threads: number): Promise<Speeds> {
+async function measureDevice(base: BaseModel, device: Device, { threads, batchMs }: BenchmarkOptions): Promise<Speeds> {
   const runtime = createRuntime({ base, device, threads });
   const adapter = randomAdapter(base, 8, false);
   const { forward, gradients } = runtime.tokenBudgets;
@@ -69,11 +73,9 @@ async function measureDevice(base: BaseModel, device: Device, threads: number): 
     randomBatch(base.config.vocabSize, new Array<number>(tokens / ROW_TOKENS).fill(ROW_TOKENS));
   try {
     return {
-      forward: await speeds(runtime, [64, 1024, forward], (tested, tokens) =>
-        tested.labelLosses(adapter, batchOf(tokens)),
-      ),
-      gradients: await speeds(runtime, [64, 384, gradients], (tested, tokens) =>
-        tested.gradients(adapter, batchOf(tokens), 1),
+      forward: await speeds(batchMs, [64, 1024, forward], (tokens) => runtime.labelLosses(adapter, batchOf(tokens))),
+      gradients: await speeds(batchMs, [64, 384, gradients], (tokens) =>
+        runtime.gradients(adapter, batchOf(tokens), 1),
       ),
     };
   } finally {
@@ -85,15 +87,15 @@ async function measureDevice(base: BaseModel, device: Device, threads: number): 
  * Measures one kind of pass with increasing numbers of tokens, and stops before a number that is expected to take too
  * long.
  */
-async function speeds(runtime: Runtime, sizes: readonly number[], pass: Pass): Promise<Speed[]> {
+async function speeds(batchMs: number, sizes: readonly number[], pass: Pass): Promise<Speed[]> {
   const found: Speed[] = [];
   for (const size of new Set(sizes)) {
     const tokens = size - (size % ROW_TOKENS);
     const last = found.at(-1);
-    if (last && (last.ms / last.tokens) * tokens > MAX_BATCH_MS) break;
+    if (last && (last.ms / last.tokens) * tokens > batchMs) break;
     // The first run compiles and allocates.
-    await pass(runtime, tokens);
-    const ms = await medianMs(() => pass(runtime, tokens));
+    await pass(tokens);
+    const ms = await medianMs(() => pass(tokens));
     found.push({ tokens, ms, tokensPerSecond: (1000 * tokens) / ms });
   }
   return found;

@@ -18,6 +18,8 @@ export type CheckMessage =
 export interface CheckOptions {
   /** Number of threads that compute one operator. Default: one for each core. */
   readonly threads?: number;
+  /** Longest time, in milliseconds, that a measured batch may be expected to take. Default: 12 seconds. */
+  readonly batchMs?: number;
   /** Time limit of each check process, in milliseconds. Default: five minutes. */
   readonly timeoutMs?: number;
   /** Called with a line of text about each finding. */
@@ -70,8 +72,11 @@ interface CheckRun extends Findings {
 }
 
 function runCheckProcess(device: Device, options: CheckOptions, env: NodeJS.ProcessEnv): Promise<CheckRun> {
-  const { threads = availableParallelism(), timeoutMs = 300_000, onProgress } = options;
-  const child = forkModule(ENTRY, [device, String(threads)], { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+  const { threads = availableParallelism(), batchMs = 12_000, timeoutMs = 300_000, onProgress } = options;
+  const child = forkModule(ENTRY, [device, String(threads), String(batchMs)], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
   const cases: CaseResult[] = [];
   let [training, benchmark]: [TrainingResult | null, BenchmarkResult | null] = [null, null];
   let [output, failure, done]: [string, string | null, boolean] = ['', null, false];

@@ -1,6 +1,6 @@
 /**
- * Entry of the process that checks a device (first argument) with a number of threads (second) and sends its findings
- * to its parent.
+ * Entry of the process that checks a device (first argument) with a number of threads (second) and the longest expected
+ * time of a batch in milliseconds (third), and sends its findings to its parent.
  */
 import { openDevice } from '../engine/devices/open-device.ts';
 import { supportsPrecision } from '../engine/devices/precision.ts';
@@ -13,6 +13,7 @@ import { compareTraining } from './training-steps.ts';
 
 const device = process.argv[2] as Device;
 const threads = Number(process.argv[3]);
+const batchMs = Number(process.argv[4]);
 
 const send = (message: CheckMessage): Promise<void> =>
   new Promise((resolve) => process.send!(message, () => resolve()));
@@ -23,7 +24,7 @@ async function check(): Promise<void> {
   for (const each of checkCases(supportsPrecision(device, 'f16')))
     await send({ type: 'case', result: await compareCase(compared, each) });
   await send({ type: 'training', result: await compareTraining(compared) });
-  await send({ type: 'benchmark', result: await benchmark(device, threads) });
+  await send({ type: 'benchmark', result: await benchmark(device, { threads, batchMs }) });
 }
 
 await check().catch((error: unknown) =>
