@@ -64,6 +64,27 @@ interface Case extends Omit<PeakCase, 'config'> {
   readonly cap?: number;
 }
 
+const ALL_LABELS: Case = {
+  name: 'all labels',
+  kind: 'gradients',
+  rows: 1,
+  tokens: 1024,
+  labels: 1024,
+  rank: 8,
+  recompute: 'scores',
+};
+const DORA: Case = {
+  name: 'DoRA with dropout',
+  kind: 'gradients',
+  rows: 1,
+  tokens: 1024,
+  labels: 16,
+  rank: 64,
+  dora: true,
+  dropout: true,
+  recompute: 'scores',
+};
+
 /**
  * Cases of one process after the other. What a case leaves behind counts for those after it, so the small ones come
  * first.
@@ -73,18 +94,8 @@ const CASES: readonly (readonly Case[])[] = [
     { name: 'many short rows', kind: 'gradients', rows: 12, tokens: 32, labels: 8, rank: 8, recompute: 'cheap' },
     { name: 'losses alone', kind: 'labelLosses', rows: 2, tokens: 512, labels: 256, rank: 8, recompute: 'cheap' },
     { name: 'a row of 500', kind: 'gradients', rows: 1, tokens: 500, labels: 16, rank: 16, recompute: 'cheap' },
-    { name: 'all labels', kind: 'gradients', rows: 1, tokens: 1024, labels: 1024, rank: 8, recompute: 'scores' },
-    {
-      name: 'DoRA with dropout',
-      kind: 'gradients',
-      rows: 1,
-      tokens: 1024,
-      labels: 16,
-      rank: 64,
-      dora: true,
-      dropout: true,
-      recompute: 'scores',
-    },
+    ALL_LABELS,
+    DORA,
     {
       name: 'a row of 2,048 with little memory',
       kind: 'gradients',
@@ -172,18 +183,8 @@ const INT8_CASES: readonly (readonly (Case & { readonly isFirst?: boolean })[])[
       recompute: 'layers',
     },
     { name: 'a row of 1,024', kind: 'gradients', rows: 1, tokens: 1024, labels: 64, rank: 16, recompute: 'scores' },
-    { name: 'all labels', kind: 'gradients', rows: 1, tokens: 1024, labels: 1024, rank: 8, recompute: 'scores' },
-    {
-      name: 'DoRA with dropout',
-      kind: 'gradients',
-      rows: 1,
-      tokens: 1024,
-      labels: 16,
-      rank: 64,
-      dora: true,
-      dropout: true,
-      recompute: 'scores',
-    },
+    ALL_LABELS,
+    DORA,
   ],
   [{ name: 'losses alone', kind: 'labelLosses', rows: 2, tokens: 512, labels: 512, rank: 8, recompute: 'cheap' }],
 ];
