@@ -79,7 +79,7 @@ export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
           const lease: JobLease = { jobId, owner: `${os.hostname()}:${process.pid}:${randomUUID()}` };
           const claimed = await lifecycle.claim(lease);
           if (claimed === null) await leaveToHolder(db, jobId);
-          else await work({ ...deps, workerId, check, choice, lifecycle, slot, lease, claimed, context });
+          else await work({ ...deps, askAgainMs, workerId, check, choice, lifecycle, slot, lease, claimed, context });
         } finally {
           slot.release();
         }
@@ -147,6 +147,7 @@ async function leaveToNext(db: Database, jobId: string): Promise<void> {
 
 /** Job that this worker has claimed, with everything needed to run it. */
 interface Claim extends Omit<AdaptationDependencies, 'availability'> {
+  askAgainMs: number;
   workerId: string | null;
   check: MemoryCheck;
   choice: JobChoice;
@@ -234,7 +235,7 @@ async function requireDeviceTime(
 
 /** Stores the end of a failed attempt, and throws the error that tells the queue whether to try the job again. */
 async function conclude(claim: Claim, error: unknown): Promise<void> {
-  const { check, claimed, lease, lifecycle, context, askAgainMs = ASK_AGAIN_MS } = claim;
+  const { check, claimed, lease, lifecycle, context, askAgainMs } = claim;
   const { logger } = context;
   const attempt = attemptEnd(error, context, (cause) => classifyError(cause, askAgainMs));
   const { end } = attempt;
