@@ -1,6 +1,6 @@
 // Runs `readapt` like users, as real processes on an embedded PostgreSQL.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { appendFile, chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { inject } from 'vitest';
@@ -111,9 +111,14 @@ export async function createFolderWithDatabase(): Promise<string> {
   return folder;
 }
 
-/** Puts such a database into a folder: `serve` takes seconds to make one. */
+/**
+ * Puts such a database into a folder: `serve` takes seconds to make one. Its server leaves the disk to the system,
+ * which outlives every process that tests kill.
+ */
 export async function addDatabase(folder: string): Promise<void> {
-  await copyDatabaseFolder(inject('databaseFolder'), path.join(folder, 'data/postgres'));
+  const postgres = path.join(folder, 'data/postgres');
+  await copyDatabaseFolder(inject('databaseFolder'), postgres);
+  await appendFile(path.join(postgres, 'data/postgresql.conf'), '\nfsync = off\n');
 }
 
 /** Kills everything that still uses the folder, and removes it. */

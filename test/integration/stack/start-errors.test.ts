@@ -15,7 +15,7 @@ let port: string;
 
 beforeAll(async () => {
   folder = await createFolder();
-  database = await createTestDatabase({ empty: true });
+  database = await createTestDatabase();
   await writeFile(path.join(folder, 'file'), '');
   await writeFile(path.join(folder, 'rows.jsonl'), '{"prompt": "a", "completion": "b"}\n');
   listening = createServer().listen(0, '127.0.0.1');
@@ -45,7 +45,14 @@ const withUser = (user: string): string => {
 describe('a setting that cannot be used ends the command with exit code 2 and a line that names it', () => {
   const unparsable = { DATABASE_URL: 'postgresql://me:hunter2#@db/readapt' };
 
-  test.each<[string, Record<string, string>, string]>([
+  async function isRefused(command: string, env: Record<string, string>, message: string): Promise<void> {
+    const { code, output } = await run(command, env);
+    expect(output).toContain(message.replaceAll('FOLDER', folder).replaceAll('TAKEN', port));
+    expect(code).toBe(2);
+    expect(output).not.toContain('hunter2');
+  }
+
+  test.concurrent.each<[string, Record<string, string>, string]>([
     ['serve', unparsable, 'DATABASE_URL is not usable, expected postgresql://'],
     ['worker', unparsable, 'DATABASE_URL is not usable, expected postgresql://'],
     ['migrate', unparsable, 'DATABASE_URL is not usable, expected postgresql://'],
@@ -65,25 +72,28 @@ describe('a setting that cannot be used ends the command with exit code 2 and a 
       { DATABASE_URL: 'POSTGRES', READAPT_DATA_DIR: 'FOLDER/file' },
       'READAPT_DATA_DIR is FOLDER/file, which cannot be written',
     ],
-    ['serve', { READAPT_PORT: 'TAKEN' }, 'READAPT_PORT is TAKEN, on which another process listens (127.0.0.1)'],
-    [
-      'serve --host 203.0.113.7',
-      {},
-      'READAPT_HOST is 203.0.113.7, which is no address of this machine (EADDRNOTAVAIL)',
-    ],
     [
       `eval --base ${GOLDEN} --data FOLDER/rows.jsonl`,
       { READAPT_MEMORY: 'much' },
       'READAPT_MEMORY is "much", expected a size',
     ],
-  ])('%s with %j', async (command, env, message) => {
-    const { code, output } = await run(command, env);
-    expect(output).toContain(message.replaceAll('FOLDER', folder).replaceAll('TAKEN', port));
-    expect(code).toBe(2);
-    expect(output).not.toContain('hunter2');
-  });
+  ])('%s with %j', isRefused);
 
-  test.each(['serve', 'worker', 'migrate'])('%s on a database that refuses it', async (command) => {
+  // These open the same data folder, so one follows the other.
+  test.each<[string, Record<string, string>, string]>([
+    [
+      'serve',
+      { DATABASE_URL: 'POSTGRES', READAPT_PORT: 'TAKEN' },
+      'READAPT_PORT is TAKEN, on which another process listens (127.0.0.1)',
+    ],
+    [
+      'serve --host 203.0.113.7',
+      { DATABASE_URL: 'POSTGRES' },
+      'READAPT_HOST is 203.0.113.7, which is no address of this machine (EADDRNOTAVAIL)',
+    ],
+  ])('%s with %j', isRefused);
+
+  test.concurrent.each(['serve', 'worker', 'migrate'])('%s on a database that refuses it', async (command) => {
     const url = new URL(database.url);
     const refused = await run(command, { DATABASE_URL: withUser('readapt:hunter2') });
     expect(refused.output).toContain(
@@ -100,7 +110,7 @@ describe('a setting that cannot be used ends the command with exit code 2 and a 
 });
 
 describe('what may be mended without another setting ends the command with exit code 1 and names the setting', () => {
-  test.each(['serve', 'worker', 'migrate'])('%s without its database', async (command) => {
+  test.concurrent.each(['serve', 'worker', 'migrate'])('%s without its database', async (command) => {
     const { code, output } = await run(command, { DATABASE_URL: 'postgresql://me:hunter2@127.0.0.1:1/readapt' });
     expect(output).toContain(
       'DATABASE_URL: PostgreSQL at 127.0.0.1:1 cannot be reached (ECONNREFUSED): start it, or correct the address',
@@ -109,7 +119,7 @@ describe('what may be mended without another setting ends the command with exit 
     expect(code).toBe(1);
   });
 
-  test.each(['serve', 'worker'])('%s without its Redis', async (command) => {
+  test.concurrent.each(['serve', 'worker'])('%s without its Redis', async (command) => {
     const { code, output } = await run(command, {
       DATABASE_URL: 'POSTGRES',
       REDIS_URL: 'redis://me:hunter2@127.0.0.1:1',
