@@ -46,7 +46,7 @@ export default defineConfig(({ mode }) => ({
     projects: [
       compiledProject('unit', { mode }),
       compiledProject('integration', { mode, globalSetup: ['test/integration/support/global-setup.ts'] }),
-      compiledProject('e2e', { mode }),
+      compiledProject('e2e', { mode, globalSetup: ['test/integration/support/global-setup.ts'] }),
       compiledProject('production'),
       compiledProject('upgrade'),
       compiledProject('attack'),

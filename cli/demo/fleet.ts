@@ -15,6 +15,8 @@ export interface DemoAdapter {
   readonly metric: 'accuracy' | 'exact_match';
   /** Number of training rows that the tenant provides. */
   readonly trainRows: number;
+  /** Number of rows of each other split (default: all rows of the task). */
+  readonly heldOutRows?: number;
   /** Gate that the adapter has to pass on the new base. */
   readonly gate: GateRule;
   /** Whether the rows are grouped into slices, one for each expected completion. */

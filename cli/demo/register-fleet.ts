@@ -114,7 +114,7 @@ async function datasetOf(entry: DemoAdapter): Promise<string> {
   for (const [split, file] of Object.entries(SPLIT_FILES)) {
     const text = await readFile(familyPath('data', entry.task, file), 'utf8');
     const rows = text.split('\n').filter((line) => line !== '');
-    for (const row of split === 'training' ? rows.slice(0, entry.trainRows) : rows) {
+    for (const row of rows.slice(0, split === 'training' ? entry.trainRows : entry.heldOutRows)) {
       const parsed = JSON.parse(row) as { completion?: string };
       const slices = entry.sliced && parsed.completion !== undefined ? { slices: [parsed.completion.trim()] } : {};
       lines.push(JSON.stringify({ ...parsed, split, ...slices }));

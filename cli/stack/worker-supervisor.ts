@@ -18,8 +18,13 @@ export interface SupervisedWorker {
 /**
  * Keeps one `readapt worker` running as a process of its own. Restarts a worker that dies, for example of `kill -9` or
  * for lack of memory, but not one that was drained. Interrupted jobs resume from their checkpoints.
+ * @param command module that runs the worker (default: the command of this package)
  */
-export function superviseWorker(env: NodeJS.ProcessEnv, log: (line: string) => void): SupervisedWorker {
+export function superviseWorker(
+  env: NodeJS.ProcessEnv,
+  log: (line: string) => void,
+  command = COMMAND,
+): SupervisedWorker {
   let child: ChildProcess | undefined;
   let stopping = false;
   let delayMs = FIRST_DELAY_MS;
@@ -29,7 +34,7 @@ export function superviseWorker(env: NodeJS.ProcessEnv, log: (line: string) => v
     const startedAt = Date.now();
     // The worker has a process group of its own, so that Ctrl-C at the terminal reaches only this process, which then
     // ends the worker.
-    child = fork(COMMAND, ['worker'], { env, detached: true, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    child = fork(command, ['worker'], { env, detached: true, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     const restart = (reason: string, code: number | null = null): void => {
       if (child === undefined) return;
       child = undefined;

@@ -43,12 +43,13 @@ export interface OutcomesDependencies {
   check?: Pick<MemoryCheck, 'left'>;
   leaseMs?: number;
   heartbeatMs?: number;
+  /**
+   * Delay before a measurement is tried again because a rollout comes first, or because it needs a worker with more
+   * memory, in milliseconds (default 5,000).
+   */
+  askAgainMs?: number;
 }
 
-/**
- * Delay before a measurement is tried again because a rollout comes first, or because it needs a worker with more
- * memory, in milliseconds.
- */
 const AGAIN_MS = 5000;
 
 /** Interval at which a running measurement checks whether a rollout waits, in milliseconds. */
@@ -60,6 +61,7 @@ const LOOK_MS = 250;
  */
 export function outcomesHandlers(deps: OutcomesDependencies): HandlerSet {
   const { db, availability = new BaseAvailability(), local = FOLDERS_ONLY, check, leaseMs } = deps;
+  const { askAgainMs = AGAIN_MS } = deps;
   const requests = createOutcomeRequests({ db, leaseMs });
   // Work that this worker leaves to others does not block the measurement.
   const isRolloutWaiting = () =>
@@ -67,7 +69,7 @@ export function outcomesHandlers(deps: OutcomesDependencies): HandlerSet {
   return {
     'outcomes.measure': ({ versionId }, context) =>
       reportingFaults(async () => {
-        if (await isRolloutWaiting()) throw new TryLaterError('a rollout comes first', AGAIN_MS);
+        if (await isRolloutWaiting()) throw new TryLaterError('a rollout comes first', askAgainMs);
         const version = await outcomesRepository.load(db, versionId);
         if (version === null || !(await isAllowed(deps, version))) {
           await requests.withdraw(versionId);
@@ -177,15 +179,15 @@ class Measurement {
    * whether to try again.
    */
   async #conclude(error: unknown, ended: AbortSignal): Promise<void> {
-    const { requests, context } = this.#deps;
+    const { requests, context, askAgainMs = AGAIN_MS } = this.#deps;
     const { lease, claimed, version } = this.#claim;
-    const attempt = attemptEnd(error, context, (cause) => classifyError(cause, AGAIN_MS));
+    const attempt = attemptEnd(error, context, (cause) => classifyError(cause, askAgainMs));
     const { end } = attempt;
     if (end !== 'stopped' && ended.aborted) {
       const makesRoom = ended.reason instanceof PreemptedError;
       context.logger.debug({ reason: String(ended.reason) }, 'measurement ended early');
       await requests.release(lease, { excused: makesRoom });
-      if (makesRoom) throw new TryLaterError('a rollout comes first', AGAIN_MS);
+      if (makesRoom) throw new TryLaterError('a rollout comes first', askAgainMs);
       return;
     }
     if (end === 'fail') await requests.giveUp(lease, claimed, { version, error: storedProblem(attempt.cause) });

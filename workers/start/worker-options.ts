@@ -27,7 +27,10 @@ export interface WorkerTimes {
   /** Time from the worker's start until the first round of the housekeeping, in milliseconds. */
   housekeepingDelayMs?: number;
   quarantine?: QuarantineOptions;
-  /** Interval at which a job that does not fit into the worker's memory is tried again, in milliseconds. */
+  /**
+   * Interval at which a job that does not fit into the worker's memory and a measurement that comes after a rollout are
+   * tried again, in milliseconds.
+   */
   askAgainMs?: number;
   /** Interval of the heartbeats in the list of workers, in milliseconds. */
   registrationMs?: number;

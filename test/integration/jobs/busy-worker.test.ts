@@ -35,13 +35,19 @@ async function fleetOf(adapters: number): Promise<Fleet> {
   return fleet;
 }
 
-/** Starts a worker with a device of its own. All workers share one store and one checkpoint folder. */
-async function work(): Promise<RunningWorker> {
+function startDevice(): TrainingProcess {
+  const device = createTrainingProcess({ logger, entry: ENTRY, cancelGraceMs: 2000 });
+  devices.push(device);
+  return device;
+}
+
+/**
+ * Starts a worker with a device, by default of its own. All workers share one store and one checkpoint folder.
+ */
+async function work(training = startDevice()): Promise<RunningWorker> {
   const { backend, producer, database } = queue;
   const { artifacts, folder } = fleets[0]!;
   const config = loadConfig({ READAPT_DATA_DIR: path.join(folder, 'data'), DATABASE_URL: database.url });
-  const training = createTrainingProcess({ logger, entry: ENTRY, cancelGraceMs: 2000 });
-  devices.push(training);
   const worker = await startWorker(
     config,
     { db: database.db, artifacts, backend, producer, training, logger },
@@ -91,18 +97,20 @@ test('a worker that stops does not use up the attempts of its job', async () => 
   const fleet = await fleetOf(1);
   await fleet.behave({ hang: true });
   const id = await begin(fleet);
-  const first = await work();
+  // One device for all workers, which come one after the other.
+  const device = startDevice();
+  const first = await work(device);
   const job = await running(id);
   await first.stop();
   // Sets the job's attempts to one below the limit.
   await queue.database.db.job.update({ where: { id: job.id }, data: { attempt: 24 } });
   for (let times = 0; times < 3; times++) {
-    const next = await work();
+    const next = await work(device);
     await running(id);
     await next.stop();
   }
   await fleet.behave({});
-  await work();
+  await work(device);
   const ended = await eventually('it has ended', async () =>
     (await jobsOf(id)).find((one) => one.finished_at !== null),
   );

@@ -56,7 +56,7 @@ async function start(env: Record<string, string> = {}): Promise<RunningWorker> {
   const { backend, producer } = queue;
   const folders = { READAPT_DATA_DIR: path.join(fleet.folder, 'data'), DATABASE_URL: queue.database.url };
   const parts = { db, artifacts: fleet.artifacts, backend, producer, training, logger };
-  const worker = await startWorker(loadConfig({ ...folders, ...env }), parts, WORKER_TIMES);
+  const worker = await startWorker(loadConfig({ ...folders, ...env }), parts, { ...WORKER_TIMES, askAgainMs: 100 });
   workers.push(worker);
   return worker;
 }

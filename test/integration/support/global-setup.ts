@@ -24,8 +24,10 @@ declare module 'vitest' {
 
 export const TEMPLATE = 'readapt_template';
 
-/** Starts one PostgreSQL for the whole run, with a migrated template that test files clone. */
-export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+/** Starts one PostgreSQL for all projects of a run, with a migrated template that test files clone. */
+export default async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
+  const run = project.vitest.getRootProject();
+  if ('databaseFolder' in run.getProvidedContext()) return undefined;
   const folder = await mkdtemp(path.join(await placeOfData(), 'readapt-test-postgres-'));
   const databaseFolder = await createDatabaseFolder(folder);
   const postgres = await startEmbeddedPostgres(folder, { durable: false, maxConnections: 300 });
@@ -34,8 +36,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await admin.connect();
   await admin.query(`CREATE DATABASE ${TEMPLATE} TEMPLATE readapt`);
   await admin.end();
-  project.provide('postgresUrl', adminUrl);
-  project.provide('databaseFolder', databaseFolder);
+  run.provide('postgresUrl', adminUrl);
+  run.provide('databaseFolder', databaseFolder);
   return async () => {
     await postgres.stop();
     await rm(folder, { recursive: true, force: true });

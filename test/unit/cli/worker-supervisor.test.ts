@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import { superviseWorker } from '../../../cli/stack/worker-supervisor.ts';
+import { compiledCommand } from '../../compiled/index.ts';
 
 it('restarts a worker that ends by itself, later each time, until it is stopped', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'readapt-test-supervisor-'));
@@ -11,9 +12,10 @@ it('restarts a worker that ends by itself, later each time, until it is stopped'
   const env = { ...process.env, DATABASE_URL: '', READAPT_DATA_DIR: folder };
   let heard = (): void => undefined;
   const twice = new Promise<void>((resolve) => (heard = resolve));
-  const worker = superviseWorker(env, (line) => {
+  const log = (line: string): void => {
     if (lines.push(line) === 2) heard();
-  });
+  };
+  const worker = superviseWorker(env, log, compiledCommand());
   await twice;
   await worker.stop();
   expect(lines).toEqual([
