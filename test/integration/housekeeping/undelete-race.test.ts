@@ -123,24 +123,25 @@ async function collect(from = Infinity, atQuery: () => Promise<unknown> = () => 
 const refusal = (error: unknown): string => (error instanceof AppError ? error.code : String(error));
 
 /**
- * Collects while a request undeletes at the query with the given number, and again at each later query for as long as it
- * is refused, and once more at the end. @returns the outcomes in the order of the requests
+ * Collects while a request undeletes at the query with the given number, again at each later query for as long as it is
+ * refused, and once more at the end. @returns the outcomes in the order of the requests
  */
 async function race(from: number, undelete: () => Promise<unknown>): Promise<string[]> {
   const outcomes: string[] = [];
-  let asking: Promise<void> | null = null;
-  const ask = async (): Promise<void> => {
-    if (outcomes.at(-1) === 'back') return;
-    asking ??= undelete()
-      .then(() => 'back', refusal)
-      .then((outcome) => {
-        outcomes.push(outcome);
-        asking = null;
-      });
-    await asking;
+  let last = Promise.resolve();
+  let isAsking = false;
+  const ask = (): Promise<void> => {
+    if (isAsking || outcomes.at(-1) === 'back') return last;
+    isAsking = true;
+    const asked = undelete().then(() => 'back', refusal);
+    last = asked.then((outcome) => {
+      outcomes.push(outcome);
+      isAsking = false;
+    });
+    return last;
   };
   await collect(from, ask);
-  await asking;
+  await last;
   await ask();
   return outcomes;
 }
