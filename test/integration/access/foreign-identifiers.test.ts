@@ -1,4 +1,3 @@
-import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ExampleRequest } from './examples.ts';
 import { readOperations, type OwnedReference } from './operations.ts';
@@ -15,16 +14,26 @@ describe.each([
   { name: 'without row-level security', rowSecurity: false },
 ])('$name, what belongs to another tenant does not exist', ({ rowSecurity }) => {
   let world: AccessWorld;
+  let allRows: string;
   beforeAll(async () => {
     world = await createAccessWorld({ rowSecurity });
+    allRows = await queryOfRows(world);
   });
   afterAll(() => world.close());
+
+  /** All rows of the other tenant, with their tables. */
+  const foreignRows = () => world.service.db.$queryRawUnsafe<object[]>(allRows, world.other.id);
+
+  test('the other tenant has rows in many tables', async () => {
+    const rows = (await foreignRows()) as { table: string }[];
+    expect(new Set(rows.map(({ table }) => table)).size).toBeGreaterThan(10);
+  });
 
   test.each(places)('$operation.id, $reference.in $reference.name', async ({ operation, reference }) => {
     const kind = reference.kind as keyof Owner['owned'];
     const ask = async (id: string) =>
       send(world, operation, withReference(await exampleOf(world, operation), reference, id), world.acme.key);
-    const before = await rowsOf(world, world.other.id);
+    const before = await foreignRows();
     const foreign = await ask(world.other.owned[kind]);
     const absent = await ask(`${kind}_01900000-0000-7000-8000-000000000000`);
     expect(foreign.statusCode).toBe(absent.statusCode);
@@ -35,7 +44,7 @@ describe.each([
       expect([foreign.statusCode, foreign.json().code], foreign.body).toEqual([404, 'not_found']);
       expect(Object.keys(foreign.json())).toEqual(Object.keys(absent.json()));
     }
-    expect(await rowsOf(world, world.other.id)).toEqual(before);
+    expect(await foreignRows()).toEqual(before);
   });
 
   test('also where all identifiers are of the same other tenant', async () => {
@@ -70,23 +79,13 @@ function withReference(example: ExampleRequest, reference: OwnedReference, id: s
   return { ...example, [reference.in]: { ...(typeof part === 'string' ? {} : part), [reference.name]: id } };
 }
 
-/** All rows of a tenant by table. */
-async function rowsOf({ service }: AccessWorld, tenantId: string): Promise<Record<string, unknown[]>> {
-  const client = new pg.Client({ connectionString: service.database.url });
-  await client.connect();
-  try {
-    const tables = await client.query<{ name: string }>(
-      `SELECT table_name AS name FROM information_schema.columns
-       WHERE table_schema = 'public' AND column_name = 'tenant_id' ORDER BY table_name`,
-    );
-    const found: Record<string, unknown[]> = {};
-    for (const { name } of tables.rows) {
-      found[name] = (
-        await client.query(`SELECT t::text FROM ${name} t WHERE tenant_id = $1 ORDER BY 1`, [tenantId])
-      ).rows;
-    }
-    return found;
-  } finally {
-    await client.end();
-  }
+/** Creates the query of all rows of a tenant in all tables, which takes the tenant's identifier. */
+async function queryOfRows({ service }: AccessWorld): Promise<string> {
+  const tables = await service.db.$queryRaw<{ name: string }[]>`
+    SELECT table_name::text AS name FROM information_schema.columns
+    WHERE table_schema = 'public' AND column_name = 'tenant_id'`;
+  const selections = tables.map(
+    ({ name }) => `SELECT '${name}' AS "table", t::text AS "row" FROM "${name}" t WHERE tenant_id = $1`,
+  );
+  return `${selections.join(' UNION ALL ')} ORDER BY 1, 2`;
 }
