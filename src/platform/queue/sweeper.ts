@@ -29,6 +29,8 @@ export interface SweeperOptions {
   sources: readonly RecoverySource[];
   logger: Logger;
   intervalMs?: number;
+  /** Duration of the lease, in milliseconds: three intervals by default. */
+  leaseMs?: number;
   /**
    * Age from which an outbox entry counts as missed, in milliseconds. The writer of a younger entry may be about to
    * enqueue it.
@@ -60,8 +62,8 @@ const PAGE = 1000;
  * process takes over.
  */
 export function createSweeper(options: SweeperOptions): Sweeper {
-  const { db, logger, intervalMs = 5000 } = options;
-  const lease: ProcessLease = { name: 'sweeper', owner: randomUUID(), forMs: 3 * intervalMs };
+  const { db, logger, intervalMs = 5000, leaseMs = 3 * intervalMs } = options;
+  const lease: ProcessLease = { name: 'sweeper', owner: randomUUID(), forMs: leaseMs };
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<unknown> = Promise.resolve();
 

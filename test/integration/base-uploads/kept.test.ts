@@ -1,30 +1,39 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createUploads, SourceError } from '../../../src/platform/base-sources/index.ts';
 import { artifactCollectionTask } from '../../../src/operations/housekeeping/collection/artifact-collection.ts';
 import { uploadCollectionTask } from '../../../src/operations/housekeeping/collection/upload-collection.ts';
 import { examine } from '../../../src/operations/doctor/doctor.ts';
 import type { Finding } from '../../../src/operations/doctor/findings.ts';
 import { verificationRepository } from '../../../src/fleet/base-uploads/verification/verification.repository.ts';
-import { BASE } from '../../unit/training/support/tiny-task.ts';
+import { GOLDEN } from '../adapters/support.ts';
 import { createTestApp, type TestApp } from '../support/index.ts';
-import { filesOf, PART_BYTES, startVerifier, uploader, type TestFile } from './support.ts';
+import { filesOf, startVerifier, uploader, type TestFile } from './support.ts';
+
+/** Size of the parts, of which the weights have four. */
+const PART_BYTES = 4096;
 
 let app: TestApp;
 let api: ReturnType<typeof uploader>;
 let verifier: ReturnType<typeof startVerifier>;
 let base: TestFile[];
 
-beforeEach(async () => {
+beforeAll(async () => {
   app = await createTestApp({ env: { READAPT_BASE_UPLOAD_PART_BYTES: String(PART_BYTES) } });
   api = uploader(app);
-  verifier = startVerifier(app);
-  base = await filesOf(BASE);
+  base = await filesOf(path.join(GOLDEN, 'broken/control/base'));
   await app.request({ method: 'POST', url: '/v1/base-models', payload: { name: 'assistant' } });
+});
+afterAll(() => app?.close());
+beforeEach(() => {
+  verifier = startVerifier(app);
 });
 afterEach(async () => {
   await verifier.stop();
-  await app.close();
+  await app.db.baseModelVersion.deleteMany();
+  await app.db.baseModelUpload.deleteMany();
+  await collectArtifacts();
 });
 
 const register = (version: string, id: string) =>
@@ -39,11 +48,11 @@ const digestOf = async (uploadId: string, fileName: string) =>
   (await app.db.baseModelUploadPart.findFirstOrThrow({ where: { uploadId, fileName, number: 1 } })).artifactDigest;
 const expire = (id: string) =>
   app.db.baseModelUpload.update({ where: { id }, data: { expiresAt: new Date(Date.now() - 1000) } });
+const collectArtifacts = () =>
+  artifactCollectionTask({ db: app.db, artifacts: app.deps.artifacts, graceMs: 0 }).run(new AbortController().signal);
 const collect = async () => {
-  const { db, deps } = app;
-  const { signal } = new AbortController();
-  const { uploads } = await uploadCollectionTask({ db }).run(signal);
-  await artifactCollectionTask({ db, artifacts: deps.artifacts, graceMs: 0 }).run(signal);
+  const { uploads } = await uploadCollectionTask({ db: app.db }).run(new AbortController().signal);
+  await collectArtifacts();
   return uploads;
 };
 async function examined(mend = false): Promise<Finding[]> {
@@ -90,12 +99,12 @@ test('a collector that does not know uploads cannot take a part', async () => {
 
 test('a part that the store has lost is found by the verification, and sent again alone', async () => {
   const id = await api.send(base);
-  await app.deps.artifacts.remove(await digestOf(id, 'tokenizer.json'));
+  await app.deps.artifacts.remove(await digestOf(id, 'config.json'));
   const reopened = await api.finish(id);
   expect(reopened).toMatchObject({ state: 'open', error: { code: 'artifact_missing' } });
   const missing = reopened.files.filter((file) => file.missing.length > 0);
-  expect(missing).toMatchObject([{ name: 'tokenizer.json', missing: [{ first: 1, last: 1 }] }]);
-  await api.put(id, api.partsOf(base.find(({ name }) => name === 'tokenizer.json')!)[0]!);
+  expect(missing).toMatchObject([{ name: 'config.json', missing: [{ first: 1, last: 1 }] }]);
+  await api.put(id, api.partsOf(base.find(({ name }) => name === 'config.json')!)[0]!);
   expect(await api.finish(id)).toMatchObject({ state: 'complete' });
 });
 

@@ -30,11 +30,12 @@ export const announced = (files: readonly TestFile[]) =>
 
 /** Client of the upload API with the operator's key. */
 export function uploader(app: TestApp) {
+  const partBytes = app.config.baseUploadPartBytes;
   const partsOf = ({ name, content }: TestFile) =>
-    Array.from({ length: Math.max(1, Math.ceil(content.length / PART_BYTES)) }, (_, index) => ({
+    Array.from({ length: Math.max(1, Math.ceil(content.length / partBytes)) }, (_, index) => ({
       name,
       number: index + 1,
-      bytes: content.subarray(index * PART_BYTES, (index + 1) * PART_BYTES),
+      bytes: content.subarray(index * partBytes, (index + 1) * partBytes),
     }));
   const put = (
     id: string,

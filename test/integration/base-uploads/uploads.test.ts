@@ -1,33 +1,40 @@
 import { request as httpRequest, type ClientRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import path from 'node:path';
 import type { LightMyRequestResponse } from 'fastify';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { BaseModelUpload } from '../../../src/fleet/base-uploads/base-upload.schemas.ts';
 import { BASE } from '../../unit/training/support/tiny-task.ts';
-import { rawTar, type RawEntry } from '../adapters/support.ts';
+import { GOLDEN, rawTar, type RawEntry } from '../adapters/support.ts';
 import { eventually } from '../../eventually.ts';
 import { bearer, createTestApp, type TestApp } from '../support/index.ts';
 import { contents } from '../support/store-contents.ts';
 import { announced, filesOf, PART_BYTES, sha256, startVerifier, uploader, type TestFile } from './support.ts';
+
+/** Largest number of uploads at a time: the tests leave a few of them open. */
+const MOST_UPLOADS = 30;
 
 let app: TestApp;
 let api: ReturnType<typeof uploader>;
 let verifier: ReturnType<typeof startVerifier>;
 let base: TestFile[];
 let large: TestFile;
+/** Files of a model that fit into one part each. */
+let small: TestFile[];
 
 beforeAll(async () => {
   app = await createTestApp({
     env: {
       READAPT_BASE_UPLOAD_PART_BYTES: String(PART_BYTES),
       READAPT_BASE_UPLOAD_BYTES: '50000000',
-      READAPT_BASE_UPLOADS: '30',
+      READAPT_BASE_UPLOADS: String(MOST_UPLOADS),
     },
   });
   api = uploader(app);
   await app.app.listen({ port: 0, host: '127.0.0.1' });
   verifier = startVerifier(app);
   base = await filesOf(BASE);
+  small = await filesOf(path.join(GOLDEN, 'broken/control/base'));
   large = base.find(({ name }) => name === 'model.safetensors')!;
   await app.request({ method: 'POST', url: '/v1/base-models', payload: { name: 'assistant' } });
 });
@@ -280,41 +287,50 @@ describe('what is refused before it is sent', () => {
   });
 
   test('more uploads at a time than the setting allows', async () => {
-    const other = await createTestApp({ env: { READAPT_BASE_UPLOADS: '1' } });
+    const unfinished = await app.db.baseModelUpload.count({ where: { state: { in: ['open', 'verifying'] } } });
+    const began = [];
+    for (let more = unfinished + 1; more < MOST_UPLOADS; more++) began.push(await api.begin([config, weights]));
+    began.push(...(await Promise.all([1, 2, 3].map(() => api.begin([config, weights])))));
     try {
-      const began = await Promise.all([1, 2, 3].map(() => uploader(other).begin([config, weights])));
-      expect(began.map(({ statusCode }) => statusCode).sort()).toEqual([201, 409, 409]);
+      expect(
+        began
+          .map(({ statusCode }) => statusCode)
+          .slice(-3)
+          .sort(),
+      ).toEqual([201, 409, 409]);
       const refused = began.find(({ statusCode }) => statusCode === 409)!;
-      expect(refused.json()).toMatchObject({ code: 'too_many_base_model_uploads', limit: 1 });
+      expect(refused.json()).toMatchObject({ code: 'too_many_base_model_uploads', limit: MOST_UPLOADS });
     } finally {
-      await other.close();
+      const ids = began.map((answer) => answer.json<{ id?: string }>().id ?? '');
+      await app.db.baseModelUpload.deleteMany({ where: { id: { in: ids } } });
     }
   });
 });
 
 describe('what is refused after it has arrived, by name', () => {
-  const rest = () => base.filter((file) => file !== large);
+  const weights = () => small.find(({ name }) => name === 'model.safetensors')!;
+  const rest = () => small.filter((file) => file !== weights());
   test.each<[string, () => TestFile[], RegExp]>([
     [
       'a link',
       () => [
-        archiveOf('a.tar', [...entriesOf(base), { path: 'x.json', type: 'SymbolicLink', linkpath: '/etc/passwd' }]),
+        archiveOf('a.tar', [...entriesOf(small), { path: 'x.json', type: 'SymbolicLink', linkpath: '/etc/passwd' }]),
       ],
       /"x\.json" of a\.tar is of type SymbolicLink/,
     ],
     [
       'a device',
-      () => [archiveOf('a.tar', [...entriesOf(base), { path: 'zero.json', type: 'CharacterDevice' }])],
+      () => [archiveOf('a.tar', [...entriesOf(small), { path: 'zero.json', type: 'CharacterDevice' }])],
       /zero\.json/,
     ],
     [
       'an absolute path',
-      () => [archiveOf('a.tar', [...entriesOf(base), { path: '/etc/x.json', content: '{}' }])],
+      () => [archiveOf('a.tar', [...entriesOf(small), { path: '/etc/x.json', content: '{}' }])],
       /"\/etc\/x\.json" of a\.tar is an absolute path/,
     ],
     [
       'a path out of the archive',
-      () => [archiveOf('a.tar', [...entriesOf(base), { path: '../x.json', content: '{}' }])],
+      () => [archiveOf('a.tar', [...entriesOf(small), { path: '../x.json', content: '{}' }])],
       /leads out of the archive/,
     ],
     [
@@ -324,20 +340,20 @@ describe('what is refused after it has arrived, by name', () => {
     ],
     [
       'a name with control characters',
-      () => [archiveOf('a.tar', [...entriesOf(base), longName('a\n\u0001b.json'), { path: 'b.json', content: '{}' }])],
+      () => [archiveOf('a.tar', [...entriesOf(small), longName('a\n\u0001b.json'), { path: 'b.json', content: '{}' }])],
       /"a\\n\\u0001b\.json" of a\.tar has a name .* control characters/,
     ],
     [
       'a sparse file',
-      () => [archiveOf('a.tar', [...entriesOf(rest()), sparseHeader, ...entriesOf([large], 'GNUSparseFile.1/')])],
+      () => [archiveOf('a.tar', [...entriesOf(rest()), sparseHeader, ...entriesOf([weights()], 'GNUSparseFile.1/')])],
       /"model\.safetensors" is stored as a sparse file/,
     ],
     [
       'more files than a model has, in all archives together',
       () => {
         const many = Array.from({ length: 1100 }, (_, index) => index);
-        const half = (from: number) => many.map((index) => ({ path: `${from + index}.json`, content: '{}' }));
-        return [archiveOf('a.tar', half(0)), archiveOf('b.tar', half(5000)), archiveOf('c.tar', entriesOf(base))];
+        const half = (from: number) => many.map((index) => ({ path: `${from + index}.json` }));
+        return [archiveOf('a.tar', half(0)), archiveOf('b.tar', half(5000)), archiveOf('c.tar', entriesOf(small))];
       },
       /in b\.tar.* more than 2000/,
     ],
@@ -346,7 +362,7 @@ describe('what is refused after it has arrived, by name', () => {
       () => {
         const index = { weight_map: { a: 'model-00001-of-00002.safetensors', b: 'model-00002-of-00002.safetensors' } };
         const files = [
-          { name: 'model-00001-of-00002.safetensors', content: large.content },
+          { name: 'model-00001-of-00002.safetensors', content: weights().content },
           { name: 'model.safetensors.index.json', content: Buffer.from(JSON.stringify(index)) },
         ];
         return [archiveOf('a.tar', entriesOf([...rest(), ...files]))];
@@ -355,33 +371,33 @@ describe('what is refused after it has arrived, by name', () => {
     ],
     [
       'an entry that is there twice',
-      () => [archiveOf('a.tar', [...entriesOf(base), ...entriesOf([large])])],
+      () => [archiveOf('a.tar', [...entriesOf(small), ...entriesOf([weights()])])],
       /"model\.safetensors" of a\.tar occurs twice/,
     ],
     [
       'two folders',
-      () => [archiveOf('a.tar', [...entriesOf(rest(), 'a/'), ...entriesOf([large], 'b/')])],
+      () => [archiveOf('a.tar', [...entriesOf(rest(), 'a/'), ...entriesOf([weights()], 'b/')])],
       /in another folder/,
     ],
     [
       'a file in two archives',
-      () => [archiveOf('a.tar', entriesOf(base)), archiveOf('b.tar', entriesOf([large]))],
+      () => [archiveOf('a.tar', entriesOf(small)), archiveOf('b.tar', entriesOf([weights()]))],
       /model\.safetensors is there twice/,
     ],
     [
       'an archive that is cut off',
-      () => [{ name: 'a.tar', content: rawTar(entriesOf(base)).subarray(0, 60_000) }],
+      () => [{ name: 'a.tar', content: rawTar(entriesOf(small)).subarray(0, 10_000) }],
       /not a complete tar archive/,
     ],
     ['archives without weights', () => [archiveOf('a.tar', entriesOf(rest()))], /no \*\.safetensors/],
     [
       'weights that are none',
-      () => [...rest(), { name: large.name, content: large.content.subarray(0, -1) }],
+      () => [...rest(), { name: weights().name, content: weights().content.subarray(0, -1) }],
       /model\.safetensors is no safetensors file/,
     ],
     [
       'a config.json of no decoder',
-      () => [large, { name: 'config.json', content: Buffer.from('{"model_type":"bert"}') }],
+      () => [weights(), { name: 'config.json', content: Buffer.from('{"model_type":"bert"}') }],
       /hidden_size/,
     ],
   ])('%s', async (_what, files, message) => {

@@ -333,7 +333,7 @@ describe('over a connection', () => {
   });
 
   it('an upload of 48 MB is not kept in memory', async () => {
-    const block = Buffer.from(rows(1000, thirds).replaceAll('answer', `answer ${'words '.repeat(60)}`));
+    const block = Buffer.from(rows(200, thirds).replaceAll('answer', `answer ${'words '.repeat(300)}`));
     const blocks = Math.ceil((48 << 20) / block.length);
     const connection = await openConnection(app.app);
     connection.post('/v1/datasets?name=big', head(blocks * block.length));
@@ -345,7 +345,7 @@ describe('over a connection', () => {
     }
     const answer = await connection.answer();
     connection.close();
-    expect(answer).toMatchObject({ status: 201, body: { rows: blocks * 1000, bytes: blocks * block.length } });
+    expect(answer).toMatchObject({ status: 201, body: { rows: blocks * 200, bytes: blocks * block.length } });
     expect(peak).toBeLessThan(16 << 20);
   });
 });

@@ -9,8 +9,10 @@ import {
 import { eventually } from '../../eventually.ts';
 import { createTestQueue, logger, type TestQueue } from './test-queue.ts';
 
-/** Sweep interval. A lease lasts three intervals, so a process stalled for eight seconds on a busy machine keeps it. */
-const INTERVAL_MS = 3000;
+/** Sweep interval in milliseconds. */
+const INTERVAL_MS = 300;
+/** Duration of a lease in milliseconds, which a process stalled for eight seconds on a busy machine keeps. */
+const LEASE_MS = 9000;
 
 let queue: TestQueue;
 const started: { stop(): Promise<void> }[] = [];
@@ -24,7 +26,7 @@ afterEach(async () => {
 afterAll(() => queue.close());
 
 /** Starts the sweeper of a process, and counts its sweeps. */
-function start(intervalMs = INTERVAL_MS) {
+function start(times: { intervalMs: number; leaseMs?: number } = { intervalMs: INTERVAL_MS, leaseMs: LEASE_MS }) {
   const sweeps = { count: 0 };
   const source: RecoverySource = {
     queue: 'adaptations',
@@ -37,7 +39,7 @@ function start(intervalMs = INTERVAL_MS) {
     },
   };
   const { producer, database } = queue;
-  const sweeper = createSweeper({ db: database.db, producer, sources: [source], logger, intervalMs });
+  const sweeper = createSweeper({ db: database.db, producer, sources: [source], logger, ...times });
   sweeper.start();
   started.push(sweeper);
   return { sweeps, sweeper };
@@ -63,7 +65,7 @@ test('a process that dies keeps the others from sweeping for three intervals at 
     UPDATE process_leases SET owner = 'dead',
       expires_at = clock_timestamp() + make_interval(secs => ${(3 * intervalMs) / 1000}::float8)
     WHERE name = 'sweeper'`;
-  const { sweeps } = start(intervalMs);
+  const { sweeps } = start({ intervalMs });
   await eventually('it sweeps', () => Promise.resolve(sweeps.count > 0));
   expect(performance.now() - began).toBeGreaterThan(intervalMs);
 });

@@ -2,7 +2,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { Readable } from 'node:stream';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { compiledModule } from '../../compiled/index.ts';
 import { newId } from '../../../src/platform/contract/ids.ts';
 import { bearer, createTestApp, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
@@ -11,7 +11,7 @@ import { contents } from '../support/store-contents.ts';
 let service: TestApp;
 let acme: TestTenant;
 
-beforeEach(async () => {
+beforeAll(async () => {
   service = await createTestApp({
     env: {
       READAPT_QUOTA_STORED_BYTES: '1500',
@@ -19,9 +19,12 @@ beforeEach(async () => {
       READAPT_QUOTA_ADAPTERS: '2',
     },
   });
-  acme = await createTestTenant(service.db, 'acme');
+  await service.db.baseModel.create({ data: { id: newId('baseModel'), name: 'tiny' } });
 });
-afterEach(() => service.close());
+afterAll(() => service.close());
+beforeEach(async () => {
+  acme = await createTestTenant(service.db, `acme-${newId('tenant')}`);
+});
 
 const SPLITS = ['training', 'search', 'gate'];
 
@@ -158,7 +161,6 @@ test('an upload whose process is killed gives its bytes back', async () => {
 });
 
 test('adapters that are created at the same time do not exceed their number', async () => {
-  await service.db.baseModel.create({ data: { id: newId('baseModel'), name: 'tiny' } });
   const { id } = (await upload('data', dataset(60))).json<{ id: string }>();
   const create = (name: string) =>
     service.request({
@@ -184,7 +186,7 @@ test('adapters that are created at the same time do not exceed their number', as
 
 describe('limits of a tenant', () => {
   test('are set by the operator, read by the tenant, and seen by nobody else', async () => {
-    const other = await createTestTenant(service.db, 'other');
+    const other = await createTestTenant(service.db, `other-${newId('tenant')}`);
     expect((await setQuotas({ adapters: 5 }, acme.key)).statusCode).toBe(403);
     const set = await setQuotas({ adapters: 5, dataset_rows: null, requests_per_minute: 7, weight: 2.5 });
     expect(set.statusCode).toBe(200);
@@ -231,11 +233,11 @@ test('usage follows what is deleted, and a tenant goes with all that it has', as
   expect(await quotas()).toMatchObject({ stored_bytes: { used: 0 }, dataset_rows: { used: 0 } });
   await upload('again', dataset(600));
   await service.db.tenant.delete({ where: { id: acme.id } });
-  expect(await service.db.tenantUsage.count()).toBe(0);
+  expect(await service.db.tenantUsage.count({ where: { tenantId: acme.id } })).toBe(0);
 });
 
 test('a bulk insert counts as many rows as it has', async () => {
-  const other = await createTestTenant(service.db, 'other');
+  const other = await createTestTenant(service.db, `other-${newId('tenant')}`);
   const row = (tenantId: string, index: number) => ({
     id: newId('dataset'),
     tenantId,
@@ -247,7 +249,10 @@ test('a bulk insert counts as many rows as it has', async () => {
   });
   const rows = Array.from({ length: 50 }, (_, index) => row(index % 5 === 0 ? other.id : acme.id, index));
   await service.db.dataset.createMany({ data: rows });
-  const found = await service.db.tenantUsage.findMany({ orderBy: { datasetRows: 'asc' } });
+  const found = await service.db.tenantUsage.findMany({
+    where: { tenantId: { in: [acme.id, other.id] } },
+    orderBy: { datasetRows: 'asc' },
+  });
   expect(found).toEqual([
     { tenantId: other.id, adapters: 0n, datasetRows: 20n, storedBytes: 100n },
     { tenantId: acme.id, adapters: 0n, datasetRows: 80n, storedBytes: 400n },

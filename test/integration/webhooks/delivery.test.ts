@@ -4,7 +4,7 @@ import { createAddressPolicy } from '../../../src/platform/outgoing/address-poli
 import { createPost, type Post } from '../../../src/platform/outgoing/post.ts';
 import { deliveryRepository } from '../../../src/delivery/webhooks/delivery/delivery.repository.ts';
 import { RETRY_SCHEDULE } from '../../../src/delivery/webhooks/index.ts';
-import { createTestTenant } from '../support/index.ts';
+import { createTestTenant, untilReadable } from '../support/index.ts';
 import { createWebhookWorld, type WebhookWorld } from './webhook-world.ts';
 
 /** Delay longer than any test, in milliseconds. */
@@ -133,7 +133,12 @@ test('10,000 events that wait for an endpoint which does not answer hold up nobo
   const [dead, live] = [await world.receiver(), await world.receiver()];
   dead.answer = () => null;
   const { id } = await world.endpoint(dead.url, { event_types: ['adapter.*'] });
-  await world.record(world.acme.id, job(10_000, 'adapter.created'));
+  const [first] = await world.record(world.acme.id, ['adapter.created']);
+  await world.app.db.$executeRaw`
+    INSERT INTO events (id, tenant_id, type, subject_id, data)
+    SELECT e.id || n, e.tenant_id, e.type, e.subject_id, e.data FROM events e, generate_series(2, 10000) n
+    WHERE e.id = ${first}`;
+  await untilReadable(world.app.db);
   const { secret } = await world.endpoint(live.url, { event_types: ['job.*'] });
   const others = await world.endpoint(live.url, { key: world.other.key, event_types: ['job.*'] });
   // The endpoint rests for long after twenty failures, a shortcut for its rest of minutes after a few more.
