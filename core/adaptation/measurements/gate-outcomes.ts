@@ -134,7 +134,7 @@ function digestOf(subject: OutcomesSubject): string {
  * a tokenizer that splits them differently changes the keys.
  */
 function rowKeys({ metric, data: { gate, choices }, precision, generation }: OutcomesSubject): string[] {
-  const limits = generation && answerLimits(gate.map(answerOf), generation.endOfTextIds, generation.maxNewTokens);
+  const limits = generation && answerLimits(gate.map(answerOf), generation.endOfTextIds, generation);
   return gate.map(({ tokenIds, labelSpans, row }, index) => {
     const ranked = metric === 'accuracy' && choices ? choices.tokensOf(row).rests : null;
     const generated = limits ? [limits[index], generation?.endOfTextIds] : null;

@@ -1,3 +1,4 @@
+import { longestCompletionOf } from '../../data/evaluation/generated-answers.ts';
 import { meanLoss, measure } from '../../data/evaluation/measure.ts';
 import type { TokenizedExample } from '../../data/example.ts';
 import type { TaskData } from '../../data/task-data.ts';
@@ -13,8 +14,8 @@ export interface MeasurementsOptions {
   readonly data: TaskData;
   readonly metric: MetricName;
   /**
-   * Largest number of tokens that are generated for a gate row. If it is 0, the number follows from the length of the
-   * rows' answers.
+   * Largest number of tokens that are generated for a row. If it is 0, the number follows from the longest answer of
+   * the gate rows, whichever rows are measured, because their outcomes are compared with each other.
    */
   readonly maxNewTokens: number;
   /** Largest number of search rows on which the search for fusion coefficients measures losses. */
@@ -30,10 +31,12 @@ export const WATCHED_ROWS = 128;
 export class Measurements {
   readonly #options: MeasurementsOptions;
   readonly #searchRows: readonly TokenizedExample[];
+  readonly #longestCompletion: number;
 
   constructor(options: MeasurementsOptions) {
     this.#options = options;
     this.#searchRows = options.data.search.slice(0, options.searchRows);
+    this.#longestCompletion = longestCompletionOf(options.data.gate);
   }
 
   /** Number of search rows on which the search for fusion coefficients measures losses. */
@@ -85,7 +88,8 @@ export class Measurements {
 
   async #measure(base: LoadedBase, adapter: Adapter | null, rows: readonly TokenizedExample[]) {
     const { data, metric: name, maxNewTokens, signal } = this.#options;
-    const measured = await measure(base, adapter, rows, { metric: name, choices: data.choices, maxNewTokens, signal });
+    const limits = { maxNewTokens, longestCompletion: this.#longestCompletion };
+    const measured = await measure(base, adapter, rows, { metric: name, choices: data.choices, ...limits, signal });
     const { value, standardError, examples, perExample: values } = measured;
     const metric: MetricValue = { name, value, standardError, rows: examples };
     return { metric, values };

@@ -9,6 +9,11 @@ export interface AnswerOptions extends EvaluationOptions {
   /** Largest number of tokens to generate for a row; 0 chooses it by {@link answerLimits}. */
   readonly maxNewTokens?: number;
   /**
+   * Number of tokens in the completion from whose length the limits follow if `maxNewTokens` is 0. Default: the longest
+   * of the examples. Measurements of different rows that are compared with each other need the same number.
+   */
+  readonly longestCompletion?: number;
+  /**
    * Largest number of tokens of a prompt together with its answer. Default: the number of positions that the model has.
    */
   readonly maxLength?: number;
@@ -50,11 +55,11 @@ export async function generateAnswers(
   base: GeneratingBase,
   adapter: Adapter | null,
   examples: readonly TokenizedExample[],
-  { maxNewTokens = 0, maxLength = Infinity, batchSize, signal }: AnswerOptions,
+  { maxNewTokens = 0, longestCompletion, maxLength = Infinity, batchSize, signal }: AnswerOptions,
 ): Promise<Answers> {
   if (examples.length === 0) throw new RangeError('there are no examples to evaluate, expected at least one');
   const answers = examples.map(answerOf);
-  const limits = answerLimits(answers, base.endOfTextIds, maxNewTokens);
+  const limits = answerLimits(answers, base.endOfTextIds, { maxNewTokens, longestCompletion });
   const positions = Math.min(maxLength, base.runtime.base.config.maxPositionEmbeddings);
   const requests = answers.map(({ promptIds }, index) => {
     return { promptIds, maxNewTokens: Math.max(1, Math.min(limits[index]!, positions - promptIds.length)) };
@@ -76,13 +81,18 @@ export async function generateAnswers(
 /** Returns the largest sizes of the texts that {@link generateAnswers} may generate, for the memory plan. */
 export function answerSizes(examples: readonly TokenizedExample[], maxNewTokens: number): TextSizes {
   const answers = examples.map(answerOf);
-  const limit = maxNewTokens > 0 ? maxNewTokens : mostNewTokens(answers);
+  const limit = maxNewTokens > 0 ? maxNewTokens : mostNewTokens(longestOf(answers));
   const longestPrompt = answers.reduce((most, { promptIds }) => Math.max(most, promptIds.length), 0);
   return { count: answers.length, longest: longestPrompt + limit };
 }
 
 /** Number of tokens that an answer may have in addition to twice the length of the longest completion. */
 const MARGIN = 16;
+
+/** Returns the number of tokens in the longest completion of the examples. */
+export function longestCompletionOf(examples: readonly TokenizedExample[]): number {
+  return longestOf(examples.map(answerOf));
+}
 
 /**
  * Returns the largest number of tokens to generate for each row: `maxNewTokens`, or for 0 a number chosen by the rows.
@@ -93,14 +103,20 @@ const MARGIN = 16;
 export function answerLimits(
   answers: readonly Pick<Answer, 'labelIds'>[],
   endOfTextIds: readonly number[],
-  maxNewTokens: number,
+  { maxNewTokens = 0, longestCompletion: longest = longestOf(answers) }: AnswerLimits,
 ): number[] {
   if (maxNewTokens > 0) return answers.map(() => maxNewTokens);
-  const most = mostNewTokens(answers);
+  const most = mostNewTokens(longest);
   const ends = new Set(endOfTextIds);
   return answers.map(({ labelIds }) => (ends.has(labelIds.at(-1)!) ? most : labelIds.length));
 }
 
-function mostNewTokens(answers: readonly Pick<Answer, 'labelIds'>[]): number {
-  return 2 * answers.reduce((longest, { labelIds }) => Math.max(longest, labelIds.length), 0) + MARGIN;
+type AnswerLimits = Pick<AnswerOptions, 'maxNewTokens'> & { readonly longestCompletion?: number | undefined };
+
+function longestOf(answers: readonly Pick<Answer, 'labelIds'>[]): number {
+  return answers.reduce((longest, { labelIds }) => Math.max(longest, labelIds.length), 0);
+}
+
+function mostNewTokens(longest: number): number {
+  return 2 * longest + MARGIN;
 }

@@ -263,8 +263,9 @@ describe('metrics of generated text', () => {
 
   it('leaves room for twice the longest completion and a few tokens more', () => {
     const rows = [{ labelIds: [5, 7] }, { labelIds: [4, 4, 4, 7] }, { labelIds: [4, 4, 4] }];
-    expect(answerLimits(rows, [7], 0)).toEqual([24, 24, 3]);
-    expect(answerLimits(rows, [7], 9)).toEqual([9, 9, 9]);
+    expect(answerLimits(rows, [7], {})).toEqual([24, 24, 3]);
+    expect(answerLimits(rows.slice(0, 1), [7], { longestCompletion: 4 })).toEqual([24]);
+    expect(answerLimits(rows, [7], { maxNewTokens: 9 })).toEqual([9, 9, 9]);
   });
 });
 
