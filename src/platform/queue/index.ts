@@ -7,6 +7,7 @@ export {
   type Consumer,
   type ConsumerObserver,
   type HandlerContext,
+  type Handlers,
   type HandlerSet,
 } from './consumer.ts';
 export { writeOutbox } from './outbox.repository.ts';
