@@ -50,7 +50,8 @@ export interface OutcomesDependencies {
   askAgainMs?: number;
 }
 
-const AGAIN_MS = 5000;
+/** Default delay before a measurement is tried again, in milliseconds. */
+const ASK_AGAIN_MS = 5000;
 
 /** Interval at which a running measurement checks whether a rollout waits, in milliseconds. */
 const LOOK_MS = 250;
@@ -61,7 +62,7 @@ const LOOK_MS = 250;
  */
 export function outcomesHandlers(deps: OutcomesDependencies): HandlerSet {
   const { db, availability = new BaseAvailability(), local = FOLDERS_ONLY, check, leaseMs } = deps;
-  const { askAgainMs = AGAIN_MS } = deps;
+  const { askAgainMs = ASK_AGAIN_MS } = deps;
   const requests = createOutcomeRequests({ db, leaseMs });
   // Work that this worker leaves to others does not block the measurement.
   const isRolloutWaiting = () =>
@@ -82,7 +83,10 @@ export function outcomesHandlers(deps: OutcomesDependencies): HandlerSet {
           const slot = await acquireDevice(deps.training, context.signal);
           try {
             await deps.artifacts.holding((artifacts) =>
-              claimAndMeasure({ ...deps, artifacts, requests, isRolloutWaiting, slot, context }, version.id),
+              claimAndMeasure(
+                { ...deps, askAgainMs, artifacts, requests, isRolloutWaiting, slot, context },
+                version.id,
+              ),
             );
           } finally {
             slot.release();
@@ -106,6 +110,7 @@ async function isAllowed({ db, quotas = NO_QUOTAS }: OutcomesDependencies, versi
 }
 
 interface Measuring extends OutcomesDependencies {
+  askAgainMs: number;
   requests: OutcomeRequests;
   isRolloutWaiting(): Promise<boolean>;
   slot: TrainingSlot;
@@ -179,7 +184,7 @@ class Measurement {
    * whether to try again.
    */
   async #conclude(error: unknown, ended: AbortSignal): Promise<void> {
-    const { requests, context, askAgainMs = AGAIN_MS } = this.#deps;
+    const { requests, context, askAgainMs } = this.#deps;
     const { lease, claimed, version } = this.#claim;
     const attempt = attemptEnd(error, context, (cause) => classifyError(cause, askAgainMs));
     const { end } = attempt;

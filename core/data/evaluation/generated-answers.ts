@@ -9,10 +9,10 @@ export interface AnswerOptions extends EvaluationOptions {
   /** Largest number of tokens to generate for a row; 0 chooses it by {@link answerLimits}. */
   readonly maxNewTokens?: number;
   /**
-   * Number of tokens in the completion from whose length the limits follow if `maxNewTokens` is 0. Default: the longest
-   * of the examples. Measurements of different rows that are compared with each other need the same number.
+   * Number of tokens of the longest completion, from which the limits follow if `maxNewTokens` is 0. Default: that of
+   * the examples. Measurements of different rows that are compared with each other need the same number.
    */
-  readonly longestCompletion?: number;
+  readonly longestCompletion?: number | undefined;
   /**
    * Largest number of tokens of a prompt together with its answer. Default: the number of positions that the model has.
    */
@@ -103,15 +103,15 @@ export function longestCompletionOf(examples: readonly TokenizedExample[]): numb
 export function answerLimits(
   answers: readonly Pick<Answer, 'labelIds'>[],
   endOfTextIds: readonly number[],
-  { maxNewTokens = 0, longestCompletion: longest = longestOf(answers) }: AnswerLimits,
+  { maxNewTokens = 0, longestCompletion = longestOf(answers) }: AnswerLimits,
 ): number[] {
   if (maxNewTokens > 0) return answers.map(() => maxNewTokens);
-  const most = mostNewTokens(longest);
+  const most = mostNewTokens(longestCompletion);
   const ends = new Set(endOfTextIds);
   return answers.map(({ labelIds }) => (ends.has(labelIds.at(-1)!) ? most : labelIds.length));
 }
 
-type AnswerLimits = Pick<AnswerOptions, 'maxNewTokens'> & { readonly longestCompletion?: number | undefined };
+type AnswerLimits = Pick<AnswerOptions, 'maxNewTokens' | 'longestCompletion'>;
 
 function longestOf(answers: readonly Pick<Answer, 'labelIds'>[]): number {
   return answers.reduce((longest, { labelIds }) => Math.max(longest, labelIds.length), 0);
