@@ -28,12 +28,15 @@ export const approvalRepository = {
         AND (a.lease_expires_at IS NULL OR a.lease_expires_at < clock_timestamp())
       ORDER BY a.next_attempt_at NULLS FIRST LIMIT ${limit}`,
 
-  /** Reads the wave of a rollout that waits for an approval from an address; null if none does. */
+  /**
+   * Reads the wave of a rollout that waits for an approval from an address; null if none does. Locks the rollout, so
+   * the wave is not decided on before the transaction ends.
+   */
   async waiting(tx: Transaction, rolloutId: string): Promise<WaitingWave | null> {
     const [row] = await tx.$queryRaw<WaitingWave[]>`
       SELECT r.id AS "rolloutId", r.base_model_version_id AS "baseModelVersionId", r.wave + 1 AS wave,
         cardinality(r.wave_limits) + 1 AS waves, r.options #> '{policy,approve}' AS approve
-      FROM rollouts r WHERE r.id = ${rolloutId} AND ${WAITS}`;
+      FROM rollouts r WHERE r.id = ${rolloutId} AND ${WAITS} FOR SHARE`;
     return row ?? null;
   },
 

@@ -3,7 +3,9 @@ import { Webhook } from 'standardwebhooks';
 import type { ClaimLoop } from '../../../../src/lib/claim-loop.ts';
 import { createAddressPolicy } from '../../../../src/platform/outgoing/address-policy.ts';
 import { createPost } from '../../../../src/platform/outgoing/post.ts';
-import { createApprovalAsker } from '../../../../src/fleet/rollouts/index.ts';
+import { withTransaction } from '../../../../src/platform/database/database.ts';
+import { createApprovalAsker, followInBatches } from '../../../../src/fleet/rollouts/index.ts';
+import { approveWave } from '../../../../src/fleet/rollouts/waves/waves.ts';
 import { addVersion } from '../../queue/fleet.ts';
 import { eventually } from '../../../eventually.ts';
 import { logger } from '../../queue/test-queue.ts';
@@ -115,6 +117,29 @@ describe('a wave that is approved over HTTP', () => {
     expect((await world.ended(id, 'completed')).jobs).toEqual({ ready: 3 });
     for (const asker of opened.askers.splice(0)) await asker.stop();
     expect(await approvals(id)).toEqual(['rollout.approval_requested']);
+  });
+
+  test('is not asked about again by a process that looked while another released it', async () => {
+    const receiver = await receive(() => says({ approved: true }));
+    const { id } = await start(receiver.url);
+    await waits(id);
+    await world.db.approvalRequest.create({ data: { rolloutId: id, wave: 2, attempts: 1 } });
+    await withTransaction(world.db, async (tx) => {
+      await tx.$queryRaw`SELECT id FROM rollouts WHERE id = ${id} FOR NO KEY UPDATE`;
+      await tx.$queryRaw`SELECT wave FROM approval_requests WHERE rollout_id = ${id} FOR UPDATE`;
+      startAsker();
+      await eventually('the process waits for the lock', async () => {
+        const rows = await world.db.$queryRaw<unknown[]>`
+          SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+            AND (query LIKE '%INTO approval_requests%' OR query LIKE '%{policy,approve}%')`;
+        return rows.length > 0;
+      });
+      await approveWave(tx, id, 2);
+    });
+    await followInBatches({ db: world.db, producer: world.queue.producer }, id);
+    expect((await world.ended(id, 'completed')).jobs).toEqual({ ready: 3 });
+    for (const asker of opened.askers.splice(0)) await asker.stop();
+    expect(receiver.received).toEqual([]);
   });
 
   test('is asked about by another process when the one that asked has died', async () => {
