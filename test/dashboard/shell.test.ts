@@ -13,7 +13,7 @@ async function choose(page: DashboardPage, role: 'menuitemradio' | 'menuitemchec
 }
 
 test('light and dark follow the system until its reader chooses one, which is kept', async () => {
-  const page = await open('/', { key: demo.readerKey, appearance: 'light' });
+  const page = await open('/', { key: demo.readerKey });
   await page.getByRole('heading', { level: 1, name: 'Fleet' }).waitFor();
   expect(await theme(page)).toContain('light');
   await page.emulateMedia({ colorScheme: 'dark' });

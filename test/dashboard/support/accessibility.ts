@@ -5,24 +5,24 @@ import { expect } from 'vitest';
 /** Number of places reported per kind of violation. */
 const SHOWN_PLACES = 3;
 
-/** Fails if axe-core finds a serious or critical violation of WCAG 2.2 AA on the page as it is now. */
+/**
+ * Fails if axe-core finds a serious or critical violation of WCAG 2.2 AA on the page, also after the page has had time
+ * to settle.
+ */
 export async function expectAccessible(page: Page): Promise<void> {
   // Runs through the debugger, because the content security policy blocks foreign scripts.
   await page.evaluate(axe.source);
+  await expect.poll(() => violationsOf(page)).toEqual([]);
+}
+
+async function violationsOf(page: Page): Promise<string[]> {
   const { violations } = await page.evaluate(async () => {
     const { axe: loaded } = globalThis as unknown as { axe: typeof axe };
     return loaded.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] });
   });
   const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-  expect(
-    serious.map(
-      ({ id, nodes }) =>
-        `${id}: ${nodes
-          .slice(0, SHOWN_PLACES)
-          .map(({ html }) => html)
-          .join(' ')}`,
-    ),
-  ).toEqual([]);
+  const places = (nodes: (typeof serious)[number]['nodes']) => nodes.slice(0, SHOWN_PLACES).map(({ html }) => html);
+  return serious.map(({ id, nodes }) => `${id}: ${places(nodes).join(' ')}`);
 }
 
 /** Fails if the page is wider than the window and would scroll horizontally. */

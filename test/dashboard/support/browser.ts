@@ -3,13 +3,10 @@ import { afterAll, afterEach, beforeAll, expect, inject } from 'vitest';
 import { PATIENCE_MS } from '../../patience.ts';
 
 const CHROMIUM = process.env.READAPT_CHROMIUM ?? '/usr/bin/chromium';
-const WIDTHS = { wide: 1280, narrow: 360 } as const;
 
 interface OpenOptions {
   /** API key to sign in with. Without one, the sign-in page is shown. */
   readonly key?: string;
-  readonly width?: keyof typeof WIDTHS;
-  readonly appearance?: 'light' | 'dark';
   /**
    * Errors that the test provokes, such as 4xx answers. They may arrive at any time, even after the test (default:
    * none).
@@ -45,10 +42,10 @@ export function useBrowser() {
     await browser?.close();
   });
   return async (path: string, options: OpenOptions = {}): Promise<DashboardPage> => {
-    const { key, width = 'wide', appearance = 'light', expected } = options;
+    const { key, expected } = options;
     const context = await browser.newContext({
-      viewport: { width: WIDTHS[width], height: 900 },
-      colorScheme: appearance,
+      viewport: { width: 1280, height: 900 },
+      colorScheme: 'light',
       permissions: ['clipboard-read', 'clipboard-write'],
     });
     context.setDefaultTimeout(PATIENCE_MS);

@@ -2,12 +2,8 @@ import { test } from 'vitest';
 import { expectAccessible, expectNoSidewaysScroll } from './accessibility.ts';
 import type { DashboardPage, useBrowser } from './browser.ts';
 
-/** Light, dark and phone-sized appearance. */
-const LOOKS = [
-  { appearance: 'light', width: 'wide' },
-  { appearance: 'dark', width: 'wide' },
-  { appearance: 'light', width: 'narrow' },
-] as const;
+/** Size of a phone's window in CSS pixels, the narrowest that the dashboard is made for. */
+const PHONE = { width: 360, height: 900 };
 
 interface CheckedPage {
   readonly name: string;
@@ -17,12 +13,18 @@ interface CheckedPage {
   readonly shown: (page: DashboardPage) => Promise<unknown>;
 }
 
-/** Defines a test that checks a page's accessibility in each appearance. */
+/** Defines a test that checks a page's accessibility in light and dark colours and on a phone. */
 export function testEveryLook(open: ReturnType<typeof useBrowser>, { name, path, key, shown }: CheckedPage): void {
-  test.each(LOOKS)(`${name} is accessible in $appearance, $width`, async (look) => {
-    const page = await open(path(), { ...look, ...(key !== undefined && { key: key() }) });
+  test(`${name} is accessible in light, in dark and on a phone`, async () => {
+    const page = await open(path(), { ...(key !== undefined && { key: key() }) });
     await shown(page);
     await expectAccessible(page);
-    if (look.width === 'narrow') await expectNoSidewaysScroll(page);
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await page.locator('.radix-themes.dark').waitFor();
+    await expectAccessible(page);
+    await page.setViewportSize(PHONE);
+    await shown(page);
+    await expectAccessible(page);
+    await expectNoSidewaysScroll(page);
   });
 }
