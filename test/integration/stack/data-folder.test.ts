@@ -54,4 +54,5 @@ test('a service that is stopped as soon as its address is read ends in order', a
     if (running.output().includes('readapt serves')) running.child.kill('SIGTERM');
   });
   expect(await running.ended).toBe(0);
+  await expect(postmasterOf(dataDir)).rejects.toThrow('ENOENT');
 });
