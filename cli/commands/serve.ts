@@ -38,8 +38,6 @@ export function addServeCommand(program: Command): void {
 
 async function serve(options: ServeOptions): Promise<void> {
   const { loadConfig } = await import('../../src/platform/config/config.ts');
-  const { BUILD_COMMAND } = await import('../stack/dashboard.ts');
-  const { startLocalStack } = await import('../stack/local-stack.ts');
   const config = loadConfig({
     ...process.env,
     ...(options.host === undefined ? {} : { READAPT_HOST: options.host }),
@@ -48,6 +46,9 @@ async function serve(options: ServeOptions): Promise<void> {
     ...(options.servingFolder === undefined ? {} : { READAPT_SERVING_FOLDER: options.servingFolder }),
     ...(options.device === undefined ? {} : { READAPT_DEVICE: options.device }),
   });
+  // The server loads slowly, and is needed only with usable settings.
+  const { BUILD_COMMAND } = await import('../stack/dashboard.ts');
+  const { startLocalStack } = await import('../stack/local-stack.ts');
   const keyFile = process.stdout.isTTY ? null : path.join(config.dataDir, 'operator-key');
   const stack = await startLocalStack(config, {
     worker: options.worker ?? config.databaseUrl === null,

@@ -16,13 +16,14 @@ export function addWorkerCommand(program: Command): void {
     )
     .action(async ({ device }: { readonly device?: DeviceChoice }) => {
       const { loadConfig } = await import('../../src/platform/config/config.ts');
-      const { startWorker } = await import('../../workers/start/start-worker.ts');
       const config = loadConfig({ ...process.env, ...(device === undefined ? {} : { READAPT_DEVICE: device }) });
       if (config.databaseUrl === null) {
         throw new UsageError(
           'DATABASE_URL is not set; without it, `readapt serve` runs a worker on its embedded database itself',
         );
       }
+      // The worker loads slowly, and is needed only with usable settings.
+      const { startWorker } = await import('../../workers/start/start-worker.ts');
       const worker = await startWorker(config);
       process.on('SIGUSR2', () => worker.drain());
       await untilStopped(worker.drained);

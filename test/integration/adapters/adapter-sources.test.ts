@@ -1,6 +1,12 @@
+import { inspect } from 'node:util';
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify';
+import { Registry } from 'prom-client';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { buildApp } from '../../../src/api/app.ts';
+import { loadConfig } from '../../../src/platform/config/config.ts';
 import { startHub, type HubFault, type HubServer } from '../../unit/base-sources/support/hub-server.ts';
 import { bearer, untilReadable } from '../support/index.ts';
+import { contents } from '../support/store-contents.ts';
 import { createTerminal } from '../terminal/terminal.ts';
 import { CONFIG, createAdapterWorld, WEIGHTS, type AdapterWorld } from './support.ts';
 
@@ -16,6 +22,8 @@ const FILES = new Map([
   ['training_args.bin', Buffer.from('a pickle')],
 ]);
 const withoutWeights = new Map([...FILES].filter(([name]) => name !== 'adapter_model.safetensors'));
+/** Options of `inspect` that leave nothing out. */
+const WHOLE = { depth: null, maxArrayLength: null, maxStringLength: null };
 const withoutSettings = expect.not.stringMatching(/READAPT_|127\.0\.0\.1/) as string;
 const isFile = ({ path }: { path: string }): boolean => path.includes('/resolve/');
 const isWeights = ({ path }: { path: string }): boolean => path.endsWith('/adapter_model.safetensors');
@@ -31,12 +39,14 @@ let world: AdapterWorld;
 let commit: string;
 let address: string;
 let adapterId: string;
+let datasetOfOther: string;
 
 beforeAll(async () => {
   hub = await startHub({ page: 1000 });
   commit = hub.publish(PUBLIC, FILES);
   hub.publish(TENANTS_OWN, FILES, TOKEN);
   hub.publish(OPERATORS_OWN, FILES, OPERATOR_TOKEN);
+  for (const repo of ['public/hanging', 'public/unanswered']) hub.publish(repo, FILES);
   world = await createAdapterWorld(['control'], {
     READAPT_HUB_URL: hub.url,
     READAPT_HUB_TOKEN: OPERATOR_TOKEN,
@@ -44,6 +54,17 @@ beforeAll(async () => {
     READAPT_ADAPTER_FETCH_TIMEOUT_MS: '5000',
   });
   adapterId = (await world.ensureAdapter('imported')).id;
+  const dataset = await world.request({
+    method: 'POST',
+    url: '/v1/datasets?name=data',
+    key: world.other.key,
+    headers: { 'content-type': 'application/x-ndjson' },
+    payload: ['training', 'search', 'gate']
+      .map((split) => JSON.stringify({ prompt: split, completion: 'x', split }))
+      .join('\n'),
+  });
+  expect(dataset.statusCode, dataset.body).toBe(201);
+  datasetOfOther = dataset.json<{ id: string }>().id;
   address = await world.app.app.listen({ host: '127.0.0.1', port: 0 });
 });
 afterAll(async () => {
@@ -51,7 +72,7 @@ afterAll(async () => {
   await hub?.close();
 });
 afterEach(() => {
-  hub.fault = () => null;
+  hub.fault = standingFault;
   hub.requests.length = 0;
 });
 
@@ -63,6 +84,43 @@ const importFrom = (source: unknown, more: object = {}) =>
     ...more,
   });
 const importPublic = () => importFrom(`hf://${PUBLIC}`);
+
+/** Fault of the repositories from which nothing more comes. */
+const standingFault: HubServer['fault'] = (request) => {
+  if (!isWeights(request) || !request.large) return null;
+  if (request.path.includes('/public/hanging/')) return { hangAfter: 10 };
+  return request.path.includes('/public/unanswered/') ? { status: 502 } : null;
+};
+
+/** Builds an app on the same database and store with other settings of the sources. */
+function createOtherApp(env: Record<string, string>): Promise<FastifyInstance> {
+  const { adapterSources, adapterHubToken, hubToken } = loadConfig(env);
+  const config = { ...world.app.config, adapterSources, adapterHubToken, hubToken };
+  return buildApp(config, { ...world.app.deps, metrics: new Registry() });
+}
+
+const bodyOf = (name: string, source: unknown, more: object = {}) =>
+  world.body(name, { source: { base_model_version: 'control', source }, ...more });
+const createOn = (app: FastifyInstance, key: string, payload: object) =>
+  app.inject({ method: 'POST', url: '/v1/adapters', headers: bearer(key), payload });
+const createOfOther = (repo: string, name: string) =>
+  createOn(world.app.app, world.other.key, bodyOf(name, `hf://${repo}`, { dataset_id: datasetOfOther }));
+
+/** Fetches that last for seconds, during which other tests run. */
+let hanging: Promise<LightMyRequestResponse>[];
+let unanswered: Promise<LightMyRequestResponse>;
+
+test('fetches that hang are few for each tenant', async () => {
+  hub.fault = standingFault;
+  hanging = [1, 2, 3, 4].map((number) => createOfOther('public/hanging', `hanging-${number}`));
+  await expect.poll(() => hub.requests.filter((one) => isWeights(one) && one.large)).toHaveLength(4);
+  const refused = await createOfOther(PUBLIC, 'fifth');
+  expect(refused.json()).toMatchObject({ status: 429, code: 'too_many_fetches' });
+  expect(refused.headers['retry-after']).toBe('2');
+  unanswered = importFrom('hf://public/unanswered');
+  const ofAnother = await importPublic();
+  expect(ofAnother.statusCode, ofAnother.body).toBe(201);
+});
 
 describe('a version of a hub', () => {
   test('has the files of the commit, as an upload of the same files has, and says where it comes from', async () => {
@@ -107,6 +165,50 @@ describe('a version of a hub', () => {
   });
 });
 
+describe('readapt adapters push', () => {
+  const push = (...args: string[]) => {
+    const env = { READAPT_URL: address, READAPT_API_KEY: world.acme.key, HF_TOKEN: TOKEN };
+    const version = ['--name', 'imported', '--base-version', 'control'];
+    return createTerminal(world.app.dataDir).run(['adapters', 'push', ...args, ...version], { env });
+  };
+
+  test('has the service fetch what it names, with a token if it is told to send it', async () => {
+    const [pushed, refused, shown] = await Promise.all([
+      push(`hf://${PUBLIC}`),
+      push(`hf://${TENANTS_OWN}`),
+      push(`hf://${TENANTS_OWN}@main`, '--hub-token', '--json'),
+    ]);
+    expect(pushed, pushed.stderr).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/has version \d+: adv_/) as string,
+    });
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('`source.token`') as string });
+    expect(shown, shown.stderr).toMatchObject({ code: 0 });
+    expect(JSON.parse(shown.stdout)).toMatchObject({ version: { source: { repo: TENANTS_OWN, revision: 'main' } } });
+  });
+
+  test('sends a token with nothing else', async () => {
+    const pushed = await push('./folder', '--hub-token');
+    expect(pushed).toMatchObject({ code: 2, stderr: expect.stringContaining('--hub-token is for hf://') as string });
+  });
+});
+
+test('fetches that hang end, and so does one that gets no answers any more, and nothing of them is left', async () => {
+  for (const answer of await Promise.all(hanging)) {
+    expect(answer.json()).toMatchObject({ status: 503, code: 'source_unreachable' });
+    expect(answer.body).toContain('READAPT_ADAPTER_FETCH_TIMEOUT_MS');
+  }
+  expect((await unanswered).json()).toMatchObject({ status: 503, code: 'source_unreachable' });
+  await expect.poll(() => hub.open()).toBe(0);
+  expect(await world.app.db.adapter.count({ where: { tenantId: world.other.id } })).toBe(0);
+  const versions = await world.request({ url: `/v1/adapters/${adapterId}/versions` });
+  expect(versions.body).toContain(PUBLIC);
+  expect(versions.body).not.toContain('public/unanswered');
+  expect(await contents(world.app.db, world.app.dataDir)).toMatchObject({ temporary: [] });
+  const next = await createOfOther(PUBLIC, 'next');
+  expect(next.statusCode, next.body).toBe(201);
+});
+
 describe('tokens', () => {
   test("the operator's token reads nothing for a tenant", async () => {
     await world.expectRefusal(() => importFrom(`hf://${OPERATORS_OWN}`), {
@@ -134,8 +236,8 @@ describe('tokens', () => {
       answer.body,
       (await world.app.request({ url: '/v1/audit-log' })).body,
       (await world.app.request({ url: '/v1/events' })).body,
-      JSON.stringify(await db.adapterVersion.findMany(), (_, value: unknown) => String(value)),
-      JSON.stringify(await db.idempotencyRecord.findMany()),
+      inspect(await db.adapterVersion.findMany(), WHOLE),
+      inspect(await db.idempotencyRecord.findMany(), WHOLE),
     ];
     expect(everything.join('\n')).toContain(answer.json<Version>().digest);
     expect(everything.join('\n')).not.toContain(TOKEN);
@@ -177,19 +279,17 @@ describe('what is refused without a request to the hub', () => {
   });
 
   test('everything, where the operator has allowed nothing', async () => {
-    const closed = await createAdapterWorld(['control'], { READAPT_HUB_URL: hub.url });
+    const closed = await createOtherApp({});
     try {
-      const source = { base_model_version: 'control', source: `hf://${PUBLIC}` };
-      const payload = closed.body('mine', { source });
-      const refused = await closed.request({ method: 'POST', url: '/v1/adapters', payload });
+      const payload = bodyOf('mine', `hf://${PUBLIC}`);
+      const refused = await createOn(closed, world.acme.key, payload);
       expect(refused.json()).toMatchObject({ code: 'source_not_allowed' });
       expect(refused.body).toContain('READAPT_ADAPTER_SOURCES');
       expect(hub.requests).toEqual([]);
-      const byOperator = { key: closed.app.operatorKey, payload: { ...payload, tenant_id: closed.acme.id } };
-      const answer = await closed.request({ method: 'POST', url: '/v1/adapters', ...byOperator });
+      const answer = await createOn(closed, world.app.operatorKey, { ...payload, tenant_id: world.acme.id });
       expect(answer.statusCode, answer.body).toBe(201);
     } finally {
-      await closed.app.close();
+      await closed.close();
     }
   });
 });
@@ -280,7 +380,6 @@ describe('faults while a file is fetched', () => {
   test.each<[string, HubFault, object]>([
     ['wrong bytes, twice', { corrupt: true }, { status: 422, code: 'source_corrupt' }],
     ['more bytes than it says', { surplus: true }, { status: 422, code: 'source_changed' }],
-    ['no answer any more', { status: 502 }, { status: 503, code: 'source_unreachable' }],
     ['files that are gone', { status: 404 }, { status: 422, code: 'source_not_found' }],
   ])('%s', async (_what, fault, problem) => {
     hub.fault = (request) => (isWeights(request) && request.large ? fault : null);
@@ -294,49 +393,17 @@ describe('faults while a file is fetched', () => {
     expect(answer.headers['retry-after']).toBe('3');
     expect(hub.requests.filter((request) => isWeights(request) && request.large)).toHaveLength(1);
   });
-
-  test('fetches that hang are few for each tenant, and end', async () => {
-    hub.fault = (request) => (isWeights(request) && request.large ? { hangAfter: 10 } : null);
-    const hanging = Array.from({ length: 4 }, importPublic);
-    await expect.poll(() => hub.requests.filter((one) => isWeights(one) && one.large)).toHaveLength(4);
-    const refused = await importPublic();
-    expect(refused.json()).toMatchObject({ status: 429, code: 'too_many_fetches' });
-    expect(refused.headers['retry-after']).toBe('2');
-    hub.fault = (request) => (isWeights(request) && request.large ? { status: 404 } : null);
-    const { other } = world;
-    const payload = {
-      ...world.body('others'),
-      ...{ dataset_id: null, metric: 'loss', gate: { kind: 'absolute', target: 1 } },
-      source: { base_model_version: 'control', source: `hf://${PUBLIC}` },
-    };
-    const ofOther = await world.request({ method: 'POST', url: '/v1/adapters', key: other.key, payload });
-    expect(ofOther.json()).not.toMatchObject({ code: 'too_many_fetches' });
-    for (const answer of await Promise.all(hanging)) {
-      expect(answer.json()).toMatchObject({ status: 503, code: 'source_unreachable' });
-      expect(answer.body).toContain('READAPT_ADAPTER_FETCH_TIMEOUT_MS');
-    }
-    await expect.poll(() => hub.open()).toBe(0);
-    hub.fault = () => null;
-    expect((await importPublic()).statusCode).toBe(201);
-  });
 });
 
 describe('a service with a token for all tenants', () => {
-  let shared: AdapterWorld;
+  let shared: FastifyInstance;
 
   beforeAll(async () => {
-    shared = await createAdapterWorld(['control'], {
-      READAPT_HUB_URL: hub.url,
-      READAPT_ADAPTER_SOURCES: 'hf://acme',
-      READAPT_ADAPTER_HUB_TOKEN: TOKEN,
-    });
+    shared = await createOtherApp({ READAPT_ADAPTER_SOURCES: 'hf://acme', READAPT_ADAPTER_HUB_TOKEN: TOKEN });
   });
-  afterAll(() => shared?.app.close());
+  afterAll(() => shared?.close());
 
-  const bodyOf = (name: string, source: unknown) =>
-    shared.body(name, { source: { base_model_version: 'control', source } });
-  const create = (name: string, source: unknown) =>
-    shared.request({ method: 'POST', url: '/v1/adapters', payload: bodyOf(name, source) });
+  const create = (name: string, source: unknown) => createOn(shared, world.acme.key, bodyOf(name, source));
 
   test('reads with it for those who give none, and no place beside those that are allowed', async () => {
     const answer = await create('shared', `hf://${TENANTS_OWN}`);
@@ -348,13 +415,13 @@ describe('a service with a token for all tenants', () => {
   });
 
   test('ends a fetch when the client goes away, long before its time is over', async () => {
-    const { app, db } = shared.app;
-    const origin = await app.listen({ host: '127.0.0.1', port: 0 });
+    const { db } = world.app;
+    const origin = await shared.listen({ host: '127.0.0.1', port: 0 });
     hub.fault = (request) => (isWeights(request) && request.large ? { hangAfter: 10 } : null);
     const client = new AbortController();
     const gone = fetch(`${origin}/v1/adapters`, {
       method: 'POST',
-      headers: { ...bearer(shared.acme.key), 'content-type': 'application/json' },
+      headers: { ...bearer(world.acme.key), 'content-type': 'application/json' },
       body: JSON.stringify(bodyOf('gone', `hf://${TENANTS_OWN}`)),
       signal: client.signal,
     });
@@ -365,31 +432,5 @@ describe('a service with a token for all tenants', () => {
     await expect.poll(() => hub.open()).toBe(0);
     await expect.poll(() => db.uploadReservation.count()).toBe(0);
     expect(await db.adapter.count({ where: { name: 'gone' } })).toBe(0);
-  });
-});
-
-describe('readapt adapters push', () => {
-  const push = (...args: string[]) => {
-    const env = { READAPT_URL: address, READAPT_API_KEY: world.acme.key, HF_TOKEN: TOKEN };
-    const version = ['--name', 'imported', '--base-version', 'control'];
-    return createTerminal(world.app.dataDir).run(['adapters', 'push', ...args, ...version], { env });
-  };
-
-  test('has the service fetch what it names, with a token if it is told to send it', async () => {
-    const pushed = await push(`hf://${PUBLIC}`);
-    expect(pushed, pushed.stderr).toMatchObject({
-      code: 0,
-      stdout: expect.stringMatching(/has version \d+: adv_/) as string,
-    });
-    const refused = await push(`hf://${TENANTS_OWN}`);
-    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('`source.token`') as string });
-    const shown = await push(`hf://${TENANTS_OWN}@main`, '--hub-token', '--json');
-    expect(shown, shown.stderr).toMatchObject({ code: 0 });
-    expect(JSON.parse(shown.stdout)).toMatchObject({ version: { source: { repo: TENANTS_OWN, revision: 'main' } } });
-  });
-
-  test('sends a token with nothing else', async () => {
-    const pushed = await push('./folder', '--hub-token');
-    expect(pushed).toMatchObject({ code: 2, stderr: expect.stringContaining('--hub-token is for hf://') as string });
   });
 });

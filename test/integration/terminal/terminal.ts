@@ -4,8 +4,6 @@ import path from 'node:path';
 import { compiledCommand } from '../../compiled/index.ts';
 import { eventually } from '../../eventually.ts';
 
-export const ROOT = path.resolve(import.meta.dirname, '../../..');
-
 export interface Ended {
   readonly code: number | NodeJS.Signals;
   readonly stdout: string;

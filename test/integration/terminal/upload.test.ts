@@ -55,14 +55,13 @@ test('goes on with the upload of the same files, registers it, and uses what is 
   });
   expect(await parts()).toBe(files.flatMap(api.partsOf).length);
 
-  const again = await upload(model);
+  const [again, registered] = await Promise.all([
+    upload(model),
+    terminal.run(['base-versions', 'register', 'assistant@2', '--path', `upload://${id}`], options),
+  ]);
   expect(again.code, again.stderr).toBe(0);
   expect(again.stdout).toContain(`--path upload://${id}`);
   expect(await parts()).toBe(files.flatMap(api.partsOf).length);
-  const registered = await terminal.run(
-    ['base-versions', 'register', 'assistant@2', '--path', `upload://${id}`],
-    options,
-  );
   expect(registered.stdout).toContain('assistant@2');
 });
 
@@ -81,37 +80,45 @@ test('sends a complete upload again of which the service has lost a part, and so
   expect(await app.deps.artifacts.has(lost)).toBe(true);
 });
 
-test('does not read files for a service or a model that is not there, or of names that are not taken', async () => {
+test.concurrent('reads no files for a service or model that is not there, or of names that are not taken', async () => {
   // Reading this file fails.
   const unread = path.join(folder, 'unread');
   await mkdir(unread);
   await symlink('nowhere', path.join(unread, 'model.safetensors'));
-  expect((await upload(unread)).stderr).toContain('cannot be read');
-  expect((await upload(unread, '--register', 'nobody@1')).code).toBe(4);
-  const env = { ...options.env, READAPT_API_KEY: 'wrong' };
-  expect((await terminal.run(['base-versions', 'upload', unread], { env })).code).toBe(3);
-  const other = await upload(path.join(model, 'README.md'));
-  expect([other.code, other.stderr]).toEqual([2, expect.stringContaining('expected a folder, *.safetensors')]);
   const spaced = path.join(folder, 'my model.tar');
   await writeFile(spaced, '');
-  expect((await upload(spaced)).stderr).toContain('expected a name of at most 200 letters');
+  const env = { ...options.env, READAPT_API_KEY: 'wrong' };
+  const [read, nobodys, unauthorized, other, misnamed] = await Promise.all([
+    upload(unread),
+    upload(unread, '--register', 'nobody@1'),
+    terminal.run(['base-versions', 'upload', unread], { env }),
+    upload(path.join(model, 'README.md')),
+    upload(spaced),
+  ]);
+  expect(read.stderr).toContain('cannot be read');
+  expect(nobodys.code).toBe(4);
+  expect(unauthorized.code).toBe(3);
+  expect([other.code, other.stderr]).toEqual([2, expect.stringContaining('expected a folder, *.safetensors')]);
+  expect(misnamed.stderr).toContain('expected a name of at most 200 letters');
 });
 
-test('says why files are refused, by the service or at once', async () => {
+test.concurrent('says why files are refused, by the service or at once', async () => {
   const files = await filesOf(BASE);
   const entries = files.map(({ name, content }) => ({ path: name, content }));
   const archive = path.join(folder, 'all.tar');
   await writeFile(archive, rawTar([...entries, { path: '../x.json', content: '{}' }]));
-  const refused = await upload(archive);
+  const empty = path.join(folder, 'empty');
+  await mkdir(empty);
+  const [refused, nothing, missing, twice] = await Promise.all([
+    upload(archive),
+    upload(empty),
+    upload(path.join(folder, 'missing')),
+    upload(model, path.join(model, 'config.json')),
+  ]);
   expect(refused.code).toBe(2);
   expect(refused.stderr).toContain('"../x.json" of all.tar leads out of the archive');
   expect(refused.stderr).toMatch(/is failed.* Delete it \(DELETE \/v1\/base-model-uploads\/bmu_/);
-
-  const empty = path.join(folder, 'empty');
-  await mkdir(empty);
-  const nothing = await upload(empty);
   expect([nothing.code, nothing.stderr]).toEqual([2, expect.stringContaining('no files of a model')]);
-  expect((await upload(path.join(folder, 'missing'))).code).toBe(2);
-  const twice = await upload(model, path.join(model, 'config.json'));
+  expect(missing.code).toBe(2);
   expect([twice.code, twice.stderr]).toEqual([2, expect.stringContaining('config.json is there twice')]);
 });

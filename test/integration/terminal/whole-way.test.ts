@@ -1,37 +1,62 @@
 // Carries a fleet over from the terminal alone, with real processes against a real `readapt serve` and its worker.
-import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { loadBaseModel } from '../../../core/formats/hugging-face/hugging-face-model.ts';
+import { saveAdapter } from '../../../core/formats/peft/peft-adapter-writer.ts';
+import { createAdapter } from '../../../core/models/lora/lora-init.ts';
 import { folderDigest } from '../../../openapi/clients/typescript/src/node/index.ts';
+import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 import { openRelay } from '../client/relay.ts';
-import { createFolderWithDatabase, removeFolder, serve, type Served } from '../stack/readapt.ts';
-import { createTerminal, ROOT, type Ended, type Terminal } from './terminal.ts';
+import { createFolderWithDatabase, processesOf, removeFolder, serve, type Served } from '../stack/readapt.ts';
+import { createTerminal, type Ended, type Terminal } from './terminal.ts';
 
-const FAMILY = path.join(ROOT, 'examples/demo-family');
 /** Identifier of no rollout. */
 const UNKNOWN = 'rol_00000000-0000-7000-8000-000000000000';
 
 let folder: string;
+/** Home folder of the service's user. */
+let home: string;
 let service: Served;
 let terminal: Terminal;
 let tenant: string;
-/** File with the rows of both adapters. */
-let rows: string;
+let family: TinyFamily;
+/** Adapter of 230 kB, large enough for a connection to be cut within its archive. */
+let adapter: string;
+/** Version of the adapter `plurals` that the rollout has published, and the rollout. */
+let published: string;
+let rolloutId: string;
 /** Command that asks where no service is, which it tries for seconds before it says so. */
 let unreached: Promise<Ended>;
 
 beforeAll(async () => {
   folder = await createFolderWithDatabase();
-  service = await serve(folder, [], { env: { READAPT_ALLOWED_ROOTS: FAMILY, READAPT_LOG_LEVEL: 'warn' } });
+  family = await createTinyFamily();
+  adapter = path.join(family.folder, 'wide');
+  const { config: base } = await loadBaseModel(family.oldBase);
+  await saveAdapter(adapter, createAdapter({ base, targetModules: 'all-linear', rank: 32, alpha: 64, seed: 1 }));
+  home = path.join(folder, 'home');
+  await mkdir(home);
+  service = await serve(folder, [], {
+    env: {
+      READAPT_ALLOWED_ROOTS: [family.oldBase, family.newBase].join(path.delimiter),
+      READAPT_LOG_LEVEL: 'warn',
+      HOME: home,
+      XDG_CACHE_HOME: path.join(home, '.cache'),
+      // ONNX Runtime records nothing if CI is set. Readapt's own cache does not matter here.
+      CI: undefined,
+      READAPT_GRAPH_CACHE: 'off',
+    },
+  });
   terminal = createTerminal(folder);
   const env = { READAPT_URL: 'http://127.0.0.1:1', READAPT_API_KEY: 'rdp_x' };
   unreached = terminal.run(['rollout', 'ls'], { env });
   tenant = await createTenant();
-  rows = path.join(folder, 'rows.jsonl');
-  const all = await readFile(path.join(FAMILY, 'data/plural/train-small.jsonl'), 'utf8');
-  await writeFile(rows, `${all.split('\n').slice(0, 100).join('\n')}\n`);
 });
-afterAll(() => removeFolder(folder));
+afterAll(async () => {
+  await removeFolder(folder);
+  await removeTinyFamily(family);
+});
 
 async function createTenant(): Promise<string> {
   const headers = { authorization: `Bearer ${service.operatorKey}`, 'content-type': 'application/json' };
@@ -45,13 +70,13 @@ interface Rollout {
   readonly state: string;
 }
 
-const newestRollout = (): Promise<Rollout> => terminal.json<Rollout>('rollout', 'get');
-
 test('signing in checks the key, and keeps it where only its user can read it', async () => {
-  const wrong = await terminal.run(['login', '--url', service.url, '--key-stdin'], { input: 'rdp_no_key\n' });
+  const [wrong, nobody] = await Promise.all([
+    terminal.run(['login', '--url', service.url, '--key-stdin'], { input: 'rdp_no_key\n' }),
+    terminal.run(['rollout', 'ls', '--json']),
+  ]);
   expect(wrong).toMatchObject({ code: 3, stdout: '', stderr: expect.stringContaining('401 unauthorized') });
   expect(wrong.stderr).toContain(`asked ${service.url}`);
-  const nobody = await terminal.run(['rollout', 'ls', '--json']);
   expect(nobody).toMatchObject({ code: 3, stderr: expect.stringContaining('run `readapt login`') });
   expect(JSON.parse(nobody.stdout)).toMatchObject({ error: { code: 'not_signed_in' } });
 
@@ -74,36 +99,25 @@ test('signing in checks the key, and keeps it where only its user can read it', 
 
 test('adapters are pushed with their rows and listed', async () => {
   await terminal.json('base-models', 'create', 'demo');
-  await terminal.json('base-versions', 'register', 'demo@1', '--path', path.join(FAMILY, 'v1'));
-  for (const [name, label] of [
-    ['plurals', 'tier=gold'],
-    ['more-plurals', 'tier=silver'],
-  ] as const) {
-    const pushed = await terminal.run([
-      ...[
-        'adapters',
-        'push',
-        path.join(FAMILY, 'adapters/plural'),
-        '--name',
-        name,
-        '--label',
-        label,
-        '--tenant',
-        tenant,
-      ],
-      ...['--base-model', 'demo', '--base-version', '1', '--data', rows],
-      ...['--metric', 'exact_match', '--margin', '0.2', '--on-inconclusive', 'publish'],
-    ]);
+  await terminal.json('base-versions', 'register', 'demo@1', '--path', family.oldBase);
+  const push = (name: string, label: string) => {
+    const of = ['--name', name, '--label', label, '--tenant', tenant, '--base-model', 'demo', '--base-version', '1'];
+    const gate = ['--metric', 'exact_match', '--margin', '0.2', '--on-inconclusive', 'publish'];
+    return terminal.run(['adapters', 'push', adapter, ...of, '--data', family.train, ...gate]);
+  };
+  for (const pushed of await Promise.all([push('plurals', 'tier=gold'), push('more-plurals', 'tier=silver')])) {
     expect(pushed, pushed.stderr).toMatchObject({ code: 0, stdout: expect.stringContaining('has version 1: adv_') });
   }
-  const { stdout } = await terminal.run(['adapters', 'ls', '--sort', 'name']);
+  const [{ stdout }, gold] = await Promise.all([
+    terminal.run(['adapters', 'ls', '--sort', 'name']),
+    terminal.json<{ data: { name: string }[] }>('adapters', 'ls', '--label', 'tier=gold'),
+  ]);
   const [heading, ...listed] = stdout.trimEnd().split('\n');
   expect(heading).toMatch(/^ADAPTER +NAME +BASE MODEL +LATEST +METRIC +LABELS +CREATED$/);
   expect(listed).toEqual([
     expect.stringMatching(/^adp_\S+ {2}more-plurals {2}demo +v1 imported +exact_match +tier=silver/),
     expect.stringMatching(/^adp_\S+ {2}plurals +demo +v1 imported +exact_match +tier=gold/),
   ]);
-  const gold = await terminal.json<{ data: { name: string }[] }>('adapters', 'ls', '--label', 'tier=gold');
   expect(gold.data.map(({ name }) => name)).toEqual(['plurals']);
 });
 
@@ -112,9 +126,10 @@ test('a rollout is tried, begun with a canary, paused, resumed, approved and wat
   const version = ['--base-model', 'demo', '--base-version', '2'];
   const effort = ['--search-evaluations', '2', '--search-rows', '16', '--max-steps', '4', '--evaluate-every', '2'];
   const policy = ['--wave', 'tier=gold', '--approve', 'manual', ...effort];
-  const dryRun = ['rollout', 'create', ...version, '--path', path.join(FAMILY, 'v2'), ...policy, '--dry-run'];
-  expect(await terminal.json(...dryRun)).toMatchObject({ state: 'computed', adapters: { taken: 2 }, waves: [1, 1] });
-  expect((await terminal.run(['rollout', 'get'])).code).toBe(4);
+  const dryRun = ['rollout', 'create', ...version, '--path', family.newBase, ...policy, '--dry-run'];
+  const [forecast, none] = await Promise.all([terminal.json(...dryRun), terminal.run(['rollout', 'get'])]);
+  expect(forecast).toMatchObject({ state: 'computed', adapters: { taken: 2 }, waves: [1, 1] });
+  expect(none.code).toBe(4);
 
   const canary = await terminal.run(['rollout', 'create', ...version, ...policy, '--watch', '--until-waiting']);
   expect(canary, canary.stderr).toMatchObject({
@@ -122,11 +137,14 @@ test('a rollout is tried, begun with a canary, paused, resumed, approved and wat
     stderr: expect.stringContaining('wave 2 waits for a person'),
   });
   expect(canary.stdout).toMatch(/ s {2}plurals +ready/);
-  const { id } = await newestRollout();
+  const id = /^rol_\S+/m.exec(canary.stdout)![0];
+  rolloutId = id;
 
   const watching = terminal.start(['rollout', 'watch', id]);
+  const newest = terminal.json<Rollout>('rollout', 'get');
   await watching.printed(/wave 2 waits/);
   watching.child.kill('SIGINT');
+  expect((await newest).id).toBe(id);
   const stopped = await watching.ended;
   expect(stopped.code).toBe(130);
   expect(stopped.stderr).toContain(`stopped watching; rollout ${id} goes on`);
@@ -153,21 +171,40 @@ test('a rollout is tried, begun with a canary, paused, resumed, approved and wat
   expect(types).toEqual(expect.arrayContaining(['rollout.accepted', 'rollout.paused', 'rollout.wave_released']));
 });
 
+/** Whether a process has loaded ONNX Runtime. */
+async function hasOnnxRuntime(pid: number): Promise<boolean> {
+  return (await readFile(`/proc/${pid}/maps`, 'utf8')).includes('libonnxruntime');
+}
+
+test('the worker and its training process have used ONNX Runtime, the API has not loaded it', async () => {
+  const processes = await processesOf(folder);
+  const find = (what: string) => processes.find(({ command }) => command.includes(what))!.pid;
+  const loaded = {
+    api: await hasOnnxRuntime(service.child.pid!),
+    worker: await hasOnnxRuntime(find('readapt.js worker')),
+    training: await hasOnnxRuntime(find('training/process')),
+  };
+  expect(loaded).toEqual({ api: false, worker: true, training: true });
+});
+
 test('many jobs are changed by a filter after a preview, and nothing without a yes', async () => {
-  const { id } = await newestRollout();
-  const preview = await terminal.json('jobs', 'retry', '--rollout', id, '--label', 'tier=gold', '--dry-run');
+  const of = ['--rollout', rolloutId];
+  const [preview, all, ready] = await Promise.all([
+    terminal.json('jobs', 'retry', ...of, '--label', 'tier=gold', '--dry-run'),
+    terminal.run(['jobs', 'cancel', ...of]),
+    terminal.json<{ data: unknown[] }>('jobs', 'ls', ...of, '--state', 'ready'),
+  ]);
   expect(preview).toEqual({ dry_run: true, matched: 0, changed: 0, left: [] });
-  const all = await terminal.run(['jobs', 'cancel', '--rollout', id]);
   expect(all).toMatchObject({ code: 2, stderr: expect.stringContaining('no filter is given') });
-  const ready = await terminal.json<{ data: unknown[] }>('jobs', 'ls', '--rollout', id, '--state', 'ready');
   expect(ready.data).toHaveLength(2);
 });
 
 test('what was published is pulled with its digest checked', async () => {
   const out = path.join(folder, 'pulled');
   const pull = ['adapters', 'pull', 'plurals', '--on', 'demo@2', '--out', out];
-  const { version } = await terminal.json<{ version: { digest: string; number: number } }>(...pull);
+  const { version } = await terminal.json<{ version: { digest: string; id: string; number: number } }>(...pull);
   expect(version.number).toBe(2);
+  published = version.id;
   expect(await folderDigest(out)).toBe(version.digest);
   const again = await terminal.run(pull);
   expect(again).toMatchObject({ code: 2, stderr: expect.stringContaining(`${out} exists already`) });
@@ -193,9 +230,7 @@ test('a pull that was interrupted goes on with what has arrived, and says when t
     await relay.close();
   }
   await rm(out, { recursive: true });
-  const { version } = await terminal.json<{ version: { id: string } }>(...pull);
-  await rm(out, { recursive: true });
-  await writeFile(path.join(folder, `.pulled-on-${version.id}.part`), 'of something else');
+  await writeFile(path.join(folder, `.pulled-on-${published}.part`), 'of something else');
   const mixed = await terminal.run(pull);
   expect(mixed).toMatchObject({ code: 1, stderr: expect.stringContaining('download it again') });
   expect((await terminal.run(pull)).code).toBe(0);
@@ -207,16 +242,22 @@ async function bytesOf(pulled: string): Promise<number> {
 }
 
 test('a rollback asks first, and serves again what was served before', async () => {
-  const { id } = await newestRollout();
-  const unasked = await terminal.run(['rollout', 'rollback', id]);
+  const unasked = await terminal.run(['rollout', 'rollback', rolloutId]);
   expect(unasked).toMatchObject({ code: 2, stderr: expect.stringContaining('add --yes') });
-  expect(await terminal.json('rollout', 'rollback', id, '--yes')).toMatchObject({ rolled_back: 2, left_alone: 0 });
+  expect(await terminal.json('rollout', 'rollback', rolloutId, '--yes')).toMatchObject({
+    rolled_back: 2,
+    left_alone: 0,
+  });
   const pull = await terminal.run(['adapters', 'pull', 'plurals', '--on', 'demo@2']);
   expect(pull).toMatchObject({ code: 4, stderr: expect.stringContaining('has no version for demo 2') });
 });
 
 test('what is refused, is not there or is not reached has an exit code of its own', async () => {
-  expect(await terminal.run(['rollout', 'get', UNKNOWN])).toMatchObject({
+  const [unknown, mistyped] = await Promise.all([
+    terminal.run(['rollout', 'get', UNKNOWN]),
+    terminal.run(['workers', 'drain', 'job_1']),
+  ]);
+  expect(unknown).toMatchObject({
     code: 4,
     stderr: expect.stringContaining(`(asked ${service.url}, profile default)`),
   });
@@ -224,7 +265,7 @@ test('what is refused, is not there or is not reached has an exit code of its ow
     code: 1,
     stderr: expect.stringContaining('Is the service running'),
   });
-  expect(await terminal.run(['workers', 'drain', 'job_1'])).toMatchObject({ code: 2 });
+  expect(mistyped).toMatchObject({ code: 2 });
 });
 
 test('a terminal asks for the key without showing it, and has colors unless NO_COLOR is set', async () => {
@@ -238,11 +279,19 @@ test('a terminal asks for the key without showing it, and has colors unless NO_C
   expect(stdout).toContain('as the operator');
   expect(stdout).not.toContain(service.operatorKey);
 
-  const painted = await terminal.onPty(['rollout', 'ls']).ended;
+  const [painted, plain] = await Promise.all([
+    terminal.onPty(['rollout', 'ls']).ended,
+    terminal.onPty(['rollout', 'ls'], { NO_COLOR: '1' }).ended,
+  ]);
   expect(painted.stdout).toContain('\u001b[32mcompleted');
   const widest = Math.max(...painted.stdout.split('\r\n').map((line) => line.replace(/\u001b\[\d+m/g, '').length));
   expect(widest).toBeLessThanOrEqual(100);
-  const plain = await terminal.onPty(['rollout', 'ls'], { NO_COLOR: '1' }).ended;
   expect(plain.stdout).toContain('completed');
   expect(plain.stdout).not.toContain('\u001b[');
+});
+
+test('no process leaves a record of its inferences, which ONNX Runtime would send', async () => {
+  service.child.kill('SIGTERM');
+  expect(await service.ended).toBe(0);
+  expect(await readdir(home, { recursive: true })).toEqual([]);
 });
