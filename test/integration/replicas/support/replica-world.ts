@@ -58,6 +58,8 @@ export interface ReplicaWorld {
   currentVersion(adapter: number): Promise<string>;
   send(method: 'POST' | 'PATCH' | 'DELETE', url: string, payload?: object): Promise<{ status: number; body: unknown }>;
   events(id: string): Promise<string[]>;
+  /** Stops reconcilers and engines and removes replicas. The fleet stays for the next test. */
+  removeReplicas(): Promise<void>;
   /** Stops reconcilers and engines and removes replicas and the fleet. */
   reset(): Promise<void>;
   begin(): Promise<void>;
@@ -159,9 +161,12 @@ export async function createReplicaWorld(env: Record<string, string> = {}): Prom
     send,
     events: async (id) =>
       (await app.db.event.findMany({ where: { subjectId: id }, orderBy: { seq: 'asc' } })).map(({ type }) => type),
-    async reset() {
+    async removeReplicas() {
       for (const close of opened.splice(0).reverse()) await close();
       await app.db.replica.deleteMany();
+    },
+    async reset() {
+      await world.removeReplicas();
       await world.fleet.remove();
     },
     close: () => app.close(),
