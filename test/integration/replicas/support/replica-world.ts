@@ -121,7 +121,9 @@ export async function createReplicaWorld(env: Record<string, string> = {}): Prom
     adapters: async (id, query = '') =>
       (await ask<{ data: ReplicaAdapter[] }>(`/v1/replicas/${id}/adapters${query}`)).data,
     firstFailed: async (id) => (await world.adapters(id, '?state=failed'))[0],
-    reaches: (id, state) => expect.poll(() => world.get(id).then((replica) => replica.state)).toBe(state),
+    // Each look costs the process that also syncs a request, so there are not too many of them.
+    reaches: (id, state) =>
+      expect.poll(() => world.get(id).then((replica) => replica.state), { interval: 50 }).toBe(state),
     reconciler({ secretKeys = app.config.secretKeys, ...times } = {}) {
       const { db, deps } = app;
       const reconciler = createReconciler({
@@ -129,7 +131,7 @@ export async function createReplicaWorld(env: Record<string, string> = {}): Prom
         box: createSecretBox(secretKeys),
         policy: createAddressPolicy(app.config.replicaAllowedRanges),
         times: { ...TEST_TIMES, ...times },
-        intervalMs: 20,
+        intervalMs: 40,
         graceMs: 100,
       });
       opened.push(() => reconciler.stop());
