@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { main } from '../../../cli/main.ts';
 import { openArtifactStore, registerArtifact, type ArtifactStore } from '../../../src/platform/artifacts/index.ts';
 import { loadConfig } from '../../../src/platform/config/config.ts';
@@ -23,14 +23,18 @@ let own: TestDatabase;
 let other: TestDatabase;
 let dataDir: string;
 
+beforeAll(async () => {
+  [own, other] = await Promise.all([createTestDatabase(), createTestDatabase()]);
+});
 beforeEach(async () => {
-  [own, other] = [await createTestDatabase(), await createTestDatabase()];
   dataDir = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-owner-'));
 });
 afterEach(async () => {
-  await Promise.all([own.close(), other.close()]);
+  for (const { db } of [own, other]) await db.artifact.deleteMany();
+  await other.db.installation.updateMany({ data: await own.db.installation.findFirstOrThrow() });
   await rm(dataDir, { recursive: true, force: true });
 });
+afterAll(() => Promise.all([own.close(), other.close()]));
 
 const markFile = () => path.join(dataDir, 'artifacts', 'readapt-installation.json');
 const markOf = async () => JSON.parse(await readFile(markFile(), 'utf8')) as Record<string, string>;
@@ -302,6 +306,7 @@ test('a server that does not say which it is has the databases that their number
     await expect(open({ db })).rejects.toThrow(/permission denied for table installation/);
   } finally {
     await db.$disconnect();
+    await own.db.$executeRawUnsafe('GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC');
     await own.db.$executeRawUnsafe(`DROP OWNED BY ${role}`);
     await own.db.$executeRawUnsafe(`DROP ROLE ${role}`);
   }
@@ -334,25 +339,31 @@ test('a bucket that refuses only its mark is named with its setting when a proce
 });
 
 test('an API whose database is another one is not ready, and one whose database is a copy warns', async () => {
-  const readiness = async (owner: TestDatabase) => {
-    const artifacts = await open(owner);
-    const app = await createTestApp({ deps: { artifacts, readiness: writeChecks(owner.db, artifacts) } });
-    try {
-      return (await app.request({ url: '/readyz', key: null })).json<object>();
-    } finally {
-      await app.close();
-    }
+  let owner = own;
+  let store = await open(own);
+  const { ownership } = store;
+  // The app's store and checks are those of the database that is asked about.
+  const artifacts = { ...store, ownership: { ...ownership, problem: () => store.ownership.problem() } };
+  const check = (name: string) => () => writeChecks(owner.db, store)[name]!();
+  const readiness = { artifacts_write: check('artifacts_write'), database_write: check('database_write') };
+  const app = await createTestApp({ deps: { artifacts, readiness } });
+  const readinessOf = async (database: TestDatabase) => {
+    [owner, store] = [database, await open(database)];
+    return (await app.request({ url: '/readyz', key: null })).json<object>();
   };
-  await open(own);
-  expect(await readiness(own)).toMatchObject({ status: 'ready', warnings: [] });
-  expect(await readiness(other)).toMatchObject({
-    status: 'ready',
-    warnings: [expect.stringMatching(/another copy of this database/)],
-  });
-  await another(other);
-  const reason = expect.stringMatching(/check READAPT_DATA_DIR and DATABASE_URL/);
-  expect(await readiness(other)).toMatchObject({
-    status: 'not_ready',
-    checks: expect.arrayContaining([expect.objectContaining({ name: 'artifacts_write', ok: false, reason })]),
-  });
+  try {
+    expect(await readinessOf(own)).toMatchObject({ status: 'ready', warnings: [] });
+    expect(await readinessOf(other)).toMatchObject({
+      status: 'ready',
+      warnings: [expect.stringMatching(/another copy of this database/)],
+    });
+    await another(other);
+    const reason = expect.stringMatching(/check READAPT_DATA_DIR and DATABASE_URL/);
+    expect(await readinessOf(other)).toMatchObject({
+      status: 'not_ready',
+      checks: expect.arrayContaining([expect.objectContaining({ name: 'artifacts_write', ok: false, reason })]),
+    });
+  } finally {
+    await app.close();
+  }
 });

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import {
   cancelJob,
   cancelRollout,
@@ -67,25 +67,15 @@ test('reads a list page by page, and item by item', async () => {
   expect(ids.sort()).toEqual([...jobIds].sort());
 });
 
-test.each(['stream', 'poll'] as const)('waits for a rollout by %s until it is completed', async (transport) => {
-  const { client, sent } = world.recorded();
-  const [waiting] = await begun(client, { transport });
-  await cancelJobs(world.client());
-  expect(await waiting).toMatchObject({ id: rolloutId, state: 'completed', jobs: { cancelled: 5 } });
-  expect(sent.some(isStream)).toBe(transport === 'stream');
-});
-
-test("waits for a rollout with a tenant's key, which gets no event of the rollout but its end", async () => {
+const UNTIL_COMPLETED =
+  "waits for a rollout until it is completed: by stream, by poll, with a tenant's key, which gets no event of the " +
+  'rollout but its end, and with the ETag where no stream can be had';
+test(UNTIL_COMPLETED, async () => {
+  const [streaming, polling] = [world.recorded(), world.recorded()];
   const body = { name: 'waits', tenant_id: fleet.tenants[0]!, scopes: ['tenant:read' as const] };
   const { key } = await createApiKey({ client: world.client(), body });
-  const [waiting] = await begun(world.client(key!));
-  await cancelJobs(world.client());
-  expect(await waiting).toMatchObject({ id: rolloutId, state: 'completed' });
-});
-
-test('polls with the ETag where no stream can be had', async () => {
   const statuses: number[] = [];
-  const client = world.client(undefined, {
+  const withoutStream = world.client(undefined, {
     fetch: async (request, init) => {
       if (isStream(request as Request)) return new Response(null, { status: 503, headers: { 'retry-after': '60' } });
       const answer = await fetch(request, init);
@@ -93,14 +83,28 @@ test('polls with the ETag where no stream can be had', async () => {
       return answer;
     },
   });
-  const [waiting] = await begun(client);
+  const begin = [
+    begun(streaming.client, { transport: 'stream' }),
+    begun(polling.client, { transport: 'poll' }),
+    begun(world.client(key!)),
+    begun(withoutStream),
+  ];
+  const waiting = (await Promise.all(begin)).map(([rollout]) => rollout);
   await expect.poll(() => statuses).toContain(304);
   await cancelJobs(world.client());
-  expect((await waiting).state).toBe('completed');
+  const [streamed, polled, ofTenant, withETag] = await Promise.all(waiting);
+  for (const rollout of [streamed, polled]) {
+    expect(rollout).toMatchObject({ id: rolloutId, state: 'completed', jobs: { cancelled: 5 } });
+  }
+  for (const rollout of [ofTenant, withETag]) expect(rollout).toMatchObject({ id: rolloutId, state: 'completed' });
+  expect([streaming, polling].map(({ sent }) => sent.some(isStream))).toEqual([true, false]);
 });
 
-test('follows events once each and without a gap over a connection that is cut', async () => {
+test('follows events once each and without a gap over a connection that is cut, and waits on', async () => {
   const { client, sent } = world.recorded();
+  const waiter = world.recorded();
+  const [waiting] = await begun(waiter.client);
+  await expect.poll(() => waiter.sent.filter(isStream).length).toBe(1);
   const types: string[] = [];
   for await (const event of followEvents({ client, rolloutId, after: '0' })) {
     types.push(`${event.type} ${event.subject_id}`);
@@ -109,6 +113,7 @@ test('follows events once each and without a gap over a connection that is cut',
     world.relay.cut();
     await cancelJobs(world.client());
   }
+  expect((await waiting).state).toBe('completed');
   // Another list may lag behind what a stream has already reported.
   await untilReadable(world.app.db);
   const listed: string[] = [];
@@ -118,15 +123,6 @@ test('follows events once each and without a gap over a connection that is cut',
   expect(types).toEqual(listed);
   const positions = sent.filter(isStream).map(({ headers }) => headers.get('last-event-id'));
   expect(positions).toEqual([null, expect.stringMatching(/^\d+-\d+$/)]);
-});
-
-test('waits on over a connection that is cut', async () => {
-  const { client, sent } = world.recorded();
-  const [waiting] = await begun(client);
-  await expect.poll(() => sent.filter(isStream).length).toBe(1);
-  world.relay.cut();
-  await cancelJobs(world.client());
-  expect((await waiting).state).toBe('completed');
 });
 
 test('repeats a request whose answer was lost, which takes effect once', async () => {
@@ -165,7 +161,14 @@ test('says what a rollout and a job have come to that are not ready', async () =
 
 test('stops waiting after its time and by its signal', async () => {
   const client = world.client();
-  const late = await waitForRollout({ client, id: rolloutId, timeoutMs: 3_000 }).catch((error: unknown) => error);
+  const timeoutMs = 3_600_000;
+  const timers = vi.spyOn(globalThis, 'setTimeout');
+  const [waitingLong] = await begun(client, { timeoutMs });
+  const [end] = timers.mock.calls.find(([, delayMs]) => delayMs === timeoutMs)!;
+  timers.mockRestore();
+  // Lets the time pass at once.
+  end();
+  const late = await waitingLong.catch((error: unknown) => error);
   expect(late).toBeInstanceOf(WaitTimeoutError);
   expect((late as WaitTimeoutError<Rollout>).last?.id).toBe(rolloutId);
   const stop = new AbortController();

@@ -33,11 +33,7 @@ beforeAll(async () => {
   ({ db } = queue.database);
   training = createTrainingProcess({ logger, entry: ENTRY, cancelGraceMs: 2000 });
 });
-beforeEach(async () => {
-  fleet = await createFleet(db, { tenants: 2, adapters: 4 });
-  log = path.join(fleet.folder, 'requests.log');
-  await db.adapter.updateMany({ data: { gate: RELATIVE } });
-});
+beforeEach(() => useFleet());
 afterEach(async () => {
   for (const worker of workers) await worker.stop();
   workers = [];
@@ -51,6 +47,13 @@ afterAll(async () => {
   await training.stop();
   await queue.close();
 });
+
+/** @param of number of adapters of each of two tenants; by default they get them in turn */
+async function useFleet(of?: readonly [number, number]): Promise<void> {
+  fleet = await createFleet(db, { tenants: 2, adapters: 4, of });
+  log = path.join(fleet.folder, 'requests.log');
+  await db.adapter.updateMany({ data: { gate: RELATIVE } });
+}
 
 async function start(env: Record<string, string> = {}): Promise<RunningWorker> {
   const { backend, producer } = queue;
@@ -115,13 +118,17 @@ describe(`measurements ahead of rollouts, queue on ${queueKind}`, () => {
     await start();
     await logged(1);
     const rollouts = createRolloutService({ db, producer: queue.producer });
-    const { id: rolloutId } = await rollouts.create({ base_model_version_id: fleet.newVersionId, options: {} });
+    const selection = { adapters: (await versions()).slice(0, 2).map(({ adapterId }) => adapterId) };
+    const { id: rolloutId } = await rollouts.create({
+      base_model_version_id: fleet.newVersionId,
+      options: { policy: { selection } },
+    });
     await eventually(
       'the rollout is completed',
       async () => (await rollouts.get(rolloutId, null)).state === 'completed',
     );
     const order = await requestsLogged();
-    expect(order).toEqual(['outcomes', ...Array<string>(4).fill('adaptation'), ...Array<string>(4).fill('baselines')]);
+    expect(order).toEqual(['outcomes', 'adaptation', 'adaptation', 'baselines', 'baselines']);
     // The job has measured it, so it is not measured again.
     expect(await db.gateOutcomes.findUnique({ where: { adapterVersionId: id! } })).toMatchObject({ values: [1, 0] });
     expect(await db.outcomeRequest.count()).toBe(0);
@@ -158,32 +165,38 @@ describe(`measurements ahead of rollouts, queue on ${queueKind}`, () => {
     expect(await db.gateOutcomes.findUnique({ where: { adapterVersionId: id! } })).toMatchObject(MEASURED);
   });
 
-  test('one that cannot be made is given up, and says so', async () => {
+  test('one that cannot be made or kills its worker again and again is given up, and says so', async () => {
     await behave({ outcomes: 'permanent' });
-    const [id] = await request((place) => place === 0);
+    const [first, deadly] = await request((place) => place < 2);
+    await db.outcomeRequest.update({ where: { adapterVersionId: deadly! }, data: { attempt: 10 } });
     await start();
     await done();
     expect(await requestsLogged()).toEqual(['outcomes']);
-    const [event] = await db.event.findMany({ where: { subjectId: id! } });
+    const [event] = await db.event.findMany({ where: { subjectId: first! } });
     const error = { code: 'too_long', message: 'no row can be measured' };
     expect(event).toMatchObject({ type: 'adapter_version.not_measured', data: { number: 1, error } });
-    expect(await db.gateOutcomes.count({ where: { adapterVersionId: id! } })).toBe(0);
+    const [other] = await db.event.findMany({ where: { subjectId: deadly! } });
+    expect(other).toMatchObject({ data: { error: { code: 'too_many_attempts' } } });
+    expect(await db.gateOutcomes.count({ where: { adapterVersionId: { in: [first!, deadly!] } } })).toBe(0);
   });
 
-  test.each<[string, () => Promise<unknown>]>([
-    ['its version was deleted', () => db.adapterVersion.updateMany({ data: { deletedAt: new Date() } })],
-    ['its adapter was deleted', () => db.adapter.updateMany({ data: { deletedAt: new Date() } })],
-    ['its tenant was deleted', () => db.tenant.updateMany({ data: { deletedAt: new Date() } })],
-    ['its adapter has no dataset any more', () => db.adapter.updateMany({ data: { datasetId: null } })],
-  ])('one is dropped if %s', async (_, change) => {
+  const DROPPED = 'one is dropped if its version, its adapter or its tenant was deleted, or its dataset is gone';
+  test(DROPPED, async () => {
+    await fleet.remove();
+    await useFleet([1, 3]);
     await behave({});
     const ids = await request();
-    await change();
+    const [gone, living] = fleet.tenants as [string, string];
+    const [version, adapter, without] = await db.adapterVersion.findMany({ where: { tenantId: living } });
+    const deletion = { data: { deletedAt: new Date() } };
+    await db.tenant.update({ where: { id: gone }, ...deletion });
+    await db.adapterVersion.update({ where: { id: version!.id }, ...deletion });
+    await db.adapter.update({ where: { id: adapter!.adapterId }, ...deletion });
+    await db.adapter.update({ where: { id: without!.adapterId }, data: { datasetId: null } });
     await start();
     await done();
     expect(await requestsLogged()).toEqual([]);
     expect(await db.gateOutcomes.count({ where: { adapterVersionId: { in: ids } } })).toBe(0);
-    await db.tenant.updateMany({ data: { deletedAt: null } });
   });
 
   test('a tenant that has used up its device seconds gets none, and others do', async () => {
@@ -209,17 +222,6 @@ describe(`measurements ahead of rollouts, queue on ${queueKind}`, () => {
     expect(await db.gateOutcomes.findUnique({ where: { adapterVersionId: id! } })).toMatchObject(MEASURED);
     // The dead worker held the device until its lease ran out.
     expect(await db.deviceUse.count({ where: { jobId: id! } })).toBe(2);
-  });
-
-  test('a version that kills its worker again and again is given up', async () => {
-    await behave({});
-    const [id] = await request((place) => place === 0);
-    await db.outcomeRequest.updateMany({ data: { attempt: 10 } });
-    await start();
-    await done();
-    expect(await requestsLogged()).toEqual([]);
-    const [event] = await db.event.findMany({ where: { subjectId: id! } });
-    expect(event).toMatchObject({ data: { error: { code: 'too_many_attempts' } } });
   });
 
   test('the queue is given a few at a time, of all tenants', async () => {

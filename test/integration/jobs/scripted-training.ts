@@ -140,6 +140,8 @@ async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
   const phase = (name: Phase) => emit({ type: 'phase', phase: name });
   const leavesOut = spec.baselines === 'needed' && behavior.allBaselines !== true;
   const baselines = leavesOut ? { old: 0.9, none: null, copy: null } : MEASURED;
+  if (behavior.outcome === 'refused')
+    throw new Failure('the adapter has no weights', { code: 'invalid_adapter', permanent: true });
   phase('prepare');
   const given = spec.adapterOptions?.append_eos;
   const format = { appendEos: given === 'yes', appendEosReason: `asked: ${given}`, maxLength: 99 };

@@ -1,7 +1,7 @@
 import { access, mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { loadConfig, type Config } from '../../../src/platform/config/config.ts';
 import { createRolloutService, type RolloutOptions } from '../../../src/fleet/rollouts/index.ts';
 import { startWorker, type RunningWorker } from '../../../workers/start/start-worker.ts';
@@ -25,7 +25,6 @@ beforeAll(async () => {
   queue = await createTestQueue();
   training = createTrainingProcess({ logger, entry: ENTRY, cancelGraceMs: 2000 });
 });
-beforeEach(() => useFleetOf(2));
 afterEach(async () => {
   for (const worker of workers.splice(0)) await worker.stop();
   await queue.clear();
@@ -68,17 +67,16 @@ const ended = (rolloutId: string, state: string) =>
 
 describe(`a worker, queue on ${queueKind}`, () => {
   test('carries a whole fleet over', async () => {
-    await fleet.remove();
-    await useFleetOf(3);
+    await useFleetOf(2);
     await work();
     const id = await start(
       { publications: 1, allBaselines: false },
       { control: 'sample', control_fraction: 0.5, seed: 3 },
     );
     const rollout = await ended(id, 'completed');
-    expect(rollout.jobs).toEqual({ ready: 3 });
-    expect(rollout.controls).toEqual({ ready: 2 });
-    expect(rollout.summary).toMatchObject({ adapters: 3, ready: 3, not_ready: 0, controls: 2 });
+    expect(rollout.jobs).toEqual({ ready: 2 });
+    expect(rollout.controls).toEqual({ ready: 1 });
+    expect(rollout.summary).toMatchObject({ adapters: 2, ready: 2, not_ready: 0, controls: 1 });
     expect(rollout.evolutions).toEqual([
       {
         old_base_model_version_id: fleet.oldVersionId,
@@ -101,7 +99,7 @@ describe(`a worker, queue on ${queueKind}`, () => {
       expect(control.metric.best).toBeGreaterThanOrEqual(0.8);
     }
     const adapted = await queue.database.db.adapterVersion.findMany({ where: { origin: 'adapted' } });
-    expect(adapted).toHaveLength(3);
+    expect(adapted).toHaveLength(2);
     for (const { artifactDigest } of adapted) {
       const folder = await fleet.artifacts.localPath(artifactDigest);
       const published = JSON.parse(await readFile(path.join(folder, 'adapter_config.json'), 'utf8')) as object;
@@ -167,6 +165,7 @@ describe(`a worker, queue on ${queueKind}`, () => {
   });
 
   test('an incompatible base fails the rollout and lists the differences', async () => {
+    await useFleetOf(1);
     await work();
     const id = await start({ hiddenSize: 128 });
     const rollout = await ended(id, 'failed');
@@ -187,6 +186,7 @@ describe(`a worker, queue on ${queueKind}`, () => {
   });
 
   test('a base whose files changed since they were verified is refused', async () => {
+    await useFleetOf(1);
     await queue.database.db.baseModelVersion.update({
       where: { id: fleet.newVersionId },
       data: { state: 'verified', fingerprint: 'sha256:other' },
@@ -200,6 +200,7 @@ describe(`a worker, queue on ${queueKind}`, () => {
   });
 
   test('not ready keeps the old version and the best candidate', async () => {
+    await useFleetOf(1);
     await work();
     const id = await start({ outcome: 'not_ready' });
     await ended(id, 'completed');
@@ -217,6 +218,7 @@ describe(`a worker, queue on ${queueKind}`, () => {
   });
 
   test('a permanent fault fails the job at once', async () => {
+    await useFleetOf(1);
     await work();
     const id = await start({ outcome: 'permanent' });
     await ended(id, 'completed');
@@ -230,6 +232,7 @@ describe(`a worker, queue on ${queueKind}`, () => {
   });
 
   test('a training process that is killed costs a try, not the job', async () => {
+    await useFleetOf(2);
     await work();
     const id = await start({ crashOnce: path.join(fleet.folder, 'crashed') });
     await ended(id, 'completed');
@@ -239,6 +242,7 @@ describe(`a worker, queue on ${queueKind}`, () => {
   });
 
   test('a better version after readiness is a second version, and the clock does not run on', async () => {
+    await useFleetOf(1);
     await work();
     const id = await start({ publications: 3 });
     await ended(id, 'completed');
@@ -255,6 +259,7 @@ describe(`a worker, queue on ${queueKind}`, () => {
   });
 
   test('cancelling reaches a running job and the queued ones', async () => {
+    await useFleetOf(2);
     await work();
     const id = await start({ hang: true });
     await eventually('a job runs', async () => (await jobsOf(id)).some((job) => job.state === 'fine_tuning'));
@@ -268,12 +273,10 @@ describe(`a worker, queue on ${queueKind}`, () => {
     expect(await queue.database.db.adapterVersion.count({ where: { baseModelVersionId: fleet.newVersionId } })).toBe(0);
   });
 
-  test.each([
-    ['ends when it is asked to', {}],
-    ['hears nothing', { deaf: true }],
-  ])('cancelling one running job lets the others go on, where its training %s', async (_, behavior) => {
+  test('cancelling one running job lets the others go on, also where its training hears nothing', async () => {
+    await useFleetOf(2);
     await work();
-    const id = await start({ hang: true, ...behavior });
+    const id = await start({ hang: true, deaf: true });
     const running = await eventually('a job runs', async () =>
       (await jobsOf(id)).find((job) => job.state === 'fine_tuning'),
     );
@@ -285,6 +288,7 @@ describe(`a worker, queue on ${queueKind}`, () => {
   });
 
   test('a worker that stops gives its job back, and the next one ends it', async () => {
+    await useFleetOf(2);
     const first = await work();
     const id = await start({ hang: true });
     await eventually('a job runs', async () => (await jobsOf(id)).some((job) => job.state === 'fine_tuning'));
@@ -299,6 +303,7 @@ describe(`a worker, queue on ${queueKind}`, () => {
   const WORKER_DIED =
     'a job whose worker died is taken up when its lease has run out, and what it has left of ended jobs is removed';
   test(WORKER_DIED, async () => {
+    await useFleetOf(2);
     const id = await start({});
     const worker = await work();
     await ended(id, 'completed');

@@ -8,8 +8,8 @@ import { newId } from '../../../src/platform/contract/ids.ts';
 
 /** Script of the training process: it reads this as `behavior.json` in the folder of the new base. */
 export interface Behavior {
-  /** End of each adaptation. */
-  outcome?: 'ready' | 'not_ready' | 'permanent' | 'transient';
+  /** End of each adaptation. A refused one fails before its first phase, which takes the least time. */
+  outcome?: 'ready' | 'not_ready' | 'refused' | 'permanent' | 'transient';
   /** Waits in fine-tuning until the job is cancelled. */
   hang?: boolean;
   /** Waits in fine-tuning until this file exists. */

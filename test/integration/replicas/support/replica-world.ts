@@ -58,6 +58,8 @@ export interface ReplicaWorld {
   currentVersion(adapter: number): Promise<string>;
   send(method: 'POST' | 'PATCH' | 'DELETE', url: string, payload?: object): Promise<{ status: number; body: unknown }>;
   events(id: string): Promise<string[]>;
+  /** Stops reconcilers and engines and removes replicas. The fleet stays for the next test. */
+  removeReplicas(): Promise<void>;
   /** Stops reconcilers and engines and removes replicas and the fleet. */
   reset(): Promise<void>;
   begin(): Promise<void>;
@@ -119,7 +121,9 @@ export async function createReplicaWorld(env: Record<string, string> = {}): Prom
     adapters: async (id, query = '') =>
       (await ask<{ data: ReplicaAdapter[] }>(`/v1/replicas/${id}/adapters${query}`)).data,
     firstFailed: async (id) => (await world.adapters(id, '?state=failed'))[0],
-    reaches: (id, state) => expect.poll(() => world.get(id).then((replica) => replica.state)).toBe(state),
+    // Each look costs the process that also syncs a request, so there are not too many of them.
+    reaches: (id, state) =>
+      expect.poll(() => world.get(id).then((replica) => replica.state), { interval: 50 }).toBe(state),
     reconciler({ secretKeys = app.config.secretKeys, ...times } = {}) {
       const { db, deps } = app;
       const reconciler = createReconciler({
@@ -127,7 +131,7 @@ export async function createReplicaWorld(env: Record<string, string> = {}): Prom
         box: createSecretBox(secretKeys),
         policy: createAddressPolicy(app.config.replicaAllowedRanges),
         times: { ...TEST_TIMES, ...times },
-        intervalMs: 20,
+        intervalMs: 40,
         graceMs: 100,
       });
       opened.push(() => reconciler.stop());
@@ -159,9 +163,12 @@ export async function createReplicaWorld(env: Record<string, string> = {}): Prom
     send,
     events: async (id) =>
       (await app.db.event.findMany({ where: { subjectId: id }, orderBy: { seq: 'asc' } })).map(({ type }) => type),
-    async reset() {
+    async removeReplicas() {
       for (const close of opened.splice(0).reverse()) await close();
       await app.db.replica.deleteMany();
+    },
+    async reset() {
+      await world.removeReplicas();
       await world.fleet.remove();
     },
     close: () => app.close(),

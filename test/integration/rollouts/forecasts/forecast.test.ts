@@ -7,6 +7,7 @@ import { createForecastService } from '../../../../src/fleet/forecasts/forecast.
 import { forecastRecoverySource, type Forecast } from '../../../../src/fleet/forecasts/index.ts';
 import { rolloutRecoverySource, type RolloutOptions } from '../../../../src/fleet/rollouts/index.ts';
 import { writeHeartbeat } from '../../../../src/operations/workers/index.ts';
+import type { RolloutPolicy } from '../../../../src/fleet/rollouts/policy.schemas.ts';
 import type { Behavior, Fleet } from '../../queue/fleet.ts';
 import { eventually } from '../../../eventually.ts';
 import { logger, queueKind } from '../../queue/test-queue.ts';
@@ -24,6 +25,11 @@ async function workFor(adapters: number) {
   fleet = await world.fleetOf({ tenants: 2, adapters });
   return world.work(fleet);
 }
+
+/** Policy of a rollout that takes the first adapters of the fleet. */
+const ofFirst = ({ adapters }: Fleet, count: number): RolloutPolicy => ({
+  selection: { adapters: adapters.slice(0, count) },
+});
 
 const service = () => createForecastService({ db: world.db, producer: world.queue.producer });
 
@@ -115,7 +121,7 @@ describe(`a dry run, queue on ${queueKind}`, () => {
     const evolutions = () => world.db.evolution.findMany({ where: { newBaseModelVersionId: fleet.newVersionId } });
     const kept = await evolutions();
     expect(kept).toMatchObject([{ state: 'ready' }]);
-    await world.ended(await world.start(fleet, {}), 'completed');
+    await world.ended(await world.start(fleet, {}, { policy: ofFirst(fleet, 1) }), 'completed');
     expect(await evolutions()).toEqual(kept);
   });
 
@@ -140,6 +146,11 @@ describe(`a dry run, queue on ${queueKind}`, () => {
     expect(device.low).toBeLessThan(device.predicted!);
     expect(device.high).toBeGreaterThan(device.predicted!);
     expect([device.actual, device.ratio, asked.reason]).toEqual([null, null, null]);
+
+    const withControls = await ended(await ask({ control: 'all' }, version));
+    expect(withControls.figures.device_seconds.predicted).toBeGreaterThan(0);
+    expect(withControls.figures.control_device_seconds.predicted).toBeNull();
+    expect(withControls.reason).toMatch(/no job that trains from scratch was measured/);
 
     // Different options mean a different rollout.
     const other = await ask({ strategy: 'relora' }, version);
@@ -251,8 +262,11 @@ describe(`a dry run, queue on ${queueKind}`, () => {
     }
   });
 
-  test('takes the times of another base model by parameters and rows where nothing else was measured', async () => {
-    await workFor(3);
+  const TIMES_OF_OTHERS =
+    'takes the times of another base model by parameters and rows where nothing else was measured, ' +
+    'and counts workers by what their devices have measured';
+  test(TIMES_OF_OTHERS, async () => {
+    const worker = await workFor(3);
     await world.ended(await world.start(fleet, {}), 'completed');
     const other = await world.fleetOf({ tenants: 1, adapters: 4 });
     const { db } = world;
@@ -269,11 +283,7 @@ describe(`a dry run, queue on ${queueKind}`, () => {
     // An unknown size cannot be scaled.
     await db.baseModelVersion.update({ where: { id: fleet.newVersionId }, data: { parameters: null } });
     expect(await ended(await ask({}, other.newVersionId))).toMatchObject({ basis: [{ likeness: null, jobs: 0 }] });
-  });
 
-  test('counts workers by what their devices have measured', async () => {
-    const worker = await workFor(3);
-    await world.ended(await world.start(fleet, {}), 'completed');
     const version = await addVersion('v3');
     const idle = {
       jobsDone: 0,
@@ -285,10 +295,10 @@ describe(`a dry run, queue on ${queueKind}`, () => {
       unreadableBases: [],
     };
     const nothing = { reason: null, quarantinedUntil: null, currentJob: null };
-    const predicted = async (tokensPerSecond: number) => {
-      const other = { id: 'wrk_fast', host: 'other', pid: 1, version: '0', device: 'cuda', memoryBytes: null };
+    const predictedBeside = async (tokensPerSecond: number) => {
+      const fast = { id: 'wrk_fast', host: 'other', pid: 1, version: '0', device: 'cuda', memoryBytes: null };
       const report = { state: 'ready', ...nothing, ...idle, tokensPerSecond } as const;
-      await writeHeartbeat(world.db, other, report);
+      await writeHeartbeat(world.db, fast, report);
       await world.db.workerProcess.updateMany({ where: { device: 'auto' }, data: { tokensPerSecond: 1 } });
       const { workers, figures } = await ended(await ask({}, version));
       expect(workers).toEqual([
@@ -298,22 +308,17 @@ describe(`a dry run, queue on ${queueKind}`, () => {
       return figures.device_seconds.predicted!;
     };
     // The slow worker of the two has the first job, for five hundred times as long as if both were equally fast.
-    expect((await predicted(1000)) / (await predicted(1))).toBeGreaterThan(10);
+    expect((await predictedBeside(1000)) / (await predictedBeside(1))).toBeGreaterThan(10);
     await worker.stop();
     await world.db.workerProcess.deleteMany();
   });
 
   test('predicts the device time of controls from jobs that were trained from scratch', async () => {
     await world.work(fleet);
-    await world.ended(await world.start(fleet, {}), 'completed');
-    const [second, third] = [await addVersion('v3'), await addVersion('v4')];
     const control = { control: 'all' } as const;
-    const before = await ended(await ask(control, second));
-    expect(before.figures.device_seconds.predicted).toBeGreaterThan(0);
-    expect(before.figures.control_device_seconds.predicted).toBeNull();
-    expect(before.reason).toMatch(/no job that trains from scratch was measured/);
-    const { id } = await world.rollouts.create({ base_model_version_id: second, options: control });
+    const id = await world.start(fleet, {}, { ...control, policy: ofFirst(fleet, 3) });
     await world.ended(id, 'completed');
+    const next = await addVersion('v3');
     const [{ seconds }] = await world.db.$queryRaw<[{ seconds: number }]>`
       SELECT sum(EXTRACT(EPOCH FROM u.ended_at - u.started_at))::float8 AS seconds FROM device_uses u
       JOIN jobs j ON j.id = u.job_id WHERE j.rollout_id = ${id} AND j.kind = 'control'`;
@@ -322,7 +327,7 @@ describe(`a dry run, queue on ${queueKind}`, () => {
     expect(own.figures.control_device_seconds.actual).toBeCloseTo(seconds, 6);
 
     const ofControls = async (options: RolloutOptions) => {
-      const { figures, reason } = await ended(await ask(options, third));
+      const { figures, reason } = await ended(await ask(options, next));
       expect(reason).toBeNull();
       return figures.control_device_seconds.predicted!;
     };

@@ -26,9 +26,9 @@ const runs = (id: string, count: number) =>
 
 describe(`concurrency, queue on ${queueKind}`, () => {
   test('so many jobs run at a time, the others wait outside of the queue, and each end lets one in', async () => {
-    const { fleet, id } = await start({ adapters: 5, workers: 3 }, { concurrency: 2 }, { hang: true });
+    const { fleet, id } = await start({ adapters: 4, workers: 3 }, { concurrency: 2 }, { hang: true });
     const [first] = await runs(id, 2);
-    expect((await world.rollouts.get(id, null)).jobs).toEqual({ queued: 3, fine_tuning: 2 });
+    expect((await world.rollouts.get(id, null)).jobs).toEqual({ queued: 2, fine_tuning: 2 });
     expect(await world.queue.producer.count('adaptations')).toBe(2);
     const waits = await isRolloutWaiting(world.db, { bases: [], jobs: [] });
     expect(waits, 'an idle worker may measure ahead of rollouts').toBe(false);
@@ -41,7 +41,7 @@ describe(`concurrency, queue on ${queueKind}`, () => {
     await fleet.behave({});
     for (const job of await running(id)) await world.jobs.cancel(job.id, null);
     const done = await world.ended(id, 'completed');
-    expect(done.jobs).toEqual({ cancelled: 3, ready: 2 });
+    expect(done.jobs).toEqual({ cancelled: 3, ready: 1 });
     const ready = (await world.jobsOf(id)).filter((job) => job.state === 'ready');
     for (const job of ready) {
       expectExact(job);
@@ -91,69 +91,54 @@ describe(`concurrency, queue on ${queueKind}`, () => {
     await eventually('it is in the queue', async () => (await world.queue.producer.count('adaptations')) === 2);
   });
 
-  test('waves and their adapters are kept to', async () => {
-    const { id } = await start({ adapters: 5, workers: 2 }, { concurrency: 1, waves: [{ count: 2 }] });
-    expect((await world.ended(id, 'completed')).jobs).toEqual({ ready: 5 });
+  const WAVES =
+    'waves and their adapters are kept to, and a budget that suffices and a deadline that is kept change nothing';
+  test(WAVES, async () => {
+    const policy = { concurrency: 1, budget_device_seconds: 1000, deadline: '2999-01-01T00:00:00+01:00' };
+    const { id } = await start({ adapters: 4, workers: 2 }, { ...policy, waves: [{ count: 2 }] });
+    expect(await world.ended(id, 'completed')).toMatchObject({ jobs: { ready: 4 }, deadline_missed_at: null });
     const jobs = await world.db.job.findMany({ where: { rolloutId: id }, orderBy: { startedAt: 'asc' } });
-    expect(jobs.map((job) => job.wave)).toEqual([1, 1, 2, 2, 2]);
-  });
-});
-
-describe('a budget', () => {
-  test('pauses the rollout when it is spent, and is given once more by each resumption', async () => {
-    const { fleet, id } = await start({ adapters: 3, workers: 1 }, { budget_device_seconds: 0.001 });
-    for (const ready of [1, 2]) {
-      const paused = await eventually(`it pauses after ${ready}`, async () => {
-        const { state, ...rollout } = await world.rollouts.get(id, null);
-        return state === 'paused' && rollout.jobs.ready === ready && rollout.jobs.paused === 3 - ready && rollout;
-      });
-      expect(paused.paused_reason).toMatchObject({ code: 'budget_spent', value: expect.any(Number), limit: 0.001 });
-      expect((await world.rollouts.get(id, fleet.tenants[0]!)).paused_reason).toEqual({
-        code: 'budget_spent',
-        message: 'a condition of its policy was not met',
-      });
-      await world.rollouts.resume(id);
-    }
-    // Nothing is left at the end that would use more.
-    const done = await world.ended(id, 'completed');
-    expect(done.jobs).toEqual({ ready: 3 });
-    expect((await world.eventsOf(id)).filter((type) => type === 'rollout.paused')).toHaveLength(2);
-    const [use] = await world.db.$queryRaw<{ same: boolean }[]>`
-      SELECT abs(u.seconds - (SELECT sum(EXTRACT(EPOCH FROM d.ended_at - d.started_at)) FROM device_uses d
-        JOIN jobs j ON j.id = d.job_id WHERE j.rollout_id = u.rollout_id)) < 0.1 AS same
-      FROM rollout_device_uses u WHERE u.rollout_id = ${id}`;
-    expect(use).toEqual({ same: true });
-  });
-
-  test('that suffices pauses nothing', async () => {
-    const { id } = await start({ adapters: 2, workers: 1 }, { budget_device_seconds: 1000 });
-    await world.ended(id, 'completed');
+    expect(jobs.map((job) => job.wave)).toEqual([1, 1, 2, 2]);
     expect(await world.eventsOf(id)).not.toContain('rollout.paused');
   });
 });
 
-describe('a deadline', () => {
-  test('that passes is noted once, and the rollout goes on', async () => {
-    const { fleet, id } = await start(
-      { adapters: 2, workers: 1 },
-      { deadline: '2999-01-01T00:00:00Z' },
-      { hang: true },
-    );
-    const [first] = await runs(id, 1);
-    expect(await world.rollouts.get(id, null)).toMatchObject({ deadline_missed_at: null });
-    // Lets the deadline pass now rather than at some time during the planning.
-    await world.db.rollout.update({ where: { id }, data: { deadline: new Date() } });
-    await eventually('it is missed', async () => (await world.rollouts.get(id, null)).deadline_missed_at);
-    await world.sweep();
-    await fleet.behave({});
-    await world.jobs.cancel(first!.id, null);
-    expect((await world.ended(id, 'completed')).jobs).toEqual({ cancelled: 1, ready: 1 });
-    const missed = await world.db.event.findMany({ where: { subjectId: id, type: 'rollout.deadline_missed' } });
-    expect(missed.map(({ data }) => data)).toEqual([{ deadline: expect.any(String), unfinished: 2 }]);
-  });
+test('a budget pauses the rollout when it is spent, and is given once more by each resumption', async () => {
+  const { fleet, id } = await start({ adapters: 3, workers: 1 }, { budget_device_seconds: 0.001 });
+  for (const ready of [1, 2]) {
+    const paused = await eventually(`it pauses after ${ready}`, async () => {
+      const { state, ...rollout } = await world.rollouts.get(id, null);
+      return state === 'paused' && rollout.jobs.ready === ready && rollout.jobs.paused === 3 - ready && rollout;
+    });
+    expect(paused.paused_reason).toMatchObject({ code: 'budget_spent', value: expect.any(Number), limit: 0.001 });
+    expect((await world.rollouts.get(id, fleet.tenants[0]!)).paused_reason).toEqual({
+      code: 'budget_spent',
+      message: 'a condition of its policy was not met',
+    });
+    await world.rollouts.resume(id);
+  }
+  // Nothing is left at the end that would use more.
+  const done = await world.ended(id, 'completed');
+  expect(done.jobs).toEqual({ ready: 3 });
+  expect((await world.eventsOf(id)).filter((type) => type === 'rollout.paused')).toHaveLength(2);
+  const [use] = await world.db.$queryRaw<{ same: boolean }[]>`
+    SELECT abs(u.seconds - (SELECT sum(EXTRACT(EPOCH FROM d.ended_at - d.started_at)) FROM device_uses d
+      JOIN jobs j ON j.id = d.job_id WHERE j.rollout_id = u.rollout_id)) < 0.1 AS same
+    FROM rollout_device_uses u WHERE u.rollout_id = ${id}`;
+  expect(use).toEqual({ same: true });
+});
 
-  test('that is kept is not', async () => {
-    const { id } = await start({ adapters: 1, workers: 1 }, { deadline: '2999-01-01T00:00:00+01:00' });
-    expect(await world.ended(id, 'completed')).toMatchObject({ deadline_missed_at: null });
-  });
+test('a deadline that passes is noted once, and the rollout goes on', async () => {
+  const { fleet, id } = await start({ adapters: 2, workers: 1 }, { deadline: '2999-01-01T00:00:00Z' }, { hang: true });
+  const [first] = await runs(id, 1);
+  expect(await world.rollouts.get(id, null)).toMatchObject({ deadline_missed_at: null });
+  // Lets the deadline pass now rather than at some time during the planning.
+  await world.db.rollout.update({ where: { id }, data: { deadline: new Date() } });
+  await eventually('it is missed', async () => (await world.rollouts.get(id, null)).deadline_missed_at);
+  await world.sweep();
+  await fleet.behave({});
+  await world.jobs.cancel(first!.id, null);
+  expect((await world.ended(id, 'completed')).jobs).toEqual({ cancelled: 1, ready: 1 });
+  const missed = await world.db.event.findMany({ where: { subjectId: id, type: 'rollout.deadline_missed' } });
+  expect(missed.map(({ data }) => data)).toEqual([{ deadline: expect.any(String), unfinished: 2 }]);
 });
