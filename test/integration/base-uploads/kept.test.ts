@@ -36,12 +36,6 @@ afterEach(async () => {
   await collectArtifacts();
 });
 
-const register = (version: string, id: string) =>
-  app.request({
-    method: 'POST',
-    url: '/v1/base-models/assistant/versions',
-    payload: { version, source: `upload://${id}`, start_rollout: false },
-  });
 /** Files of the same model with an additional one, which needs a part of its own. */
 const otherBase = (text: string) => [...base, { name: 'special_tokens_map.json', content: Buffer.from(text) }];
 const digestOf = async (uploadId: string, fileName: string) =>
@@ -65,7 +59,7 @@ test('what nobody uses any more is removed with its parts, and the files of a ve
   const { artifacts } = app.deps;
   const kept = await api.send(base);
   await api.finish(kept);
-  expect((await register('1', kept)).statusCode).toBe(201);
+  expect((await api.register('1', `upload://${kept}`)).statusCode).toBe(201);
   const open = await api.send(otherBase('{"open":1}'));
   const complete = await api.send(otherBase('{"complete":1}'));
   await api.finish(complete);
@@ -88,7 +82,10 @@ test('what nobody uses any more is removed with its parts, and the files of a ve
 
   for (const { name } of base) expect(await artifacts.has(await digestOf(kept, name))).toBe(true);
   expect(await examined()).toEqual([]);
-  expect((await register('2', complete)).json()).toMatchObject({ status: 422, code: 'source_not_found' });
+  expect((await api.register('2', `upload://${complete}`)).json()).toMatchObject({
+    status: 422,
+    code: 'source_not_found',
+  });
 });
 
 test('a collector that does not know uploads cannot take a part', async () => {

@@ -5,6 +5,7 @@ import type { LightMyRequestResponse } from 'fastify';
 import { createUploadVerifier } from '../../../src/fleet/base-uploads/index.ts';
 import type { BaseModelUpload } from '../../../src/fleet/base-uploads/base-upload.schemas.ts';
 import { eventually } from '../../eventually.ts';
+import { rawTar, type RawEntry } from '../adapters/support.ts';
 import type { TestApp } from '../support/index.ts';
 
 export const PART_BYTES = 65_536;
@@ -27,6 +28,12 @@ export async function filesOf(folder: string): Promise<TestFile[]> {
 
 export const announced = (files: readonly TestFile[]) =>
   files.map(({ name, content }) => ({ name, size: content.length, sha256: sha256(content) }));
+
+/** Entries of a tar archive with these files. */
+export const entriesOf = (files: readonly TestFile[], folder = ''): RawEntry[] =>
+  files.map(({ name, content }) => ({ path: `${folder}${name}`, content }));
+
+export const archiveOf = (name: string, entries: readonly RawEntry[]): TestFile => ({ name, content: rawTar(entries) });
 
 /** Client of the upload API with the operator's key. */
 export function uploader(app: TestApp) {
@@ -65,6 +72,18 @@ export function uploader(app: TestApp) {
     begin,
     complete,
     ended,
+    /** Registers a version of the base model `assistant`. */
+    register: (version: string, source: unknown) =>
+      app.request({
+        method: 'POST',
+        url: '/v1/base-models/assistant/versions',
+        payload: { version, source, start_rollout: false },
+      }),
+    /** Reads what the events of an upload say has happened to it, in order. */
+    async eventsOf(id: string): Promise<(string | undefined)[]> {
+      const rows = await app.db.event.findMany({ where: { subjectId: id }, orderBy: { seq: 'asc' } });
+      return rows.map(({ type }) => type.split('.')[1]);
+    },
     /** Sends all parts of the files. @returns the identifier of the upload */
     async send(files: readonly TestFile[]): Promise<string> {
       const { id } = (await begin(announced(files))).json<BaseModelUpload>();

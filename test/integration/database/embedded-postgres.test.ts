@@ -10,6 +10,7 @@ import { afterEach, beforeEach, expect, inject, test } from 'vitest';
 import { compiledModule } from '../../compiled/index.ts';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../src/platform/embedded/index.ts';
 import { processIdentity } from '../../../src/platform/embedded/processes.ts';
+import { endServer } from '../../../src/platform/embedded/running-server.ts';
 import { processesOf } from '../stack/readapt.ts';
 import { copyDatabaseFolder } from '../support/database-folder.ts';
 
@@ -23,9 +24,8 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
   for (const server of servers.splice(0)) await server.stop();
-  // A server left running by killed processes is taken over here and stopped.
-  if (await pidOfServer().then(isAlive, () => false))
-    await (await startEmbeddedPostgres(folder, { durable: false })).stop();
+  // Killed processes may have left the server running.
+  await endServer(path.join(folder, 'postgres', 'data'));
   await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
 });
 
@@ -86,12 +86,18 @@ const isAlive = async (pid: number) => (await processIdentity(pid)) !== null;
 const writeRow = (url: string) => query(url, 'CREATE TABLE kept AS SELECT 42 AS value');
 const readRow = (url: string) => query(url, 'SELECT value FROM kept');
 
-test('stop ends the server, and the data is there at the next start', async () => {
+test('stop ends the server, and the data is there at the next start, whatever process a pid file names', async () => {
+  await createCluster();
   const first = await start();
   await writeRow(first.url);
   const pid = await pidOfServer();
   await first.stop();
   expect(await isAlive(pid)).toBe(false);
+  const data = path.join(folder, 'postgres', 'data');
+  await writeFile(
+    path.join(data, 'postmaster.pid'),
+    `${process.pid}\n${data}\n1700000000\n1\n\n127.0.0.1\n\nready   \n`,
+  );
   const second = await start();
   expect(second.reused).toBe(false);
   expect(await readRow(second.url)).toEqual([{ value: 42 }]);
@@ -115,22 +121,10 @@ test('after kill −9 of its process and its watchdog the server is taken over a
   expect(await isAlive(pid)).toBe(false);
 });
 
-test('after kill −9 of process and server it recovers all that was committed, despite the pid file', async () => {
-  await createCluster();
-  const { child, url } = await startInChild('durable');
-  await writeRow(url);
-  const pid = await pidOfServer();
-  // The server is killed first: once its process is gone, the watchdog shuts it down.
-  process.kill(pid, 'SIGKILL');
-  await kill(child);
-  await expect.poll(() => isAlive(pid)).toBe(false);
-  expect(await pidOfServer()).toBe(pid);
-  const restarted = await start();
-  expect(restarted.reused).toBe(false);
-  expect(await readRow(restarted.url)).toEqual([{ value: 42 }]);
-});
-
-test('a session that is slow to notice the death of its server delays the next one', async () => {
+const SLOW_SESSION =
+  'after kill −9 of process and server the next one waits for a session that is slow to notice that, ' +
+  'and recovers all that was committed, despite the pid file';
+test(SLOW_SESSION, async () => {
   await createCluster();
   const { child, url } = await startInChild('durable');
   await writeRow(url);
@@ -139,41 +133,36 @@ test('a session that is slow to notice the death of its server delays the next o
   await session.connect();
   const { rows } = await session.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
   const { pid } = rows[0]!;
+  const server = await pidOfServer();
   process.kill(pid, 'SIGSTOP');
   try {
-    process.kill(await pidOfServer(), 'SIGKILL');
+    // The server is killed first: once its process is gone, the watchdog shuts it down.
+    process.kill(server, 'SIGKILL');
     await kill(child);
+    await expect.poll(() => isAlive(server)).toBe(false);
+    expect(await pidOfServer()).toBe(server);
     const restarting = start();
     const log = path.join(folder, 'postgres', 'postgres.log');
     const refusals = async () => (await readFile(log, 'utf8')).match(/pre-existing shared memory block/g)?.length ?? 0;
     const tooSoon = restarting.then(() => Promise.reject(new Error('it did not wait for the session')));
     await Promise.race([tooSoon, expect.poll(refusals).toBeGreaterThan(3)]);
     process.kill(pid, 'SIGCONT');
-    expect(await readRow((await restarting).url)).toEqual([{ value: 42 }]);
+    const restarted = await restarting;
+    expect(restarted.reused).toBe(false);
+    expect(await readRow(restarted.url)).toEqual([{ value: 42 }]);
   } finally {
     if (await isAlive(pid)) process.kill(pid, 'SIGCONT');
   }
 });
 
-test('a pid file that names a process of something else is no server', async () => {
-  await createCluster();
-  const first = await start();
-  await writeRow(first.url);
-  await first.stop();
-  const data = path.join(folder, 'postgres', 'data');
-  await writeFile(
-    path.join(data, 'postmaster.pid'),
-    `${process.pid}\n${data}\n1700000000\n1\n\n127.0.0.1\n\nready   \n`,
-  );
-  const second = await start();
-  expect(await readRow(second.url)).toEqual([{ value: 42 }]);
-});
-
-test('a second process joins the server and leaves it running', async () => {
+test('a second process joins the server with its password, which is needed, and leaves it running', async () => {
   await createCluster();
   const { child } = await startInChild();
   const joined = await start();
   expect(joined.reused).toBe(true);
+  const wrong = new URL(joined.url);
+  wrong.password = 'guess';
+  await expect(query(wrong.toString(), 'SELECT 1')).rejects.toThrow('password authentication failed');
   await joined.stop();
   expect(await isAlive(await pidOfServer())).toBe(true);
   await kill(child);
@@ -183,12 +172,4 @@ test('two processes that start a new folder at the same time share one server', 
   const both = await Promise.all([startInChild(), startInChild()]);
   await writeRow((both[0] as { url: string }).url);
   expect(await readRow((both[1] as { url: string }).url)).toEqual([{ value: 42 }]);
-});
-
-test('the password is needed', async () => {
-  await createCluster();
-  const { url } = await start();
-  const wrong = new URL(url);
-  wrong.password = 'guess';
-  await expect(query(wrong.toString(), 'SELECT 1')).rejects.toThrow('password authentication failed');
 });
