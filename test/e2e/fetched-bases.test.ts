@@ -95,7 +95,7 @@ test('two workers without a shared folder fetch bases from a hub, over a kill in
   const { url: origin, operatorKey } = stack;
   const client = retryingClient(origin, operatorKey!);
   const service = { origin, operatorKey: operatorKey!, family };
-  const id = await startRollout(service, 'fetched', [places[0]!, places[1]!], ['relative', 'refined']);
+  const id = await startRollout(service, 'fetched', [places[0]!, places[1]!], { names: ['relative', 'refined'] });
   const rollout = () => getRollout({ client, path: { id } });
   const until = (what: string, condition: (found: Rollout) => boolean) =>
     eventually(what, async () => {

@@ -141,7 +141,7 @@ test('a rollout runs from bases that were uploaded, over the death of the API th
   const stack = { origin: second.origin, operatorKey, family };
   // Its jobs need the old base as well as the new one.
   const bases = [{ source: old.source }, { source: fresh.source }] as const;
-  const rollout = await startRollout(stack, 'uploaded', bases, ['relative']);
+  const rollout = await startRollout(stack, 'uploaded', bases, { names: ['relative'] });
   const done = await eventually('the rollout is completed', async () => {
     const found = await getRollout({ client, path: { id: rollout } });
     if (found.state === 'failed') throw new Error(JSON.stringify(found.error));
