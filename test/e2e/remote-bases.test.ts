@@ -119,7 +119,7 @@ const basesOf = async (name: string) =>
 /** Starts a rollout of one adapter, which needs the old base as well as the new one. */
 const roll = (name: string, [old, fresh]: readonly [string, string]) => {
   const stack = { origin: service.url, operatorKey, family };
-  return startRollout(stack, name, [{ source: old }, { source: fresh }], ['relative']);
+  return startRollout(stack, name, [{ source: old }, { source: fresh }], { names: ['relative'] });
 };
 
 /** Waits until the condition holds for a rollout. @returns the rollout */

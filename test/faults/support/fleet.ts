@@ -30,11 +30,8 @@ const ADAPTERS = [
 /** Name of an adapter of a round. */
 type AdapterName = (typeof ADAPTERS)[number]['name'];
 
-/**
- * Adapters for a rollout that is about its bases or processes: one trains in vain, one needs the old base, one is
- * refined.
- */
-export const FEW_ADAPTERS: readonly AdapterName[] = ['never-ready', 'relative', 'refined'];
+/** Adapters for a rollout that is about its processes: one trains in vain, and one is refined. */
+export const FEW_ADAPTERS: readonly AdapterName[] = ['never-ready', 'refined'];
 
 /** The options of all rollouts of the campaign. */
 export const OPTIONS = {
@@ -48,23 +45,29 @@ export const OPTIONS = {
   seed: 4,
 } as const;
 
-/** Options of the rollouts of {@link FEW_ADAPTERS}, which still train for seconds, long enough to be killed. */
+/** Options of the rollouts of some adapters only. */
 const FEW_OPTIONS = { ...OPTIONS, max_steps: 60, refine_steps: 20, search_evaluations: 4 } as const;
 
 /** Places of the files of both versions. */
 type BasePlaces = readonly [BasePlace, BasePlace];
 type BasePlace = { readonly path: string } | { readonly source: string };
 
+interface RoundOptions {
+  /** Names of the adapters; default: all of them. */
+  readonly names?: readonly AdapterName[];
+  /** Largest number of optimizer steps for an adapter, in place of the usual one. */
+  readonly maxSteps?: number | undefined;
+}
+
 /**
  * Registers a base model, tenants and adapters of a round's own, and starts a rollout to version 2.
- * @param names of the adapters; default: all of them
  * @returns its identifier
  */
 export async function startRollout(
   { origin, operatorKey, family }: Pick<FaultStack, 'origin' | 'operatorKey' | 'family'>,
   round: string,
   bases: BasePlaces = [{ path: family.oldBase }, { path: family.newBase }],
-  names: readonly AdapterName[] = ADAPTERS.map(({ name }) => name),
+  { names = ADAPTERS.map(({ name }) => name), maxSteps }: RoundOptions = {},
 ): Promise<string> {
   const adapters = ADAPTERS.filter(({ name }) => names.includes(name));
   const client = retryingClient(origin, operatorKey);
@@ -83,6 +86,7 @@ export async function startRollout(
     const body = { tenant_id: tenantId, name, base_model: model, dataset_id: dataset.id, metric, gate, source };
     await createAdapter({ client, body });
   }
-  const second = { version: '2', ...bases[1], rollout: names.length < ADAPTERS.length ? FEW_OPTIONS : OPTIONS };
+  const options = names.length < ADAPTERS.length ? FEW_OPTIONS : OPTIONS;
+  const second = { version: '2', ...bases[1], rollout: { ...options, max_steps: maxSteps ?? options.max_steps } };
   return (await createBaseModelVersion({ client, path, body: second })).rollout!.id;
 }
