@@ -88,7 +88,7 @@ export interface MeanDifference {
  * @throws RangeError if the versions do not have the same number of rows, at least one
  */
 export function lossDifference(losses: PairedLosses): MeanDifference {
-  return meanDifference(differencesOf(losses), losses.tokens, (i) => i);
+  return meanDifference(differencesOf(losses), losses.tokens);
 }
 
 /** Score of each row under two versions. */
@@ -139,12 +139,16 @@ export function upperBoundOfLossDifference(losses: PairedLosses, { confidence, s
   const differences = differencesOf(losses);
   const random = Random.fromSeed(seed);
   const rows = differences.length;
-  const picked = new Uint32Array(rows);
+  const picked = { differences: new Float64Array(rows), tokens: new Float64Array(rows) };
   const beyond = Math.ceil(RESAMPLES.beyond / (1 - confidence));
   const resamples = Math.min(RESAMPLES.most, Math.max(RESAMPLES.least, beyond));
   const studentized = Float64Array.from({ length: resamples }, () => {
-    for (let i = 0; i < rows; i++) picked[i] = random.integer(rows);
-    const resampled = meanDifference(differences, tokens, (i) => picked[i]!);
+    for (let i = 0; i < rows; i++) {
+      const row = random.integer(rows);
+      picked.differences[i] = differences[row]!;
+      picked.tokens[i] = tokens[row]!;
+    }
+    const resampled = meanDifference(picked.differences, picked.tokens);
     if (resampled.standardError > 0) return (resampled.value - value) / resampled.standardError;
     return resampled.value === value ? 0 : Math.sign(resampled.value - value) * Infinity;
   }).sort();
@@ -159,23 +163,18 @@ function differencesOf({ before, after }: PairedLosses): Float64Array {
 /**
  * Returns the mean difference per token of the rows in a sample, with its standard error.
  * @param differences difference of the loss of each row
- * @param row gives, for each place i in the sample, the index of the row that is counted there
  */
-function meanDifference(
-  differences: Float64Array,
-  tokens: ArrayLike<number>,
-  row: (i: number) => number,
-): MeanDifference {
+function meanDifference(differences: Float64Array, tokens: ArrayLike<number>): MeanDifference {
   const rows = differences.length;
   let sum = 0;
   let count = 0;
   for (let i = 0; i < rows; i++) {
-    sum += differences[row(i)]!;
-    count += tokens[row(i)]!;
+    sum += differences[i]!;
+    count += tokens[i]!;
   }
   const value = sum / count;
   let squares = 0;
-  for (let i = 0; i < rows; i++) squares += (differences[row(i)]! - value * tokens[row(i)]!) ** 2;
+  for (let i = 0; i < rows; i++) squares += (differences[i]! - value * tokens[i]!) ** 2;
   return { value, standardError: rows > 1 ? Math.sqrt((squares * rows) / (rows - 1)) / count : Infinity };
 }
 

@@ -6,16 +6,17 @@ export type RandomState = readonly [number, number, number, number];
  * 2021), seeded by SplitMix32. The state can be saved and restored at any point.
  */
 export class Random {
+  // Signed, because numbers beyond 2³¹ would be kept as doubles, which take several times as long to compute with.
   #a: number;
   #b: number;
   #c: number;
   #d: number;
 
   private constructor([a, b, c, d]: RandomState) {
-    this.#a = a;
-    this.#b = b;
-    this.#c = c;
-    this.#d = d;
+    this.#a = a | 0;
+    this.#b = b | 0;
+    this.#c = c | 0;
+    this.#d = d | 0;
   }
 
   /**
@@ -49,7 +50,7 @@ export class Random {
   }
 
   state(): RandomState {
-    return [this.#a, this.#b, this.#c, this.#d];
+    return [this.#a >>> 0, this.#b >>> 0, this.#c >>> 0, this.#d >>> 0];
   }
 
   /** Returns a random integer in [0, 2³²). */
@@ -58,10 +59,10 @@ export class Random {
     const shifted = this.#b << 9;
     this.#c ^= this.#a;
     this.#d ^= this.#b;
-    this.#b = (this.#b ^ this.#c) >>> 0;
-    this.#a = (this.#a ^ this.#d) >>> 0;
-    this.#c = (this.#c ^ shifted) >>> 0;
-    this.#d = rotateLeft(this.#d, 11) >>> 0;
+    this.#b ^= this.#c;
+    this.#a ^= this.#d;
+    this.#c ^= shifted;
+    this.#d = rotateLeft(this.#d, 11);
     return scrambled;
   }
 
@@ -77,9 +78,12 @@ export class Random {
     if (!Number.isInteger(bound) || bound < 1 || bound > 2 ** 32) {
       throw new RangeError(`bound is ${bound}, expected an integer from 1 to 2^32`);
     }
-    const limit = 2 ** 32 - (2 ** 32 % bound);
     let word = this.uint32();
-    while (word >= limit) word = this.uint32();
+    // Words from the limit on are drawn again. It lies within `bound` of 2³², and is computed only for words that near.
+    if (word >= 2 ** 32 - bound) {
+      const limit = 2 ** 32 - (2 ** 32 % bound);
+      while (word >= limit) word = this.uint32();
+    }
     return word % bound;
   }
 

@@ -31,14 +31,19 @@ async function expectCachedLikeFull(runtime: Runtime, adapter: Adapter | null, t
   }
 }
 
+/** Variations of the base or its adapter. Those of the batch do not matter to texts of this file's own. */
+const MODELS = VARIATIONS.filter(({ config, ranks, dora }, index) => config || ranks || dora || index === 0);
+/** First variation of each base, which is compared without its adapter too. */
+const NEW_BASES = MODELS.filter(({ config }, index) => MODELS.findIndex((each) => each.config === config) === index);
+
 describe.each(COMPARED_DEVICES)(
   '%s: logits from cached keys and values are those of the full forward pass',
   (device) => {
-    it.each(VARIATIONS)('$name', async (variation) => {
+    it.each(MODELS)('$name', async (variation) => {
       const { base, adapter } = variationCase(variation);
       const runtime = opened(createRuntime({ device, base, threads: 1 }));
       await expectCachedLikeFull(runtime, adapter, 5e-5);
-      await expectCachedLikeFull(runtime, null, 5e-5);
+      if (NEW_BASES.includes(variation)) await expectCachedLikeFull(runtime, null, 5e-5);
     });
 
     it.each(['llama-gqa-tied', 'llama-dora', 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3'])(

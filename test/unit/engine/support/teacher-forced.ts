@@ -50,16 +50,23 @@ export async function cachedLogits(
   return logits;
 }
 
-/** Computes the logits of {@link cachedLogits} by a whole forward pass for each token. */
+/** Computes the logits of {@link cachedLogits} by one forward pass over the whole texts. */
 export async function fullLogits(
   runtime: Runtime,
   adapter: Adapter | null,
   texts: readonly (readonly number[])[],
   steps: number,
 ): Promise<Float32Array[]> {
-  const logits: Float32Array[] = [];
-  for (let left = steps; left >= 0; left--) {
-    logits.push(await runtime.logits(adapter, atEnds(texts.map((ids) => ids.slice(0, ids.length - left)))));
-  }
-  return logits;
+  const batch = atEnds(texts);
+  const labelPositions = Int32Array.from({ length: (steps + 1) * texts.length }, (_, label) => {
+    const left = steps - Math.floor(label / texts.length);
+    return batch.labelPositions[label % texts.length]! - left;
+  });
+  const logits = await runtime.logits(adapter, {
+    ...batch,
+    labelPositions,
+    labelIds: new Int32Array(labelPositions.length),
+  });
+  const length = logits.length / (steps + 1);
+  return Array.from({ length: steps + 1 }, (_, step) => logits.slice(step * length, (step + 1) * length));
 }

@@ -37,7 +37,8 @@ const YARN: RotaryScaling = {
   mscaleAllDim: null,
 };
 
-const WIDE = { hiddenSize: 288, intermediateSize: 600, numHeads: 48, numKeyValueHeads: 48 };
+/** Square matrices just large enough that LoRA's update is computed beside them. */
+const WIDE = { hiddenSize: 264, intermediateSize: 264, headDim: 66, numKeyValueHeads: 4 };
 const SLIDING_ROPE = { slidingWindows: [3, null], slidingRope: { ropeTheta: 100, ropeScaling: null } };
 
 /** Every variation of the decoder, adapters and batches, on models small enough for the reference. */
