@@ -1,7 +1,7 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { JobEvent } from '../../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../../core/adaptation/job-outcome.ts';
 import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
@@ -16,7 +16,13 @@ import { loadAdapter } from '../../../core/formats/peft/peft-adapter.ts';
 import type { Adapter } from '../../../core/models/lora/adapter.ts';
 import type { GateRule } from '../../../core/options/gates.ts';
 import { tinyJob } from '../../unit/training/support/tiny-job.ts';
-import { createTinyFamily, removeTinyFamily, toJsonl, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
+import {
+  createTinyFamily,
+  removeTinyFamily,
+  tasteRows,
+  toJsonl,
+  type TinyFamily,
+} from '../../unit/training/support/tiny-task.ts';
 
 const FAMILY = path.join(import.meta.dirname, '../../../examples/demo-family');
 const ADAPTER = path.join(FAMILY, 'adapters/sst2');
@@ -60,7 +66,7 @@ describe('a job on a real base in int8', () => {
     const rows = text
       .trim()
       .split('\n')
-      .slice(0, 80)
+      .slice(0, 48)
       .map((line) => JSON.parse(line) as ExampleRow);
     const options = { tokenizer: base.tokenizer, config: base.model.config };
     const examples = tokenizeRows(rows, options);
@@ -103,6 +109,16 @@ describe('a job on a real base in int8', () => {
     return near(int8) ? 'int8' : near(float32) ? 'float32' : 'neither';
   }
 
+  // Comes first: later jobs find the answer of these two.
+  it('asks rows of the task once for each kind of rows and base', async () => {
+    const exact = vi.spyOn(bases, 'withFloat32');
+    const first = await run(bases, copyJob('kinds', { kind: 'relative', margin: 100 }));
+    expect(exact).toHaveBeenCalledTimes(1);
+    expect(first.warnings.filter((message) => message.includes('int8'))).toEqual([]);
+    await run(bases, copyJob('kinds-again', { kind: 'relative', margin: 100 }));
+    expect(exact).toHaveBeenCalledTimes(1);
+  });
+
   it('publishes nothing that reaches an absolute target in int8 alone', async () => {
     expect(int8).toBeLessThan(float32);
     const target = (int8 + float32) / 2;
@@ -143,21 +159,6 @@ describe('a job on a real base in int8', () => {
     expect(exact).not.toHaveBeenCalled();
   });
 
-  it('asks rows of the task once for each kind of rows and base', async () => {
-    const own = new BaseCache({ precision: 'int8', threads: 1 });
-    const exact = vi.spyOn(own, 'withFloat32');
-    try {
-      const spec = copyJob('kinds', { kind: 'relative', margin: 100 });
-      const first = await run(own, spec);
-      expect(exact).toHaveBeenCalledTimes(1);
-      expect(first.warnings.filter((message) => message.includes('int8'))).toEqual([]);
-      await run(own, copyJob('kinds-again', { kind: 'relative', margin: 100 }));
-      expect(exact).toHaveBeenCalledTimes(1);
-    } finally {
-      await own.dispose();
-    }
-  });
-
   it('computes in float32 where the rows refuse int8, and only warns where int8 was asked for', async () => {
     vi.spyOn(bases, 'rowErrors').mockResolvedValue({ losses: 0.2 });
     const why = 'on rows of this task, int8 moves losses by 20.0 %, expected at most 10 % for losses';
@@ -179,9 +180,26 @@ describe('a job on a real base in int8', () => {
 
 describe('a job whose gradients refuse int8', () => {
   let family: TinyFamily;
-  beforeAll(async () => void (family = await createTinyFamily()));
-  afterAll(() => removeTinyFamily(family));
-  afterEach(() => vi.restoreAllMocks());
+  /** Bases that find too large errors of gradients, and bases that find small ones. */
+  let refusing: ReturnType<typeof basesWith>;
+  let agreeing: ReturnType<typeof basesWith>;
+  /** Job whose gradients were refused, and the kinds of rows that it asked for. */
+  let refused: Awaited<ReturnType<typeof run>>;
+  let asked: string[];
+
+  beforeAll(async () => {
+    family = await createTinyFamily();
+    refusing = basesWith(0.6);
+    agreeing = basesWith(0.1);
+    refused = await run(refusing.bases, trained());
+    asked = refusing.kinds();
+  });
+  afterAll(async () => {
+    vi.restoreAllMocks();
+    await refusing.bases.dispose();
+    await agreeing.bases.dispose();
+    await removeTinyFamily(family);
+  });
 
   const WHY =
     'with this adapter on rows of this task, int8 moves gradients by 60.0 %, expected at most 25 % for gradients';
@@ -189,133 +207,120 @@ describe('a job whose gradients refuse int8', () => {
 
   /** Bases in int8, as if chosen by a test that found gradient errors of the given size. */
   function basesWith(gradients: number) {
-    const bases = new BaseCache({ precision: 'int8', threads: 1 });
+    const bases = new BaseCache({ precision: 'int8', threads: 1, graphCacheDir: path.join(family.folder, 'cache') });
     vi.spyOn(bases, 'chooses', 'get').mockReturnValue(true);
-    const asked = vi.spyOn(bases, 'rowErrors').mockImplementation((_, kind) => {
+    const spy = vi.spyOn(bases, 'rowErrors').mockImplementation((_, kind) => {
       return Promise.resolve(kind.startsWith('losses') ? { losses: 0.02 } : { gradients });
     });
-    return { bases, kinds: () => asked.mock.calls.map(([, kind]) => kind.split(' ').slice(0, -3).join(' ')) };
+    return { bases, kinds: () => spy.mock.calls.map(([, kind]) => kind.split(' ').slice(0, -3).join(' ')) };
   }
 
   /** Job with one candidate, trained for six steps. */
   const trained = (options: JobSpec['options'] = {}): JobSpec =>
     tinyJob(family, `gradients-${jobs++}`, { options: { max_steps: 6, evaluate_every: 6, ...options } });
 
-  async function factorsOf(folder: string | null, { model }: LoadedBase) {
-    return [...(await loadAdapter(folder!, model.config)).modules].map(([name, { a, b }]) => [name, a, b]);
+  async function factorsOf({ outcome }: Pick<typeof refused, 'outcome'>, bases: BaseCache) {
+    const { model } = await bases.load(family.newBase);
+    const { modules } = await loadAdapter(outcome.candidateFolder!, model.config);
+    return [...modules].map(([name, { a, b }]) => [name, a, b]);
   }
 
   it('is trained in float32 and measured in int8', async () => {
-    const { bases, kinds } = basesWith(0.6);
+    expect(refused.warnings).toContain(`${WHY}: it is trained in float32, and measured in int8`);
+    expect(asked).toEqual(['losses', 'gradients carried']);
     const exact = new BaseCache({ precision: 'f32', threads: 1 });
     try {
-      const { outcome, warnings, manifest } = await run(bases, trained());
-      expect(warnings).toContain(`${WHY}: it is trained in float32, and measured in int8`);
-      expect(kinds()).toEqual(['losses', 'gradients carried']);
-      const inFloat32 = (await run(exact, trained())).outcome;
-      const [base, exactBase] = [await bases.load(family.newBase), await exact.load(family.newBase)];
-      const factors = await factorsOf(outcome.candidateFolder, base);
-      expect(factors).toEqual(await factorsOf(inFloat32.candidateFolder, exactBase));
-      expect(manifest).toMatchObject({ precision: 'f32', judgedIn: 'int8' });
-      expect(outcome.best!.metric.value).not.toBe(inFloat32.best!.metric.value);
+      const inFloat32 = await run(exact, trained());
+      expect(await factorsOf(refused, refusing.bases)).toEqual(await factorsOf(inFloat32, exact));
+      expect(refused.manifest).toMatchObject({ precision: 'f32', judgedIn: 'int8' });
+      expect(refused.outcome.best!.metric.value).not.toBe(inFloat32.outcome.best!.metric.value);
     } finally {
-      await bases.dispose();
       await exact.dispose();
     }
   });
 
   it('stays in int8 where float32 does not fit beside it, and where gradients agree', async () => {
-    const tight = basesWith(0.6);
-    const near = basesWith(0.2);
-    try {
-      vi.spyOn(tight.bases, 'withFloat32').mockResolvedValue(null);
-      const refused = await run(tight.bases, trained());
-      const message = `${WHY}: it is trained in int8, because float32 does not fit into the memory beside it`;
-      expect(refused.warnings).toContain(message);
-      const agreed = await run(near.bases, trained());
-      expect(agreed.warnings.filter((warning) => warning.includes('int8'))).toEqual([]);
-      const [base, other] = [await tight.bases.load(family.newBase), await near.bases.load(family.newBase)];
-      const factors = await factorsOf(refused.outcome.candidateFolder, base);
-      expect(factors).toEqual(await factorsOf(agreed.outcome.candidateFolder, other));
-    } finally {
-      await tight.bases.dispose();
-      await near.bases.dispose();
-    }
+    const exact = vi.spyOn(refusing.bases, 'withFloat32').mockResolvedValue(null);
+    const tight = await run(refusing.bases, trained());
+    exact.mockRestore();
+    const message = `${WHY}: it is trained in int8, because float32 does not fit into the memory beside it`;
+    expect(tight.warnings).toContain(message);
+    const agreed = await run(agreeing.bases, trained());
+    expect(agreed.warnings.filter((warning) => warning.includes('int8'))).toEqual([]);
+    const factors = await factorsOf(tight, refusing.bases);
+    expect(factors).toEqual(await factorsOf(agreed, agreeing.bases));
+    expect(factors).not.toEqual(await factorsOf(refused, refusing.bases));
   });
 
   it('asks nothing of gradients where none are needed, and asks for a fresh adapter on its own', async () => {
-    const { bases, kinds } = basesWith(0.2);
-    try {
-      await run(bases, trained({ strategy: 'reuse' }));
-      expect(kinds()).toEqual(['losses']);
-      await run(bases, trained({ strategy: 'scratch' }));
-      expect(kinds()).toEqual(['losses', 'losses', 'gradients fresh']);
-    } finally {
-      await bases.dispose();
-    }
+    const { bases, kinds } = agreeing;
+    const before = kinds().length;
+    await run(bases, trained({ strategy: 'reuse' }));
+    expect(kinds().slice(before)).toEqual(['losses']);
+    await run(bases, trained({ strategy: 'scratch' }));
+    expect(kinds().slice(before)).toEqual(['losses', 'losses', 'gradients fresh']);
   });
 
   it('keeps to what it has begun with when it is resumed', async () => {
-    const spec = trained({ max_steps: 12, evaluate_every: 12 });
-    const whole = trained({ max_steps: 12, evaluate_every: 12 });
-    const first = basesWith(0.6);
-    const second = basesWith(0.1);
-    try {
-      const controller = new AbortController();
-      const onEvent = (event: JobEvent): void => {
-        if (event.type === 'progress' && event.step >= 5) controller.abort(new CancelledError({ keep: true }));
-      };
-      const { state } = await runAdaptation(first.bases, spec, onEvent, controller.signal);
-      expect(state).toBe('cancelled');
-      const resumed = await run(second.bases, spec);
-      expect(resumed.steps[0]).toBeGreaterThanOrEqual(5);
-      expect(second.kinds()).not.toContain('gradients carried');
-      const undisturbed = await run(first.bases, whole);
-      const [base, other] = [await second.bases.load(family.newBase), await first.bases.load(family.newBase)];
-      const factors = await factorsOf(resumed.outcome.candidateFolder, base);
-      expect(factors).toEqual(await factorsOf(undisturbed.outcome.candidateFolder, other));
-    } finally {
-      await first.bases.dispose();
-      await second.bases.dispose();
-    }
+    const spec = trained();
+    const controller = new AbortController();
+    const onEvent = (event: JobEvent): void => {
+      if (event.type === 'progress' && event.step >= 3) controller.abort(new CancelledError({ keep: true }));
+    };
+    const { state } = await runAdaptation(refusing.bases, spec, onEvent, controller.signal);
+    expect(state).toBe('cancelled');
+    const before = agreeing.kinds().length;
+    const resumed = await run(agreeing.bases, spec);
+    expect(resumed.steps[0]).toBeGreaterThanOrEqual(3);
+    expect(agreeing.kinds().slice(before)).not.toContain('gradients carried');
+    expect(await factorsOf(resumed, agreeing.bases)).toEqual(await factorsOf(refused, refusing.bases));
   });
 });
 
 describe('a resumed job', () => {
   let family: TinyFamily;
-  beforeAll(async () => void (family = await createTinyFamily()));
-  afterAll(() => removeTinyFamily(family));
-
-  let spec: JobSpec;
+  /** Job in int8 that was interrupted after a few steps. */
+  let interrupted: JobSpec;
   let interruptedAt = 0;
-  let jobs = 0;
 
   /** Leaves behind the checkpoint of an int8 job. */
-  beforeEach(async () => {
-    spec = tinyJob(family, `resumed-${jobs++}`, { options: { max_steps: 6, evaluate_every: 3 } });
+  beforeAll(async () => {
+    family = await createTinyFamily();
+    await writeFile(family.train, toJsonl(tasteRows(16)));
+    await writeFile(family.validation, toJsonl(tasteRows(8, 500)));
+    interrupted = tinyJob(family, 'interrupted', { options: { max_steps: 4, evaluate_every: 2, batch_size: 4 } });
     const bases = new BaseCache({ precision: 'int8', threads: 1 });
     const controller = new AbortController();
     const onEvent = (event: JobEvent): void => {
-      if (event.type !== 'progress' || event.step < 5) return;
+      if (event.type !== 'progress' || event.step < 3) return;
       interruptedAt = event.step;
       controller.abort(new CancelledError({ keep: true }));
     };
-    const outcome = await runAdaptation(bases, spec, onEvent, controller.signal);
+    const outcome = await runAdaptation(bases, interrupted, onEvent, controller.signal);
     expect(outcome.state).toBe('cancelled');
     await bases.dispose();
   });
+  afterAll(() => removeTinyFamily(family));
+
+  /** Copies the interrupted job with its checkpoint. */
+  async function copyOf(name: string): Promise<JobSpec> {
+    const spec = { ...interrupted, workDir: path.join(family.folder, 'jobs', name) };
+    await cp(interrupted.workDir, spec.workDir, { recursive: true });
+    return spec;
+  }
 
   it('keeps its precision on a machine that would have chosen another', async () => {
     const bases = new BaseCache({ precision: 'f32', threads: 1 });
-    const { manifest, steps } = await run(bases, spec);
+    const { manifest, steps } = await run(bases, await copyOf('kept'));
     expect(manifest).toMatchObject({ precision: 'int8' });
+    expect(interruptedAt).toBeGreaterThanOrEqual(3);
     expect(steps[0]).toBeGreaterThanOrEqual(interruptedAt);
     await bases.dispose();
   });
 
   it('begins again on a device that does not have its precision, and says so', async () => {
     const bases = new BaseCache({ device: 'tfjs-cpu', precision: 'f32' });
-    const { manifest, steps, warnings } = await run(bases, spec);
+    const { manifest, steps, warnings } = await run(bases, await copyOf('begun-again'));
     expect(warnings).toContain('the job began in int8, which this device does not have, so it begins again');
     expect(steps[0]).toBe(1);
     expect(manifest).toMatchObject({ precision: 'f32' });
