@@ -4,11 +4,11 @@ import { mkdir, open, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { PATIENCE_MS } from '../../patience.ts';
 import { GOLDEN, good, rawTar } from '../adapters/support.ts';
 import { eventually } from '../../eventually.ts';
-import { bearer, createTestDatabase, type TestDatabase } from '../support/index.ts';
+import { bearer } from '../support/index.ts';
 import { addDatabase, createFolder, removeFolder, serve, type Served } from './readapt.ts';
 
 const run = promisify(execFile);
@@ -25,13 +25,20 @@ function tryToMount(): boolean {
 }
 
 let folder: string;
-const mounts: string[] = [];
+/** File systems of the artifacts and of PostgreSQL, if this process may mount them. */
+let disks: { readonly artifacts: string; readonly postgres: string } | null = null;
+let prepared: Prepared;
 
-beforeEach(async () => {
+// The tests use one service, the second one as the first has left it.
+beforeAll(async () => {
   folder = await createFolder();
+  if (canMount)
+    disks = { artifacts: await mountTmpfs('artifacts', '4M'), postgres: await mountTmpfs('postgres', '150M') };
+  await addDatabase(folder);
+  prepared = await prepare();
 });
-afterEach(async () => {
-  for (const mount of mounts.splice(0)) await run('umount', ['--lazy', mount]);
+afterAll(async () => {
+  for (const disk of Object.values(disks ?? {})) await run('umount', ['--lazy', disk]);
   await removeFolder(folder);
 });
 
@@ -39,7 +46,6 @@ async function mountTmpfs(name: string, size: string): Promise<string> {
   const at = path.join(folder, 'data', name);
   await mkdir(at, { recursive: true });
   await run('mount', ['-t', 'tmpfs', '-o', `size=${size},mode=755`, 'tmpfs', at]);
-  mounts.push(at);
   return at;
 }
 
@@ -90,8 +96,8 @@ interface Prepared {
 }
 
 /** Starts the API with a tenant, a base model, a small dataset and an adapter without versions. */
-async function prepare(env: NodeJS.ProcessEnv = {}): Promise<Prepared> {
-  const server = await serve(folder, ['--no-worker'], { env: { READAPT_ALLOWED_ROOTS: GOLDEN, ...env } });
+async function prepare(): Promise<Prepared> {
+  const server = await serve(folder, ['--no-worker'], { env: { READAPT_ALLOWED_ROOTS: GOLDEN } });
   const tenant = (await ask(server, '/v1/tenants', { name: 'acme' })).body.id as string;
   await ask(server, '/v1/base-models', { name: 'tiny' });
   const base = path.join(GOLDEN, 'broken/control/base');
@@ -129,72 +135,57 @@ const readiness = async (server: Served) => {
   return { status, failed: checks.filter(({ ok }) => !ok).map(({ name, reason }) => ({ name, reason })) };
 };
 
-/** Waits until /readyz is not ready, and returns its answer. */
-const untilNotReady = (server: Served) =>
-  eventually('/readyz is not ready', async () => {
-    const found = await readiness(server);
-    return found.status === 503 && found;
-  });
-
 const FULL = {
   status: 507,
   body: { code: 'storage_full', detail: 'the artifact store has no space left: free some and send the request again' },
 };
 
-describe.skipIf(!canMount)('a full disk (tmpfs)', () => {
-  test('of the artifacts: uploads are answered with 507, and /readyz is not ready until there is space', async () => {
-    const artifacts = await mountTmpfs('artifacts', '4M');
-    await addDatabase(folder);
-    const { server, dataset, version } = await prepare();
-    expect(await readiness(server)).toEqual({ status: 200, failed: [] });
-    const filler = await fill(artifacts);
-    expect(await dataset()).toMatchObject(FULL);
-    expect(await version()).toMatchObject(FULL);
-    const notReady = await untilNotReady(server);
-    expect(notReady.failed).toEqual([{ name: 'artifacts_write', reason: FULL.body.detail }]);
+const ARTIFACTS_WRITE = { name: 'artifacts_write', reason: FULL.body.detail };
 
-    await rm(filler);
-    await eventually('/readyz is ready again', async () => (await readiness(server)).status === 200);
-    expect((await version()).status).toBe(201);
-    expect((await dataset()).status).toBe(201);
+test('a limit of the size of files (ulimit -f) is answered like a full disk, and /readyz says so', async () => {
+  const { server, dataset, version } = prepared;
+  const limit = (bytes: string) => run('prlimit', [`--pid=${server.child.pid}`, `--fsize=${bytes}:`]);
+  await limit('1000');
+  expect(await dataset()).toMatchObject(FULL);
+  expect(await version()).toMatchObject(FULL);
+  // Nobody has asked before, so this is soon: no earlier result is cached.
+  const notReady = await eventually('/readyz is not ready', async () => {
+    const found = await readiness(server);
+    return found.status === 503 && found;
   });
-
-  test('of PostgreSQL: requests are answered with 507, and /readyz is not ready until there is space', async () => {
-    const postgres = await mountTmpfs('postgres', '150M');
-    await addDatabase(folder);
-    const { server } = await prepare();
-    const filler = await fill(postgres);
-    // The tables' last pages still have room for some rows.
-    const name = 'x'.repeat(60);
-    let answer: Answer = { status: 201, body: {} };
-    for (let i = 0; answer.status === 201 && i < 2000; i++)
-      answer = await ask(server, '/v1/tenants', { name: `${name}-${i}` });
-    const detail = 'the database has no space left on its disk: free some and send the request again';
-    expect(answer).toMatchObject({ status: 507, body: { code: 'database_full', detail } });
-    const notReady = await untilNotReady(server);
-    expect(notReady.failed).toContainEqual({ name: 'database_write', reason: detail });
-
-    await rm(filler);
-    await eventually('/readyz is ready again', async () => (await readiness(server)).status === 200);
-    expect((await ask(server, '/v1/tenants', { name: 'after' })).status).toBe(201);
-  });
+  expect(notReady.failed).toEqual([ARTIFACTS_WRITE]);
+  await limit('unlimited');
 });
 
-describe('a limit of the size of files (ulimit -f)', () => {
-  let database: TestDatabase;
+const FULL_DISKS =
+  'full disks (tmpfs) of the artifacts and of PostgreSQL: requests are answered with 507, and /readyz is not ready ' +
+  'until there is space';
+test.skipIf(!canMount)(FULL_DISKS, async () => {
+  const { server, dataset, version } = prepared;
+  const fillers = [await fill(disks!.artifacts)];
+  expect(await dataset()).toMatchObject(FULL);
+  expect(await version()).toMatchObject(FULL);
 
-  beforeEach(async () => {
-    database = await createTestDatabase();
+  fillers.push(await fill(disks!.postgres));
+  // The tables' last pages still have room for some rows.
+  const name = 'x'.repeat(60);
+  let answer: Answer = { status: 201, body: {} };
+  for (let i = 0; answer.status === 201 && i < 2000; i++)
+    answer = await ask(server, '/v1/tenants', { name: `${name}-${i}` });
+  const reason = 'the database has no space left on its disk: free some and send the request again';
+  expect(answer).toMatchObject({ status: 507, body: { code: 'database_full', detail: reason } });
+  const notReady = await eventually('/readyz says that PostgreSQL has no space', async () => {
+    const found = await readiness(server);
+    return found.failed.some((failed) => failed.name === 'database_write') && found;
   });
-  afterEach(() => database.close());
+  expect(notReady.status).toBe(503);
+  expect(notReady.failed).toContainEqual({ name: 'database_write', reason });
+  expect(notReady.failed).toContainEqual(ARTIFACTS_WRITE);
 
-  test('is answered like a full disk, and says so on /readyz', async () => {
-    const { server, dataset, version } = await prepare({ DATABASE_URL: database.url });
-    expect(await readiness(server)).toEqual({ status: 200, failed: [] });
-    await run('prlimit', [`--pid=${server.child.pid}`, '--fsize=1000']);
-    expect(await dataset()).toMatchObject(FULL);
-    expect(await version()).toMatchObject(FULL);
-    const notReady = await untilNotReady(server);
-    expect(notReady.failed).toEqual([{ name: 'artifacts_write', reason: FULL.body.detail }]);
-  });
+  for (const filler of fillers) await rm(filler);
+  await eventually('/readyz is ready again', async () => (await readiness(server)).status === 200);
+  expect(await readiness(server)).toEqual({ status: 200, failed: [] });
+  expect((await version()).status).toBe(201);
+  expect((await dataset()).status).toBe(201);
+  expect((await ask(server, '/v1/tenants', { name: 'after' })).status).toBe(201);
 });
