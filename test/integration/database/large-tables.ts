@@ -8,7 +8,7 @@ export interface LargeTables {
   oldBaseModel: string;
   /** Base model version on which every adapter has a current version. */
   baseModelVersion: string;
-  /** Base model version on which only two hundred of the oldest adapters have a current version. */
+  /** Base model version on which only a hundred of the oldest adapters have a current version. */
   nextBaseModelVersion: string;
   adapter: string;
   /** Newest version of the adapter. */
@@ -28,7 +28,7 @@ const id = (prefix: string, n: string): string =>
   `'${prefix}_018f0000-0000-7000-8000-' || lpad(to_hex((${n})::bigint), 12, '0')`;
 
 /** Minimum number of rows of each large table. */
-export const LARGE = 12_000;
+export const LARGE = 6000;
 
 /**
  * Fills every table that a list reads with thousands of rows: one tenant with half of everything beside thousands of
@@ -123,7 +123,7 @@ const STATEMENTS = [
    FROM generate_series(1, ${LARGE}) n`,
   // A few adapters in the middle, with one version each, are also on another base model version.
   `INSERT INTO current_versions (adapter_id, base_model_version_id, tenant_id, adapter_version_id)
-   SELECT ${id('adp', 'n')}, ${id('bmv', '3')}, ${tenantOf('n')}, ${id('adv', 'n')} FROM generate_series(1001, 1200) n`,
+   SELECT ${id('adp', 'n')}, ${id('bmv', '3')}, ${tenantOf('n')}, ${id('adv', 'n')} FROM generate_series(1001, 1100) n`,
   `INSERT INTO negative_flips (adapter_version_id, tenant_id, flips)
    SELECT ${id('adv', `n + ${2 * LARGE}`)}, ${id('ten', '1')},
      (SELECT jsonb_agg(jsonb_build_object('row', row, 'slices', '[]'::jsonb)) FROM generate_series(1, 100) row)

@@ -19,7 +19,7 @@ import { fillTables, LARGE, type LargeTables } from './large-tables.ts';
 
 /**
  * Largest number of rows that a list of up to 50 entries may read and sort. Entries have parts in other tables, and
- * filters skip some rows; a table has 12,000 rows or more.
+ * filters skip some rows; a table has 6000 rows or more.
  */
 const BOUND = 1000;
 
@@ -176,7 +176,7 @@ const LISTS: Record<string, string[]> = {
     'changed_after=0&label=region:eu',
   ],
   '/v1/jobs/{id}/search-points': [''],
-  '/v1/jobs/{id}/metrics': ['limit=100', 'limit=100&since_id=30000', 'limit=100&name=loss'],
+  '/v1/jobs/{id}/metrics': ['limit=100', 'limit=100&since_id=6000', 'limit=100&name=loss'],
   '/v1/events': ['', 'after=POSITION', 'subject_id=JOB'],
   '/v1/jobs/{id}/events': ['', 'after=POSITION'],
   '/v1/rollouts/{id}/events': ['', 'after=POSITION'],
