@@ -63,9 +63,14 @@ function manyKeys(bytes: number): Buffer {
   const json = Buffer.alloc(1 + count * entry.length, entry, 'latin1');
   json.copyWithin(1, 0, json.length - 1);
   json[0] = '{'.charCodeAt(0);
-  for (let key = 0; key < count; key++) {
-    let digit = 1 + key * entry.length + entry.indexOf('"', 1);
-    for (let left = key; left > 0; left = Math.floor(left / 10)) json[--digit]! += left % 10;
+  const lastDigit = 1 + entry.indexOf('"', 1) - 1;
+  // Each key is that of `earlier` keys before, which differs in one digit only.
+  for (let earlier = 1, digit = lastDigit; earlier < count; earlier *= 10, digit--) {
+    for (let copied = earlier; copied < Math.min(count, 10 * earlier); copied += earlier) {
+      json.copyWithin(1 + copied * entry.length, 1 + (copied - earlier) * entry.length, 1 + copied * entry.length);
+      const end = Math.min(json.length, (copied + earlier) * entry.length);
+      for (let at = copied * entry.length + digit; at < end; at += entry.length) json[at]!++;
+    }
   }
   json[json.length - 1] = '}'.charCodeAt(0);
   return json;

@@ -11,7 +11,7 @@ import { createAdapter } from '../../../core/models/lora/lora-init.ts';
 import { train } from '../../../core/training/trainer.ts';
 
 const FAMILY = path.join(import.meta.dirname, '../../../examples/demo-family');
-const STEPS = 25;
+const STEPS = 12;
 
 let bases: BaseCache;
 let base: LoadedBase;
@@ -41,7 +41,7 @@ it.each(['sst2', 'agnews'])(
         examples,
         steps: STEPS,
         batchSize: 8,
-        learningRate: 2e-3,
+        learningRate: 4e-3,
         seed: 3,
         afterStep: ({ loss }) => (losses.push(loss), Promise.resolve('continue')),
       });

@@ -97,18 +97,19 @@ describe('attention in blocks of queries', () => {
 describe('a program with attention in blocks', () => {
   const opened = disposeAfterEach();
 
-  const SMALL = { numHeads: 2, numKeyValueHeads: 1, headDim: 4, hiddenSize: 8, intermediateSize: 8 };
+  // Scores of so many keys are most of the work, so there is one layer, and it is adapted.
+  const SMALL = { numLayers: 1, numHeads: 2, numKeyValueHeads: 1, headDim: 4, hiddenSize: 8, intermediateSize: 8 };
 
   it.each([
     { name: 'several rows', lengths: [520, 30], labels: 3, config: SMALL },
     {
       name: 'windows and capped scores',
       lengths: [520],
-      config: { ...SMALL, modelType: 'gemma2', attentionSoftcap: 2, slidingWindows: [300, null] },
+      config: { ...SMALL, modelType: 'gemma2', attentionSoftcap: 2, slidingWindows: [300] },
     },
   ])('computes on the compiled runtime what it does eagerly: $name', async (variation) => {
     const example = variationCase({ ranks: everyModule, ...variation });
     const compiled = opened(new CompiledRuntime(example.base, { threads: 1 }));
-    await expectSameResults([compiled, opened(new EagerRuntime(example.base))], example, 1e-4);
+    await expectSameResults([compiled, opened(new EagerRuntime(example.base))], example, 1e-4, [example.adapter]);
   });
 });

@@ -86,15 +86,17 @@ export function variationCase({ config, ranks = everyModule, dora, lengths, labe
 }
 
 /**
- * Expects losses, logits and gradients of two runtimes to agree: losses and logits to `tolerance`, gradients to
+ * Expects losses, logits and gradients of two runtimes to agree, with the adapter, and losses and logits without it
+ * too unless `adapters` leaves that out: losses and logits to `tolerance`, gradients to
  * `tolerance` times the largest number in each factor's gradient.
  */
 export async function expectSameResults(
   [runtime, reference]: readonly [Runtime, Runtime],
   { adapter, batch }: VariationCase,
   tolerance: number,
+  adapters: readonly (Adapter | null)[] = [adapter, null],
 ): Promise<void> {
-  for (const which of [adapter, null]) {
+  for (const which of adapters) {
     const [losses, expected] = [await runtime.labelLosses(which, batch), await reference.labelLosses(which, batch)];
     expect(largestDifference(losses, expected)).toBeLessThan(tolerance);
     const [logits, expectedLogits] = [await runtime.logits(which, batch), await reference.logits(which, batch)];

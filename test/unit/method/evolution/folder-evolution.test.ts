@@ -2,7 +2,7 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeBaseModel, loadBaseModel } from '../../../../core/formats/hugging-face/hugging-face-model.ts';
 import { withModelWeights } from '../../../../core/formats/hugging-face/model-weights.ts';
 import type { VerifiedFiles } from '../../../../core/formats/hugging-face/verified-files.ts';
@@ -10,7 +10,7 @@ import { computeEvolution, type WeightSource } from '../../../../core/method/evo
 import { evolutionBetweenFolders } from '../../../../core/method/evolution/folder-evolution.ts';
 import { streamed } from '../../../../core/method/evolution/streamed-weights.ts';
 import { collectGarbage } from '../../../garbage.ts';
-import { createTinyFamily, removeTinyFamily } from '../../training/support/tiny-task.ts';
+import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../../training/support/tiny-task.ts';
 
 const FAMILY = new URL('../../../../examples/demo-family/', import.meta.url).pathname;
 const [V1, V2] = [`${FAMILY}v1`, `${FAMILY}v2`];
@@ -61,10 +61,13 @@ class LiveTensors {
 }
 
 describe('evolution between folders', () => {
+  let family: TinyFamily;
+  beforeAll(async () => void (family = await createTinyFamily()));
+  afterAll(() => removeTinyFamily(family));
+
   it('reads every tensor once and never holds more than one of each version', async () => {
     const live = new LiveTensors();
     // Garbage is collected for each tensor, so the versions have few of them.
-    const family = await createTinyFamily();
     const { parameters, tensors } = await describeBaseModel(family.oldBase);
     const largest = 4 * Math.max(...tensors.map(({ shape }) => shape.reduce((size, n) => size * n, 1)));
     await withModelWeights(family.oldBase, (from) =>
@@ -72,7 +75,6 @@ describe('evolution between folders', () => {
         computeEvolution(live.watch(streamed(from)), live.watch(streamed(to)), { rank: 2 }),
       ),
     );
-    await removeTinyFamily(family);
     expect(live.handedOut.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(2 * 4 * parameters);
     expect(live.names.filter((name) => name === 'model.embed_tokens.weight')).toHaveLength(2);
     expect(live.mostBytes).toBeLessThanOrEqual(2 * largest);
@@ -80,12 +82,12 @@ describe('evolution between folders', () => {
   });
 
   it('has the fingerprints and the bits of models in memory', async () => {
-    const [old, next] = await Promise.all([loadBaseModel(V1), loadBaseModel(V2)]);
+    const [old, next] = await Promise.all([loadBaseModel(family.oldBase), loadBaseModel(family.newBase)]);
     const inMemory = ({ config, fingerprint, weights }: typeof old): WeightSource => {
       return { config, fingerprint, readWeight: (name) => Promise.resolve(weights.get(name)!) };
     };
     const options = { rank: 3 };
-    expect(await evolutionBetweenFolders(V1, V2, options)).toEqual(
+    expect(await evolutionBetweenFolders(family.oldBase, family.newBase, options)).toEqual(
       await computeEvolution(inMemory(old), inMemory(next), options),
     );
   });
@@ -99,13 +101,13 @@ describe('evolution between folders', () => {
   it.each([true, false])('names a tensor that is not finite (in threads: %s)', async (threads) => {
     const folder = await mkdtemp(join(tmpdir(), 'readapt-evolution-'));
     try {
-      await cp(V2, folder, { recursive: true });
+      await cp(family.newBase, folder, { recursive: true });
       const file = join(folder, 'model.safetensors');
       const bytes = await readFile(file);
       // The last two bytes of the last tensor's data become an infinity.
       bytes.fill(0xff, bytes.length - 2);
       await writeFile(file, bytes);
-      const broken = evolutionBetweenFolders(V1, folder, { rank: 2, threads });
+      const broken = evolutionBetweenFolders(family.oldBase, folder, { rank: 2, threads });
       await expect(broken).rejects.toMatchObject({
         name: 'FormatError',
         code: 'not_finite',
@@ -122,13 +124,13 @@ describe('evolution between folders', () => {
       find: (stamp) => Promise.resolve(known.get(stamp) ?? null),
       add: (stamp, fingerprint) => Promise.resolve(void known.set(stamp, fingerprint)),
     };
-    const evolution = await evolutionBetweenFolders(V1, V2, { rank: 2, threads, verified });
+    const evolution = await evolutionBetweenFolders(family.oldBase, family.newBase, { rank: 2, threads, verified });
     const fingerprints = [evolution.oldFingerprint, evolution.newFingerprint];
     expect([...known.values()].sort()).toEqual(fingerprints.toSorted());
-    expect(fingerprints[0]).toBe((await describeBaseModel(V1)).fingerprint);
+    expect(fingerprints[0]).toBe((await describeBaseModel(family.oldBase)).fingerprint);
     // Known fingerprints are trusted, so nothing is hashed.
     for (const [stamp, fingerprint] of known) known.set(stamp, `known ${fingerprint}`);
-    const again = await evolutionBetweenFolders(V1, V2, { rank: 2, threads, verified });
+    const again = await evolutionBetweenFolders(family.oldBase, family.newBase, { rank: 2, threads, verified });
     expect([again.oldFingerprint, again.newFingerprint]).toEqual(fingerprints.map((each) => `known ${each}`));
     expect(again.modules).toEqual(evolution.modules);
   });
