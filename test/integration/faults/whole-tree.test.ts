@@ -18,7 +18,7 @@ test('kill −9 of API, worker, training process and PostgreSQL at once: the nex
 
 test('paused in a training, killed with everything and resumed, a rollout ends with the same bits', async () => {
   // The training that is paused goes on for seconds, so that it can be stopped in each of its attempts.
-  const { id: rolloutId, rollout, jobs, change, completed } = await tree.startRollout('paused', 1000);
+  const { id: rolloutId, rollout, jobs, change, completed } = await tree.startRollout('paused', 400);
   const training = async () => (await jobs()).find(({ state }) => state === 'fine_tuning');
   // Once it goes on in the same processes, unless the pause takes so long that the worker kills the stopped one, and
   // once, killed before it has given its job back, it is the next start that resumes it.
