@@ -54,6 +54,9 @@ test('a worker that was stopped for a while does not disturb the one that has ta
     });
   const first = startWorker();
   const job = await trainedIn(1);
+  // A process that is stopped in the middle of a transaction would keep its locks until PostgreSQL ends it, after 30 s.
+  const lastPoint = { jobId_name_step: { jobId: job.id, name: 'train_loss', step: 2 } };
+  await eventually('all that it has to tell is stored', () => db.metricPoint.findUnique({ where: lastPoint }));
   const folder = path.join(fleet.folder, 'data', 'checkpoints', job.id);
   expect(await readdir(folder)).toEqual(['attempt-1']);
   const trainingPid = await eventually('it has told of its training process', async () => first.trainingPid);
