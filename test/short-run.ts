@@ -77,7 +77,6 @@ const FEATURES: Readonly<Record<string, readonly string[]>> = {
 
 /** Unit tests that take 4 s or more of a core each. All others run in `npm test`. */
 const LONG_UNIT_TESTS: readonly string[] = [
-  'test/unit/adaptation/curtailed-looks.test.ts',
   'test/unit/adaptation/distillation/distilled-job.test.ts',
   'test/unit/adaptation/job-fusion.test.ts',
   'test/unit/adaptation/prompts/prompts-alone.test.ts',

@@ -2,12 +2,13 @@ import type { CertificateDocument, SliceDocument } from '../../core/method/gate/
 import type { MetricName } from '../../core/options/metrics.ts';
 import { percent } from '../screen/output.ts';
 
-/** Describes a certificate in a line: `certified at 95 %, margin 2 points, 412 rows, 2 looks`. */
+/** Describes a certificate in a line: `certified at 95 %, margin 2 points, 250 of 412 rows, 2 looks`. */
 export function certificateText(certificate: CertificateDocument, metric: MetricName): string {
-  const { verdict, confidence, margin, rows, looks, rows_needed: needed } = certificate;
+  const { verdict, confidence, margin, rows: measured, looks, rows_needed: needed } = certificate;
   const edge = margin === null ? 'against the target' : `margin ${marginText(margin, metric)}`;
   const what = { passed: 'certified', failed: 'failed', inconclusive: 'inconclusive' }[verdict];
   const lacking = needed === null ? '' : `; about ${needed} rows would certify it`;
+  const rows = certificate.available_rows > measured ? `${measured} of ${certificate.available_rows}` : measured;
   const opened = `${looks} ${looks === 1 ? 'look' : 'looks'}`;
   return `${what} at ${Number((confidence * 100).toFixed(4))} %, ${edge}, ${rows} rows, ${opened}${lacking}`;
 }

@@ -14,11 +14,8 @@ export function describeJobEvent(event: JobEvent): string | null {
   switch (event.type) {
     case 'candidate': {
       const { id, metric, verdict } = event.candidate;
-      const value = metric.curtailed
-        ? `${metric.name} ${boundText(metric, (bound) => bound.toFixed(4))} after ${metric.curtailed.measured} of ` +
-          `${metric.rows} gate rows`
-        : `${metric.name} ${metric.value.toFixed(4)} ± ${metric.standardError.toFixed(4)}`;
-      return `${id}${coefficientsOf(event.candidate)}: ${value}, ${verdict}`;
+      const value = `${metric.name} ${metric.value.toFixed(4)} ± ${metric.standardError.toFixed(4)}`;
+      return `${id}${coefficientsOf(event.candidate)}: ${value} on ${rowsText(metric)}, ${verdict}`;
     }
     case 'watched': {
       const { id, metric } = event.watched;
@@ -174,7 +171,7 @@ export async function ladderTable(
     const { candidate, ms } = rung;
     const time = ms > 0 ? duration(ms) : '·';
     const [value, bound, flips] = candidate
-      ? [boundText(candidate.metric, show), show(candidate.bound), percent(candidate.negativeFlips)]
+      ? [show(candidate.metric.value), show(candidate.bound), percent(candidate.negativeFlips)]
       : ['·', '·', '·'];
     table.push([nameOf(rung), time, value, bound, candidate ? show(target) : '·', flips, verdictOf(rung)]);
   }
@@ -220,16 +217,12 @@ function verdictOf({ result, reason, candidate }: RungReport): string {
 
 function failedText(candidate: CandidateRecord | null): string {
   const why = `failed: ${candidate?.failed.join(', ').replaceAll('_', ' ')}`;
-  const { curtailed, rows } = candidate?.metric ?? {};
-  return curtailed ? `${why}; certain after ${curtailed.measured} of ${rows} rows` : why;
+  return candidate?.metric.available === undefined ? why : `${why}; hopeless after ${rowsText(candidate.metric)}`;
 }
 
-/**
- * Formats the value of a metric or, if measuring stopped before all rows were seen, the bound that is known (`≤` or
- * `≥`).
- */
-function boundText({ name, value, curtailed }: MetricValue, show: (value: number) => string): string {
-  return curtailed ? `${name === 'loss' ? '≥' : '≤'} ${show(value)}` : show(value);
+/** Formats the number of measured gate rows, with that of all if the look has ended before: `250 of 800 gate rows`. */
+function rowsText({ rows, available }: MetricValue): string {
+  return available === undefined ? `${rows} gate rows` : `${rows} of ${available} gate rows`;
 }
 
 function inconclusiveText(candidate: CandidateRecord | null): string {

@@ -51,7 +51,7 @@ export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
 }
 
 /** Number of the layout of {@link JobState}. A job whose checkpoint has another layout starts from the beginning. */
-const STATE_VERSION = 1;
+const STATE_VERSION = 2;
 
 /** State of a job as its checkpoint stores it beside the tensors. Plain JSON. */
 interface JobState {

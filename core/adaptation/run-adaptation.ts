@@ -106,7 +106,7 @@ function reportLadder({ report }: JobAttempt, { ready, best, rungs, candidates }
   const publishedId = ready ? (best?.id ?? null) : null;
   report.emit({ type: 'ladder', ladder: { current: null, rungs, candidates, publishedId, ended: true } });
   const copy = candidates.find(isCopy);
-  if (copy && !copy.metric.curtailed) report.reportBaselines({ copy: copy.metric.value });
+  if (copy && copy.metric.available === undefined) report.reportBaselines({ copy: copy.metric.value });
 }
 
 function isCopy({ step, alpha, beta }: CandidateRecord): boolean {

@@ -2,6 +2,7 @@ import { findChoices, type ChoiceSet } from './choices.ts';
 import { areAnswered, loadGivenDataset, type GivenRow, type LoadedRow } from './dataset.ts';
 import type { ExampleRow, TokenizedExample } from './example.ts';
 import { lengthWarning } from './lengths.ts';
+import { inLookOrder } from './look-order.ts';
 import { tokenizeWithin, type RowBudget } from './row-budget.ts';
 import { keepGateApart, splitHeldOut, splitRows, type SplitRows } from './task-split.ts';
 import { tokenizeRows, type TokenizeOptions } from './tokenize.ts';
@@ -35,7 +36,7 @@ export interface TaskData {
   /** Whether there are training rows. */
   readonly canTrain: boolean;
   readonly search: readonly TokenizedExample[];
-  /** Gate rows, which share no prompt with the search rows. */
+  /** Gate rows in the random order in which versions are measured. They share no prompt with the search rows. */
   readonly gate: readonly TokenizedExample[];
   /** Completions that the task chooses from; null unless it has 2 to 20 distinct ones. */
   readonly choices: ChoiceSet | null;
@@ -108,7 +109,7 @@ export function tokenizeTask(
     training: () => (known ??= tokenize('training', training)),
     canTrain: training.length > 0,
     search: tokenize('search', search),
-    gate: tokenize('gate', gate),
+    gate: inLookOrder(tokenize('gate', gate)),
     choices: findChoices([...training, ...search, ...gate], options),
   };
 }

@@ -154,3 +154,11 @@ export function needsOldVersion(gate: GateRule): boolean {
 export function criticalSlices(gate: GateRule): readonly CriticalSlice[] {
   return gate.kind === 'absolute' ? [] : (gate.slices ?? []);
 }
+
+/**
+ * Returns the confidence of the gate's certificates; null if the gate gives none, because only the value on the rows
+ * counts.
+ */
+export function confidenceOf(gate: GateRule): number | null {
+  return gate.confidence ?? (gate.kind === 'absolute' ? null : DEFAULT_CONFIDENCE);
+}

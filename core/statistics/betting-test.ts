@@ -1,9 +1,9 @@
-import { Random } from './random.ts';
-
 /** Input of {@link meanPValue}, which tests the hypothesis that the mean of the values is at most `mean`. */
 export interface MeanTest {
-  /** Independent values in [0, 1], whose mean is tested. */
+  /** Independent values in [0, 1], whose mean is tested, in an order that does not depend on them. */
   readonly values: ArrayLike<number>;
+  /** Number of values that there may be in the end, which the bets are chosen for. Default: as many as are given. */
+  readonly of?: number;
   /** Mean that the hypothesis allows at most, in (0, 1). */
   readonly mean: number;
   /**
@@ -11,8 +11,6 @@ export interface MeanTest {
    * any level.
    */
   readonly level: number;
-  /** Seed of the random order in which the values are bet on. Default 0. */
-  readonly seed?: number;
 }
 
 /** Largest share of the capital that a bet on one value may lose. */
@@ -20,24 +18,21 @@ export const LARGEST_BET = 0.75;
 
 /**
  * Returns the p-value of a test by betting against a mean (Waudby-Smith and Ramdas, Estimating means of bounded random
- * variables by betting, J. R. Stat. Soc. B 86, 2024, 1–27). A capital of 1 is bet on one value after another, in a
- * seeded random order:
+ * variables by betting, J. R. Stat. Soc. B 86, 2024, 1–27). A capital of 1 is bet on one value after another:
  *
  *     Kₜ = Kₜ₋₁ (1 + λₜ (xₜ − mean)),   λₜ = √(2 ln(1 / level) / (n σ̂²ₜ₋₁)), at most 3/4 / mean
  *
  * where σ̂² is the variance of the earlier values. If the mean is at most `mean`, no bet gains on average, and the
  * capital ever exceeds 1 / p with a probability of at most p (Ville's inequality), whatever the distribution of the
- * values.
+ * values. So the test may be made after every value, with the same bets.
  */
-export function meanPValue({ values, mean, level, seed = 0 }: MeanTest): number {
-  const rows = values.length;
-  const order = Random.fromSeed(seed).shuffle(Array.from({ length: rows }, (_, i) => i));
-  const stake = (2 * Math.log(1 / level)) / rows;
+export function meanPValue({ values, of = values.length, mean, level }: MeanTest): number {
+  const stake = (2 * Math.log(1 / level)) / of;
   const seen = new RunningVariance();
   let capital = 0;
   let largest = 0;
-  for (const row of order) {
-    const value = values[row]!;
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!;
     const bet = Math.min(Math.sqrt(stake / seen.variance), LARGEST_BET / mean);
     capital += Math.log1p(bet * (value - mean));
     largest = Math.max(largest, capital);

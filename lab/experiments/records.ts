@@ -1,5 +1,5 @@
 import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
-import type { CurtailedLook, Verdict } from '../../core/method/gate/gate-types.ts';
+import type { Verdict } from '../../core/method/gate/gate-types.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import type { ProjectionDrift } from '../../core/method/evolution/drift.ts';
 import type { SearchRecord } from '../../core/method/search/observations.ts';
@@ -118,9 +118,12 @@ export interface JudgedCandidate extends Pick<CandidateRecord, 'id' | 'strategy'
   readonly verdict?: Verdict;
   /** Milliseconds from the start of the job. */
   readonly at: number;
-  /** Metric on the gate rows, or a bound of it if the look was curtailed. */
+  /** Metric on the measured gate rows, or a bound of it if the look was curtailed. */
   readonly value: number;
-  readonly curtailed?: CurtailedLook;
+  /** Number of gate rows that were measured. Records of looks in parts have none. */
+  readonly rows?: number;
+  /** Number of gate rows that were measured before failure was certain. Only records of looks in parts have it. */
+  readonly curtailed?: { readonly measured: number };
 }
 
 /** Evaluation of a search. A point that is measured again on more rows has several. */

@@ -64,7 +64,9 @@ function metricRows({ metric }: Job): Row[] {
 
 function certificateRows({ certificate }: Job): Row[] {
   if (certificate === null) return [];
-  const { verdict, confidence, rows, looks, rows_needed: needed } = certificate;
+  const { verdict, confidence, rows: measured, looks, rows_needed: needed } = certificate;
+  const { available_rows: available = measured } = certificate;
+  const rows = available > measured ? `${measured} of ${available}` : measured;
   const more = verdict === 'inconclusive' && needed !== null ? `, about ${needed} would decide` : '';
   return [
     [

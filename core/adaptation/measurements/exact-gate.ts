@@ -1,6 +1,7 @@
 import type { BaseCache, LoadedBase } from '../../engine/base-cache.ts';
-import { isRefuted, type Gate, type GateLook, type GateMeasurement } from '../../method/gate/readiness-gate.ts';
-import { lookOrder } from '../../method/gate/look-order.ts';
+import { reaches } from '../../method/gate/evidence.ts';
+import { estimateOnAll } from '../../method/gate/measured-rows.ts';
+import { endOfLook, type Gate, type GateLook, type GateMeasurement } from '../../method/gate/readiness-gate.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import type { Precision } from '../../options/precisions.ts';
 import type { Measurements } from './measurements.ts';
@@ -12,7 +13,7 @@ export interface ExactGate {
 }
 
 /**
- * Measures an adapter for the gate, on all rows or until it is certain to fail. A relative gate compares both versions
+ * Measures an adapter for the gate, on all rows or until the look ends. A relative gate compares both versions
  * in the job's precision. The target of an absolute gate concerns the adapter as it will be served, so a candidate that
  * reaches the target in int8 is measured again in float32, and the second measurement decides.
  * @returns the deciding measurement, whose `judgedIn` names its precision; the one in int8 if float32 does not fit into
@@ -21,20 +22,14 @@ export interface ExactGate {
 export async function measureForGate(
   { bases, measurements, gate }: ExactGate,
   { base, adapter }: { readonly base: LoadedBase; readonly adapter: Adapter },
-  { reference, whole }: GateLook,
+  { reference, look }: GateLook,
 ): Promise<GateMeasurement> {
-  const parts = lookOrder(gate.metric, measurements.gateRows, reference);
-  const look = (on: LoadedBase, by: Gate) =>
-    measurements.lookAtGate(on, adapter, {
-      parts,
-      isOver: (bestCase) => !whole && isRefuted(by, reference, bestCase),
-    });
-  if (!needsFloat32(gate, base)) return look(base, gate);
-  // Flips are counted only in the precision that decides.
-  const { max_negative_flips: _, ...byValue } = gate;
-  const measured = await look(base, byValue);
-  if (isRefuted(byValue, null, measured)) return measured;
-  return (await bases.withFloat32(base, (runtime) => look(inFloat32(base, runtime), gate))) ?? measured;
+  const ends = (found: GateMeasurement) => endOfLook(gate, reference, estimateOnAll(found, reference), look) !== null;
+  const measure = async (on: LoadedBase) => estimateOnAll(await measurements.lookAtGate(on, adapter, ends), reference);
+  if (gate.kind !== 'absolute' || !needsFloat32(gate, base)) return measure(base);
+  const measured = await measure(base);
+  if (!reaches(gate.metric, measured.metric.value, gate.target)) return measured;
+  return (await bases.withFloat32(base, (runtime) => measure(inFloat32(base, runtime)))) ?? measured;
 }
 
 /**

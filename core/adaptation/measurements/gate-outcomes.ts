@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { answerLimits, answerOf } from '../../data/evaluation/generated-answers.ts';
 import { summarizeMetric, textScore } from '../../data/evaluation/measure.ts';
 import { labelCount } from '../../data/example.ts';
+import { inFileOrder, inLookOrder } from '../../data/look-order.ts';
 import type { TaskData } from '../../data/task-data.ts';
 import { expectedText } from '../../formats/dataset/dataset-row.ts';
 import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
@@ -11,15 +12,16 @@ import type { Precision } from '../../options/precisions.ts';
 /** Outcomes of an adapter on its gate rows, as stored for the job that carries it over to the next base. Plain JSON. */
 export interface GateOutcomes {
   /**
-   * Hash of the inputs of the measurement apart from base and adapter: metric, rows, choices and the base's precision.
-   * Outcomes with equal digests can be compared.
+   * Hash of the inputs of the measurement apart from base and adapter: metric, measured rows, choices and the base's
+   * precision. Outcomes with equal digests can be compared.
    */
   readonly digest: string;
   readonly value: number;
   readonly standardError: number;
   /**
-   * Outcome of each row, in the order of the rows: 1 if right and 0 if wrong; for `rouge_l` and `token_f1` a score from
-   * 0 to 1; for `loss` the sum of the losses of the completion tokens, in nats.
+   * Outcome of each row, in the order of the file, or of the first rows of a look that has ended early: 1 if right and
+   * 0 if wrong; for `rouge_l` and `token_f1` a score from 0 to 1; for `loss` the sum of the losses of the completion
+   * tokens, in nats.
    */
   readonly values: readonly number[];
 }
@@ -63,26 +65,34 @@ export function subjectOf({
 
 /** Converts a measurement on the gate rows to the form in which outcomes are stored. */
 export function toOutcomes({ metric, outcomes }: GateMeasurement, subject: OutcomesSubject): GateOutcomes {
-  const { value, standardError } = metric;
-  return { digest: digestOf(subject), value, standardError, values: Array.from(outcomes.values) };
+  const { value, standardError, rows, available } = metric;
+  const values = Array.from(outcomes.values);
+  return {
+    digest: digestOf(subject, rows),
+    value,
+    standardError,
+    values: available === undefined ? inFileOrder(values) : values,
+  };
 }
 
 /**
- * Converts stored outcomes to a measurement; null if they were measured with other inputs than `subject`, such as other
- * rows.
+ * Converts stored outcomes to a measurement of all rows, or of the first of a look that has ended early; null if they
+ * were measured with other inputs than `subject`, such as other rows.
  */
 export function fromOutcomes(stored: GateOutcomes, subject: OutcomesSubject): GateMeasurement | null {
-  if (stored.digest !== digestOf(subject)) return null;
   const { value, standardError, values } = stored;
-  return toMeasurement(values, subject, { value, standardError });
+  const available = subject.data.gate.length;
+  if (values.length > available || stored.digest !== digestOf(subject, values.length)) return null;
+  return toMeasurement(values.length < available ? values : inLookOrder(values), subject, { value, standardError });
 }
 
 /**
- * Returns the outcome of each row by a key, which is a hash of the row's inputs. Another selection of the same rows can
- * then use the outcomes as well. Outcomes that are not finite are left out.
+ * Returns the outcome of each measured row by a key, which is a hash of the row's inputs. Another selection of the same
+ * rows can then use the outcomes as well. Outcomes that are not finite are left out.
  */
 export function toRowOutcomes(values: ArrayLike<number>, subject: OutcomesSubject): Map<string, number> {
-  const rows = rowKeys(subject).map((key, row): [string, number] => [key, values[row]!]);
+  const keys = rowKeys(subject).slice(0, values.length);
+  const rows = keys.map((key, row): [string, number] => [key, values[row]!]);
   return new Map(rows.filter(([, value]) => Number.isFinite(value)));
 }
 
@@ -119,14 +129,18 @@ function toMeasurement(
   summary: Pick<GateOutcomes, 'value' | 'standardError'>,
 ): GateMeasurement {
   const { value, standardError } = summary;
+  const [rows, available] = [values.length, data.gate.length];
   return {
-    metric: { name, value, standardError, rows: values.length },
-    outcomes: { values, tokens: completionTokens(data) },
+    metric: { name, value, standardError, rows, ...(rows < available && { available }) },
+    outcomes: { values, tokens: completionTokens(data).slice(0, rows) },
   };
 }
 
-function digestOf(subject: OutcomesSubject): string {
-  return `sha256:${createHash('sha256').update(rowKeys(subject).join()).digest('hex')}`;
+/** Returns the digest of all rows in the order of the file, or of the first rows of the look if there are fewer. */
+function digestOf(subject: OutcomesSubject, rows: number): string {
+  const keys = rowKeys(subject);
+  const measured = rows < keys.length ? keys.slice(0, rows) : inFileOrder(keys);
+  return `sha256:${createHash('sha256').update(measured.join()).digest('hex')}`;
 }
 
 /**

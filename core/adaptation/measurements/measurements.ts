@@ -1,14 +1,14 @@
 import { longestCompletionOf } from '../../data/evaluation/generated-answers.ts';
-import { meanLoss, measure } from '../../data/evaluation/measure.ts';
+import { meanLoss, measure, summarizeMetric } from '../../data/evaluation/measure.ts';
 import type { TokenizedExample } from '../../data/example.ts';
 import type { TaskData } from '../../data/task-data.ts';
 import type { LoadedBase } from '../../engine/base-cache.ts';
+import { analysesOf } from '../../method/gate/look-plan.ts';
 import type { GateMeasurement, MetricValue } from '../../method/gate/readiness-gate.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import type { MetricName } from '../../options/metrics.ts';
 import type { Precision } from '../../options/precisions.ts';
 import { completionTokens, subjectOf, type OutcomesSubject } from './gate-outcomes.ts';
-import { lookInParts, type LookInParts } from './look-in-parts.ts';
 
 export interface MeasurementsOptions {
   readonly data: TaskData;
@@ -65,25 +65,29 @@ export class Measurements {
     return { metric, outcomes: { values, tokens: completionTokens(data) }, judgedIn: base.precision.precision };
   }
 
-  /** Measures an adapter on the gate rows part by part, until all are measured or `isOver` ends the look. */
+  /**
+   * Measures an adapter on the gate rows in their order, until all are measured or `ends` returns true at one of the
+   * look's analyses. It gets the measurement of the rows so far.
+   */
   async lookAtGate(
     base: LoadedBase,
     adapter: Adapter,
-    { parts, isOver }: Pick<LookInParts, 'parts' | 'isOver'>,
+    ends: (found: GateMeasurement) => boolean,
   ): Promise<GateMeasurement> {
-    const { data, metric } = this.#options;
-    const tokens = completionTokens(data);
-    const measure = async (rows: readonly number[]) => {
-      return (
-        await this.#measure(
-          base,
-          adapter,
-          rows.map((row) => data.gate[row]!),
-        )
-      ).values;
-    };
-    const found = await lookInParts({ metric, tokens, parts, isOver, measure });
-    return { ...found, judgedIn: base.precision.precision };
+    const { data, metric: name } = this.#options;
+    const available = data.gate.length;
+    const [values, tokens] = [new Float64Array(available), completionTokens(data)];
+    let measured = 0;
+    for (const rows of analysesOf(available)) {
+      values.set((await this.#measure(base, adapter, data.gate.slice(measured, rows))).values, measured);
+      measured = rows;
+      const outcomes = { values: values.subarray(0, rows), tokens: tokens.slice(0, rows) };
+      const metric = { name, ...summarizeMetric(name, outcomes.values, outcomes.tokens), rows };
+      if (rows === available) return { metric, outcomes, judgedIn: base.precision.precision };
+      const found = { metric: { ...metric, available }, outcomes, judgedIn: base.precision.precision };
+      if (ends(found)) return found;
+    }
+    throw new RangeError('a look ends with all gate rows');
   }
 
   async #measure(base: LoadedBase, adapter: Adapter | null, rows: readonly TokenizedExample[]) {
@@ -93,11 +97,6 @@ export class Measurements {
     const { value, standardError, examples, perExample: values } = measured;
     const metric: MetricValue = { name, value, standardError, rows: examples };
     return { metric, values };
-  }
-
-  /** Number of held-out rows on which the gate judges. */
-  get gateRows(): number {
-    return this.#options.data.gate.length;
   }
 
   /**

@@ -53,14 +53,20 @@ export async function knownOutcomes(
   return (subject) => fromRowOutcomes(found.rows, subject);
 }
 
-/** Whether a measurement of the version is stored, in whichever precision. */
+/** Whether a measurement of the version on all gate rows is stored, in whichever precision. */
 export function isKnown(
   known: KnownOld,
   { measurements }: ExactGate,
   endOfText: Pick<LoadedBase, 'endOfTextIds'>,
 ): boolean {
-  return PRECISIONS.some((precision) => known(measurements.gateSubject(endOfText, precision)) !== null);
+  return PRECISIONS.some((precision) => {
+    const stored = known(measurements.gateSubject(endOfText, precision));
+    return stored !== null && isWhole(stored);
+  });
 }
+
+/** Whether a measurement covers all gate rows, which one that candidates are compared with has to. */
+export const isWhole = ({ metric }: GateMeasurement): boolean => metric.available === undefined;
 
 /**
  * Returns the stored measurement of the version in the precision in which the gate compares it with candidates on the

@@ -10,7 +10,7 @@ import type { AnchorSpec, JobSpec } from '../job-spec.ts';
 import type { NewBase } from '../setup/new-base.ts';
 import type { ExactGate } from './exact-gate.ts';
 import { writersMeasurement, type CountedFrom, type GateOutcomes } from './gate-outcomes.ts';
-import { givenOutcomes, isKnown, measureOld, storedOld, type KnownOld } from './old-version.ts';
+import { givenOutcomes, isKnown, isWhole, measureOld, storedOld, type KnownOld } from './old-version.ts';
 
 /** Measurement of an adapter version on its own base. */
 export interface VersionMeasurement {
@@ -90,10 +90,11 @@ export class ReferenceVersion {
   }
 
   async #onGate(newBase: LoadedBase): Promise<GateMeasurement> {
-    if (this.#anchor === null) return this.old(newBase);
+    if (this.#anchor === null) return this.#oldOnAll(newBase);
     const { exact } = this.#options;
     const stored = storedOld(exact, newBase, this.#known());
-    return stored ?? (await this.measure(newBase.precision.precision))?.measured ?? this.old(newBase);
+    if (stored !== null && isWhole(stored)) return stored;
+    return (await this.measure(newBase.precision.precision))?.measured ?? this.#oldOnAll(newBase);
   }
 
   /** Returns the measurement of the old adapter, even if the reference is the anchor. If none is stored, makes one. */
@@ -101,7 +102,15 @@ export class ReferenceVersion {
     return this.knownOld(newBase) ?? (await this.#measureOld(newBase.precision.precision)).measured;
   }
 
-  /** Returns the stored measurement of the old adapter, and reports it; null if none is stored. */
+  async #oldOnAll(newBase: LoadedBase): Promise<GateMeasurement> {
+    const stored = this.knownOld(newBase);
+    return stored !== null && isWhole(stored) ? stored : (await this.#measureOld(newBase.precision.precision)).measured;
+  }
+
+  /**
+   * Returns the stored measurement of the old adapter, and reports it; null if none is stored. If the old adapter was
+   * published before all gate rows were measured, it covers the first of them.
+   */
   knownOld(newBase: LoadedBase): GateMeasurement | null {
     const { exact, emit, noteOld } = this.#options;
     const stored = storedOld(exact, newBase, this.#knownOld());

@@ -1,6 +1,6 @@
 import type { TokenizedExample } from '../../data/example.ts';
 import { TaskDataError } from '../../data/task-data.ts';
-import { valueOn } from '../../method/gate/critical-slices.ts';
+import { valueOn } from '../../method/gate/measured-rows.ts';
 import type { GateMeasurement, SliceRows } from '../../method/gate/readiness-gate.ts';
 import { criticalSlices, type GateRule } from '../../options/gates.ts';
 
@@ -26,14 +26,16 @@ export function sliceRows(gate: readonly TokenizedExample[]): SliceRows {
   return new Map([...members].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** Returns the metric on the gate rows of each slice; empty if no row names a slice. */
+/** Returns the metric on the measured gate rows of each slice; empty if none of them names a slice. */
 export function sliceValues(
   rows: SliceRows,
   { metric, outcomes }: Pick<GateMeasurement, 'metric' | 'outcomes'>,
 ): SliceValues {
   return Object.fromEntries(
-    [...rows].map(([name, members]) => {
-      return [name, { rows: members.length, value: valueOn(metric.name, outcomes, members) }];
+    [...rows].flatMap(([name, members]) => {
+      const measured = members.filter((row) => row < metric.rows);
+      if (measured.length === 0) return [];
+      return [[name, { rows: measured.length, value: valueOn(metric.name, outcomes, measured) }]];
     }),
   );
 }

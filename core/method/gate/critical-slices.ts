@@ -1,9 +1,9 @@
 import { criticalSlices, type CriticalSlice } from '../../options/gates.ts';
-import type { MetricName } from '../../options/metrics.ts';
 import { AdaptationError } from '../errors.ts';
 import { pairedEvidence, reaches } from './evidence.ts';
 import { rowsToDecide } from './gate-rows.ts';
-import type { Gate, GateFailure, GateMeasurement, RowOutcomes, SliceVerdict } from './gate-types.ts';
+import type { Gate, GateFailure, GateMeasurement, SliceVerdict } from './gate-types.ts';
+import { onRows } from './measured-rows.ts';
 
 /**
  * Judges a candidate on the rows of each critical slice. Each slice may use the look's whole error probability: a
@@ -32,15 +32,6 @@ export function sliceFailures(slices: readonly SliceVerdict[]): GateFailure[] {
   return failed;
 }
 
-/**
- * Returns the value of a metric on the rows with the given indices: the mean over the rows or, for the metric `loss`,
- * the mean over their completion tokens.
- */
-export function valueOn(metric: MetricName, { values, tokens }: RowOutcomes, rows: readonly number[]): number {
-  const total = (of: ArrayLike<number>): number => rows.reduce((sum, row) => sum + of[row]!, 0);
-  return total(values) / (metric === 'loss' ? total(tokens) : rows.length);
-}
-
 interface SliceClaim {
   readonly from: GateMeasurement;
   readonly found: GateMeasurement;
@@ -67,14 +58,4 @@ export function rowsOf({ sliceRows }: Gate, { name, margin }: CriticalSlice): re
   const rows = sliceRows?.get(name) ?? [];
   if (rows.length > 0) return rows;
   throw new AdaptationError('invalid_gate', `gate names the slice ${name}, which no gate row is in`);
-}
-
-export function onRows({ metric, outcomes, ...measured }: GateMeasurement, rows: readonly number[]): GateMeasurement {
-  const pick = (of: ArrayLike<number>): number[] => rows.map((row) => of[row]!);
-  return {
-    ...measured,
-    // Paired comparisons compute the spread from the rows, so no standard error is needed here.
-    metric: { ...metric, value: valueOn(metric.name, outcomes, rows), rows: rows.length, standardError: NaN },
-    outcomes: { values: pick(outcomes.values), tokens: pick(outcomes.tokens) },
-  };
 }

@@ -1,43 +1,34 @@
 /** Position of one look, which is an evaluation of a candidate on the gate rows, among the looks of its job. */
 export interface Look {
-  /** Number of looks that the job has taken at the gate rows, this one included. */
+  /** Number of looks that the job has taken, this one included. */
   readonly total: number;
-  /**
-   * Number of the job's looks that followed the first candidate that may be published, in search of a better one; 0
-   * until then.
-   */
-  readonly refining: number;
+  /** Number of the look among the job's looks up to the first certificate, from 1. Later looks keep its number. */
+  readonly number: number;
+  /** Number of looks after the first certificate that have ended without one. */
+  readonly missed: number;
+  /** Whether the job can take no other look. */
+  readonly isOnly: boolean;
 }
 
-/** Position of the first look of a job. */
-export const FIRST_LOOK: Look = { total: 1, refining: 0 };
+/** Position of the first look of a job that may take more. */
+export const FIRST_LOOK: Look = { total: 1, number: 1, missed: 0, isOnly: false };
 
 /**
- * Parts of a job's error probability: for the first three looks together, for all further ones, and for those after a
- * publication. They add up to 1.
+ * Parts of a job's error probability: for the first look, for all further looks up to the first certificate, and for
+ * those after a look that followed a certificate and gave none. They add up to 1.
  */
-const SHARES = { first: 0.8, further: 0.1, refined: 0.1 };
-
-/**
- * Number of first looks, which divide their part of the error probability evenly. A job judges about as many candidates
- * before training or at its end.
- */
-export const FIRST_LOOKS = 3;
+const SHARES = { first: 0.8, further: 0.16, missed: 0.04 };
 
 /**
  * Returns the error probability that one look may use. All looks of a job together use no more than 1 − confidence,
- * however many there are. The probabilities may be added (Bonferroni) as long as a look reveals nothing but whether the
- * candidate passed: if none has passed, the gate rows have had no influence on the choice of the next candidate (Blum
- * and Hardt, The Ladder, ICML 2015).
+ * however many there are, because a look reveals nothing but whether its candidate passed (Blum and Hardt, The Ladder,
+ * ICML 2015). Up to the first certificate the levels add up (Bonferroni). A certificate passes the level of its look
+ * on to the next one, as in a fixed sequence of tests (Maurer, Hothorn and Lehmacher, 1995): had its candidate not
+ * deserved it, the error would have been made already. A look without a certificate has spent its level.
  */
-export function levelOf({ total, refining }: Look, confidence: number): number {
+export function levelOf({ number, missed, isOnly }: Look, confidence: number): number {
   const budget = 1 - confidence;
-  if (refining > 0) return budget * SHARES.refined * partOf(refining);
-  if (total <= FIRST_LOOKS) return (budget * SHARES.first) / FIRST_LOOKS;
-  return budget * SHARES.further * partOf(total - FIRST_LOOKS);
-}
-
-/** Returns one term of the series 1/2, 1/6, 1/12 …, whose sum is 1. Places count from 1. */
-function partOf(place: number): number {
-  return 1 / (place * (place + 1));
+  if (isOnly) return budget;
+  if (missed > 0) return budget * SHARES.missed * 2 ** -number * 2 ** -missed;
+  return budget * (number === 1 ? SHARES.first : SHARES.further * 2 ** -(number - 1));
 }

@@ -2,8 +2,16 @@ import { judgesRows, type MetricName } from '../../options/metrics.ts';
 import { lowerBoundOfMean, meanPValue } from '../../statistics/betting-test.ts';
 import { lowerBoundOfShare, shortfallPValue } from '../../statistics/binomial-test.ts';
 import { exactLowerBound, inferiorityPValue } from '../../statistics/exact-paired-test.ts';
-import { countFlips, upperBoundOfLossDifference } from '../../statistics/paired-statistics.ts';
+import { normalDistribution } from '../../statistics/distributions.ts';
+import {
+  countFlips,
+  lowerBoundOfDifference,
+  upperBoundOfLossDifference,
+  type Flips,
+} from '../../statistics/paired-statistics.ts';
+import { passes } from '../../statistics/sequential-paired-test.ts';
 import type { GateMeasurement } from './gate-types.ts';
+import type { AnalysisTest } from './look-plan.ts';
 
 /** Result of testing the true value of a metric on gate rows, at a given error probability. */
 export interface Evidence {
@@ -29,16 +37,18 @@ const ROUNDING = 1e-9;
 
 /**
  * Tests whether a candidate is good enough in comparison with the version that its margin counts from, row by row. Rows
- * that are right or wrong take the unconditional exact test, and scores the test by betting; both hold for every number
- * of rows. For a loss, which has no upper limit, there is no such test: the bootstrap-t bound holds only nearly, and
- * better with many rows.
+ * that are right or wrong take the unconditional exact test, or the critical value of their analysis in a sequence, and
+ * scores the test by betting; all hold for every number of rows. For a loss, which has no upper limit, there is no such
+ * test: the bootstrap-t bound holds only nearly, and better with many rows.
+ * @param test test of right and wrong rows at this analysis of the look. Default: the exact test at the claim's level
  */
 export function pairedEvidence(
   from: GateMeasurement,
   found: GateMeasurement,
   { needed, level }: EvidenceClaim,
+  test: AnalysisTest = { value: null, level },
 ): Evidence {
-  const { name, value } = found.metric;
+  const { name, value, rows, available = rows } = found.metric;
   const [before, after] = [from.outcomes.values, found.outcomes.values];
   if (!Number.isFinite(value)) return { certified: false, bound: value };
   const base = from.metric.value;
@@ -50,12 +60,25 @@ export function pairedEvidence(
   if (!judgesRows(name)) {
     // Half of (difference + 1) is in [0, 1].
     const values = Float64Array.from(before, (score, i) => (after[i]! - score + 1) / 2);
-    const certified = meanPValue({ values, mean: withinUnit((1 - margin) / 2), level }) <= level;
-    return { certified, bound: base + 2 * lowerBoundOfMean({ values, level }) - 1 };
+    const bets = { values, level, of: available };
+    const certified = meanPValue({ ...bets, mean: withinUnit((1 - margin) / 2) }) <= level;
+    return { certified, bound: base + 2 * lowerBoundOfMean(bets) - 1 };
   }
-  const flips = countFlips(before, after);
-  const certified = Math.abs(margin) < 1 && inferiorityPValue({ ...flips, margin }) <= level;
-  return { certified, bound: base + exactLowerBound(flips, level) };
+  const { certified, difference } = flipEvidence(countFlips(before, after), margin, test);
+  return { certified, bound: base + difference };
+}
+
+function flipEvidence(flips: Flips, margin: number, { value, level }: AnalysisTest) {
+  if (Math.abs(margin) >= 1) return { certified: false, difference: exactLowerBound(flips, level) };
+  if (value === Infinity) return { certified: false, difference: -1 };
+  if (value !== null) {
+    const difference = lowerBoundOfDifference(flips, normalDistribution(value));
+    return { certified: passes(flips, margin, value), difference };
+  }
+  return {
+    certified: inferiorityPValue({ ...flips, margin }) <= level,
+    difference: exactLowerBound(flips, level),
+  };
 }
 
 /**

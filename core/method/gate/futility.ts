@@ -1,10 +1,12 @@
-import { criticalSlices } from '../../options/gates.ts';
-import { onRows, rowsOf } from './critical-slices.ts';
+import { confidenceOf, criticalSlices } from '../../options/gates.ts';
+import { rowsOf } from './critical-slices.ts';
+import { normalDistribution, normalQuantile } from '../../statistics/distributions.ts';
+import { judgesRows } from '../../options/metrics.ts';
 import { levelOf, type Look } from './error-budget.ts';
 import { varianceOfDifference } from './gate-rows.ts';
 import type { Gate, GateMeasurement } from './gate-types.ts';
+import { besideFirstRows, onRows } from './measured-rows.ts';
 import { isCertifiable } from './power.ts';
-import { confidenceOf } from './readiness-gate.ts';
 
 /** Next look that a job could take at its gate rows, and the chance of a certificate that makes it worthwhile. */
 export interface FurtherLook {
@@ -32,14 +34,44 @@ export function isWorthLooking(
   const level = levelOf(look, confidence);
   const isLikely = (margin: number, from: GateMeasurement, to: GateMeasurement) => {
     const deviation = Math.sqrt(varianceOfDifference(from, to));
-    return isCertifiable(to.metric.rows, margin, { metric: gate.metric, level, deviation, power });
+    return isCertifiable(to.metric.available ?? to.metric.rows, margin, {
+      metric: gate.metric,
+      level,
+      deviation,
+      power,
+    });
   };
-  const slices = criticalSlices(gate).filter(({ certify }) => certify);
+  const isWhole = found.metric.available === undefined;
+  const slices = isWhole ? criticalSlices(gate).filter(({ certify }) => certify) : [];
   return (
-    isLikely(gate.margin, reference, found) &&
+    isLikely(gate.margin, besideFirstRows(reference, found.metric.rows), found) &&
     slices.every((slice) => {
       const rows = rowsOf(gate, slice);
       return isLikely(slice.margin, onRows(reference, rows), onRows(found, rows));
     })
   );
+}
+
+/** Conditional power below which a look ends. */
+const LEAST_CONDITIONAL_POWER = 0.15;
+
+/**
+ * Whether a look should end before all rows are measured, because its candidate would hardly pass even if it equalled
+ * the reference on the rows to come. The conditional power is computed from a normal approximation with the variance of
+ * the measured rows. A look may also go on: the end of a hopeless look only makes errors rarer. An absolute gate, and
+ * one that judges by the value alone, has no such end.
+ */
+export function isHopeless(gate: Gate, reference: GateMeasurement, found: GateMeasurement, level: number): boolean {
+  if (gate.kind === 'absolute') return false;
+  const { name, value, rows, available = rows } = found.metric;
+  if (!Number.isFinite(value)) return true;
+  const advantage = (name === 'loss' ? -1 : 1) * (value - reference.metric.value);
+  const deviation = Math.sqrt(varianceOfDifference(reference, found));
+  const isScore = name !== 'loss' && !judgesRows(name);
+  const reach = isScore ? Math.sqrt(2 * Math.log(1 / level)) : normalQuantile(1 - level);
+  // A gate that publishes inconclusive candidates asks for the value alone.
+  const wanted = gate.on_inconclusive === 'publish' ? 0 : (reach * deviation) / Math.sqrt(available);
+  const expected = gate.margin + (advantage * rows) / available - wanted;
+  const spread = (deviation * Math.sqrt(available - rows)) / available;
+  return normalDistribution(expected / spread) < LEAST_CONDITIONAL_POWER;
 }

@@ -1,35 +1,24 @@
 import type { GateRule } from '../../options/gates.ts';
 import type { MetricName } from '../../options/metrics.ts';
 import type { Precision } from '../../options/precisions.ts';
+import type { Look } from './error-budget.ts';
 
 export interface MetricValue {
   readonly name: MetricName;
-  /**
-   * Value of the metric. If the look was curtailed, it is the best value that is possible with the rows not measured.
-   */
+  /** Value on all rows, estimated by `estimateOnAll` if a look has ended before. */
   readonly value: number;
-  /** Number of rows over which the value is computed. */
+  /** Number of rows that were measured, over which the value is computed. */
   readonly rows: number;
   readonly standardError: number;
-  /**
-   * Extent of the measurement if it ended early because the candidate was certain to fail; absent if all rows were
-   * measured.
-   */
-  readonly curtailed?: CurtailedLook;
+  /** Number of rows that could have been measured, if the measurement ended before the last of them. */
+  readonly available?: number;
 }
 
-/** Extent of a curtailed look, a measurement that ended before the last gate row. Plain JSON. */
-export interface CurtailedLook {
-  /** Number of gate rows that were measured before the look ended. */
-  readonly measured: number;
-}
-
-/** Outcome of each gate row under one adapter version, in the order of the rows. */
+/** Outcome of each measured gate row under one adapter version, in the order of the look. */
 export interface RowOutcomes {
   /**
    * Outcome of each row: 1 if right and 0 if wrong; for `rouge_l` and `token_f1` a score from 0 to 1; for `loss` the
-   * sum of the losses of the completion tokens, in nats. Rows that a curtailed look did not measure have the best
-   * possible outcome.
+   * sum of the losses of the completion tokens, in nats.
    */
   readonly values: ArrayLike<number>;
   /** Number of completion tokens of each row. Only the metric `loss` needs it. */
@@ -48,8 +37,7 @@ export interface GateMeasurement {
 export interface GateLook {
   /** Measurement, on its own base, of the version that the candidate is compared with; null if the gate needs none. */
   readonly reference: GateMeasurement | null;
-  /** Whether all rows are measured, even after the candidate is certain to fail. */
-  readonly whole: boolean;
+  readonly look: Look;
 }
 
 /** Indices of the gate rows in each slice, by the slice's name. */
@@ -117,6 +105,12 @@ export interface Certificate {
   readonly margin: number | null;
   /** Number of gate rows on which the verdict rests. */
   readonly rows: number;
+  /** Number of gate rows that there are. */
+  readonly availableRows: number;
+  /** Number of times that the look was analysed, the last one included. */
+  readonly analyses: number;
+  /** Error probability that the look could use, over all of its analyses together. */
+  readonly level: number;
   /** Number of looks that the job has taken at the gate rows, this one included. */
   readonly looks: number;
   /**
@@ -137,17 +131,14 @@ export interface GateVerdict {
   readonly needed: number;
   /**
    * Worst true value of the metric that the gate rows do not rule out, at the error probability of this look. The value
-   * is certified if this bound reaches `needed`. Null for a gate without a confidence, and after a curtailed look.
+   * is certified if this bound reaches `needed`. Null for a gate without a confidence.
    */
   readonly bound: number | null;
   /**
-   * Share of the gate rows that the reference had right and the candidate has wrong; after a curtailed look, only those
-   * found so far count. Null if there is no reference, and for metrics whose rows are neither right nor wrong.
+   * Share of the measured rows that the reference had right and the candidate has wrong. Null if there is no reference,
+   * and for metrics whose rows are neither right nor wrong.
    */
   readonly negativeFlips: number | null;
-  /**
-   * Requirements of the gate that the candidate misses; empty if it passed. After a curtailed look, only those that it
-   * is certain to miss.
-   */
+  /** Requirements of the gate that the candidate misses; empty if it passed. */
   readonly failed: readonly GateFailure[];
 }

@@ -1,4 +1,4 @@
-import { DEFAULT_CONFIDENCE, needsOldVersion } from '../../options/gates.ts';
+import { confidenceOf, DEFAULT_CONFIDENCE, needsOldVersion } from '../../options/gates.ts';
 import { judgesRows, type MetricName } from '../../options/metrics.ts';
 import { AdaptationError } from '../errors.ts';
 import {
@@ -10,8 +10,11 @@ import {
 } from '../../statistics/paired-statistics.ts';
 import { FIRST_LOOK, levelOf, type Look } from './error-budget.ts';
 import { judgeSlices, sliceFailures } from './critical-slices.ts';
-import { absoluteEvidence, pairedEvidence, reaches, type Evidence } from './evidence.ts';
+import { absoluteEvidence, pairedEvidence, reaches, type Evidence, type EvidenceClaim } from './evidence.ts';
+import { isHopeless } from './futility.ts';
 import { rowsToDecide } from './gate-rows.ts';
+import { analysesUpTo, certifiesEarly, testAt } from './look-plan.ts';
+import { besideFirstRows, firstRows } from './measured-rows.ts';
 import type {
   Certificate,
   Gate,
@@ -46,14 +49,6 @@ export function resolveTarget(gate: Gate, old: MetricValue | null): GateTarget {
   return { metric: gate.metric, value: gate.metric === 'loss' ? old.value + gate.margin : old.value - gate.margin };
 }
 
-/**
- * Returns the confidence of the gate's certificates; null if the gate gives none, because only the value on the rows
- * counts.
- */
-export function confidenceOf(gate: Gate): number | null {
-  return gate.confidence ?? (gate.kind === 'absolute' ? null : DEFAULT_CONFIDENCE);
-}
-
 /** Whether the gate allows the publication of a candidate with this verdict. */
 export function isPublishable(gate: Gate, { verdict }: Pick<GateVerdict, 'verdict'>): boolean {
   return verdict === 'passed' || (verdict === 'inconclusive' && gate.on_inconclusive === 'publish');
@@ -73,10 +68,10 @@ export function isDecidable(
 }
 
 /**
- * Judges one candidate by its outcomes on the gate rows.
+ * Judges one candidate by its outcomes on the gate rows that were measured.
  * @param reference the version that the margin counts from, on the gate rows and its own base; null if the gate needs
  * none
- * @param found the candidate on the same rows, measured on the new base
+ * @param found the candidate on the same rows, or on the first of them with the value that `estimateOnAll` returns
  * @param look position among the job's looks. Default: the first
  * @throws AdaptationError `invalid_gate` or `metric_mismatch`, like {@link resolveTarget}
  */
@@ -86,37 +81,53 @@ export function judge(
   found: GateMeasurement,
   look: Look = FIRST_LOOK,
 ): GateVerdict {
-  const { needed, negativeFlips, failed } = refute(gate, reference, found);
+  const from = reference && besideFirstRows(reference, found.metric.rows);
+  const { needed, negativeFlips, failed } = refute(gate, from, found);
   const confidence = confidenceOf(gate);
   if (confidence === null) {
     const verdict = failed.length > 0 ? 'failed' : 'passed';
     return { verdict, certificate: null, needed, bound: null, negativeFlips, failed };
   }
+  const { rows: measured, available = measured } = found.metric;
   const level = levelOf(look, confidence);
-  const isWhole = !found.metric.curtailed;
-  const evidence = isWhole ? evidenceOf(gate, reference, found, { needed, level }) : null;
-  const slices = reference && isWhole ? judgeSlices(gate, reference, found, level) : [];
-  if (evidence?.certified === false) failed.push('bound');
+  const evidence = evidenceOf(gate, from, found, { needed, level });
+  const slices = from && measured === available ? judgeSlices(gate, from, found, level) : [];
+  if (!evidence.certified) failed.push('bound');
   failed.push(...sliceFailures(slices));
   const verdict = verdictOf(failed);
   const certificate: Certificate = {
     verdict,
     confidence,
     margin: gate.kind === 'absolute' ? null : gate.margin,
-    rows: found.metric.rows,
+    rows: measured,
+    availableRows: available,
+    analyses: analysesUpTo(measured, available),
+    level,
     looks: look.total,
-    rowsNeeded: verdict === 'inconclusive' && !evidence?.certified ? rowsToDecide(gate, reference, found) : null,
+    rowsNeeded: verdict === 'inconclusive' && !evidence.certified ? rowsToDecide(gate, from, found) : null,
     ...(slices.length > 0 && { slices }),
   };
-  return { verdict, certificate, needed, bound: evidence?.bound ?? null, negativeFlips, failed };
+  return { verdict, certificate, needed, bound: evidence.bound, negativeFlips, failed };
 }
 
 /**
- * Whether the values of a candidate alone make it fail, without asking what the rows certify. Rows not measured yet
- * count with the best possible outcome, so a failure may be certain before all rows are measured.
+ * Returns why a look ends after the rows measured so far: the candidate is certified, or it is hopeless. Null if the
+ * look goes on.
  */
-export function isRefuted(gate: Gate, reference: GateMeasurement | null, found: GateMeasurement): boolean {
-  return refute(gate, reference, found).failed.length > 0;
+export function endOfLook(
+  gate: Gate,
+  reference: GateMeasurement | null,
+  found: GateMeasurement,
+  look: Look,
+): 'certified' | 'futile' | null {
+  const confidence = confidenceOf(gate);
+  if (reference === null || confidence === null) return null;
+  const from = besideFirstRows(reference, found.metric.rows);
+  const level = levelOf(look, confidence);
+  const { needed, failed } = refute(gate, from, found);
+  const mayPass = certifiesEarly(gate) && failed.length === 0;
+  if (mayPass && evidenceOf(gate, from, found, { needed, level }).certified) return 'certified';
+  return isHopeless(gate, from, found, level) ? 'futile' : null;
 }
 
 function refute(gate: Gate, reference: GateMeasurement | null, found: GateMeasurement) {
@@ -140,12 +151,14 @@ function verdictOf(failed: readonly GateFailure[]): Verdict {
 }
 
 function evidenceOf(
-  { kind }: Gate,
+  gate: Gate,
   reference: GateMeasurement | null,
   found: GateMeasurement,
-  claim: { readonly needed: number; readonly level: number },
+  claim: EvidenceClaim,
 ): Evidence {
-  return kind === 'absolute' || !reference ? absoluteEvidence(found, claim) : pairedEvidence(reference, found, claim);
+  if (gate.kind === 'absolute' || !reference) return absoluteEvidence(found, claim);
+  const { rows: measured, available: rows = measured } = found.metric;
+  return pairedEvidence(reference, found, claim, testAt(gate, { measured, rows, level: claim.level }));
 }
 
 /**
@@ -158,19 +171,16 @@ export function isBetter(a: MetricValue, b: MetricValue): boolean {
   return a.name === 'loss' ? a.value < b.value - ROUNDING : a.value > b.value + ROUNDING;
 }
 
-/** Returns the number of rows that were measured: fewer than all after a curtailed look. */
-export function measuredRows({ rows, curtailed }: MetricValue): number {
-  return curtailed?.measured ?? rows;
-}
-
 /**
- * Whether `a` is better than `b` by more than chance: the one-sided confidence bound of their difference on the same
- * rows is better than zero.
+ * Whether `a` is better than `b` by more than chance: the one-sided confidence bound of their difference is better than
+ * zero, on the rows that both were measured on.
  */
 export function isBetterBeyondNoise(a: GateMeasurement, b: GateMeasurement, confidence = DEFAULT_CONFIDENCE): boolean {
-  if (!isBetter(a.metric, b.metric)) return false;
-  if (!Number.isFinite(b.metric.value)) return true;
-  const gained = boundOf(a, b, confidence) - b.metric.value;
+  const rows = Math.min(a.metric.rows, b.metric.rows);
+  const [one, other] = [firstRows(a, rows), firstRows(b, rows)];
+  if (!isBetter(one.metric, other.metric)) return false;
+  if (!Number.isFinite(other.metric.value)) return true;
+  const gained = boundOf(one, other, confidence) - other.metric.value;
   return a.metric.name === 'loss' ? gained < -ROUNDING : gained > ROUNDING;
 }
 

@@ -79,7 +79,7 @@ export interface LadderContext {
   searchMetric(adapter: Adapter): Promise<MetricValue>;
   /**
    * Measures an adapter on the gate rows, none of which is a search row. The rows and their order are the same in every
-   * call. Unless `look.whole` is true, the measurement may end as soon as the adapter is certain to fail.
+   * call. The measurement ends with the look: after all rows, or when the adapter is certified or hopeless.
    */
   gateMetric(adapter: Adapter, look: GateLook): Promise<GateMeasurement>;
   /**

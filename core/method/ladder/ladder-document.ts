@@ -1,5 +1,4 @@
 import { certificateDocument } from '../gate/certificate-document.ts';
-import { measuredRows } from '../gate/readiness-gate.ts';
 import type { CandidateRecord } from './candidate.ts';
 import type { LadderProgress, RungReport } from './ladder-state.ts';
 
@@ -56,19 +55,20 @@ export function madeDocument({ strategy, alpha, beta, step }: CandidateRecord) {
 }
 
 /**
- * Converts the gate's measurement and verdict of a candidate to JSON. If the measurement ended before the last row,
- * because failure was certain, its value is unknown, and `best_case` is the best that it could have become.
+ * Converts the gate's measurement and verdict of a candidate to JSON. `best_case` is for readers of candidates whose
+ * look was ended by an earlier release.
  */
 export function gateDocument({ metric, bound, negativeFlips, verdict, certificate, failed }: CandidateRecord) {
-  const { value, standardError, rows, curtailed } = metric;
+  const { value, standardError, rows: measured, available = measured } = metric;
   return {
-    value: curtailed ? null : finite(value),
-    best_case: curtailed ? finite(value) : null,
-    standard_error: curtailed ? null : finite(standardError),
+    value: finite(value),
+    best_case: null,
+    standard_error: finite(standardError),
     bound: finite(bound),
     negative_flips: negativeFlips,
-    rows,
-    measured_rows: measuredRows(metric),
+    rows: available,
+    measured_rows: measured,
+    ended: measured === available ? null : verdict === 'passed' ? ('certified' as const) : ('futile' as const),
     verdict,
     certificate: certificateDocument(certificate),
     failed,

@@ -301,8 +301,9 @@ export class Ladder {
     const { gate, old, judge: by = judge } = this.options;
     this.context.signal.throwIfAborted();
     this.context.phase('evaluate');
-    const measured = await this.context.gateMetric(adapter, { reference: old, whole: false });
-    const verdict = by(gate, old, measured, this.#nextLook());
+    const look = this.#nextLook();
+    const measured = await this.context.gateMetric(adapter, { reference: old, look });
+    const verdict = by(gate, old, measured, look);
     const searchLoss = proposal.step === 0 ? this.searchLossOf(proposal) : null;
     return { ...proposal, ...verdict, ...measured, searchLoss, elapsedMs: this.#elapsed(), adapter };
   }
@@ -342,8 +343,10 @@ export class Ladder {
   /** Returns the position of the next candidate's look at the gate rows. Every candidate so far took one look. */
   #nextLook(): Look {
     const total = this.#candidates.length + 1;
-    const published = this.#candidates.findIndex((candidate) => this.#isPublishable(candidate));
-    return { total, refining: published < 0 ? 0 : total - 1 - published };
+    const certified = this.#candidates.findIndex(({ verdict }) => verdict === 'passed');
+    if (certified < 0) return { total, number: total, missed: 0, isOnly: this.options.isOnlyLook ?? false };
+    const missed = this.#candidates.slice(certified).filter(({ verdict }) => verdict !== 'passed').length;
+    return { total, number: certified + 1, missed, isOnly: false };
   }
 
   async #restore({ state, bestAdapter }: NonNullable<LadderContext['resume']>): Promise<void> {

@@ -78,8 +78,8 @@ export class RungLog {
 const RANKS: Readonly<Record<Verdict, number>> = { passed: 2, inconclusive: 1, failed: 0 };
 
 /**
- * Whether candidate `a` ranks above `b`: by the verdict, then by the metric on the gate rows. If the measurement of
- * either on the gate rows ended early, the metric on the search rows decides instead.
+ * Whether candidate `a` ranks above `b`: by the verdict, then by the metric on the gate rows. If they were not measured
+ * on the same gate rows, the metric on the search rows decides instead.
  */
 export function isPreferred(
   a: CandidateRecord,
@@ -92,12 +92,9 @@ export function isPreferred(
   return onSearch !== undefined && than !== undefined && isBetter(onSearch, than);
 }
 
-/**
- * Whether both candidates were measured on all gate rows, so that these values show which is better. A measurement that
- * ended early gives only a bound, which depends on the order of the rows as much as on the candidate.
- */
+/** Whether both candidates were measured on the same gate rows, so that these values show which is better. */
 export function isComparable(a: CandidateRecord, b: CandidateRecord): boolean {
-  return !a.metric.curtailed && !b.metric.curtailed;
+  return a.metric.rows === b.metric.rows;
 }
 
 export function hasBetterVerdict(a: CandidateRecord, b: CandidateRecord): boolean {

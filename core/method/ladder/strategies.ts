@@ -110,7 +110,8 @@ export async function runStrategy(
   }
   context.phase('initialize');
   const names = rungs.map(({ name }) => name);
-  const ladder = await Ladder.begin(strategy, names, context, options);
+  const isOnlyLook = makesOneCandidate(rungs, context, options);
+  const ladder = await Ladder.begin(strategy, names, context, { ...options, isOnlyLook });
   await ladder.publishBest();
   for (const rung of rungs.slice(names.indexOf(ladder.rung))) {
     if (ladder.isPublished && !rung.trains) continue;
@@ -124,6 +125,12 @@ export async function runStrategy(
   }
   ladder.warnOfRows();
   return ladder.outcome();
+}
+
+/** Whether the rungs that can run make a single candidate, because only one of them can, and it does not train. */
+function makesOneCandidate(rungs: readonly Rung[], { canTrain }: LadderContext, { steps }: LadderOptions): boolean {
+  const able = rungs.filter(({ trains: isTraining }) => !isTraining || (canTrain !== false && steps > 0));
+  return able.length === 1 && !able[0]!.trains;
 }
 
 /** Returns the reports on the rungs of a run that was stopped, as its last checkpoint has them. */

@@ -3,7 +3,14 @@ import { Command } from 'commander';
 import { positive } from '../positive.ts';
 import { toMarkdown } from './report.ts';
 import type { JobModel, KeptVerdicts } from './simulated-job.ts';
-import { modelsOfErrors, modelsOfPower, simulate, type Simulated } from './simulate.ts';
+import {
+  modelsOfErrors,
+  modelsOfLooks,
+  modelsOfLossErrors,
+  modelsOfPower,
+  simulate,
+  type Simulated,
+} from './simulate.ts';
 
 const options = new Command('bench:gate')
   .description(
@@ -12,7 +19,7 @@ const options = new Command('bench:gate')
   )
   .option(
     '--jobs <n>',
-    'Number of jobs for each line of the first table; each cell of the second has a quarter.',
+    'Number of jobs for each line of the first table; lines of a loss and cells of the second have a quarter.',
     positive,
     2000,
   )
@@ -29,20 +36,23 @@ for (const model of modelsOfErrors()) errors.push(await simulateAndLog(model, op
 const power: Simulated[] = [];
 const patient: Simulated[] = [];
 const jobsOfCell = Math.ceil(options.jobs / 4);
+for (const model of modelsOfLossErrors()) errors.push(await simulateAndLog(model, jobsOfCell));
 for (const model of modelsOfPower()) power.push(await simulateAndLog(model, jobsOfCell));
 for (const model of modelsOfPower(0)) patient.push(await simulateAndLog(model, jobsOfCell));
-const document = { errors, power, patient };
+const looks: Simulated[] = [];
+for (const model of modelsOfLooks()) looks.push(await simulateAndLog(model, options.jobs));
+const document = { errors, power, patient, looks };
 if (options.json) await writeFile(options.json, `${JSON.stringify(document, null, 2)}\n`);
 process.stdout.write(`${toMarkdown(document)}\n`);
 
 async function simulateAndLog(model: JobModel, jobs: number): Promise<Simulated> {
-  const { strategy, rows, margin, flips, persistence } = model;
+  const { strategy, metric, rows, margin, flips, persistence } = model;
   const key = `${rows} ${margin}`;
   const verdicts = kept.get(key) ?? new Map();
   kept.set(key, verdicts);
   const simulated = await simulate(model, jobs, verdicts);
-  process.stderr.write(
-    `${strategy} ${rows} rows, margin ${margin}, flips ${flips}, ${persistence}: ${simulated.certified}/${jobs}\n`,
-  );
+  const shares = `margin ${margin}, flips ${flips}, ${persistence}`;
+  process.stderr.write(`${strategy} ${metric} ${rows} rows, ${shares}: ${simulated.certified}/${jobs}
+`);
   return simulated;
 }

@@ -5,11 +5,13 @@ export interface GateSimulation {
   readonly power: readonly Simulated[];
   /** Same jobs as in `power`, with a `least_power` of 0. */
   readonly patient: readonly Simulated[];
+  /** Single looks. */
+  readonly looks: readonly Simulated[];
 }
 
-/** Writes the two tables of docs/method/gate.md. */
-export function toMarkdown({ errors, power, patient }: GateSimulation): string {
-  return [...errorTable(errors), '', ...powerTable(power, patient)].join('\n');
+/** Writes the tables of docs/method/gate.md. */
+export function toMarkdown({ errors, power, patient, looks }: GateSimulation): string {
+  return [...errorTable(errors), '', ...powerTable(power, patient), '', ...lookTable(looks)].join('\n');
 }
 
 function errorTable(errors: readonly Simulated[]): string[] {
@@ -18,13 +20,13 @@ function errorTable(errors: readonly Simulated[]): string[] {
     const published = `${percent(one.certified / one.jobs)} (${low} to ${high})`;
     const reached = percent(one.reached / one.jobs);
     const looks = `${one.looks.toFixed(1)} (${one.most})`;
-    const model = `\`${one.strategy}\` | ${percent(one.flips)} | ${one.persistence * 100} %`;
+    const model = `\`${one.strategy}\` | ${one.metric} | ${percent(one.flips)} | ${one.persistence * 100} %`;
     return `| ${model} | ${looks} | ${published} | ${reached} |`;
   });
   return [
-    '| strategy | rows flipped | flips that stay | looks, mean (most) ' +
+    '| strategy | metric | rows flipped, % | flips that stay | looks, mean (most) ' +
       '| published, % (95 % interval) | by value alone, % |',
-    '| --- | --- | --- | --- | --- | --- |',
+    '| --- | --- | --- | --- | --- | --- | --- |',
     ...rows,
   ];
 }
@@ -43,6 +45,19 @@ function powerTable(power: readonly Simulated[], patient: readonly Simulated[]):
     `| rows flipped, % | gate rows | ${heads.join(' | ')} |`,
     `| --- | --- | ${margins.map(() => '---').join(' | ')} |`,
     ...[...lines].map(([head, cells]) => `${head} ${cells.join(' | ')} |`),
+  ];
+}
+
+function lookTable(looks: readonly Simulated[]): string[] {
+  const rows = looks.map(({ deficit, flips, certified, jobs, firstRows }) => {
+    const [low, high] = intervalOf(certified, jobs).map(percent);
+    const share = `${percent(certified / jobs)} (${low} to ${high})`;
+    return `| ${percent(deficit)} | ${percent(flips)} | ${share} | ${firstRows.toFixed(0)} |`;
+  });
+  return [
+    '| worse by, points | rows flipped, % | certified, % (95 % interval) | rows measured, mean |',
+    '| --- | --- | --- | --- |',
+    ...rows,
   ];
 }
 

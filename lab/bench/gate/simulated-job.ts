@@ -1,17 +1,29 @@
 import { driftOf } from '../../../core/method/evolution/drift.ts';
 import type { Evolution } from '../../../core/method/evolution/evolution.ts';
-import { judge, type Gate, type GateMeasurement, type MetricValue } from '../../../core/method/gate/readiness-gate.ts';
+import { analysesOf } from '../../../core/method/gate/look-plan.ts';
+import { estimateOnAll, firstRows } from '../../../core/method/gate/measured-rows.ts';
+import {
+  endOfLook,
+  judge,
+  type Gate,
+  type GateLook,
+  type GateMeasurement,
+  type MetricValue,
+} from '../../../core/method/gate/readiness-gate.ts';
 import type { FineTuneRequest, LadderContext } from '../../../core/method/ladder/ladder-context.ts';
 import type { LadderOutcome } from '../../../core/method/ladder/ladder-state.ts';
 import { runStrategy } from '../../../core/method/ladder/strategies.ts';
 import type { Adapter } from '../../../core/models/lora/adapter.ts';
 import type { Strategy } from '../../../core/options/job-options.ts';
+import { judgesRows, type MetricName } from '../../../core/options/metrics.ts';
 import { countFlips } from '../../../core/statistics/paired-statistics.ts';
 import { Random } from '../../../core/statistics/random.ts';
 
 /** Model of a simulated job. */
 export interface JobModel {
   readonly strategy: Strategy;
+  /** Metric of the gate. Rows that are right or wrong have the scores 1 and 0, and the losses 0 and 1. */
+  readonly metric: MetricName;
   readonly rows: number;
   readonly margin: number;
   /** True loss of every candidate against the old version, as a share of rows. */
@@ -32,7 +44,7 @@ const ACCURACY = 0.85;
 const SEARCH_ROWS = 64;
 const MODULE = 'layer';
 
-/** Cache of verdicts for the jobs of one model. A verdict depends on the flips and the look alone. */
+/** Cache of verdicts for the jobs of one model. A verdict depends on the rows, the flips and the look alone. */
 export type KeptVerdicts = Map<string, ReturnType<typeof judge>>;
 
 /**
@@ -40,9 +52,9 @@ export type KeptVerdicts = Map<string, ReturnType<typeof judge>>;
  * which rows a candidate has right is drawn at random, independently for search rows and gate rows.
  */
 export function simulateJob(model: JobModel, seed: number, kept: KeptVerdicts): Promise<LadderOutcome> {
-  const gate: Gate = { metric: 'accuracy', kind: 'relative', margin: model.margin, confidence: CONFIDENCE };
+  const gate: Gate = { metric: model.metric, kind: 'relative', margin: model.margin, confidence: CONFIDENCE };
   const job = new SimulatedRows(model, seed);
-  return runStrategy(model.strategy, contextOf(job, seed), {
+  return runStrategy(model.strategy, contextOf(job, gate, seed), {
     gate,
     old: job.old,
     steps: 48,
@@ -50,8 +62,11 @@ export function simulateJob(model: JobModel, seed: number, kept: KeptVerdicts): 
     search: { evaluations: 3 },
     leastPower: model.leastPower,
     judge: (rule, reference, found, look) => {
-      const { gains, losses } = countFlips(reference!.outcomes.values, found.outcomes.values);
-      const key = [gains, losses, look?.total, look?.refining].join(' ');
+      // The bets depend on the order of the rows, too.
+      if (!judgesRows(rule.metric)) return judge(rule, reference, found, look);
+      const { rows, available } = found.metric;
+      const { gains, losses } = countFlips(firstRows(reference!, rows).outcomes.values, found.outcomes.values);
+      const key = JSON.stringify([rows, available, gains, losses, look]);
       const verdict = kept.get(key) ?? judge(rule, reference, found, look);
       kept.set(key, verdict);
       return verdict;
@@ -59,7 +74,7 @@ export function simulateJob(model: JobModel, seed: number, kept: KeptVerdicts): 
   });
 }
 
-function contextOf(job: SimulatedRows, seed: number): LadderContext {
+function contextOf(job: SimulatedRows, gate: Gate, seed: number): LadderContext {
   return {
     oldAdapter: ADAPTER,
     evolution: EVOLUTION,
@@ -69,7 +84,7 @@ function contextOf(job: SimulatedRows, seed: number): LadderContext {
     searchRows: SEARCH_ROWS,
     searchLoss: async (adapter) => job.of(adapter).loss,
     searchMetric: async (adapter) => job.of(adapter).search,
-    gateMetric: async (adapter) => job.of(adapter).gate,
+    gateMetric: async (adapter, look) => lookAt(job.of(adapter).gate, gate, look),
     fineTune,
     publish: async () => undefined,
     phase: () => undefined,
@@ -77,6 +92,17 @@ function contextOf(job: SimulatedRows, seed: number): LadderContext {
     checkpoint: async () => undefined,
     now: () => 0,
   };
+}
+
+/** Measures the rows of a look in their order, until the look ends. */
+function lookAt(whole: GateMeasurement, gate: Gate, { reference, look }: GateLook): GateMeasurement {
+  const { rows: available } = whole.metric;
+  for (const rows of analysesOf(available).slice(0, -1)) {
+    const { metric, outcomes } = firstRows(whole, rows);
+    const found = estimateOnAll({ metric: { ...metric, available }, outcomes }, reference);
+    if (endOfLook(gate, reference, found, look) !== null) return found;
+  }
+  return whole;
 }
 
 async function fineTune({ initial, steps, evaluateEvery, onEvaluate }: FineTuneRequest): Promise<void> {
@@ -105,15 +131,15 @@ class SimulatedRows {
     this.#random = Random.fromSeed(seed);
     this.#gate = new PairedRows(model.rows, this.#random);
     this.#search = new PairedRows(SEARCH_ROWS, this.#random);
-    this.old = measurementOf(this.#gate.before);
+    this.old = measurementOf(model.metric, this.#gate.before);
   }
 
   of(adapter: Adapter): Measured {
     const known = this.#known.get(adapter);
     if (known) return known;
     const measured = {
-      gate: measurementOf(this.#gate.next(this.#model)),
-      search: measurementOf(this.#search.next(this.#model)).metric,
+      gate: measurementOf(this.#model.metric, this.#gate.next(this.#model)),
+      search: measurementOf(this.#model.metric, this.#search.next(this.#model)).metric,
       loss: 1 + (0.1 / Math.sqrt(SEARCH_ROWS)) * this.#random.normal(),
     };
     this.#known.set(adapter, measured);
@@ -146,11 +172,12 @@ class PairedRows {
   }
 }
 
-function measurementOf(values: readonly number[]): GateMeasurement {
-  const rows = values.length;
+function measurementOf(name: MetricName, right: readonly number[]): GateMeasurement {
+  const rows = right.length;
+  const values = name === 'loss' ? right.map((one) => 1 - one) : right;
   const value = values.reduce((sum, one) => sum + one, 0) / rows;
   const standardError = Math.sqrt((value * (1 - value)) / rows);
-  return { metric: { name: 'accuracy', value, rows, standardError }, outcomes: { values, tokens: values } };
+  return { metric: { name, value, rows, standardError }, outcomes: { values, tokens: values.map(() => 1) } };
 }
 
 const ONE = Float32Array.of(1);

@@ -54,8 +54,8 @@ export class JobWatch {
       }
       case 'candidate': {
         const { id, strategy, alpha, beta, step, verdict, metric } = event.candidate;
-        const { value, curtailed } = metric;
-        this.candidates.push({ at, id, strategy, alpha, beta, step, verdict, value, ...(curtailed && { curtailed }) });
+        const { value, rows } = metric;
+        this.candidates.push({ at, id, strategy, alpha, beta, step, verdict, value, rows });
         return;
       }
       case 'old_measured':

@@ -134,11 +134,12 @@ export const AdapterVersion = Type.Object(
         description:
           'What was measured on the gate rows when it was published: `metric`, `value`, `standard_error`, ' +
           '`bound` (the confidence bound, if the gate has a confidence), `certificate` (`verdict`, ' +
-          '`confidence`, `margin`, `rows`, `looks`, `rows_needed` and the critical `slices`, as of a ' +
-          'job; null if the gate has no confidence), `negative_flips`, `examples` (the number of rows), `step` ' +
-          '(optimizer steps), `data` (whether there were training rows), `judged_in` (the precision of the base ' +
-          'in which this was measured: a gate with an absolute target is confirmed in `f32` wherever there is ' +
-          'enough memory for it) and, if rows name slices, `slices` (`rows` and `value` of each). Null if ' +
+          '`confidence`, `margin`, `rows` of `available_rows`, `analyses`, `level`, `looks`, `rows_needed` and ' +
+          'the critical `slices`, as of a job; null if the gate has no confidence), `negative_flips`, ' +
+          '`examples` (the number of rows), `step` (optimizer steps), `data` (whether there were training rows), ' +
+          '`judged_in` (the precision of the base in which this was measured: a gate with an absolute target is ' +
+          'confirmed in `f32` wherever there is enough memory for it) and, if rows name slices, `slices` ' +
+          '(`rows` and `value` of each). Null if ' +
           'imported.',
       }),
     ),

@@ -118,7 +118,16 @@ export const CertificateSchema = Type.Object(
     margin: Nullable(
       Type.Number({ description: 'By how much the true value may be worse. Null where a target has to be reached.' }),
     ),
-    rows: Type.Integer({ description: 'Number of gate rows.' }),
+    rows: Type.Integer({ description: 'Number of gate rows that were measured.' }),
+    available_rows: Type.Optional(
+      Type.Integer({ description: 'Number of gate rows that there are. A look ends when they have shown enough.' }),
+    ),
+    analyses: Type.Optional(
+      Type.Integer({ description: 'How many times the look was analysed while its rows were measured.' }),
+    ),
+    level: Type.Optional(
+      Type.Number({ description: 'The error probability that the look could use, over all its analyses together.' }),
+    ),
     looks: Type.Integer({ description: 'Number of looks of the job at the gate rows, the last one included.' }),
     rows_needed: Nullable(
       Type.Integer({ description: 'About how many rows would certify it, if it is inconclusive and a number would.' }),

@@ -59,10 +59,9 @@ async function run(training: TrainingProcess, spec: Awaited<ReturnType<typeof bu
       points.push(...event.points.map((p) => [`${p.name}@${p.step}`, p.value] as [string, number]));
     if (event.type === 'candidate') {
       const { id, step, metric } = event.candidate;
-      const [name, value] = metric.curtailed
-        ? (['rows', metric.curtailed.measured] as const)
-        : ([metric.name, metric.value] as const);
-      points.push([step > 0 ? `gate_${name}@${trained}` : `${id}_${name}@0`, value]);
+      const named = (what: string) => (step > 0 ? `gate_${what}@${trained}` : `${id}_${what}@0`);
+      if (metric.available !== undefined) points.push([named('rows'), metric.rows]);
+      points.push([named(metric.name), metric.value]);
     }
     if (event.type === 'watched') {
       const { step, metric } = event.watched;

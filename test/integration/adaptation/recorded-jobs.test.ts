@@ -2,21 +2,17 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JobEvent } from '../../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../../core/adaptation/job-outcome.ts';
 import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
 import type { GateOutcomes } from '../../../core/adaptation/measurements/gate-outcomes.ts';
-import { Measurements } from '../../../core/adaptation/measurements/measurements.ts';
 import { CancelledError, runAdaptation } from '../../../core/adaptation/run-adaptation.ts';
 import { BaseCache } from '../../../core/engine/base-cache.ts';
 import { packagePath } from '../../../core/installation/package-path.ts';
 import type { CandidateRecord } from '../../../core/method/ladder/candidate.ts';
 
 const family = (...parts: string[]) => packagePath(path.join('examples/demo-family', ...parts));
-
-/** Number of gate rows used, out of the demo's 400. */
-const GATE_ROWS = 200;
 
 /** Jobs with the demo's adapters and rows: copy, then a short search and a short training. */
 const JOBS = {
@@ -34,17 +30,25 @@ beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'recorded-jobs-'));
   bases = new BaseCache({ threads: 1 });
   for (const { task } of Object.values(JOBS)) {
-    const rows = (await readFile(family('data', task, 'test.jsonl'), 'utf8')).split('\n').slice(0, GATE_ROWS);
-    await writeFile(gateRows(task), rows.join('\n'));
+    const of = { training: 'train-small.jsonl', search: 'validation.jsonl', gate: 'test.jsonl' };
+    const rows = await Promise.all(
+      Object.entries(of).map(([split, file]) => rowsOf(family('data', task, file), split)),
+    );
+    await writeFile(dataOf(task), rows.flat().join('\n'));
   }
 });
-afterEach(() => vi.restoreAllMocks());
 afterAll(async () => {
   await bases.dispose();
   await rm(folder, { recursive: true, force: true });
 });
 
-const gateRows = (task: string): string => path.join(folder, `${task}.jsonl`);
+const dataOf = (task: string): string => path.join(folder, `${task}.jsonl`);
+
+/** Reads rows, and notes in each which split it belongs to. */
+async function rowsOf(file: string, split: string): Promise<string[]> {
+  const lines = (await readFile(file, 'utf8')).split('\n').filter((line) => line !== '');
+  return lines.map((line) => JSON.stringify({ ...(JSON.parse(line) as object), split }));
+}
 
 function specOf(name: EntryName, run: string): JobSpec {
   const { task, adapter, metric, margin } = JOBS[name];
@@ -54,7 +58,7 @@ function specOf(name: EntryName, run: string): JobSpec {
     oldBase: family('v1'),
     newBase: family('v2'),
     adapter: family('adapters', adapter),
-    data: { train: family('data', task, 'train-small.jsonl'), validation: gateRows(task) },
+    data: { file: dataOf(task) },
     metric,
     gate: { kind: 'relative', margin },
     evolution: null,
@@ -104,43 +108,30 @@ async function digestOf(adapter: string): Promise<string> {
   return hash.digest('hex');
 }
 
-/** Disables early stopping: every evaluation measures all parts. */
-function lookWhole() {
-  const look = Measurements.prototype.lookAtGate;
-  vi.spyOn(Measurements.prototype, 'lookAtGate').mockImplementation(function (this: Measurements, base, adapter, how) {
-    return look.call(this, base, adapter, { ...how, isOver: () => false });
-  });
-}
-
 const untimed = ({ elapsedMs: _, ...record }: CandidateRecord) => record;
 
-describe.each(Object.keys(JOBS) as EntryName[])('a job with the metric %s', (name) => {
-  let curtailed: Recorded;
-  beforeAll(async () => void (curtailed = await record(name, 'curtailed')));
+const isEarly = ({ metric }: CandidateRecord): boolean => metric.available !== undefined;
 
-  it('has the same verdicts, versions and digests whether its looks are curtailed or whole', async () => {
-    lookWhole();
-    const whole = await record(name, 'whole');
-    const verdictsOf = ({ candidates }: Recorded) => candidates.map(({ id, verdict }) => [id, verdict]);
-    expect(verdictsOf(curtailed)).toEqual(verdictsOf(whole));
-    expect(curtailed.candidates.some(({ metric }) => metric.curtailed)).toBe(true);
-    expect(whole.candidates.some(({ metric }) => metric.curtailed)).toBe(false);
-    expect([curtailed.outcome.state, whole.outcome.state]).toEqual([JOBS[name].state, JOBS[name].state]);
-    expect(curtailed.published).toEqual(whole.published);
-    for (const [i, candidate] of curtailed.candidates.entries()) {
-      if (!candidate.metric.curtailed) expect(untimed(candidate)).toEqual(untimed(whole.candidates[i]!));
+describe.each(Object.keys(JOBS) as EntryName[])('a job with the metric %s', (name) => {
+  let whole: Recorded;
+  beforeAll(async () => void (whole = await record(name, 'whole')));
+
+  it('ends looks before all gate rows are measured', () => {
+    expect(whole.outcome.state).toBe(JOBS[name].state);
+    expect(whole.candidates.some(isEarly)).toBe(true);
+    for (const { metric, verdict } of whole.candidates.filter(isEarly)) {
+      expect(metric.available).toBe(400);
+      expect(['passed', 'failed', 'inconclusive']).toContain(verdict);
     }
-    const { best } = curtailed.outcome;
-    expect(untimed(best!)).toEqual(untimed(whole.candidates.find(({ id }) => id === best!.id)!));
   });
 
-  it('resumes to the same bits when it is killed behind a curtailed look', async () => {
-    const first = curtailed.candidates.findIndex(({ metric }) => metric.curtailed) + 1;
+  it('resumes to the same bits when it is killed behind a look that has ended early', async () => {
+    const first = whole.candidates.findIndex(isEarly) + 1;
     const killed = await record(name, 'killed', first);
     expect(killed.outcome.state).toBe('cancelled');
     const resumed = await record(name, 'killed');
-    expect([...killed.candidates, ...resumed.candidates].map(untimed)).toEqual(curtailed.candidates.map(untimed));
-    expect([resumed.published, resumed.kept]).toEqual([curtailed.published, curtailed.kept]);
-    expect(untimed(resumed.outcome.best!)).toEqual(untimed(curtailed.outcome.best!));
+    expect([...killed.candidates, ...resumed.candidates].map(untimed)).toEqual(whole.candidates.map(untimed));
+    expect([resumed.published, resumed.kept]).toEqual([whole.published, whole.kept]);
+    expect(untimed(resumed.outcome.best!)).toEqual(untimed(whole.outcome.best!));
   });
 });

@@ -105,6 +105,9 @@ async function carryOver(config: Config): Promise<number> {
     confidence: 0.95,
     margin: 0.3,
     rows: 32,
+    available_rows: 32,
+    analyses: 1,
+    level: expect.any(Number),
     looks: expect.any(Number),
     rows_needed: null,
   });

@@ -38,9 +38,19 @@ test.each<[string, Partial<Gate>, string]>([
     'they leave a true value as low as 0.7014 possible. About 6,546 rows would certify it.',
   ],
   [
-    'ended early',
+    'was ended by an earlier release',
     { verdict: 'failed', value: null, best_case: 0.68, measured_rows: 338, bound: null, failed: ['value'] },
     'after 338 of 400 gate rows, no better accuracy than 0.68 was still possible, and the gate asks for at least 0.69.',
+  ],
+  [
+    'was certified early',
+    { measured_rows: 250, ended: 'certified', certificate: { ...CERTIFICATE, rows: 250, available_rows: 400 } },
+    'on 250 of 400 gate rows, and the gate asks for at least 0.69. The look ended there, because these rows had shown',
+  ],
+  [
+    'was hopeless',
+    { verdict: 'failed', measured_rows: 200, ended: 'futile', failed: ['value', 'bound'] },
+    'The look ended there, because the rows to come would hardly have certified it.',
   ],
   [
     'flips too much',

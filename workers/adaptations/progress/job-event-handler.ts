@@ -101,9 +101,8 @@ function recordCandidate(recorder: ProgressRecorder, { id, step, metric }: Candi
     recorder.points([
       step > 0 ? { name: `gate_${what}`, step: trained, value } : { name: `${id}_${what}`, step: 0, value },
     ]);
-  const { name, value, curtailed } = metric;
-  // The look ended early, so the value on all rows is not known.
-  if (curtailed) return point('rows', curtailed.measured);
+  const { name, value, rows, available } = metric;
+  if (available !== undefined) point('rows', rows);
   // Diverged training has no finite metric, and neither JSON nor the table of points can hold it.
   if (!Number.isFinite(value)) return;
   recorder.candidate(value);

@@ -22,7 +22,7 @@ export function Figures({ job }: { job: Job }) {
       <Figure name="Certificate" value={certificate === null ? UNKNOWN : VERDICTS[certificate.verdict]}>
         {certificate === null
           ? withoutCertificate(metric.best)
-          : `at ${percent(certificate.confidence)} confidence, on ${count(certificate.rows)} rows`}
+          : `at ${percent(certificate.confidence)} confidence, on ${rowsText(certificate)}`}
       </Figure>
       <Figure name="Strategy" value={job.won_strategy ?? job.strategy}>
         {job.won_strategy === null ? 'asked for' : `of the best candidate; asked for was ${job.strategy}`}
@@ -30,6 +30,10 @@ export function Figures({ job }: { job: Job }) {
       </Figure>
     </Grid>
   );
+}
+
+function rowsText({ rows, available_rows: available = rows }: NonNullable<Job['certificate']>): string {
+  return available > rows ? `${count(rows)} of ${count(available)} rows` : `${count(rows)} rows`;
 }
 
 function withoutCertificate(best: number | null): string {

@@ -33,12 +33,17 @@ const Rung = Type.Object(
 
 const Finding = Type.Object(
   {
-    value: Nullable(Type.Number({ description: 'The metric on the gate rows. Null if the look ended early.' })),
+    value: Nullable(
+      Type.Number({
+        description: 'The metric on the gate rows, estimated if not all were measured. Null if not finite.',
+      }),
+    ),
     best_case: Nullable(
       Type.Number({
         description:
-          'The best value that was still possible when the look ended early, ' +
-          'because the candidate was certain to fail.',
+          'Null, but for candidates of earlier releases: if a look ended because the candidate was certain to ' +
+          'fail, the best value that was still possible. `value` is then null.',
+        deprecated: true,
       }),
     ),
     standard_error: Nullable(Type.Number()),
@@ -55,6 +60,16 @@ const Finding = Type.Object(
     ),
     rows: Type.Integer({ description: 'Number of gate rows.' }),
     measured_rows: Type.Integer({ description: 'How many of them were measured: fewer if the look ended early.' }),
+    ended: Type.Optional(
+      Nullable(
+        Type.Enum(['certified', 'futile'] as const, {
+          title: 'LookEnd',
+          description:
+            'Why the look ended before all rows were measured. `certified`: the rows had shown enough. `futile`: the ' +
+            'rows to come would hardly have certified the candidate. Null if all rows were measured.',
+        }),
+      ),
+    ),
     verdict: VerdictSchema,
     failed: Type.Array(Type.String(), { description: 'What of the gate is not fulfilled.' }),
     certificate: Nullable(CertificateSchema),

@@ -38,14 +38,13 @@ function scripted({ total = 400, looks, watched = [] }: Scripted): { context: La
 const judged = (total = 400) => ({ gate: GATE, old: rows(total), steps: 40, evaluateEvery: 5 });
 
 describe('a ladder of certificates', () => {
-  it('counts its looks, and asks more of each after the third', async () => {
+  it('counts its looks, and asks more of each after the first', async () => {
     const { context } = scripted({ looks: [20, 19, 18, 17, 16], watched: [0.9, 0.97, 0.98, 0.99, 0.995] });
     const { candidates } = await runStrategy('warm-start', context, { ...until(0), ...judged(), steps: 20 });
     expect(ids(candidates)).toEqual(['copy', 'fine_tune@5', 'fine_tune@10', 'fine_tune@15', 'fine_tune@20']);
     expect(candidates.map(({ certificate }) => certificate!.looks)).toEqual([1, 2, 3, 4, 5]);
     const distances = candidates.map(({ bound, metric }) => metric.value - bound!);
-    expect(distances[3]).toBeGreaterThan(distances[2]!);
-    expect(distances[4]).toBeGreaterThan(distances[3]!);
+    expect(distances).toEqual([...distances].sort((a, b) => a - b));
   });
 
   it('holds what it cannot certify, goes on, and publishes what it can', async () => {
@@ -80,12 +79,12 @@ describe('a ladder of certificates', () => {
   });
 
   describe('of rows that do not certify more often than not', () => {
-    // Six flips of 236 rows, all of them losses, are within the margin of seven.
-    const few = (looks: readonly number[], watched: readonly number[] = []) => scripted({ total: 236, looks, watched });
-    const options = (leastPower: number) => ({ ...until(0), ...judged(236), leastPower });
+    // Eleven flips of 400 rows, all of them losses, are within the margin of twelve.
+    const few = (looks: readonly number[], watched: readonly number[] = []) => scripted({ total: 400, looks, watched });
+    const options = (leastPower: number) => ({ ...until(0), ...judged(400), leastPower });
 
     it('tries what is known, neither searches nor trains, and says why', async () => {
-      const { context, toy } = few([6, 7]);
+      const { context, toy } = few([11, 12]);
       const outcome = await runStrategy('auto', context, options(0.5));
       expect(ids(outcome.candidates)).toEqual(['revert', 'copy']);
       expect(outcome).toMatchObject({ ready: false, best: { id: 'revert', verdict: 'inconclusive' } });
@@ -105,15 +104,15 @@ describe('a ladder of certificates', () => {
     });
 
     it('goes on where less is enough, and is certified by what it trains', async () => {
-      const { context } = few([6, 0], [0.9, 0.99]);
+      const { context } = few([11, 0], [0.9, 0.99]);
       const outcome = await runStrategy('warm-start', context, options(0.05));
       expect(outcome).toMatchObject({ ready: true, best: { id: 'fine_tune@5' } });
-      const { rungs } = await runStrategy('warm-start', few([6]).context, options(0.5));
+      const { rungs } = await runStrategy('warm-start', few([11]).context, options(0.5));
       expect(rungs.map(({ result }) => result)).toEqual(['inconclusive', 'skipped']);
     });
 
     it('goes on after a failure, and ends a training at its first inconclusive adapter', async () => {
-      const { context, toy } = few([20, 6], [0.5, 0.98, 0.99, 0.995]);
+      const { context, toy } = few([20, 11], [0.5, 0.98, 0.99, 0.995]);
       const outcome = await runStrategy('warm-start', context, options(0.5));
       expect(ids(outcome.candidates)).toEqual(['copy', 'fine_tune@5']);
       expect(outcome.best).toMatchObject({ id: 'fine_tune@5', verdict: 'inconclusive' });
@@ -122,7 +121,7 @@ describe('a ladder of certificates', () => {
 
     it('decides alike when it is resumed from any of its checkpoints, without another look', async () => {
       const states: LadderState[] = [];
-      const { context } = few([6, 7]);
+      const { context } = few([11, 12]);
       const keeping = { ...context, checkpoint: async (state: LadderState) => void states.push(state) };
       const whole = await runStrategy('auto', keeping, options(0.5));
       const looked = states.filter(({ candidates }) => candidates.length === 2);

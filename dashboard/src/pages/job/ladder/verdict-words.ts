@@ -9,16 +9,23 @@ export function verdictInWords(gate: Gate, metric: string): readonly string[] {
   return [found(gate, metric), ...decided(gate, metric), ...slicesInWords(gate.certificate)];
 }
 
-function found({ value, best_case: bestCase, rows, measured_rows: measured, needed }: Gate, metric: string): string {
+function found(gate: Gate, metric: string): string {
+  const { value, best_case: bestCase, rows, measured_rows: measured, needed, ended = null } = gate;
   const name = metricName(metric);
   if (value === null) {
     const after = `after ${count(measured)} of ${counted(rows, 'gate row')}`;
     const best = `no better ${name} than ${metricValue(bestCase)} was still possible`;
     return `The look ended early: ${after}, ${best}, and the gate asks for ${asked(metric, needed)}.`;
   }
-  const has = `${name} ${metricValue(value)} on ${counted(rows, 'gate row')}`;
-  return `Has ${has}, and the gate asks for ${asked(metric, needed)}.`;
+  const on = measured < rows ? `${count(measured)} of ${counted(rows, 'gate row')}` : counted(rows, 'gate row');
+  const end = ended === null ? '' : ` ${ENDS[ended]}`;
+  return `Has ${name} ${metricValue(value)} on ${on}, and the gate asks for ${asked(metric, needed)}.${end}`;
 }
+
+const ENDS = {
+  certified: 'The look ended there, because these rows had shown enough.',
+  futile: 'The look ended there, because the rows to come would hardly have certified it.',
+} as const;
 
 function decided(gate: Gate, metric: string): readonly string[] {
   const { verdict, certificate, failed, negative_flips: flips } = gate;

@@ -5,17 +5,19 @@ import { runStrategy } from '../../../../core/method/ladder/strategies.ts';
 import { ToyAdaptation } from '../support/toy-adaptation.ts';
 import { NOVEL, until } from '../support/toy-runs.ts';
 
-/** Rows of which the first ones are wrong, and only the first `measured` were measured. */
-function rows(wrong: number, measured?: number): GateMeasurement {
-  const values = Array.from({ length: 100 }, (_, i) => Number(i >= wrong));
-  const curtailed = measured === undefined ? {} : { curtailed: { measured } };
-  const metric = { name: 'accuracy', value: 1 - wrong / 100, rows: 100, standardError: 0, ...curtailed } as const;
-  return { metric, outcomes: { values, tokens: values } };
+/** The first of 100 rows, of which some are wrong. */
+function rows(wrong: number, measured = 100): GateMeasurement {
+  const values = Array.from({ length: measured }, (_, i) => Number(i >= wrong));
+  const metric = { name: 'accuracy', value: 1 - wrong / measured, rows: measured, standardError: 0 } as const;
+  return {
+    metric: { ...metric, ...(measured < 100 && { available: 100 }) },
+    outcomes: { values, tokens: values },
+  };
 }
 
 const OLD = rows(0);
 
-it('a ladder prefers by the search rows if candidates failed before all gate rows were measured', async () => {
+it('a ladder prefers by the search rows if candidates were not measured on the same gate rows', async () => {
   const toy = new ToyAdaptation(NOVEL);
   const answers = [rows(30, 50), rows(40, 60), rows(10, 90)];
   const seen = [0.5, 0.7, 0.6, 0.4];
@@ -36,10 +38,11 @@ it('a ladder prefers by the search rows if candidates failed before all gate row
     steps: 15,
     evaluateEvery: 5,
   });
-  expect(outcome.candidates.map(({ id, verdict, failed, bound }) => ({ id, verdict, failed, bound }))).toEqual(
-    ['copy', 'fine_tune@5'].map((id) => ({ id, verdict: 'failed', failed: ['value'], bound: null })),
+  expect(outcome.candidates.map(({ id, verdict, failed }) => ({ id, verdict, failed }))).toEqual(
+    ['copy', 'fine_tune@5'].map((id) => ({ id, verdict: 'failed', failed: ['value', 'bound'] })),
   );
-  expect(outcome).toMatchObject({ ready: false, best: { id: 'fine_tune@5', metric: { curtailed: { measured: 60 } } } });
+  expect(outcome).toMatchObject({ ready: false, best: { id: 'fine_tune@5', metric: { rows: 60 } } });
   expect(outcome.rungs.map(({ candidate }) => candidate?.id)).toEqual(['copy', 'fine_tune@5']);
-  expect(looks).toEqual(looks.map(() => ({ reference: OLD, whole: false })));
+  const lookOf = (number: number) => ({ total: number, number, missed: 0, isOnly: false });
+  expect(looks).toEqual([1, 2].map((number) => ({ reference: OLD, look: lookOf(number) })));
 });

@@ -27,7 +27,7 @@ function candidate(step: number, metric: CandidateRecord['metric']): CandidateRe
   };
 }
 
-it('a curtailed candidate adds its number of rows to the points of its job, and no value of the metric', async () => {
+it('a candidate whose look has ended early adds its number of rows to the points of its job', async () => {
   const told: unknown[] = [];
   const recorder = {
     step: 25,
@@ -35,13 +35,17 @@ it('a curtailed candidate adds its number of rows to the points of its job, and 
     points: (points: readonly unknown[]) => told.push(...points),
   };
   const handle = createJobEventHandler({ recorder } as unknown as JobEventContext);
-  const curtailed = { ...METRIC, curtailed: { measured: 130 } };
-  await handle({ type: 'candidate', candidate: candidate(0, curtailed) });
-  await handle({ type: 'candidate', candidate: candidate(5, curtailed) });
+  const ended = { ...METRIC, rows: 250, available: 400 };
+  await handle({ type: 'candidate', candidate: candidate(0, ended) });
+  await handle({ type: 'candidate', candidate: candidate(5, ended) });
   await handle({ type: 'candidate', candidate: candidate(10, METRIC) });
   expect(told).toEqual([
-    { name: 'copy_rows', step: 0, value: 130 },
-    { name: 'gate_rows', step: 25, value: 130 },
+    { name: 'copy_rows', step: 0, value: 250 },
+    { best: 0.6 },
+    { name: 'copy_accuracy', step: 0, value: 0.6 },
+    { name: 'gate_rows', step: 25, value: 250 },
+    { best: 0.6 },
+    { name: 'gate_accuracy', step: 25, value: 0.6 },
     { best: 0.6 },
     { name: 'gate_accuracy', step: 25, value: 0.6 },
   ]);
