@@ -21,9 +21,9 @@ export function besideFirstRows(reference: GateMeasurement, rows: number): GateM
 
 /**
  * Estimates a candidate's metric on all rows from those that were measured: the reference's value on all rows, and the
- * candidate's difference from it on the measured ones (Cochran, Sampling Techniques, 1977, section 7.2). Values of looks
- * that ended at different rows can so be compared with each other and with the target. A measurement of all rows is
- * returned unchanged.
+ * candidate's difference from it on the measured ones (Cochran, Sampling Techniques, 1977, section 7.2). Values of
+ * looks that ended at different rows can so be compared with each other and with the target. A measurement of all rows
+ * is returned unchanged.
  */
 export function estimateOnAll(found: GateMeasurement, reference: GateMeasurement | null): GateMeasurement {
   const { metric } = found;
