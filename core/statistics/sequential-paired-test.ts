@@ -13,7 +13,7 @@ export interface SequentialDesign {
   readonly level: number;
 }
 
-/** Share of the level that is used, so that what lies between two tried shares of losses does not exceed it. */
+/** Share of the level that is used. The rest is for shares of losses between those that are tried. */
 const USED = 0.98;
 
 /**
@@ -122,18 +122,22 @@ class Walk {
   readonly #gains: Axis;
   /** Probability of each pair of numbers, the gains within the losses. */
   readonly #probabilities: Float64Array;
+  /** Number of places for each number of losses. */
+  readonly #stride: number;
   #rows = 0;
 
   constructor(shares: FlipShares, rows: number) {
     this.#shares = shares;
     this.#losses = new Axis(shares.loss, rows);
     this.#gains = new Axis(shares.gain, rows);
-    this.#probabilities = new Float64Array((this.#losses.most + 1) * this.#stride);
-    this.#probabilities[0] = 1;
+    // A border on each side keeps places without neighbors from being special.
+    this.#stride = this.#gains.most + 3;
+    this.#probabilities = new Float64Array((this.#losses.most + 3) * this.#stride);
+    this.#probabilities[this.#place(0, 0)] = 1;
   }
 
-  get #stride(): number {
-    return this.#gains.most + 1;
+  #place(losses: number, gains: number): number {
+    return (losses + 1) * this.#stride + gains + 1;
   }
 
   /** Adds rows until there are as many as given. */
@@ -144,42 +148,32 @@ class Walk {
   #addRow(): void {
     const { loss, gain } = this.#shares;
     const same = 1 - loss - gain;
-    const before = this.#window();
-    this.#rows++;
-    const after = this.#window();
     const [of, stride] = [this.#probabilities, this.#stride];
+    const before = this.#window();
     // Each place takes from smaller ones alone, so that the largest come first.
-    for (let losses = after.to; losses >= before.from; losses--) {
-      const row = losses * stride;
-      const previous = row - stride;
-      if (losses === 0) {
-        for (let gains = after.toGains; gains > before.fromGains; gains--)
-          of[row + gains] = same * of[row + gains]! + gain * of[row + gains - 1]!;
-        of[row + before.fromGains] = same * of[row + before.fromGains]!;
-        continue;
-      }
-      for (let gains = after.toGains; gains > 0 && gains > before.fromGains; gains--)
-        of[row + gains] = same * of[row + gains]! + gain * of[row + gains - 1]! + loss * of[previous + gains]!;
-      const first = row + before.fromGains;
-      of[first] = same * of[first]! + loss * of[previous + before.fromGains]!;
+    for (let losses = before.to + 1; losses >= before.from; losses--) {
+      const first = this.#place(losses, before.fromGains);
+      for (let i = this.#place(losses, before.toGains + 1); i >= first; i--)
+        of[i] = same * of[i]! + gain * of[i - 1]! + loss * of[i - stride]!;
     }
-    this.#leave(before, after);
+    this.#rows++;
+    this.#leave(before, this.#window());
   }
 
   /** Removes the places that are no longer followed. */
   #leave(before: Window, after: Window): void {
-    const [of, stride] = [this.#probabilities, this.#stride];
-    const clear = (from: number, to: number): void => {
-      for (let i = from; i < to; i++) {
-        this.stopped += of[i]!;
-        of[i] = 0;
+    for (let losses = before.from; losses <= before.to + 1; losses++) {
+      const isFollowed = losses >= after.from && losses <= after.to;
+      for (let gains = before.fromGains; gains <= before.toGains + 1; gains++) {
+        if (isFollowed && gains >= after.fromGains && gains <= after.toGains) gains = after.toGains;
+        else this.#stop(this.#place(losses, gains));
       }
-    };
-    for (let losses = before.from; losses < after.from; losses++)
-      clear(losses * stride + before.fromGains, losses * stride + after.toGains + 1);
-    if (after.fromGains === before.fromGains) return;
-    for (let losses = after.from; losses <= after.to; losses++)
-      clear(losses * stride + before.fromGains, losses * stride + after.fromGains);
+    }
+  }
+
+  #stop(place: number): void {
+    this.stopped += this.#probabilities[place]!;
+    this.#probabilities[place] = 0;
   }
 
   #window(): Window {
@@ -190,27 +184,24 @@ class Walk {
   /** Returns the probability of all outcomes that pass a boundary now. */
   beyond(boundary: Boundary): number {
     let sum = 0;
-    this.#each(boundary, (i) => {
-      sum += this.#probabilities[i]!;
+    this.#each(boundary, (place) => {
+      sum += this.#probabilities[place]!;
     });
     return sum;
   }
 
   /** Removes all outcomes that pass a boundary, and returns their probability. */
   stopBeyond(boundary: Boundary): number {
-    const sum = this.beyond(boundary);
-    this.#each(boundary, (i) => {
-      this.#probabilities[i] = 0;
-    });
-    this.stopped += sum;
-    return sum;
+    const before = this.stopped;
+    this.#each(boundary, (place) => this.#stop(place));
+    return this.stopped - before;
   }
 
   #each(boundary: Boundary, visit: (place: number) => void): void {
     const { from, to, fromGains, toGains } = this.#window();
     for (let losses = from; losses <= to; losses++) {
       for (let gains = Math.max(fromGains, boundary[losses]!); gains <= toGains; gains++)
-        visit(losses * this.#stride + gains);
+        visit(this.#place(losses, gains));
     }
   }
 }
