@@ -4,13 +4,18 @@ import { percent } from '../screen/output.ts';
 
 /** Describes a certificate in a line: `certified at 95 %, margin 2 points, 250 of 412 rows, 2 looks`. */
 export function certificateText(certificate: CertificateDocument, metric: MetricName): string {
-  const { verdict, confidence, margin, rows: measured, looks, rows_needed: needed } = certificate;
+  const { verdict, confidence, margin, rows, available_rows: available, looks, rows_needed: needed } = certificate;
   const edge = margin === null ? 'against the target' : `margin ${marginText(margin, metric)}`;
   const what = { passed: 'certified', failed: 'failed', inconclusive: 'inconclusive' }[verdict];
   const lacking = needed === null ? '' : `; about ${needed} rows would certify it`;
-  const rows = certificate.available_rows > measured ? `${measured} of ${certificate.available_rows}` : measured;
   const opened = `${looks} ${looks === 1 ? 'look' : 'looks'}`;
-  return `${what} at ${Number((confidence * 100).toFixed(4))} %, ${edge}, ${rows} rows, ${opened}${lacking}`;
+  const on = `${measuredOf(rows, available)} rows`;
+  return `${what} at ${Number((confidence * 100).toFixed(4))} %, ${edge}, ${on}, ${opened}${lacking}`;
+}
+
+/** Formats how many rows were measured, with the number of all if there are more: `250 of 412`. */
+export function measuredOf(rows: number, available: number = rows): string {
+  return available > rows ? `${rows} of ${available}` : String(rows);
 }
 
 /** Describes the gate's verdict on a critical slice: `40.0 % (old 60.0 %, margin 10 points, 30 rows): failed`. */

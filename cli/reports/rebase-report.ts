@@ -7,7 +7,7 @@ import { gateDocument, madeDocument } from '../../core/method/ladder/ladder-docu
 import type { RungReport } from '../../core/method/ladder/ladder-state.ts';
 import { metricTitle, type MetricName } from '../../core/options/metrics.ts';
 import { duration, percent } from '../screen/output.ts';
-import { certificateText, sliceText } from './certificate-text.ts';
+import { certificateText, measuredOf, sliceText } from './certificate-text.ts';
 
 /** Describes an event in one line; returns null for events that are not shown. */
 export function describeJobEvent(event: JobEvent): string | null {
@@ -220,9 +220,8 @@ function failedText(candidate: CandidateRecord | null): string {
   return candidate?.metric.available === undefined ? why : `${why}; hopeless after ${rowsText(candidate.metric)}`;
 }
 
-/** Formats the number of measured gate rows, with that of all if the look has ended before: `250 of 800 gate rows`. */
 function rowsText({ rows, available }: MetricValue): string {
-  return available === undefined ? `${rows} gate rows` : `${rows} of ${available} gate rows`;
+  return `${measuredOf(rows, available)} gate rows`;
 }
 
 function inconclusiveText(candidate: CandidateRecord | null): string {

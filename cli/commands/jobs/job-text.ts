@@ -2,6 +2,7 @@ import type { Job } from '../../remote/client.ts';
 import { duration, percent } from '../../screen/output.ts';
 import { paintState, type Paint } from '../../screen/paint.ts';
 import { printable } from '../../screen/text.ts';
+import { measuredOf } from '../../reports/certificate-text.ts';
 
 type Row = readonly [label: string, value: string];
 
@@ -64,9 +65,8 @@ function metricRows({ metric }: Job): Row[] {
 
 function certificateRows({ certificate }: Job): Row[] {
   if (certificate === null) return [];
-  const { verdict, confidence, rows: measured, looks, rows_needed: needed } = certificate;
-  const { available_rows: available = measured } = certificate;
-  const rows = available > measured ? `${measured} of ${available}` : measured;
+  const { verdict, confidence, looks, rows_needed: needed } = certificate;
+  const rows = measuredOf(certificate.rows, certificate.available_rows);
   const more = verdict === 'inconclusive' && needed !== null ? `, about ${needed} would decide` : '';
   return [
     [

@@ -123,9 +123,10 @@ export function completionTokens({ gate }: Pick<TaskData, 'gate'>): number[] {
   return gate.map(labelCount);
 }
 
-function toMeasurement(
-  values: readonly number[],
-  { metric: name, data }: OutcomesSubject,
+/** Makes a measurement of all gate rows, or of the first of them, from their outcomes in the order of the look. */
+export function toMeasurement(
+  values: ArrayLike<number>,
+  { metric: name, data }: Pick<OutcomesSubject, 'metric' | 'data'>,
   summary: Pick<GateOutcomes, 'value' | 'standardError'>,
 ): GateMeasurement {
   const { value, standardError } = summary;

@@ -8,7 +8,7 @@ import type { GateMeasurement, MetricValue } from '../../method/gate/readiness-g
 import type { Adapter } from '../../models/lora/adapter.ts';
 import type { MetricName } from '../../options/metrics.ts';
 import type { Precision } from '../../options/precisions.ts';
-import { completionTokens, subjectOf, type OutcomesSubject } from './gate-outcomes.ts';
+import { completionTokens, subjectOf, toMeasurement, type OutcomesSubject } from './gate-outcomes.ts';
 
 export interface MeasurementsOptions {
   readonly data: TaskData;
@@ -74,20 +74,21 @@ export class Measurements {
     adapter: Adapter,
     ends: (found: GateMeasurement) => boolean,
   ): Promise<GateMeasurement> {
-    const { data, metric: name } = this.#options;
-    const available = data.gate.length;
-    const [values, tokens] = [new Float64Array(available), completionTokens(data)];
+    const { data, metric } = this.#options;
+    const values = new Float64Array(data.gate.length);
     let measured = 0;
-    for (const rows of analysesOf(available)) {
+    const measureUpTo = async (rows: number): Promise<GateMeasurement> => {
       values.set((await this.#measure(base, adapter, data.gate.slice(measured, rows))).values, measured);
       measured = rows;
-      const outcomes = { values: values.subarray(0, rows), tokens: tokens.slice(0, rows) };
-      const metric = { name, ...summarizeMetric(name, outcomes.values, outcomes.tokens), rows };
-      if (rows === available) return { metric, outcomes, judgedIn: base.precision.precision };
-      const found = { metric: { ...metric, available }, outcomes, judgedIn: base.precision.precision };
+      const found = values.subarray(0, rows);
+      const summary = summarizeMetric(metric, found, completionTokens(data).slice(0, rows));
+      return { ...toMeasurement(found, { metric, data }, summary), judgedIn: base.precision.precision };
+    };
+    for (const rows of analysesOf(values.length).slice(0, -1)) {
+      const found = await measureUpTo(rows);
       if (ends(found)) return found;
     }
-    throw new RangeError('a look ends with all gate rows');
+    return measureUpTo(values.length);
   }
 
   async #measure(base: LoadedBase, adapter: Adapter | null, rows: readonly TokenizedExample[]) {

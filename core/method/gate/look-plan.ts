@@ -1,4 +1,5 @@
 import { criticalSlices } from '../../options/gates.ts';
+import { judgesRows } from '../../options/metrics.ts';
 import { criticalValues } from '../../statistics/sequential-paired-test.ts';
 import type { Gate } from './gate-types.ts';
 
@@ -31,15 +32,16 @@ export function analysesUpTo(measured: number, rows: number): number {
 
 /**
  * Whether a look may certify a candidate before all rows are measured. A gate that counts negative flips, or judges
- * slices by their values, needs all rows; so does the bound of a loss, which holds for one analysis alone, and an
- * absolute gate.
+ * slices by their values, needs all rows; so does the bound of a loss, which holds for one analysis alone, an absolute
+ * gate, and a margin for which right and wrong rows have no critical values.
  */
 export function certifiesEarly(gate: Gate): boolean {
   return (
     gate.kind !== 'absolute' &&
     gate.metric !== 'loss' &&
     gate.max_negative_flips === undefined &&
-    criticalSlices(gate).length === 0
+    criticalSlices(gate).length === 0 &&
+    (!judgesRows(gate.metric) || (gate.margin > 0 && gate.margin < 1))
   );
 }
 
@@ -60,13 +62,11 @@ export function testAt(
   { measured, rows, level }: { measured: number; rows: number; level: number },
 ): AnalysisTest {
   const analyses = analysesOf(rows);
-  const margin = gate.kind === 'absolute' ? 0 : gate.margin;
-  if (!certifiesEarly(gate) || !(margin > 0 && margin < 1) || analyses.length === 1)
-    return { value: measured === rows ? null : Infinity, level };
+  if (!certifiesEarly(gate) || gate.kind === 'absolute' || analyses.length === 1) return { value: null, level };
   const isLong = rows > LAST_ANALYSIS + BETWEEN / 2;
   if (isLong && measured === rows) return { value: null, level: level / 2 };
   const design = isLong ? analyses.slice(0, -1) : analyses;
-  const value = knownValues(design, margin, isLong ? level / 2 : level)[design.indexOf(measured)];
+  const value = knownValues(design, gate.margin, isLong ? level / 2 : level)[design.indexOf(measured)];
   return { value: value ?? Infinity, level };
 }
 

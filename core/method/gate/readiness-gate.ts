@@ -125,8 +125,7 @@ export function endOfLook(
   const from = besideFirstRows(reference, found.metric.rows);
   const level = levelOf(look, confidence);
   const { needed, failed } = refute(gate, from, found);
-  const mayPass = certifiesEarly(gate) && failed.length === 0;
-  if (mayPass && evidenceOf(gate, from, found, { needed, level }).certified) return 'certified';
+  if (failed.length === 0 && evidenceOf(gate, from, found, { needed, level }).certified) return 'certified';
   return isHopeless(gate, from, found, level) ? 'futile' : null;
 }
 
@@ -156,9 +155,14 @@ function evidenceOf(
   found: GateMeasurement,
   claim: EvidenceClaim,
 ): Evidence {
-  if (gate.kind === 'absolute' || !reference) return absoluteEvidence(found, claim);
   const { rows: measured, available: rows = measured } = found.metric;
-  return pairedEvidence(reference, found, claim, testAt(gate, { measured, rows, level: claim.level }));
+  const evidence =
+    gate.kind === 'absolute' || !reference
+      ? absoluteEvidence(found, claim)
+      : pairedEvidence(reference, found, claim, testAt(gate, { measured, rows, level: claim.level }));
+  // A hopeless look may end before the rows that the gate needs for a certificate are measured.
+  const isPremature = measured < rows && !certifiesEarly(gate);
+  return { ...evidence, certified: evidence.certified && !isPremature };
 }
 
 /**

@@ -43,11 +43,6 @@ export interface LadderOptions {
    */
   readonly regularization?: RegularizationOptions;
   readonly search?: SearchOptions;
-  /**
-   * Whether the strategy can make only one candidate, whose look may use the job's whole error probability. Default
-   * false.
-   */
-  readonly isOnlyLook?: boolean;
   /** Function that judges a candidate. Simulations of many jobs pass one that caches its answers. Default: `judge`. */
   readonly judge?: typeof judge;
   /** Options for fusing, among them the rank of fused adapters. Default: they keep the old adapter's rank. */

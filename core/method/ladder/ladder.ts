@@ -22,6 +22,15 @@ import type { LadderOptions, LadderOutcome, LadderState } from './ladder-state.t
 import { hasBetterVerdict, isComparable, isPreferred, RungLog } from './rung-log.ts';
 import { WatchLog, type WatchRecord } from './watch-log.ts';
 
+/** Strategy of a run, with what follows from it. */
+interface LadderPlan {
+  readonly strategy: Strategy;
+  /** The strategy's rungs, in order. */
+  readonly rungs: readonly RungName[];
+  /** Whether the rungs can make only one candidate, whose look may use the job's whole error probability. */
+  readonly looksOnce: boolean;
+}
+
 /**
  * Record of one run: the judged candidates, the best of them, and the published one. Rungs propose adapters, and the
  * ladder has the gate judge them and ranks them. After a publication, the best candidate changes only for one that may
@@ -33,6 +42,7 @@ export class Ladder {
   readonly fused: FusedAdapters;
   readonly #target: GateTarget;
   readonly #strategy: Strategy;
+  readonly #looksOnce: boolean;
   readonly #rungs: readonly RungName[];
   readonly #log: RungLog;
   readonly #startedAt: number;
@@ -47,12 +57,13 @@ export class Ladder {
   #held: string | null = null;
   #compared: Readonly<Record<string, MetricValue>> = {};
 
-  private constructor(strategy: Strategy, rungs: readonly RungName[], context: LadderContext, options: LadderOptions) {
+  private constructor({ strategy, rungs, looksOnce }: LadderPlan, context: LadderContext, options: LadderOptions) {
     this.context = context;
     this.options = options;
     this.fused = new FusedAdapters(context, options.fusion);
     this.#target = resolveTarget(options.gate, options.old && options.old.metric);
     this.#strategy = strategy;
+    this.#looksOnce = looksOnce;
     this.#rungs = rungs;
     this.#rung = context.resume?.state.rung ?? rungs[0]!;
     this.#log = new RungLog(() => this.now(), context.resume?.state);
@@ -63,16 +74,10 @@ export class Ladder {
 
   /**
    * Begins a run, or resumes one from the context's checkpoint.
-   * @param rungs the strategy's rungs, in order
    * @throws AdaptationError if the gate cannot be resolved, or if the state to resume belongs to another run
    */
-  static async begin(
-    strategy: Strategy,
-    rungs: readonly RungName[],
-    context: LadderContext,
-    options: LadderOptions,
-  ): Promise<Ladder> {
-    const ladder = new Ladder(strategy, rungs, context, options);
+  static async begin(plan: LadderPlan, context: LadderContext, options: LadderOptions): Promise<Ladder> {
+    const ladder = new Ladder(plan, context, options);
     if (context.resume) {
       await ladder.#restore(context.resume);
       ladder.#reportProgress();
@@ -344,7 +349,7 @@ export class Ladder {
   #nextLook(): Look {
     const total = this.#candidates.length + 1;
     const certified = this.#candidates.findIndex(({ verdict }) => verdict === 'passed');
-    if (certified < 0) return { total, number: total, missed: 0, isOnly: this.options.isOnlyLook ?? false };
+    if (certified < 0) return { total, number: total, missed: 0, isOnly: this.#looksOnce && total === 1 };
     const missed = this.#candidates.slice(certified).filter(({ verdict }) => verdict !== 'passed').length;
     return { total, number: certified + 1, missed, isOnly: false };
   }

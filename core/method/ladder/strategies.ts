@@ -56,7 +56,7 @@ function searches({ options, fused }: Ladder): boolean {
   return options.search?.evaluations !== 0 && fused.obstacle === null;
 }
 
-function trains({ context, options }: Ladder): boolean {
+function trains({ context, options }: Pick<Ladder, 'context' | 'options'>): boolean {
   return context.canTrain !== false && options.steps > 0;
 }
 
@@ -110,8 +110,8 @@ export async function runStrategy(
   }
   context.phase('initialize');
   const names = rungs.map(({ name }) => name);
-  const isOnlyLook = makesOneCandidate(rungs, context, options);
-  const ladder = await Ladder.begin(strategy, names, context, { ...options, isOnlyLook });
+  const looksOnce = makesOneCandidate(rungs, { context, options });
+  const ladder = await Ladder.begin({ strategy, rungs: names, looksOnce }, context, options);
   await ladder.publishBest();
   for (const rung of rungs.slice(names.indexOf(ladder.rung))) {
     if (ladder.isPublished && !rung.trains) continue;
@@ -128,8 +128,8 @@ export async function runStrategy(
 }
 
 /** Whether the rungs that can run make a single candidate, because only one of them can, and it does not train. */
-function makesOneCandidate(rungs: readonly Rung[], { canTrain }: LadderContext, { steps }: LadderOptions): boolean {
-  const able = rungs.filter(({ trains: isTraining }) => !isTraining || (canTrain !== false && steps > 0));
+function makesOneCandidate(rungs: readonly Rung[], job: Pick<Ladder, 'context' | 'options'>): boolean {
+  const able = rungs.filter((rung) => !rung.trains || trains(job));
   return able.length === 1 && !able[0]!.trains;
 }
 

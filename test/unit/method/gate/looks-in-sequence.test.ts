@@ -130,6 +130,18 @@ describe('a look', () => {
     expect(found).toMatchObject({ end: null, rows: 800, verdict: { verdict: 'passed' } });
   });
 
+  it('certifies nothing for which a gate with slices needs more rows, though the bets had won enough', () => {
+    // Most of the first rows gain, and some lose.
+    const after = Array.from({ length: 800 }, (_, row) => (row < 150 ? 1 : row < 200 ? 0 : 0.5));
+    const reference = measured('rouge_l', new Array<number>(800).fill(0.5));
+    const { metric, outcomes } = firstRows(measured('rouge_l', after), 200);
+    const found = estimateOnAll({ metric: { ...metric, available: 800 }, outcomes }, reference);
+    const gate: Gate = { ...GATE, metric: 'rouge_l' };
+    const sliced: Gate = { ...gate, slices: [{ name: 'de', margin: 0.1 }], sliceRows: new Map([['de', [1, 700]]]) };
+    expect(judge(gate, reference, found).verdict).toBe('passed');
+    expect(judge(sliced, reference, found)).toMatchObject({ verdict: 'inconclusive', failed: ['bound'] });
+  });
+
   it('of a gate that publishes inconclusive candidates ends early only if the value is hopeless', () => {
     const gate: Gate = { ...GATE, margin: 0.01, on_inconclusive: 'publish' };
     expect(looks(gate, 400, { loss: 0.05, gain: 0.05 }, 50).rows).toBeGreaterThan(370);
