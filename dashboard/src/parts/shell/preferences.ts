@@ -13,6 +13,20 @@ const DARK = matchMedia('(prefers-color-scheme: dark)');
 let preferences = read();
 const listeners = new Set<() => void>();
 
+/**
+ * Whether the system is dark. It is kept here because Chromium tells no listener of a change whose result a script has
+ * read before, as a page that renders in that moment would.
+ */
+let isSystemDark = DARK.matches;
+DARK.addEventListener('change', ({ matches }) => {
+  isSystemDark = matches;
+  tell();
+});
+
+function tell(): void {
+  for (const listener of listeners) listener();
+}
+
 function read(): Preferences {
   try {
     return { ...DEFAULTS, ...(JSON.parse(localStorage.getItem(STORED) ?? '{}') as Partial<Preferences>) };
@@ -24,16 +38,12 @@ function read(): Preferences {
 export function prefer(change: Partial<Preferences>): void {
   preferences = { ...preferences, ...change };
   localStorage.setItem(STORED, JSON.stringify(preferences));
-  for (const listener of listeners) listener();
+  tell();
 }
 
 function subscribe(listener: () => void): () => void {
   listeners.add(listener);
-  DARK.addEventListener('change', listener);
-  return () => {
-    listeners.delete(listener);
-    DARK.removeEventListener('change', listener);
-  };
+  return () => listeners.delete(listener);
 }
 
 export function usePreferences(): Preferences {
@@ -49,6 +59,6 @@ export function useExactTimes(): boolean {
 export function useAppearance(): 'light' | 'dark' {
   return useSyncExternalStore(subscribe, () => {
     if (preferences.appearance !== 'system') return preferences.appearance;
-    return DARK.matches ? 'dark' : 'light';
+    return isSystemDark ? 'dark' : 'light';
   });
 }
