@@ -3,7 +3,8 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile }
 import os from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { CacheLocks } from '../../src/platform/artifacts/cache/cache-locks.ts';
 import { createLocalCache, type Fetch, type LocalCache } from '../../src/platform/artifacts/cache/local-cache.ts';
 import type { ArtifactStore } from '../../src/platform/artifacts/index.ts';
 import { openTemporaries } from '../../src/platform/artifacts/temporaries.ts';
@@ -98,6 +99,33 @@ test('many who want the same at the same time fetch it once', async () => {
   const paths = await Promise.all(Array.from({ length: 8 }, () => cache.use(digest, fetch)));
   expect(new Set(paths).size).toBe(1);
   expect(count()).toBe(1);
+});
+
+test.each([
+  ['that is missing', false],
+  ['that has changed on the disk', true],
+])('a copy %s is fetched once, also if another process had it fetched in between', async (_, verify) => {
+  const { cache, fetch, digest, count } = await counted('in between');
+  if (verify) {
+    const copy = await cache.use(digest, fetch);
+    await chmod(copy, 0o644);
+    await writeFile(copy, 'broken');
+  }
+  const before = count();
+  // The second to find the copy missing or changed gets the lock once the first has its copy.
+  let fetched: Promise<unknown> = Promise.resolve();
+  const { tryWith } = CacheLocks.prototype;
+  const late = async function (this: CacheLocks, name: string, work: () => Promise<unknown>) {
+    await fetched;
+    return tryWith.call(this, name, work);
+  };
+  const spy = vi.spyOn(CacheLocks.prototype, 'tryWith');
+  spy.mockImplementationOnce(tryWith).mockImplementationOnce(late);
+  const uses = [cache.use(digest, fetch, { verify }), cache.use(digest, fetch, { verify })];
+  fetched = Promise.race(uses);
+  const paths = await Promise.all(uses).finally(() => spy.mockRestore());
+  expect(await readFile(paths[1]!, 'utf8')).toBe('in between');
+  expect(count() - before).toBe(1);
 });
 
 test('locks and pins of dead processes hold nothing up', async () => {

@@ -88,15 +88,20 @@ class Copies {
    */
   async use(digest: string, fetch: Fetch, isVerified: boolean): Promise<string> {
     const path = join(this.#temporaries.root, placeOf(digest));
+    const isUsable = async (): Promise<boolean> =>
+      (await this.#isThere(digest, path)) && (!isVerified || (await digestAt(path)) === digest);
     for (;;) {
       if (await this.#locks.isLocked(hexOf(digest))) {
         await wait(LOOK_MS);
         continue;
       }
-      if (await this.#isThere(digest, path)) {
-        if (!isVerified || (await digestAt(path)) === digest) return path;
-        await this.#locks.tryWith(hexOf(digest), () => this.#remove(digest, path));
-      } else await this.#locks.tryWith(hexOf(digest), () => this.#fetch(digest, path, fetch));
+      if (await isUsable()) return path;
+      await this.#locks.tryWith(hexOf(digest), async () => {
+        // Another process may have fetched the copy before this one had the lock, and use it by now.
+        if (await isUsable()) return;
+        await this.#remove(digest, path);
+        await this.#fetch(digest, path, fetch);
+      });
     }
   }
 
@@ -115,7 +120,6 @@ class Copies {
     await this.#makeRoom(bytes);
     await this.#temporaries.at(async (temporary) => {
       await fetch.to(temporary);
-      await this.#remove(digest, path);
       await mkdir(dirname(path), { recursive: true });
       await rename(temporary, path);
       await setWritable(path, false);
