@@ -1,11 +1,12 @@
 import type { ProgramSpec } from '../decoder/program-spec.ts';
 import type { ExecutionProvider } from '../devices/execution-provider.ts';
+import { WEIGHT_INTEGERS } from '../int8/weight-integers.ts';
 import { ownSources, sha256 } from './sources.ts';
 
 /**
  * Hashes everything that determines a program's encoded graph, so that the graph's key is known without tracing: the
  * program's specification, the execution provider and precision that the graph is rewritten for, and the code and
- * packages that trace, rewrite and encode it. The machine and ONNX Runtime do not affect the graph.
+ * packages that trace, rewrite and encode it. Of the machine, only the form of int8 weights affects the graph.
  * @param sources hash of the code; default: that of this process
  */
 export function graphKey(
@@ -13,5 +14,6 @@ export function graphKey(
   { name, precision, observes }: Pick<ExecutionProvider, 'name' | 'precision' | 'observes'>,
   sources = ownSources(),
 ): string {
-  return sha256(JSON.stringify([{ ...spec, modules: [...spec.modules] }, name, precision, observes, sources]));
+  const form = precision === 'int8' ? WEIGHT_INTEGERS.type : null;
+  return sha256(JSON.stringify([{ ...spec, modules: [...spec.modules] }, name, precision, form, observes, sources]));
 }

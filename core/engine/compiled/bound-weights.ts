@@ -10,11 +10,14 @@ import type { RoundedWeights } from '../int8/rounding/rounded-weights.ts';
  */
 export class BoundWeights {
   readonly #weights: BaseModel['weights'];
-  readonly #rounded: Pick<RoundedWeights, 'get' | 'divisorsOf'> | null;
+  readonly #rounded: Pick<RoundedWeights, 'form' | 'get' | 'divisorsOf'> | null;
   readonly #tensors = new Map<string, ort.Tensor>();
 
   /** @param rounded the same weights in 8 bits, owned by the caller; default: none */
-  constructor(weights: BaseModel['weights'], rounded: Pick<RoundedWeights, 'get' | 'divisorsOf'> | null = null) {
+  constructor(
+    weights: BaseModel['weights'],
+    rounded: Pick<RoundedWeights, 'form' | 'get' | 'divisorsOf'> | null = null,
+  ) {
     this.#weights = weights;
     this.#rounded = rounded;
   }
@@ -56,7 +59,7 @@ export class BoundWeights {
     if (direction === null) return void add(part, vector(rounded.divisorsOf(weight)));
     const { shape, integers, scales } = await rounded.get(weight, direction);
     const forward = direction === 'forward';
-    add(forward ? 'matrix_transposed' : 'matrix', new ort.Tensor('int8', integers, shape));
+    add(forward ? 'matrix_transposed' : 'matrix', new ort.Tensor(rounded.form.type, integers, shape));
     add(forward ? 'scales_transposed' : 'scales', vector(scales));
   }
 }

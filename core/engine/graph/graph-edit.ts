@@ -103,8 +103,9 @@ export class GraphEdit {
   }
 
   /** Adds a constant of a single number; equal constants are shared. */
-  scalar(value: number, type: 'float32' | 'uint8' = 'float32'): string {
-    return this.#sharedConstant({ shape: [], type }, type === 'uint8' ? Uint8Array.of(value) : Float32Array.of(value));
+  scalar(value: number, type: 'float32' | 'int8' | 'uint8' = 'float32'): string {
+    const ArrayType = { float32: Float32Array, int8: Int8Array, uint8: Uint8Array }[type];
+    return this.#sharedConstant({ shape: [], type }, ArrayType.of(value));
   }
 
   /** Returns the changed graph without dead nodes and with every operand before its use. */
@@ -124,7 +125,7 @@ export class GraphEdit {
     });
   }
 
-  #sharedConstant(form: Form, data: BigInt64Array | Float32Array | Uint8Array): string {
+  #sharedConstant(form: Form, data: BigInt64Array | Float32Array | Int8Array | Uint8Array): string {
     const key = `${form.type} ${form.shape.join()}: ${data.join()}`;
     const name = this.#shared.get(key) ?? this.constant({ ...form, name: this.#fresh(form), data });
     this.#shared.set(key, name);

@@ -5,6 +5,7 @@ import type { EngineCache } from '../cache/engine-cache.ts';
 import { ownSources, sha256 } from '../cache/sources.ts';
 import type { Int8Errors } from './int8-errors.ts';
 import type { Smoothing } from './rounding/int8-matrix.ts';
+import { WEIGHT_INTEGERS } from './weight-integers.ts';
 
 /** Precision that was chosen for a base, and the reason for it. */
 export interface PrecisionChoice {
@@ -91,10 +92,12 @@ function speedName(key: SpeedKey): string {
 }
 
 /**
- * Makes the name of an entry in the engine's cache. It includes the processor, because the speed of int8 depends on it.
+ * Makes the name of an entry in the engine's cache. It includes the processor and the form of int8 weights, because the
+ * speed of int8 depends on them.
  */
 function entryName(kind: string, { inputIds, ...key }: Int8VerdictKey | SpeedKey): string {
-  return sha256(JSON.stringify([kind, { ...key, inputIds: [...inputIds] }, os.cpus()[0]?.model, ownSources()]));
+  const processor = [os.cpus()[0]?.model, WEIGHT_INTEGERS.type];
+  return sha256(JSON.stringify([kind, { ...key, inputIds: [...inputIds] }, ...processor, ownSources()]));
 }
 
 function encode({ smoothing, ...comparison }: Int8Verdict): Uint8Array {

@@ -1,8 +1,13 @@
-/** A matrix M as integers from -127 to 127 with a scale for each column: M[i, j] ≈ scales[j] · integers[i, j]. */
+import type { IntegerArray } from '../weight-integers.ts';
+
+/**
+ * A matrix M as integers from -127 to 127 with a scale for each column: M[i, j] ≈ scales[j] · (integers[i, j] − z),
+ * with the zero point z of the form of its integers.
+ */
 export interface Int8Matrix {
   /** Numbers of rows and columns of M. */
   readonly shape: readonly [number, number];
-  readonly integers: Int8Array;
+  readonly integers: IntegerArray;
   readonly scales: Float32Array;
 }
 

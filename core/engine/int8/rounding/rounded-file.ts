@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { writeFully } from '../../../formats/atomic-file.ts';
+import type { IntegerArray } from '../weight-integers.ts';
 import type { Direction, Int8Matrix } from './int8-matrix.ts';
 
 /** Position of a matrix in the file: its integers, directly followed by its scales as float32. */
@@ -76,12 +77,12 @@ export class RoundedFile {
 
   /**
    * Reads a matrix. Returns null if the file does not hold it, or holds it damaged.
-   * @param allocate provides the array for its integers; default: a new one
+   * @param allocate provides the array for its integers
    */
   async read(
     weight: string,
     direction: Direction,
-    allocate: (size: number) => Int8Array = (size) => new Int8Array(size),
+    allocate: (size: number) => IntegerArray,
   ): Promise<Int8Matrix | null> {
     const place = this.#places.get(keyOf(weight, direction));
     if (!place) return null;
@@ -143,7 +144,7 @@ async function readFully(handle: FileHandle, into: Uint8Array, position: number)
   return true;
 }
 
-function bytesOf({ buffer, byteOffset, byteLength }: Int8Array | Float32Array): Uint8Array {
+function bytesOf({ buffer, byteOffset, byteLength }: IntegerArray | Float32Array): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);
 }
 

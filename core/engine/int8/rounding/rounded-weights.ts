@@ -4,6 +4,7 @@ import { ArrayParts } from '../../../models/array-parts.ts';
 import { weightOf, type BaseModel } from '../../../models/base-model.ts';
 import { ownSources, sha256 } from '../../cache/sources.ts';
 import { elementCount } from '../../graph/graph.ts';
+import { WEIGHT_INTEGERS, type IntegerArray, type WeightIntegers } from '../weight-integers.ts';
 import { layerMatrices, layerWeights } from '../layer-weights.ts';
 import type { Direction, Int8Matrix, RoundedMatrix, Smoothing } from './int8-matrix.ts';
 import type { RoundedFile } from './rounded-file.ts';
@@ -16,6 +17,8 @@ export interface RoundedWeightsOptions {
   readonly threads: number;
   /** Store of rounded matrices, shared with later processes. Default: none, so that nothing is stored. */
   readonly store?: RoundedStore | null | undefined;
+  /** Form of the integers. Default: {@link WEIGHT_INTEGERS}. */
+  readonly form?: WeightIntegers;
 }
 
 /**
@@ -24,15 +27,17 @@ export interface RoundedWeightsOptions {
  * are rounded. The creator disposes of the object.
  */
 export class RoundedWeights {
+  readonly form: WeightIntegers;
   readonly #options: RoundedWeightsOptions;
   readonly #matrices = new Map<string, Promise<Int8Matrix>>();
-  readonly #arrays = new Map<Direction, ArrayParts<Int8Array>>();
+  readonly #arrays = new Map<Direction, ArrayParts<IntegerArray>>();
   #rounding: Promise<Rounding> | null = null;
   #last: { readonly weight: string; readonly matrix: Promise<RoundedMatrix> } | null = null;
   #file: RoundedFile | null = null;
   #publishing: Promise<void> = Promise.resolve();
 
   constructor(options: RoundedWeightsOptions) {
+    this.form = options.form ?? WEIGHT_INTEGERS;
     this.#options = options;
   }
 
@@ -100,8 +105,9 @@ export class RoundedWeights {
     for (const { name } of layerMatrices(this.#options.base.config)) this.get(name, direction).catch(() => undefined);
   }
 
-  #arraysOf(direction: Direction): ArrayParts<Int8Array> {
-    const known = this.#arrays.get(direction) ?? new ArrayParts(Int8Array, layerWeights(this.#options.base.config));
+  #arraysOf(direction: Direction): ArrayParts<IntegerArray> {
+    const known =
+      this.#arrays.get(direction) ?? new ArrayParts(this.form.ArrayType, layerWeights(this.#options.base.config));
     this.#arrays.set(direction, known);
     return known;
   }
@@ -122,7 +128,7 @@ export class RoundedWeights {
 
   async #round(weight: string, tensor = weightOf(this.#options.base, weight), into?: Integers): Promise<RoundedMatrix> {
     const { smoothing, threads } = this.#options;
-    const rounding = await (this.#rounding ??= Rounding.create({ threads }));
+    const rounding = await (this.#rounding ??= Rounding.create({ threads, form: this.form }));
     return rounding.round(tensor, smoothing.get(weight) ?? neutralFactors(tensor), into);
   }
 
@@ -174,7 +180,7 @@ export class RoundedWeights {
         .update(`${name} ${factors.length}\n`)
         .update(new Uint8Array(factors.buffer, factors.byteOffset, factors.byteLength));
     }
-    return sha256(JSON.stringify(['int8', base.fingerprint, hash.digest('hex'), ownSources()]));
+    return sha256(JSON.stringify([this.form.type, base.fingerprint, hash.digest('hex'), ownSources()]));
   }
 }
 

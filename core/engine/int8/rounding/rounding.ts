@@ -5,6 +5,7 @@ import type { Graph, ValueInfo } from '../../graph/graph.ts';
 import { GraphEdit } from '../../graph/graph-edit.ts';
 import { SYMBOLIC_SIZES } from '../../graph/symbolic-sizes.ts';
 import { encodeModel } from '../../onnx/encode-model.ts';
+import type { IntegerArray, WeightIntegers } from '../weight-integers.ts';
 import type { Direction, RoundedMatrix } from './int8-matrix.ts';
 
 /** Largest integer of a rounded weight. */
@@ -19,7 +20,7 @@ const SMALLEST = 1e-30;
 const [OUT, IN] = [SYMBOLIC_SIZES.tokens, SYMBOLIC_SIZES.labels];
 
 /** Arrays that receive the integers of a matrix's forward and backward form. */
-export type Integers = Partial<Readonly<Record<Direction, Int8Array>>>;
+export type Integers = Partial<Readonly<Record<Direction, IntegerArray>>>;
 
 /**
  * Rounds matrices to 8 bits with ONNX Runtime, on the given number of threads. Every column of a form has 255 levels,
@@ -27,20 +28,24 @@ export type Integers = Partial<Readonly<Record<Direction, Int8Array>>>;
  */
 export class Rounding {
   readonly #session: ort.InferenceSession;
+  readonly #form: WeightIntegers;
 
-  private constructor(session: ort.InferenceSession) {
+  private constructor(session: ort.InferenceSession, form: WeightIntegers) {
     this.#session = session;
+    this.#form = form;
   }
 
-  static async create({ threads }: { readonly threads: number }): Promise<Rounding> {
+  /** @param form form of the integers that {@link round} returns */
+  static async create(options: { readonly threads: number; readonly form: WeightIntegers }): Promise<Rounding> {
+    const { threads, form } = options;
     // Without an arena, ONNX Runtime would allocate every matrix-sized array anew.
-    const options = {
+    const sessionOptions = {
       graphOptimizationLevel: 'disabled',
       enableCpuMemArena: true,
       intraOpNumThreads: threads,
       extra: { session: SPINNING },
     } as const;
-    return new Rounding(await ort.InferenceSession.create(encodeModel(roundingGraph()), options));
+    return new Rounding(await ort.InferenceSession.create(encodeModel(roundingGraph(form)), sessionOptions), form);
   }
 
   /**
@@ -52,7 +57,8 @@ export class Rounding {
    */
   async round({ shape, data }: Tensor, factors: Float32Array, into: Integers = {}): Promise<RoundedMatrix> {
     const [rows, columns] = shape as [number, number];
-    const integers = (direction: Direction) => into[direction] ?? new Int8Array(data.length);
+    const { type, ArrayType } = this.#form;
+    const integers = (direction: Direction) => into[direction] ?? new ArrayType(data.length);
     const [forScales, backScales] = [new Float32Array(rows), new Float32Array(columns)];
     const backward = { shape: [rows, columns], integers: integers('backward'), scales: backScales } as const;
     const forward = { shape: [columns, rows], integers: integers('forward'), scales: forScales } as const;
@@ -61,9 +67,9 @@ export class Rounding {
       factors: new ort.Tensor('float32', factors, [columns]),
     };
     await this.#session.run(inputs, {
-      backward: new ort.Tensor('int8', backward.integers, backward.shape),
+      backward: new ort.Tensor(type, backward.integers, backward.shape),
       backward_scales: new ort.Tensor('float32', backward.scales, [1, columns]),
-      forward: new ort.Tensor('int8', forward.integers, forward.shape),
+      forward: new ort.Tensor(type, forward.integers, forward.shape),
       forward_scales: new ort.Tensor('float32', forward.scales, [rows, 1]),
     });
     return { backward, forward };
@@ -79,23 +85,24 @@ export function neutralFactors({ shape }: Tensor): Float32Array {
   return new Float32Array(shape.at(-1) ?? 0).fill(1);
 }
 
-function roundingGraph(): Graph {
+function roundingGraph(form: WeightIntegers): Graph {
+  const { type } = form;
   const inputs: ValueInfo[] = [
     { name: 'weight', shape: [OUT, IN], type: 'float32' },
     { name: 'factors', shape: [IN], type: 'float32' },
   ];
   const values = new Map(inputs.map((input) => [input.name, input]));
   const edit = new GraphEdit({ inputs, outputs: [], constants: [], nodes: [], values }, 'round_');
-  const backward = edit.output({ name: 'backward', shape: [OUT, IN], type: 'int8' });
-  roundAlong(edit, { matrix: 'weight', axis: 0, output: backward });
+  const backward = edit.output({ name: 'backward', shape: [OUT, IN], type });
+  roundAlong(edit, form, { matrix: 'weight', axis: 0, output: backward });
   const smoothed = edit.add({
     op: 'Mul',
     inputs: ['weight', 'factors'],
     output: { shape: [OUT, IN], type: 'float32' },
   });
-  const upright = edit.declare({ name: 'upright', shape: [OUT, IN], type: 'int8' });
-  roundAlong(edit, { matrix: smoothed, axis: 1, output: upright, scales: 'forward_scales' });
-  const forward = edit.output({ name: 'forward', shape: [IN, OUT], type: 'int8' });
+  const upright = edit.declare({ name: 'upright', shape: [OUT, IN], type });
+  roundAlong(edit, form, { matrix: smoothed, axis: 1, output: upright, scales: 'forward_scales' });
+  const forward = edit.output({ name: 'forward', shape: [IN, OUT], type });
   edit.add({ op: 'Transpose', inputs: [upright], attributes: { perm: [1, 0] }, output: forward });
   return edit.finish();
 }
@@ -109,7 +116,11 @@ interface Rounded {
   readonly scales?: string;
 }
 
-function roundAlong(edit: GraphEdit, { matrix, axis, output, scales = `${output}_scales` }: Rounded): void {
+function roundAlong(
+  edit: GraphEdit,
+  { type, zeroPoint, ArrayType }: WeightIntegers,
+  { matrix, axis, output, scales = `${output}_scales` }: Rounded,
+): void {
   const narrow = { shape: axis === 0 ? [1, IN] : [OUT, 1], type: 'float32' } as const;
   const axes = edit.integers([axis]);
   const reduced = (op: 'ReduceMax' | 'ReduceMin') =>
@@ -120,6 +131,6 @@ function roundAlong(edit: GraphEdit, { matrix, axis, output, scales = `${output}
   edit.add({ op: 'Div', inputs: [largest, edit.scalar(LEVELS)], output: scale });
   const divisor = edit.add({ op: 'Max', inputs: [largest, edit.scalar(SMALLEST)], output: narrow });
   const unit = edit.add({ op: 'Div', inputs: [matrix, divisor], output: { shape: [OUT, IN], type: 'float32' } });
-  const zero = edit.constant({ name: `${output}_zero`, shape: [], type: 'int8', data: Int8Array.of(0) });
+  const zero = edit.constant({ name: `${output}_zero`, shape: [], type, data: new ArrayType(1).fill(zeroPoint) });
   edit.add({ op: 'QuantizeLinear', inputs: [unit, edit.scalar(1 / LEVELS), zero], output });
 }

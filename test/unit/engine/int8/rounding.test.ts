@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Int8Matrix } from '../../../../core/engine/int8/rounding/int8-matrix.ts';
+import { SHIFTED, SIGNED } from '../../../../core/engine/int8/weight-integers.ts';
 import { Rounding } from '../../../../core/engine/int8/rounding/rounding.ts';
 import type { Tensor } from '../../../../core/models/base-model.ts';
 import { randomSource } from '../support/numeric.ts';
 
 let rounding: Rounding;
-beforeAll(async () => void (rounding = await Rounding.create({ threads: 2 })));
+beforeAll(async () => void (rounding = await Rounding.create({ threads: 2, form: SIGNED })));
 afterAll(() => rounding.release());
 
 const ones = (length: number) => new Float32Array(length).fill(1);
@@ -54,8 +55,21 @@ describe('the form for activations', () => {
     const random = randomSource(7);
     const tensor = { shape: [300, 200], data: Float32Array.from({ length: 60_000 }, () => random() - 0.5) };
     const factors = Float32Array.from({ length: 200 }, () => 0.5 + random());
-    const alone = await Rounding.create({ threads: 1 });
+    const alone = await Rounding.create({ threads: 1, form: SIGNED });
     expect(await alone.round(tensor, factors)).toEqual(await rounding.round(tensor, factors));
     await alone.release();
   });
+});
+
+it('adds the zero point to unsigned integers, and nothing else', async () => {
+  const random = randomSource(8);
+  const tensor = { shape: [30, 20], data: Float32Array.from({ length: 600 }, () => random() - 0.5) };
+  const shifted = await Rounding.create({ threads: 1, form: SHIFTED });
+  const [found, expected] = [await shifted.round(tensor, ones(20)), await rounding.round(tensor, ones(20))];
+  await shifted.release();
+  for (const direction of ['forward', 'backward'] as const) {
+    const { integers, scales } = expected[direction];
+    expect(found[direction].scales).toEqual(scales);
+    expect(found[direction].integers).toEqual(Uint8Array.from(integers, (integer) => integer + 128));
+  }
 });

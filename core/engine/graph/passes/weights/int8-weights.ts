@@ -1,11 +1,12 @@
 import { int8InputName, type Int8Input } from '../../../int8/inputs.ts';
+import { WEIGHT_INTEGERS, type WeightIntegers } from '../../../int8/weight-integers.ts';
 import { valueOf, type Graph } from '../../graph.ts';
 import { GraphEdit } from '../../graph-edit.ts';
 import { layerProducts, productSizes, type Product } from '../products/products.ts';
 
 /**
  * Largest magnitude of an 8-bit operand. The left operand is shifted by {@link SHIFT}, since processors multiply u8 by
- * s8.
+ * s8 or u8.
  */
 const LEVELS = 127;
 const SHIFT = 128;
@@ -21,15 +22,16 @@ const SMALLEST = 1e-30;
  * with smoothing (int8/smoothing.ts), and dy W of gradients. W has a scale for each column of the product, and x one
  * for each row, derived from its largest magnitude: a row's result depends on that row alone, not on the rest of the
  * batch. Everything else stays in float32.
+ * @param form form of the integers of W
  */
-export function int8Weights(graph: Graph): Graph {
+export function int8Weights(graph: Graph, form: WeightIntegers = WEIGHT_INTEGERS): Graph {
   const edit = new GraphEdit(graph, 'int8_');
   const quantized = new Map<string, QuantizedRows>();
   for (const product of layerProducts(graph)) {
     const key = `${product.a} ${product.transB}`;
     const rows = quantized.get(key) ?? quantizeRows(edit, product);
     quantized.set(key, rows);
-    multiply(edit, product, rows);
+    multiply(edit, form, product, rows);
   }
   return edit.finish();
 }
@@ -80,16 +82,21 @@ function smooth(edit: GraphEdit, product: Product): string {
   return edit.add({ op: 'Mul', inputs: [product.a, smoothing], output: { shape: [rows, inner], type: 'float32' } });
 }
 
-function multiply(edit: GraphEdit, product: Product, { integers, scales }: QuantizedRows): void {
+function multiply(
+  edit: GraphEdit,
+  { type, zeroPoint }: WeightIntegers,
+  product: Product,
+  { integers, scales }: QuantizedRows,
+): void {
   const { node, b, transB } = product;
   const [rows, inner, columns] = productSizes(edit, product);
   const part = (name: 'matrix' | 'scales'): Int8Input => ({ weight: b, part: transB ? `${name}_transposed` : name });
-  const matrix = edit.input({ name: int8InputName(part('matrix')), shape: [inner, columns], type: 'int8' });
+  const matrix = edit.input({ name: int8InputName(part('matrix')), shape: [inner, columns], type });
   const columnScales = edit.input({ name: int8InputName(part('scales')), shape: [columns], type: 'float32' });
   const unscaled = edit.add({
     op: 'MatMulIntegerToFloat',
     domain: 'com.microsoft',
-    inputs: [integers, matrix, edit.scalar(1), columnScales, edit.scalar(SHIFT, 'uint8')],
+    inputs: [integers, matrix, edit.scalar(1), columnScales, edit.scalar(SHIFT, 'uint8'), edit.scalar(zeroPoint, type)],
     output: { shape: [rows, columns], type: 'float32' },
   });
   edit.add({ op: 'Mul', inputs: [unscaled, scales], output: node.outputs[0] });

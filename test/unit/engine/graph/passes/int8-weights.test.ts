@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import { BoundWeights } from '../../../../../core/engine/compiled/bound-weights.ts';
+import { SHIFTED, WEIGHT_INTEGERS } from '../../../../../core/engine/int8/weight-integers.ts';
 import { largestName } from '../../../../../core/engine/int8/inputs.ts';
 import type { Graph, ValueInfo } from '../../../../../core/engine/graph/graph.ts';
 import { eliminateDeadNodes } from '../../../../../core/engine/graph/passes/eliminate-dead-nodes.ts';
@@ -40,16 +41,19 @@ const program = (inputs: Readonly<Record<string, tf.Tensor>>): Record<string, tf
 const exact = eliminateDeadNodes(record(program, INPUTS));
 
 /** Provides the weights as the runtime does. */
-async function bound(graph: Graph, smoothing: ReadonlyMap<string, Float32Array> = new Map()): Promise<Data> {
+async function bound(
+  graph: Graph,
+  { smoothing = new Map<string, Float32Array>(), values = DATA, form = WEIGHT_INTEGERS } = {},
+): Promise<Data> {
   const tensors = new Map(
-    [UP, GATE, HEAD].map((name) => [name, { shape: [40, 48], data: DATA[name] as Float32Array }]),
+    [UP, GATE, HEAD].map((name) => [name, { shape: [40, 48], data: values[name] as Float32Array }]),
   );
   const base = { ...randomBase(), weights: tensors };
-  const rounded = new RoundedWeights({ base, smoothing, threads: 1 });
+  const rounded = new RoundedWeights({ base, smoothing, threads: 1, form });
   const weights = new BoundWeights(tensors, rounded);
   const data: Record<string, Data[string]> = {};
   for (const { name } of graph.inputs) {
-    data[name] = ((await weights.get(name))?.data as Data[string] | undefined) ?? DATA[name]!;
+    data[name] = ((await weights.get(name))?.data as Data[string] | undefined) ?? values[name]!;
   }
   await rounded.dispose();
   return data;
@@ -76,12 +80,24 @@ describe('int8Weights', () => {
     expect(relativeError(found['logits']!, expected['logits']!)).toBeLessThan(1e-6);
   });
 
+  it('sums the largest operands exactly on this processor, and unsigned weights on any', async () => {
+    const extreme: Data = Object.fromEntries(
+      INPUTS.map(({ name, shape }) => [name, new Float32Array(shape[0]! * shape[1]!).fill(1)]),
+    );
+    const expected = await runGraph(exact, extreme);
+    for (const form of [WEIGHT_INTEGERS, SHIFTED]) {
+      const graph = int8Weights(exact, form);
+      const found = await runGraph(graph, await bound(graph, { values: extreme, form }));
+      for (const name of ['up', 'dx']) expect(relativeError(found[name]!, expected[name]!)).toBeLessThan(1e-6);
+    }
+  });
+
   it('is more exact with smoothing from the operands that were observed', async () => {
     const observed = await runGraph(observeOperands(exact), DATA);
     const largest = observed[largestName(UP)]!;
     expect(largest[7]).toBe(400);
     const factors = Float32Array.from(largest, (size) => size ** 0.5);
-    const smoothed = await bound(graph, new Map([UP, GATE].map((name) => [name, factors])));
+    const smoothed = await bound(graph, { smoothing: new Map([UP, GATE].map((name) => [name, factors])) });
     const expected = (await runGraph(exact, DATA))['gate']!;
     const error = async (data: Data) =>
       relativeError((await runGraph(graph, data))['gate']!.slice(40), expected.slice(40));
