@@ -32,6 +32,8 @@ export class Measurements {
   readonly #options: MeasurementsOptions;
   readonly #searchRows: readonly TokenizedExample[];
   readonly #longestCompletion: number;
+  /** Newest answer to each row, as token ids. Another version probably answers alike. */
+  readonly #answers = new WeakMap<TokenizedExample, readonly number[]>();
 
   constructor(options: MeasurementsOptions) {
     this.#options = options;
@@ -94,8 +96,10 @@ export class Measurements {
   async #measure(base: LoadedBase, adapter: Adapter | null, rows: readonly TokenizedExample[]) {
     const { data, metric: name, maxNewTokens, signal } = this.#options;
     const limits = { maxNewTokens, longestCompletion: this.#longestCompletion };
-    const measured = await measure(base, adapter, rows, { metric: name, choices: data.choices, ...limits, signal });
-    const { value, standardError, examples, perExample: values } = measured;
+    const draftOf = (example: TokenizedExample) => this.#answers.get(example);
+    const options = { metric: name, choices: data.choices, ...limits, draftOf, signal };
+    const { value, standardError, examples, perExample: values, answers } = await measure(base, adapter, rows, options);
+    answers?.forEach((ids, row) => this.#answers.set(rows[row]!, ids));
     const metric: MetricValue = { name, value, standardError, rows: examples };
     return { metric, values };
   }

@@ -17,6 +17,13 @@ export interface AnswerOptions extends EvaluationOptions {
    * Largest number of tokens of a prompt together with its answer. Default: the number of positions that the model has.
    */
   readonly maxLength?: number;
+  /**
+   * Tokens that an example's answer may well consist of, such as the answer of another version, which save time if they
+   * are right. Default: the example's completion.
+   */
+  readonly draftOf?: (example: TokenizedExample) => readonly number[] | undefined;
+  /** Function that returns whether an answer's score is certain from its beginning, so that it ends there. */
+  readonly isSettled?: (beginning: string, reference: string) => boolean;
 }
 
 export interface GeneratedAnswer {
@@ -55,18 +62,22 @@ export async function generateAnswers(
   base: GeneratingBase,
   adapter: Adapter | null,
   examples: readonly TokenizedExample[],
-  { maxNewTokens = 0, longestCompletion, maxLength = Infinity, batchSize, signal }: AnswerOptions,
+  { maxNewTokens = 0, longestCompletion, maxLength = Infinity, batchSize, signal, ...options }: AnswerOptions,
 ): Promise<Answers> {
   if (examples.length === 0) throw new RangeError('there are no examples to evaluate, expected at least one');
   const answers = examples.map(answerOf);
   const limits = answerLimits(answers, base.endOfTextIds, { maxNewTokens, longestCompletion });
   const positions = Math.min(maxLength, base.runtime.base.config.maxPositionEmbeddings);
-  const requests = answers.map(({ promptIds }, index) => {
-    return { promptIds, maxNewTokens: Math.max(1, Math.min(limits[index]!, positions - promptIds.length)) };
-  });
+  const requests = answers.map(({ promptIds, labelIds }, index) => ({
+    promptIds,
+    maxNewTokens: Math.max(1, Math.min(limits[index]!, positions - promptIds.length)),
+    draftIds: options.draftOf?.(examples[index]!) ?? labelIds,
+  }));
+  const { isSettled } = options;
   const generated = await generateTexts(base, adapter, requests, {
     ...(batchSize !== undefined && { maxRows: batchSize }),
     ...(signal && { signal }),
+    ...(isSettled && { isSettled: (request, text) => isSettled(text, answers[request]!.reference) }),
   });
   return {
     texts: generated.map(({ text, tokenIds }, index) => ({ text, tokenIds, reference: answers[index]!.reference })),

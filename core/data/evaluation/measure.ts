@@ -7,7 +7,7 @@ import { labelCount, type TokenizedExample } from '../example.ts';
 import { forEachBatch, type EvaluationOptions } from './forward-passes.ts';
 import { generateAnswers, type AnswerOptions } from './generated-answers.ts';
 import { rankChoices, type RankingOptions } from './rank-choices.ts';
-import { exactMatchOf, rougeL, tokenF1 } from './text-scores.ts';
+import { cannotMatch, exactMatchOf, rougeL, tokenF1 } from './text-scores.ts';
 
 /** Result of measuring one metric on a list of examples. */
 export interface Measurement {
@@ -25,6 +25,8 @@ export interface Measurement {
    * `loss` the sum over its completion tokens, in nats.
    */
   readonly perExample: Float64Array;
+  /** Ids of the tokens of each example's answer, for metrics that compare whole generated texts. */
+  readonly answers?: readonly (readonly number[])[];
 }
 
 export interface MeasureOptions extends AnswerOptions {
@@ -101,9 +103,13 @@ async function generatedScore(
   examples: readonly TokenizedExample[],
   { metric, ...options }: AnswerOptions & { readonly metric: keyof typeof TEXT_SCORES },
 ): Promise<Measurement> {
-  const { texts, tokens } = await generateAnswers(base, adapter, examples, options);
+  // A text that differs from the completion is wrong, whatever follows, so it is not generated to its end.
+  const isExact = metric === 'exact_match';
+  const ending = isExact ? { isSettled: cannotMatch } : {};
+  const { texts, tokens } = await generateAnswers(base, adapter, examples, { ...options, ...ending });
   const scores = Float64Array.from(texts, ({ text, reference }) => TEXT_SCORES[metric](text, reference));
-  return meanScore(metric, scores, tokens);
+  const measured = meanScore(metric, scores, tokens);
+  return isExact ? measured : { ...measured, answers: texts.map(({ tokenIds }) => tokenIds) };
 }
 
 function meanScore(metric: MetricName, scores: Float64Array, tokens: number): Measurement {

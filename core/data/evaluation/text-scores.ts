@@ -3,6 +3,12 @@ export function exactMatchOf(text: string, reference: string): number {
   return Number(text.trim() === reference.trim());
 }
 
+/** Whether a text that begins like this cannot be an exact match, whatever follows. */
+export function cannotMatch(beginning: string, reference: string): boolean {
+  const [text, expected] = [beginning.trimStart(), reference.trim()];
+  return !expected.startsWith(text) && text.trimEnd() !== expected;
+}
+
 /**
  * ROUGE-L, the F-measure of the longest common subsequence of words (Lin 2004), as Google's `rouge-score` computes it
  * with its default tokenizer and without stemming: words are runs of a–z and 0–9 of the lower-cased text.

@@ -24,6 +24,11 @@ export interface TextOptions extends Pick<GenerationOptions, 'cacheBytes' | 'max
   /** Strings that end a text; the text ends just before the first of them. Default: none. */
   readonly stopStrings?: readonly string[];
   /**
+   * Function that receives the text of a request so far after each token, and returns whether the rest does not matter,
+   * so that the text ends there. Default: every text is generated to its end.
+   */
+  readonly isSettled?: (request: number, text: string) => boolean;
+  /**
    * Function that receives each piece of a request's text as soon as it is certain. The pieces concatenate to the text.
    */
   readonly onText?: (request: number, piece: string) => void;
@@ -38,7 +43,7 @@ export async function generateTexts(
   { runtime, tokenizer, endOfTextIds }: GeneratingBase,
   adapter: Adapter | null,
   requests: readonly GenerationRequest[],
-  { stopStrings = [], onText, ...options }: TextOptions = {},
+  { stopStrings = [], isSettled, onText, ...options }: TextOptions = {},
 ): Promise<GeneratedText[]> {
   if (stopStrings.includes('')) throw new RangeError('a stop string is empty, expected at least one character');
   const texts = requests.map((_, request) => {
@@ -47,7 +52,11 @@ export async function generateTexts(
   const generated = await generateGreedily(runtime, adapter, requests, {
     ...options,
     endIds: new Set(endOfTextIds),
-    onToken: (request, tokenIds) => texts[request]!.push(tokenIds.at(-1)!),
+    onToken: (request, tokenIds) => {
+      const text = texts[request]!;
+      if (text.push(tokenIds.at(-1)!)) return 'stop_string';
+      return isSettled?.(request, text.soFar) ? 'settled' : null;
+    },
   });
   return generated.map((each, request) => ({ ...each, text: texts[request]!.finish(each) }));
 }
@@ -69,6 +78,11 @@ class GrowingText {
     this.#stopStrings = stopStrings;
     this.#emit = emit;
     this.#heldBack = Math.max(0, ...stopStrings.map(({ length }) => length - 1));
+  }
+
+  /** Text of the tokens so far, as far as it is certain. */
+  get soFar(): string {
+    return this.#text;
   }
 
   /** Adds a token, and returns whether the text now contains a stop string. */

@@ -3,6 +3,7 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 import { keepsAngles } from '../../models/config/rotary-angles.ts';
 import type { ForwardStates, Runtime } from '../runtime.ts';
+import { acceptDraft, argmax, usableDraft, type DraftLimits } from './draft.ts';
 import { bytesPerToken, KeyValueCache, type CachePlace } from './key-value-cache.ts';
 
 /** A prompt to continue. */
@@ -11,25 +12,38 @@ export interface GenerationRequest {
   readonly promptIds: readonly number[];
   /** Largest number of tokens to generate, at least one. */
   readonly maxNewTokens: number;
+  /**
+   * Ids of tokens that may well follow the prompt. They go through the model together with the prompt, and as many are
+   * taken as are the most probable ones there (Leviathan et al. 2023, arXiv 2211.17192, with a given draft). The
+   * generated tokens do not depend on the draft, only the time does. Default: none.
+   */
+  readonly draftIds?: readonly number[];
 }
 
-/** Reason for the end of a text. */
-export type StopReason = 'end_of_text' | 'stop_string' | 'max_new_tokens';
+/** Reason for the end of a text; `settled`, if its listener needs no more of it. */
+export type StopReason = 'end_of_text' | 'stop_string' | 'settled' | 'max_new_tokens';
 
 export interface GeneratedTokens {
   /** Ids of all generated tokens, including the end-of-text token. */
   readonly tokenIds: readonly number[];
   readonly stop: StopReason;
+  /** Number of tokens that were taken from the draft. */
+  readonly draftTokens: number;
+  /**
+   * Whether the draft was left where two tokens were equally probable apart from rounding, so that the rest was
+   * generated step by step as without a draft.
+   */
+  readonly nearTie: boolean;
 }
 
 export interface GenerationOptions {
   /** Ids of the tokens that end a text. */
   readonly endIds: ReadonlySet<number>;
   /**
-   * Function that receives the ids of all generated tokens of a request after each new one, and returns whether they
-   * contain a stop string, at which the text ends.
+   * Function that receives the ids of all generated tokens of a request after each new one, and returns the reason why
+   * the text ends there; null if it goes on.
    */
-  readonly onToken?: (request: number, tokenIds: readonly number[]) => boolean;
+  readonly onToken?: (request: number, tokenIds: readonly number[]) => StopReason | null;
   /**
    * Memory limit in bytes of the cached keys and values. A text that needs more is generated alone. Default: 512 MiB.
    */
@@ -56,7 +70,14 @@ interface Row {
   readonly limit: number;
   /** Number of tokens of the text when its rotary angles were last computed; 0 before the first pass. */
   anglesOf: number;
+  /** Ids of the tokens that may follow `ids`, to be fed in the next pass over the whole text. */
+  draft: readonly number[];
+  draftTokens: number;
+  nearTie: boolean;
 }
+
+/** Texts of a forward pass with their places in {@link Generation.#rows}, and the tokens that the pass appends. */
+type Appended = readonly { readonly index: number; readonly row: Row; readonly tokens: readonly number[] }[];
 
 /**
  * Continues prompts with the most probable token at each step (the lowest id of equally probable ones). Apart from
@@ -103,7 +124,8 @@ class Generation {
     options: GenerationOptions,
   ) {
     [this.#runtime, this.#adapter, this.#options] = [runtime, adapter, options];
-    this.#queue = requests.map(newRow).sort((a, b) => b.limit - a.limit);
+    const limits = { config: runtime.base.config, endIds: options.endIds, mostLabels: mostLabelsOf(runtime) };
+    this.#queue = requests.map((request, index) => newRow(request, index, limits)).sort((a, b) => b.limit - a.limit);
     this.#maxRows = rowsWithin(runtime.base.config, this.#queue, options);
     this.#cache = new KeyValueCache(runtime.base.config, this.#maxRows);
   }
@@ -135,24 +157,49 @@ class Generation {
   }
 
   async #prefill(uncached: readonly (readonly [number, Row])[]): Promise<void> {
-    const group = withinTokens(uncached);
-    const texts = group.map(([, { ids }]) => ids);
+    const group = this.#withinPass(uncached);
+    const texts = group.map(([, { ids, draft }]) => [...ids, ...draft]);
     const ends = runningSums(texts.map(({ length }) => length));
+    const labels = group.flatMap(([, { draft }], text) => {
+      return Array.from({ length: draft.length + 1 }, (_, label) => ends[text]! - draft.length - 1 + label);
+    });
     const pass = await this.#runtime.prefill(this.#adapter, {
       inputIds: Int32Array.from(texts.flat()),
       sequenceLengths: Int32Array.from(texts, ({ length }) => length),
-      labelPositions: Int32Array.from(ends, (end) => end - 1),
-      labelIds: new Int32Array(texts.length),
+      labelPositions: Int32Array.from(labels),
+      labelIds: new Int32Array(labels.length),
     });
     this.#doraFactors = pass.doraFactors;
-    const places = group.flatMap(([row, { ids }], text) =>
-      ids.map((_, slot) => ({ row, slot, state: pass.stateOfToken[ends[text]! - ids.length + slot]! })),
-    );
-    this.#extend(pass, group, places);
+    const vocab = pass.logits.length / labels.length;
+    let start = 0;
+    const appended = group.map(([index, row]) => {
+      const end = start + (row.draft.length + 1) * vocab;
+      const { tokens, accepted, nearTie } = acceptDraft(pass.logits.subarray(start, end), row.draft);
+      start = end;
+      Object.assign(row, { draft: [], draftTokens: row.draftTokens + accepted, nearTie });
+      return { index, row, tokens, computed: row.ids.length + accepted };
+    });
+    const places = appended.flatMap(({ index, computed }, text) => {
+      const begin = ends[text]! - texts[text]!.length;
+      return Array.from({ length: computed }, (_, slot) => {
+        return { row: index, slot, state: pass.stateOfToken[begin + slot]! };
+      });
+    });
+    this.#extend(pass, appended, places);
+  }
+
+  /** Takes texts from the beginning of a list as long as they stay within the limits of a pass; at least one text. */
+  #withinPass(texts: readonly (readonly [number, Row])[]): (readonly [number, Row])[] {
+    const mostLabels = mostLabelsOf(this.#runtime);
+    let [tokens, labels] = [0, 0];
+    return texts.filter(([, { ids, draft }], index) => {
+      tokens += ids.length + draft.length;
+      labels += draft.length + 1;
+      return (tokens <= PREFILL_TOKENS && labels <= mostLabels) || index === 0;
+    });
   }
 
   async #decode(): Promise<void> {
-    const group = [...this.#rows.entries()];
     const positions = Int32Array.from(this.#rows, ({ ids }) => ids.length - 1);
     const pass = await this.#runtime.decode(this.#adapter, {
       inputIds: Int32Array.from(this.#rows, ({ ids }) => ids.at(-1)!),
@@ -161,47 +208,73 @@ class Generation {
       slots: this.#cache.slots,
       doraFactors: this.#doraFactors,
     });
+    const vocab = pass.logits.length / this.#rows.length;
     this.#extend(
       pass,
-      group,
-      group.map(([row]) => ({ row, slot: positions[row]!, state: row })),
+      this.#rows.map((row, index) => {
+        return { index, row, tokens: [argmax(pass.logits.subarray(index * vocab, (index + 1) * vocab))] };
+      }),
+      Array.from(positions, (slot, row) => ({ row, slot, state: row })),
     );
   }
 
-  /**
-   * Stores the keys and values of a forward pass in the cache, and appends the most probable next token to each text of
-   * the pass.
-   */
-  #extend(pass: ForwardStates, group: readonly (readonly [number, Row])[], places: readonly CachePlace[]): void {
-    const longest = Math.max(...this.#rows.map(({ ids }) => ids.length));
-    this.#cache.reserve(longest, Math.max(...this.#rows.map(({ limit }) => limit)));
+  /** Stores the keys and values of a forward pass in the cache, and appends the tokens that follow to its texts. */
+  #extend(pass: ForwardStates, appended: Appended, places: readonly CachePlace[]): void {
+    const most = places.reduce((slots, { slot }) => Math.max(slots, slot + 1), 0);
+    this.#cache.reserve(most, Math.max(...this.#rows.map(({ limit }) => limit)));
     this.#cache.write(pass, places);
-    const vocab = pass.logits.length / group.length;
-    for (const [index, [, row]] of group.entries()) {
-      row.anglesOf = row.ids.length;
-      row.ids.push(argmax(pass.logits.subarray(index * vocab, (index + 1) * vocab)));
-    }
     // Reverse order, because the last row moves into the place of a finished one.
-    for (const [index, row] of group.toReversed()) this.#finish(index, row);
+    for (const { index, row, tokens } of appended.toReversed()) {
+      const stop = this.#append(row, tokens);
+      if (stop !== null) this.#finish(index, row, stop);
+    }
   }
 
-  #finish(index: number, { request, ids, promptLength, limit }: Row): void {
-    const tokenIds = ids.slice(promptLength);
-    const found = this.#options.onToken?.(request, tokenIds) ?? false;
-    const ended = this.#options.endIds.has(tokenIds.at(-1)!);
-    if (!ended && !found && ids.length < limit) return;
-    this.results.set(request, { tokenIds, stop: ended ? 'end_of_text' : found ? 'stop_string' : 'max_new_tokens' });
+  /** Appends tokens to a text, up to its end. @returns the reason for its end; null if it goes on */
+  #append(row: Row, tokens: readonly number[]): StopReason | null {
+    for (const token of tokens) {
+      row.anglesOf = row.ids.length;
+      row.ids.push(token);
+      const stop = this.#options.onToken?.(row.request, row.ids.slice(row.promptLength)) ?? null;
+      if (this.#options.endIds.has(token)) return 'end_of_text';
+      if (stop !== null) return stop;
+      if (row.ids.length >= row.limit) return 'max_new_tokens';
+    }
+    return null;
+  }
+
+  #finish(index: number, { request, ids, promptLength, draftTokens, nearTie }: Row, stop: StopReason): void {
+    this.results.set(request, { tokenIds: ids.slice(promptLength), stop, draftTokens, nearTie });
     this.#cache.remove(index);
     const last = this.#rows.pop()!;
     if (index < this.#rows.length) this.#rows[index] = last;
   }
 }
 
-function newRow({ promptIds, maxNewTokens }: GenerationRequest, request: number): Row {
+/** Largest number of logits rows in one pass. */
+function mostLabelsOf({ base, tokenBudgets }: Pick<Runtime, 'base' | 'tokenBudgets'>): number {
+  return Math.max(1, Math.floor(tokenBudgets.logits / base.config.vocabSize));
+}
+
+function newRow(
+  { promptIds, maxNewTokens, draftIds = [] }: GenerationRequest,
+  request: number,
+  limits: Pick<DraftLimits, 'config' | 'endIds' | 'mostLabels'>,
+): Row {
   if (promptIds.length === 0) throw new RangeError(`request ${request} has no prompt token, expected at least one`);
   if (!(maxNewTokens >= 1)) throw new RangeError(`maxNewTokens is ${maxNewTokens}, expected at least 1`);
   const limit = promptIds.length + maxNewTokens;
-  return { request, ids: [...promptIds], promptLength: promptIds.length, limit, anglesOf: 0 };
+  const draft = usableDraft(draftIds, { ...limits, promptLength: promptIds.length, maxNewTokens });
+  return {
+    request,
+    ids: [...promptIds],
+    promptLength: promptIds.length,
+    limit,
+    anglesOf: 0,
+    draft,
+    draftTokens: 0,
+    nearTie: false,
+  };
 }
 
 /**
@@ -233,22 +306,7 @@ export function generationCacheBytes(config: ModelConfig, texts: TextSizes): num
   return fittingRows(config, texts, {}) * texts.longest * bytesPerToken(config);
 }
 
-/**
- * Takes texts from the beginning of a list as long as their tokens stay within the limit of a pass; at least one text.
- */
-function withinTokens(texts: readonly (readonly [number, Row])[]): (readonly [number, Row])[] {
-  let tokens = 0;
-  return texts.filter(([, { ids }], index) => (tokens += ids.length) <= PREFILL_TOKENS || index === 0);
-}
-
 function runningSums(values: readonly number[]): number[] {
   let sum = 0;
   return values.map((value) => (sum += value));
-}
-
-/** Returns the index of the largest value; the first one if several are equal. */
-export function argmax(values: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
-  return best;
 }

@@ -233,8 +233,37 @@ describe('metrics of generated text', () => {
     const runtime = bigramRuntime();
     const result = await measure(bigramBase({ runtime }), null, examples, { metric: 'exact_match', choices: null });
     expect([...result.perExample]).toEqual([1, 1, 0, 0]);
-    expect(result).toMatchObject({ metric: 'exact_match', value: 0.5, standardError: 0.25, examples: 4, tokens: 10 });
-    expect(runtime.calls.map(({ kind }) => kind)).toEqual(['prefill', 'decode', 'decode']);
+    expect(result).toMatchObject({ metric: 'exact_match', value: 0.5, standardError: 0.25, examples: 4, tokens: 9 });
+    // After token 3 all tokens are equally probable, so a step decides there.
+    expect(runtime.calls.map(({ kind }) => kind)).toEqual(['prefill', 'decode']);
+  });
+
+  it('needs no step for exact matches whose tokens are clearly the most probable, nor for wrong ones', async () => {
+    const runtime = bigramRuntime();
+    const rows = answers([[1, 3], 'bd'], [[2, 3], 'cd'], [[1, 0], 'ba']);
+    const { perExample } = await measure(bigramBase({ runtime }), null, rows, { metric: 'exact_match', choices: null });
+    expect([...perExample]).toEqual([1, 0, 0]);
+    expect(runtime.calls).toEqual([{ kind: 'prefill', labels: 6 }]);
+  });
+
+  it('takes another answer as a draft, whose tokens change the number of steps and nothing else', async () => {
+    const rows = answers([[2, 3], 'cd'], [[2, 0], 'ca']);
+    const options = { metric: 'rouge_l', choices: null } as const;
+    const steps = async (draftOf: () => readonly number[]) => {
+      const runtime = bigramRuntime();
+      const found = await measure(bigramBase({ runtime }), null, rows, { ...options, draftOf });
+      expect(found).toMatchObject({
+        perExample: Float64Array.of(0, 0),
+        answers: [
+          [1, 3],
+          [1, 3],
+        ],
+      });
+      return runtime.calls.filter(({ kind }) => kind === 'decode').length;
+    };
+    expect(await steps(() => [])).toBe(1);
+    expect(await steps(() => [2, 2])).toBe(1);
+    expect(await steps(() => [1, 3])).toBe(0);
   });
 
   it('judges everything up to the end of the text where completions end with it', async () => {

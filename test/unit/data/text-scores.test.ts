@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
-import { exactMatchOf, rougeL, tokenF1 } from '../../../core/data/evaluation/text-scores.ts';
+import { cannotMatch, exactMatchOf, rougeL, tokenF1 } from '../../../core/data/evaluation/text-scores.ts';
 
 const FILE = path.join(import.meta.dirname, '../../fixtures/golden/text-metrics/cases.json');
 interface Case {
@@ -28,6 +28,16 @@ it('matches texts exactly but for white space around them', () => {
   expect(exactMatchOf(' yes\n', 'yes')).toBe(1);
   expect(exactMatchOf('yes', 'Yes')).toBe(0);
   expect(exactMatchOf('yes  sir', 'yes sir')).toBe(0);
+});
+
+it('knows from the beginning of a text when it can match no more', () => {
+  for (const text of [' yes sir\n', 'yes sir', '\n\nyes sir  ']) {
+    for (let end = 0; end <= text.length; end++) expect(cannotMatch(text.slice(0, end), 'yes sir')).toBe(false);
+  }
+  for (const beginning of ['no', 'Y', 'yes  ', 'yes sir.', 'yes sir !']) {
+    expect(cannotMatch(beginning, 'yes sir'), beginning).toBe(true);
+  }
+  expect(cannotMatch(' ', '')).toBe(false);
 });
 
 it('compares long texts in little memory', () => {

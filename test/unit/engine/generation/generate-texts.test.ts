@@ -16,6 +16,7 @@ function saying(text: string): GeneratingBase {
   });
   const runtime = {
     base: { config },
+    tokenBudgets: { forward: 1024, gradients: 384, logits: 2 ** 24 },
     // Prompts have one token, so that the first pass is at position 0.
     prefill: async (_: unknown, { labelPositions }: Batch) => pass([...labelPositions].map(() => 0)),
     decode: async (_: unknown, { positions }: DecodeStep) => pass([...positions]),
@@ -64,6 +65,18 @@ describe('generateTexts', () => {
       stop: 'max_new_tokens',
       pieces: ['你', '\uFFFD'],
     });
+  });
+
+  it('ends a text where the rest does not matter', async () => {
+    const seen: string[] = [];
+    const isSettled = (_: number, text: string) => {
+      seen.push(text);
+      return text === 'one';
+    };
+    const requests = [{ promptIds: [7], maxNewTokens: 99 }];
+    const [found] = await generateTexts(saying('one, two'), null, requests, { isSettled });
+    expect(found).toMatchObject({ text: 'one', stop: 'settled' });
+    expect(seen).toEqual(['o', 'on', 'one']);
   });
 
   it('refuses an empty stop string', async () => {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { CompiledRuntime } from '../../../../core/engine/compiled/compiled-runtime.ts';
 import { createRuntime } from '../../../../core/engine/create-runtime.ts';
-import { argmax, generateGreedily, type GenerationRequest } from '../../../../core/engine/generation/greedy.ts';
+import { argmax } from '../../../../core/engine/generation/draft.ts';
+import { generateGreedily, type GenerationRequest } from '../../../../core/engine/generation/greedy.ts';
 import { bytesPerToken } from '../../../../core/engine/generation/key-value-cache.ts';
 import type { Runtime } from '../../../../core/engine/runtime.ts';
 import type { Adapter } from '../../../../core/models/lora/adapter.ts';
@@ -11,7 +12,7 @@ import { randomSource } from '../support/numeric.ts';
 import { COMPARED_DEVICES, disposeAfterEach } from '../support/opened-runtimes.ts';
 import { randomAdapter, randomBase } from '../support/random-model.ts';
 import { atEnds } from '../support/teacher-forced.ts';
-import { everyModule } from '../support/variations.ts';
+import { everyModule, VARIATIONS, variationCase } from '../support/variations.ts';
 
 const opened = disposeAfterEach();
 const NO_END = { endIds: new Set<number>() };
@@ -34,8 +35,9 @@ function randomRequests(vocabSize: number, lengths: readonly number[], maxNewTok
 /** A runtime that counts its passes and the largest cache that they read. */
 function counted(runtime: Runtime) {
   const counts = { prefills: 0, decodes: 0, rows: 0, cacheBytes: 0 };
-  const counting: Pick<Runtime, 'base' | 'prefill' | 'decode'> = {
+  const counting: Pick<Runtime, 'base' | 'tokenBudgets' | 'prefill' | 'decode'> = {
     base: runtime.base,
+    tokenBudgets: runtime.tokenBudgets,
     prefill(adapter, batch) {
       counts.prefills++;
       return runtime.prefill(adapter, batch);
@@ -50,6 +52,9 @@ function counted(runtime: Runtime) {
   };
   return { counts, runtime: counting as Runtime };
 }
+
+/** Variations of the base or its adapter. */
+const MODELS = VARIATIONS.filter(({ config, ranks, dora }, index) => config || ranks || dora || index === 0);
 
 const LENGTHS = [3, 9, 1, 5, 12, 2, 7];
 const NEW_TOKENS = [6, 3, 8, 1, 5, 7, 2];
@@ -87,6 +92,39 @@ describe.each(COMPARED_DEVICES)('%s: greedy decoding', (device) => {
   });
 });
 
+/** Drafts for texts: right ones, and ones that are wrong from some token on, too long, or of another vocabulary. */
+function draftsOf(texts: readonly (readonly number[])[]): number[][] {
+  return texts.map((ids, index) => {
+    const at = index % (ids.length + 1);
+    if (index % 3 === 0) return [...ids, 1, 2, 3];
+    return [...ids.slice(0, at), index % 3 === 1 ? (ids[at] ?? 0) + 1 : 9999, ...ids.slice(at + 1)];
+  });
+}
+
+async function expectDraftsChangeNothing(runtime: Runtime, adapter: Adapter | null): Promise<void> {
+  const requests = randomRequests(50, LENGTHS, NEW_TOKENS);
+  const plain = await generateGreedily(runtime, adapter, requests, NO_END);
+  const ids = plain.map(({ tokenIds }) => tokenIds);
+  const drafts = draftsOf(ids);
+  const drafted = requests.map((request, index) => ({ ...request, draftIds: drafts[index]! }));
+  const end = ids[4]![3]!;
+  for (const options of [NO_END, { ...NO_END, maxRows: 2 }, { endIds: new Set([end]) }]) {
+    const expected = await generateGreedily(runtime, adapter, requests, options);
+    const found = await generateGreedily(runtime, adapter, drafted, options);
+    expect(found.map(({ tokenIds, stop }) => ({ tokenIds, stop }))).toEqual(
+      expected.map(({ tokenIds, stop }) => ({ tokenIds, stop })),
+    );
+    expect(found.some(({ draftTokens }) => draftTokens > 0)).toBe(true);
+  }
+}
+
+describe.each(COMPARED_DEVICES)('%s: drafts change no token', (device) => {
+  it.each(MODELS)('$name', async (variation) => {
+    const { base, adapter } = variationCase(variation);
+    await expectDraftsChangeNothing(opened(createRuntime({ device, base, threads: 1 })), adapter);
+  });
+});
+
 describe('greedy decoding', () => {
   const setup = () => {
     const base = randomBase();
@@ -99,7 +137,7 @@ describe('greedy decoding', () => {
     const tokens = await continued(runtime, null, request);
     const end = tokens[3]!;
     const [found] = await generateGreedily(runtime, null, [request], { endIds: new Set([end, 49]) });
-    expect(found).toEqual({ tokenIds: tokens.slice(0, tokens.indexOf(end) + 1), stop: 'end_of_text' });
+    expect(found).toMatchObject({ tokenIds: tokens.slice(0, tokens.indexOf(end) + 1), stop: 'end_of_text' });
   });
 
   it('ends a text where its listener says so, and the other texts later', async () => {
@@ -110,11 +148,11 @@ describe('greedy decoding', () => {
       ...NO_END,
       onToken(index, tokenIds) {
         if (index === 0) seen.push([...tokenIds]);
-        return index === 0 && tokenIds.length === 4;
+        return index === 0 && tokenIds.length === 4 ? 'stop_string' : null;
       },
     });
     const tokens = await continued(runtime, null, request);
-    expect(found[0]).toEqual({ tokenIds: tokens.slice(0, 4), stop: 'stop_string' });
+    expect(found[0]).toMatchObject({ tokenIds: tokens.slice(0, 4), stop: 'stop_string' });
     expect(seen).toEqual([1, 2, 3, 4].map((length) => tokens.slice(0, length)));
     expect(found[1]).toMatchObject({ tokenIds: await continued(runtime, null, requests[1]!), stop: 'max_new_tokens' });
   });
@@ -172,7 +210,7 @@ describe('greedy decoding', () => {
     const abort = new AbortController();
     const onToken = () => {
       abort.abort(new Error('cancelled'));
-      return false;
+      return null;
     };
     await expect(
       generateGreedily(runtime, null, [request], { ...NO_END, onToken, signal: abort.signal }),
