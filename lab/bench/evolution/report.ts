@@ -1,3 +1,4 @@
+import { median } from '../engine/report/statistics.ts';
 import { TASKS, type EvolutionBenchDocument, type SideName, type TaskName } from './measure.ts';
 
 const NAMES: Readonly<Record<TaskName, string>> = {
@@ -50,12 +51,6 @@ function medianOf(document: Timings, task: TaskName, side: SideName): number | n
 
 function valuesOf({ timings }: Timings, task: TaskName, side: SideName, field: 'ms' | 'cpuMs' = 'ms'): number[] {
   return timings.filter((timing) => timing.task === task && timing.side === side).map((timing) => timing[field]);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
 function show(ms: number | null): string {

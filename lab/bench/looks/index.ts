@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { BaseCache } from '../../../core/engine/base-cache.ts';
 import { METRICS } from '../../../core/options/metrics.ts';
+import { median, summarizeRatios } from '../engine/report/statistics.ts';
 import { positive } from '../positive.ts';
 import { measureLooks, type Compared, type LookOptions, type LookRound } from './measure.ts';
 
@@ -43,13 +44,8 @@ function tableOf(rounds: readonly LookRound[]): string {
 
 /** Seconds before and now, and the median of the rounds' ratios with its range. */
 function cellsOf(compared: readonly Compared[]): string[] {
-  const ratios = compared.map(({ before, now }) => now / before).sort((a, b) => a - b);
-  const seconds = (side: keyof Compared) =>
-    median(compared.map((round) => round[side]).sort((a, b) => a - b)).toFixed(1);
-  const range = `${ratios[0]!.toFixed(2)} to ${ratios.at(-1)!.toFixed(2)}`;
-  return [seconds('before'), seconds('now'), `${median(ratios).toFixed(2)} (${range})`];
-}
-
-function median(sorted: readonly number[]): number {
-  return sorted[Math.floor(sorted.length / 2)]!;
+  const [before, now] = [compared.map((round) => round.before), compared.map((round) => round.now)];
+  const ratio = summarizeRatios(now, before);
+  const range = `${ratio.least.toFixed(2)} to ${ratio.most.toFixed(2)}`;
+  return [median(before).toFixed(1), median(now).toFixed(1), `${ratio.median.toFixed(2)} (${range})`];
 }
