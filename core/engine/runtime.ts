@@ -104,6 +104,11 @@ export interface Runtime {
   activationBytes: number;
   /** Numbers of tokens that the device processes at once, at full speed and within its memory. */
   readonly tokenBudgets: TokenBudgets;
+  /**
+   * Difference up to which two logits count as equal, because the shapes of a call may order them otherwise: a pass
+   * over a whole text multiplies other shapes than single steps do.
+   */
+  readonly logitRounding: number;
   /** Negative log-likelihood of every label, [labels] in nats. */
   labelLosses(adapter: Adapter | null, batch: Batch): Promise<Float32Array>;
   /**

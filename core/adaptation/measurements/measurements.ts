@@ -32,6 +32,7 @@ export class Measurements {
   readonly #options: MeasurementsOptions;
   readonly #searchRows: readonly TokenizedExample[];
   readonly #longestCompletion: number;
+  #nearTies = 0;
   /** Newest answer to each row, as token ids. Another version probably answers alike. */
   readonly #answers = new WeakMap<TokenizedExample, readonly number[]>();
 
@@ -44,6 +45,11 @@ export class Measurements {
   /** Number of search rows on which the search for fusion coefficients measures losses. */
   get searchRows(): number {
     return this.#searchRows.length;
+  }
+
+  /** Number of answers so far that left their draft where two tokens were equally probable apart from rounding. */
+  get nearTies(): number {
+    return this.#nearTies;
   }
 
   /** Measures the mean loss of the completions in the search rows, in nats a token. */
@@ -98,10 +104,12 @@ export class Measurements {
     const limits = { maxNewTokens, longestCompletion: this.#longestCompletion };
     const draftOf = (example: TokenizedExample) => this.#answers.get(example);
     const options = { metric: name, choices: data.choices, ...limits, draftOf, signal };
-    const { value, standardError, examples, perExample: values, answers } = await measure(base, adapter, rows, options);
-    answers?.forEach((ids, row) => this.#answers.set(rows[row]!, ids));
+    const measured = await measure(base, adapter, rows, options);
+    measured.answers?.forEach((ids, row) => this.#answers.set(rows[row]!, ids));
+    this.#nearTies += measured.nearTies ?? 0;
+    const { value, standardError, examples } = measured;
     const metric: MetricValue = { name, value, standardError, rows: examples };
-    return { metric, values };
+    return { metric, values: measured.perExample };
   }
 
   /**

@@ -19,7 +19,7 @@ export interface AnswerOptions extends EvaluationOptions {
   readonly maxLength?: number;
   /**
    * Tokens that an example's answer may well consist of, such as the answer of another version, which save time if they
-   * are right. Default: the example's completion.
+   * are right. Default: none.
    */
   readonly draftOf?: (example: TokenizedExample) => readonly number[] | undefined;
   /** Function that returns whether an answer's score is certain from its beginning, so that it ends there. */
@@ -38,6 +38,8 @@ export interface Answers {
   readonly texts: readonly GeneratedAnswer[];
   /** Number of input tokens that the model computed. */
   readonly tokens: number;
+  /** Number of answers that left their draft where two tokens were equally probable apart from rounding. */
+  readonly nearTies: number;
 }
 
 /** Prompt of an example and the answer expected to it, as token ids and as text. */
@@ -68,10 +70,10 @@ export async function generateAnswers(
   const answers = examples.map(answerOf);
   const limits = answerLimits(answers, base.endOfTextIds, { maxNewTokens, longestCompletion });
   const positions = Math.min(maxLength, base.runtime.base.config.maxPositionEmbeddings);
-  const requests = answers.map(({ promptIds, labelIds }, index) => ({
+  const requests = answers.map(({ promptIds }, index) => ({
     promptIds,
     maxNewTokens: Math.max(1, Math.min(limits[index]!, positions - promptIds.length)),
-    draftIds: options.draftOf?.(examples[index]!) ?? labelIds,
+    draftIds: options.draftOf?.(examples[index]!) ?? [],
   }));
   const { isSettled } = options;
   const generated = await generateTexts(base, adapter, requests, {
@@ -86,6 +88,7 @@ export async function generateAnswers(
       (sum, { tokenIds }, index) => sum + answers[index]!.promptIds.length + tokenIds.length - 1,
       0,
     ),
+    nearTies: generated.filter(({ nearTie }) => nearTie).length,
   };
 }
 

@@ -5,7 +5,7 @@ import { isGenerated, type MetricName } from '../../options/metrics.ts';
 import type { ChoiceSet } from '../choices.ts';
 import { labelCount, type TokenizedExample } from '../example.ts';
 import { forEachBatch, type EvaluationOptions } from './forward-passes.ts';
-import { generateAnswers, type AnswerOptions } from './generated-answers.ts';
+import { answerOf, generateAnswers, type AnswerOptions } from './generated-answers.ts';
 import { rankChoices, type RankingOptions } from './rank-choices.ts';
 import { cannotMatch, exactMatchOf, rougeL, tokenF1 } from './text-scores.ts';
 
@@ -27,6 +27,11 @@ export interface Measurement {
   readonly perExample: Float64Array;
   /** Ids of the tokens of each example's answer, for metrics that compare whole generated texts. */
   readonly answers?: readonly (readonly number[])[];
+  /**
+   * Number of answers that left their draft where two tokens were equally probable apart from rounding, and were
+   * generated token by token from there; for metrics that compare generated texts.
+   */
+  readonly nearTies?: number;
 }
 
 export interface MeasureOptions extends AnswerOptions {
@@ -103,14 +108,22 @@ async function generatedScore(
   examples: readonly TokenizedExample[],
   { metric, ...options }: AnswerOptions & { readonly metric: keyof typeof TEXT_SCORES },
 ): Promise<Measurement> {
-  // A text that differs from the completion is wrong, whatever follows, so it is not generated to its end.
   const isExact = metric === 'exact_match';
-  const ending = isExact ? { isSettled: cannotMatch } : {};
-  const { texts, tokens } = await generateAnswers(base, adapter, examples, { ...options, ...ending });
+  const generation = { ...options, ...(isExact && EXACT) };
+  const { texts, tokens, nearTies } = await generateAnswers(base, adapter, examples, generation);
   const scores = Float64Array.from(texts, ({ text, reference }) => TEXT_SCORES[metric](text, reference));
-  const measured = meanScore(metric, scores, tokens);
+  const measured = { ...meanScore(metric, scores, tokens), nearTies };
   return isExact ? measured : { ...measured, answers: texts.map(({ tokenIds }) => tokenIds) };
 }
+
+/**
+ * Settings for answers that have to equal the completion: it is a good draft, and a text that differs from it is wrong,
+ * whatever follows.
+ */
+const EXACT: Pick<AnswerOptions, 'draftOf' | 'isSettled'> = {
+  draftOf: (example) => answerOf(example).labelIds,
+  isSettled: cannotMatch,
+};
 
 function meanScore(metric: MetricName, scores: Float64Array, tokens: number): Measurement {
   return { metric, ...summarizeMetric(metric, scores, []), examples: scores.length, tokens, perExample: scores };

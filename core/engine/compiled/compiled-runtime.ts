@@ -39,6 +39,14 @@ export interface CompiledRuntimeOptions {
 }
 
 /**
+ * Rounding of logits with matrices in 8 bits. A difference in the last bit of a float32 value may round an activation
+ * to the next of its 255 levels, and later layers carry that on. Between passes over one text and over six, the
+ * distance of the two largest logits differed by 0.06 in the median and by 0.59 in 1 of 100 tokens (SmolLM2-135M, 491
+ * tokens); of those that changed places, none were further apart than 0.32.
+ */
+const INT8_ROUNDING = 0.5;
+
+/**
  * Runs programs as graphs on one of ONNX Runtime's execution providers. Each kind and parameterization is compiled on
  * first use and serves batches of all sizes. On the CPU the base's weights are bound without a copy and shared by all
  * programs. ONNX Runtime blocks the event loop while it computes.
@@ -61,6 +69,7 @@ export class CompiledRuntime extends ProgramRuntime {
     super(base, provider.name, options.activationBytes);
     const { keepsWeights } = provider;
     this.fewPrograms = keepsWeights;
+    if (options.rounded) this.logitRounding = INT8_ROUNDING;
     const { maxPrograms = keepsWeights ? 2 : 32, rounded } = options;
     this.#compile = (spec) =>
       compileProgram(spec, { threads, provider, profileFilePrefix, cache, tracer, weights: base.weights });

@@ -1,12 +1,6 @@
 import { keepsAngles } from '../../models/config/rotary-angles.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 
-/**
- * Difference of two logits up to which rounding may order them otherwise in a pass over a whole text than in single
- * steps, which multiply matrices of other shapes.
- */
-const NEAR_TIE = 0.05;
-
 export interface DraftLimits {
   readonly config: ModelConfig;
   /** Ids of the tokens that end a text. */
@@ -43,24 +37,25 @@ export interface AcceptedDraft {
 
 /**
  * Compares a draft with the most probable tokens. It is accepted up to the first token that is not the most probable
- * one, or whose logit is within {@link NEAR_TIE} of another's: a step would decide that otherwise, perhaps. The token
+ * one, or whose logit equals another's apart from rounding: a step would decide that otherwise, perhaps. The token
  * right after the prompt comes from a pass over the whole prompt in any case.
  * @param logits [draft.length + 1, vocab] logits after the prompt and after each token of the draft, row-major
+ * @param rounding difference up to which two logits count as equal
  */
-export function acceptDraft(logits: Float32Array, draft: readonly number[]): AcceptedDraft {
+export function acceptDraft(logits: Float32Array, draft: readonly number[], rounding: number): AcceptedDraft {
   const vocab = logits.length / (draft.length + 1);
   const tokens: number[] = [];
   for (let accepted = 0; ; accepted++) {
     const row = logits.subarray(accepted * vocab, (accepted + 1) * vocab);
     const next = argmax(row);
-    if (accepted > 0 && isNearTie(row, next)) return { tokens, accepted, nearTie: true };
+    if (accepted > 0 && isNearTie(row, next, rounding)) return { tokens, accepted, nearTie: true };
     tokens.push(next);
     if (next !== draft[accepted]) return { tokens, accepted, nearTie: false };
   }
 }
 
-function isNearTie(logits: Float32Array, best: number): boolean {
-  const least = logits[best]! - NEAR_TIE;
+function isNearTie(logits: Float32Array, best: number, rounding: number): boolean {
+  const least = logits[best]! - rounding;
   for (let i = 0; i < logits.length; i++) if (logits[i]! >= least && i !== best) return true;
   return false;
 }

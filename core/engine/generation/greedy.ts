@@ -14,8 +14,8 @@ export interface GenerationRequest {
   readonly maxNewTokens: number;
   /**
    * Ids of tokens that may well follow the prompt. They go through the model together with the prompt, and as many are
-   * taken as are the most probable ones there (Leviathan et al. 2023, arXiv 2211.17192, with a given draft). The
-   * generated tokens do not depend on the draft, only the time does. Default: none.
+   * taken as are the most probable ones there (Leviathan et al. 2023, arXiv 2211.17192, with a given draft). Apart from
+   * rounding, the generated tokens do not depend on the draft, only the time does. Default: none.
    */
   readonly draftIds?: readonly number[];
 }
@@ -81,10 +81,10 @@ type Appended = readonly { readonly index: number; readonly row: Row; readonly t
 
 /**
  * Continues prompts with the most probable token at each step (the lowest id of equally probable ones). Apart from
- * float32 rounding, a text's tokens do not depend on the other texts in the batch. Finished texts make room for others,
- * and keys and values of earlier tokens are cached, up to a limit in bytes. If rotary angles depend on the text length
- * (`dynamic`, `longrope`), a text whose growth changes them is computed again, so that every token follows from the
- * same forward pass as without a cache.
+ * rounding ({@link Runtime.logitRounding}), a text's tokens do not depend on the other texts in the batch. Finished
+ * texts make room for others, and keys and values of earlier tokens are cached, up to a limit in bytes. If rotary
+ * angles depend on the text length (`dynamic`, `longrope`), a text whose growth changes them is computed again, so that
+ * every token follows from the same forward pass as without a cache.
  * @returns one result for each request, in their order
  * @throws RangeError for a request without a prompt token or a new token
  */
@@ -174,7 +174,8 @@ class Generation {
     let start = 0;
     const appended = group.map(([index, row]) => {
       const end = start + (row.draft.length + 1) * vocab;
-      const { tokens, accepted, nearTie } = acceptDraft(pass.logits.subarray(start, end), row.draft);
+      const logits = pass.logits.subarray(start, end);
+      const { tokens, accepted, nearTie } = acceptDraft(logits, row.draft, this.#runtime.logitRounding);
       start = end;
       Object.assign(row, { draft: [], draftTokens: row.draftTokens + accepted, nearTie });
       return { index, row, tokens, computed: row.ids.length + accepted };

@@ -36,9 +36,9 @@ try {
 
 function tableOf(rounds: readonly LookRound[]): string {
   const { rows, verdict } = rounds[0]!;
-  const different = Math.max(...rounds.map((round) => round.different));
+  const most = (count: 'different' | 'nearTies') => `${Math.max(...rounds.map((round) => round[count]))}`;
   const cells = [options.metric, ...cellsOf(rounds.map(({ old }) => old))];
-  cells.push(`${rows}`, verdict, ...cellsOf(rounds.map(({ look }) => look)), `${different}`);
+  cells.push(`${rows}`, verdict, ...cellsOf(rounds.map(({ look }) => look)), most('different'), most('nearTies'));
   return `| ${cells.join(' | ')} |\n`;
 }
 

@@ -45,6 +45,8 @@ export interface LookRound {
   readonly verdict: Verdict;
   /** Number of rows with different outcomes before and now, of those that both measured. */
   readonly different: number;
+  /** Number of answers that left their draft at a near tie. */
+  readonly nearTies: number;
 }
 
 interface Subject {
@@ -86,6 +88,7 @@ export async function measureLooks(
       rows: values.length,
       verdict,
       different,
+      nearTies: measurements.nearTies,
     };
     log(`round ${round}: ${JSON.stringify(figures)}`);
     if (round > 0) found.push(figures);
@@ -129,7 +132,7 @@ async function outcomes(
 ): Promise<ArrayLike<number> & Iterable<number>> {
   if (!isGenerated(metric)) return (await measure(base, adapter, rows, { metric, choices: data.choices })).perExample;
   const longestCompletion = longestCompletionOf(data.gate);
-  const { texts } = await generateAnswers(base, adapter, rows, { longestCompletion, draftOf: () => [] });
+  const { texts } = await generateAnswers(base, adapter, rows, { longestCompletion });
   return texts.map(({ text, reference }) => textScore(metric, text, reference));
 }
 

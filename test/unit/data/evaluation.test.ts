@@ -37,6 +37,7 @@ function bigramRuntime(vocabSize = 4): CountingRuntime {
     name: 'bigram',
     base: { config: { vocabSize, maxPositionEmbeddings: 8, numLayers: 0, numKeyValueHeads: 1, headDim: 1 } },
     tokenBudgets: { forward: 1024, gradients: 384, logits: 2 ** 24 },
+    logitRounding: 0.05,
     labelLosses: async (_: unknown, batch: Batch) => {
       count('losses', batch);
       return Float32Array.from(batch.labelIds, (target, i) => -Math.log(after(batch, i)[target]!));

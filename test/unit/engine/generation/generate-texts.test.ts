@@ -17,6 +17,7 @@ function saying(text: string): GeneratingBase {
   const runtime = {
     base: { config },
     tokenBudgets: { forward: 1024, gradients: 384, logits: 2 ** 24 },
+    logitRounding: 0.05,
     // Prompts have one token, so that the first pass is at position 0.
     prefill: async (_: unknown, { labelPositions }: Batch) => pass([...labelPositions].map(() => 0)),
     decode: async (_: unknown, { positions }: DecodeStep) => pass([...positions]),

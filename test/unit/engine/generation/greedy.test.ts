@@ -1,9 +1,14 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { CompiledRuntime } from '../../../../core/engine/compiled/compiled-runtime.ts';
 import { createRuntime } from '../../../../core/engine/create-runtime.ts';
 import { argmax } from '../../../../core/engine/generation/draft.ts';
-import { generateGreedily, type GenerationRequest } from '../../../../core/engine/generation/greedy.ts';
+import {
+  generateGreedily,
+  type GeneratedTokens,
+  type GenerationRequest,
+} from '../../../../core/engine/generation/greedy.ts';
 import { bytesPerToken } from '../../../../core/engine/generation/key-value-cache.ts';
+import { Int8Engine } from '../../../../core/engine/int8/int8-engine.ts';
 import type { Runtime } from '../../../../core/engine/runtime.ts';
 import type { Adapter } from '../../../../core/models/lora/adapter.ts';
 import type { RotaryScaling } from '../../../../core/models/config/model-config.ts';
@@ -35,9 +40,10 @@ function randomRequests(vocabSize: number, lengths: readonly number[], maxNewTok
 /** A runtime that counts its passes and the largest cache that they read. */
 function counted(runtime: Runtime) {
   const counts = { prefills: 0, decodes: 0, rows: 0, cacheBytes: 0 };
-  const counting: Pick<Runtime, 'base' | 'tokenBudgets' | 'prefill' | 'decode'> = {
+  const counting: Pick<Runtime, 'base' | 'tokenBudgets' | 'logitRounding' | 'prefill' | 'decode'> = {
     base: runtime.base,
     tokenBudgets: runtime.tokenBudgets,
+    logitRounding: runtime.logitRounding,
     prefill(adapter, batch) {
       counts.prefills++;
       return runtime.prefill(adapter, batch);
@@ -122,6 +128,38 @@ describe.each(COMPARED_DEVICES)('%s: drafts change no token', (device) => {
   it.each(MODELS)('$name', async (variation) => {
     const { base, adapter } = variationCase(variation);
     await expectDraftsChangeNothing(opened(createRuntime({ device, base, threads: 1 })), adapter);
+  });
+});
+
+/** Fails unless the logits of the two tokens at which texts differ first are equal apart from rounding. */
+async function expectOnlyTies(
+  runtime: Runtime,
+  requests: readonly GenerationRequest[],
+  [plain, drafted]: readonly [readonly GeneratedTokens[], readonly GeneratedTokens[]],
+): Promise<void> {
+  for (const [index, { promptIds }] of requests.entries()) {
+    const [one, other] = [plain[index]!.tokenIds, drafted[index]!.tokenIds];
+    const at = one.findIndex((id, place) => id !== other[place]);
+    if (at < 0) continue;
+    const logits = await runtime.logits(null, atEnds([[...promptIds, ...one.slice(0, at)]]));
+    expect(Math.abs(logits[one[at]!]! - logits[other[at]!]!)).toBeLessThanOrEqual(runtime.logitRounding);
+  }
+}
+
+describe('with matrices in 8 bits, drafts change only tokens of equal logits apart from rounding', () => {
+  it.each(MODELS.filter(({ config }) => config !== undefined))('$name', async (variation) => {
+    const { base } = variationCase(variation);
+    const engine = await Int8Engine.open({ base, threads: 1, smoothing: new Map() });
+    onTestFinished(() => engine.dispose());
+    const { runtime } = engine;
+    const requests = randomRequests(50, LENGTHS, NEW_TOKENS);
+    const plain = await generateGreedily(runtime, null, requests, NO_END);
+    const drafts = draftsOf(plain.map(({ tokenIds }) => tokenIds));
+    const drafted = requests.map((request, index) => ({ ...request, draftIds: drafts[index]! }));
+    const found = await generateGreedily(runtime, null, drafted, NO_END);
+    await expectOnlyTies(runtime, requests, [plain, found]);
+    expect(found.map(({ tokenIds }) => tokenIds.length)).toEqual(NEW_TOKENS);
+    expect(found.some(({ draftTokens }) => draftTokens > 0)).toBe(true);
   });
 });
 
