@@ -73,7 +73,7 @@ export async function measureBaselines(
   });
   const format = { tokenizer, config, ...rowFormat, budget: rowBudget(job, maxNewTokens) };
   const data = tokenizeTask(await loadTaskRows(job.data), format, () => undefined);
-  const measured = rowSizes(data.gate);
+  const measured = rowSizes([...data.search, ...data.gate]);
   const generated = isGenerated(job.metric) ? answerSizes(data.gate, maxNewTokens) : null;
   const needs = { config, precision, adapter, measured, trained: [], generated, evolution: false };
   bases.memory.reserve(jobMemory(requireMemory(needs, bases.memory.available), needs));

@@ -3,7 +3,7 @@ import type { LoadedBase } from '../engine/base-cache.ts';
 import type { MatrixProducts } from '../linalg/products.ts';
 import { saveAdapter } from '../formats/peft/peft-adapter-writer.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
-import type { GateLook, GateMeasurement, MetricValue } from '../method/gate/readiness-gate.ts';
+import type { GateLook, GateMeasurement, SearchMeasurement } from '../method/gate/readiness-gate.ts';
 import type { Candidate, RungName } from '../method/ladder/candidate.ts';
 import type { FineTuneRequest, LadderContext, LadderEvent, LadderPhase } from '../method/ladder/ladder-context.ts';
 import type { LadderState } from '../method/ladder/ladder-state.ts';
@@ -149,7 +149,7 @@ export class JobContext implements LadderContext {
     return this.#options.measurements.searchLoss(this.#base, adapter);
   }
 
-  searchMetric(adapter: Adapter): Promise<MetricValue> {
+  searchMetric(adapter: Adapter): Promise<SearchMeasurement> {
     return this.#options.measurements.onSearch(this.#base, adapter);
   }
 

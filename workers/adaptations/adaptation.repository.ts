@@ -4,7 +4,7 @@ import type { StoredError } from '../../src/platform/contract/shown-error.ts';
 import type { SourcedBase } from '../bases/local-bases.ts';
 import { insertAdapterVersion, lockAdapter } from '../../src/fleet/adapters/index.ts';
 import { recordEvent } from '../../src/delivery/events/index.ts';
-import { keepOutcomes, withdrawOutcomeRequest } from '../../src/fleet/outcomes/index.ts';
+import { keepOutcomes, storedOutcomes, withdrawOutcomeRequest } from '../../src/fleet/outcomes/index.ts';
 import { anchorRepository, type JobAnchor } from './anchors/anchor.repository.ts';
 import { keepLadder, type LadderOwner } from './ladder.repository.ts';
 import type { GateOutcomes } from '../../core/adaptation/measurements/gate-outcomes.ts';
@@ -146,9 +146,7 @@ export const adaptationRepository = {
     const found = await db.gateOutcomes.findFirst({
       where: { adapterVersionId: job.sourceVersionId, measuredAt: { lt: job.rollout.acceptedAt } },
     });
-    if (found === null) return null;
-    const { digest, value, standardError, values } = found;
-    return { digest, value, standardError, values };
+    return found && storedOutcomes(found);
   },
 
   /**
@@ -296,6 +294,7 @@ function flipsOf({ tenantId, adapter }: LoadedJob, flips: readonly NegativeFlip[
   };
 }
 
-function outcomesOf({ digest, value, standardError, values }: GateOutcomes) {
-  return { digest, value, standardError, values: [...values] };
+function outcomesOf({ digest, value, standardError, values, watched }: GateOutcomes) {
+  const onSearch = watched && { watched: { digest: watched.digest, values: [...watched.values] } };
+  return { digest, value, standardError, values: [...values], ...onSearch };
 }

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { answerLimits, answerOf } from '../../data/evaluation/generated-answers.ts';
+import { answerLimits, answerOf, longestCompletionOf } from '../../data/evaluation/generated-answers.ts';
 import { summarizeMetric, textScore } from '../../data/evaluation/measure.ts';
-import { labelCount } from '../../data/example.ts';
+import { labelCount, type TokenizedExample } from '../../data/example.ts';
 import { inFileOrder, inLookOrder } from '../../data/look-order.ts';
 import type { TaskData } from '../../data/task-data.ts';
 import { expectedText } from '../../formats/dataset/dataset-row.ts';
-import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
+import type { GateMeasurement, SearchMeasurement } from '../../method/gate/readiness-gate.ts';
 import { isGenerated, type MetricName } from '../../options/metrics.ts';
 import type { Precision } from '../../options/precisions.ts';
 
@@ -23,6 +23,16 @@ export interface GateOutcomes {
    * 0 if wrong; for `rouge_l` and `token_f1` a score from 0 to 1; for `loss` the sum of the losses of the completion
    * tokens, in nats.
    */
+  readonly values: readonly number[];
+  /** Outcomes on the search rows with which adapters in training are compared; absent if they are not known. */
+  readonly watched?: WatchedOutcomes;
+}
+
+/** Outcomes of an adapter on the search rows on which adapters in training are measured. Plain JSON. */
+export interface WatchedOutcomes {
+  /** Hash of the inputs of the measurement, as in {@link GateOutcomes}. */
+  readonly digest: string;
+  /** Outcome of each row, in the order in which search rows are measured. */
   readonly values: readonly number[];
 }
 
@@ -42,6 +52,8 @@ export interface CountedFrom {
 export interface OutcomesSubject {
   readonly metric: MetricName;
   readonly data: Pick<TaskData, 'gate' | 'choices'>;
+  /** Search rows on which adapters in training are measured; absent if the version is measured on gate rows alone. */
+  readonly watched?: readonly TokenizedExample[];
   /** Precision of the base's matrices during the measurement. */
   readonly precision: Precision;
   /** Limits of the generated texts; absent if the metric does not judge generated text. */
@@ -53,18 +65,15 @@ export interface OutcomesSubject {
  * that does not judge generated text.
  */
 export function subjectOf({
-  metric,
-  data,
-  precision,
   maxNewTokens,
   endOfTextIds,
-}: Pick<OutcomesSubject, 'metric' | 'data' | 'precision'> &
-  NonNullable<OutcomesSubject['generation']>): OutcomesSubject {
-  return { metric, data, precision, ...(isGenerated(metric) && { generation: { maxNewTokens, endOfTextIds } }) };
+  ...subject
+}: Omit<OutcomesSubject, 'generation'> & NonNullable<OutcomesSubject['generation']>): OutcomesSubject {
+  return { ...subject, ...(isGenerated(subject.metric) && { generation: { maxNewTokens, endOfTextIds } }) };
 }
 
 /** Converts a measurement on the gate rows to the form in which outcomes are stored. */
-export function toOutcomes({ metric, outcomes }: GateMeasurement, subject: OutcomesSubject): GateOutcomes {
+export function toOutcomes({ metric, outcomes, onSearch }: GateMeasurement, subject: OutcomesSubject): GateOutcomes {
   const { value, standardError, rows, available } = metric;
   const values = Array.from(outcomes.values);
   return {
@@ -72,7 +81,12 @@ export function toOutcomes({ metric, outcomes }: GateMeasurement, subject: Outco
     value,
     standardError,
     values: available === undefined ? inFileOrder(values) : values,
+    ...(onSearch && Number.isFinite(onSearch.metric.value) && { watched: toWatched(onSearch, subject) }),
   };
+}
+
+function toWatched({ outcomes }: SearchMeasurement, subject: OutcomesSubject): WatchedOutcomes {
+  return { digest: hashOf(watchedKeys(subject)), values: Array.from(outcomes.values) };
 }
 
 /**
@@ -80,10 +94,15 @@ export function toOutcomes({ metric, outcomes }: GateMeasurement, subject: Outco
  * were measured with other inputs than `subject`, such as other rows.
  */
 export function fromOutcomes(stored: GateOutcomes, subject: OutcomesSubject): GateMeasurement | null {
-  const { value, standardError, values } = stored;
+  const { value, standardError, values, watched } = stored;
   const available = subject.data.gate.length;
   if (values.length > available || stored.digest !== digestOf(subject, values.length)) return null;
-  return toMeasurement(values.length < available ? values : inLookOrder(values), subject, { value, standardError });
+  const inOrder = values.length < available ? values : inLookOrder(values);
+  const isSame = watched !== undefined && watched.digest === hashOf(watchedKeys(subject));
+  return {
+    ...toMeasurement(inOrder, subject, { value, standardError }),
+    ...(isSame && { onSearch: onSearchRows(watched.values, subject) }),
+  };
 }
 
 /**
@@ -101,9 +120,10 @@ export function toRowOutcomes(values: ArrayLike<number>, subject: OutcomesSubjec
  * missing.
  */
 export function fromRowOutcomes(stored: ReadonlyMap<string, number>, subject: OutcomesSubject): GateMeasurement | null {
-  const values = rowKeys(subject).flatMap((key) => stored.get(key) ?? []);
+  const valuesOf = (keys: readonly string[]) => keys.flatMap((key) => stored.get(key) ?? []);
+  const [values, watched] = [valuesOf(rowKeys(subject)), valuesOf(watchedKeys(subject))];
   if (values.length < subject.data.gate.length) return null;
-  return toMeasurement(values, subject, summarizeMetric(subject.metric, values, completionTokens(subject.data)));
+  return onAllRows(values, watched, subject);
 }
 
 /**
@@ -114,8 +134,26 @@ export function fromRowOutcomes(stored: ReadonlyMap<string, number>, subject: Ou
 export function writersMeasurement(subject: OutcomesSubject): GateMeasurement {
   const { metric, data } = subject;
   if (!isGenerated(metric)) throw new RangeError(`metric ${metric} does not compare generated text`);
-  const values = data.gate.map(({ row }) => textScore(metric, expectedText(row), expectedText(row)));
-  return toMeasurement(values, subject, summarizeMetric(metric, values, []));
+  const scoreOf = ({ row }: TokenizedExample) => textScore(metric, expectedText(row), expectedText(row));
+  return onAllRows(data.gate.map(scoreOf), (subject.watched ?? []).map(scoreOf), subject);
+}
+
+/** Makes a measurement of all gate rows and, if there are outcomes of all of them, of the search rows. */
+function onAllRows(values: readonly number[], watched: readonly number[], subject: OutcomesSubject): GateMeasurement {
+  const summary = summarizeMetric(subject.metric, values, completionTokens(subject.data));
+  const isWatched = watched.length > 0 && watched.length === subject.watched?.length;
+  return {
+    ...toMeasurement(values, subject, summary),
+    ...(isWatched && { onSearch: onSearchRows(watched, subject) }),
+  };
+}
+
+function onSearchRows(values: readonly number[], { metric: name, watched = [] }: OutcomesSubject): SearchMeasurement {
+  const tokens = watched.map(labelCount);
+  return {
+    metric: { name, ...summarizeMetric(name, values, tokens), rows: values.length },
+    outcomes: { values, tokens },
+  };
 }
 
 /** Returns the number of completion tokens of each gate row. */
@@ -141,16 +179,35 @@ export function toMeasurement(
 function digestOf(subject: OutcomesSubject, rows: number): string {
   const keys = rowKeys(subject);
   const measured = rows < keys.length ? keys.slice(0, rows) : inFileOrder(keys);
-  return `sha256:${createHash('sha256').update(measured.join()).digest('hex')}`;
+  return hashOf(measured);
+}
+
+function hashOf(keys: readonly string[]): string {
+  return `sha256:${createHash('sha256').update(keys.join()).digest('hex')}`;
+}
+
+/** Returns a key for each gate row, by {@link keysOf}. */
+function rowKeys(subject: OutcomesSubject): string[] {
+  return keysOf(subject.data.gate, subject);
+}
+
+/** Returns a key for each search row on which adapters in training are measured, by {@link keysOf}. */
+function watchedKeys(subject: OutcomesSubject): string[] {
+  return keysOf(subject.watched ?? [], subject);
 }
 
 /**
- * Returns a key for each gate row: a hash of the inputs that the row's value depends on. Rows are hashed as tokens, so
- * a tokenizer that splits them differently changes the keys.
+ * Returns a key for each row: a hash of the inputs that the row's value depends on. Rows are hashed as tokens, so a
+ * tokenizer that splits them differently changes the keys.
  */
-function rowKeys({ metric, data: { gate, choices }, precision, generation }: OutcomesSubject): string[] {
-  const limits = generation && answerLimits(gate.map(answerOf), generation.endOfTextIds, generation);
-  return gate.map(({ tokenIds, labelSpans, row }, index) => {
+function keysOf(
+  rows: readonly TokenizedExample[],
+  { metric, data: { gate, choices }, precision, generation }: OutcomesSubject,
+): string[] {
+  const longestCompletion = longestCompletionOf(gate);
+  const limits =
+    generation && answerLimits(rows.map(answerOf), generation.endOfTextIds, { ...generation, longestCompletion });
+  return rows.map(({ tokenIds, labelSpans, row }, index) => {
     const ranked = metric === 'accuracy' && choices ? choices.tokensOf(row).rests : null;
     const generated = limits ? [limits[index], generation?.endOfTextIds] : null;
     return createHash('sha256')

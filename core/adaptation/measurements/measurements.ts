@@ -1,10 +1,10 @@
 import { longestCompletionOf } from '../../data/evaluation/generated-answers.ts';
 import { meanLoss, measure, summarizeMetric } from '../../data/evaluation/measure.ts';
-import type { TokenizedExample } from '../../data/example.ts';
+import { labelCount, type TokenizedExample } from '../../data/example.ts';
 import type { TaskData } from '../../data/task-data.ts';
 import type { LoadedBase } from '../../engine/base-cache.ts';
 import { analysesOf } from '../../method/gate/look-plan.ts';
-import type { GateMeasurement, MetricValue } from '../../method/gate/readiness-gate.ts';
+import type { GateMeasurement, MetricValue, SearchMeasurement } from '../../method/gate/readiness-gate.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import type { MetricName } from '../../options/metrics.ts';
 import type { Precision } from '../../options/precisions.ts';
@@ -61,9 +61,15 @@ export class Measurements {
    * Measures an adapter on the search rows by the gate's metric. It may use more rows than the search for coefficients,
    * because a share of few rows is coarse.
    */
-  async onSearch(base: LoadedBase, adapter: Adapter): Promise<MetricValue> {
+  async onSearch(base: LoadedBase, adapter: Adapter): Promise<SearchMeasurement> {
+    const rows = this.#watchedRows;
+    const { metric, values } = await this.#measure(base, adapter, rows);
+    return { metric, outcomes: { values, tokens: rows.map(labelCount) } };
+  }
+
+  get #watchedRows(): readonly TokenizedExample[] {
     const { data, searchRows } = this.#options;
-    return (await this.#measure(base, adapter, data.search.slice(0, Math.max(searchRows, WATCHED_ROWS)))).metric;
+    return data.search.slice(0, Math.max(searchRows, WATCHED_ROWS));
   }
 
   /** Measures an adapter on all gate rows by the gate's metric. For `null`, it measures the base without an adapter. */
@@ -113,11 +119,11 @@ export class Measurements {
   }
 
   /**
-   * Describes the inputs of {@link onGate} other than the weights of base and adapter, for a base of the given
-   * precision. Stored outcomes may be used only if they were measured with equal inputs.
+   * Describes the inputs of {@link onGate} and {@link onSearch} other than the weights of base and adapter, for a base
+   * of the given precision. Stored outcomes may be used only if they were measured with equal inputs.
    */
   gateSubject({ endOfTextIds }: Pick<LoadedBase, 'endOfTextIds'>, precision: Precision): OutcomesSubject {
     const { metric, data, maxNewTokens } = this.#options;
-    return subjectOf({ metric, data, precision, maxNewTokens, endOfTextIds });
+    return subjectOf({ metric, data, watched: this.#watchedRows, precision, maxNewTokens, endOfTextIds });
   }
 }

@@ -15,9 +15,14 @@ export interface OldVersion {
   readonly outcomes: GateOutcomes | null;
 }
 
-/** Measures the old adapter on the old base and the gate rows. */
+/**
+ * Measures the old adapter on the old base and the gate rows. For a gate that compares with it, measures it on the
+ * search rows as well, because adapters in training are compared with it there.
+ */
 export async function measureOld(exact: ExactGate, oldBase: LoadedBase, adapter: Adapter): Promise<OldVersion> {
-  const measured = await measureOldForGate(exact, oldBase, adapter);
+  const onGate = await measureOldForGate(exact, oldBase, adapter);
+  const isCompared = exact.gate.kind !== 'absolute';
+  const measured = isCompared ? { ...onGate, onSearch: await exact.measurements.onSearch(oldBase, adapter) } : onGate;
   if (!Number.isFinite(measured.metric.value)) return { measured, outcomes: null };
   const precision = measured.judgedIn ?? oldPrecision(exact.gate, oldBase);
   return { measured, outcomes: toOutcomes(measured, exact.measurements.gateSubject(oldBase, precision)) };

@@ -51,7 +51,7 @@ export async function measureOutcomes(
   const format = { tokenizer, config, ...rowFormat, budget: rowBudget(spec, maxNewTokens) };
   const data = tokenizeTask(rows, format, () => undefined);
   requireSuitable(data, spec, settings);
-  const measured = rowSizes(data.gate);
+  const measured = rowSizes([...data.search, ...data.gate]);
   const generated = isGenerated(spec.metric) ? answerSizes(data.gate, maxNewTokens) : null;
   const needs = { config, precision: bases.precision, adapter, measured, trained: [], generated, evolution: false };
   bases.memory.reserve(jobMemory(requireMemory(needs, bases.memory.available), needs));

@@ -4,7 +4,7 @@ import { normalDistribution, normalQuantile } from '../../statistics/distributio
 import { judgesRows } from '../../options/metrics.ts';
 import { levelOf, type Look } from './error-budget.ts';
 import { varianceOfDifference } from './gate-rows.ts';
-import type { Gate, GateMeasurement } from './gate-types.ts';
+import type { Gate, GateMeasurement, SearchMeasurement } from './gate-types.ts';
 import { besideFirstRows, onRows } from './measured-rows.ts';
 import { isCertifiable } from './power.ts';
 
@@ -50,6 +50,36 @@ export function isWorthLooking(
       return isLikely(slice.margin, onRows(reference, rows), onRows(found, rows));
     })
   );
+}
+
+/** Least conditional power at which the gate judges an adapter in training. */
+const PROMISING_POWER = 0.5;
+
+/**
+ * Whether an adapter in training is likely to pass its next look. It is if a version would be certified with a
+ * probability of at least one half that differs from the reference on the gate rows, row by row, as this one does on
+ * the search rows. For a gate that judges by the value alone, the difference has to be within the margin. Always true
+ * if the reference's outcomes on the search rows are not known.
+ */
+export function isLikelyToPass(
+  gate: Exclude<Gate, { readonly kind: 'absolute' }>,
+  reference: GateMeasurement,
+  found: SearchMeasurement,
+  look: Look,
+): boolean {
+  const { metric, onSearch } = reference;
+  if (onSearch === undefined) return true;
+  const sign = metric.name === 'loss' ? -1 : 1;
+  const difference = sign * (found.metric.value - onSearch.metric.value);
+  const confidence = confidenceOf(gate);
+  if (confidence === null || gate.on_inconclusive === 'publish') return difference >= -gate.margin;
+  return isCertifiable(metric.rows, gate.margin, {
+    metric: metric.name,
+    level: levelOf(look, confidence),
+    deviation: Math.sqrt(varianceOfDifference(onSearch, found)),
+    difference,
+    power: PROMISING_POWER,
+  });
 }
 
 /** Conditional power below which a look ends. */

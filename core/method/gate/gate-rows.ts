@@ -3,7 +3,7 @@ import { judgesRows, metricTitle, type MetricName } from '../../options/metrics.
 import { countFlips, lossDifference, scoreDifference } from '../../statistics/paired-statistics.ts';
 import { FIRST_LOOK, levelOf } from './error-budget.ts';
 import { rowsOfMean, rowsToCertify } from './power.ts';
-import type { Certificate, Gate, GateMeasurement, GateVerdict, SliceVerdict } from './gate-types.ts';
+import type { Certificate, Gate, GateMeasurement, GateVerdict, SearchMeasurement, SliceVerdict } from './gate-types.ts';
 
 /**
  * Estimates how many gate rows would certify a candidate at the first look of a job; null if no number would. The true
@@ -67,7 +67,7 @@ const finite = (rows: number): number | null => (Number.isFinite(rows) ? rows : 
  * Returns the variance, over rows, of the difference between two versions. For shares and scores it is at least as
  * large as if one row differed: even if all rows agree, others might differ.
  */
-export function varianceOfDifference(old: GateMeasurement, found: GateMeasurement): number {
+export function varianceOfDifference(old: SearchMeasurement, found: SearchMeasurement): number {
   const [before, after] = [old.outcomes.values, found.outcomes.values];
   if (found.metric.name === 'loss') {
     return lossDifference({ before, after, tokens: found.outcomes.tokens }).standardError ** 2 * before.length;

@@ -31,7 +31,15 @@ export interface GateMeasurement {
   readonly outcomes: RowOutcomes;
   /** Precision of the base's matrices when the version was measured. */
   readonly judgedIn?: Precision;
+  /**
+   * Measurement of the same version on the search rows, with which adapters in training are compared row by row. Only a
+   * version that candidates are compared with has it, if it is known.
+   */
+  readonly onSearch?: SearchMeasurement;
 }
+
+/** Metric of a version on the search rows, with the outcome of each row. */
+export type SearchMeasurement = Pick<GateMeasurement, 'metric' | 'outcomes'>;
 
 /** Settings for one measurement of a candidate on the gate rows. */
 export interface GateLook {

@@ -2,7 +2,7 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 import type { Phase } from '../../options/phases.ts';
 import type { Evolution } from '../evolution/evolution.ts';
 import type { FusionOptions } from '../fusion/fusion.ts';
-import type { GateLook, GateMeasurement, MetricValue } from '../gate/readiness-gate.ts';
+import type { GateLook, GateMeasurement, SearchMeasurement } from '../gate/readiness-gate.ts';
 import type { RegularizationOptions } from '../regularization/regularization.ts';
 import type { SearchEvaluation } from '../search/search-task.ts';
 import type { Candidate, CandidateRecord, RungName } from './candidate.ts';
@@ -76,7 +76,7 @@ export interface LadderContext {
   /** Measures the mean loss of the completions in the search rows, in nats a token. */
   searchLoss(adapter: Adapter): Promise<number>;
   /** Measures the gate's metric of an adapter on the search rows. */
-  searchMetric(adapter: Adapter): Promise<MetricValue>;
+  searchMetric(adapter: Adapter): Promise<SearchMeasurement>;
   /**
    * Measures an adapter on the gate rows, none of which is a search row. The rows and their order are the same in every
    * call. The measurement ends with the look: after all rows, or when the adapter is certified or hopeless.

@@ -3,7 +3,7 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 import { AdaptationError } from '../errors.ts';
 import { rowsWarning } from '../gate/gate-rows.ts';
 import type { Look } from '../gate/error-budget.ts';
-import { isWorthLooking } from '../gate/futility.ts';
+import { isLikelyToPass, isWorthLooking } from '../gate/futility.ts';
 import {
   isBetterBeyondNoise,
   isDecidable,
@@ -12,6 +12,7 @@ import {
   resolveTarget,
   type GateTarget,
   type MetricValue,
+  type SearchMeasurement,
 } from '../gate/readiness-gate.ts';
 import type { SearchEvaluation } from '../search/search-task.ts';
 import { isSamePoint } from '../fusion/coefficients.ts';
@@ -94,7 +95,7 @@ export class Ladder {
   }
 
   /** Measurements on the search rows of the adapters in training, so far. */
-  get watched(): Pick<WatchLog, 'records' | 'of' | 'stepsOf' | 'promisesMore'> {
+  get watched(): Pick<WatchLog, 'records' | 'of' | 'stepsOf' | 'promisesMore' | 'promisesNoLess'> {
     return this.#watched;
   }
 
@@ -154,12 +155,17 @@ export class Ladder {
    * @param decide gets the measurement and returns whether the gate shall judge the adapter
    * @returns the answer of `decide`
    */
-  async watch(proposal: Proposal, adapter: Adapter, decide: (record: WatchRecord) => boolean): Promise<boolean> {
+  async watch(
+    proposal: Proposal,
+    adapter: Adapter,
+    decide: (measured: SearchMeasurement) => boolean,
+  ): Promise<boolean> {
     const known = this.#watched.find(proposal.id);
     if (known) return known.looked;
     this.context.signal.throwIfAborted();
     const { id, rung, step } = proposal;
-    const watched = this.#watched.add({ id, rung, step, metric: await this.#onSearch(id, adapter) }, decide);
+    const measured = await this.context.searchMetric(adapter);
+    const watched = this.#watched.add({ id, rung, step, metric: measured.metric }, () => decide(measured));
     this.context.report({ type: 'watched', watched });
     // If the gate judges the adapter, `consider` saves this record together with the verdict.
     if (!watched.looked || this.#candidates.some((candidate) => candidate.id === id)) await this.checkpoint();
@@ -167,10 +173,14 @@ export class Ladder {
   }
 
   /**
-   * Whether an adapter with this value on the search rows could reach the gate's target. Its true value is taken to be
-   * better than the measured one by one standard error.
+   * Whether an adapter in training is likely enough to pass for the gate to judge it, by its outcomes on the search
+   * rows. If those of the old version are not known, its value is compared with the gate's target, and taken to be
+   * better than measured by one standard error.
    */
-  isPlausible({ name, value, standardError }: MetricValue): boolean {
+  isPromising(measured: SearchMeasurement): boolean {
+    const { gate, old } = this.options;
+    if (gate.kind !== 'absolute' && old?.onSearch) return isLikelyToPass(gate, old, measured, this.#nextLook());
+    const { name, value, standardError } = measured.metric;
     const { value: needed } = this.#target;
     return name === 'loss' ? value - standardError <= needed : value + standardError >= needed;
   }
@@ -338,7 +348,7 @@ export class Ladder {
    * recorded.
    */
   async #onSearch(id: string, adapter: Adapter): Promise<MetricValue> {
-    return this.#watched.find(id)?.metric ?? this.#compared[id] ?? (await this.context.searchMetric(adapter));
+    return this.#watched.find(id)?.metric ?? this.#compared[id] ?? (await this.context.searchMetric(adapter)).metric;
   }
 
   #isPublishable(candidate: CandidateRecord): boolean {

@@ -1,5 +1,5 @@
 import type { Adapter } from '../../models/lora/adapter.ts';
-import { isBetter } from '../gate/readiness-gate.ts';
+import { isBetter, type SearchMeasurement } from '../gate/readiness-gate.ts';
 import {
   DEFAULT_REGULARIZATION,
   NO_REGULARIZATION,
@@ -32,10 +32,10 @@ export const scratchRung: Rung = trainingRung('scratch', freshStart, { regulariz
 
 /**
  * Makes a rung that trains, and measures the adapter on the search rows at every evaluation. The gate judges the
- * adapter only if it does better on these rows than at any earlier look and might pass. At the end of the training,
- * better is enough, and if the rung has no judged adapter yet, the last one is judged in any case. Until a candidate
- * passes, on this rung or an earlier one, the training may use all steps left. From then on it takes `refineSteps`
- * more, and publishes another version only if it is better beyond noise.
+ * adapter if it does at least as well on these rows as at any earlier look and is likely to pass. The last adapter of
+ * the training is judged in any case. Until a candidate passes, on this rung or an earlier one, the training may use
+ * all steps left. From then on it takes `refineSteps` more, and publishes another version only if it is better beyond
+ * noise.
  */
 function trainingRung(
   name: RungName,
@@ -66,7 +66,7 @@ function trainingRung(
         onEvaluate: async (step, adapter) => {
           const { alpha, beta, strategy } = start;
           const proposal = { id: `${name}@${step}`, rung: name, strategy, alpha, beta, step };
-          const looks = await ladder.watch(proposal, adapter, (watched) => training.looksAt(watched));
+          const looks = await ladder.watch(proposal, adapter, (measured) => training.looksAt(measured));
           if (looks) await ladder.consider(proposal, adapter, 'fine_tune');
           return training.isOver() || ladder.futility !== null || (await ladder.isHeld()) ? 'stop' : 'continue';
         },
@@ -123,16 +123,15 @@ class Training {
   }
 
   /**
-   * Whether the gate shall judge an adapter, by its metric on the search rows. The last adapter of a training is judged
-   * in any case if the gate has judged none before on this rung; a metric that is not finite never is.
+   * Whether the gate shall judge an adapter, by its outcomes on the search rows. The last adapter of a training is
+   * judged in any case, unless another is published already; one whose metric is not finite never is.
    */
-  looksAt({ metric }: WatchRecord): boolean {
+  looksAt(measured: SearchMeasurement): boolean {
+    const { metric } = measured;
     if (!Number.isFinite(metric.value)) return false;
     const { watched, isPublished } = this.#ladder;
-    const promisesMore = watched.promisesMore(metric);
-    if (isPublished) return promisesMore;
-    if (this.isOver()) return promisesMore || this.#ladder.candidatesOf(this.#rung).length === 0;
-    return promisesMore && this.#ladder.isPlausible(metric);
+    if (isPublished) return watched.promisesMore(metric);
+    return this.isOver() || (watched.promisesNoLess(metric) && this.#ladder.isPromising(measured));
   }
 
   /** Returns the number of steps that all other rungs together have trained. */

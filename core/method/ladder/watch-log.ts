@@ -59,6 +59,15 @@ export class WatchLog {
 
   /** Whether a metric on the search rows is better than those of all adapters in the log that the gate has judged. */
   promisesMore(metric: MetricValue): boolean {
-    return this.#records.every((record) => !record.looked || isBetter(metric, record.metric));
+    return this.#judged.every((record) => isBetter(metric, record.metric));
+  }
+
+  /** Whether a metric on the search rows is as good as those of all adapters in the log that the gate has judged. */
+  promisesNoLess(metric: MetricValue): boolean {
+    return this.#judged.every((record) => !isBetter(record.metric, metric));
+  }
+
+  get #judged(): readonly WatchRecord[] {
+    return this.#records.filter(({ looked }) => looked);
   }
 }

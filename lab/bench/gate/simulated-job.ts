@@ -1,3 +1,4 @@
+import { WATCHED_ROWS } from '../../../core/adaptation/measurements/measurements.ts';
 import { driftOf } from '../../../core/method/evolution/drift.ts';
 import type { Evolution } from '../../../core/method/evolution/evolution.ts';
 import { analysesOf } from '../../../core/method/gate/look-plan.ts';
@@ -8,7 +9,7 @@ import {
   type Gate,
   type GateLook,
   type GateMeasurement,
-  type MetricValue,
+  type SearchMeasurement,
 } from '../../../core/method/gate/readiness-gate.ts';
 import type { FineTuneRequest, LadderContext } from '../../../core/method/ladder/ladder-context.ts';
 import type { LadderOutcome } from '../../../core/method/ladder/ladder-state.ts';
@@ -41,7 +42,6 @@ const CONFIDENCE = 0.95;
 /** Share of rows that the old version has right. */
 const ACCURACY = 0.85;
 
-const SEARCH_ROWS = 64;
 const MODULE = 'layer';
 
 /** Cache of verdicts for the jobs of one model. A verdict depends on the rows, the flips and the look alone. */
@@ -81,7 +81,7 @@ function contextOf(job: SimulatedRows, gate: Gate, seed: number): LadderContext 
     seed,
     signal: new AbortController().signal,
     createFresh: () => ({ ...ADAPTER }),
-    searchRows: SEARCH_ROWS,
+    searchRows: WATCHED_ROWS,
     searchLoss: async (adapter) => job.of(adapter).loss,
     searchMetric: async (adapter) => job.of(adapter).search,
     gateMetric: async (adapter, look) => lookAt(job.of(adapter).gate, gate, look),
@@ -113,7 +113,7 @@ async function fineTune({ initial, steps, evaluateEvery, onEvaluate }: FineTuneR
 
 interface Measured {
   readonly gate: GateMeasurement;
-  readonly search: MetricValue;
+  readonly search: SearchMeasurement;
   readonly loss: number;
 }
 
@@ -130,8 +130,9 @@ class SimulatedRows {
     this.#model = model;
     this.#random = Random.fromSeed(seed);
     this.#gate = new PairedRows(model.rows, this.#random);
-    this.#search = new PairedRows(SEARCH_ROWS, this.#random);
-    this.old = measurementOf(model.metric, this.#gate.before);
+    this.#search = new PairedRows(WATCHED_ROWS, this.#random);
+    const onSearch = measurementOf(model.metric, this.#search.before);
+    this.old = { ...measurementOf(model.metric, this.#gate.before), onSearch };
   }
 
   of(adapter: Adapter): Measured {
@@ -139,8 +140,8 @@ class SimulatedRows {
     if (known) return known;
     const measured = {
       gate: measurementOf(this.#model.metric, this.#gate.next(this.#model)),
-      search: measurementOf(this.#model.metric, this.#search.next(this.#model)).metric,
-      loss: 1 + (0.1 / Math.sqrt(SEARCH_ROWS)) * this.#random.normal(),
+      search: measurementOf(this.#model.metric, this.#search.next(this.#model)),
+      loss: 1 + (0.1 / Math.sqrt(WATCHED_ROWS)) * this.#random.normal(),
     };
     this.#known.set(adapter, measured);
     return measured;

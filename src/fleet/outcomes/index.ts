@@ -1,4 +1,4 @@
-export { keepOutcomes } from './gate-outcomes.repository.ts';
+export { keepOutcomes, storedOutcomes } from './gate-outcomes.repository.ts';
 export type { ClaimedRequest } from './outcome-request.repository.ts';
 export {
   createOutcomeRequests,

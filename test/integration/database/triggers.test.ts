@@ -71,9 +71,11 @@ test('the newest version on each base is current, unless it comes from an earlie
 test('versions get the import that they come from as their anchor, whose results are kept', async () => {
   const { db } = database;
   const measure = (...results: (readonly [id: string, digit: number])[]) => {
-    const rows = results.map(([id, n]) => `('${id}', 't', 'sha256:${String(n).repeat(64)}', 0.${n}, 0.1, '{1,0}')`);
+    const rows = results.map(
+      ([id, n]) => `('${id}', 't', 'sha256:${String(n).repeat(64)}', 0.${n}, 0.1, '{1,0}', '[${n}]')`,
+    );
     return run(
-      `INSERT INTO gate_outcomes (adapter_version_id, tenant_id, digest, value, standard_error, values)
+      `INSERT INTO gate_outcomes (adapter_version_id, tenant_id, digest, value, standard_error, values, watched)
        VALUES ${rows.join()}`,
     );
   };
@@ -87,13 +89,13 @@ test('versions get the import that they come from as their anchor, whose results
   expect(await anchors()).toEqual({ i1: 'i1', c1: 'i1', c2: 'i1', i2: 'i2', c3: 'i2' });
   await measure(['i1', 1], ['c2', 2], ['c3', 3]);
   expect(await kept()).toMatchObject([
-    { anchorVersionId: 'i1', adapterId: 'a', number: 1, value: 0.1, values: [1, 0] },
+    { anchorVersionId: 'i1', adapterId: 'a', number: 1, value: 0.1, values: [1, 0], watched: [1] },
   ]);
   await measure(['i2', 4]);
-  await db.gateOutcomes.update({ where: { adapterVersionId: 'i1' }, data: { value: 0.6 } });
-  expect((await kept()).map(({ anchorVersionId, value }) => [anchorVersionId, value])).toEqual([
-    ['i1', 0.6],
-    ['i2', 0.4],
+  await db.gateOutcomes.update({ where: { adapterVersionId: 'i1' }, data: { value: 0.6, watched: [6] } });
+  expect((await kept()).map(({ anchorVersionId, value, watched }) => [anchorVersionId, value, watched])).toEqual([
+    ['i1', 0.6, [6]],
+    ['i2', 0.4, [4]],
   ]);
   await db.adapterVersion.delete({ where: { id: 'i2' } });
   expect((await kept()).map(({ anchorVersionId }) => anchorVersionId)).toEqual(['i1', 'i2']);

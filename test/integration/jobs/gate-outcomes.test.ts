@@ -16,8 +16,14 @@ import { createTestQueue, logger, type TestQueue } from '../queue/test-queue.ts'
 
 const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
 /** Outcomes that the scripted training process reports for the old adapter and for its publications. */
-const OLD = { digest: `sha256:${'0'.repeat(64)}`, value: 0.5, standardError: 0.25, values: [1, 0] };
-const PUBLISHED = { ...OLD, digest: `sha256:${'1'.repeat(64)}`, values: [1, 1] };
+const WATCHED = { digest: `sha256:${'9'.repeat(64)}`, values: [1, 0] };
+const OLD = { digest: `sha256:${'0'.repeat(64)}`, value: 0.5, standardError: 0.25, values: [1, 0], watched: WATCHED };
+const PUBLISHED = {
+  ...OLD,
+  digest: `sha256:${'1'.repeat(64)}`,
+  values: [1, 1],
+  watched: { ...WATCHED, values: [1, 1] },
+};
 
 let queue: TestQueue;
 let training: TrainingProcess;
@@ -69,7 +75,8 @@ test('a later rollout is given it, and what was measured of a version at its pub
 test('a new measurement takes the place of the earlier one, and goes with its version', async () => {
   const { db } = queue.database;
   const { id, tenantId, sourceVersionId, strategy } = jobs[0]!;
-  const anew = { ...OLD, value: 1, values: [1, 1, 1] };
+  const { watched: _, ...onGate } = OLD;
+  const anew = { ...onGate, value: 1, values: [1, 1, 1] };
   await db.$transaction((tx) =>
     adaptationRepository.insertMeasurements(
       tx,

@@ -223,7 +223,8 @@ function passing(number: number): CandidateRecord {
 }
 
 function outcomes(digit: string, values: number[]): GateOutcomes {
-  return { digest: `sha256:${digit.repeat(64)}`, value: 0.5, standardError: 0.25, values };
+  const watched = { digest: `sha256:${'9'.repeat(64)}`, values };
+  return { digest: `sha256:${digit.repeat(64)}`, value: 0.5, standardError: 0.25, values, watched };
 }
 
 function candidate(number: number, value: number): CandidateRecord {

@@ -13,7 +13,7 @@ import {
 import type { JobEventHandler, Publication } from '../../../core/adaptation/job-events.ts';
 import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
 import type { ChoiceSet } from '../../../core/data/choices.ts';
-import { exampleOf } from '../../../core/data/example.ts';
+import { exampleOf, type TokenizedExample } from '../../../core/data/example.ts';
 import { BaseCache } from '../../../core/engine/base-cache.ts';
 import { ADAPTER_OUTCOMES } from '../../../core/formats/peft/adapter-outcomes.ts';
 import { patchJson } from '../formats/support/folders.ts';
@@ -56,6 +56,24 @@ describe('a stored measurement', () => {
     expect(fromOutcomes(kept, { ...SUBJECT, ...change })).toBeNull();
   });
 
+  const watched = [row([7], [8]), row([7, 8], [9])];
+  const onSearch = {
+    metric: { name: 'accuracy', value: 0.5, standardError: Math.sqrt(0.5) / 2, rows: 2 },
+    outcomes: { values: [0, 1], tokens: [1, 1] },
+  } as const;
+
+  it('has the outcomes on the search rows, as long as these are the same', () => {
+    const subject = { ...SUBJECT, watched };
+    const stored = JSON.parse(JSON.stringify(toOutcomes({ ...MEASURED, onSearch }, subject))) as GateOutcomes;
+    expect(fromOutcomes(stored, subject)!.onSearch).toEqual(onSearch);
+    for (const other of [undefined, watched.toReversed(), watched.slice(1)]) {
+      const found = fromOutcomes(stored, { ...SUBJECT, ...(other && { watched: other }) });
+      expect(found).toMatchObject({ metric: MEASURED.metric });
+      expect(found).not.toHaveProperty('onSearch');
+    }
+    expect(fromOutcomes(kept, subject)).not.toHaveProperty('onSearch');
+  });
+
   it('does not depend on choices if its metric does not rank them', () => {
     const subject = { ...SUBJECT, metric: 'loss' } as const;
     expect(toOutcomes(MEASURED, subject)).toEqual(
@@ -75,6 +93,16 @@ describe('outcomes by row', () => {
     });
     const one = { ...SUBJECT, data: { ...SUBJECT.data, gate: SUBJECT.data.gate.slice(0, 1) } };
     expect(fromRowOutcomes(kept, one)).toMatchObject({ metric: { value: 1, rows: 1 }, outcomes: { values: [1] } });
+  });
+
+  it('serve search rows, too, if all of them are there', () => {
+    const [first, second] = SUBJECT.data.gate as [TokenizedExample, TokenizedExample];
+    const one = { ...SUBJECT, data: { ...SUBJECT.data, gate: [first] } };
+    expect(fromRowOutcomes(kept, { ...one, watched: [second] })!.onSearch).toMatchObject({
+      metric: { value: 0, rows: 1 },
+      outcomes: { values: [0], tokens: [2] },
+    });
+    expect(fromRowOutcomes(kept, { ...one, watched: [second, row([8], [9])] })).not.toHaveProperty('onSearch');
   });
 
   it('serve no rows beyond them', () => {
@@ -162,7 +190,10 @@ describe('a job', () => {
   it('publishes the outcomes that the next rollout would measure', async () => {
     const { published } = await run('published', {});
     const asOld = await run('next', { oldBase: family.newBase });
-    expect(published).toEqual(asOld.old);
+    // A version that is published without training is not measured on the search rows.
+    const { watched, ...onGate } = asOld.old[0]!;
+    expect(watched!.values.length).toBeGreaterThan(0);
+    expect(published).toEqual([onGate]);
   });
 
   it('measures the old version again if the given outcomes are of other rows', async () => {

@@ -52,7 +52,7 @@ describe.each(['rouge_l', 'token_f1'] as const)('an answer that goes on until it
     const look = await measurements.lookAtGate(base, adapter, () => true);
     expect(Array.from(look.outcomes.values)).toEqual(Array.from(values));
     const inFile = inFileOrder(Array.from(values));
-    const { value } = await measurements.onSearch(base, adapter);
-    expect(value).toBeCloseTo(SHORT.reduce((sum, row) => sum + inFile[row]!, 0) / SHORT.length, 12);
+    const { metric: found } = await measurements.onSearch(base, adapter);
+    expect(found.value).toBeCloseTo(SHORT.reduce((sum, row) => sum + inFile[row]!, 0) / SHORT.length, 12);
   });
 });

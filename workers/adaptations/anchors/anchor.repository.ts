@@ -1,6 +1,6 @@
 import type { GateOutcomes } from '../../../core/adaptation/measurements/gate-outcomes.ts';
 import type { Prisma, Queryable, Transaction } from '../../../src/platform/database/database.ts';
-import { keepOutcomes, withdrawOutcomeRequest } from '../../../src/fleet/outcomes/index.ts';
+import { keepOutcomes, storedOutcomes, withdrawOutcomeRequest } from '../../../src/fleet/outcomes/index.ts';
 import type { SourcedBase } from '../../bases/local-bases.ts';
 import { presentWorkers } from '../../../src/operations/workers/index.ts';
 
@@ -58,8 +58,8 @@ export const anchorRepository = {
   async outcomes(db: Queryable, versionId: string): Promise<KeptOutcomes | null> {
     const found = await db.anchorOutcomes.findUnique({ where: { anchorVersionId: versionId } });
     if (found === null) return null;
-    const { number, measuredAt, digest, value, standardError, values } = found;
-    return { number, measuredAt, outcomes: { digest, value, standardError, values } };
+    const { number, measuredAt } = found;
+    return { number, measuredAt, outcomes: storedOutcomes(found) };
   },
 
   /**
@@ -77,9 +77,11 @@ export const anchorRepository = {
   make: (tx: Transaction, versionId: string) =>
     tx.$executeRaw`
       INSERT INTO anchor_outcomes (
-        anchor_version_id, tenant_id, adapter_id, number, digest, value, standard_error, values, measured_at)
-      SELECT v.id, v.tenant_id, v.adapter_id, v.number, o.digest, o.value, o.standard_error, o.values, o.measured_at
+        anchor_version_id, tenant_id, adapter_id, number, digest, value, standard_error, values, watched, measured_at)
+      SELECT v.id, v.tenant_id, v.adapter_id, v.number, o.digest, o.value, o.standard_error, o.values, o.watched,
+        o.measured_at
       FROM gate_outcomes o JOIN adapter_versions v ON v.id = o.adapter_version_id WHERE v.id = ${versionId}
       ON CONFLICT (anchor_version_id) DO UPDATE SET digest = EXCLUDED.digest, value = EXCLUDED.value,
-        standard_error = EXCLUDED.standard_error, values = EXCLUDED.values, measured_at = EXCLUDED.measured_at`,
+        standard_error = EXCLUDED.standard_error, values = EXCLUDED.values, watched = EXCLUDED.watched,
+        measured_at = EXCLUDED.measured_at`,
 };

@@ -1,15 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import type { GateMeasurement, Verdict } from '../../../../core/method/gate/readiness-gate.ts';
 import type { LadderContext } from '../../../../core/method/ladder/ladder-context.ts';
-import type { LadderState } from '../../../../core/method/ladder/ladder-state.ts';
+import type { LadderOptions, LadderState } from '../../../../core/method/ladder/ladder-state.ts';
 import { runStrategy } from '../../../../core/method/ladder/strategies.ts';
 import { ids, ToyAdaptation } from '../support/toy-adaptation.ts';
 import { comparable, killAtEveryCall, NOVEL, run, until } from '../support/toy-runs.ts';
 
+const SEARCH_ROWS = 1000;
+
 /** Rows that are right except for the first ones. */
 function rows(total: number, wrong = 0): GateMeasurement {
   const values = Array.from({ length: total }, (_, i) => Number(i >= wrong));
-  const metric = { name: 'accuracy', value: 1 - wrong / total, rows: total, standardError: 0.01 } as const;
+  const metric = { name: 'accuracy', value: 1 - wrong / total, rows: total, standardError: 0.02 } as const;
   return { metric, outcomes: { values, tokens: values } };
 }
 
@@ -30,7 +32,7 @@ function scripted({ total = 400, looks, watched = [] }: Scripted): { context: La
   const context: LadderContext = {
     ...toy.context(),
     gateMetric: async () => rows(total, answers.shift() ?? 0),
-    searchMetric: async () => ({ name: 'accuracy', value: seen.shift()!, rows: 64, standardError: 0.02 }),
+    searchMetric: async () => rows(SEARCH_ROWS, Math.round(SEARCH_ROWS * (1 - seen.shift()!))),
   };
   return { context, toy };
 }
@@ -155,20 +157,42 @@ describe('a ladder of certificates', () => {
 });
 
 describe('a watched training', () => {
-  const looked = async (watched: readonly number[], wrong: readonly number[]) => {
+  const looked = async (watched: readonly number[], wrong: readonly number[], options: Partial<LadderOptions> = {}) => {
     const { context } = scripted({ looks: wrong, watched });
-    const outcome = await runStrategy('scratch', context, { ...until(0), ...judged(), steps: 5 * watched.length });
+    const steps = 5 * watched.length;
+    const outcome = await runStrategy('scratch', context, { ...until(0), ...judged(), steps, ...options });
     return ids(outcome.candidates);
   };
 
-  it('asks the gate only where a pass is plausible and the search rows promise more than at any look', async () => {
+  /** The old version, which has some search rows wrong. */
+  const onSearch = (wrong: number) => ({ old: { ...rows(400), onSearch: rows(SEARCH_ROWS, wrong) } });
+
+  it('asks the gate only where a pass is plausible and the search rows promise no less than at any look', async () => {
     // The target is 0.97, and the search rows are off by 0.02.
-    expect(await looked([0.5, 0.949, 0.955, 0.952, 0.955, 0.96], [40, 30])).toEqual(['scratch@15', 'scratch@30']);
+    const looks = ['scratch@15', 'scratch@25', 'scratch@30'];
+    expect(await looked([0.5, 0.949, 0.955, 0.952, 0.955, 0.96], [40, 30, 30])).toEqual(looks);
   });
 
-  it('asks it at the end if it was not asked, and not if it promises less than before', async () => {
+  it('compares search rows with those of the old version, one by one', async () => {
+    const watched = [0.85, 0.88, 0.888, 0.5];
+    // At the third, 12 rows are wrong that the old version has right: 400 gate rows like these are certified.
+    expect(await looked(watched, [40, 40], onSearch(100))).toEqual(['scratch@15', 'scratch@20']);
+    // Values far below the target are plausible if the old version is as bad on these rows, and only then.
+    expect(await looked(watched, [40, 40])).toEqual(['scratch@20']);
+    expect(await looked([0.95, 0.96, 0.5], [40], onSearch(0))).toEqual(['scratch@15']);
+  });
+
+  it('compares the values alone if the gate publishes what it cannot certify', async () => {
+    const gate = { ...GATE, on_inconclusive: 'publish' } as const;
+    expect(await looked([0.869, 0.871, 0.5], [40, 40], { gate, ...onSearch(100) })).toEqual([
+      'scratch@10',
+      'scratch@15',
+    ]);
+  });
+
+  it('asks it at the end of a training', async () => {
     expect(await looked([0.5, 0.6, 0.55], [40])).toEqual(['scratch@15']);
-    expect(await looked([0.5, 0.96, 0.955], [40])).toEqual(['scratch@10']);
+    expect(await looked([0.5, 0.96, 0.955], [40, 40])).toEqual(['scratch@10', 'scratch@15']);
   });
 
   it('tells what the search rows say, and what training starts from first', async () => {

@@ -19,8 +19,8 @@ const OLD = rows(0);
 
 it('a ladder prefers by the search rows if candidates were not measured on the same gate rows', async () => {
   const toy = new ToyAdaptation(NOVEL);
-  const answers = [rows(30, 50), rows(40, 60), rows(10, 90)];
-  const seen = [0.5, 0.7, 0.6, 0.4];
+  const answers = [rows(30, 50), rows(40, 60), rows(20, 40)];
+  const seen = [0.5, 0.7, 0.6];
   const looks: GateLook[] = [];
   const context: LadderContext = {
     ...toy.context(),
@@ -28,7 +28,10 @@ it('a ladder prefers by the search rows if candidates were not measured on the s
       looks.push(look);
       return answers.shift()!;
     },
-    searchMetric: async () => ({ name: 'accuracy', value: seen.shift()!, rows: 64, standardError: 1 }),
+    searchMetric: async () => ({
+      metric: { name: 'accuracy', value: seen.shift()!, rows: 64, standardError: 1 },
+      outcomes: { values: [], tokens: [] },
+    }),
   };
   const gate = { metric: 'accuracy', kind: 'relative', margin: 0.05 } as const;
   const outcome = await runStrategy('warm-start', context, {

@@ -10,7 +10,7 @@ import type { LadderState } from '../../../../core/method/ladder/ladder-state.ts
 import { Random } from '../../../../core/statistics/random.ts';
 import { matmul, transposedMatmul } from '../../../../core/linalg/matmul.ts';
 import { matrix, scaleColumns, transpose, type Matrix } from '../../../../core/linalg/matrix.ts';
-import type { GateMeasurement, MetricValue } from '../../../../core/method/gate/readiness-gate.ts';
+import type { GateMeasurement, SearchMeasurement } from '../../../../core/method/gate/readiness-gate.ts';
 import {
   anchorOf,
   l2Coefficient,
@@ -153,9 +153,13 @@ export class ToyAdaptation {
     };
   }
 
-  #watched(adapter: Adapter): MetricValue {
-    const rows = this.#size.outFeatures / 2;
-    return { name: 'loss', value: this.loss(adapter, 0), rows, standardError: this.#options.doubt ?? 100 };
+  #watched(adapter: Adapter): SearchMeasurement {
+    const values = this.#rowLosses(adapter, 0);
+    const standardError = this.#options.doubt ?? 100;
+    return {
+      metric: { name: 'loss', value: this.loss(adapter, 0), rows: values.length, standardError },
+      outcomes: { values, tokens: this.#rowTokens() },
+    };
   }
 
   count(call: string): number {
