@@ -47,7 +47,7 @@ export class Measurements {
     return this.#searchRows.length;
   }
 
-  /** Number of answers so far that left their draft where two tokens were equally probable apart from rounding. */
+  /** Number of answers so far with a token of the draft's text that a step chose, because two were nearly tied. */
   get nearTies(): number {
     return this.#nearTies;
   }

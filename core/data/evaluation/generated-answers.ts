@@ -38,7 +38,7 @@ export interface Answers {
   readonly texts: readonly GeneratedAnswer[];
   /** Number of input tokens that the model computed. */
   readonly tokens: number;
-  /** Number of answers that left their draft where two tokens were equally probable apart from rounding. */
+  /** Number of answers with a token of the draft's text that a step chose, because two were nearly tied. */
   readonly nearTies: number;
 }
 
@@ -88,7 +88,7 @@ export async function generateAnswers(
       (sum, { tokenIds }, index) => sum + answers[index]!.promptIds.length + tokenIds.length - 1,
       0,
     ),
-    nearTies: generated.filter(({ nearTie }) => nearTie).length,
+    nearTies: generated.filter((text) => text.nearTies > 0).length,
   };
 }
 

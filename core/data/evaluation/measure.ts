@@ -28,8 +28,8 @@ export interface Measurement {
   /** Ids of the tokens of each example's answer, for metrics that compare whole generated texts. */
   readonly answers?: readonly (readonly number[])[];
   /**
-   * Number of answers that left their draft where two tokens were equally probable apart from rounding, and were
-   * generated token by token from there; for metrics that compare generated texts.
+   * Number of answers with a token of the draft's text that a step chose, because two were equally probable apart from
+   * rounding; for metrics that compare generated texts.
    */
   readonly nearTies?: number;
 }

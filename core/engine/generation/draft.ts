@@ -26,31 +26,83 @@ export function usableDraft(
   return keepsAngles(config, promptLength, promptLength + draft.length) ? draft : [];
 }
 
-/** Beginning of a draft that greedy decoding generates. */
-export interface AcceptedDraft {
-  /** Ids of the accepted tokens and, unless the next one is nearly tied, of the token that follows them. */
-  readonly tokens: readonly number[];
-  /** Number of accepted tokens of the draft. */
-  readonly accepted: number;
-  readonly nearTie: boolean;
+/** Most probable token after a prompt and a part of its draft, by one pass over both. */
+interface Verified {
+  readonly token: number;
+  /** Whether another token's logit equals this one's apart from rounding: a step would choose that one, perhaps. */
+  readonly isTied: boolean;
 }
 
 /**
- * Compares a draft with the most probable tokens. It is accepted up to the first token that is not the most probable
- * one, or whose logit equals another's apart from rounding: a step would decide that otherwise, perhaps. The token
- * right after the prompt comes from a pass over the whole prompt in any case.
- * @param logits [draft.length + 1, vocab] logits after the prompt and after each token of the draft, row-major
- * @param rounding difference up to which two logits count as equal
+ * Draft of a text, with the tokens that a pass over the whole text found most probable. They are taken from place to
+ * place until one is nearly tied. Then a single step has to choose, and the draft goes on if it chooses like the draft.
  */
-export function acceptDraft(logits: Float32Array, draft: readonly number[], rounding: number): AcceptedDraft {
+export class VerifiedDraft {
+  readonly #draft: readonly number[];
+  /** Most probable tokens after the prompt and after each token of the draft, up to the first that contradicts it. */
+  readonly #verified: readonly Verified[];
+  /** Place of the nearly tied token that a step has to choose; null if the draft has ended. */
+  #tied: number | null = 0;
+  #taken = 0;
+
+  /**
+   * @param logits [draft.length + 1, vocab] logits after the prompt and after each token of the draft, row-major
+   * @param rounding difference up to which two logits count as equal
+   */
+  constructor(draft: readonly number[], logits: Float32Array, rounding: number) {
+    this.#draft = draft;
+    this.#verified = verify(draft, logits, rounding);
+  }
+
+  /** Whether a step has to choose the next token. */
+  get isTied(): boolean {
+    return this.#tied !== null;
+  }
+
+  /** Number of tokens of the draft that may still be part of the text. */
+  get length(): number {
+    return this.isTied ? this.#verified.length - 1 : 0;
+  }
+
+  /** Number of tokens of the draft that the text has taken without a step. */
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /** Returns the tokens from the beginning to the first nearly tied one, or to the first that is not the draft's. */
+  begin(): number[] {
+    return this.#takeFrom(0);
+  }
+
+  /**
+   * Returns the token that a step has chosen, followed by those of the draft that then follow from it.
+   * @param chosen most probable token by the step
+   */
+  continue(chosen: number): number[] {
+    const place = this.#tied!;
+    this.#tied = null;
+    return chosen === this.#draft[place] ? [chosen, ...this.#takeFrom(place + 1)] : [chosen];
+  }
+
+  #takeFrom(first: number): number[] {
+    const tied = this.#verified.findIndex(({ isTied }, place) => isTied && place >= first);
+    this.#tied = tied < 0 ? null : tied;
+    const tokens = this.#verified.slice(first, this.#tied ?? undefined).map(({ token }) => token);
+    this.#taken += tokens.filter((token, index) => token === this.#draft[first + index]).length;
+    return tokens;
+  }
+}
+
+function verify(draft: readonly number[], logits: Float32Array, rounding: number): Verified[] {
   const vocab = logits.length / (draft.length + 1);
-  const tokens: number[] = [];
-  for (let accepted = 0; ; accepted++) {
-    const row = logits.subarray(accepted * vocab, (accepted + 1) * vocab);
-    const next = argmax(row);
-    if (accepted > 0 && isNearTie(row, next, rounding)) return { tokens, accepted, nearTie: true };
-    tokens.push(next);
-    if (next !== draft[accepted]) return { tokens, accepted, nearTie: false };
+  const verified: Verified[] = [];
+  for (let place = 0; ; place++) {
+    const row = logits.subarray(place * vocab, (place + 1) * vocab);
+    const token = argmax(row);
+    // The token right after the prompt comes from a pass over the whole prompt in any case.
+    const isTied = place > 0 && isNearTie(row, token, rounding);
+    verified.push({ token, isTied });
+    if (place === draft.length || (token !== draft[place] && !isTied)) return verified;
   }
 }
 

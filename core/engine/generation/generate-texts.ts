@@ -18,8 +18,8 @@ export interface GeneratedText {
   /** All generated tokens, including the end-of-text token and those of a stop string. */
   readonly tokenIds: readonly number[];
   readonly stop: StopReason;
-  /** Whether the draft was left where two tokens were equally probable apart from rounding. */
-  readonly nearTie: boolean;
+  /** Number of tokens of the draft's text that a step chose, because two were equally probable apart from rounding. */
+  readonly nearTies: number;
 }
 
 export interface TextOptions extends Pick<GenerationOptions, 'cacheBytes' | 'maxRows' | 'signal'> {

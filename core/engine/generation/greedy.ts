@@ -3,7 +3,7 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 import { keepsAngles } from '../../models/config/rotary-angles.ts';
 import type { ForwardStates, Runtime } from '../runtime.ts';
-import { acceptDraft, argmax, usableDraft, type DraftLimits } from './draft.ts';
+import { argmax, usableDraft, VerifiedDraft, type DraftLimits } from './draft.ts';
 import { bytesPerToken, KeyValueCache, type CachePlace } from './key-value-cache.ts';
 
 /** A prompt to continue. */
@@ -29,11 +29,8 @@ export interface GeneratedTokens {
   readonly stop: StopReason;
   /** Number of tokens that were taken from the draft. */
   readonly draftTokens: number;
-  /**
-   * Whether the draft was left where two tokens were equally probable apart from rounding, so that the rest was
-   * generated step by step as without a draft.
-   */
-  readonly nearTie: boolean;
+  /** Number of tokens of the draft's text that a step chose, because two were equally probable apart from rounding. */
+  readonly nearTies: number;
 }
 
 export interface GenerationOptions {
@@ -70,10 +67,11 @@ interface Row {
   readonly limit: number;
   /** Number of tokens of the text when its rotary angles were last computed; 0 before the first pass. */
   anglesOf: number;
-  /** Ids of the tokens that may follow `ids`, to be fed in the next pass over the whole text. */
-  draft: readonly number[];
-  draftTokens: number;
-  nearTie: boolean;
+  /** Ids of the tokens that may follow `ids`, to be fed in the first pass over the whole text. */
+  draftIds: readonly number[];
+  /** Draft whose tokens that pass has verified; null before it. */
+  draft: VerifiedDraft | null;
+  nearTies: number;
 }
 
 /** Texts of a forward pass with their places in {@link Generation.#rows}, and the tokens that the pass appends. */
@@ -158,10 +156,10 @@ class Generation {
 
   async #prefill(uncached: readonly (readonly [number, Row])[]): Promise<void> {
     const group = this.#withinPass(uncached);
-    const texts = group.map(([, { ids, draft }]) => [...ids, ...draft]);
+    const texts = group.map(([, { ids, draftIds }]) => [...ids, ...draftIds]);
     const ends = runningSums(texts.map(({ length }) => length));
-    const labels = group.flatMap(([, { draft }], text) => {
-      return Array.from({ length: draft.length + 1 }, (_, label) => ends[text]! - draft.length - 1 + label);
+    const labels = group.flatMap(([, { draftIds }], text) => {
+      return Array.from({ length: draftIds.length + 1 }, (_, label) => ends[text]! - draftIds.length - 1 + label);
     });
     const pass = await this.#runtime.prefill(this.#adapter, {
       inputIds: Int32Array.from(texts.flat()),
@@ -173,12 +171,12 @@ class Generation {
     const vocab = pass.logits.length / labels.length;
     let start = 0;
     const appended = group.map(([index, row]) => {
-      const end = start + (row.draft.length + 1) * vocab;
-      const logits = pass.logits.subarray(start, end);
-      const { tokens, accepted, nearTie } = acceptDraft(logits, row.draft, this.#runtime.logitRounding);
+      const end = start + (row.draftIds.length + 1) * vocab;
+      const draft = new VerifiedDraft(row.draftIds, pass.logits.subarray(start, end), this.#runtime.logitRounding);
       start = end;
-      Object.assign(row, { draft: [], draftTokens: row.draftTokens + accepted, nearTie });
-      return { index, row, tokens, computed: row.ids.length + accepted };
+      const tokens = draft.begin();
+      Object.assign(row, { draftIds: [], draft });
+      return { index, row, tokens, computed: row.ids.length + Math.max(tokens.length - 1, draft.length) };
     });
     const places = appended.flatMap(({ index, computed }, text) => {
       const begin = ends[text]! - texts[text]!.length;
@@ -193,9 +191,9 @@ class Generation {
   #withinPass(texts: readonly (readonly [number, Row])[]): (readonly [number, Row])[] {
     const mostLabels = mostLabelsOf(this.#runtime);
     let [tokens, labels] = [0, 0];
-    return texts.filter(([, { ids, draft }], index) => {
-      tokens += ids.length + draft.length;
-      labels += draft.length + 1;
+    return texts.filter(([, { ids, draftIds }], index) => {
+      tokens += ids.length + draftIds.length;
+      labels += draftIds.length + 1;
       return (tokens <= PREFILL_TOKENS && labels <= mostLabels) || index === 0;
     });
   }
@@ -213,7 +211,7 @@ class Generation {
     this.#extend(
       pass,
       this.#rows.map((row, index) => {
-        return { index, row, tokens: [argmax(pass.logits.subarray(index * vocab, (index + 1) * vocab))] };
+        return { index, row, tokens: followingTokens(row, pass.logits.subarray(index * vocab, (index + 1) * vocab)) };
       }),
       Array.from(positions, (slot, row) => ({ row, slot, state: row })),
     );
@@ -244,8 +242,9 @@ class Generation {
     return null;
   }
 
-  #finish(index: number, { request, ids, promptLength, draftTokens, nearTie }: Row, stop: StopReason): void {
-    this.results.set(request, { tokenIds: ids.slice(promptLength), stop, draftTokens, nearTie });
+  #finish(index: number, { request, ids, promptLength, draft, nearTies }: Row, stop: StopReason): void {
+    const draftTokens = draft?.taken ?? 0;
+    this.results.set(request, { tokenIds: ids.slice(promptLength), stop, draftTokens, nearTies });
     this.#cache.remove(index);
     const last = this.#rows.pop()!;
     if (index < this.#rows.length) this.#rows[index] = last;
@@ -265,17 +264,25 @@ function newRow(
   if (promptIds.length === 0) throw new RangeError(`request ${request} has no prompt token, expected at least one`);
   if (!(maxNewTokens >= 1)) throw new RangeError(`maxNewTokens is ${maxNewTokens}, expected at least 1`);
   const limit = promptIds.length + maxNewTokens;
-  const draft = usableDraft(draftIds, { ...limits, promptLength: promptIds.length, maxNewTokens });
   return {
     request,
     ids: [...promptIds],
     promptLength: promptIds.length,
     limit,
     anglesOf: 0,
-    draft,
-    draftTokens: 0,
-    nearTie: false,
+    draftIds: usableDraft(draftIds, { ...limits, promptLength: promptIds.length, maxNewTokens }),
+    draft: null,
+    nearTies: 0,
   };
+}
+
+/** Returns the token that a step has chosen, and those of the text's draft that follow from it. */
+function followingTokens(row: Row, logits: Float32Array): readonly number[] {
+  const token = argmax(logits);
+  if (!row.draft?.isTied) return [token];
+  const tokens = row.draft.continue(token);
+  row.nearTies++;
+  return tokens;
 }
 
 /**

@@ -45,7 +45,7 @@ export interface LookRound {
   readonly verdict: Verdict;
   /** Number of rows with different outcomes before and now, of those that both measured. */
   readonly different: number;
-  /** Number of answers that left their draft at a near tie. */
+  /** Number of answers with a token of the draft's text that a step chose, because two were nearly tied. */
   readonly nearTies: number;
 }
 
