@@ -4,14 +4,18 @@ import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import type { ProjectionDrift } from '../../core/method/evolution/drift.ts';
 import type { SearchRecord } from '../../core/method/search/observations.ts';
 
-/** Metric of an adapter, or of a base without one, on the test rows, which no job has seen. */
-export interface TestScore {
-  readonly value: number;
-  readonly standardError: number;
+/** Outcomes of rows. */
+export interface RowScores {
   /** One character for each row, `1` if it is right and `0` if it is wrong. Null if the metric does not judge rows. */
   readonly right: string | null;
-  /** Score of each row, for metrics like ROUGE-L. Records of versions before 0.3 have none. */
+  /** Score of each row, for metrics like ROUGE-L. Test scores of versions before 0.3 have none. */
   readonly scores?: readonly number[];
+}
+
+/** Metric of an adapter, or of a base without one, on the test rows, which no job has seen. */
+export interface TestScore extends RowScores {
+  readonly value: number;
+  readonly standardError: number;
 }
 
 interface Common {
@@ -122,6 +126,8 @@ export interface JudgedCandidate extends Pick<CandidateRecord, 'id' | 'strategy'
   readonly value: number;
   /** Number of gate rows that were measured. Records of looks in parts have none. */
   readonly rows?: number;
+  /** Outcomes of the measured gate rows, in the order of the look. Records of versions before 0.4 have none. */
+  readonly outcomes?: RowScores;
   /** Number of gate rows that were measured before failure was certain. Only records of looks in parts have it. */
   readonly curtailed?: { readonly measured: number };
 }
@@ -166,6 +172,8 @@ export interface CellRecord extends Common, TenantName, Partial<CellOutcome> {
   readonly warmUpMs: number;
   /** Milliseconds of measuring the old version before the job's clock started, for a job that knows its results. */
   readonly oldMs?: number;
+  /** Old version's outcomes on the gate rows, in the order of a look. Records of versions before 0.4 have none. */
+  readonly old?: RowScores;
   readonly candidates: readonly JudgedCandidate[];
   readonly search: readonly SearchPoint[];
   /** Score of the version that was published first, or null if none was. */

@@ -25,7 +25,12 @@ export type LadderEvent =
     }
   /** An adapter was measured on the search rows during its training. */
   | { readonly type: 'watched'; readonly watched: WatchRecord }
-  | { readonly type: 'candidate'; readonly candidate: CandidateRecord }
+  | {
+      readonly type: 'candidate';
+      readonly candidate: CandidateRecord;
+      /** Outcome of each gate row that the look measured, in the order of the look. */
+      readonly outcomes: readonly number[];
+    }
   | { readonly type: 'published'; readonly candidate: CandidateRecord }
   /** All of the ladder's progress, reported after each change, and at once when an interrupted run resumes. */
   | { readonly type: 'ladder'; readonly ladder: LadderProgress }

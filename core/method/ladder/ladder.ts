@@ -227,7 +227,7 @@ export class Ladder {
     const record = toRecord(candidate);
     this.#candidates.push(record);
     if (await this.#isBest(candidate)) this.#best = candidate;
-    this.context.report({ type: 'candidate', candidate: record });
+    this.context.report({ type: 'candidate', candidate: record, outcomes: Array.from(candidate.outcomes.values) });
     this.#reportProgress();
     await this.checkpoint();
     await this.publishBest();

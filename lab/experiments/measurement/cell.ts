@@ -1,5 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { runAdaptation } from '../../../core/adaptation/run-adaptation.ts';
+import { inLookOrder } from '../../../core/data/look-order.ts';
 import { loadAdapter } from '../../../core/formats/peft/peft-adapter.ts';
 import type { CellItem } from '../plan/items.ts';
 import { isMachineFault } from '../run/machine-fault.ts';
@@ -9,7 +10,7 @@ import { jobSpec, parentOf } from './job-spec.ts';
 import { JobWatch } from './job-watch.ts';
 import type { Laboratory } from './laboratory.ts';
 import type { Tenant, TenantData } from './tenant.ts';
-import { scoreOnTest } from './test-score.ts';
+import { rowScores, scoreOnTest } from './test-score.ts';
 import { warmUp } from './warm-up.ts';
 
 /**
@@ -69,6 +70,7 @@ async function runJob(
   const { target, baselines, best, ladder, steps, phases, readyMs, tokens, problem } = outcome;
   const [first = null] = watch.published;
   const published = watch.published.at(-1);
+  const old = spec.oldOutcomes ?? watch.old?.outcomes;
   if (item.isParent && published !== undefined) await versions.keep(item.key, published);
   return {
     state: outcome.state === 'ready' ? 'ready' : 'not_ready',
@@ -76,6 +78,7 @@ async function runJob(
     ...timesOf(watch),
     warmUpMs,
     ...(oldMs !== null && { oldMs }),
+    ...(old && { old: rowScores(spec.metric, inLookOrder(old.values)) }),
     // Without a publication, the job ends with its best candidate.
     ...(await scoreVersions(laboratory, item, { data, first, last: published ?? outcome.candidateFolder })),
   };

@@ -2,6 +2,7 @@ import type { GateOutcomes } from '../../../core/adaptation/measurements/gate-ou
 import type { JobEventHandler } from '../../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../../core/adaptation/job-outcome.ts';
 import type { JudgedCandidate, SearchPoint } from '../records.ts';
+import { rowScores } from './test-score.ts';
 
 export interface MeasuredOld {
   readonly outcomes: GateOutcomes;
@@ -54,8 +55,9 @@ export class JobWatch {
       }
       case 'candidate': {
         const { id, strategy, alpha, beta, step, verdict, metric } = event.candidate;
-        const { value, rows } = metric;
-        this.candidates.push({ at, id, strategy, alpha, beta, step, verdict, value, rows });
+        const { name, value, rows } = metric;
+        const outcomes = rowScores(name, event.outcomes);
+        this.candidates.push({ at, id, strategy, alpha, beta, step, verdict, value, rows, outcomes });
         return;
       }
       case 'old_measured':

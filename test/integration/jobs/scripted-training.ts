@@ -159,7 +159,7 @@ async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
   phase('fine_tune');
   for (const step of [1, 2]) {
     emit({ type: 'progress', step, totalSteps: 4 });
-    emit({ type: 'candidate', candidate: candidate(step, 0.5 + step / 10) });
+    emit({ type: 'candidate', candidate: candidate(step, 0.5 + step / 10), outcomes: [1, 0] });
     emit({ type: 'points', points: [{ name: 'train_loss', step, value: 1 / step }] });
   }
   if (behavior.crashOnce !== undefined && !existsSync(behavior.crashOnce)) {

@@ -36,9 +36,9 @@ it('a candidate whose look has ended early adds its number of rows to the points
   };
   const handle = createJobEventHandler({ recorder } as unknown as JobEventContext);
   const ended = { ...METRIC, rows: 250, available: 400 };
-  await handle({ type: 'candidate', candidate: candidate(0, ended) });
-  await handle({ type: 'candidate', candidate: candidate(5, ended) });
-  await handle({ type: 'candidate', candidate: candidate(10, METRIC) });
+  await handle({ type: 'candidate', candidate: candidate(0, ended), outcomes: [] });
+  await handle({ type: 'candidate', candidate: candidate(5, ended), outcomes: [] });
+  await handle({ type: 'candidate', candidate: candidate(10, METRIC), outcomes: [] });
   expect(told).toEqual([
     { name: 'copy_rows', step: 0, value: 250 },
     { best: 0.6 },

@@ -63,6 +63,14 @@ describe('a chain of evolutions', () => {
     expect(Math.abs(copyOf('tuned') - copyOf('stuck'))).toBeGreaterThan(0.05);
   });
 
+  it('keeps the outcome of every row, of each look and of the old version, in the order of a look', () => {
+    // The third version equals the first one.
+    const copy = cell(records, 'third', 'stuck').candidates.find(({ id }) => id === 'copy')!;
+    expect(copy.outcomes).toEqual(cell(records, 'second', 'tuned').old);
+    expect(copy.outcomes!.scores).toHaveLength(copy.rows!);
+    expect(new Set(copy.outcomes!.scores).size).toBeGreaterThan(1);
+  });
+
   it('counts margins from the own adapter on the base, in every link', () => {
     const [second, third] = [cell(records, 'second', 'tuned'), cell(records, 'third', 'tuned')];
     expect(third.target).toBe(second.target);
