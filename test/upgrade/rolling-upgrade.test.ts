@@ -28,9 +28,8 @@ async function measure({ db, postgres }: UpgradeWorld): Promise<void> {
   await withTransaction(db, (tx) => requestOutcomes(tx, task, { tenantId, versionIds: [id] }));
   const backend = createQueueBackend({ databaseUrl: postgres.url, redisUrl: null });
   const producer = await createQueueProducer({ db, backend, logger });
-  const entries = await outcomesRecoverySource(db).expired(10);
-  expect(entries.map(({ name }) => name)).toEqual(['outcomes.measure']);
-  await producer.enqueue(entries);
+  // None is left if the sweeper of an API has put it into the queue meanwhile.
+  await producer.enqueue(await outcomesRecoverySource(db).expired(10));
   await producer.close();
   await eventually('it is measured', async () => (await db.outcomeRequest.count()) === 0);
   const { measuredAt: again } = await db.gateOutcomes.findUniqueOrThrow({ where: { adapterVersionId: id } });
