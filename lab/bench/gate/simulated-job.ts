@@ -95,7 +95,7 @@ function contextOf(job: SimulatedRows, gate: Gate, seed: number): LadderContext 
 }
 
 /** Measures the rows of a look in their order, until the look ends. */
-function lookAt(whole: GateMeasurement, gate: Gate, { reference, look }: GateLook): GateMeasurement {
+export function lookAt(whole: GateMeasurement, gate: Gate, { reference, look }: GateLook): GateMeasurement {
   const { rows: available } = whole.metric;
   for (const rows of analysesOf(available).slice(0, -1)) {
     const { metric, outcomes } = firstRows(whole, rows);
@@ -173,7 +173,7 @@ class PairedRows {
   }
 }
 
-function measurementOf(name: MetricName, right: readonly number[]): GateMeasurement {
+export function measurementOf(name: MetricName, right: readonly number[]): GateMeasurement {
   const rows = right.length;
   const values = name === 'loss' ? right.map((one) => 1 - one) : right;
   const value = values.reduce((sum, one) => sum + one, 0) / rows;
