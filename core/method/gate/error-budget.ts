@@ -14,10 +14,10 @@ export interface Look {
 export const FIRST_LOOK: Look = { total: 1, number: 1, missed: 0, isOnly: false };
 
 /**
- * Parts of a job's error probability: for the first look, for all further looks up to the first certificate, and for
- * those after a look that followed a certificate and gave none. They add up to 1.
+ * Part of a job's error probability for the looks after one that followed a certificate and gave none. The looks up to
+ * the first certificate share the rest: the first may use half of it, each further one half of what is left.
  */
-const SHARES = { first: 0.8, further: 0.16, missed: 0.04 };
+const MISSED = 0.04;
 
 /**
  * Returns the error probability that one look may use. All looks of a job together use no more than 1 − confidence,
@@ -29,6 +29,6 @@ const SHARES = { first: 0.8, further: 0.16, missed: 0.04 };
 export function levelOf({ number, missed, isOnly }: Look, confidence: number): number {
   const budget = 1 - confidence;
   if (isOnly) return budget;
-  if (missed > 0) return budget * SHARES.missed * 2 ** -number * 2 ** -missed;
-  return budget * (number === 1 ? SHARES.first : SHARES.further * 2 ** -(number - 1));
+  const halved = budget * 2 ** -number;
+  return missed > 0 ? halved * MISSED * 2 ** -missed : halved * (1 - MISSED);
 }

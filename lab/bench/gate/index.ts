@@ -9,6 +9,7 @@ import {
   modelsOfLossErrors,
   modelsOfPower,
   simulate,
+  takesOneLook,
   type Simulated,
 } from './simulate.ts';
 
@@ -19,7 +20,8 @@ const options = new Command('bench:gate')
   )
   .option(
     '--jobs <n>',
-    'Number of jobs for each line of the first table; lines of a loss and cells of the second have a quarter.',
+    'Number of jobs for each line of the first and third table: ten times as many for strategies with one look, and ' +
+      'an eighth for each cell of the second.',
     positive,
     2000,
   )
@@ -32,11 +34,12 @@ const options = new Command('bench:gate')
 const kept = new Map<string, KeptVerdicts>();
 
 const errors: Simulated[] = [];
-for (const model of modelsOfErrors()) errors.push(await simulateAndLog(model, options.jobs));
+for (const model of [...modelsOfErrors(), ...modelsOfLossErrors()]) {
+  errors.push(await simulateAndLog(model, takesOneLook(model) ? 10 * options.jobs : options.jobs));
+}
 const power: Simulated[] = [];
 const patient: Simulated[] = [];
-const jobsOfCell = Math.ceil(options.jobs / 4);
-for (const model of modelsOfLossErrors()) errors.push(await simulateAndLog(model, jobsOfCell));
+const jobsOfCell = Math.ceil(options.jobs / 8);
 for (const model of modelsOfPower()) power.push(await simulateAndLog(model, jobsOfCell));
 for (const model of modelsOfPower(0)) patient.push(await simulateAndLog(model, jobsOfCell));
 const looks: Simulated[] = [];

@@ -1,11 +1,11 @@
-import { intervalOf, type Simulated } from './simulate.ts';
+import { intervalOf, takesOneLook, type Simulated } from './simulate.ts';
 
 export interface GateSimulation {
   readonly errors: readonly Simulated[];
   readonly power: readonly Simulated[];
   /** Same jobs as in `power`, with a `least_power` of 0. */
   readonly patient: readonly Simulated[];
-  /** Single looks. */
+  /** Jobs whose first look is of interest. */
   readonly looks: readonly Simulated[];
 }
 
@@ -49,14 +49,15 @@ function powerTable(power: readonly Simulated[], patient: readonly Simulated[]):
 }
 
 function lookTable(looks: readonly Simulated[]): string[] {
-  const rows = looks.map(({ deficit, flips, certified, jobs, firstRows }) => {
-    const [low, high] = intervalOf(certified, jobs).map(percent);
-    const share = `${percent(certified / jobs)} (${low} to ${high})`;
-    return `| ${percent(deficit)} | ${percent(flips)} | ${share} | ${firstRows.toFixed(0)} |`;
+  const rows = looks.map((one) => {
+    const { deficit, flips, firstCertified, jobs, firstRows } = one;
+    const [low, high] = intervalOf(firstCertified, jobs).map(percent);
+    const share = `${percent(firstCertified / jobs)} (${low} to ${high})`;
+    return `| ${takesOneLook(one) ? 'only' : 'first of several'} | ${percent(deficit)} | ${percent(flips)} | ${share} | ${firstRows.toFixed(0)} |`;
   });
   return [
-    '| worse by, points | rows flipped, % | certified, % (95 % interval) | rows measured, mean |',
-    '| --- | --- | --- | --- |',
+    '| look | worse by, points | rows flipped, % | certified, % (95 % interval) | rows measured, mean |',
+    '| --- | --- | --- | --- | --- |',
     ...rows,
   ];
 }

@@ -9,7 +9,7 @@ describe('advice on gate rows before anything runs', () => {
   it('names the margin that so many rows certify as a rule, and without a difference', () => {
     const advice = gateAdvice(400, rowsOf('accuracy'), relative(0.05))!;
     expect(advice).toMatchObject({ rows: 400, confidence: 0.95, margin: 0.05, decidable: 'yes' });
-    // 1 − 0.04^(1/400) = 0.0080, and a little more for the exact test.
+    // 1 − 0.024^(1/400) = 0.0093, and a little more for the exact test.
     expect(advice.least_margin).toBeGreaterThan(0.008);
     expect(advice.least_margin).toBeLessThan(0.0105);
     expect(advice.certifiable_margin).toBeGreaterThan(0.022);
@@ -30,7 +30,7 @@ describe('advice on gate rows before anything runs', () => {
 
   it.each([1500, 1600, 1_000_000])('certifies 1 − level^(1/n) where none of %i rows differs', (rows) => {
     const { least_margin: least } = gateAdvice(rows, rowsOf('accuracy'), relative(0.02))!;
-    const bound = 1 - 0.04 ** (1 / rows);
+    const bound = 1 - 0.024 ** (1 / rows);
     expect(least).toBeGreaterThanOrEqual(bound - 1e-4);
     expect(least).toBeLessThan(1.3 * bound + 2e-4);
   });

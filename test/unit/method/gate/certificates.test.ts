@@ -24,12 +24,12 @@ describe('the budget of error', () => {
   const levels = (confidence: number, looks: readonly Partial<Look>[]) =>
     looks.map((look) => levelOf({ ...FIRST_LOOK, ...look }, confidence) / (1 - confidence));
 
-  it('goes to the first look for the most part, and to later ones in a falling sequence', () => {
+  it('goes to the first look by half, and to each later one by half of what is left', () => {
     const first = levels(
       0.95,
       [1, 2, 3, 4].map((number) => ({ total: number, number })),
     );
-    [0.8, 0.08, 0.04, 0.02].forEach((share, i) => expect(first[i]).toBeCloseTo(share, 12));
+    [0.48, 0.24, 0.12, 0.06].forEach((share, i) => expect(first[i]).toBeCloseTo(share, 12));
   });
 
   it('goes to the only look as a whole', () => {
@@ -42,7 +42,7 @@ describe('the budget of error', () => {
       { total: 5, number: 2, missed: 1 },
       { total: 9, number: 2, missed: 2 },
     ]);
-    [0.08, 0.005, 0.0025].forEach((share, i) => expect(after[i]).toBeCloseTo(share, 12));
+    [0.24, 0.005, 0.0025].forEach((share, i) => expect(after[i]).toBeCloseTo(share, 12));
   });
 
   it('adds up to no more than 1 − confidence, however many looks there are and whichever certifies first', () => {

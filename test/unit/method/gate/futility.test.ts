@@ -50,10 +50,10 @@ describe('another look', () => {
   });
 
   it('is asked for less where less is enough', () => {
-    // Of 236 rows, twelve flips are certified with six losses at most: in 61 of 100 cases.
-    expect(powerOf(236, 12)).toBeCloseTo(0.613, 3);
+    // Of 236 rows, twelve flips are certified with five losses at most: in 39 of 100 cases.
+    expect(powerOf(236, 12)).toBeCloseTo(0.387, 3);
     const least = [0, 0.2, 0.5, 0.8].filter((power) => worth(GATE, flipped(236, 12), power));
-    expect(least).toEqual([0, 0.2, 0.5]);
+    expect(least).toEqual([0, 0.2]);
   });
 
   it('has to be likely to certify every slice that is to be certified, and no other', () => {

@@ -81,12 +81,12 @@ describe('a ladder of certificates', () => {
   });
 
   describe('of rows that do not certify more often than not', () => {
-    // Eleven flips of 400 rows, all of them losses, are within the margin of twelve.
-    const few = (looks: readonly number[], watched: readonly number[] = []) => scripted({ total: 400, looks, watched });
-    const options = (leastPower: number) => ({ ...until(0), ...judged(400), leastPower });
+    // Seven flips of 270 rows, all of them losses, are within the margin of eight.
+    const few = (looks: readonly number[], watched: readonly number[] = []) => scripted({ total: 270, looks, watched });
+    const options = (leastPower: number) => ({ ...until(0), ...judged(270), leastPower });
 
     it('tries what is known, neither searches nor trains, and says why', async () => {
-      const { context, toy } = few([11, 12]);
+      const { context, toy } = few([7, 8]);
       const outcome = await runStrategy('auto', context, options(0.5));
       expect(ids(outcome.candidates)).toEqual(['revert', 'copy']);
       expect(outcome).toMatchObject({ ready: false, best: { id: 'revert', verdict: 'inconclusive' } });
@@ -106,15 +106,15 @@ describe('a ladder of certificates', () => {
     });
 
     it('goes on where less is enough, and is certified by what it trains', async () => {
-      const { context } = few([11, 0], [0.9, 0.99]);
+      const { context } = few([7, 0], [0.9, 0.99]);
       const outcome = await runStrategy('warm-start', context, options(0.05));
       expect(outcome).toMatchObject({ ready: true, best: { id: 'fine_tune@5' } });
-      const { rungs } = await runStrategy('warm-start', few([11]).context, options(0.5));
+      const { rungs } = await runStrategy('warm-start', few([7]).context, options(0.5));
       expect(rungs.map(({ result }) => result)).toEqual(['inconclusive', 'skipped']);
     });
 
     it('goes on after a failure, and ends a training at its first inconclusive adapter', async () => {
-      const { context, toy } = few([20, 11], [0.5, 0.98, 0.99, 0.995]);
+      const { context, toy } = few([20, 7], [0.5, 0.98, 0.99, 0.995]);
       const outcome = await runStrategy('warm-start', context, options(0.5));
       expect(ids(outcome.candidates)).toEqual(['copy', 'fine_tune@5']);
       expect(outcome.best).toMatchObject({ id: 'fine_tune@5', verdict: 'inconclusive' });
@@ -123,7 +123,7 @@ describe('a ladder of certificates', () => {
 
     it('decides alike when it is resumed from any of its checkpoints, without another look', async () => {
       const states: LadderState[] = [];
-      const { context } = few([11, 12]);
+      const { context } = few([7, 8]);
       const keeping = { ...context, checkpoint: async (state: LadderState) => void states.push(state) };
       const whole = await runStrategy('auto', keeping, options(0.5));
       const looked = states.filter(({ candidates }) => candidates.length === 2);

@@ -341,7 +341,7 @@ export const VALUES: Readonly<Record<string, unknown>> = {
   difference: -0.002,
   best_case: null,
   bound: 0.892,
-  level: 0.04,
+  level: 0.024,
   needed: 0.886,
   standard_error: 0.012,
   metrics: { metric: 'accuracy', value: 0.914, standard_error: 0.012, negative_flips: 0.01, examples: 512, step: 120 },
