@@ -2,6 +2,9 @@ import type { MetricName } from '../../../core/options/metrics.ts';
 import { judgesRows } from '../../../core/options/metrics.ts';
 import type { CellRecord, ReferenceRecord, ResultRecord, TenantRecord } from '../records.ts';
 
+/** Margin of the recorded gate. */
+export const MARGIN = 0.03;
+
 /** Number of search rows on which the recorded jobs measured adapters in training. */
 const WATCHED_ROWS = 64;
 
@@ -30,7 +33,7 @@ export interface RecordedLook {
 export interface RecordedJob {
   readonly cell: CellRecord;
   readonly metric: MetricName;
-  /** Metric of the old version on the gate rows. */
+  /** Metric of the version that the margin counts from, on the gate rows. */
   readonly old: number;
   readonly looks: readonly RecordedLook[];
 }
@@ -46,8 +49,9 @@ export function recordedJobs(records: readonly ResultRecord[], gateRows: number)
     return gainsOf(cell, gateRows).map(([id, gains]) => ({ cell, id, gains }));
   });
   return cells.map((cell) => {
-    const { best, baselines, phases, steps, candidates, task, evolution } = cell;
+    const { best, phases, steps, candidates, task, evolution } = cell;
     const metric = best!.metric.name;
+    const old = referenceOf(cell);
     const alike = known.filter((one) => one.cell.task === task && one.cell.evolution === evolution);
     const usual = median(alike.map(({ gains }) => gains));
     const measuredOf = ({ curtailed }: CellRecord['candidates'][number]) => curtailed?.measured ?? gateRows;
@@ -60,21 +64,26 @@ export function recordedJobs(records: readonly ResultRecord[], gateRows: number)
         endedAt: candidate.at,
         ms: (phases!.evaluate * measured) / rows,
         measured,
-        difference: ((candidate.value - baselines!.old!) * gateRows) / measured,
+        difference: ((candidate.value - old) * gateRows) / measured,
         gains: judgesRows(metric) ? gains : null,
         scores: judgesRows(metric) ? null : scoresOf(records, cell, candidate.id),
       };
     });
-    return { cell, metric, old: baselines!.old!, looks };
+    return { cell, metric, old, looks };
   });
 }
 
+/** Returns the metric that the margin counts from. A job records the old version's own only if it measured it. */
+function referenceOf({ target }: CellRecord): number {
+  return target! + MARGIN;
+}
+
 /** Returns how many rows each candidate gained whose flips the ladder has recorded. */
-function gainsOf({ ladder, baselines }: CellRecord, gateRows: number): [string, number][] {
-  return ladder!.flatMap(({ candidate }): [string, number][] => {
+function gainsOf(cell: CellRecord, gateRows: number): [string, number][] {
+  return cell.ladder!.flatMap(({ candidate }): [string, number][] => {
     if (!candidate || candidate.negativeFlips === null || candidate.metric.rows !== gateRows) return [];
     const losses = Math.round(candidate.negativeFlips * gateRows);
-    return [[candidate.id, losses + Math.round((candidate.metric.value - baselines!.old!) * gateRows)]];
+    return [[candidate.id, losses + Math.round((candidate.metric.value - referenceOf(cell)) * gateRows)]];
   });
 }
 

@@ -2,7 +2,7 @@ import type { MetricName } from '../../../core/options/metrics.ts';
 import { medianRatio, ttrRatio, type Ratio } from '../report/ratio.ts';
 import { durationOf, type Duration } from '../report/readiness.ts';
 import { mean } from '../report/statistics.ts';
-import type { RecordedJob } from './recorded-job.ts';
+import { MARGIN, type RecordedJob } from './recorded-job.ts';
 import { replayJob, type LookChanges } from './replay-job.ts';
 
 export interface ReplayOptions {
@@ -29,9 +29,6 @@ export interface ReplayedStrategy {
   /** Median of the times sooner than the last strategy, over pairs of jobs, averaged over rounds; null for itself. */
   readonly sooner: Ratio | null;
 }
-
-/** Margin of the recorded gate. */
-const MARGIN = 0.03;
 
 /** Parts of the error probability by which the recorded jobs were judged. */
 const RECORDED_PARTS = (number: number): number => {
