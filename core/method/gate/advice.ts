@@ -1,6 +1,7 @@
-import { DEFAULT_CONFIDENCE, type GateRule } from '../../options/gates.ts';
+import { DEFAULT_CONFIDENCE, DEFAULT_MARGIN, type GateRule } from '../../options/gates.ts';
 import { isGenerated, judgesRows, type MetricName } from '../../options/metrics.ts';
 import { FIRST_LOOK, levelOf } from './error-budget.ts';
+import { levelOfOneTest } from './look-plan.ts';
 import { certifiableMargin, rowsToCertify, type PowerAssumptions } from './power.ts';
 
 /**
@@ -70,10 +71,14 @@ export function gateAdvice(rows: number, { metric, promptsOnly }: AdvisedRows, g
   const [deviation, loss] = judgesRows(metric)
     ? [Math.sqrt(USUAL_FLIPS), USUAL_LOSS.rows]
     : [USUAL_DEVIATION, USUAL_LOSS.score];
-  const usual: PowerAssumptions = { metric, level, deviation, difference: promptsOnly ? loss : 0 };
+  const asked = { kind: 'relative', margin: DEFAULT_MARGIN, ...gate, metric } as const;
+  const usual: PowerAssumptions = {
+    ...{ metric, deviation, difference: promptsOnly ? loss : 0 },
+    level: levelOfOneTest(asked, level),
+  };
   const margin = gate?.margin ?? null;
-  const certifiable = certifiableMargin(rows, usual);
-  const least = certifiableMargin(rows, { ...usual, deviation: 0, difference: 0 });
+  const certifiable = certifiableMargin(rows, { ...usual, level: levelOfOneTest(asked, level, rows) });
+  const least = certifiableMargin(rows, { ...usual, level, deviation: 0, difference: 0 });
   const needed = margin === null ? Infinity : rowsToCertify(margin, usual);
   return {
     rows,

@@ -2,6 +2,7 @@ import { DEFAULT_CONFIDENCE } from '../../options/gates.ts';
 import { judgesRows, metricTitle, type MetricName } from '../../options/metrics.ts';
 import { countFlips, lossDifference, scoreDifference } from '../../statistics/paired-statistics.ts';
 import { FIRST_LOOK, levelOf } from './error-budget.ts';
+import { levelOfOneTest } from './look-plan.ts';
 import { rowsOfMean, rowsToCertify } from './power.ts';
 import type { Certificate, Gate, GateMeasurement, GateVerdict, SearchMeasurement, SliceVerdict } from './gate-types.ts';
 
@@ -21,7 +22,8 @@ export function rowsToDecide(gate: Gate, reference: GateMeasurement | null, foun
   }
   const difference = Math.min(0, sign * (value - reference.metric.value));
   const deviation = Math.sqrt(varianceOfDifference(reference, found));
-  return finite(rowsToCertify(gate.margin, { metric, deviation, level, difference }));
+  const assumptions = { metric, deviation, level: levelOfOneTest(gate, level), difference };
+  return finite(rowsToCertify(gate.margin, assumptions));
 }
 
 /**

@@ -53,7 +53,8 @@ function lookTable(looks: readonly Simulated[]): string[] {
     const { deficit, flips, firstCertified, jobs, firstRows } = one;
     const [low, high] = intervalOf(firstCertified, jobs).map(percent);
     const share = `${percent(firstCertified / jobs)} (${low} to ${high})`;
-    return `| ${takesOneLook(one) ? 'only' : 'first of several'} | ${percent(deficit)} | ${percent(flips)} | ${share} | ${firstRows.toFixed(0)} |`;
+    const look = takesOneLook(one) ? 'only' : 'first of several';
+    return `| ${look} | ${percent(deficit)} | ${percent(flips)} | ${share} | ${firstRows.toFixed(0)} |`;
   });
   return [
     '| look | worse by, points | rows flipped, % | certified, % (95 % interval) | rows measured, mean |',

@@ -8,19 +8,23 @@ export function toMarkdown(replayed: readonly ReplayedStrategy[]): string {
     'changes',
     'strategy',
     'ready',
+    'at the first look',
     'rows of a look',
     'looks, s',
     'job, s',
     `times sooner than \`${baseline}\``,
   ];
-  const lines = replayed.map(({ changes, strategy, jobs, ready, rows, lookSeconds, jobSeconds, sooner }) => [
-    changes,
-    `\`${strategy}\``,
-    `${Number(ready.toFixed(1))} of ${jobs}`,
-    rows.toFixed(0),
-    lookSeconds.toFixed(0),
-    jobSeconds.toFixed(0),
-    ratio(sooner),
-  ]);
+  const lines = replayed.map(
+    ({ changes, strategy, jobs, ready, readyAtFirst, rows, lookSeconds, jobSeconds, sooner }) => [
+      changes,
+      `\`${strategy}\``,
+      `${Number(ready.toFixed(1))} of ${jobs}`,
+      `${Number(readyAtFirst.toFixed(1))}`,
+      rows.toFixed(0),
+      lookSeconds.toFixed(0),
+      jobSeconds.toFixed(0),
+      ratio(sooner),
+    ],
+  );
   return table(header, lines).join('\n');
 }

@@ -82,9 +82,9 @@ describe('the replay of recorded looks', () => {
       ready: paper.filter(({ cell }) => cell.state === 'ready').length,
       jobSeconds: expect.closeTo(paper.reduce((sum, { cell }) => sum + cell.elapsedMs, 0) / 1000 / paper.length, 0),
     });
-    expect(replayed.map(({ strategy }) => strategy)).toEqual(Array(4).fill(['paper', 'scratch']).flat());
+    expect(replayed.map(({ strategy }) => strategy)).toEqual(Array(5).fill(['paper', 'scratch']).flat());
     expect(replayed[1]).toMatchObject({ sooner: null, strategy: 'scratch' });
     expect(replayed[2]!.rows).toBeLessThan(0.7 * replayed[0]!.rows);
-    expect(toMarkdown(replayed).split('\n')).toHaveLength(2 + 8);
+    expect(toMarkdown(replayed).split('\n')).toHaveLength(2 + 10);
   });
 });
