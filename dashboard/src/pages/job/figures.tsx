@@ -1,7 +1,7 @@
 import { Card, Grid, Text } from '@radix-ui/themes';
 import type { Job } from '@readapt/client';
 import type { ReactNode } from 'react';
-import { capitalized, count, duration, percent, UNKNOWN } from '../../lib/format.ts';
+import { capitalized, count, counted, duration, percent, UNKNOWN } from '../../lib/format.ts';
 import { useNow } from '../../parts/values/time.tsx';
 import { metricName, metricValue } from '../../lib/metric-words.ts';
 import { totalName } from './time/phases.tsx';
@@ -20,9 +20,7 @@ export function Figures({ job }: { job: Job }) {
         the gate asks for {metricValue(metric.target)}, the old version has {metricValue(metric.old)}
       </Figure>
       <Figure name="Certificate" value={certificate === null ? UNKNOWN : VERDICTS[certificate.verdict]}>
-        {certificate === null
-          ? withoutCertificate(metric.best)
-          : `at ${percent(certificate.confidence)} confidence, on ${rowsText(certificate)}`}
+        {certificate === null ? withoutCertificate(metric.best) : evidence(certificate)}
       </Figure>
       <Figure name="Strategy" value={job.won_strategy ?? job.strategy}>
         {job.won_strategy === null ? 'asked for' : `of the best candidate; asked for was ${job.strategy}`}
@@ -32,8 +30,12 @@ export function Figures({ job }: { job: Job }) {
   );
 }
 
-function rowsText({ rows, available_rows: available = rows }: NonNullable<Job['certificate']>): string {
-  return available > rows ? `${count(rows)} of ${count(available)} rows` : `${count(rows)} rows`;
+function evidence(certificate: NonNullable<Job['certificate']>): string {
+  const { confidence, rows, available_rows: available = rows, analyses, level } = certificate;
+  const measured = available > rows ? `${count(rows)} of ${count(available)} rows` : `${count(rows)} rows`;
+  const analysed = analyses === undefined ? '' : ` in ${counted(analyses, 'analysis', 'analyses')}`;
+  const spent = level === undefined ? '' : `; the look may err in ${percent(level)} of cases`;
+  return `at ${percent(confidence)} confidence, on ${measured}${analysed}${spent}`;
 }
 
 function withoutCertificate(best: number | null): string {
