@@ -178,7 +178,7 @@ describe('the gate and the rows of readapt rebase', () => {
     // Rows on which the copy is sometimes wrong and the reverted adapter never is. A second look certifies only what
     // many rows show.
     const validation = path.join(family.folder, 'many.jsonl');
-    await writeFile(validation, toJsonl(tasteRows(330, 2000)));
+    await writeFile(validation, toJsonl(tasteRows(300, 2000)));
     const few = ['--validation', validation, '--prefer', 'new_base', '--search-evaluations', '4'];
     const options = [...few, '--margin', '0.14'];
     const held = await judged('held', ...options, '--least-power', '0.95');
