@@ -50,7 +50,10 @@ async function readStdin(): Promise<string> {
     .replace(/\r?\n$/, '');
 }
 
-/** Turns prompts into token ids of a base's tokenizer. The row of a file is cut to the same length as in evaluation. */
+/**
+ * Turns prompts into token ids by a base's tokenizer. A prompt that is a row of a dataset is cut to the same length as
+ * in evaluation.
+ */
 export async function tokenizePrompts(base: LoadedBase, source: PromptSource): Promise<Prompt[]> {
   if ('prompt' in source) return [{ promptIds: base.tokenizer.encode(source.prompt) }];
   return (await loadPromptsOf(base, source.data)).map((example): Prompt => {

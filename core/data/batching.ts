@@ -130,8 +130,9 @@ export function cutIntoRuns<Example extends TokenizedExample>(
 }
 
 /**
- * Cuts a list of examples into as few runs as {@link cutIntoRuns} does, but of nearly equal size, by the smallest token
- * limit that gives no more runs. Otherwise a last run of a few tokens could cost almost as much as a full one.
+ * Cuts a list of examples into as many runs of consecutive examples as {@link cutIntoRuns} does, but of nearly equal
+ * size: the token limit is lowered as far as that number of runs allows. Otherwise a last run of a few tokens could
+ * cost almost as much as a full one.
  */
 export function cutEvenly<Example extends TokenizedExample>(
   examples: readonly Example[],

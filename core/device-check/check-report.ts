@@ -8,9 +8,9 @@ export interface CaseResult {
   readonly name: string;
   /** Precision of the base's matrices. */
   readonly precision: Precision;
-  /** Largest difference of a loss, in nats. */
+  /** Largest difference between a loss on the device and that of the reference, in nats. */
   readonly losses: number | null;
-  /** Largest difference of a logit. */
+  /** Largest difference between a logit on the device and that of the reference. */
   readonly logits: number | null;
   /** Largest difference in the gradient of a factor, relative to the largest magnitude in that gradient. */
   readonly gradients: number | null;

@@ -115,7 +115,10 @@ const REACH = 5;
 
 /** Joint probabilities of the numbers of losses and gains, row by row, of all outcomes that have not passed yet. */
 class Walk {
-  /** Probability that the walk has passed at an earlier analysis, or has left the numbers that are followed. */
+  /**
+   * Probability that the second version has passed at an earlier analysis, or that the numbers of losses and gains are
+   * beyond those that are followed.
+   */
   stopped = 0;
   readonly #shares: FlipShares;
   readonly #losses: Axis;

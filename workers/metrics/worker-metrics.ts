@@ -30,7 +30,7 @@ const FAILURE_CODES: readonly string[] = [
   INTERNAL_ERROR,
 ];
 
-/** Label of the time series that counts all other error codes. */
+/** Label of the time series that counts all error codes without a series of their own. */
 const OTHER_FAILURE = 'other';
 
 /** Label of the time series in which failed attempts with this error code are counted. */

@@ -4,7 +4,7 @@ import type { TrainingProcess, TrainingSlot } from '../training/training-process
 /** Device that a handler waits for only when it first needs it. */
 export interface LazyDevice {
   /**
-   * Waits at the first call until the device is free.
+   * Returns the device. The first call waits until it is free and takes it.
    * @throws TryLaterError if the worker stops before that
    */
   acquire(): Promise<TrainingSlot>;

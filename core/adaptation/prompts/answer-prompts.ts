@@ -56,7 +56,7 @@ export interface AnsweredTask {
   readonly rows: TaskRows;
   /** Number of prompts that were answered. */
   readonly answers: number;
-  /** Number of answers that the version ended itself, before the largest number of tokens was reached. */
+  /** Number of answers that end with an end-of-text token, before the largest number of tokens was reached. */
   readonly ended: number;
   /** Hash of all answers. If two attempts at a job have equal hashes, they have the same answers. */
   readonly digest: string;

@@ -94,8 +94,8 @@ export function bindCall(
 }
 
 /**
- * Upper bound of the random factors. Their product with a number below 1 has up to 12 bits before the point, which
- * leaves 12 of float32's 24 bits for the fraction.
+ * Upper bound of the random numbers of tokens, which dropout multiplies by those of features, from 0 to 1, to take the
+ * fraction of the product. The whole part then has up to 12 bits, which leaves 12 of float32's 24 for the fraction.
  */
 const PHASE_RANGE = 4096;
 

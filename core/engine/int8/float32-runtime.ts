@@ -8,7 +8,8 @@ import type { Runtime } from '../runtime.ts';
 import { layerMatrices, layerWeights } from './layer-weights.ts';
 
 /**
- * Largest total size of matrices, in bytes, that stay in memory for a few passes if they fit; larger ones are streamed.
+ * Largest total size of the matrices, in bytes, at which they are loaded into memory for only a few passes, if there is
+ * room for them. Otherwise each pass reads them anew.
  */
 const FEW_PASSES_BYTES = 2 ** 31;
 

@@ -1,6 +1,6 @@
 import type { Matrix } from '../matrix.ts';
 
-/** Initial capacity in numbers; a matrix of 40 rows needs some three thousand. */
+/** Initial length of the arrays of rotations, which grow when they are full. A matrix of 40 rows needs about 3,000. */
 const FIRST_LENGTH = 1 << 12;
 
 /**

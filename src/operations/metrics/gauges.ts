@@ -10,7 +10,7 @@ export interface ReadGauge<T, Label extends string> {
   readonly name: string;
   readonly help: string;
   readonly labelNames?: readonly Label[];
-  /** Makes the values of the gauge from what was read. */
+  /** Computes the values of the gauge, one for each set of labels, from the data read for a scrape. */
   readonly samples: (found: T) => readonly Sample<Label>[];
 }
 

@@ -4,7 +4,7 @@ import { pageArguments, type PageQuery } from '../../platform/contract/paginatio
 /** Time without a heartbeat after which a worker counts as gone, in milliseconds. */
 const GONE_AFTER_MS = 30_000;
 
-/** Time after its last heartbeat for which the row of a worker is kept, in milliseconds. */
+/** Time for which the row of a worker is kept after the last heartbeat, in milliseconds. */
 const KEPT_MS = 86_400_000;
 
 /** Facts about a worker that are known when it starts. */

@@ -23,7 +23,8 @@ export interface Actor {
 export interface NewAuditEntry extends Change {
   readonly actor: Actor;
   /**
-   * `operationId` of the API operation that made the change. A command uses that of the operation that does the same.
+   * `operationId` of the API operation that made the change. A change made on the command line has that of the
+   * equivalent operation.
    */
   readonly operation: string;
   readonly requestId: string | null;

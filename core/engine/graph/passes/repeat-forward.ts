@@ -2,7 +2,10 @@ import { mapNonEmpty, valueOf, type Graph, type GraphNode } from '../graph.ts';
 import { GraphEdit } from '../graph-edit.ts';
 import { eliminateDeadNodes } from './eliminate-dead-nodes.ts';
 
-/** Names of the inputs, token ids and dropout's random numbers, that change the hidden states from call to call. */
+/**
+ * Names of the inputs that differ from call to call and on which the hidden states depend: token ids and dropout's
+ * random numbers.
+ */
 const [TOKENS, DROPOUT] = ['input_ids', 'dropout_tokens'] as const;
 
 export interface RepeatOptions {

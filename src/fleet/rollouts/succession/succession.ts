@@ -33,9 +33,9 @@ interface Taken extends Superseded {
 }
 
 /**
- * Takes adapters from rollouts to older versions. There, jobs of these adapters that no worker has claimed are ended;
- * the others run to their end or are cancelled, according to the policy of the newer rollout. The caller has to settle
- * the older rollouts before the transaction ends.
+ * Takes adapters over from the rollouts of older base versions. Jobs of these adapters in the older rollouts are ended
+ * if no worker has claimed them; the others run to their end or are cancelled, according to the policy of the newer
+ * rollout. The caller has to settle the older rollouts before the transaction ends.
  */
 export async function takeAdapters(
   tx: Transaction,

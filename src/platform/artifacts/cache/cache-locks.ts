@@ -16,7 +16,7 @@ const SILENT_MS = 60_000;
 /**
  * Lock and mark files by which processes share a cache. A process holds a lock while it fetches or removes an entry,
  * and a mark while it uses one. Each file names its process. Files of a dead process of this machine do not count;
- * those of other machines, and of restarted containers, count until they had no heartbeat for a minute.
+ * those of other machines, and of restarted containers, count until they have had no heartbeat for a minute.
  */
 export class CacheLocks {
   readonly #root: string;

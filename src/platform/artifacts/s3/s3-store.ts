@@ -237,7 +237,10 @@ async function* grouped(bucket: Bucket): AsyncGenerator<Listed> {
   if (last !== undefined) yield last;
 }
 
-/** Lists the objects of a folder's files; none for a file, whose bytes are the artifact's own object. */
+/**
+ * Lists the objects that hold the files of an artifact. An artifact that is a single file has none: its bytes are in
+ * the artifact's own object.
+ */
 async function* filesOf(bucket: Bucket, digest: string, put: string | undefined) {
   if (put !== undefined) yield* bucket.list(filesKey(digest, put));
 }
