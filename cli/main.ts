@@ -29,12 +29,16 @@ import { addWorkerCommand } from './commands/worker.ts';
 import { exitCodeOf, printError } from './process/errors.ts';
 
 /**
- * Function that adds a subcommand, which has a file of its own in `commands/`. It only declares name, options and help
- * and must stay light: whatever is slow to load (tfjs, ONNX Runtime, the server) is imported within the action.
+ * Function that adds a subcommand to the program. Each subcommand has a file of its own in `commands/`. The function
+ * only declares name, options and help and must stay light: whatever is slow to load (tfjs, ONNX Runtime, the server)
+ * is imported within the action.
  */
 type AddCommands = (program: Command) => void;
 
-/** Every subcommand, in the order of `readapt --help`, under its heading there. */
+/**
+ * Functions that add the subcommands, by the heading under which `readapt --help` lists them. Headings and subcommands
+ * are in the order of that help.
+ */
 const COMMANDS: Readonly<Record<string, readonly AddCommands[]>> = {
   'Try it:': [addDemoCommand],
   'Adapters and models in files:': [

@@ -79,8 +79,8 @@ async function run(options: EvalOptions): Promise<void> {
 }
 
 /**
- * Document that `--json` prints. `tokens` counts the input tokens of the examples once, although a metric may need
- * several passes.
+ * Builds the document that `--json` prints. Its field `tokens` counts the input tokens of the examples once, although a
+ * metric may need several passes.
  */
 function toDocument(loss: Measurement, other: Measurement | null, seconds: number) {
   const values: Partial<Record<MetricName, number>> = other ? { [other.metric]: other.value } : {};

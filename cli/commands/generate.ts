@@ -85,7 +85,10 @@ interface Generated {
   readonly texts: readonly GeneratedText[];
 }
 
-/** Generates texts with one version of the base. Streams a single text to stdout, unless a document is asked for. */
+/**
+ * Generates texts with the old or the new version of the base. Streams the text of a single prompt to stdout, unless a
+ * JSON document is to be printed.
+ */
 async function generated({ options, bases, source, signal }: Generation, version: 'old' | 'new'): Promise<Generated> {
   const { loadAdapter } = await import('../../core/formats/peft/peft-adapter.ts');
   const { generateTexts } = await import('../../core/engine/generation/generate-texts.ts');
@@ -114,7 +117,7 @@ function isDocument({ json, data }: GenerateOptions): boolean {
   return json === true || data !== undefined;
 }
 
-/** Prints the texts as JSON documents, one a line for the rows of a file. */
+/** Prints the generated texts as JSON: a single document for one prompt, or one line for each row of a file. */
 function print(options: GenerateOptions, old: Generated | null, found: Generated): void {
   if (!isDocument(options)) return;
   for (const [index, { line, expected }] of found.prompts.entries()) {

@@ -13,7 +13,7 @@ import { addOptionsLater } from '../options/later-options.ts';
 import { createOutput, type Output } from '../screen/output.ts';
 import { describeJobEvent, flipsText, ladderTable, rebaseDocument, rebaseRows } from '../reports/rebase-report.ts';
 
-/** Options of `readapt rebase`, besides those of the job. */
+/** Options of `readapt rebase`, without the job options such as `--max-steps`. */
 interface RebaseOptions extends CommonOptions, GateOptions {
   readonly oldBase: string;
   readonly base: string;
@@ -83,8 +83,8 @@ interface Aim {
 }
 
 /**
- * Carries the adapter over, with its work in a temporary folder. Writes the folder `--out` when a candidate is
- * published, and at the end with the best candidate.
+ * Carries the adapter over, using a temporary folder for intermediate files. Writes the `--out` folder whenever a
+ * candidate is published, and at the end with the best candidate.
  */
 async function carryOver(options: RebaseOptions, aim: Aim, output: Output, signal: AbortSignal): Promise<JobOutcome> {
   const { copyFolder, withTemporaryFolder } = await import('../process/folders.ts');
@@ -119,7 +119,10 @@ async function toSpec(options: RebaseOptions, { metric, gate }: Aim, workDir: st
   };
 }
 
-/** Chooses the metric if none is given, by the completions of the training rows and held-out rows together. */
+/**
+ * Chooses the metric for a command line that names none. The choice depends on the completions of the training rows and
+ * held-out rows together.
+ */
 async function suitableMetric({ data, validation }: RebaseOptions): Promise<MetricName> {
   const { areAnswered, loadGivenDataset } = await import('../../core/data/dataset.ts');
   const { choiceTexts } = await import('../../core/data/choices.ts');

@@ -148,8 +148,8 @@ async function outcomesByRow(
 }
 
 /**
- * Row format (end of text and length limit) from the flags, else from the adapter given by `--init`. A new adapter
- * learns to end its completions if the base has an end-of-text token.
+ * Returns the row format (end of text and length limit) that the flags give. Settings without a flag are taken from the
+ * adapter given by `--init`. A new adapter learns to end its completions if the base has an end-of-text token.
  */
 async function rowFormat(options: TrainCommandOptions, base: LoadedBase) {
   const { endOfText } = await import('../../core/data/tokenize.ts');

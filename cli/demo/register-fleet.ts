@@ -38,12 +38,12 @@ export interface RegisterOptions {
   /** Name of the base model (default `demo-llama`). */
   readonly baseModel?: string;
   /**
-   * Name of version 1 in serving engines, and what the engines accept of adapters. Default: the path of its files as
-   * its name, and any adapter.
+   * Name of version 1 in serving engines, and the profile of adapters that the engines accept. By default, version 1 is
+   * called by the path of its files, and engines accept any adapter.
    */
   readonly serving?: { readonly name: string; readonly profile: ServingProfile };
   log(line: string): void;
-  /** Ends the registration between two adapters, with the signal's reason. */
+  /** Signal that ends the registration between two adapters. The signal's reason is thrown. */
   readonly signal?: AbortSignal;
 }
 

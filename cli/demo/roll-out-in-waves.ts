@@ -18,9 +18,9 @@ import { describeForecast } from '../reports/forecast-text.ts';
 const POLL_MS = 250;
 
 /**
- * Policy of the demo: half of the fleet is the canary. The canary's jobs lose more than 2 % of the rows that the
- * imported adapters get right. The gate allows that, because it bounds only the net loss, but the pause condition
- * trips.
+ * Policy of the demo's rollout: half of the fleet is the canary. The canary's jobs lose more than 2 % of the rows that
+ * the imported adapters get right. The gate allows this loss, because it bounds only the net loss, but the loss meets
+ * the pause condition.
  */
 const POLICY: RolloutPolicy = { waves: [{ count: 3 }], pause_if: { negative_flips: 0.02, min_jobs: 3 } };
 

@@ -24,9 +24,11 @@ export interface DemoOptions {
   readonly device?: DeviceChoice;
   /** File to which the report is written as JSON. */
   readonly json?: string;
-  /** Keeps the service running and its data folder in place after the demo. */
+  /** Whether the service keeps running and its data folder stays in place after the demo. */
   readonly keep: boolean;
-  /** Shows how a rollout is steered: a dry run, a canary, a pause by itself, its release, and a rollback. */
+  /**
+   * Whether to show how a rollout is steered: a dry run, a canary, an automatic pause, a resumption, and a rollback.
+   */
   readonly waves: boolean;
   readonly seed: number;
 }

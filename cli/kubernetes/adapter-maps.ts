@@ -14,10 +14,11 @@ const LABELS = {
 };
 
 /**
- * Builds the ConfigMaps that say which base serves an adapter. An adapter in no ConfigMap belongs to the first pool, so
- * a move between the first pool and another one only adds the adapter to one ConfigMap or removes it from one. If an
- * adapter left one ConfigMap for another, the processors could lose it, because a removal deletes what the other
- * ConfigMap has said. For that reason the number of ConfigMaps is fixed, and each exists even if it is empty.
+ * Builds the ConfigMaps that assign adapters to bases. An adapter in no ConfigMap belongs to the first pool, so a move
+ * between the first pool and another one only adds the adapter to one ConfigMap or removes it from one. If an adapter
+ * changed from one ConfigMap to another, the processors could lose it: when a ConfigMap drops an adapter, they forget
+ * the adapter even if another ConfigMap has added it. For that reason the number of ConfigMaps is fixed, and each
+ * exists even if it is empty.
  * @throws UsageError if `count` ConfigMaps cannot hold the adapters
  */
 export function adapterMaps(common: Common, pools: readonly Pool[], count: number): Manifest[] {

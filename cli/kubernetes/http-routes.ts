@@ -10,7 +10,10 @@ export interface Routing extends Common {
   readonly hostnames: readonly string[];
 }
 
-/** Largest number of matches in one rule of an HTTPRoute, and in the whole route. */
+/**
+ * Largest number of matches in one rule of an HTTPRoute. {@link MATCHES_OF_ROUTE} is the largest number in the whole
+ * route.
+ */
 const MATCHES_OF_RULE = 64;
 const MATCHES_OF_ROUTE = 128;
 
@@ -47,8 +50,8 @@ export function routesByAdapter(routing: Routing, pools: readonly Pool[], header
 }
 
 /**
- * Builds the rule that sends all remaining requests to the first pool. Rules that match a header take precedence,
- * wherever this rule stands.
+ * Builds the rule that sends all remaining requests to the first pool. Rules that match a header take precedence over
+ * this rule, wherever it stands in the route.
  */
 function remainder([first]: readonly Pool[]) {
   return ruleFor(first!.name, [{ path: { type: 'PathPrefix', value: '/' } }]);

@@ -17,7 +17,7 @@ interface Metadata {
 
 /** Properties shared by all objects of one export. */
 export interface Common {
-  /** Prefix of the object names, by which the objects of several exports stay apart. */
+  /** Prefix of the object names, which keeps the objects of several exports apart. */
   readonly name: string;
   /** Namespace of the objects; by default the one in which they are applied. */
   readonly namespace?: string;
@@ -47,7 +47,7 @@ export function jsonBytes(value: unknown): number {
   return Buffer.byteLength(JSON.stringify(value));
 }
 
-/** First line of each file, by which the command recognizes its own files. */
+/** First line of each exported file, by which `readapt export k8s` recognizes the files that it has written. */
 export const HEADING = '# Written by `readapt export k8s`, which overwrites changes by hand.\n';
 
 /** Writes objects as a stream of YAML documents. The same objects give the same text. */
@@ -56,8 +56,8 @@ export function toYaml(manifests: readonly Manifest[]): string {
 }
 
 /**
- * Formats an object with quoted strings, because the YAML 1.1 of Kubernetes takes plain words such as `on` and `1_000`
- * for other types.
+ * Formats an object with quoted strings, because in the YAML 1.1 that Kubernetes reads, unquoted words such as `on` and
+ * `1_000` are values of other types.
  */
 function documentOf(manifest: Manifest): string {
   const document = new Document(manifest);

@@ -10,8 +10,8 @@ export type RewriteApi = 'inference.networking.x-k8s.io/v1alpha2' | 'llm-d.ai/v1
 
 /**
  * Builds the InferenceModelRewrites of a pool: for each adapter, a rule that replaces the alias in a request by the
- * name of the version current there. An adapter that another pool serves by now keeps its rule, because its requests
- * come back after a rollback.
+ * name of the adapter version that is current on this pool. An adapter that has moved to another pool keeps its rule on
+ * this pool, because its requests come back after a rollback.
  */
 export function rewritesOf(common: Common, pool: Pool, apiVersion: RewriteApi): Manifest[] {
   const rules = sorted(pool.served).map(({ alias, name }) => ({

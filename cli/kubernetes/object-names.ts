@@ -27,8 +27,8 @@ export function joinName(...parts: readonly string[]): string {
 }
 
 /**
- * Name of a pool's object. If the object is split into parts, the prefix tells which part, and the name contains a hash
- * so that no other pool has it.
+ * Returns the name of a pool's object. If the object is split into parts, the prefix identifies the part, and the name
+ * contains a hash, so that the objects of other pools have other names.
  */
 export function partName(name: string, pool: string, prefix: string): string {
   return prefix === '' ? joinName(name, pool) : hashedName(`${name}.${pool}.${prefix}`);

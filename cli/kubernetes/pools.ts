@@ -15,8 +15,8 @@ export function sorted(served: readonly ServedVersion[]): ServedVersion[] {
 }
 
 /**
- * Finds for each pool but the first the adapters that it serves: those with a current version there and on no later
- * pool. The first pool serves all others, including unknown ones.
+ * Finds the adapters that each pool but the first serves: those with a current version on that pool and on no later
+ * one. The first pool serves all other adapters, including unknown ones.
  */
 export function movedTo(pools: readonly Pool[]): { pool: Pool; moved: ServedVersion[] }[] {
   const taken = new Set<string>();

@@ -55,7 +55,7 @@ function precisionOption(): Option {
   return new Option('--precision <name>', description).choices(PRECISION_SETTINGS).default('auto');
 }
 
-/** Lets an environment variable set the option, too. A blank variable counts as unset. */
+/** Lets an environment variable set an option that is not given as a flag. A blank variable counts as unset. */
 function fromEnvironment(option: Option, variable: string): Option {
   return (process.env[variable] ?? '').trim() === '' ? option : option.env(variable);
 }

@@ -27,7 +27,7 @@ export function addRowFormatOptions(
     );
 }
 
-/** Returns the row format that the flags give. What no flag sets is taken from `otherwise`. */
+/** Returns the row format that the flags give. Settings without a flag are taken from `otherwise`. */
 export function rowFormatOf(
   { appendEos, maxLength }: RowFormatOptions,
   otherwise: Pick<TokenizeOptions, 'appendEos' | 'maxLength'>,

@@ -39,8 +39,8 @@ export const EXIT = {
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 /**
- * Failure that the command has already printed as its result, so that stderr gets only one more line. The exit code is
- * 1 unless another one is given.
+ * Thrown when a command has already printed its failure as its result, so that stderr gets only one more line. The exit
+ * code is 1 unless another one is given.
  */
 export class UnsuccessfulResult extends Error {
   readonly exitCode: ExitCode;
@@ -51,9 +51,12 @@ export class UnsuccessfulResult extends Error {
   }
 }
 
-/** Error for a service that refuses a request, cannot be reached, or has no key here. */
+/** Error for a service that refuses a request or cannot be reached, or for which no API key is found. */
 export class ServiceError extends Error {
-  /** Error code for programs: the code of the service's problem, or one of the command's own. */
+  /**
+   * Error code for programs: the code of the problem that the service reports, or a code that the command defines
+   * itself.
+   */
   readonly code: string;
   readonly exitCode: ExitCode;
 
@@ -65,12 +68,13 @@ export class ServiceError extends Error {
   }
 }
 
-/** Node's codes for a wrong path. */
+/** Codes of Node.js errors that mean a wrong path. */
 const BAD_PATH_CODES = new Set(['EACCES', 'EISDIR', 'ELOOP', 'ENAMETOOLONG', 'ENOENT', 'ENOTDIR', 'EPERM', 'EROFS']);
 
 /**
- * Returns the exit code: 0 done (also `--help`), 130 or 143 interrupted, and otherwise one of {@link EXIT}. Code 2
- * means that the same command fails again until an argument, file or setting is changed.
+ * Returns the exit code of a command that has thrown this error: 0 if the command is done (also after `--help`), 130 or
+ * 143 if it was interrupted, and otherwise one of {@link EXIT}. Code 2 means that the same command fails again until an
+ * argument, file or setting is changed.
  */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;

@@ -28,7 +28,10 @@ export async function withTemporaryFolder<T>(use: (folder: string) => Promise<T>
   }
 }
 
-/** Copies the files of a folder without sub-folders. The copy appears, or replaces a folder, as a whole. */
+/**
+ * Copies the files of a folder that has no sub-folders. The copy appears as a whole, or replaces an existing folder as
+ * a whole.
+ */
 export async function copyFolder(from: string, to: string): Promise<void> {
   const build = async (folder: string): Promise<void> => {
     for (const name of await readdir(from)) await copyFile(join(from, name), join(folder, name));
@@ -57,7 +60,8 @@ export async function requireWritableAdapterFolder(folder: string, input?: strin
 }
 
 /**
- * Checks the parent of an output folder, because the folder is first written beside its final name and then renamed.
+ * Checks that the parent of an output folder can be written, because the folder is first written beside its final name
+ * and then renamed.
  */
 async function requireWritableParent(folder: string): Promise<void> {
   let parent = dirname(resolve(folder));

@@ -9,9 +9,10 @@ const LAUNCHER_NAMES = /^(npm|npx|pnpm|yarn|bun|node|MainThread)/;
 const IS_LAUNCHED = process.env.npm_lifecycle_event !== undefined;
 
 /**
- * Process ids of what started this process: its parent and, if that is a shell, the npm or npx above it; empty if
- * neither npm nor npx did. The shell, which npm starts, dies of SIGTERM without passing it on, and it outlives an npm
- * that is killed. The ids are read at the start, because an orphan gets another parent.
+ * Process ids of this process's parent and, if the parent is a shell, of the npm or npx above the shell. Empty if this
+ * process was not started by npm or npx. Both are needed, because the shell that npm starts dies of SIGTERM without
+ * passing the signal on, and outlives an npm that is killed. The ids are read at the start, because a process gets
+ * another parent when its own has ended.
  */
 const LAUNCHERS = IS_LAUNCHED ? launchers() : [];
 
@@ -37,7 +38,8 @@ function hasLauncherAbove(pid: number): boolean {
 }
 
 /**
- * Calls `handle` once when the npm or npx that started this process has ended, or the shell between the two.
+ * Calls `handle` once when the npm or npx that started this process has ended, or the shell between npm and this
+ * process.
  * @returns a function that stops watching
  */
 export function whenLauncherEnds(handle: () => void): () => void {

@@ -26,13 +26,13 @@ const PAGE = 200;
 
 export interface Collected<T> {
   readonly data: T[];
-  /** Whether the list has more entries than were read. */
+  /** Whether the list has more entries than `data`. */
   readonly has_more: boolean;
 }
 
 /**
- * Reads the first entries of a list, up to `--limit`. `read` is called once with a page size, and gives the entries of
- * all pages.
+ * Reads the first entries of a list, up to `--limit`. The function `read` is called once with a page size, and gives
+ * the entries of all pages.
  */
 export async function collect<T>(
   { limit: most }: LimitOptions,

@@ -23,11 +23,14 @@ export function addServiceOptions(command: Command, examples: readonly string[])
 }
 
 /**
- * Longest time to retry a request while the service is busy or not reached: somebody at a terminal waits about this
- * long for a mistyped address.
+ * Longest time to retry a request while the service is busy or cannot be reached, in milliseconds. Somebody who has
+ * mistyped an address at a terminal waits about this long for the error.
  */
 const RETRY_MS = 5000;
-/** Longest time to retry while a command follows something, so that the service may restart meanwhile. */
+/**
+ * Longest time to retry a request in a command that runs for long, in milliseconds, so that the service may restart
+ * meanwhile.
+ */
 const FOLLOWING_RETRY_MS = 300_000;
 
 /**

@@ -13,7 +13,7 @@ export function certificateText(certificate: CertificateDocument, metric: Metric
   return `${what} at ${Number((confidence * 100).toFixed(4))} %, ${edge}, ${on}, ${opened}${lacking}`;
 }
 
-/** Formats how many rows were measured, with the number of all if there are more: `250 of 412`. */
+/** Formats the number of measured rows, followed by the number of available rows if that is larger: `250 of 412`. */
 export function measuredOf(rows: number, available: number = rows): string {
   return available > rows ? `${rows} of ${available}` : String(rows);
 }

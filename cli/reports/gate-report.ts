@@ -37,8 +37,8 @@ export async function reportGate(subject: { base: string; adapter: string; data:
 }
 
 /**
- * Describes the margins that some gate rows can certify: `236 rows certify a margin of 4.8 points at 95 % as a rule,
- * and of 1.9 points if no row changes`.
+ * Describes the margins that a number of gate rows can certify: `236 rows certify a margin of 4.8 points at 95 % as a
+ * rule, and of 1.9 points if no row changes`.
  */
 function adviceText(advice: GateAdvice | null, metric: MetricName): string {
   if (advice === null) return 'no rows';

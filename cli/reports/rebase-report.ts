@@ -189,8 +189,8 @@ function coefficientsOf({ alpha, beta }: CandidateRecord): string {
 }
 
 /**
- * Largest number of lost rows, which the old version answers correctly and the new one does not, that are listed on a
- * terminal; `--json` lists more.
+ * Largest number of lost rows to list on a terminal; `--json` lists more. The old version answers a lost row correctly,
+ * and the new version does not.
  */
 const SHOWN_FLIPS = 20;
 

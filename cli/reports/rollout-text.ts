@@ -28,7 +28,10 @@ export function rolloutRows(rollout: Rollout, paint: Paint): Row[] {
   ];
 }
 
-/** Reason why a rollout does not go on by itself, with the command that lets it; null if it goes on. */
+/**
+ * Reason why a rollout does not go on by itself, with the command, if there is one, that makes it go on; null if the
+ * rollout goes on.
+ */
 export function whyWaiting({ id, state, error, paused_reason: reason, waves }: Rollout): string | null {
   if (error !== null) return printable(error.detail ?? error.message);
   if (state === 'paused') {

@@ -2,7 +2,7 @@ import { read } from 'read';
 import { UsageError } from '../process/errors.ts';
 import { InterruptedError } from '../process/interruption.ts';
 
-/** Whether somebody can be asked: question and answer go by stderr and stdin, which must be terminals. */
+/** Whether a question can be asked. Questions go to stderr and answers come from stdin, so both must be terminals. */
 function canAsk(): boolean {
   return process.stdin.isTTY === true && process.stderr.isTTY === true;
 }

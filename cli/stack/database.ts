@@ -7,8 +7,10 @@ import { requireDatabase } from '../../src/platform/config/reachable.ts';
 import { UsageError } from '../process/errors.ts';
 
 /**
- * Calls `use` with the configured database. Shares the embedded one with a running service, or starts it for this call.
- * @throws SetupError if it cannot be reached; UsageError if there is none yet, or if migrations are pending
+ * Calls `use` with the configured database. An embedded database is shared with a running service, or started for this
+ * call.
+ * @throws SetupError if the database cannot be reached; UsageError if the data folder holds no database, or if
+ * migrations are pending
  */
 export async function withDatabase<T>(config: Config, use: (db: Database) => Promise<T>): Promise<T> {
   const { databaseUrl, dataDir } = config;

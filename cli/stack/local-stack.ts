@@ -22,7 +22,7 @@ export interface LocalStack {
 
 interface LocalStackOptions {
   readonly worker: boolean;
-  /** Removes the data folder when this process ends, however it ends (default false). */
+  /** Whether the data folder is removed when this process ends, however it ends. Default: false. */
   readonly temporary?: boolean;
   /** Stores the operator's first key before it becomes valid. If this throws, no key is created. */
   readonly keepOperatorKey?: (key: string) => Promise<void>;

@@ -59,8 +59,8 @@ function mostTelling(jobs: readonly Job[], room: number): Job[] {
 }
 
 /**
- * Shortest time between two lines about a job whose state has not changed, but whose other figures have, in
- * milliseconds.
+ * Shortest time, in milliseconds, between two lines about a job that stays in the same state while its other figures
+ * change.
  */
 const QUIET_MS = 3000;
 

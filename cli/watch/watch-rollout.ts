@@ -63,7 +63,10 @@ function jobCounts({ jobs, controls }: Rollout): JobCount[] {
   return [...of('adaptation', jobs), ...of('control', controls)];
 }
 
-/** Whether the jobs match the rollout's counts. Changes of jobs lag while an older transaction runs. */
+/**
+ * Whether the jobs that were read match the counts in the rollout. The jobs may lag behind, because the service lists a
+ * change of a job only after all older transactions of its database have ended.
+ */
 function isUpToDate(rollout: Rollout, jobs: ReadonlyMap<string, Job>): boolean {
   const all = [...jobs.values()];
   return jobCounts(rollout).every(

@@ -16,8 +16,8 @@ import { jobMemory, requireMemory, rowSizes } from './setup/memory-plan.ts';
 import type { RowFormat } from './setup/row-format.ts';
 
 /**
- * Metric on the gate rows of the versions that a published adapter is compared with; each null if it is not measured,
- * or not yet.
+ * Metrics, on the gate rows, of the three versions with which a published adapter is compared. A metric is null if it
+ * is not measured, or has not been measured yet.
  */
 export interface Baselines {
   /** Metric of the old adapter on the old base. */
@@ -95,8 +95,8 @@ export async function measureBaselines(
 }
 
 /**
- * Measures the baselines on the new base, which are the metrics of the unchanged adapter and of no adapter, unless they
- * are known already.
+ * Measures the two baselines on the new base, unless they are known already: the metric of the unchanged old adapter,
+ * and the metric of the base without an adapter.
  */
 export async function completeOnNewBase(
   { exact, newBase, adapter }: { readonly exact: ExactGate; readonly newBase: LoadedBase; readonly adapter: Adapter },

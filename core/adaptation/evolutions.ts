@@ -19,7 +19,7 @@ const EVOLUTION_FILE = 'evolution.safetensors';
 export interface EvolveSpec {
   readonly oldBase: string;
   readonly newBase: string;
-  /** Rank of the two factors that are kept of each module's change. Default: that of the method. */
+  /** Rank of the two factors to which the change of each module's weights is reduced. Default: that of the method. */
   readonly rank?: number;
   /** Folder that the evolution is written to. It is created, or replaced as a whole. */
   readonly outDir: string;
@@ -67,8 +67,8 @@ export async function requireCompatible(oldBase: DescribedBase, newBase: Describ
 }
 
 /**
- * Computes the evolution and writes it as a folder, atomically. The weights are read from their folders piece by piece,
- * so that a process which has loaded neither base needs no memory for it.
+ * Computes the evolution and writes it to a folder, atomically. The weights are read from the bases' folders piece by
+ * piece, so that neither base has to be loaded into memory.
  * @throws IncompatibleBasesError
  */
 export async function evolve(
@@ -120,7 +120,7 @@ export async function evolutionBetween(
   return evolution;
 }
 
-/** Returns the fingerprint of the weights in a folder. Files that were not verified before are read for it. */
+/** Returns the fingerprint of the weights in a folder. Reads those of its files that were not verified before. */
 export async function requireFingerprint(folder: string, bases: BaseCache): Promise<string> {
   return (
     (await fingerprintOf(folder, bases)) ?? (await describeBaseModel(folder, { verified: bases.verified })).fingerprint

@@ -32,7 +32,7 @@ export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
   readonly canTrain: boolean;
   readonly oldAdapter: Adapter;
   readonly evolution: Evolution | null;
-  /** Multiplication of the large matrices when adapters are fused, possibly on the device. */
+  /** Functions that multiply the large matrices when adapters are fused, possibly on the device. */
   readonly products: MatrixProducts;
   readonly measurements: Measurements;
   readonly breakdown: GateBreakdown;
@@ -45,7 +45,7 @@ export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
   /** Checkpoint of an earlier attempt to resume from; null if the job begins anew. */
   readonly resumed: Checkpoint | null;
   enterPhase(phase: LadderPhase): void;
-  /** Passes a candidate to the job's caller for publication, and waits until it is stored durably. */
+  /** Passes a candidate to the job's caller for publication, and waits until the candidate is stored durably. */
   publish(publication: Publication): Promise<void>;
   emit(event: Exclude<JobEvent, Publication>): void;
 }
@@ -56,9 +56,9 @@ const STATE_VERSION = 2;
 /** State of a job as its checkpoint stores it beside the tensors. Plain JSON. */
 interface JobState {
   readonly version: number;
-  /** Precision of both bases. The job keeps it on any machine that resumes it. */
+  /** Precision of both bases. The job keeps this precision on any machine on which it resumes. */
   readonly precision: Precision;
-  /** Precisions of gradients that the job has decided so far. A resumed job keeps them. */
+  /** Precisions of gradients that the job has chosen so far. A resumed job keeps them. */
   readonly gradients: GradientPrecisions;
   /**
    * Format in which the job's rows become tokens. A resumed job keeps it, because other labels would change its
@@ -66,8 +66,8 @@ interface JobState {
    */
   readonly rowFormat: RowFormat;
   /**
-   * Identity of the answers that a version has written to prompts alone; null if the rows came with answers. If the
-   * answers are others when the job resumes, it begins again.
+   * Identity of the answers that a version has written to prompts alone; null if the rows came with answers. A job that
+   * resumes with other answers begins again.
    */
   readonly answers: AnswersRecord | null;
   readonly ladder: LadderState;
@@ -116,7 +116,10 @@ export class JobContext implements LadderContext {
   readonly #options: JobContextOptions;
   #ladder: LadderState | null = null;
   #best: Candidate | null = null;
-  /** Adapter of the best candidate if it was trained; null if it was not, since it can then be fused again. */
+  /**
+   * Adapter of the best candidate if that candidate was trained. Null without a best candidate, and for an untrained
+   * one, whose adapter can be fused again.
+   */
   #bestAdapter: Adapter | null = null;
   #publications = 0;
 
@@ -281,8 +284,8 @@ export class JobContext implements LadderContext {
 }
 
 /**
- * Returns the number of training steps that the job had done when an adapter was measured: those on the adapter's own
- * rung and on earlier rungs. For an untrained adapter, it is 0.
+ * Returns the number of training steps that the job had done when an adapter was measured, on the adapter's own rung of
+ * the ladder and on earlier rungs; 0 for an untrained adapter.
  */
 function trainedSteps({ rung, step }: Pick<WatchRecord, 'rung' | 'step'>, watched: readonly WatchRecord[]): number {
   const trained = new Map<RungName, number>();

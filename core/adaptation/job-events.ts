@@ -17,12 +17,12 @@ export interface MetricPoint {
 }
 
 /**
- * Event that passes on a candidate to be published. The gate allows its publication, and it was written as a PEFT
- * folder.
+ * Event that passes on a candidate for publication. The gate allows the candidate to be published, and its adapter has
+ * been written as a PEFT folder.
  */
 export interface Publication {
   readonly type: 'publication';
-  /** Number of this publication among those of the attempt, counted from 1. */
+  /** Number of this publication within one attempt at the job, counted from 1. */
   readonly number: number;
   /** PEFT folder of the candidate, with `readapt.json`. It may be removed once the publication is durable. */
   readonly folder: string;
@@ -49,12 +49,13 @@ export interface Resumption {
   readonly points: readonly MetricPoint[];
   readonly searches: readonly SearchEvaluation[];
   /**
-   * Candidates judged so far. `trained` is the number of training steps that the job had done by then, on all rungs.
+   * Candidates judged so far. `trained` is the number of training steps, on all rungs of the ladder, that the job had
+   * done when the candidate was judged.
    */
   readonly candidates: readonly { readonly candidate: CandidateRecord; readonly trained: number }[];
   /**
-   * Measurements of adapters in training on the search rows. `trained` is the number of training steps that the job had
-   * done by then, on all rungs.
+   * Measurements of adapters in training on the search rows. `trained` is the number of training steps, on all rungs of
+   * the ladder, that the job had done when the adapter was measured.
    */
   readonly watched: readonly { readonly watched: WatchRecord; readonly trained: number }[];
 }
@@ -74,20 +75,20 @@ export type JobEvent =
   | { readonly type: 'points'; readonly points: readonly MetricPoint[] }
   | Resumption
   /**
-   * Sent again whenever another baseline is known, each time with all of them. `target` is the value that the gate asks
-   * for; null until it is known.
+   * Sent whenever another baseline becomes known, each time with all baselines known so far. `target` is the value of
+   * the metric that the gate asks for; null until this value is known.
    */
   | { readonly type: 'baselines'; readonly target: number | null; readonly baselines: Baselines }
   /**
-   * Sent if the outcomes of the old adapter on the old base are known already, on this number of gate rows, so that it
-   * need not be measured.
+   * Sent if outcomes of the old adapter on the old base are stored, so that the old adapter need not be measured.
+   * `rows` is the number of gate rows that these outcomes cover.
    */
   | { readonly type: 'old_known'; readonly rows: number }
   /** Sent after the old adapter was measured on the old base, because no suitable outcomes were stored. */
   | { readonly type: 'old_measured'; readonly outcomes: GateOutcomes }
   /**
-   * Sent once the metric of the version from which the gate's margin counts is known; never for an absolute gate, which
-   * has no margin.
+   * Sent once the job knows the metric from which the gate's margin counts: candidates may be worse than the version
+   * with this metric by no more than the margin. Never sent for an absolute gate, which has no margin.
    */
   | { readonly type: 'anchor'; readonly anchor: CountedFrom };
 

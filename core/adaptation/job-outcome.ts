@@ -22,8 +22,8 @@ export interface JobOutcome {
   /** Whether stored outcomes made it unnecessary to measure the old adapter on the old base. */
   readonly oldKnown: boolean;
   /**
-   * Version from which the gate's margin counts, with its value; null for a gate without a margin, or if the job was
-   * cancelled before the value was known.
+   * Version from which the gate's margin counts, with its metric: a candidate may be worse than this version by no more
+   * than the margin. Null for a gate without a margin, or if the job was cancelled before the metric was known.
    */
   readonly anchor: CountedFrom | null;
   /**
@@ -54,14 +54,17 @@ export interface JobOutcome {
   readonly phases: Readonly<Record<Phase, number>>;
   /** Milliseconds from the start of this attempt to the first durable publication; null if the job is not ready. */
   readonly readyMs: number | null;
-  /** Number of input tokens trained on. `tokensPerSecond` divides it by the time of pure training, in seconds. */
+  /**
+   * Number of input tokens that training has processed. `tokensPerSecond` is this number divided by the seconds of pure
+   * training.
+   */
   readonly tokens: number;
   readonly tokensPerSecond: number;
-  /** Reason for which training ended before its time, with the code `training_diverged`; absent if it did not. */
+  /** Reason why training ended early, with the code `training_diverged`; absent if training did not end early. */
   readonly problem?: { readonly code: string; readonly message: string };
   /**
-   * PEFT folder of the best candidate within `workDir` if the job is not ready; null if it is, or if there is no
-   * candidate.
+   * PEFT folder of the best candidate, within `workDir`, if the job is not ready. Null if the job is ready or was
+   * cancelled, if it is a control, or if no candidate was judged.
    */
   readonly candidateFolder: string | null;
 }

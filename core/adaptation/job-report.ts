@@ -64,12 +64,12 @@ export class JobReport {
     this.#clock.enter(phase);
   }
 
-  /** Sets the planned number of training steps, which counts until a training reports its own. */
+  /** Sets the planned number of training steps, which applies until a training reports the number that it plans. */
   planSteps(steps: number): void {
     this.#totalSteps = steps;
   }
 
-  /** Sets the value of the metric that the gate asks for. It is sent with the next report of the baselines. */
+  /** Sets the target, the value of the metric that the gate asks for. The next report of the baselines contains it. */
   setTarget(target: number): void {
     this.#target = target;
   }
@@ -85,7 +85,7 @@ export class JobReport {
     this.markReady();
   }
 
-  /** Notes that the job is ready, with the time it took. Only the first call counts. */
+  /** Records that the job is ready, and how long that took. Only the first call has an effect. */
   markReady(): void {
     const phases = this.#clock.phases();
     this.#ready ??= { readyMs: totalMs(phases), phases };

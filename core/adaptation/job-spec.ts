@@ -6,10 +6,11 @@ import type { MetricName } from '../options/metrics.ts';
 import type { GateOutcomes } from './measurements/gate-outcomes.ts';
 
 /**
- * Version from which the margin of a job's gate counts, if it is another than the one that is carried over. Plain JSON.
+ * Anchor of a job: an earlier version with which a gate with a margin compares candidates, in place of the version that
+ * is carried over. A candidate may be worse than the anchor by no more than the margin. Plain JSON.
  */
 export interface AnchorSpec {
-  /** Number of the anchor's version, for messages; null if the version was deleted. */
+  /** Version number of the anchor, for messages; null if the version was deleted. */
   readonly number: number | null;
   /** Number of the version that is carried over, for messages. */
   readonly oldNumber: number;
@@ -25,7 +26,10 @@ export interface AnchorSpec {
 /** Specification of one adaptation job or control. All paths are absolute; the files are only read. Plain JSON. */
 export interface JobSpec {
   readonly jobId: string;
-  /** Kind of the job. A `control` trains from scratch, publishes nothing, and ends at the first pass of the gate. */
+  /**
+   * Kind of the job. A `control` trains from scratch, publishes nothing, and ends as soon as a candidate passes the
+   * gate.
+   */
   readonly kind: 'adaptation' | 'control';
   readonly oldBase: string;
   readonly newBase: string;
@@ -34,7 +38,7 @@ export interface JobSpec {
    * `base_model_name_or_path`. Default: `newBase` as given.
    */
   readonly newBaseName?: string;
-  /** PEFT folder of the adapter version that is carried over, which is for the old base. */
+  /** PEFT folder of the adapter version that is carried over. This version was made for the old base. */
   readonly adapter: string;
   readonly data: DataSpec;
   readonly metric: MetricName;
@@ -45,8 +49,8 @@ export interface JobSpec {
    */
   readonly measuredTokens?: number;
   /**
-   * Options of the format in which the adapter's rows become tokens. What they leave out is read from the adapter, or
-   * found by measuring it.
+   * Options of the format in which the adapter's rows become tokens. An option that is left out is read from the
+   * adapter's files, or found by measuring the adapter.
    */
   readonly adapterOptions?: GivenAdapterOptions;
   /** Folder with the evolution between the two bases; if it is null, the job computes the evolution. */
@@ -63,17 +67,18 @@ export interface JobSpec {
    */
   readonly oldOutcomes?: GateOutcomes | null;
   /**
-   * Whether the job uses the outcomes stored beside the adapter (`readapt-outcomes.json`) if `oldOutcomes` are not
-   * given. A service does not: a tenant could store poor outcomes of the old version, and then everything would pass
-   * the gate. Default false.
+   * Whether the job uses the outcomes stored beside the adapter (`readapt-outcomes.json`) if `oldOutcomes` is not
+   * given. A service does not set this: a tenant could store poor outcomes of the old version, and then every candidate
+   * would pass the gate. Default false.
    */
   readonly trustsOutcomes?: boolean;
   /**
-   * Version from which the margin of a relative or non-inferiority gate counts, so that losses do not add up over
-   * versions. Default: the version that is carried over.
+   * Earlier version with which a relative or non-inferiority gate compares candidates, in place of the version that is
+   * carried over. If each version were compared with the one before it, losses would add up over versions. Default:
+   * none; candidates are compared with the version that is carried over.
    */
   readonly anchor?: AnchorSpec | null;
-  /** Identifier of the adapter version that is carried over, which the published `readapt.json` names. */
+  /** Identifier of the adapter version that is carried over. The published `readapt.json` names it as the parent. */
   readonly parent?: string;
   /**
    * Baselines to measure. `all` measures all three. `needed` leaves out those that only a report shows;
@@ -81,9 +86,10 @@ export interface JobSpec {
    */
   readonly baselines?: 'all' | 'needed';
   /**
-   * Time at which the old adapter is measured although the gate does not compare candidates with it. `before` the first
-   * candidate, so that each candidate is compared with it row by row and published ones have `negativeFlips`; or
-   * `after` a candidate was published, only for the old adapter's value. Default: never.
+   * Time at which the job measures the old adapter if the gate does not compare candidates with it. `before` measures
+   * it before the first candidate, so that each candidate is compared with it row by row, and published candidates have
+   * `negativeFlips`. `after` measures it after a candidate was published, only to know the old adapter's value.
+   * Default: never.
    */
   readonly measuresOld?: 'before' | 'after';
 }

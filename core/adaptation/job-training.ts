@@ -12,7 +12,7 @@ import type { JobEvent, MetricPoint } from './job-events.ts';
 import type { GradientPrecision } from './setup/gradient-precision.ts';
 
 export interface JobTrainingOptions {
-  /** Chooser of the precision in which gradients are computed, which decides when they are first needed. */
+  /** Object that chooses the precision of gradients. It makes its choice when gradients are first needed. */
   readonly gradients: GradientPrecision;
   /**
    * Returns the rows to train on after `step` steps of a training. The call may take long, and may load another base,
@@ -30,8 +30,8 @@ export interface JobTrainingOptions {
 export interface TrainingRows {
   readonly examples: readonly TokenizedExample[];
   /**
-   * Number of steps, counted from the first one of the training, for which these rows may be used. After them, other
-   * rows must be asked for.
+   * Number of steps, counted from the first one of the training, for which these rows may be used. For later steps, the
+   * training has to ask for other rows.
    */
   readonly steps: number;
 }
@@ -73,21 +73,24 @@ const CHECKPOINT_MS = 30_000;
 const POINTS_EVERY = 10;
 
 /**
- * Number of latest metric points that a checkpoint keeps. They are sent again when a job resumes, and a receiver that
- * died cannot have lost more of them.
+ * Number of latest metric points that a checkpoint keeps. A resumed job sends these points again, because the receiver
+ * may have died before it stored them. It cannot have lost more points than these.
  */
 const KEPT_POINTS = 2000;
 
 const NO_TRAINING: TrainingTotals = { steps: 0, tokens: 0, seconds: 0 };
 
-/** Trainings of one job, one for each rung that trains, with the state from which a checkpoint lets them resume. */
+/**
+ * Trainings of one job, one for each rung of the ladder that trains. A checkpoint stores their state, so that they can
+ * resume.
+ */
 export class JobTraining {
   readonly #options: JobTrainingOptions;
   #rung: RungName | null = null;
   #trainer: TrainerState | null = null;
   #before = NO_TRAINING;
   #savedAt = performance.now();
-  /** Training steps after which the checkpoints that are kept were saved. */
+  /** Numbers of training steps at which the existing checkpoints were saved. */
   #savedSteps: readonly number[] = [];
   #points: MetricPoint[] = [];
   /**

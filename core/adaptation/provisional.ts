@@ -10,14 +10,14 @@ import { evolutionBetween, readEvolution, requireCompatible, requireFingerprint 
 
 /** Request to carry an adapter over to the new base without any rows. Plain JSON. */
 export interface ProvisionalSpec {
-  /** Folder of the old base; `newBase` is that of the new one. */
+  /** Folder of the old base. `newBase` is the folder of the new base. */
   readonly oldBase: string;
   readonly newBase: string;
   /** Name by which serving engines know the new base. */
   readonly newBaseName: string;
   /** PEFT folder of the old adapter version, which is carried over. */
   readonly adapter: string;
-  /** Identifier of the old adapter version, which the new `readapt.json` names. */
+  /** Identifier of the old adapter version. The new `readapt.json` names it as the parent. */
   readonly parent: string;
   /**
    * Way of carrying over: `revert` undoes the base's change as far as the adapter's rank reaches; `reuse` copies the

@@ -79,8 +79,9 @@ async function runPrepared(attempt: JobAttempt, job: PreparedJob): Promise<JobOu
 }
 
 /**
- * Takes the measurement of the version with which the gate compares candidates, or makes it if none is known. Reports
- * the value of the metric that the gate asks for, and the version from which its margin counts.
+ * Looks up the measurement of the reference, the version with which the gate compares candidates. If there is none yet,
+ * measures the reference. Reports the value of the metric that the gate asks for, and the version from which the gate's
+ * margin counts.
  * @returns the measurement; null if candidates are compared with no version
  */
 async function compareWithReference(

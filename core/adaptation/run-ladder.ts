@@ -14,8 +14,8 @@ export interface LadderResult extends Pick<LadderOutcome, 'ready' | 'best' | 'ca
 type Judged = Pick<LadderOptions, 'gate' | 'old' | 'refineSteps'>;
 
 /**
- * Runs the strategy's ladder. If training diverges after a candidate was judged, the ladder ends with the candidates so
- * far and a problem; if it diverges before, the error is thrown.
+ * Runs the strategy's ladder. If training diverges after a candidate was judged, the ladder ends, and the result has a
+ * problem beside the candidates judged so far. If training diverges earlier, the error is thrown.
  */
 export async function runLadder(context: JobContext, settings: JobSettings, judged: Judged): Promise<LadderResult> {
   try {

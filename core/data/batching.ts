@@ -99,15 +99,15 @@ function joinTargets(examples: readonly TokenizedExample[]): LabelTargets | null
   return { perLabel, ids, shares };
 }
 
-/** Makes each label's own token its only target. */
+/** Returns targets in which the own token of each label is its only target. */
 function ownTargets(example: TokenizedExample): LabelTargets {
   const ids = Int32Array.from(labelTokens(example));
   return { perLabel: 1, ids, shares: new Float32Array(ids.length).fill(1) };
 }
 
 /**
- * Cuts a list of examples, in order, into runs that keep within the limits. An example that exceeds a limit alone is a
- * run of its own.
+ * Cuts a list of examples, in order, into runs of consecutive examples that keep within the limits. An example that
+ * exceeds a limit by itself becomes a run of its own.
  */
 export function cutIntoRuns<Example extends TokenizedExample>(
   examples: readonly Example[],

@@ -32,8 +32,8 @@ export function choiceTexts(rows: Iterable<ExampleRow>): string[] | null {
 }
 
 /**
- * Returns the {@link choiceTexts} of a dataset, with a function that tokenizes rows with them; null if there are fewer
- * than 2 or more than 20 distinct completions.
+ * Returns the choices of a dataset, which {@link choiceTexts} finds, with functions that look up and tokenize them for
+ * a row; null if there are fewer than 2 or more than 20 distinct completions.
  */
 export function findChoices(rows: Iterable<ExampleRow>, options: TokenizeOptions): ChoiceSet | null {
   const texts = choiceTexts(rows);

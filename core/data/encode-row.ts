@@ -29,7 +29,10 @@ export interface EncodedRow {
   readonly turnsBefore: number;
   /** Number of special tokens at the beginning, which truncation keeps. */
   readonly leading: number;
-  /** Tokens of the prompt when tokenized alone, as in `TokenizedExample`; absent if they are the same. */
+  /**
+   * Tokens of the prompt when it is tokenized alone, as in `TokenizedExample`; absent if the whole row begins with
+   * these tokens.
+   */
   readonly promptAlone?: readonly number[];
 }
 
@@ -54,7 +57,10 @@ export function encodeVariant(row: ExampleRow, encoding: RowEncoding): Pick<Enco
   return { ids, leading: encoding.leading.length };
 }
 
-/** Tokenizes a text with the leading special tokens. A prompt from a chat template already begins with the BOS. */
+/**
+ * Tokenizes a text, and puts the leading special tokens in front of it, unless it already begins with them, as a prompt
+ * from a chat template begins with the BOS.
+ */
 function withLeading(text: string, { tokenizer, leading }: RowEncoding): readonly number[] {
   const ids = tokenizer.encode(text, { addSpecialTokens: false });
   return leading.every((id, i) => ids[i] === id) ? ids : [...leading, ...ids];

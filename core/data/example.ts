@@ -7,7 +7,7 @@ export type ExampleRow = RowContent & {
   readonly slices?: readonly string[];
   /** Name of the file that the row was read from, for messages. */
   readonly file?: string;
-  /** Line number in that file, from 1. */
+  /** Line number of the row in its file, from 1. */
   readonly line?: number;
   /**
    * Tokens that a version has read and generated, if it has written the row's answer. Default: none; the text is
@@ -39,8 +39,9 @@ export interface TokenizedExample {
   /** Number of tokens and turns that were cut off the row's beginning because it was too long. Absent if none were. */
   readonly cut?: RowCut;
   /**
-   * Tokens of the prompt when tokenized alone, as a server does that gets only the prompt. Absent if they are those in
-   * front of the last labels; they differ if one token spans the end of the prompt and the beginning of the completion.
+   * Tokens of the prompt when it is tokenized alone, as by a server that gets only the prompt. Absent if they equal the
+   * tokens in front of the last labels. They differ from those if one token spans the end of the prompt and the
+   * beginning of the completion.
    */
   readonly promptAlone?: readonly number[];
   /**
@@ -63,7 +64,7 @@ export function labelCount({ labelSpans }: Pick<TokenizedExample, 'labelSpans'>)
   return labelSpans.reduce((total, [start, end]) => total + end - start, 0);
 }
 
-/** The tokens that the model learns to predict. */
+/** Returns the tokens that the model learns to predict. */
 export function labelTokens({ tokenIds, labelSpans }: Pick<TokenizedExample, 'tokenIds' | 'labelSpans'>): number[] {
   return labelSpans.flatMap(([start, end]) => tokenIds.slice(start, end));
 }

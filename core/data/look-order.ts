@@ -5,7 +5,7 @@ const SEED = 1;
 
 /**
  * Sorts gate rows in the random order in which every version is measured on them. Datasets may be sorted by topic, and
- * the first rows of a look have to stand for all.
+ * a measurement that ends early needs first rows that represent all rows.
  */
 export function inLookOrder<T>(rows: readonly T[]): T[] {
   return lookOrder(rows.length).map((row) => rows[row]!);

@@ -7,8 +7,8 @@ export interface RowBudget {
   /** Largest number of tokens, including generated ones. */
   readonly tokens: number;
   /**
-   * Largest number of tokens generated for a row; 0 means the length of the longest completion. Default: the metric
-   * needs no generated texts.
+   * Largest number of tokens generated for a row; 0 means the length of the longest completion. Default: none, because
+   * the metric needs no generated texts.
    */
   readonly generated?: number | undefined;
 }
@@ -20,8 +20,9 @@ const PIECE = 256;
 const SEED = 20_26;
 
 /**
- * Tokenizes as many rows as fit into the budget, but at least one: all of them, or a random sample, which is the same
- * in every run, in the order of the rows. Rows that are left out are not tokenized.
+ * Tokenizes as many rows as fit into the budget, but at least one. If not all of them fit, the rows are a random
+ * sample, which is the same in every run. The result is in the order of the rows. Rows are tokenized piece by piece, so
+ * that most of those left out are not tokenized.
  * @throws TokenizeError, NoEndOfTextError
  */
 export function tokenizeWithin(

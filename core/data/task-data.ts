@@ -8,9 +8,10 @@ import { keepGateApart, splitHeldOut, splitRows, type SplitRows } from './task-s
 import { tokenizeRows, type TokenizeOptions } from './tokenize.ts';
 
 /**
- * Files with a task's rows: one JSONL file that is split by the rows' own `split`, or by their prompts if they name
- * none; or a file of training rows and a file of held-out rows that is divided into search rows and gate rows. Without
- * training rows an adapter is copied, reverted or searched, but not trained.
+ * Files with a task's rows. `file` is one JSONL file, which is divided by the `split` that its rows name, or by their
+ * prompts if they name none. Otherwise, `train` is a file of training rows, and `validation` a file of held-out rows,
+ * which are divided into search rows and gate rows. Without training rows, a job can copy an adapter, revert it or
+ * search for its coefficients, but not train it.
  */
 export type DataSpec = { readonly file: string } | { readonly train: string | null; readonly validation: string };
 
@@ -38,19 +39,19 @@ export interface TaskData {
   readonly search: readonly TokenizedExample[];
   /** Gate rows in the random order in which versions are measured. They share no prompt with the search rows. */
   readonly gate: readonly TokenizedExample[];
-  /** Completions that the task chooses from; null unless it has 2 to 20 distinct ones. */
+  /** Completions of the task from which a model chooses; null unless the task has 2 to 20 distinct ones. */
   readonly choices: ChoiceSet | null;
 }
 
-/** Thrown if a task's rows do not suffice; never retried. */
+/** Error for a task whose rows do not suffice. A job that fails with this error is never retried. */
 export class TaskDataError extends Error {
   readonly code = 'insufficient_data';
   readonly badInput = true;
 }
 
 /**
- * Loads and splits a task. The splits are the same in every run; search and gate share no prompt.
- * @throws DatasetError; TaskDataError if there are no search rows or no gate rows, or if one of two files alone has
+ * Loads a task and divides its rows. The division is the same in every run. Search rows and gate rows share no prompt.
+ * @throws DatasetError; TaskDataError if there are no search rows or no gate rows, or if only one of two files has
  * answers
  */
 export async function loadGivenTask(spec: DataSpec): Promise<GivenTask> {

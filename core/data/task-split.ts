@@ -5,10 +5,11 @@ import type { ExampleRow } from './example.ts';
 export type SplitRows<Row extends GivenContent = ExampleRow> = Readonly<Record<DatasetSplit, readonly Row[]>>;
 
 /**
- * Divides rows into splits. Rows keep the split they name (the service names every row's at upload); if any row names
- * one, rows that name none are training rows. If no row names one, 10 % become search rows and 10 % gate rows, chosen
- * by the hash of their prompts, so that equal prompts stay together. If no row is a gate row, the search rows are
- * divided into search and gate rows.
+ * Divides the rows of a dataset into training rows, search rows and gate rows. If any row names a split, each row goes
+ * to the split that it names, and rows that name none become training rows. If such a dataset has no gate rows, its
+ * search rows are divided into search and gate rows. If no row names a split, about 10 % become search rows, 10 % gate
+ * rows, and the rest training rows. They are chosen by the hash of their prompts, so that rows with equal prompts stay
+ * together. The service gives every row a split at upload.
  */
 export function splitRows<Row extends DatasetRow>(rows: readonly Row[]): SplitRows<Row> {
   if (rows.some(({ split }) => split !== undefined)) {

@@ -29,8 +29,8 @@ const SMOLLM2: BenchmarkModel = {
 };
 
 /**
- * Time in milliseconds after which a batch is not repeated any more, if no shorter one is asked for. It is repeated
- * {@link MAX_RUNS} times at most.
+ * Time, in milliseconds, after which a batch is not repeated any more, unless the options ask for a shorter time. A
+ * batch runs at most {@link MAX_RUNS} times.
  */
 const MEASURED_MS = 1000;
 const MAX_RUNS = 5;
@@ -40,8 +40,9 @@ export interface BenchmarkOptions {
   /** Number of threads that compute one operator. */
   readonly threads: number;
   /**
-   * Longest time, in milliseconds, that a batch may be expected to take; larger batches are left out, so that slow
-   * devices do not take all day. The smallest batches are always measured. No batch is repeated for longer.
+   * Longest time, in milliseconds, that a batch may be expected to take. Larger batches are left out, so that slow
+   * devices do not take all day, but the smallest batches are always measured. No batch is repeated for longer than
+   * this time.
    */
   readonly batchMs: number;
 }

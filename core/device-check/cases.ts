@@ -27,7 +27,7 @@ const GEMMA3 = {
 /** Sizes of a model so wide that the engine computes LoRA updates apart from the weights. */
 const WIDE = { hiddenSize: 288, intermediateSize: 600, numHeads: 48, numKeyValueHeads: 48 };
 
-/** Every model family, LoRA and DoRA, and the batch shapes that take a code path of their own. */
+/** Cases for every model family, for LoRA and DoRA, and for the batch shapes that take a code path of their own. */
 const CASES: readonly CheckCase[] = [
   { name: 'llama, grouped queries', lengths: [7, 7, 7] },
   { name: 'llama, rows of all lengths', lengths: [3, 9, 1, 5, 4, 2] },

@@ -26,7 +26,10 @@ export interface TrainingResult {
   readonly steps: number;
   /** Largest difference of a step's loss, in nats a label. */
   readonly losses: number | null;
-  /** ‖a − b‖ / ‖b‖ of all factors after the last step. */
+  /**
+   * Relative error ‖a − b‖ / ‖b‖ over all factors after the last step, where a are the device's factors and b the
+   * reference's.
+   */
   readonly factors: number | null;
   readonly tolerance: number;
   readonly passed: boolean;
@@ -56,7 +59,7 @@ export interface BenchmarkResult {
   readonly cpu: Speeds | null;
 }
 
-/** Results of one process that checks a device; null for those that it did not reach. */
+/** Results of one process that checks a device. A result is null if the process did not reach it. */
 export interface Findings {
   readonly cases: readonly CaseResult[];
   readonly training: TrainingResult | null;
@@ -67,7 +70,7 @@ export interface Findings {
 export interface Tf32Result {
   readonly losses: number | null;
   readonly gradients: number | null;
-  /** Speed of gradients with TF32 over that without it; null if one of them was not measured. */
+  /** Speed of gradients with TF32 divided by their speed without TF32; null if one of them was not measured. */
   readonly speedup: number | null;
   /** Whether losses and gradients differ by no more than {@link TF32_TOLERANCE}. */
   readonly near: boolean;

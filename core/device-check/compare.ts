@@ -19,7 +19,7 @@ const TOLERANCE: Readonly<Record<Precision, number>> = { f32: 1e-4, f16: 5e-4, i
 
 const RANK = 3;
 
-/** The device under test and its reference. Both must be open. */
+/** Device under test and its reference device. Both must be open. */
 export interface Compared {
   readonly device: Device;
   readonly reference: Device;

@@ -57,8 +57,8 @@ function fastest(speeds: readonly Speed[]): Speed {
 }
 
 /**
- * Returns the effect of TF32 on a card: the differences from the reference with TF32, and the speed over that without
- * it.
+ * Returns the effect of TF32 on a card: the differences from the reference with TF32, and the speed with TF32 divided
+ * by the speed without TF32.
  */
 export function tf32Result(exact: Findings, rounded: Findings): Tf32Result {
   const cases = rounded.cases.filter(({ precision }) => precision === 'f32');

@@ -40,19 +40,22 @@ export interface BaseCacheOptions {
   readonly precision?: PrecisionSetting;
   /** Number of threads that the bases compute with. Default: one for each core. */
   readonly threads?: number | null;
-  /** Cache folder for later processes: compiled graphs, rounded matrices and findings about bases. Default: none. */
+  /**
+   * Folder in which compiled graphs, rounded matrices and findings about bases are cached for later processes. Default:
+   * none.
+   */
   readonly graphCacheDir?: string | null;
   /** Size limit of all rounded matrices in the cache folder, in bytes; 0 keeps none. Default: 4 GiB. */
   readonly int8CacheBytes?: number | undefined;
   /** Function called with each base after it has been loaded. */
   readonly onLoad?: ((base: LoadedBase) => void) | undefined;
-  /** Function called with the folder of each base that is released, once for each time that the base was loaded. */
+  /** Function called with a base's folder when the base is released, once for each time that it was loaded. */
   readonly onRelease?: ((folder: string) => void) | undefined;
   /** Number of base models that stay loaded. Default: 2, for the old base and the new base. */
   readonly capacity?: number;
   /**
-   * Returns the memory that the process may take. If two bases do not fit, the least recently used one is released
-   * before another is loaded. Default: no limit.
+   * Function that returns the memory that the process may use. If two bases do not fit into it, the least recently used
+   * one is released before another is loaded. Default: no limit.
    */
   readonly memory?: (() => AvailableMemory) | undefined;
 }
@@ -87,8 +90,8 @@ interface Preparation {
   /** Whether the matrices of the base's layers stay on disk. */
   readonly onDisk: boolean;
   /**
-   * Whether the matrices of the base's layers stay in memory in float32 until the precision is chosen and, for int8,
-   * they are rounded.
+   * Whether the float32 matrices of the base's layers stay in memory until the base's precision has been chosen and,
+   * for int8, the matrices have been rounded.
    */
   readonly holdsMatrices: boolean;
 }
@@ -110,9 +113,9 @@ export class BaseCache {
   readonly #rowErrors: RowErrors;
   readonly #pool = new ProgramPool();
   readonly #tracer = new TracingThread();
-  /** Folder with results that are costly to compute, for later processes; null if there is none. */
+  /** Folder in which results that are costly to compute are kept for later processes; null if there is none. */
   readonly cacheFolder: string | null;
-  /** Record of model files that any process has verified; null without a cache folder. */
+  /** Record of the model files that this or another process has verified; null without a cache folder. */
   readonly verified: VerifiedFiles | null;
   /**
    * Loaded bases, keyed by the precision and a stamp of the folder's files; the least recently used one comes first.
@@ -133,10 +136,11 @@ export class BaseCache {
   }
 
   /**
-   * Returns the base model of a folder, and loads it first if necessary. If `auto` has chosen float32 for it and the
-   * memory no longer suffices, it is loaded in int8.
-   * @param precision precision of its matrices; default: that of the options
-   * @throws FormatError if the folder does not hold a usable model and tokenizer.json, DeviceUnavailableError
+   * Returns the base model of a folder, and loads the model first if necessary. If the setting `auto` has chosen
+   * float32 for a base and the memory no longer suffices for float32, the base is loaded in int8.
+   * @param precision precision of the base's matrices; default: the setting in the cache's options
+   * @throws FormatError if the folder does not hold a usable model and tokenizer.json
+   * @throws DeviceUnavailableError if the device does not support the precision
    */
   async load(folder: string, precision?: Precision): Promise<LoadedBase> {
     const key = await stamp(folder);
@@ -164,10 +168,11 @@ export class BaseCache {
   }
 
   /**
-   * Computes in float32 with a loaded base that normally computes in 8 bits. If enough memory is free, the float32
-   * matrices of all layers are read into it. Otherwise only some layers are in memory at a time, except for training,
-   * which needs all of them. Large matrices are also read in parts if only a few passes are needed.
-   * @returns null if the memory does not suffice
+   * Calls `use` with a float32 runtime of a loaded base that normally computes in 8 bits. If enough memory is free, the
+   * float32 matrices of all layers are read into memory. Otherwise only the matrices of some layers are in memory at a
+   * time; training cannot do this, because it needs all layers at once. If only a few passes are needed, large matrices
+   * are read in parts even if enough memory is free.
+   * @returns the result of `use`; null if the memory does not suffice
    */
   async withFloat32<T>(
     { model, int8 }: LoadedBase,
@@ -187,8 +192,8 @@ export class BaseCache {
   }
 
   /**
-   * Returns the errors of int8 against float32 that were measured for this base and this kind of rows. If no process
-   * has measured them before, `compare` does.
+   * Returns the measured errors of int8 against float32 for a base and a kind of rows. If no process has measured these
+   * errors before, `compare` measures them.
    */
   rowErrors(
     base: LoadedBase,
@@ -253,7 +258,7 @@ export class BaseCache {
     return { cache: this.#cache, pool: this.#pool, tracer: this.#tracer };
   }
 
-  /** Releases the bases that leave too little memory for the base of a folder, and then opens it. */
+  /** Opens the base of a folder, after releasing the bases that leave too little memory for it. */
   async #openInRoom(folder: string, key: string, precision: PrecisionSetting): Promise<OpenBase> {
     const config = await readModelConfig(folder);
     const others = [...this.#bases.keys()].filter((other) => other !== key);
@@ -268,7 +273,10 @@ export class BaseCache {
     return loaded;
   }
 
-  /** Starts tracing the programs for the comparison with int8 while weights are read. */
+  /**
+   * Starts to trace the programs that the comparison of int8 with float32 will run, so that they are traced while
+   * weights are read.
+   */
   async #expectPrograms(config: ModelConfig, { precision, onDisk, holdsMatrices }: Preparation): Promise<void> {
     if (!onDisk) return;
     for (const program of expectedPrograms(config, precision === 'int8' ? 'int8' : 'auto', holdsMatrices)) {

@@ -18,7 +18,7 @@ export interface Batch {
   readonly textLengths?: Int32Array;
   /** [labels] indices in `inputIds` of the tokens whose next token is predicted. */
   readonly labelPositions: Int32Array;
-  /** [labels] ids of the tokens to predict at these positions. */
+  /** [labels] ids of the tokens to predict at the label positions. */
   readonly labelIds: Int32Array;
   /**
    * Soft targets that {@link Runtime.gradients} learns instead of `labelIds`. Default: `labelIds`, with a share of 1.
@@ -105,8 +105,8 @@ export interface Runtime {
   /** Numbers of tokens that the device processes at once, at full speed and within its memory. */
   readonly tokenBudgets: TokenBudgets;
   /**
-   * Difference up to which two logits count as equal, because the shapes of a call may order them otherwise: a pass
-   * over a whole text multiplies other shapes than single steps do.
+   * Difference up to which two logits count as equal. The rounding of logits depends on the shapes in a call, which may
+   * thus reorder such logits: a pass over a whole text multiplies other shapes than single steps do.
    */
   readonly logitRounding: number;
   /** Negative log-likelihood of every label, [labels] in nats. */

@@ -48,8 +48,8 @@ interface WriteFolderOptions {
 
 /**
  * Builds a folder under a temporary name beside `path` and renames it when it is complete. With `replace`, the old
- * folder is first moved aside (`<name>.old-…`) and removed last; a process that is killed between the two renames
- * leaves it there, complete.
+ * folder is first moved aside (`<name>.old-…`) and removed last; if the process is killed between the two renames, the
+ * complete old folder stays under that name.
  * @param build writes the folder's files with {@link writeFileAtomic}, or syncs them itself
  */
 export async function writeFolderAtomic(
@@ -105,8 +105,8 @@ function temporaryName(path: string): string {
 }
 
 /**
- * Removes abandoned temporary files of this name. They are recognized by age rather than by the writer's process id,
- * because writers in different containers may share the volume.
+ * Removes temporary files and folders that earlier writes to `path` have abandoned. They are recognized by age rather
+ * than by the writer's process id, because writers in different containers may share the volume.
  */
 async function removeStale(path: string): Promise<void> {
   const folder = dirname(path);

@@ -6,7 +6,7 @@ import { shorten } from '../options/quote.ts';
  */
 export class FormatError extends Error {
   readonly code: string;
-  /** Path of the file at fault, relative to the opened folder, if there is one. */
+  /** Path of the file at fault. If a folder was opened, the path is relative to that folder. */
   readonly file: string;
   /** Tensor, field or line at fault, if one can be named; a long name is truncated. */
   readonly subject: string | undefined;

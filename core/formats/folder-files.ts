@@ -10,15 +10,15 @@ export interface JsonFileLimits extends Partial<JsonLimits> {
 }
 
 /**
- * Limits of a base model's JSON files, the default. The largest of them is the tokenizer: 33 MB with a vocabulary of
- * 262,144.
+ * Limits of a base model's JSON files, which also apply by default. The largest of these files is the tokenizer's: 33
+ * MB with a vocabulary of 262,144.
  */
 const BASE_MODEL_JSON: JsonFileLimits = { bytes: 64 << 20 };
 
 /**
  * Finds a file of a model or adapter folder, and refuses anything that could lead outside: a name that is not a plain
  * file name, and a symbolic link that leaves the folder. The file is not opened.
- * @param namedBy file to blame for a bad name in errors; default the file itself
+ * @param namedBy file that an error blames if `name` is not a plain file name; default: the file itself
  * @returns the real path, or null if there is no such file
  * @throws FormatError `unsafe_path`, or `missing_file` if the folder does not exist or the name is not a regular file
  */

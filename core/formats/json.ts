@@ -24,9 +24,9 @@ const MAX_DEPTH = 64;
 export class JsonLimitError extends Error {}
 
 /**
- * Parses JSON like `JSON.parse`, but refuses an object with a repeated key, since parsers disagree on which value wins,
- * and a text over a limit. Both are checked before parsing, because the parsed value takes many times the memory of the
- * text.
+ * Parses JSON like `JSON.parse`, but refuses two kinds of text: one with a repeated key in an object, because parsers
+ * disagree on which value wins, and one that exceeds a limit. Keys and limits are checked before parsing, because the
+ * parsed value takes many times the memory of the text.
  * @param limits by default only the nesting is limited
  * @throws SyntaxError or JsonLimitError with the reason
  */
@@ -36,8 +36,8 @@ export function parseStrictJson(text: string, limits: Partial<JsonLimits> = {}):
 }
 
 /**
- * Checks keys and limits of a text that need not be valid JSON; JSON.parse finds other errors. The stack holds the keys
- * of each open object, and null for an array.
+ * Checks the keys and limits of a text that need not be valid JSON, because JSON.parse finds all other errors
+ * afterwards. A stack holds the keys seen so far in each open object, and null for each open array.
  */
 function checkKeys(text: string, limits: JsonLimits): void {
   const open: (Set<string> | null)[] = [];

@@ -18,7 +18,7 @@ export function scriptPath(name: string): string {
   return path.relative('', packagePath('scripts', name));
 }
 
-/** The version in package.json. */
+/** Returns the version in package.json. */
 export function packageVersion(): string {
   return (JSON.parse(readFileSync(packagePath('package.json'), 'utf8')) as { version: string }).version;
 }

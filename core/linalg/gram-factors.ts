@@ -12,9 +12,9 @@ export interface ThinFactors {
 }
 
 /**
- * Returns a basis of the columns of a tall matrix by one Cholesky factorization of its Gram matrix. It spans the
- * columns to rounding. Its columns are orthonormal to about ε · κ² in float64 and ε · κ in float32, where κ is the
- * condition of Y: enough to continue a power iteration, in which only the span matters.
+ * Returns a basis of the columns of a tall matrix Y by one Cholesky factorization of its Gram matrix. The basis spans
+ * the columns to rounding. It is orthonormal to about ε · κ² in float64 and ε · κ in float32, where κ is the condition
+ * number of Y: enough to continue a power iteration, in which only the span matters.
  */
 export async function spanningBasis(y: DenseMatrix, products: MatrixProducts): Promise<DenseMatrix> {
   return (await factorOnce(y, products)).q;
@@ -23,7 +23,8 @@ export async function spanningBasis(y: DenseMatrix, products: MatrixProducts): P
 /**
  * Thin QR factorization of a tall matrix by Cholesky factorizations of Gram matrices, done twice, after which Q is
  * orthonormal to rounding (CholeskyQR2: Yamamoto, Nakatsukasa, Yanagisawa and Fukaya, ETNA 44, 2015). All work that
- * grows with the rows is a product. A column counts as dependent on earlier ones below {@link NEGLIGIBLE}.
+ * grows with the number of rows is in matrix products. A column counts as dependent on earlier ones if less than {@link
+ * NEGLIGIBLE} of its squared length is left without its projection onto them.
  */
 export async function thinQr(y: DenseMatrix, products: MatrixProducts): Promise<ThinFactors> {
   const first = await factorOnce(y, products);

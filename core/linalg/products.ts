@@ -3,7 +3,7 @@ import { addAll, toFloat64, type DenseMatrix, type Matrix } from './matrix.ts';
 
 /**
  * Products of large matrices with narrow ones. The factorizations of this folder need no other operation on large
- * matrices, so a library faster than this folder can compute them. Implementations may round operands and results to
+ * matrices, so a faster library can do this part of the work. Implementations may round operands and results to
  * float32. Equal operands give equal bits on the same machine.
  */
 export interface MatrixProducts {

@@ -8,13 +8,13 @@ interface CutArray<T> {
 }
 
 /**
- * Cuts large arrays into parts that stay in memory together. The garbage collector runs after every few dozen MiB of
- * many small arrays, but rarely because of one large array. A large array costs no memory before it is used, because
- * the system provides memory only once it is written to.
+ * Cuts large arrays into parts, for many arrays that stay in memory together. Many small arrays would make the garbage
+ * collector run after every few dozen MiB, which one large array rarely does. An unused part of a large array costs no
+ * memory, because the system provides memory only when it is first written to.
  */
 export class ArrayParts<T extends CutArray<T>> {
   readonly #make: new (length: number) => T;
-  /** Number of values that will probably still be taken and do not fit into {@link #whole}. */
+  /** Approximate number of values still to be taken for which no large array has been allocated yet. */
   #missing: number;
   #whole: T;
   #end = 0;

@@ -1,8 +1,9 @@
 import Type, { type Static } from 'typebox';
 
 /**
- * Table of the options that belong to an adapter rather than to a rollout, since they depend on how it was trained:
- * name, type, range, default and help text of each. The API's schema and the flags of the commands are derived from it.
+ * Table of the options that belong to an adapter rather than to a rollout, since they depend on how the adapter was
+ * trained: name, type, range, default and help text of each. The API's schema and the flags of the commands are derived
+ * from this table.
  */
 export const AdapterOptions = Type.Object(
   {

@@ -23,7 +23,7 @@ type CudaCard = `cuda:${number}`;
 
 export type Device = DeviceKind | CudaCard;
 
-/** Device whose results are the standard for those of all others: plain JavaScript, and slow. */
+/** Device with whose results those of all other devices are compared. It computes in plain JavaScript, and is slow. */
 export const REFERENCE = 'tfjs-cpu' satisfies Device;
 
 export type CompiledKind = { [D in DeviceKind]: (typeof RUNTIME_OF)[D] extends 'compiled' ? D : never }[DeviceKind];

@@ -4,14 +4,14 @@ import Type, { type Static } from 'typebox';
 export const DEFAULT_CONFIDENCE = 0.95;
 
 /**
- * Default of a gate's margin, three percentage points: the smallest that a few hundred gate rows can usually certify
- * (docs/method/gate.md has the table).
+ * Default of a gate's margin, three percentage points. It is the smallest margin that a few hundred gate rows can
+ * usually certify (docs/method/gate.md has the table).
  */
 export const DEFAULT_MARGIN = 0.03;
 
 /**
- * Policies for a candidate that is good enough on the gate rows, where these are too few to certify it: `hold` keeps
- * the old version, and `publish` publishes the candidate.
+ * Policies for a candidate whose value on the gate rows is good enough, but for which there are too few gate rows to
+ * certify it: `hold` keeps the old version, and `publish` publishes the candidate.
  */
 export const INCONCLUSIVE_POLICIES = ['hold', 'publish'] as const;
 

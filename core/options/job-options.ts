@@ -6,8 +6,8 @@ export type Strategy = (typeof STRATEGIES)[number];
 
 /**
  * Table of a job's options: name, type, range, default and help text of each. The API's schema, the flags of `readapt
- * rebase`, the settings of experiment files and the job that a training process receives are all derived from it. An
- * option without a `default` has one that depends on other things; its description says on which.
+ * rebase`, the settings of experiment files and the job that a training process receives are all derived from it. If an
+ * option has no `default` here, its default depends on other things, which the option's description names.
  */
 export const JobOptions = Type.Object(
   {

@@ -36,7 +36,8 @@ export function problemsOf(schema: TSchema, value: unknown, root = ''): string[]
 }
 
 /**
- * Converts an error of the schema library to complaints. For a missing or unknown key, the place is that of the key.
+ * Converts an error of the schema library to complaints. A complaint about a missing or unknown key is about the place
+ * of this key.
  */
 function complaintsOf({ keyword, instancePath, params, message }: SchemaError, schema: TSchema): Complaint[] {
   const complain = (pointer: string, text: string) => ({ pointer, text, isUnion: keyword === 'anyOf' });
@@ -62,7 +63,7 @@ function complaintsOf({ keyword, instancePath, params, message }: SchemaError, s
   }
 }
 
-/** Puts what was expected into words: `>= 0` becomes `at least 0`, and `integer` becomes `an integer`. */
+/** Puts an expectation into words: `>= 0` becomes `at least 0`, and `integer` becomes `an integer`. */
 function inWords(expected: string): string {
   const [, operator = '', bound = ''] = /^([<>]=?) (.+)$/.exec(expected) ?? [];
   const words = { '>=': 'at least', '>': 'more than', '<=': 'at most', '<': 'less than' }[operator];

@@ -1,10 +1,15 @@
-/** Input of {@link meanPValue}, which tests the hypothesis that the mean of the values is at most `mean`. */
+/**
+ * Arguments of {@link meanPValue}, a test whose null hypothesis is that the true mean of the values is at most `mean`.
+ */
 export interface MeanTest {
-  /** Independent values in [0, 1], whose mean is tested, in an order that does not depend on them. */
+  /** Independent values in [0, 1] whose mean is tested. Their order must not depend on the values themselves. */
   readonly values: ArrayLike<number>;
-  /** Number of values that there may be in the end, which the bets are chosen for. Default: as many as are given. */
+  /**
+   * Number of values that the test may reach in the end; the bets are sized for it. Default: the number of values
+   * given.
+   */
   readonly of?: number;
-  /** Mean that the hypothesis allows at most, in (0, 1). */
+  /** Largest mean under the null hypothesis, in (0, 1). */
   readonly mean: number;
   /**
    * Error probability for which the bets are chosen, so that the test is most powerful at it. The p-value is valid at

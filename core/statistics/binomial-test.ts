@@ -1,14 +1,17 @@
-/** Input of {@link shortfallPValue}, which tests the hypothesis that the share of right rows is at most `share`. */
+/**
+ * Arguments of {@link shortfallPValue}: the number of right rows, the number of all rows, and the share of right rows
+ * to test. The null hypothesis is that the true share of right rows is at most `share`.
+ */
 export interface ShareTest {
   readonly right: number;
   readonly rows: number;
-  /** Share that the hypothesis allows at most, in (0, 1). */
+  /** Largest share of right rows under the null hypothesis, in (0, 1). */
   readonly share: number;
 }
 
 /**
- * Returns the p-value of the exact binomial test of the hypothesis that the share of right rows is at most `share`. It
- * is the probability, at exactly this share, of at least as many right rows as were found.
+ * Returns the p-value of the exact binomial test. The null hypothesis is that the true share of right rows is at most
+ * `share`. The p-value is the probability of at least `right` right rows if the true share is exactly `share`.
  */
 export function shortfallPValue({ right, rows, share }: ShareTest): number {
   if (right <= 0) return 1;

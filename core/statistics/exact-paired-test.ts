@@ -2,25 +2,25 @@ import { normalQuantile } from './distributions.ts';
 import { tangoStatistic, type Flips } from './paired-statistics.ts';
 
 /**
- * Input of {@link inferiorityPValue}: on how many rows two versions differ, and the margin. The tested hypothesis is
- * that the second version's share of right rows is smaller than the first one's by at least the margin.
+ * Arguments of {@link inferiorityPValue}: the numbers of rows on which two versions differ, and the margin. The null
+ * hypothesis is that the second version's share of right rows is smaller than the first one's by at least the margin.
  */
 export interface InferiorityTest extends Flips {
   /**
-   * Difference of the shares of right rows, in (−1, 1), from which the second version counts as worse. If it is
-   * negative, the second version has to be better by that much.
+   * Smallest deficit in the share of right rows, in (−1, 1), at which the second version counts as worse. With a
+   * negative margin, the second version has to be better by that much.
    */
   readonly margin: number;
 }
 
 /**
- * Returns the p-value of an unconditional exact test of the hypothesis that the second version is worse by at least the
- * margin, where each row is right or wrong under either version (Hsueh, Liu and Chen, Biometrics 57, 2001, 478–483).
- * The p-value is a probability under the hypothesis: that of outcomes which speak against it, by Tango's statistic, at
- * least as clearly as the observed one. It is the largest such probability over all shares of losses that the
- * hypothesis allows. The statistic grows with the gains and falls with the losses, so the largest is found on the edge
- * of the hypothesis, where the second version is worse by exactly the margin. If no row differs, the p-value is at
- * least (1 − margin)ⁿ for n rows.
+ * Returns the p-value of an unconditional exact test for rows that are right or wrong under either version (Hsueh, Liu
+ * and Chen, Biometrics 57, 2001, 478–483). The null hypothesis is that the second version is worse by at least the
+ * margin. The p-value is the probability, under this hypothesis, of an outcome that speaks against it at least as
+ * clearly as the observed one, judged by Tango's statistic. The probability depends on the unknown share of losses, so
+ * the largest one over all shares that the hypothesis allows is returned. Because the statistic grows with the gains
+ * and falls with the losses, the largest one is found on the edge of the hypothesis, where the second version is worse
+ * by exactly the margin. If no row differs, the p-value is at least (1 − margin)ⁿ for n rows.
  * @throws RangeError for a margin outside (−1, 1)
  */
 export function inferiorityPValue({ margin, ...flips }: InferiorityTest): number {
@@ -75,9 +75,9 @@ export function exactLowerBound(flips: Flips, level: number): number {
 const LARGEST_MARGIN = 1 - 1e-9;
 
 /**
- * Returns the shares of losses at which the p-value is computed, from the smallest to the largest that are possible
- * where the second version is worse by exactly the margin. A share is given as the angle whose squared sine it is,
- * because an estimate of this angle has the same variance for every share.
+ * Returns the shares of losses at which the p-value is computed, in ascending order: a grid over all shares that are
+ * possible if the second version is worse by exactly the margin. Each share is given as the angle whose squared sine it
+ * is, because an estimate of this angle has the same variance for every share.
  */
 function nuisanceAngles(margin: number, rows: number): number[] {
   const first = Math.asin(Math.sqrt(Math.max(0, margin)));
@@ -108,8 +108,8 @@ function largestWithin({ low, high }: { low: number; high: number }, valueAt: (x
 }
 
 /**
- * Distance from the expected number of losses, in standard deviations, beyond which numbers are too improbable to
- * matter (about 1e-15).
+ * Largest distance from the expected number of losses, in standard deviations, at which numbers of losses are counted.
+ * Numbers farther away are too improbable to matter (about 1e-15).
  */
 const REACH = 8;
 
@@ -121,9 +121,8 @@ class Region {
   readonly #rows: number;
   readonly #margin: number;
   /**
-   * Smallest number of gains, for each number of losses as the index, with which an outcome speaks against the
-   * hypothesis at least as clearly as the observed one. If no outcome with so many losses does, it is larger than the
-   * number of the other rows.
+   * Smallest number of gains with which an outcome belongs to this set, indexed by the number of losses. If no outcome
+   * with that number of losses belongs to the set, the entry is larger than the number of all other rows.
    */
   readonly #gains: Int32Array;
   readonly #logFactorials: Float64Array;
@@ -193,7 +192,8 @@ class Region {
 }
 
 /**
- * Probability of a success in one trial, with its logarithm and, as `logRest`, that of the probability of a failure.
+ * Success probability of a single trial, with its logarithm and, as `logRest`, the logarithm of the failure
+ * probability.
  */
 interface BinomialShare {
   readonly value: number;

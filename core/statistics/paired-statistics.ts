@@ -120,8 +120,8 @@ interface BootstrapOptions {
 }
 
 /**
- * Smallest and largest number of bootstrap resamples. Between them, the number is chosen so that about `beyond`
- * resamples lie beyond the bound.
+ * Limits on the number of bootstrap resamples: at least `least` and at most `most`. Within these limits, the number is
+ * chosen so that about `beyond` resamples lie beyond the bound.
  */
 const RESAMPLES = { least: 2000, most: 20_000, beyond: 40 };
 

@@ -5,15 +5,18 @@ import { tangoStatistic, type Flips } from './paired-statistics.ts';
  * while rows come in, and ends at the first time that it shows the second version not to be worse by the margin.
  */
 export interface SequentialDesign {
-  /** Numbers of rows after which the test is made, ascending. The last is that of all rows. */
+  /** Numbers of rows after which the test is made, in ascending order. The last one is the number of all rows. */
   readonly analyses: readonly number[];
   /** Difference of the shares of right rows, in (0, 1), from which the second version counts as worse. */
   readonly margin: number;
-  /** Largest probability, over all analyses together, that a version that is worse by the margin passes. */
+  /** Largest probability with which a version that is worse by the margin may pass at any of the analyses. */
   readonly level: number;
 }
 
-/** Share of the level that is used. The rest is for shares of losses between those that are tried. */
+/**
+ * Share of the level that the critical values may use up. The rest allows for the shares of losses that lie between
+ * those for which probabilities are computed.
+ */
 const USED = 0.98;
 
 /**
@@ -42,13 +45,16 @@ export function criticalValues(design: SequentialDesign): readonly number[] {
   });
 }
 
-/** Probability of each flip on one row. */
+/** Probabilities that a single row is a gain and that it is a loss. */
 export interface FlipShares {
   readonly gain: number;
   readonly loss: number;
 }
 
-/** Returns the probability of passing at each analysis, of a version whose rows flip with these probabilities. */
+/**
+ * Returns, for each analysis of a design, the probability that a version passes there and at no earlier analysis, if
+ * its rows flip with the given probabilities.
+ */
 export function passingProbabilities(
   { analyses, margin }: SequentialDesign,
   values: readonly number[],
@@ -61,12 +67,12 @@ export function passingProbabilities(
   });
 }
 
-/** Ratio of each tried share of losses to the one before it. */
+/** Largest ratio between neighboring shares of losses in the grid of {@link triedShares}. */
 const RATIO = 1.2;
 
 /**
- * Returns the shares of losses at which a design is held, from the smallest to the largest that are possible where the
- * second version is worse by exactly the margin.
+ * Returns the shares of losses for which the critical values of a design have to hold, in ascending order: a grid over
+ * all shares that are possible if the second version is worse by exactly the margin.
  */
 function triedShares(margin: number): number[] {
   const most = (1 + margin) / 2;
@@ -74,7 +80,7 @@ function triedShares(margin: number): number[] {
   return Array.from({ length: steps + 1 }, (_, i) => margin * (most / margin) ** (i / steps));
 }
 
-/** Least number of gains, for each number of losses as the index, with which an outcome passes. */
+/** Smallest number of gains with which an outcome passes, indexed by the number of losses. */
 type Boundary = Int32Array;
 
 function boundaryOf(rows: number, margin: number, value: number): Boundary {
@@ -87,15 +93,21 @@ function boundaryOf(rows: number, margin: number, value: number): Boundary {
   return boundary;
 }
 
-/** Whether an outcome reaches a critical value. Rounding does not exclude a tie. */
+/**
+ * Whether an outcome's Tango statistic reaches a critical value. A tie passes even if rounding makes the statistic
+ * smaller.
+ */
 export function passes(flips: Flips, margin: number, value: number): boolean {
   return tangoStatistic(flips, -margin) >= value - 1e-9;
 }
 
-/** Largest critical value that is tried. Beyond it, an analysis passes nothing. */
+/** Largest critical value of Tango's statistic that is tried. If even this value is too small, no outcome passes. */
 const LARGEST_VALUE = 8;
 
-/** Returns the smallest critical value whose boundary is allowed, to 0.001; Infinity if none up to 8 is. */
+/**
+ * Returns the smallest critical value with a boundary that `isAllowed` accepts, to within 0.001; Infinity if it accepts
+ * none up to a value of 8.
+ */
 function smallestValue(rows: number, margin: number, isAllowed: (boundary: Boundary) => boolean): number {
   let [refused, allowed] = [0, LARGEST_VALUE];
   if (!isAllowed(boundaryOf(rows, margin, allowed))) return Infinity;
@@ -108,24 +120,30 @@ function smallestValue(rows: number, margin: number, isAllowed: (boundary: Bound
 }
 
 /**
- * Distance from the expected number of losses or gains, in standard deviations, up to which numbers are followed. The
- * probability of all others counts as if they passed, so that the level holds in spite of it.
+ * Largest distance from the expected number of losses or gains, in standard deviations, at which probabilities are
+ * computed. Outcomes farther away count as if they passed, so that the error probability stays within the level.
  */
 const REACH = 5;
 
-/** Joint probabilities of the numbers of losses and gains, row by row, of all outcomes that have not passed yet. */
+/**
+ * Joint distribution of the numbers of losses and gains among the rows so far, as rows are added one by one. Outcomes
+ * that have already passed are left out.
+ */
 class Walk {
   /**
-   * Probability that the second version has passed at an earlier analysis, or that the numbers of losses and gains are
-   * beyond those that are followed.
+   * Probability that the second version has passed at an earlier analysis, or that its numbers of losses and gains are
+   * outside the range for which probabilities are computed.
    */
   stopped = 0;
   readonly #shares: FlipShares;
   readonly #losses: Axis;
   readonly #gains: Axis;
-  /** Probability of each pair of numbers, the gains within the losses. */
+  /**
+   * Probability of each pair of a number of losses and a number of gains. Pairs with the same number of losses lie
+   * together, in the order of their gains.
+   */
   readonly #probabilities: Float64Array;
-  /** Number of places for each number of losses. */
+  /** Number of elements of `#probabilities` for each number of losses. */
   readonly #stride: number;
   #rows = 0;
 
@@ -143,7 +161,7 @@ class Walk {
     return (losses + 1) * this.#stride + gains + 1;
   }
 
-  /** Adds rows until there are as many as given. */
+  /** Adds rows one by one until there are `rows` of them. */
   moveTo(rows: number): void {
     while (this.#rows < rows) this.#addRow();
   }
@@ -163,7 +181,10 @@ class Walk {
     this.#leave(before, this.#window());
   }
 
-  /** Removes the places that are no longer followed. */
+  /**
+   * Drops the pairs of losses and gains that are within the range `before` but outside the range `after`, and adds
+   * their probability to `stopped`.
+   */
   #leave(before: Window, after: Window): void {
     for (let losses = before.from; losses <= before.to + 1; losses++) {
       const isFollowed = losses >= after.from && losses <= after.to;
@@ -184,7 +205,7 @@ class Walk {
     return { from: losses.from, to: losses.to, fromGains: gains.from, toGains: gains.to };
   }
 
-  /** Returns the probability of all outcomes that pass a boundary now. */
+  /** Returns the probability of all outcomes that pass a boundary at the current number of rows. */
   beyond(boundary: Boundary): number {
     let sum = 0;
     this.#each(boundary, (place) => {
@@ -209,7 +230,7 @@ class Walk {
   }
 }
 
-/** Numbers of losses and of gains that are followed after some rows. */
+/** Ranges of the numbers of losses and of gains for which probabilities are computed at some number of rows. */
 interface Window {
   readonly from: number;
   readonly to: number;
@@ -217,7 +238,9 @@ interface Window {
   readonly toGains: number;
 }
 
-/** Range of the numbers of one kind of flip that are followed, for each number of rows. */
+/**
+ * Range of the numbers of losses, or of gains, for which probabilities are computed. It depends on the number of rows.
+ */
 class Axis {
   readonly most: number;
   readonly #share: number;

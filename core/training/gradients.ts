@@ -67,7 +67,9 @@ export async function accumulateGradients(
   return { gradients, loss: lossSum / completionTokens, tokens };
 }
 
-/** Adds the gradients `more` to the arrays of `sum`, which the runtime leaves to its caller, and returns `sum`. */
+/**
+ * Adds the gradients `more` to the arrays of `sum`, and returns `sum`. The runtime lets its caller change these arrays.
+ */
 function addInto(sum: FactorGradients, more: FactorGradients): FactorGradients {
   const sums = factorArrays(sum);
   for (const [name, values] of factorArrays(more)) {

@@ -1,4 +1,4 @@
-/** Place in a run at which its divergence was found: the step, its learning rate, and the last sound step. */
+/** Point of a training run at which its divergence was found: the step, its learning rate, and the last sound step. */
 export interface Divergence {
   readonly step: number;
   readonly learningRate: number;

@@ -46,8 +46,8 @@ export interface TrainOptions {
   /** Settings of the L2 penalty, which pulls the adapter towards other values. Default: no penalty. */
   readonly regularization?: RegularizationOptions;
   /**
-   * Adapter that the L2 penalty pulls towards. Default: the initial adapter, or zero, as `regularization` says. If that
-   * says `fused`, the ranks may differ.
+   * Adapter towards which the L2 penalty pulls the trained adapter. Default: the initial adapter or zero, depending on
+   * `regularization`. For a pull towards `fused`, the ranks of the two adapters may differ.
    */
   readonly anchor?: Adapter | undefined;
   readonly seed: number;

@@ -46,7 +46,7 @@ export interface ServerOptions {
    * key. If it throws, no key is created.
    */
   keepOperatorKey?: (key: string) => Promise<void>;
-  /** Time that running requests have to end when the server stops, in milliseconds (default 10,000). */
+  /** Longest time that running requests may take to end when the server stops, in milliseconds (default 10,000). */
   graceMs?: number;
 }
 
@@ -61,7 +61,7 @@ export interface RunningServer {
   deps: AppDependencies;
   /** Queue that the server uses, for workers in the same process. */
   backend: QueueBackend;
-  /** Resolves if the embedded database has died and cannot be started again. */
+  /** Promise that resolves if the embedded database has died and cannot be started again. */
   lost: Promise<Error>;
   /**
    * Waits for running requests to end, and closes everything that the start of the server has opened. May be called
@@ -164,8 +164,9 @@ async function openDatabase(
 }
 
 /**
- * Starts what runs in the background beside the HTTP server: verifying uploads, loading adapters into replicas, sending
- * webhooks, and asking for the approval of waves. Webhooks need `secretKeys`, and approvals need `approvalSecrets`.
+ * Starts the work that goes on in the background beside the HTTP server: verifying uploads, loading adapters into
+ * replicas, sending webhooks, and asking for the approval of waves. Webhooks need `secretKeys`, and approvals need
+ * `approvalSecrets`.
  */
 function startLoops(config: Config, deps: AppDependencies, closing: Shutdown): void {
   const { db, producer, logger, metrics, artifacts } = deps;
@@ -206,7 +207,7 @@ function keepServingFolder(
 }
 
 /**
- * Stops accepting requests, and waits for the running ones. Those that take longer than `graceMs` are cut off. A
+ * Stops accepting requests, and waits for the running ones. Requests that take longer than `graceMs` are cut off. A
  * connection that is kept alive after its last answer is closed, because its client may keep it for minutes.
  */
 async function closeApp(app: FastifyInstance, graceMs: number): Promise<void> {

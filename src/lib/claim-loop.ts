@@ -4,8 +4,8 @@ import type { Logger } from './logger.ts';
 export interface Claimable {
   readonly id: string;
   /**
-   * Owner of the work, for example a tenant. A process works on a limited number of units of one owner at a time. A
-   * unit without such an owner has its own identifier here.
+   * Owner of the unit of work, for example a tenant. A process works on a limited number of units of one owner at a
+   * time. If a unit has no owner, this is the unit's own identifier.
    */
   readonly owner: string;
 }
@@ -34,13 +34,18 @@ export interface ClaimLoopOptions {
   readonly atOnce?: number;
   /** Time between two searches for waiting work, in milliseconds (default 1000). */
   readonly intervalMs?: number;
-  /** Grace time that running work has to end after `stop`, in milliseconds (default 5000). */
+  /**
+   * Longest time that running work may take to end after `stop` before it is told to abort, in milliseconds (default
+   * 5000).
+   */
   readonly graceMs?: number;
 }
 
 export interface ClaimLoop {
   start(): void;
-  /** Starts no more work and waits for what is running. When the grace time is over, tells running work to abort. */
+  /**
+   * Starts no more work, and waits for the running work. When the grace time is over, tells the running work to abort.
+   */
   stop(): Promise<void>;
 }
 

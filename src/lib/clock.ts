@@ -16,8 +16,8 @@ export interface ClockReading {
 
 /**
  * Starts a comparison of this process's clock with another one.
- * @returns a function that takes the time which the other clock has shown since this call, and returns the difference.
- * Its uncertainty is half of the time between the two calls
+ * @returns a function to be called with a time that the other clock has shown since this call. It returns the
+ * difference, whose uncertainty is half of the time between the two calls
  */
 export function compareClock(): (other: Date) => ClockReading {
   const began = performance.now();
@@ -29,8 +29,8 @@ export function compareClock(): (other: Date) => ClockReading {
 
 /**
  * Judges whether two clocks differ by no more than the tolerance.
- * @returns null if they do not; a description of the problem if they certainly differ by more; undefined if the
- * measurement is too uncertain to tell
+ * @returns null if they certainly differ by no more; a description of the problem if they certainly differ by more;
+ * undefined if the measurement is too uncertain to tell
  */
 export function clockProblem(reading: ClockReading, toleranceMs: number): string | null | undefined {
   const { aheadMs, uncertaintyMs } = reading;

@@ -21,8 +21,8 @@ const REDACTED = [
 ];
 
 /**
- * Settings of the buffer of log lines. It is written when it is full, every 100 ms and when the process exits. One
- * write for each line would take an eighth of the computing time of an API that clients poll.
+ * Settings of the buffer of log lines. The buffer is written when it is full, every 100 ms and when the process exits.
+ * One write for each line would take an eighth of the computing time of an API that clients poll.
  */
 const WRITES = { minLength: 8 * 1024, periodicFlush: 100 } as const;
 

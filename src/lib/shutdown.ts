@@ -1,6 +1,6 @@
 import type { Logger } from './logger.ts';
 
-/** List of what a process has opened and has to close when it ends. */
+/** List of the resources that a process has opened and has to close when it ends. */
 export interface Shutdown {
   add(name: string, close: () => Promise<unknown>): void;
   /**

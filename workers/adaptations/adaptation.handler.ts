@@ -42,11 +42,11 @@ export interface AdaptationDependencies extends JobFolders {
   db: Database;
   producer: QueueProducer;
   training: TrainingProcess;
-  /** Remembers which jobs need more memory than this worker has. Default: every job counts as fitting. */
+  /** Tracker of the jobs that need more memory than this worker has. Default: every job counts as fitting. */
   check?: MemoryCheck;
-  /** Quotas of a tenant that has none of its own. Default: no limits. */
+  /** Quotas that apply to tenants without quotas of their own. Default: no limits. */
   quotas?: QuotaLimits;
-  /** Base model versions whose files this worker has recently failed to read. */
+  /** Tracker of the base model versions whose files this worker has recently failed to read. */
   availability?: BaseAvailability;
   /** Id of this worker in the list of workers; null if it is not listed. */
   workerId?: string | null;
@@ -54,11 +54,14 @@ export interface AdaptationDependencies extends JobFolders {
   metrics?: Pick<WorkerMetrics, 'jobs' | 'attemptFailed'>;
   /** Tracing of jobs as spans. Default: nothing is traced. */
   tracing?: Tracing;
-  /** Called with the training speed of each job. */
+  /** Called with the training speed of each job, in tokens per second. */
   onTrained?: (tokensPerSecond: number) => void;
   leaseMs?: number;
   heartbeatMs?: number;
-  /** Interval at which a job that does not fit is tried again, in milliseconds (default 15,000). */
+  /**
+   * Interval at which a job that needs more memory than this worker has is tried again, in milliseconds (default
+   * 15,000).
+   */
   askAgainMs?: number;
 }
 
@@ -194,7 +197,9 @@ async function work(claim: Claim): Promise<void> {
   }
 }
 
-/** Releases the jobs of newer rollouts that have waited for this job. If that fails, the sweeper does it. */
+/**
+ * Releases the jobs of newer rollouts that have waited for this job. If this fails, the sweeper releases them later.
+ */
 async function followWaiting({ db, producer, claimed }: Claim, logger: Logger): Promise<void> {
   await releaseAfter({ db, producer }, claimed.id).catch((error: unknown) => {
     logger.warn({ err: error }, 'the jobs that wait for this one were not released: the sweeper will do it');
@@ -213,7 +218,8 @@ function attributesOf(job: ChangedJob): SpanAttributes {
 }
 
 /**
- * Releases the next wave or pauses the rollout, if the end of this job requires that. If it fails, the sweeper does it.
+ * Releases the next wave of the rollout or pauses the rollout, if the end of this job requires it. If this fails, the
+ * sweeper does it later.
  */
 async function followWaves({ db, producer, claimed }: Claim, logger: Logger): Promise<void> {
   await followInBatches({ db, producer }, claimed.rollout_id).catch((error: unknown) => {

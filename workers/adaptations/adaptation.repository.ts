@@ -128,7 +128,7 @@ export const adaptationRepository = {
     return row?.left_ms ?? null;
   },
 
-  /** Selects from the given job ids those of jobs that have ended or no longer exist. */
+  /** Returns those of the given job ids whose jobs have ended or no longer exist. */
   ended: async (db: Queryable, jobIds: readonly string[]): Promise<string[]> => {
     const rows = await db.job.findMany({
       where: { id: { in: [...jobIds] }, finishedAt: null },
@@ -242,8 +242,8 @@ export const adaptationRepository = {
 };
 
 /**
- * Makes the version that this job carried over the anchor, from which the margins of later jobs count, because the
- * results of the imported version are not known. Records an event about it.
+ * Makes the adapter version that this job carried over the anchor, because the results of the imported version are not
+ * known. The margins of later jobs count from the new anchor. Records an event about the change.
  */
 async function recordMovedAnchor(
   tx: Transaction,

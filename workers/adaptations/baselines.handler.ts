@@ -21,7 +21,7 @@ export interface BaselinesDependencies extends JobFolders {
   training: TrainingProcess;
   /** Interval at which a running measurement checks whether its rollout was cancelled. */
   heartbeatMs?: number;
-  /** Base model versions whose files this worker has recently failed to read. */
+  /** Tracker of the base model versions whose files this worker has recently failed to read. */
   availability?: BaseAvailability;
 }
 
@@ -67,9 +67,9 @@ async function measure(deps: Measuring, job: LoadedJob): Promise<void> {
 }
 
 /**
- * Ends a failed attempt to measure baselines: it is tried again, or the baselines are given up with a warning. The
- * job's adapter is not affected.
- * @throws the error that tells the queue which of the two
+ * Ends a failed attempt to measure baselines: either it is tried again, or the baselines are given up with a warning.
+ * The job's adapter is not affected.
+ * @throws the error that tells the queue whether to try again
  */
 async function conclude({ db, context }: Measuring, job: LoadedJob, error: unknown): Promise<never> {
   const attempt = attemptEnd(error, context, classifyError);

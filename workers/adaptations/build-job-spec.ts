@@ -17,7 +17,7 @@ export interface JobFolders {
   artifacts: ArtifactStore;
   /** Folder on durable storage in which each job has a folder for its checkpoints. */
   checkpoints: string;
-  /** Finds the files of bases on this worker. Default: every base is in the folder that its row names. */
+  /** Access to the files of bases on this worker. Default: every base is in the folder that its database row names. */
   local?: LocalBases;
   /** Largest number of tokens spent on one measurement of an adapter. Default: no limit. */
   measuredTokens?: number;
@@ -80,8 +80,9 @@ export async function buildJobSpec(
 }
 
 /**
- * Decides whether a job measures the old adapter even if the gate does not need it, and whether before or after its
- * candidates. A pause condition of the rollout that compares with the old adapter needs these metrics at the job's end.
+ * Decides whether a job measures the old adapter even if its gate does not need that, and whether it does so before or
+ * after its candidates. The measurement is needed at the job's end if a pause condition of the rollout compares with
+ * the old adapter.
  */
 function measuredOld({ kind, metricName, rollout }: LoadedJob): Pick<JobSpec, 'measuresOld'> {
   const { negative_flips: flips, metric_drop: drop } = (rollout.options as StoredOptions).policy?.pause_if ?? {};

@@ -33,8 +33,8 @@ export function createJobChoice({ db, producer }: { db: Database; producer: Queu
   let passed = 0;
 
   /**
-   * Gives the job of the same tenant with the earliest deadline this job's place in the queue, and this job that one's
-   * place.
+   * Exchanges the places in the queue of this job and of the same tenant's job with the earliest deadline, if this job
+   * has a later deadline.
    */
   const byDeadline = async (jobId: string): Promise<void> => {
     const other = await withEarlierDeadline(db, jobId);

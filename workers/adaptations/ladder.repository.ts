@@ -2,7 +2,7 @@ import type { LadderDocument } from '../../core/method/ladder/ladder-document.ts
 import type { Transaction } from '../../src/platform/database/database.ts';
 
 /**
- * Number of a job's last runs whose ladders are kept. A run lasts from the job's start, or from a retry, to the next
+ * Number of latest runs of a job whose ladders are kept. A run lasts from the job's start, or from a retry, to the next
  * retry.
  */
 const KEPT_RUNS = 10;

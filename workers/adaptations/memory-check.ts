@@ -6,10 +6,13 @@ import type { PrecisionSetting } from '../../core/options/precisions.ts';
 /** Error code of a job that needs more memory than its worker has. */
 export const INSUFFICIENT_MEMORY = 'insufficient_memory';
 
-/** Time that a job that does not fit waits for another worker before it fails, in milliseconds. */
+/**
+ * Time that a job which does not fit into this worker's memory waits for another worker before it fails, in
+ * milliseconds.
+ */
 const PATIENCE_MS = 10 * 60_000;
 
-/** Default interval at which a job that does not fit is tried again, in milliseconds. */
+/** Default interval at which a job that does not fit into a worker's memory is tried again, in milliseconds. */
 export const ASK_AGAIN_MS = 15_000;
 
 /** Memory available to a worker's training process, and the precision that decides how much of it a base takes. */
@@ -54,7 +57,7 @@ export class MemoryCheck {
     return this.#refused.get(jobId)?.reason ?? null;
   }
 
-  /** Ids of the jobs that this worker still leaves to others. */
+  /** Ids of the refused jobs that this worker still leaves to other workers. */
   get left(): string[] {
     return [...this.#refused.keys()].filter((jobId) => !this.isHopeless(jobId));
   }

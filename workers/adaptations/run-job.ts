@@ -18,7 +18,7 @@ import { takeOverWorkDir } from './work-dir.ts';
 
 export interface JobRun extends Omit<PublicationContext, 'anchor'>, JobFolders {
   slot: TrainingSlot;
-  /** Aborts when the worker stops or the job has taken too long. */
+  /** Signal that aborts when the worker stops or the job has taken too long. */
   signal: AbortSignal;
   producer: QueueProducer;
   logger: Logger;
@@ -130,8 +130,8 @@ async function endOf(run: JobRun, outcome: JobOutcome): Promise<JobEnd> {
 }
 
 /**
- * Describes a candidate in a line: its metric and, if the gate judged by them, the confidence bound, too many negative
- * flips, and critical slices that failed.
+ * Describes a candidate in one line: its metric and, if the gate judged by them, the confidence bound, an excess of
+ * negative flips, and the critical slices that failed.
  */
 function describe({ metric, bound, negativeFlips, failed, certificate }: CandidateRecord): string {
   const share = ((negativeFlips ?? 0) * 100).toFixed(1);

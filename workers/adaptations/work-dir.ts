@@ -34,7 +34,7 @@ export async function takeOverWorkDir(
 
 /**
  * Moves a folder.
- * @returns whether it existed
+ * @returns whether the folder existed
  */
 async function moved(from: string, to: string): Promise<boolean> {
   try {

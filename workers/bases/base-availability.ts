@@ -14,12 +14,12 @@ export interface NeededBase {
   readonly path: string;
 }
 
-/** Thrown if a job needs a base that this worker cannot read, and another worker may. */
+/** Thrown if a job needs a base that this worker cannot read but another worker may be able to read. */
 export class BaseElsewhereError extends Error {
   /** Node's code for a missing file, which makes this error count as a fault of the machine. */
   readonly code = 'ENOENT';
 
-  /** @param problem why the base cannot be read, as the waiting row stores it (default: its folder is missing) */
+  /** @param problem reason for which the base cannot be read (default: its folder is missing); waiting rows store it */
   constructor(
     readonly base: NeededBase,
     readonly problem: StoredError = folderMissing(base),
@@ -68,14 +68,14 @@ interface Fault {
 const OTHERS_MS = 1000;
 
 /**
- * Pause before this worker puts such an entry back, so that it does not take and return entries in a tight loop, in
- * milliseconds.
+ * Pause before this worker puts an entry with an unreadable base back into the queue, so that it does not take and
+ * return entries in a tight loop, in milliseconds.
  */
 const PAUSE_MS = 200;
 
 /**
  * Tracks the base model versions whose folders this worker cannot read, for example because they are not mounted on its
- * machine. It leaves their jobs to other workers and runs those of other bases.
+ * machine. The worker leaves the jobs of these versions to other workers, and runs the jobs of all other versions.
  */
 export class BaseAvailability {
   readonly #unreadable = new Map<string, Unreadable>();
@@ -98,7 +98,10 @@ export class BaseAvailability {
     return [...this.#unreadable.keys()];
   }
 
-  /** Reason why this worker cannot read a base; null unless it has been unable to for at least `ms` milliseconds. */
+  /**
+   * Reason why this worker cannot read a base; null unless the base has been unreadable here for at least `ms`
+   * milliseconds.
+   */
   unreadableFor(id: string, ms: number): StoredError | null {
     const found = this.#unreadable.get(id);
     return found !== undefined && performance.now() - found.since >= ms ? found.problem : null;

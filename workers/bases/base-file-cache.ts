@@ -64,7 +64,7 @@ export class BaseFileCache {
     return path.join(this.#options.folder, key);
   }
 
-  /** Key of the base whose folder this is; null if the folder is not in this cache. */
+  /** Key of the base that a folder of the cache belongs to; null if the folder is not in this cache. */
   keyOf(folder: string): string | null {
     const key = path.basename(folder);
     return KEY.test(key) && this.folderOf(key) === folder ? key : null;
@@ -112,7 +112,7 @@ export class BaseFileCache {
   }
 
   /**
-   * Evicts bases until this one fits.
+   * Evicts other bases until the given one fits into the cache.
    * @throws SourceError `base_cache_too_small`
    */
   #makeRoom({ key, files }: FetchedBase, signal: AbortSignal): Promise<void> {

@@ -23,8 +23,8 @@ export interface FetchOptions extends Omit<DownloadOptions, 'onBytes' | 'problem
 }
 
 /**
- * Fetches files into a folder, several in parallel. The first error stops all streams; the next attempt continues their
- * files.
+ * Fetches files into a folder, several in parallel. The first error stops all streams; the next attempt continues the
+ * unfinished files.
  * @returns the SHA-256 of each file by its name
  * @throws the errors of {@link download}
  */

@@ -59,7 +59,7 @@ export interface LocalBases {
   fetch(bases: readonly SourcedBase[], wait: FetchWait): Promise<void>;
 }
 
-/** Implementation for workers that have no cache, because all their bases are in folders. */
+/** Implementation of {@link LocalBases} for workers that have no cache, because all their bases are in folders. */
 export const FOLDERS_ONLY: LocalBases = {
   locate: (version) => version,
   areHere: () => Promise.resolve(true),

@@ -17,7 +17,7 @@ export interface ErrorSummary {
 
 /**
  * Waits until the device is free.
- * @throws TryLaterError if the worker stops before that
+ * @throws TryLaterError if the worker stops before the device is free
  */
 export async function acquireDevice(training: TrainingProcess, signal: AbortSignal): Promise<TrainingSlot> {
   try {
@@ -47,8 +47,8 @@ const STORE_FAULTS = new Map([
 ]);
 
 /**
- * Returns the problem of the worker's machine if that is why an attempt failed, and null if the job itself is to blame.
- * The message names no path, because tenants read it. Such a fault delays the job, and never ends it.
+ * Returns the fault of the worker's machine that made an attempt fail; null if the job itself is to blame. The message
+ * names no path, because tenants read it. A fault of the machine delays the job, and never ends it.
  */
 export function machineFaultOf(error: unknown): ErrorSummary | null {
   if (error instanceof TrainingCrashedError && !error.started) {
@@ -105,7 +105,7 @@ export async function reportingFaults(work: () => Promise<void>): Promise<void> 
 /** Node's codes for a full disk and an exhausted quota. */
 const DISK_FULL = new Set(['ENOSPC', 'EDQUOT']);
 
-/** Error codes whose message `problemOf` words itself, so that tenants may read it. */
+/** Codes of the errors for which `problemOf` writes the message itself, so that tenants may read it. */
 export const WRITTEN_CODES: ReadonlySet<string> = new Set(['timed_out', 'disk_full']);
 
 /** Code and message of an error. The error's own `code` is kept, except for timeouts and full disks. */

@@ -50,8 +50,8 @@ export function storedProblem(error: unknown): StoredProblem {
 }
 
 /**
- * Converts a failure that the files of a model have caused. A missing file is then reported as such, and not as a fault
- * of the worker's machine.
+ * Converts a failure that the files of a model have caused to the problem that a row stores. A missing file is reported
+ * as such, and not as a fault of the worker's machine.
  */
 export function unusableFiles({ code, message }: TrainingFailedError): StoredProblem {
   return storedProblem(new PermanentError(message, { code }));

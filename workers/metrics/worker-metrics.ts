@@ -12,8 +12,8 @@ import { MISSING_FILE, WORKER_FAULT } from '../faults/handler-faults.ts';
 import { OUT_OF_MEMORY } from '../training/out-of-memory.ts';
 
 /**
- * Error codes that are counted in a time series each when an attempt fails. All other codes share one, because tenants'
- * files can cause many.
+ * Error codes of failed attempts that are each counted in a time series of their own. All other codes share one time
+ * series, because tenants' files can cause many different codes.
  */
 const FAILURE_CODES: readonly string[] = [
   WORKER_FAULT,
@@ -161,7 +161,8 @@ function observeJobs({ registry, db, logger }: WorkerMetricsOptions): JobObserve
     for (const state of ['ready', 'not_ready', 'failed']) ended.inc({ kind, state }, 0);
 
   /**
-   * Observes a job whose clock has stopped, which happens once: when it becomes ready, or when it ends without that.
+   * Records the times of a job whose clock has stopped. The clock stops once: when the job becomes ready, or when it
+   * ends without becoming ready.
    */
   const clockStopped = async ({ id }: ChangedJob): Promise<void> => {
     const clock = await jobClockRepository.find(db, id);

@@ -1,6 +1,6 @@
 import { AbandonedError } from '../training/training-errors.ts';
 
-/** Reason to abort a measurement: a rollout waits for the worker. */
+/** Reason with which a measurement is aborted because a rollout waits for the worker. */
 export class PreemptedError extends Error {
   constructor() {
     super('a rollout comes first');
@@ -9,13 +9,16 @@ export class PreemptedError extends Error {
 }
 
 export interface MeasurementWatch {
-  /** Aborts with a {@link PreemptedError}, or with an AbandonedError when the measurement is no longer needed. */
+  /**
+   * Signal that aborts the measurement: with a {@link PreemptedError} if a rollout waits for the worker, or with an
+   * AbandonedError if this worker's measurement is no longer needed.
+   */
   readonly ended: AbortSignal;
   stop(): void;
 }
 
 export interface WatchedMeasurement {
-  /** Renews the lease. Returns false if it is lost. */
+  /** Renews the lease on the measurement. Returns false if the lease is lost. */
   renew(): Promise<boolean>;
   isRolloutWaiting(): Promise<boolean>;
   readonly intervalMs: number;

@@ -33,18 +33,18 @@ export interface OutcomesDependencies {
   training: TrainingProcess;
   /** Largest number of tokens for measuring an adapter once. Default: no limit. */
   measuredTokens?: number;
-  /** Quotas of a tenant that has none of its own. Default: no limits. */
+  /** Quotas that apply to tenants without quotas of their own. Default: no limits. */
   quotas?: QuotaLimits;
-  /** Base model versions whose files this worker has recently failed to read. */
+  /** Tracker of the base model versions whose files this worker has recently failed to read. */
   availability?: BaseAvailability;
-  /** Finds the files of bases on this worker. Default: every base is in the folder that its row names. */
+  /** Access to the files of bases on this worker. Default: every base is in the folder that its database row names. */
   local?: LocalBases;
-  /** Remembers which jobs need more memory than this worker has. */
+  /** Tracker of the jobs that need more memory than this worker has. */
   check?: Pick<MemoryCheck, 'left'>;
   leaseMs?: number;
   heartbeatMs?: number;
   /**
-   * Delay before a measurement is tried again because a rollout comes first, or because it needs a worker with more
+   * Delay before a measurement is tried again after it gave way to a rollout, or because it needs a worker with more
    * memory, in milliseconds (default 5,000).
    */
   askAgainMs?: number;
@@ -57,8 +57,8 @@ const ASK_AGAIN_MS = 5000;
 const LOOK_MS = 250;
 
 /**
- * Makes the handler of `outcomes.measure`. While the worker is idle, it measures the adapter versions with which the
- * jobs of the next rollout compare their results.
+ * Makes the handler of the queue entry `outcomes.measure`. It uses the idle time of a worker to measure, in advance, an
+ * adapter version with which jobs of the next rollout compare their results.
  */
 export function outcomesHandlers(deps: OutcomesDependencies): HandlerSet {
   const { db, availability = new BaseAvailability(), local = FOLDERS_ONLY, check, leaseMs } = deps;

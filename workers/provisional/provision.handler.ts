@@ -44,14 +44,14 @@ export interface ProvisionDependencies {
   training: TrainingProcess;
   /** Interval at which a running attempt checks whether its provisional version is still wanted. */
   heartbeatMs?: number;
-  /** Base model versions whose files this worker has recently failed to read. */
+  /** Tracker of the base model versions whose files this worker has recently failed to read. */
   availability: BaseAvailability;
   /**
-   * Time that an old base has to be unreadable until versions that need it are given up, in milliseconds. Default: ten
-   * minutes.
+   * Time for which an old base must be unreadable before the provisional versions that need it are given up, in
+   * milliseconds. Default: ten minutes.
    */
   unreadableMs?: number;
-  /** Finds the files of bases on this worker. Default: every base is in the folder that its row names. */
+  /** Access to the files of bases on this worker. Default: every base is in the folder that its database row names. */
   local?: LocalBases;
 }
 
@@ -62,8 +62,9 @@ interface Provision extends ProvisionDependencies {
 }
 
 /**
- * Time that an old base has to be unreadable until versions that need it are given up (ten minutes), in milliseconds.
- * It is short because the first wave waits for all provisional versions, including those of other old bases.
+ * Time for which an old base must be unreadable before the provisional versions that need it are given up (ten
+ * minutes), in milliseconds. It is short because the first wave waits for all provisional versions, including those of
+ * other old bases.
  */
 const UNREADABLE_MS = 10 * 60_000;
 
@@ -108,8 +109,8 @@ function provideOrLeave(deps: ProvisionDependencies, job: Provision['job'], cont
 }
 
 /**
- * Gives up the version of an adapter whose old base no worker can read any more, so that its rollout does not wait for
- * it.
+ * Gives up the provisional version of an adapter whose old base no worker can read any more, so that the rollout does
+ * not wait for this version.
  */
 async function giveUpUnreadable(deps: ProvisionDependencies, job: Provision['job']): Promise<void> {
   const { db, availability, unreadableMs = UNREADABLE_MS } = deps;
@@ -170,8 +171,8 @@ async function buildSpec(
 }
 
 /**
- * Ends a failed attempt to make a provisional version: it is tried again, or the version is given up. The adapter's job
- * is not affected, and reports the problem if it meets it too.
+ * Ends a failed attempt to make a provisional version: either it is tried again, or the version is given up. The
+ * adapter's job is not affected, and reports the same problem if it meets it.
  */
 async function conclude(provision: Provision, error: unknown): Promise<never> {
   const { db, context, job } = provision;
@@ -185,8 +186,8 @@ async function conclude(provision: Provision, error: unknown): Promise<never> {
 }
 
 /**
- * Ends the request for a provisional version: stores the version, or the error if none could be made. The last request
- * of a rollout to end releases its first wave.
+ * Ends the request for a provisional version: stores the version, or the error if none could be made. When the last
+ * request of a rollout ends, the rollout's first wave is released.
  */
 async function end(
   { db, artifacts, producer }: ProvisionDependencies,

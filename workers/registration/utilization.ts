@@ -1,6 +1,6 @@
 /**
- * Length of the period over which utilization is averaged, in milliseconds. A younger worker is averaged since its
- * start.
+ * Length of the period over which utilization is averaged, in milliseconds. For a worker that started more recently,
+ * the period begins with its start.
  */
 const WINDOW_MS = 300_000;
 

@@ -17,27 +17,27 @@ export function createAnalysisRepository(db: Database) {
         select: { id: true, version: true, path: true, sourceKey: true },
       }),
 
-    /** Stores in the row of a rollout how far the fetches of its bases are. */
+    /** Stores the progress of the fetches of a rollout's bases in the row of the rollout. */
     noteFetches: (id: string, fetches: Prisma.InputJsonArray) =>
       db.$executeRaw`
         UPDATE rollouts SET fetches = ${JSON.stringify(fetches)}::jsonb, updated_at = clock_timestamp()
         WHERE id = ${id} AND state = 'analyzing'`,
 
     /**
-     * Base model version that a rollout leads to, followed by the versions that the adapters' latest versions were made
-     * for.
+     * Returns the base model version that a rollout leads to, followed by the base model versions that the adapters'
+     * latest versions were made for.
      */
     basesOf: (rolloutId: string) =>
       basesBeside(db, Prisma.sql`SELECT base_model_version_id FROM rollouts WHERE id = ${rolloutId}`),
 
     /**
-     * Base model version that a forecast is about, followed by the versions that the adapters' latest versions were
-     * made for.
+     * Returns the base model version that a forecast is about, followed by the base model versions that the adapters'
+     * latest versions were made for.
      */
     basesOfForecast: (id: string) =>
       basesBeside(db, Prisma.sql`SELECT base_model_version_id FROM rollout_forecasts WHERE id = ${id}`),
 
-    /** Stores in the row of a rollout that is to be analyzed why it has to wait. */
+    /** Stores the reason why the analysis of a rollout has to wait in the row of the rollout. */
     async noteWaiting(id: string, error: StoredError): Promise<void> {
       const where = { id, state: { in: ['planning', 'analyzing'] } } satisfies Prisma.RolloutWhereInput;
       await db.rollout.updateMany({ where, data: { error: { ...error } } });
@@ -100,7 +100,8 @@ export function createAnalysisRepository(db: Database) {
 }
 
 /**
- * Reads the new base model version, followed by the versions that the adapters' latest versions were made for.
+ * Reads the new base model version, followed by the base model versions that the adapters' latest versions were made
+ * for.
  * @param baseModelVersion a statement that selects the identifier of the new version
  */
 function basesBeside(db: Database, baseModelVersion: Prisma.Sql) {

@@ -19,7 +19,7 @@ export interface AnalysisContext {
   db: Database;
   artifacts: ArtifactStore;
   slot: TrainingSlot;
-  /** Access to the files of bases on this worker, which must already hold those of the examined versions. */
+  /** Access to the files of bases on this worker. The files of the examined versions must already be there. */
   local: LocalBases;
   tracing: Tracing;
   signal: AbortSignal;
@@ -148,8 +148,8 @@ async function verify(context: AnalysisContext, version: AnalyzedVersionRow): Pr
 }
 
 /**
- * Reads a version's files. If a file is missing although the folder is there, it reads once more: the folder may just
- * have come back, and only a permanently missing file makes a version unusable.
+ * Reads the files of a base model version. If a file is missing although the folder is there, the files are read once
+ * more: the folder may just have come back, and only a permanently missing file makes a version unusable.
  */
 async function describe({ slot, signal }: AnalysisContext, version: AnalyzedVersionRow): Promise<DescribeOutcome> {
   try {
@@ -164,7 +164,7 @@ function isMissing(error: unknown): boolean {
   return error instanceof TrainingFailedError && error.code === MISSING_FILE;
 }
 
-/** Whether a base's folder contains the model's `config.json`. An empty mount point does not. */
+/** Whether a base's folder contains the model's `config.json`. An empty mount point does not contain it. */
 function isThere(folder: string): Promise<boolean> {
   return access(path.join(folder, 'config.json')).then(
     () => true,

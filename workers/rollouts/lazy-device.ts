@@ -4,8 +4,8 @@ import type { TrainingProcess, TrainingSlot } from '../training/training-process
 /** Device that a handler waits for only when it first needs it. */
 export interface LazyDevice {
   /**
-   * Returns the device. The first call waits until it is free and takes it.
-   * @throws TryLaterError if the worker stops before that
+   * Returns the device. The first call waits until the device is free, and takes it.
+   * @throws TryLaterError if the worker stops before the device is free
    */
   acquire(): Promise<TrainingSlot>;
   release(): void;

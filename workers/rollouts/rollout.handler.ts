@@ -35,13 +35,13 @@ export interface RolloutDependencies {
   artifacts: ArtifactStore;
   producer: QueueProducer;
   training: TrainingProcess;
-  /** Quotas of a tenant that has none of its own. Default: no limits. */
+  /** Quotas that apply to tenants without quotas of their own. Default: no limits. */
   quotas?: QuotaLimits;
   /** Interval at which a running analysis checks whether its rollout was cancelled. */
   heartbeatMs?: number;
-  /** Base model versions whose files this worker has recently failed to read. */
+  /** Tracker of the base model versions whose files this worker has recently failed to read. */
   availability?: BaseAvailability;
-  /** Finds the files of bases on this worker. Default: every base is in the folder that its row names. */
+  /** Access to the files of bases on this worker. Default: every base is in the folder that its database row names. */
   local?: LocalBases;
   /** Tracing of the planning as spans. Default: nothing is traced. */
   tracing?: Tracing;

@@ -13,8 +13,8 @@ export interface VersionFetch {
 }
 
 /**
- * Time to wait for the fetches, in milliseconds. A handler may run for an hour; the next attempt continues unfinished
- * fetches.
+ * Longest time to wait for the fetches of base files, in milliseconds. A handler may run for an hour; the next attempt
+ * continues unfinished fetches.
  */
 const PATIENCE_MS = 40 * 60_000;
 
@@ -64,7 +64,7 @@ function refusalOf(error: unknown): RefusalError['problem'] {
   throw new BaseElsewhereError(error.base, problem);
 }
 
-/** Stores in the row of the waiting rollout how far the fetches of its bases are. */
+/** Stores the progress of the fetches of a waiting rollout's bases in the row of the rollout. */
 export async function noteFetches(db: Database, rolloutId: string, fetches: readonly BaseFetch[]): Promise<void> {
   const shown = fetches.map(({ base, done, total, file }) => ({
     base_model_version_id: base.id,

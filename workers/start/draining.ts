@@ -19,7 +19,7 @@ export interface Draining {
   drain(): void;
   /** Carries out the operator's latest request. Requests may change until the worker is drained for good. */
   follow(wanted: Wanted): void;
-  /** Resolves when the worker is drained for good. */
+  /** Promise that resolves when the worker is drained for good. */
   readonly drained: Promise<void>;
 }
 

@@ -17,7 +17,7 @@ export interface RunningWorker {
    * afterwards.
    */
   drain(): void;
-  /** Resolves when the worker takes no more jobs and its last one has finished, whoever asked for that. */
+  /** Promise that resolves when the worker takes no more jobs and its last job has finished, whoever asked for that. */
   readonly drained: Promise<void>;
   /** Port of the metrics server; null if there is none. */
   readonly metricsPort: number | null;

@@ -28,8 +28,8 @@ export interface WorkerTimes {
   housekeepingDelayMs?: number;
   quarantine?: QuarantineOptions;
   /**
-   * Interval at which a job that does not fit into the worker's memory and a measurement that comes after a rollout are
-   * tried again, in milliseconds.
+   * Interval at which the worker tries again a job that does not fit into its memory, or a measurement that gave way to
+   * a rollout, in milliseconds.
    */
   askAgainMs?: number;
   /** Interval of the heartbeats in the list of workers, in milliseconds. */

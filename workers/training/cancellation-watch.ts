@@ -7,8 +7,8 @@ export interface CancellationWatch {
 }
 
 /**
- * Asks `isNeeded` at an interval whether some work is still needed. If it cannot answer, as without the database, the
- * work continues; work that needs the database then fails by itself.
+ * Asks `isNeeded` at an interval whether some work is still needed. If `isNeeded` fails, as it does without the
+ * database, the work continues; work that needs the database then fails by itself.
  * @param what message of the error, for example "rollout … is no longer being analyzed"
  */
 export function watchCancellation(

@@ -57,7 +57,7 @@ export type Request = RequestBody & {
 export interface RequestFailure {
   /**
    * Code of the failure, which stays the same in later releases, for example `incompatible_base_model_versions`,
-   * `training_diverged`, or that of a FormatError.
+   * `training_diverged`, or the code of a FormatError.
    */
   readonly code: string;
   readonly message: string;
@@ -102,11 +102,11 @@ export type FinalMessage =
 
 /** Message from the training process to the worker. */
 export type TrainingMessage =
-  /** Sent once, when the process is ready for requests. */
+  /** Tells the worker, once, that the process is ready for requests. */
   | { readonly type: 'online' }
-  /** Sent after a base was loaded into memory, with its precision and the reason for that precision. */
+  /** Tells the worker that a base was loaded into memory, with its precision and the reason for that precision. */
   | ({ readonly type: 'loaded'; readonly folder: string } & PrecisionChoice)
-  /** Sent after a base was removed from memory. */
+  /** Tells the worker that a base was removed from memory. */
   | { readonly type: 'released'; readonly folder: string }
   | { readonly type: 'event'; readonly requestId: string; readonly event: JobEvent }
   | FinalMessage;

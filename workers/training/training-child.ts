@@ -23,7 +23,10 @@ import { crashOf, isAbandoned, isPaused, TrainingCrashedError, TrainingFailedErr
 export interface ChildOptions {
   /** Path of the script that the training process runs. */
   entry: string;
-  /** Options of the training process, which it gets as JSON in its first argument. */
+  /**
+   * Options of the training process and of the base models that it keeps in memory. The process gets them as JSON in
+   * its first argument.
+   */
   bases: ProcessOptions;
   logger: Logger;
   /** Address to which the training process sends its trace spans; null if nothing is traced. */
@@ -31,15 +34,15 @@ export interface ChildOptions {
   /** Milliseconds that the process may take from its start until it is ready for requests. */
   startTimeoutMs: number;
   /**
-   * Time that a cancelled request whose work is to be kept may take to end before the process is killed, in
+   * Longest time that a cancelled request may take to end, if its work is to be kept, before the process is killed, in
    * milliseconds.
    */
   cancelGraceMs: number;
-  /** Time that the request of a paused job may take to end before the process is killed, in milliseconds. */
+  /** Longest time that the request of a paused job may take to end before the process is killed, in milliseconds. */
   pauseGraceMs: number;
   /**
-   * Time that a cancelled request whose work is no longer needed may take to end before the process is killed, in
-   * milliseconds.
+   * Longest time that a cancelled request may take to end, if its work is no longer needed, before the process is
+   * killed, in milliseconds.
    */
   abandonGraceMs: number;
   /**
@@ -204,8 +207,8 @@ export class TrainingChild {
   }
 
   /**
-   * Kills the process because its work is no longer needed. Its request fails at once, without waiting until the system
-   * has freed the memory.
+   * Kills the process because its work is no longer needed. The running request fails at once, without waiting until
+   * the system has freed the memory.
    */
   #abandon(): void {
     this.#abandoned = true;

@@ -19,21 +19,24 @@ export interface TrainingProcessOptions {
   logger: Logger;
   /** Path of the script that the training process runs. Default: `workers/training/process.ts`. */
   entry?: string;
-  /** Options of the training process: device, precision, threads, caches and memory. */
+  /**
+   * Options of the training process and of the base models that it keeps in memory: device, precision, threads, caches
+   * and memory.
+   */
   bases?: ProcessOptions;
   /** Address to which the training process sends its trace spans. Default: nothing is traced. */
   otlpEndpoint?: string | null;
   startTimeoutMs?: number;
   /**
-   * Time that a cancelled request whose work is to be kept may take to end before the process is killed, in
+   * Longest time that a cancelled request may take to end, if its work is to be kept, before the process is killed, in
    * milliseconds.
    */
   cancelGraceMs?: number;
-  /** Time that the request of a paused job may take to end before the process is killed, in milliseconds. */
+  /** Longest time that the request of a paused job may take to end before the process is killed, in milliseconds. */
   pauseGraceMs?: number;
   /**
-   * Time that a cancelled request whose work is no longer needed may take to end before the process is killed, in
-   * milliseconds.
+   * Longest time that a cancelled request may take to end, if its work is no longer needed, before the process is
+   * killed, in milliseconds.
    */
   abandonGraceMs?: number;
   /**

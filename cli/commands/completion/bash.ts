@@ -41,8 +41,8 @@ function valueCase(node: CommandNode, { names, completed, choices }: OptionNode)
 }
 
 /**
- * Builds the `case` branch that completes one command. Options are offered only after a typed dash, unless the command
- * has no subcommands, choices or files to offer.
+ * Builds the `case` branch that completes one command. Options are offered once a dash is typed. Without a dash, they
+ * are offered only if the command has no subcommands, choices or files to offer.
  */
 function wordsCase(node: CommandNode): string {
   const words = [...node.children.map(({ name }) => name), ...node.choices];

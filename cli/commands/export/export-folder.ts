@@ -16,8 +16,8 @@ export interface WrittenFile {
 
 /**
  * Writes each file whose content has changed, atomically and in the given order, and removes files of an earlier export
- * that are no longer wanted.
- * @throws UsageError if a file of that name was not written by this command
+ * that the new export does not contain.
+ * @throws UsageError if the folder has a file with the name of an export file that this command did not write
  */
 export async function writeExport(folder: string, files: readonly ExportFile[]): Promise<WrittenFile[]> {
   await mkdir(folder, { recursive: true });
@@ -38,7 +38,10 @@ export async function writeExport(folder: string, files: readonly ExportFile[]):
   return written;
 }
 
-/** Reads a file of an earlier export; null if there is no such file. @throws UsageError if somebody else wrote it */
+/**
+ * Reads a file of an earlier export; null if there is no such file.
+ * @throws UsageError if the file was not written by `readapt export k8s`
+ */
 async function ownText(file: string): Promise<string | null> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;

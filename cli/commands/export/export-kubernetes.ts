@@ -12,7 +12,10 @@ import type { ExportOptions } from './export-request.ts';
 import { exportPlan, wantedPools, type WantedPool } from './export-plan.ts';
 import { createServedVersions, type ServedVersions } from './served-versions.ts';
 
-/** Pool of engines, with the adapter versions to serve on it, which are read again and again. */
+/**
+ * Pool of engines, with a reader of the adapter versions to serve on the pool. With `--follow`, the versions are read
+ * repeatedly.
+ */
 interface FollowedPool {
   readonly name: string;
   readonly servingName: string;
@@ -98,7 +101,7 @@ async function findPools(service: Service, wanted: readonly WantedPool[], plan: 
 }
 
 /**
- * Returns a version's serving name. The service hides a serving name that is a path from tenants.
+ * Returns the serving name of a base model version. If a serving name is a path, the service hides it from tenants.
  * @throws ServiceError if the name is hidden
  */
 function servingNameOf(version: string, name: BaseModelVersion['serving_name']): string {

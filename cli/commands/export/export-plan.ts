@@ -12,8 +12,8 @@ export interface WantedPool {
 }
 
 /**
- * Largest number of pools in an export. An HTTPRoute has at most 16 rules, and the one for llm-d has a rule for each
- * pool.
+ * Largest number of pools in an export. An HTTPRoute has at most 16 rules, and the HTTPRoute for llm-d has one rule for
+ * each pool.
  */
 const MAX_POOLS = 16;
 /** Largest number of hostnames that an HTTPRoute accepts. */

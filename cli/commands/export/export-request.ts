@@ -3,7 +3,7 @@ import type { ServiceOptions } from '../../remote/service.ts';
 /** Systems for which `readapt export k8s` can write Kubernetes objects. */
 export const FORMATS = ['gateway-api', 'llm-d', 'dynamo'] as const;
 
-/** The options of `readapt export k8s`. */
+/** Options of `readapt export k8s`. */
 export interface ExportOptions extends ServiceOptions {
   readonly pool: readonly string[];
   readonly format: (typeof FORMATS)[number];

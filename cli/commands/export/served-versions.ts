@@ -4,12 +4,12 @@ import { items, listCurrentVersions, type ReadaptClient, type ServedVersion } fr
 const PAGE = 200;
 
 /**
- * Longest pause between two reads of changes, in milliseconds. After a longer one, the whole list is read again,
+ * Longest pause between two reads of changes, in milliseconds. After a longer pause, the whole list is read again,
  * because the service may have purged its record of removals.
  */
 const LONGEST_GAP_MS = 3_600_000;
 
-/** Adapter versions to serve on one base model version, as the service had them at the last read. */
+/** Adapter versions to serve on one base model version, as last read from the service. */
 export interface ServedVersions {
   readonly versions: () => ServedVersion[];
   /**
@@ -20,8 +20,9 @@ export interface ServedVersions {
 }
 
 /**
- * Follows the versions served on a base model version. The first read takes the whole list, because the list of changes
- * lags while an older transaction runs. Later reads ask only for changes; an idle fleet has none.
+ * Follows the adapter versions that are served on a base model version. The first read takes the whole list, because
+ * the service lists a change only after all older transactions of its database have ended. Later reads ask only for
+ * changes, of which an idle fleet has none.
  */
 export function createServedVersions(client: ReadaptClient, baseModelVersionId: string): ServedVersions {
   const served = new Map<string, ServedVersion>();

@@ -80,7 +80,8 @@ function report(worker: Worker, options: ServiceOptions): void {
 }
 
 /**
- * Names a worker's state for the table. A draining worker whose process will not end afterwards is marked as staying.
+ * Returns the state of a worker for the table. A draining worker is marked `stays` if its process will not end after
+ * draining.
  */
 function stateOf({ state, idle_requested_at: idle }: Worker): string {
   return state === 'draining' && idle !== null ? 'draining, stays' : state;

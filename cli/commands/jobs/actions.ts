@@ -57,8 +57,8 @@ function addAction(jobs: Command, action: JobActionCommand): void {
 }
 
 /**
- * Adds the options of `retry` that change how a job adapts, which the job keeps for later retries too. The service
- * checks their ranges.
+ * Adds the options of `retry` that change how a job carries over its adapter. The job keeps these options for later
+ * retries. The service checks their ranges.
  */
 function addRetryOptions(command: Command): void {
   command

@@ -7,8 +7,8 @@ import { note, printJson } from '../../screen/print.ts';
 import { retryOf, type ActionOptions, type JobActionCommand } from './change-job.ts';
 
 /**
- * Numbers of the jobs that matched a filter, were changed, and were left alone, with the reasons. A dry run has the
- * numbers that would result.
+ * Numbers of jobs that matched a filter, that were changed and, for each reason, that were left unchanged. In a dry
+ * run, these are the numbers that a real run would give.
  */
 interface Counts {
   readonly dry_run: boolean;
@@ -65,7 +65,7 @@ interface Bulk {
   readonly body: RetryRolloutJobs;
 }
 
-/** Repeats a request to change jobs until none is left. One request handles at most 10,000 jobs. */
+/** Repeats a request to change jobs until no job is left to change. One request handles at most 10,000 jobs. */
 async function changeAll(service: Service, bulk: Bulk): Promise<Counts> {
   let total: Counts = { dry_run: bulk.body.dry_run === true, matched: 0, changed: 0, left: [] };
   for (let cursor: string | null | undefined; cursor !== null;) {

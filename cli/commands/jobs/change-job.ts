@@ -50,7 +50,10 @@ export async function changeJob({ client }: Service, action: JobActionCommand, {
   }
 }
 
-/** Body of a retry request: the options that the job keeps from then on, if any are given. */
+/**
+ * Returns the body of a retry request with the job options that were given, which the job keeps from then on. The body
+ * is empty if none were given.
+ */
 export function retryOf({ strategy, prefer, maxSteps, learningRate, searchEvaluations }: ActionOptions): RetryJob {
   const given = {
     ...(strategy !== undefined && { strategy }),

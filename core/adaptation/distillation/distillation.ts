@@ -27,9 +27,9 @@ export interface DistillationOptions {
 }
 
 /**
- * Makes the distillation of a job whose rows are prompts alone: the version that has answered them becomes the teacher.
- * Null if the job trains nothing, if the rows came with completions, or if the job is a control, which learns the
- * answers themselves, as is common practice.
+ * Creates the distillation of a job whose rows came as prompts alone: the version that has answered the prompts becomes
+ * the teacher. Returns null if the job trains nothing, if the rows came with completions, or if the job is a control,
+ * which learns the answers themselves, as is common practice.
  */
 export function distillationOf({ teacher, ...options }: DistillationOptions): Distillation | null {
   const { spec, settings, data } = options;
@@ -38,8 +38,9 @@ export function distillationOf({ teacher, ...options }: DistillationOptions): Di
 }
 
 /**
- * Returns the rows to train on from step `step` + 1 on, with soft targets if there is a distillation. The result says
- * for how many steps they may be used.
+ * Returns the rows for the training steps that follow step `step`, with soft targets if the job has a distillation. The
+ * field `steps` of the result is the number of the last step for which these rows may be used; Infinity if they suffice
+ * for the whole training.
  */
 export async function rowsAfter(
   step: number,
@@ -49,15 +50,15 @@ export async function rowsAfter(
 }
 
 /**
- * Number of rows, rounded up to whole batches, that are labelled before the first training. Each time a training needs
- * more, the number of steps with labelled rows doubles: most trainings end soon, and labelling a large dataset would
- * take longer than learning from it.
+ * Number of rows, rounded up to whole batches, that the teacher labels before training starts. Whenever training needs
+ * more rows, the number of steps with labelled rows doubles: most trainings end soon, and labelling a large dataset
+ * would take longer than learning from it.
  */
 const FIRST_ROWS = 1024;
 
 /**
- * Labels of a row as stored in JSON: at each place, the teacher's `perLabel` most probable tokens with their
- * probabilities.
+ * Soft targets of one row, as stored in JSON: for each label of the row, the teacher's `perLabel` most probable tokens
+ * with their probabilities.
  */
 interface StoredTokens {
   readonly perLabel: number;
@@ -89,9 +90,9 @@ export class Distillation {
   }
 
   /**
-   * Labels as many rows as the training needs after `step` steps. Returns all training rows, with the number of first
-   * steps that draw only labelled ones, which is larger than `step`. The teacher's base is loaded unless an earlier
-   * attempt has labelled the same rows.
+   * Labels the rows that training needs next, after `step` steps, and returns all training rows. The field `steps` of
+   * the result is the number of steps, counted from the first one, that draw only labelled rows; it is larger than
+   * `step`. The teacher's base is loaded, unless an earlier attempt at the job has labelled the same rows.
    * @param step number of steps that the training has done
    * @throws the signal's reason
    */

@@ -3,7 +3,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../../formats/atomic-file.ts';
 
-/** Number of rows in a part, whose labels are made together and stored in one file. */
+/** Number of rows that are labelled together and whose labels are stored in one file. */
 const ROWS_AT_A_TIME = 256;
 
 export interface LabelStoreOptions {
@@ -41,7 +41,7 @@ export async function labelInParts<Row, Label>(
   return labels;
 }
 
-/** Cuts the rows into the parts that are labelled together, and names for each part the file that holds its labels. */
+/** Cuts the rows into parts that are labelled together. Returns each part with the path of the file for its labels. */
 function partsOf<Row>(rows: readonly Row[], { folder, subject }: Pick<LabelStoreOptions, 'folder' | 'subject'>) {
   const digest = createHash('sha256').update(JSON.stringify(subject)).digest('hex').slice(0, 16);
   return Array.from({ length: Math.ceil(rows.length / ROWS_AT_A_TIME) }, (_, part) => {

@@ -8,7 +8,8 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 export const TEACHER_TOKENS = 8;
 
 /**
- * Example cut off after some of its labels, and with these labels alone, so that the logits at them fit into memory.
+ * Part of an example: its tokens up to the last of some consecutive labels, and only these labels, so that the logits
+ * at these labels fit into memory.
  */
 interface Part extends TokenizedExample {
   /** Index of the whole example in the list of examples. */
@@ -18,10 +19,10 @@ interface Part extends TokenizedExample {
 }
 
 /**
- * Computes a teacher's prediction at each label of the examples: its most probable tokens, at most {@link
+ * Computes a teacher's prediction at each label of the examples: the most probable tokens, at most {@link
  * TEACHER_TOKENS}, with probabilities scaled to add up to 1. The teacher reads the row's own completion up to the label
- * (word-level distillation: Kim and Rush 2016, arXiv 1606.07947, section 3.1). With these targets, the loss of a label
- * is −Σ q ln p: Hinton's at a temperature of 1.
+ * (word-level distillation: Kim and Rush 2016, arXiv 1606.07947, section 3.1). If training learns these probabilities
+ * q, the loss of a label is −Σ q ln p, which is Hinton's loss at a temperature of 1.
  * @returns the targets of each example's labels, in the order of the examples
  */
 export async function teacherTokens(

@@ -13,11 +13,12 @@ export interface ExactGate {
 }
 
 /**
- * Measures an adapter for the gate, on all rows or until the look ends. A relative gate compares both versions
- * in the job's precision. The target of an absolute gate concerns the adapter as it will be served, so a candidate that
- * reaches the target in int8 is measured again in float32, and the second measurement decides.
- * @returns the deciding measurement, whose `judgedIn` names its precision; the one in int8 if float32 does not fit into
- * memory
+ * Measures an adapter on the gate rows: on all of them or, if the measurement ends early, on the first ones. A relative
+ * gate compares the candidate with the earlier version in the job's precision. An absolute gate's target concerns the
+ * adapter as it will be served, so a candidate that reaches the target in int8 is measured again in float32, and the
+ * second measurement decides.
+ * @returns the measurement that decides, whose `judgedIn` names its precision; the one in int8 if float32 does not fit
+ * into memory
  */
 export async function measureForGate(
   { bases, measurements, gate }: ExactGate,

@@ -27,8 +27,8 @@ export class GateBreakdown {
   }
 
   /**
-   * Sets the measurements of the reference version, from which negative flips count, and of the old version, whose
-   * metric by slice is reported. Either is null if it was not measured.
+   * Sets the measurement of the reference version, with which candidates are compared to find negative flips, and that
+   * of the old version, whose metric on each slice is reported. Either is null if the version was not measured.
    */
   compareWith(found: { readonly reference: GateMeasurement | null; readonly old: GateMeasurement | null }): void {
     this.#compared = found.reference;

@@ -9,7 +9,10 @@ import type { GateMeasurement, SearchMeasurement } from '../../method/gate/readi
 import { isGenerated, type MetricName } from '../../options/metrics.ts';
 import type { Precision } from '../../options/precisions.ts';
 
-/** Outcomes of an adapter on its gate rows, as stored for the job that carries it over to the next base. Plain JSON. */
+/**
+ * Outcomes of an adapter on its gate rows, as stored for the job that will carry the adapter over to the next base.
+ * Plain JSON.
+ */
 export interface GateOutcomes {
   /**
    * Hash of the inputs of the measurement apart from base and adapter: metric, measured rows, choices and the base's
@@ -19,12 +22,15 @@ export interface GateOutcomes {
   readonly value: number;
   readonly standardError: number;
   /**
-   * Outcome of each row, in the order of the file, or of the first rows of a look that has ended early: 1 if right and
-   * 0 if wrong; for `rouge_l` and `token_f1` a score from 0 to 1; for `loss` the sum of the losses of the completion
-   * tokens, in nats.
+   * Outcome of each gate row, in the order of the file; or, if the measurement ended early, of the first rows in the
+   * order in which gate rows are measured. An outcome is 1 for a right row and 0 for a wrong one; for `rouge_l` and
+   * `token_f1` a score from 0 to 1; for `loss` the sum of the losses of the completion tokens, in nats.
    */
   readonly values: readonly number[];
-  /** Outcomes on the search rows with which adapters in training are compared; absent if they are not known. */
+  /**
+   * Outcomes of this adapter on the search rows, with which those of adapters in training are compared; absent if they
+   * are not known.
+   */
   readonly watched?: WatchedOutcomes;
 }
 
@@ -36,7 +42,10 @@ export interface WatchedOutcomes {
   readonly values: readonly number[];
 }
 
-/** Version from which the margin of a gate counts, with its metric. Plain JSON. */
+/**
+ * Version from which the margin of a gate counts, with its metric: a candidate may be worse than this version by no
+ * more than the margin. Plain JSON.
+ */
 export interface CountedFrom {
   /**
    * Name of the version from which the margin counts: the job's `anchor`, or the `old` version, which is carried over.
@@ -90,8 +99,8 @@ function toWatched({ outcomes }: SearchMeasurement, subject: OutcomesSubject): W
 }
 
 /**
- * Converts stored outcomes to a measurement of all rows, or of the first of a look that has ended early; null if they
- * were measured with other inputs than `subject`, such as other rows.
+ * Converts stored outcomes to a measurement of all gate rows or, if the stored measurement ended early, of the first
+ * ones. Returns null if the outcomes were measured with other inputs than `subject`, such as other rows.
  */
 export function fromOutcomes(stored: GateOutcomes, subject: OutcomesSubject): GateMeasurement | null {
   const { value, standardError, values, watched } = stored;
@@ -106,8 +115,8 @@ export function fromOutcomes(stored: GateOutcomes, subject: OutcomesSubject): Ga
 }
 
 /**
- * Returns the outcome of each measured row by a key, which is a hash of the row's inputs. Another selection of the same
- * rows can then use the outcomes as well. Outcomes that are not finite are left out.
+ * Returns the outcomes of the measured rows as a map. Its keys are hashes of the rows' inputs, so that a measurement of
+ * another selection of these rows can use the outcomes as well. Outcomes that are not finite are left out.
  */
 export function toRowOutcomes(values: ArrayLike<number>, subject: OutcomesSubject): Map<string, number> {
   const keys = rowKeys(subject).slice(0, values.length);
@@ -127,8 +136,8 @@ export function fromRowOutcomes(stored: ReadonlyMap<string, number>, subject: Ou
 }
 
 /**
- * Returns the measurement of the version that has written the completions of the gate rows. It need not run: its
- * outcome on a row is the score of the completion against itself.
+ * Returns the measurement of the version that has written the completions of the gate rows. This version need not be
+ * run: its outcome on a row is the score of the row's completion against itself.
  * @throws RangeError for a metric that does not compare generated text
  */
 export function writersMeasurement(subject: OutcomesSubject): GateMeasurement {
@@ -138,7 +147,10 @@ export function writersMeasurement(subject: OutcomesSubject): GateMeasurement {
   return onAllRows(data.gate.map(scoreOf), (subject.watched ?? []).map(scoreOf), subject);
 }
 
-/** Makes a measurement of all gate rows and, if there are outcomes of all of them, of the search rows. */
+/**
+ * Makes a measurement of all gate rows from their outcomes. It includes the search rows on which adapters in training
+ * are measured, if all of them have outcomes.
+ */
 function onAllRows(values: readonly number[], watched: readonly number[], subject: OutcomesSubject): GateMeasurement {
   const summary = summarizeMetric(subject.metric, values, completionTokens(subject.data));
   const isWatched = watched.length > 0 && watched.length === subject.watched?.length;
@@ -161,7 +173,10 @@ export function completionTokens({ gate }: Pick<TaskData, 'gate'>): number[] {
   return gate.map(labelCount);
 }
 
-/** Makes a measurement of all gate rows, or of the first of them, from their outcomes in the order of the look. */
+/**
+ * Makes a measurement of all gate rows, or of the first ones, from their outcomes in the order in which they were
+ * measured.
+ */
 export function toMeasurement(
   values: ArrayLike<number>,
   { metric: name, data }: Pick<OutcomesSubject, 'metric' | 'data'>,
@@ -175,7 +190,10 @@ export function toMeasurement(
   };
 }
 
-/** Returns the digest of all rows in the order of the file, or of the first rows of the look if there are fewer. */
+/**
+ * Returns the digest of a measurement of `rows` gate rows. It covers all gate rows in the order of the file or, if
+ * fewer were measured, the measured ones in the order in which gate rows are measured.
+ */
 function digestOf(subject: OutcomesSubject, rows: number): string {
   const keys = rowKeys(subject);
   const measured = rows < keys.length ? keys.slice(0, rows) : inFileOrder(keys);

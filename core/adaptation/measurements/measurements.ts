@@ -24,7 +24,7 @@ export interface MeasurementsOptions {
   readonly signal: AbortSignal;
 }
 
-/** Least number of search rows, if there are as many, on which adapters in training are measured. */
+/** Smallest number of search rows on which adapters in training are measured, if the task has as many. */
 export const WATCHED_ROWS = 128;
 
 /** Measures adapters on a task's search rows and gate rows. */
@@ -33,7 +33,10 @@ export class Measurements {
   readonly #searchRows: readonly TokenizedExample[];
   readonly #longestCompletion: number;
   #nearTies = 0;
-  /** Newest answer to each row, as token ids. Another version probably answers alike. */
+  /**
+   * Latest generated answer to each row, as token ids. It is the draft for the next version, which probably answers
+   * alike.
+   */
   readonly #answers = new WeakMap<TokenizedExample, readonly number[]>();
 
   constructor(options: MeasurementsOptions) {
@@ -47,7 +50,10 @@ export class Measurements {
     return this.#searchRows.length;
   }
 
-  /** Number of answers so far with a token of the draft's text that a step chose, because two were nearly tied. */
+  /**
+   * Number of answers so far with a near tie: a place in the text of a draft at which two tokens were equally probable
+   * apart from rounding, so that a step of decoding chose the token.
+   */
   get nearTies(): number {
     return this.#nearTies;
   }
@@ -58,8 +64,8 @@ export class Measurements {
   }
 
   /**
-   * Measures an adapter on the search rows by the gate's metric. It may use more rows than the search for coefficients,
-   * because a share of few rows is coarse.
+   * Measures an adapter on the search rows by the gate's metric. It may use more rows than the search for fusion
+   * coefficients, because a share of right rows is coarse if there are few rows.
    */
   async onSearch(base: LoadedBase, adapter: Adapter): Promise<SearchMeasurement> {
     const rows = this.#watchedRows;
@@ -80,8 +86,8 @@ export class Measurements {
   }
 
   /**
-   * Measures an adapter on the gate rows in their order, until all are measured or `ends` returns true at one of the
-   * look's analyses. It gets the measurement of the rows so far.
+   * Measures an adapter on more and more gate rows, in their order, until all are measured or `ends` returns true.
+   * `ends` is called after certain numbers of rows, with the measurement of the rows so far.
    */
   async lookAtGate(
     base: LoadedBase,

@@ -3,8 +3,8 @@ import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
 import { judgesRows } from '../../options/metrics.ts';
 
 /**
- * Place of a gate row that the reference version had right and a candidate has wrong. The row's texts are not part of
- * it.
+ * Gate row that the reference version had right and a candidate has wrong, given by its line and its slices. The texts
+ * of the row are left out.
  */
 export interface NegativeFlip {
   /** Line number of the row in its file, from 1. */
@@ -12,7 +12,7 @@ export interface NegativeFlip {
   readonly slices: readonly string[];
 }
 
-/** Largest number of negative flips that are listed. Their share counts all. */
+/** Largest number of negative flips that are listed. The share of negative flips counts those beyond it as well. */
 export const MAX_LISTED_FLIPS = 1000;
 
 /**

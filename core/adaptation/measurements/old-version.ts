@@ -8,7 +8,7 @@ import type { JobSpec } from '../job-spec.ts';
 import { measureOldForGate, oldPrecision, type ExactGate } from './exact-gate.ts';
 import { fromOutcomes, fromRowOutcomes, toOutcomes, type GateOutcomes, type OutcomesSubject } from './gate-outcomes.ts';
 
-/** Measurement of the old adapter on the old base, also in the form in which later jobs use it. */
+/** Measurement of the old adapter on the old base, with its outcomes in the form in which later jobs use them. */
 export interface OldVersion {
   readonly measured: GateMeasurement;
   /** Outcomes of the gate rows, to be stored for later jobs; null if the metric is not a finite number. */
@@ -16,8 +16,8 @@ export interface OldVersion {
 }
 
 /**
- * Measures the old adapter on the old base and the gate rows. For a gate that compares with it, measures it on the
- * search rows as well, because adapters in training are compared with it there.
+ * Measures the old adapter on the old base and the gate rows. Unless the gate is absolute, also measures it on the
+ * search rows, because adapters in training are compared with it there.
  */
 export async function measureOld(exact: ExactGate, oldBase: LoadedBase, adapter: Adapter): Promise<OldVersion> {
   const onGate = await measureOldForGate(exact, oldBase, adapter);
@@ -41,8 +41,8 @@ export function givenOutcomes(given: GateOutcomes | null | undefined): KnownOld 
 }
 
 /**
- * Returns a function that looks up measurements of the old adapter. It looks into the outcomes that the job was given.
- * If the job was given none, and trusts the outcomes that are stored beside the adapter, it looks into those.
+ * Returns a function that looks up stored measurements of the old adapter. It uses the outcomes that the job was given.
+ * If the job was given none, but trusts the outcomes that are stored beside the adapter, the function uses those.
  * @param oldFingerprint returns the fingerprint of the old base's weights
  * @throws FormatError `invalid_outcomes`
  */
@@ -58,7 +58,7 @@ export async function knownOutcomes(
   return (subject) => fromRowOutcomes(found.rows, subject);
 }
 
-/** Whether a measurement of the version on all gate rows is stored, in whichever precision. */
+/** Whether a measurement of an earlier version on all gate rows is stored, in any precision. */
 export function isKnown(
   known: KnownOld,
   { measurements }: ExactGate,
@@ -70,12 +70,12 @@ export function isKnown(
   });
 }
 
-/** Whether a measurement covers all gate rows, which one that candidates are compared with has to. */
+/** Whether a measurement covers all gate rows. Candidates are compared only with measurements that do. */
 export const isWhole = ({ metric }: GateMeasurement): boolean => metric.available === undefined;
 
 /**
- * Returns the stored measurement of the version in the precision in which the gate compares it with candidates on the
- * new base; null if none is stored.
+ * Returns the stored measurement of an earlier version, in the precision in which the gate compares the version with
+ * candidates on the new base; null if none is stored in this precision.
  */
 export function storedOld(
   { measurements, gate }: ExactGate,

@@ -62,8 +62,8 @@ export class ReferenceVersion {
   }
 
   /**
-   * Whether the reference has to be measured, since candidates are compared with it and no measurement is stored. That
-   * is best done before the new base is loaded.
+   * Whether the reference has to be measured, since candidates are compared with it and no measurement is stored. It is
+   * best measured before the new base is loaded.
    */
   isUnknown(): boolean {
     const { exact, newVersion } = this.#options;
@@ -71,9 +71,9 @@ export class ReferenceVersion {
   }
 
   /**
-   * Loads the reference's own base, and measures the reference on it. Null if the old adapter has replaced the anchor
-   * and need not be measured.
-   * @param precision precision of that base. Default: chosen for the base
+   * Loads the reference's own base, and measures the reference on it. Returns null if the reference was an anchor that
+   * cannot be measured, so that the old adapter replaces it, and the old adapter need not be measured.
+   * @param precision precision of the reference's own base. Default: chosen for the base
    */
   async measure(precision?: Precision): Promise<VersionMeasurement | null> {
     if (this.#anchor === null) return this.#measureOld(precision);
@@ -108,8 +108,8 @@ export class ReferenceVersion {
   }
 
   /**
-   * Returns the stored measurement of the old adapter, and reports it; null if none is stored. If the old adapter was
-   * published before all gate rows were measured, it covers the first of them.
+   * Returns the stored measurement of the old adapter, and reports it; null if none is stored. The measurement covers
+   * only the first gate rows if the old adapter was published before all gate rows were measured.
    */
   knownOld(newBase: LoadedBase): GateMeasurement | null {
     const { exact, emit, noteOld } = this.#options;
@@ -125,8 +125,8 @@ export class ReferenceVersion {
   }
 
   /**
-   * Returns the version from which the margin counts, with its metric. Null for an absolute gate, and for a metric that
-   * is not finite.
+   * Returns the version from which the gate's margin counts, with the version's metric. Returns null for an absolute
+   * gate, and for a metric that is not finite.
    */
   countedFrom({ metric }: GateMeasurement): CountedFrom | null {
     if (this.#options.exact.gate.kind === 'absolute' || !Number.isFinite(metric.value)) return null;

@@ -10,7 +10,7 @@ export interface SliceValue {
   readonly value: number;
 }
 
-/** Metric of each slice, by the slice's name and sorted by it. */
+/** Metric on each slice, by the name of the slice, and sorted by these names. */
 export type SliceValues = Readonly<Record<string, SliceValue>>;
 
 /** Returns the indices of the gate rows of each slice, sorted by the slice's name. */

@@ -14,7 +14,8 @@ import { Measurements } from './measurements.ts';
 import { measureOld } from './old-version.ts';
 
 /**
- * Request to measure an adapter version on its gate rows before a job needs that. All paths are absolute. Plain JSON.
+ * Request to measure an adapter version on its gate rows in advance, for a later job. All paths are absolute. Plain
+ * JSON.
  */
 export interface OutcomesSpec extends Pick<
   JobSpec,
@@ -30,9 +31,9 @@ export interface OutcomesOutcome {
 }
 
 /**
- * Measures an adapter version on its gate rows and its own base, in the way in which a job with default options would
- * that carries the version over. A job that needs a different measurement, for example in another precision, measures
- * the version itself.
+ * Measures an adapter version on its gate rows and its own base, as a job with default options that carries the version
+ * over would measure it. A job that needs a different measurement, for example in another precision, measures the
+ * version itself.
  * @throws the signal's reason; FormatError, DatasetError, TaskDataError, InsufficientMemoryError and the like
  */
 export async function measureOutcomes(

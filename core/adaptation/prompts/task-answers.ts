@@ -28,8 +28,8 @@ interface WrittenAnswers extends Pick<AnsweredTask, 'answers' | 'ended'> {
 }
 
 /**
- * Rows of a task, all with answers. `written` tells which version has written these; it is null if the rows came with
- * them.
+ * Rows of a task, all with answers. `written` tells which version has written the answers; it is null if the rows came
+ * with answers.
  */
 export interface TaskWithAnswers {
   readonly rows: TaskRows;
@@ -40,9 +40,9 @@ export interface TaskWithAnswers {
 class UnreadableWriterError extends Error {}
 
 /**
- * Returns the rows of a task, all with answers. Prompts alone are answered by the version from which the margin counts:
- * by the anchor, so that losses do not add up over versions, or without one by the old version. If the anchor cannot be
- * read, the old version replaces it, with a warning, and does so again when the job resumes.
+ * Returns the rows of a task, all with answers. The anchor answers prompts alone, so that losses do not add up over
+ * versions. Without an anchor, or for an absolute gate, the old version answers them. If the anchor cannot be read, the
+ * old version replaces it, with a warning, and does so again when the job resumes.
  * @throws the errors of {@link answerPrompts}
  */
 export async function withAnswers(task: GivenTask, options: TaskAnswersOptions): Promise<TaskWithAnswers> {
@@ -81,8 +81,8 @@ async function readAnchor(
 }
 
 /**
- * Waits until files are read, and returns what was read.
- * @throws UnreadableWriterError for invalid files; other errors, such as a failing disk's, unchanged
+ * Waits for the reading of files, and returns its result.
+ * @throws UnreadableWriterError for invalid files; other errors, such as that of a failing disk, unchanged
  */
 async function readable<T>(reading: Promise<T>): Promise<T> {
   try {

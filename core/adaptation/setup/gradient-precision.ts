@@ -9,7 +9,10 @@ import type { NewBase } from './new-base.ts';
 /** Origin of the adapter that is trained: `carried` over from the old base, or `fresh`. */
 export type AdapterOrigin = 'carried' | 'fresh';
 
-/** Precision of gradients for each origin of the adapter for which it is decided. Plain JSON. */
+/**
+ * Precision of gradients by the origin of the trained adapter. It has only those origins for which the precision has
+ * been chosen. Plain JSON.
+ */
 export type GradientPrecisions = Readonly<Partial<Record<AdapterOrigin, Precision>>>;
 
 export interface GradientPrecisionOptions {
@@ -22,10 +25,10 @@ export interface GradientPrecisionOptions {
 }
 
 /**
- * Chooses the precision in which a job computes gradients, if its base is in int8. It is int8 as well, unless rows of
- * the task show that int8 changes the gradients too much and a float32 base fits into memory besides. The choice is
- * made when gradients are first needed, because most adapters are ready without training. Losses are always measured in
- * int8.
+ * Chooses the precision in which a job computes gradients, if its base is in int8. Gradients are computed in int8 as
+ * well, unless rows of the task show that int8 changes the gradients too much, and a base in float32 fits into memory
+ * in addition. The choice is made when gradients are first needed, because most adapters are ready without training.
+ * Losses are always measured in int8.
  */
 export class GradientPrecision {
   readonly #options: GradientPrecisionOptions;
@@ -35,7 +38,7 @@ export class GradientPrecision {
     this.#options = options;
   }
 
-  /** Precisions decided so far. A job's checkpoint stores them, so that a resumed job keeps them. */
+  /** Precisions of gradients chosen so far. A job's checkpoint stores them, so that a resumed job keeps them. */
   get decided(): GradientPrecisions {
     return this.#decided;
   }

@@ -74,9 +74,9 @@ function firstRows(rows: readonly TokenizedExample[], most: { readonly rows: num
 }
 
 /**
- * Returns a name for the kind of rows, by which comparisons are cached. It has the properties that determine the error
- * of int8: the median length, to a factor of two, and the shares of Latin and of other letters in the text, in
- * quarters.
+ * Returns a name for the kind of the rows, under which comparisons are cached. The name contains the properties of the
+ * rows that determine the error of int8: the median length, to a factor of two, and the shares of Latin and of other
+ * letters in the text, in quarters.
  */
 function kindOf(rows: readonly TokenizedExample[]): string {
   const lengths = rows.map(({ tokenIds }) => tokenIds.length);

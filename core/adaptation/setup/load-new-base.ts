@@ -27,10 +27,10 @@ export interface LoadedNewBase {
 }
 
 /**
- * Loads the new base. If the reference has to be measured on its own base, that is done first, so that memory need not
- * hold both bases. Both bases get the same precision. If none is given, it is chosen for each base. If the choices
- * differ, or if rows of the task show that int8 is too inexact, both bases are loaded in float32 or, where memory does
- * not suffice for it, in int8.
+ * Loads the new base. If the reference has to be measured on its own base, it is measured first, so that memory need
+ * not hold both bases. Both bases get the same precision. If no precision is given, one is chosen for each base. If the
+ * two choices differ, or if rows of the task show that int8 is too inexact, both bases are loaded in float32 or, where
+ * memory does not suffice for float32, in int8.
  * @param precision precision of both bases. Default: chosen for each base
  */
 export async function loadNewBase(

@@ -33,7 +33,7 @@ export function rowSizes(examples: readonly TokenizedExample[]): RowSizes[] {
   return examples.map((example) => ({ tokens: inputLength(example), labels: labelCount(example) }));
 }
 
-/** Number of the longest rows, by their text, that are tokenized to find the one with the most tokens. */
+/** Number of rows with the longest texts that are tokenized to find the row with the most tokens. */
 const LONGEST_TEXTS = 8;
 
 /**
@@ -103,7 +103,7 @@ export class InsufficientMemoryError extends Error {
 
 /**
  * Number of copies of an adapter that a job with training keeps in memory: parameters, gradients and the optimizer's
- * moments with their successors, the anchor of the L2 penalty, and candidates.
+ * moments with their new values, the adapter that the L2 penalty pulls towards, and candidates.
  */
 const TRAINED_COPIES = 12;
 
@@ -142,8 +142,8 @@ export function planMemory(needs: MemoryNeeds): MemoryPlan {
 }
 
 /**
- * Returns the memory to reserve for a job, apart from that for its base: what the job keeps all the time, and what it
- * needs besides while it computes.
+ * Returns the memory to reserve for a job in addition to that for its base: the part that the job holds all the time,
+ * and the part that it needs only while it computes.
  */
 export function jobMemory(plan: MemoryPlan, { trained }: Pick<MemoryNeeds, 'trained'>): JobMemory {
   const { adapter, evolution, generation, process, activations, comparison } = plan;

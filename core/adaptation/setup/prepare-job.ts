@@ -33,7 +33,7 @@ import { jobMemory, requireMemory, rowSizes, type MemoryNeeds } from './memory-p
 import type { NewBase } from './new-base.ts';
 import { decideRowFormat, maxLengthIn, type RowFormat, type RowFormatSources } from './row-format.ts';
 
-/** Data and functions of a job whose ladder can start. */
+/** Data and functions of a job that is prepared, so that its ladder can start. */
 export interface PreparedJob {
   readonly context: JobContext;
   readonly exact: ExactGate;
@@ -52,8 +52,8 @@ export interface PreparedJob {
 }
 
 /**
- * Prepares a job step by step: reads and loads what it needs, and checks before each large step that it fits into
- * memory.
+ * Prepares a job step by step: reads its files and loads its bases, and checks before each large step that the job fits
+ * into memory.
  * @throws FormatError, DatasetError, TaskDataError, IncompatibleBasesError, InsufficientMemoryError and the like; the
  * signal's reason
  */

@@ -42,16 +42,17 @@ export interface RowFormatSources {
    */
   readonly rows: readonly ExampleRow[];
   /**
-   * Number of answers that a version has written to prompts alone, and number of those that it has ended itself. These
-   * numbers replace a measurement.
+   * Number of answers that a version has written to prompts alone, and number of those that it ended with an
+   * end-of-text token. If these numbers are given, the adapter need not be measured.
    */
   readonly written?: WrittenCounts | undefined;
   readonly signal: AbortSignal;
 }
 
 /**
- * Decides the format of an adapter's rows. It follows the user's options; where they leave it open, the adapter's
- * `readapt.json`; and where that does so, too, a measurement of the adapter on the base for which it was trained.
+ * Decides the format of an adapter's rows. The user's options come first. What they leave open follows from the
+ * adapter's `readapt.json`. If this file does not tell whether completions end with the end-of-text token, a
+ * measurement of the adapter on the base for which it was trained decides.
  */
 export async function decideRowFormat(options: RowFormatSources): Promise<RowFormat> {
   const manifest = await readAdapterManifest(options.folder);

@@ -19,8 +19,8 @@ interface PassOptions<Example extends TokenizedExample> extends EvaluationOption
    */
   readonly repeated?: number;
   /**
-   * Number by which rows are sorted, largest first; rows with equal numbers keep their order. Default: their number of
-   * input tokens.
+   * Function that returns the number by which rows are sorted, largest first; rows with equal numbers keep their order.
+   * Default: their number of input tokens.
    */
   readonly sortBy?: (example: Example) => number;
 }

@@ -18,11 +18,14 @@ export interface AnswerOptions extends EvaluationOptions {
    */
   readonly maxLength?: number;
   /**
-   * Tokens that an example's answer may well consist of, such as the answer of another version, which save time if they
-   * are right. Default: none.
+   * Function that returns a draft for an example: tokens of which its answer may well consist, such as the answer of
+   * another version. A right draft saves time. Default: no drafts.
    */
   readonly draftOf?: (example: TokenizedExample) => readonly number[] | undefined;
-  /** Function that returns whether an answer's score is certain from its beginning, so that it ends there. */
+  /**
+   * Function that returns whether the beginning of an answer already determines its score, so that generation can stop
+   * there.
+   */
   readonly isSettled?: (beginning: string, reference: string) => boolean;
 }
 
@@ -38,7 +41,10 @@ export interface Answers {
   readonly texts: readonly GeneratedAnswer[];
   /** Number of input tokens that the model computed. */
   readonly tokens: number;
-  /** Number of answers with a token of the draft's text that a step chose, because two were nearly tied. */
+  /**
+   * Number of answers with a near tie: a place in the text of a draft at which two tokens were equally probable apart
+   * from rounding, so that a step of decoding chose the token.
+   */
   readonly nearTies: number;
 }
 
@@ -109,10 +115,9 @@ export function longestCompletionOf(examples: readonly TokenizedExample[]): numb
 }
 
 /**
- * Returns the largest number of tokens to generate for each row: `maxNewTokens`, or for 0 a number chosen by the rows.
- * That is a little over twice the length of the longest completion. A row whose completion does not end with an
- * end-of-text token gets only the length of that completion, because an adapter trained on such rows never learned to
- * stop.
+ * Returns the largest number of tokens to generate for each row: `maxNewTokens` or, if that is 0, a little over twice
+ * the length of the longest completion. In the latter case, a row whose completion does not end with an end-of-text
+ * token gets only the length of that completion, because an adapter trained on such rows never learned to stop.
  */
 export function answerLimits(
   answers: readonly Pick<Answer, 'labelIds'>[],

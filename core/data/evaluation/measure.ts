@@ -28,20 +28,22 @@ export interface Measurement {
   /** Ids of the tokens of each example's answer, for metrics that compare whole generated texts. */
   readonly answers?: readonly (readonly number[])[];
   /**
-   * Number of answers with a token of the draft's text that a step chose, because two were equally probable apart from
-   * rounding; for metrics that compare generated texts.
+   * Number of answers with a near tie: a place in the text of a draft at which two tokens were equally probable apart
+   * from rounding, so that a step of decoding chose the token. For metrics that compare generated texts.
    */
   readonly nearTies?: number;
 }
 
 export interface MeasureOptions extends AnswerOptions {
   readonly metric: MetricName;
-  /** Completions that the task chooses from; null if it has none. Only `accuracy` needs them. */
+  /**
+   * Completions of the task from which a model chooses; null if the task has no choices. Only `accuracy` needs them.
+   */
   readonly choices: ChoiceSet | null;
 }
 
 /**
- * Measures one metric; `null` measures the base without an adapter.
+ * Measures one metric of an adapter on a base, or of the base alone if `adapter` is null.
  * @throws RangeError for `accuracy` without choices
  */
 export async function measure(
@@ -117,8 +119,8 @@ async function generatedScore(
 }
 
 /**
- * Settings for answers that have to equal the completion: it is a good draft, and a text that differs from it is wrong,
- * whatever follows.
+ * Settings for answers that have to equal the completion of their row. The completion is the draft, and an answer ends
+ * as soon as it differs from the completion, because it is then wrong, whatever follows.
  */
 const EXACT: Pick<AnswerOptions, 'draftOf' | 'isSettled'> = {
   draftOf: (example) => answerOf(example).labelIds,

@@ -21,8 +21,8 @@ export interface RankingOptions extends EvaluationOptions {
 }
 
 /**
- * Longest own choice, in tokens, that the first pass computes whole. Of a longer one it computes only the first token,
- * which saves memory for logits.
+ * Largest number of tokens of an example's own choice for which the first pass computes all of them. Of a longer one,
+ * the first pass computes only the first token, which saves memory for logits.
  */
 const MAX_FED_TOKENS = 4;
 
@@ -33,7 +33,8 @@ const MAX_FED_TOKENS = 4;
 const SHARE_AT_ONCE = 1 / 4;
 
 /**
- * Distance between sampled examples: one in this many is ranked first, to see how often an example's own choice leads.
+ * Interval between sampled examples. One example in every `SAMPLED` is ranked first, to see how often an example's own
+ * choice has the highest score.
  */
 const SAMPLED = 8;
 
@@ -41,7 +42,8 @@ const SAMPLED = 8;
 const FEWEST_TO_SAMPLE = 64;
 
 /**
- * Share of examples whose own choice does not lead above which it is faster to score all choices at once. Measured with
+ * Largest share of examples whose own choice does not have the highest score after the first pass, for which the other
+ * choices are still completed one by one. Above this share, it is faster to score all choices at once. Measured with
  * SmolLM2-135M on AG News: scoring all at once took 1.4 times as long as the first pass alone, and completing all other
  * choices one by one took 2.6 times as long.
  */
@@ -71,7 +73,7 @@ interface Score {
  */
 interface Contest extends TokenizedExample {
   readonly example: TokenizedExample;
-  /** Index of the example's own choice. */
+  /** Index of the example's own completion among the choices. */
   readonly own: number;
   /** Tokens of the example's own choice that the first pass computes: all of a short one, the first of a long one. */
   readonly fed: readonly number[];
@@ -81,9 +83,9 @@ interface Contest extends TokenizedExample {
 
 /**
  * Finds the most probable choice of each example. Choices are compared by branch and bound, which is fast if the
- * example's own choice leads. If the choices are short, a sample of the examples shows how often it leads; if it seldom
- * does, as without an adapter, all choices of the remaining examples are scored at once. Tokens that all choices begin
- * with count as part of the prompt, since they add the same to every score.
+ * example's own choice is the most probable one. If the choices are short, a sample of the examples shows how often
+ * that is the case. If it seldom is, as without an adapter, all choices of the remaining examples are scored at once.
+ * Tokens that all choices begin with count as part of the prompt, since they add the same to every score.
  */
 export async function rankChoices(
   runtime: Runtime,

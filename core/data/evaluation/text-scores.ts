@@ -21,8 +21,8 @@ export function rougeL(text: string, reference: string): number {
 }
 
 /**
- * F1 of the words of two texts, as bags, normalized as by SQuAD 1.1's official script: lower case, without ASCII
- * punctuation and the articles a, an and the.
+ * F1 of the words of two texts, compared as multisets and normalized as by SQuAD 1.1's official script: lower case,
+ * without ASCII punctuation and the articles a, an and the.
  * @returns a number from 0 to 1; 0 if either text has no words
  */
 export function tokenF1(text: string, reference: string): number {

@@ -6,8 +6,9 @@ import { ownSources, sha256 } from './sources.ts';
 /**
  * Hashes everything that determines a program's encoded graph, so that the graph's key is known without tracing: the
  * program's specification, the execution provider and precision that the graph is rewritten for, and the code and
- * packages that trace, rewrite and encode it. Of the machine, only the form of int8 weights affects the graph.
- * @param sources hash of the code; default: that of this process
+ * packages that trace, rewrite and encode it. The only property of the machine that affects the graph is the form of
+ * its int8 weights.
+ * @param sources hash of the code; default: the hash of this process's code
  */
 export function graphKey(
   spec: ProgramSpec,

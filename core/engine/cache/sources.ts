@@ -13,15 +13,21 @@ export const SOURCE_PACKAGES = ['@tensorflow/tfjs', 'protobufjs'];
 
 let known: string | undefined;
 
-/** Hashes this process's code. It is read once, because the running code was loaded at the start. */
+/**
+ * Returns a hash of this process's code. The files are read only once, because the running code was loaded at the
+ * start.
+ */
 export function ownSources(): string {
   return (known ??= sourcesHash(SOURCE_FOLDERS));
 }
 
-/** `.ts` if this process runs the sources, `.js` if it runs dist/. */
+/** File name extension of code: `.ts` if this process runs the TypeScript sources, `.js` if it runs dist/. */
 const EXTENSION = path.extname(import.meta.url);
 
-/** Hash of the names and contents of all modules in the folders, and of the packages' versions. */
+/**
+ * Returns a hash of the names and contents of all modules in the given folders, and of the versions of the packages in
+ * {@link SOURCE_PACKAGES}.
+ */
 export function sourcesHash(folders: readonly string[], extension = EXTENSION): string {
   const hashes = folders.map((folder) => folderHash(folder, extension));
   return sha256(JSON.stringify([hashes, SOURCE_PACKAGES.map(versionOf)]));

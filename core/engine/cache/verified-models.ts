@@ -24,8 +24,8 @@ export class VerifiedModels implements VerifiedFiles {
 }
 
 /**
- * Makes the key of an entry from the files' stamp and a hash of this code. Another release may check more, so it
- * verifies again the files that this one has verified.
+ * Makes the key of an entry from a stamp of the files and a hash of this process's code. With other code the key
+ * differs, so another release, which may check more, verifies the files again.
  */
 function keyOf(stamp: string): string {
   return sha256(JSON.stringify(['verified', stamp, ownSources()]));

@@ -39,20 +39,20 @@ export function packIntoBins(sequenceLengths: ArrayLike<number>, blocks = 1): At
 }
 
 /**
- * Largest number of queries in a block while blocks can be added. Attention computes the scores of one block at a time:
- * those of 9 heads with 2,048 keys take 38 MB.
+ * Largest number of queries in a block of attention, unless the number of blocks has reached {@link MAX_BLOCKS}.
+ * Attention computes the scores of one block at a time: with 9 heads and 2,048 keys, they take 38 MB.
  */
 const BLOCK_PLACES = 512;
 
 /**
- * Largest number of blocks. A graph contains the operators of each block, so longer sequences get longer blocks instead
- * of more.
+ * Largest number of blocks of attention. A graph contains the operators of each block, so longer sequences get longer
+ * blocks rather than more blocks.
  */
 const MAX_BLOCKS = 16;
 
 /**
- * Chooses the number of query blocks of attention, a power of two, from the longest sequence. Few numbers are possible,
- * since each needs programs of its own.
+ * Chooses the number of query blocks of attention from the longest sequence. The number is always a power of two, so
+ * that few different numbers occur: each needs programs of its own.
  */
 export function attentionBlocks(sequenceLengths: ArrayLike<number>): number {
   const longest = Math.max(...Array.from(sequenceLengths));
@@ -79,7 +79,7 @@ function firstFit(lengths: readonly number[], binLength: number): { bins: number
   return { bins: filled.length, ranges };
 }
 
-/** [tokens] position of each token in its sequence, from 0. */
+/** Returns the position of each token in its sequence, counted from 0, as an array [tokens]. */
 export function positionsOf(sequenceLengths: ArrayLike<number>): Int32Array {
   return Int32Array.from(Array.from(sequenceLengths).flatMap((length) => [...Array(length).keys()]));
 }

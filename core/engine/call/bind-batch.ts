@@ -16,11 +16,11 @@ export interface BoundTokens {
   readonly sizes: ProgramSizes;
   /** Number of query blocks of attention. */
   readonly blocks: number;
-  /** Number of blocks of labels; their losses are computed block by block. */
+  /** Number of blocks that the labels are divided into. Losses are computed block by block. */
   readonly labelBlocks: number;
   /**
-   * [tokens] for each token of the call, the index of the program's token that computes it; tokens with equal
-   * beginnings share one
+   * Index, for each token of the call, of the program's token that computes it, [tokens]. Tokens with the same text up
+   * to and including them share one of the program's tokens.
    */
   readonly indices: Int32Array;
 }
@@ -31,13 +31,16 @@ export interface BatchOptions {
    * computation.
    */
   readonly dropping: boolean;
-  /** Largest number of elements of a logits array, [labels, vocab]; with more, labels are divided into blocks. */
+  /**
+   * Largest number of elements that one array of logits, [labels, vocab], may have. If a call needs more, its labels
+   * are divided into blocks.
+   */
   readonly maxLogits: number;
 }
 
 /**
  * Makes the batch-dependent inputs and sizes of a program. Shared beginnings of sequences are computed once, unless
- * angles depend on the length of the text or dropout differs between sequences.
+ * rotary angles depend on the length of the text or dropout differs between sequences.
  */
 export function bindBatch(config: ModelConfig, batch: Batch, { dropping, maxLogits }: BatchOptions): BoundTokens {
   const alone = dependsOnTextLength(config) || dropping;
@@ -89,7 +92,7 @@ function targetArrays({ perLabel, ids, shares }: LabelTargets, { blocks, labels 
   ];
 }
 
-/** Makes the token-dependent inputs and sizes of a `decode` program. The cache is not copied. */
+/** Makes the token-dependent inputs and sizes of a `decode` program. The cached keys and values are not copied. */
 export function bindStep(config: ModelConfig, { inputIds, positions, cache, slots }: DecodeStep): BoundTokens {
   const layers = [...Array(config.numLayers).keys()];
   const data: NamedArrays = [

@@ -27,8 +27,8 @@ export interface ProgramCall {
   /** Rate and seed of the dropout in a program with gradients. Default: no dropout. */
   readonly dropout?: Dropout | undefined;
   /**
-   * Whether to use the program with gradients that supports shared beginnings even for a batch without them. That
-   * program serves all batches. Default: false.
+   * Whether batches without shared beginnings also use the program with gradients that supports shared beginnings. This
+   * one program then serves all batches. Default: false.
    */
   readonly fewPrograms?: boolean;
 }
@@ -40,8 +40,8 @@ export interface BoundCall {
   readonly data: ReadonlyMap<string, Float32Array | Int32Array>;
   readonly sizes: ProgramSizes;
   /**
-   * [tokens] for each token of the call, the index of the program's token that computes it; tokens with equal
-   * beginnings share one
+   * Index, for each token of the call, of the program's token that computes it, [tokens]. Tokens with the same text up
+   * to and including them share one of the program's tokens.
    */
   readonly indices: Int32Array;
 }
@@ -50,7 +50,10 @@ export interface BoundCall {
 export interface CallLimits {
   /** Memory limit for activations, in bytes. It decides which values the backward pass computes again. */
   readonly activationBytes?: number;
-  /** Largest number of elements of a logits array, [labels, vocab], which decides on the number of label blocks. */
+  /**
+   * Largest number of elements that one array of logits, [labels, vocab], may have. It determines the number of label
+   * blocks.
+   */
   readonly maxLogits?: number;
 }
 
@@ -58,7 +61,8 @@ export interface CallLimits {
 const OF_LOSSES: ReadonlySet<ProgramKind> = new Set(['labelLosses', 'gradients']);
 
 /**
- * Specifies the program of a call and maps its arrays to the program's inputs, without copying those of the adapter.
+ * Makes the specification of the program that a call needs, and maps the call's arrays to the program's inputs. The
+ * adapter's arrays are not copied.
  */
 export function bindCall(
   base: BaseModel,
@@ -94,8 +98,9 @@ export function bindCall(
 }
 
 /**
- * Upper bound of the random numbers of tokens, which dropout multiplies by those of features, from 0 to 1, to take the
- * fraction of the product. The whole part then has up to 12 bits, which leaves 12 of float32's 24 for the fraction.
+ * Upper bound of the random numbers that dropout draws for tokens. Each is multiplied by a feature's random number,
+ * from 0 to 1, and dropout uses the fractional part of the product. The whole part has up to 12 bits, which leaves 12
+ * of float32's 24 bits for the fractional part.
  */
 const PHASE_RANGE = 4096;
 
@@ -124,7 +129,10 @@ function factorData(module: string, factors: LoraFactors): NamedArrays {
 
 const WEIGHT_SQUARES = new WeakMap<BaseModel, Map<string, Float32Array>>();
 
-/** Returns a module's input of ‖W‖² for each row of its weight W, computed once for each base and module. */
+/**
+ * Returns the name and the array of the input that holds ‖W‖² for each row of a module's weight W. The array is
+ * computed once for each base and module.
+ */
 function weightSquaresData(base: BaseModel, module: string): NamedArrays[number] {
   const known = WEIGHT_SQUARES.get(base) ?? new Map<string, Float32Array>();
   WEIGHT_SQUARES.set(base, known);

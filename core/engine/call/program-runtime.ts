@@ -18,7 +18,8 @@ import { checkCall, checkStep } from './check-call.ts';
 export type ProgramOutputs = (name: string) => Float32Array;
 
 /**
- * Rounding of logits in 32 bits. Measured differences are below 2e-5 on a CPU; a GPU may multiply in 19 bits (TF32).
+ * Difference up to which two logits count as equal when they are computed in 32 bits. Measured differences are below
+ * 2e-5 on a CPU; a GPU may multiply in 19 bits (TF32).
  */
 const FLOAT_ROUNDING = 0.05;
 
@@ -30,8 +31,8 @@ export abstract class ProgramRuntime implements Runtime {
   logitRounding = FLOAT_ROUNDING;
   activationBytes: number;
   /**
-   * Whether one program with gradients serves all batches, even if another program would compute slightly less: because
-   * programs are large, or because the general one is needed later anyway. Default: false.
+   * Whether one general program with gradients serves all batches, even those for which another program would compute
+   * slightly less. This pays if programs are large, or if the general program is needed later anyway. Default: false.
    */
   fewPrograms = false;
 

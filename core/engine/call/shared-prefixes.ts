@@ -5,15 +5,16 @@ import type { Batch } from '../runtime.ts';
  * that represents it.
  */
 export interface SharedTokens {
-  /** [unique] index in the batch of the token that represents each group, in the batch's order. */
+  /** Index in the batch of the token that represents each group, [unique], in the order of the batch. */
   readonly representatives: Int32Array;
-  /** [tokens] index, among the representatives, of the one that stands for each token of the batch. */
+  /** Index in `representatives` of the token that represents each token of the batch, [tokens]. */
   readonly indices: Int32Array;
 }
 
 /**
- * Finds tokens that follow the same tokens. They have equal hidden states, since each token attends only to those
- * before it. So a template at the beginning of several prompts, or a prompt with several completions, is computed once.
+ * Groups equal tokens that follow the same tokens. They have equal hidden states, since a token attends only to itself
+ * and to the tokens before it. So a template at the beginning of several prompts, or a prompt with several completions,
+ * is computed once.
  */
 export function sharePrefixes({ inputIds, sequenceLengths }: Batch, vocabSize: number): SharedTokens {
   const representatives: number[] = [];
@@ -41,13 +42,13 @@ export function shareNothing({ inputIds }: Batch): SharedTokens {
   return { representatives: indices, indices };
 }
 
-/** [tokens − unique] indices in the batch of the tokens that another token represents, in order. */
+/** Returns the indices in the batch of the tokens that another token represents, [tokens − unique], in order. */
 export function repeatedTokens({ representatives, indices }: SharedTokens): Int32Array {
   const unique = new Set(representatives);
   return Int32Array.from(indices.keys()).filter((token) => !unique.has(token));
 }
 
-/** [unique] for each representative, 1 / the number of tokens that it stands for */
+/** Returns, for each representative, 1 divided by the number of tokens that it represents, [unique]. */
 export function sharesOf({ representatives, indices }: SharedTokens): Float32Array {
   const counts = new Float32Array(representatives.length);
   for (const index of indices) counts[index]!++;

@@ -33,8 +33,8 @@ export class BoundWeights {
   }
 
   /**
-   * Releases all tensors or, given a direction (forward or backward pass), only the int8 matrices that it uses. A
-   * released tensor is made again at its next use.
+   * Releases all tensors or, given a direction (forward or backward pass), only the int8 matrices that this pass uses.
+   * A released tensor is made again at its next use.
    */
   release(direction?: Direction): void {
     for (const name of [...this.#tensors.keys()]) {

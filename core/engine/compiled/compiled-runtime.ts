@@ -15,8 +15,8 @@ export interface CompiledRuntimeOptions {
   /** Number of threads of one operator; default: the number of CPUs. */
   readonly threads?: number;
   /**
-   * Number of compiled programs that are kept; the least recently used one is dropped first. Default: 32, or 2 (one for
-   * evaluation and one for training) if each program keeps the base's weights on its device.
+   * Largest number of compiled programs that are kept; the least recently used one is dropped first. Default: 32, or 2
+   * (one for evaluation and one for training) if each program keeps the base's weights on its device.
    */
   readonly maxPrograms?: number;
   /**
@@ -26,7 +26,7 @@ export interface CompiledRuntimeOptions {
   readonly profileFilePrefix?: string;
   /** Execution provider of ONNX Runtime that runs the programs. Default: the CPU's. */
   readonly provider?: ExecutionProvider | undefined;
-  /** The base's matrices rounded to 8 bits, for a provider with int8 products. The caller owns them. Default: none. */
+  /** Matrices of the base rounded to 8 bits, for a provider with int8 products. The caller owns them. Default: none. */
   readonly rounded?: RoundedWeights | undefined;
   /** Memory for activations in bytes, as in `Runtime`. Default: no limit. */
   readonly activationBytes?: number | undefined;
@@ -39,17 +39,18 @@ export interface CompiledRuntimeOptions {
 }
 
 /**
- * Rounding of logits with matrices in 8 bits. A difference in the last bit of a float32 value may round an activation
- * to the next of its 255 levels, and later layers carry that on. Between passes over one text and over six, the
- * distance of the two largest logits differed by 0.06 in the median and by 0.59 in 1 of 100 tokens (SmolLM2-135M, 491
- * tokens); of those that changed places, none were further apart than 0.32.
+ * Difference up to which two logits count as equal when matrices are in 8 bits. A difference in the last bit of a
+ * float32 value may round an activation to the next of its 255 levels, and later layers carry that on. Between a pass
+ * over one text and a pass over six texts, the distance of the two largest logits differed by 0.06 in the median and by
+ * 0.59 in 1 of 100 tokens (SmolLM2-135M, 491 tokens). Where the two logits changed places, they were at most 0.32
+ * apart.
  */
 const INT8_ROUNDING = 0.5;
 
 /**
- * Runs programs as graphs on one of ONNX Runtime's execution providers. Each kind and parameterization is compiled on
- * first use and serves batches of all sizes. On the CPU the base's weights are bound without a copy and shared by all
- * programs. ONNX Runtime blocks the event loop while it computes.
+ * Runs programs as graphs on one of ONNX Runtime's execution providers. Each kind and parameterization of a program is
+ * compiled at its first use and then serves batches of all sizes. On the CPU the base's weights are bound without a
+ * copy and shared by all programs. ONNX Runtime blocks the event loop while it computes.
  */
 export class CompiledRuntime extends ProgramRuntime {
   readonly name = 'compiled';

@@ -12,21 +12,21 @@ interface SessionSettings {
 }
 
 /**
- * Microseconds for which idle threads of a session spin before they sleep. Without spinning, the thread that is woken
- * for the other half of an operator is often scheduled on the core of the thread that wakes it, and the halves run one
- * after the other: forward passes of an int8 base took 370 ms instead of 170 in most runs on two idle cores. Values
- * from 20 to 200 are equally good there; at 1000, sessions that run in turn occupy each other's cores. If another
- * process keeps a core busy, spinning costs up to a fifth.
+ * Time in microseconds that idle threads of a session spin before they sleep. Without spinning, a thread that is woken
+ * to compute half of an operator is often scheduled on the core of the thread that has woken it, so that the two halves
+ * run one after the other. On two idle cores, forward passes of an int8 base then took 370 ms instead of 170 in most
+ * runs. There, values from 20 to 200 are equally good; at 1000, sessions that run in turn occupy each other's cores. If
+ * another process keeps a core busy, spinning costs up to a fifth.
  */
 const SPIN_US = '20';
 
 export const SPINNING = { intra_op: { allow_spinning: '1', spin_duration_us: SPIN_US } };
 
 /**
- * Options of every session. ONNX Runtime's memory arena is off, because every session would keep its own peak of
- * activations, while the process heap is shared by all of them at the same speed. Its graph optimizations are off,
- * because Readapt's own passes leave nothing to gain (measured on the CPU), and because it would merge operations that
- * are repeated on purpose to save memory.
+ * Options of every session. ONNX Runtime's memory arena is off: an arena keeps the peak of activations of each session
+ * separately, while all sessions share the process heap, which is as fast. ONNX Runtime's graph optimizations are off,
+ * because Readapt's own passes leave nothing to gain (measured on the CPU), and because they would merge operations
+ * that are repeated on purpose to save memory.
  */
 const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {
   executionMode: 'sequential',

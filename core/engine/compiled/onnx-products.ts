@@ -10,8 +10,8 @@ import { createSession } from './create-session.ts';
 import * as ort from './onnx-runtime.ts';
 
 /**
- * Number of multiplications from which a product runs on all threads. A smaller one takes one thread some 50 µs, which
- * is hardly more than the time to wake the others, and much less on a busy machine.
+ * Smallest number of multiplications for which a product runs on all threads. A smaller product takes one thread some
+ * 50 µs, which is hardly more than the time to wake the other threads, and much less than that on a busy machine.
  */
 const PARALLEL_THRESHOLD = 2 ** 20;
 
@@ -24,7 +24,7 @@ export class OnnxProducts implements MatrixProducts {
   /** Inference sessions of products created so far, by graph and number of threads. */
   readonly #sessions = new Map<string, Promise<ort.InferenceSession>>();
 
-  /** @param threads default: the number of CPUs */
+  /** @param threads number of threads; default: the number of CPUs */
   constructor(threads = os.availableParallelism()) {
     this.#threads = threads;
   }
@@ -86,7 +86,7 @@ export class OnnxProducts implements MatrixProducts {
   }
 }
 
-/** Makes an {@link OnnxProducts}, passes it to `use`, and disposes of it even if `use` fails. */
+/** Makes an {@link OnnxProducts}, passes it to `use`, and disposes of it afterwards, even if `use` fails. */
 export async function withOnnxProducts<T>(use: (products: MatrixProducts) => Promise<T>): Promise<T> {
   const products = new OnnxProducts();
   try {

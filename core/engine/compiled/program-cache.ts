@@ -37,7 +37,7 @@ export class ProgramCache<T extends Releasable> {
     await this.release(() => true);
   }
 
-  /** Releases the entries whose keys match. */
+  /** Removes and releases the programs whose keys satisfy `matches`. */
   async release(matches: (key: string) => boolean): Promise<void> {
     const entries = [...this.#entries].filter(([key]) => matches(key));
     for (const [key] of entries) this.#entries.delete(key);

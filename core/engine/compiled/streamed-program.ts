@@ -25,8 +25,8 @@ export interface StreamOptions {
 interface Stage {
   readonly session: ort.InferenceSession;
   /**
-   * Names of the stage's inputs that can be released after it: no later stage reads them, and they are no outputs of
-   * the program.
+   * Names of the stage's inputs that can be released after the stage, because no later stage reads them and they are
+   * not outputs of the program.
    */
   readonly done: readonly string[];
 }

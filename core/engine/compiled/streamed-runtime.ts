@@ -5,7 +5,7 @@ import { programKey } from './compiled-runtime.ts';
 import { ProgramCache } from './program-cache.ts';
 import { StreamedProgram, type StreamOptions } from './streamed-program.ts';
 
-/** Largest number of programs that are cached; their weights are not. */
+/** Largest number of programs that are cached, each without its weights. */
 const MAX_PROGRAMS = 4;
 
 /** Runtime that computes in float32 and reads a base's weights again for every batch, a few layers at a time. */

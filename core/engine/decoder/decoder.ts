@@ -22,7 +22,10 @@ interface DecoderTensors {
   readonly lora: (module: string, rows: RowsOf) => LoraTensors | undefined;
   /** [tokens] int32 token ids */
   readonly inputIds: tf.Tensor1D;
-  /** [labels] int32 indices in `inputIds` of the tokens whose next token is predicted; null if all tokens are */
+  /**
+   * Indices in `inputIds` of the tokens whose next token is predicted, [labels] int32; null if it is predicted for all
+   * tokens.
+   */
   readonly labelPositions: tf.Tensor1D | null;
   /** Rotary tables, masks and further inputs of attention, for each layer. */
   readonly attention: readonly LayerAttention[];

@@ -9,7 +9,7 @@ interface Activation {
   readonly slope: (x: tf.Tensor, saved: tf.Tensor) => tf.Tensor;
 }
 
-/** The activation SiLU, x · σ(x), with slope σ(x) · (1 + x · (1 − σ(x))). */
+/** Activation function SiLU, x · σ(x), with slope σ(x) · (1 + x · (1 − σ(x))). */
 const silu: Activation = {
   value: (x) => {
     const sigmoid = tf.sigmoid(x);
@@ -21,7 +21,8 @@ const silu: Activation = {
 const [GELU_SCALE, GELU_CUBIC] = [Math.sqrt(2 / Math.PI), 0.044715];
 
 /**
- * The activation GELU in its tanh form, ½ x (1 + t) with t = tanh(√(2/π) (x + 0.044715 x³)) (Hendrycks & Gimpel 2016).
+ * Activation function GELU in its tanh form, ½ x (1 + t) with t = tanh(√(2/π) (x + 0.044715 x³)) (Hendrycks & Gimpel
+ * 2016).
  */
 const geluTanh: Activation = {
   value: (x) => {

@@ -51,8 +51,8 @@ function adaptedProduct(x: tf.Tensor2D, weight: tf.Tensor2D, lora?: LoraTensors)
 }
 
 /**
- * Linear layer with dropout on the inputs of A: y = x Wᵀ + s · x̃ Aᵀ Bᵀ. DoRA scales the outputs for x̃ and adds (x −
- * x̃) Wᵀ unscaled, as in PEFT.
+ * Linear layer with dropout on the inputs of A: y = x Wᵀ + s · x̃ Aᵀ Bᵀ, where x̃ is x after dropout. DoRA scales the
+ * outputs for x̃ and adds (x − x̃) Wᵀ unscaled, as in PEFT.
  */
 function droppedProduct(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTensors, dropout: DropoutTensors): tf.Tensor2D {
   const kept = dropOut(x, dropout);
@@ -114,7 +114,7 @@ interface Forward {
   readonly inputGradient: (dy: tf.Tensor, b: tf.Tensor, saved: tf.Tensor) => tf.Tensor;
 }
 
-/** Gives a forward computation with LoRA its gradients by the input and by both factors, A and B. */
+/** Adds to a forward computation with LoRA its gradients with respect to the input and to both factors, A and B. */
 function withFactors(
   x: tf.Tensor2D,
   { a, b, scaling }: LoraTensors,

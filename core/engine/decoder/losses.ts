@@ -99,10 +99,10 @@ function sumOf<T extends tf.Tensor>(terms: readonly T[]): T {
 }
 
 /**
- * log Σ exp of each row's logits, [labels, n] → [labels]. Its gradient by a row of hidden states is that row of
- * softmax(logits) E times a number. So the gradient is computed together with the value, and neither logits nor
- * probabilities are kept for the backward pass. Both results of a block are packed into one tensor before they are
- * split again: a runtime that computes on demand then finishes one block before it begins the next.
+ * Computes log Σ exp of each row's logits, [labels, n] → [labels]. Its gradient with respect to a row of hidden states
+ * is the same row of softmax(logits) E times a number. So the gradient is computed together with the value, and neither
+ * logits nor probabilities are kept for the backward pass. Both results of a block are packed into one tensor before
+ * they are split again: a runtime that computes on demand then finishes one block before it begins the next.
  */
 function logSumExp(hidden: tf.Tensor2D, head: Head, { blocks, differentiated }: LossOptions): tf.Tensor1D {
   const computed = (rows: tf.Tensor2D) => cutIntoBlocks(rows, blocks).map((block) => blockOf(block, head));
@@ -119,9 +119,9 @@ function logSumExp(hidden: tf.Tensor2D, head: Head, { blocks, differentiated }: 
 }
 
 /**
- * Results of one block of labels: log Σ exp of its logits, [block], and the gradient of that by its hidden states,
- * [block, n]. The value follows from the softmax p without another pass, as max(x) − log(max(p)), where max(p) ≥ 1 /
- * vocab never underflows.
+ * Computes the results of one block of labels: log Σ exp of its logits, [block], and the gradient of this value with
+ * respect to the block's hidden states, [block, n]. The value follows from the softmax p without another pass, as
+ * max(x) − log(max(p)), where max(p) ≥ 1 / vocab never underflows.
  */
 function blockOf(hidden: tf.Tensor2D, head: Head) {
   const logits = logitsOf(hidden, head);
@@ -132,7 +132,10 @@ function blockOf(hidden: tf.Tensor2D, head: Head) {
   };
 }
 
-/** Gradient by x of y = c · tanh(x / c), given the gradient `dy` by y: dy · (1 − (y / c)²). */
+/**
+ * Computes the gradient with respect to x of y = c · tanh(x / c), given the gradient `dy` with respect to y: dy · (1 −
+ * (y / c)²).
+ */
 function uncapped(dy: tf.Tensor2D, y: tf.Tensor2D, cap: number | null): tf.Tensor2D {
   if (cap === null) return dy;
   const share = y.mul<tf.Tensor2D>(1 / cap);

@@ -5,9 +5,10 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 import type { TrainableName } from '../../models/lora/trainable-arrays.ts';
 
 /**
- * Kind of a program. It computes the loss of each label, the logits at the label positions, or the summed loss with the
- * gradient of every factor. `prefill` computes logits and returns each layer's keys and values; `decode` takes those
- * and computes the logits of one further token of each row. Only `gradients` has a backward pass.
+ * Kind of a program. `labelLosses` computes the loss of each label, `gradients` the summed loss with the gradient of
+ * every factor, and `logits` the logits at the label positions. `prefill` computes logits and returns each layer's keys
+ * and values; `decode` takes these and computes the logits of one further token of each row. Only `gradients` has a
+ * backward pass.
  */
 export type ProgramKind = 'labelLosses' | 'gradients' | 'logits' | 'prefill' | 'decode';
 
@@ -150,12 +151,12 @@ const ROTARY_ANGLES: Readonly<Record<LayerType, string>> = {
   sliding_attention: 'sliding_rotary_angles',
 };
 
-/** Name of the input with the rotary angles of a layer type; types with equal angles share one. */
+/** Name of the input with the rotary angles of a layer type; layer types with equal angles share an input. */
 export function anglesName(config: ModelConfig, type: LayerType): string {
   return ROTARY_ANGLES[config.slidingRope ? type : 'full_attention'];
 }
 
-/** Layer types with different rotary angles. */
+/** Returns the layer types that have rotary angles of their own, which is one type if all layers have equal angles. */
 export function angleTypes(config: ModelConfig): readonly LayerType[] {
   return config.slidingRope ? LAYER_TYPES : ['full_attention'];
 }
@@ -234,7 +235,8 @@ function labelInputs({ kind, labelBlocks, targets }: ProgramSpec, labels: number
 }
 
 /**
- * Number of input features of each adapted module, in the adapter's order: the parts of `dropout_features`.
+ * Returns the number of input features of each adapted module, in the adapter's order. The input `dropout_features`
+ * consists of one part of this length for each module.
  * @throws Error for a module that is not a linear layer of the base
  */
 export function inputWidths(config: ModelConfig, modules: ProgramSpec['modules']): number[] {
@@ -265,7 +267,7 @@ function adaptedLayers(config: ModelConfig, modules: ProgramSpec['modules']) {
   });
 }
 
-/** Returns the names of the arrays of a module that training changes. */
+/** Returns the names of those arrays of a module that training changes. */
 export function trainedNames(dora: boolean): TrainableName[] {
   return dora ? ['a', 'b', 'magnitude'] : ['a', 'b'];
 }

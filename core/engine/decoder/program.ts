@@ -22,9 +22,10 @@ import {
 type ProgramTensors = Readonly<Record<string, tf.Tensor>>;
 
 /**
- * Builds the program from tfjs ops, as a function of the tensors that `programInputs` lists. Its outputs are `losses`
- * [labels], including padding labels, or `logits` [labels, vocab], or `loss_sum` [] and the gradients of loss_sum ·
- * gradient_scale. `prefill` and `decode` have `logits` and each layer's keys and values of their tokens.
+ * Builds a program from tfjs ops, as a function of the tensors that `programInputs` lists. Depending on the kind of
+ * program, its outputs are `losses` [labels], including padding labels; `logits` [labels, vocab]; or the scalar
+ * `loss_sum` and the gradients of loss_sum · gradient_scale. `prefill` and `decode` programs return `logits` and, for
+ * each layer, the keys and values of their tokens.
  */
 export function decoderProgram(spec: ProgramSpec) {
   return (inputs: ProgramTensors): ProgramTensors => {

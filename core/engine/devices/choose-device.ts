@@ -4,7 +4,7 @@ import { checkPrecision } from './precision.ts';
 import type { Precision, PrecisionSetting } from '../../options/precisions.ts';
 import { probeDevice, type DeviceReport } from './probe/probe.ts';
 
-/** The chosen device and the reason for the choice. */
+/** Chosen device, and the reason for the choice. */
 export interface ChosenDevice {
   readonly device: Device;
   readonly reason: string;

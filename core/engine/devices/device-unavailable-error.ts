@@ -7,7 +7,7 @@ export interface Obstacle {
   readonly hint: string | null;
 }
 
-/** Thrown if a device requested by name cannot be used. */
+/** Error that is thrown if a device requested by name cannot be used. */
 export class DeviceUnavailableError extends Error implements Obstacle {
   readonly code = 'device_unavailable';
   /** Marks the error as one that the user can fix by another choice of device or a change to the machine. */

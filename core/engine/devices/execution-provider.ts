@@ -15,13 +15,13 @@ export interface ExecutionProvider {
   readonly card: number;
   readonly precision: Precision;
   /**
-   * Whether each session keeps the base's weights in its device's memory. Otherwise they are bound to every run, which
-   * costs nothing if that memory is the process's own.
+   * Whether each session keeps the base's weights in the memory of the provider's device. Otherwise the weights are
+   * bound to every run, which costs nothing if the device uses the process's own memory.
    */
   readonly keepsWeights: boolean;
   /**
-   * Whether each run also returns the largest magnitudes in the inputs of the base's matrices, as {@link
-   * observeOperands} adds them to the graph.
+   * Whether each run also returns the largest magnitudes in the inputs of the base's matrices. The pass {@link
+   * observeOperands} adds these outputs to the graph.
    */
   readonly observes: boolean;
   /** Function that rewrites a graph, after all other passes, for this provider and precision. */

@@ -4,9 +4,10 @@ import type { LoadOptions } from './tfjs/tfjs-backends.ts';
 const NVIDIA: ReadonlySet<DeviceKind> = new Set(['cuda', 'tfjs-node-gpu']);
 
 /**
- * Loads a device's backend before anything runs on it. On NVIDIA cards it also keeps float32 products in float32; from
- * Ampere on, ONNX Runtime and TensorFlow would otherwise round their operands to TF32's ten bits. And it makes CUDA
- * number cards as nvidia-smi does, rather than by speed. CUDA reads both variables when it starts in this process.
+ * Loads a device's backend before anything runs on it. For NVIDIA cards, this also sets two environment variables,
+ * unless they are set already; CUDA reads both when it starts in this process. One keeps float32 products in float32;
+ * from Ampere on, ONNX Runtime and TensorFlow would otherwise round their operands to TF32's ten bits. The other makes
+ * CUDA number cards as nvidia-smi does, rather than by speed.
  * @throws DeviceUnavailableError if a package is not installed
  */
 export async function openDevice(device: Device, options: LoadOptions = {}): Promise<void> {

@@ -8,14 +8,14 @@ const DEVICES: Readonly<Record<Exclude<Precision, 'f32'>, readonly DeviceKind[]>
   int8: ['cpu'],
 };
 
-/** Whether the device can compute with a base in that precision. */
+/** Whether the device can compute with a base in the given precision. */
 export function supportsPrecision(device: Device, precision: Precision): boolean {
   return precision === 'f32' || DEVICES[precision].includes(kindOf(device));
 }
 
 /**
- * Checks that the device can compute with a base in that precision.
- * @throws DeviceUnavailableError if it cannot
+ * Checks that the device can compute with a base in the given precision.
+ * @throws DeviceUnavailableError if the device cannot
  */
 export function checkPrecision(device: Device, precision: PrecisionSetting): void {
   if (precision === 'auto' || precision === 'f32' || supportsPrecision(device, precision)) return;

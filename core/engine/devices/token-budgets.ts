@@ -15,7 +15,8 @@ export interface TokenBudgets {
 }
 
 /**
- * Limits measured on CPUs: enough for matrix products at full speed, few enough for the memory and for a quick abort.
+ * Limits for CPUs, chosen by measurement: enough tokens for matrix products to run at full speed, but few enough for
+ * the memory and for a quick abort.
  */
 const CPU = { forward: 1024, logits: 2 ** 24 };
 const CPU_GRADIENTS = { least: 384, most: 768 };

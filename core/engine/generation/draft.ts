@@ -5,16 +5,17 @@ export interface DraftLimits {
   readonly config: ModelConfig;
   /** Ids of the tokens that end a text. */
   readonly endIds: ReadonlySet<number>;
-  /** Largest number of logits rows of a pass. */
+  /** Largest number of rows of logits that one forward pass may compute. */
   readonly mostLabels: number;
   readonly promptLength: number;
   readonly maxNewTokens: number;
 }
 
 /**
- * Cuts a draft to the tokens that are worth feeding: to those of the vocabulary, before the end of the text and before
- * the last token that may be generated, since the token after those follows from them. A draft that would change the
- * rotary angles of the prompt is of no use.
+ * Cuts a draft to the tokens that are worth passing through the model. The draft ends before the first token that ends
+ * the text or is not in the vocabulary. It is at least one token shorter than the limits of new tokens and of logits
+ * rows, since a pass also yields the token after the draft. Returns no tokens if they would change the rotary angles of
+ * the prompt.
  */
 export function usableDraft(
   draftIds: readonly number[],
@@ -26,22 +27,36 @@ export function usableDraft(
   return keepsAngles(config, promptLength, promptLength + draft.length) ? draft : [];
 }
 
-/** Most probable token after a prompt and a part of its draft, by one pass over both. */
+/**
+ * Most probable token after a prompt and a beginning of its draft, computed in one forward pass over the prompt and the
+ * whole draft.
+ */
 interface Verified {
   readonly token: number;
-  /** Whether another token's logit equals this one's apart from rounding: a step would choose that one, perhaps. */
+  /**
+   * Whether another token's logit is equal up to rounding, so that a single generation step might choose that other
+   * token.
+   */
   readonly isTied: boolean;
 }
 
 /**
- * Draft of a text, with the tokens that a pass over the whole text found most probable. They are taken from place to
- * place until one is nearly tied. Then a single step has to choose, and the draft goes on if it chooses like the draft.
+ * Draft of a text, with the tokens that a forward pass over the prompt and the draft found most probable. The text
+ * takes these tokens one by one, up to one whose logit is nearly tied with another token's. Then a single generation
+ * step has to choose the token. If it chooses the draft's token, the text goes on with the tokens after that one;
+ * otherwise the draft is given up.
  */
 export class VerifiedDraft {
   readonly #draft: readonly number[];
-  /** Most probable tokens after the prompt and after each token of the draft, up to the first that contradicts it. */
+  /**
+   * Most probable tokens after the prompt and after each token of the draft, up to the first that differs from the
+   * draft without being nearly tied.
+   */
   readonly #verified: readonly Verified[];
-  /** Place of the nearly tied token that a step has to choose; null if the draft has ended. */
+  /**
+   * Position, counted from the first token after the prompt, of the nearly tied token that the next generation step has
+   * to choose; null if the draft has ended.
+   */
   #tied: number | null = 0;
   #taken = 0;
 
@@ -54,29 +69,33 @@ export class VerifiedDraft {
     this.#verified = verify(draft, logits, rounding);
   }
 
-  /** Whether a step has to choose the next token. */
+  /** Whether a single generation step has to choose the next token, because two tokens are nearly tied. */
   get isTied(): boolean {
     return this.#tied !== null;
   }
 
-  /** Number of tokens of the draft that may still be part of the text. */
+  /** Number of tokens at the beginning of the draft that may be part of the text; 0 once the draft has ended. */
   get length(): number {
     return this.isTied ? this.#verified.length - 1 : 0;
   }
 
-  /** Number of tokens of the draft that the text has taken without a step. */
+  /** Number of the draft's tokens that became part of the text without a generation step of their own. */
   get taken(): number {
     return this.#taken;
   }
 
-  /** Returns the tokens from the beginning to the first nearly tied one, or to the first that is not the draft's. */
+  /**
+   * Returns the first tokens of the text: those before the first nearly tied token or, if none is tied, those up to and
+   * including the first that is not the draft's.
+   */
   begin(): number[] {
     return this.#takeFrom(0);
   }
 
   /**
-   * Returns the token that a step has chosen, followed by those of the draft that then follow from it.
-   * @param chosen most probable token by the step
+   * Returns the token that a generation step has chosen and, if the draft has the same token there, the tokens that
+   * follow from the draft up to the next near tie.
+   * @param chosen most probable token according to the generation step
    */
   continue(chosen: number): number[] {
     const place = this.#tied!;

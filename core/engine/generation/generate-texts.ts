@@ -4,7 +4,7 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 import type { Runtime } from '../runtime.ts';
 import { generateGreedily, type GenerationOptions, type GenerationRequest, type StopReason } from './greedy.ts';
 
-/** The parts of a loaded base that generation uses. */
+/** Parts of a loaded base that generation uses. */
 export interface GeneratingBase {
   readonly runtime: Runtime;
   readonly tokenizer: Pick<Tokenizer, 'decode'>;
@@ -18,7 +18,10 @@ export interface GeneratedText {
   /** All generated tokens, including the end-of-text token and those of a stop string. */
   readonly tokenIds: readonly number[];
   readonly stop: StopReason;
-  /** Number of tokens of the draft's text that a step chose, because two were equally probable apart from rounding. */
+  /**
+   * Number of tokens that a single generation step had to choose during the draft, because two tokens were equally
+   * probable up to rounding.
+   */
   readonly nearTies: number;
 }
 
@@ -26,8 +29,8 @@ export interface TextOptions extends Pick<GenerationOptions, 'cacheBytes' | 'max
   /** Strings that end a text; the text ends just before the first of them. Default: none. */
   readonly stopStrings?: readonly string[];
   /**
-   * Function that receives the text of a request so far after each token, and returns whether the rest does not matter,
-   * so that the text ends there. Default: every text is generated to its end.
+   * Function that receives a request's text so far after each token. It returns true if the rest of the text does not
+   * matter, and the text then ends there. Default: every text is generated to its end.
    */
   readonly isSettled?: (request: number, text: string) => boolean;
   /**
@@ -82,7 +85,7 @@ class GrowingText {
     this.#heldBack = Math.max(0, ...stopStrings.map(({ length }) => length - 1));
   }
 
-  /** Text of the tokens so far, as far as it is certain. */
+  /** Text of the tokens so far, up to the point from which further tokens may still change it. */
   get soFar(): string {
     return this.#text;
   }
@@ -96,7 +99,7 @@ class GrowingText {
     return found;
   }
 
-  /** Returns the whole text, and emits the rest of it. */
+  /** Returns the whole text, up to a stop string if there is one, and emits the part that was not emitted before. */
   finish({ tokenIds }: { readonly tokenIds: readonly number[] }): string {
     const whole = this.#tokenizer.decode(tokenIds, SHOWN);
     this.#text = whole.slice(0, firstOf(whole, this.#stopStrings, 0) ?? whole.length);

@@ -13,14 +13,15 @@ export interface GenerationRequest {
   /** Largest number of tokens to generate, at least one. */
   readonly maxNewTokens: number;
   /**
-   * Ids of tokens that may well follow the prompt. They go through the model together with the prompt, and as many are
-   * taken as are the most probable ones there (Leviathan et al. 2023, arXiv 2211.17192, with a given draft). Apart from
-   * rounding, the generated tokens do not depend on the draft, only the time does. Default: none.
+   * Ids of tokens that are likely to follow the prompt. They go through the model together with the prompt, and the
+   * text takes them up to the first that is not the most probable token at its position (Leviathan et al. 2023, arXiv
+   * 2211.17192, here with a given draft). Apart from rounding, the draft changes only the time that generation takes,
+   * not the generated tokens. Default: none.
    */
   readonly draftIds?: readonly number[];
 }
 
-/** Reason for the end of a text; `settled`, if its listener needs no more of it. */
+/** Reason why a text ended; `settled` means that the caller's listener needs no more of the text. */
 export type StopReason = 'end_of_text' | 'stop_string' | 'settled' | 'max_new_tokens';
 
 export interface GeneratedTokens {
@@ -29,7 +30,10 @@ export interface GeneratedTokens {
   readonly stop: StopReason;
   /** Number of tokens that were taken from the draft. */
   readonly draftTokens: number;
-  /** Number of tokens of the draft's text that a step chose, because two were equally probable apart from rounding. */
+  /**
+   * Number of tokens that a single generation step had to choose during the draft, because two tokens were equally
+   * probable up to rounding.
+   */
   readonly nearTies: number;
 }
 
@@ -67,9 +71,11 @@ interface Row {
   readonly limit: number;
   /** Number of tokens of the text when its rotary angles were last computed; 0 before the first pass. */
   anglesOf: number;
-  /** Ids of the tokens that may follow `ids`, to be fed in the first pass over the whole text. */
+  /**
+   * Ids of the draft's tokens, which may follow `ids` and go through the model in the first pass over the whole text.
+   */
   draftIds: readonly number[];
-  /** Draft whose tokens that pass has verified; null before it. */
+  /** Draft whose tokens the first pass over the whole text has verified; null before that pass. */
   draft: VerifiedDraft | null;
   nearTies: number;
 }
@@ -229,7 +235,10 @@ class Generation {
     }
   }
 
-  /** Appends tokens to a text, up to its end. @returns the reason for its end; null if it goes on */
+  /**
+   * Appends tokens to a text, up to its end.
+   * @returns the reason why the text ends; null if it goes on
+   */
   #append(row: Row, tokens: readonly number[]): StopReason | null {
     for (const token of tokens) {
       row.anglesOf = row.ids.length;
@@ -251,7 +260,7 @@ class Generation {
   }
 }
 
-/** Largest number of logits rows in one pass. */
+/** Largest number of rows of logits that one forward pass may compute. */
 function mostLabelsOf({ base, tokenBudgets }: Pick<Runtime, 'base' | 'tokenBudgets'>): number {
   return Math.max(1, Math.floor(tokenBudgets.logits / base.config.vocabSize));
 }
@@ -276,7 +285,7 @@ function newRow(
   };
 }
 
-/** Returns the token that a step has chosen, and those of the text's draft that follow from it. */
+/** Returns the token that a generation step has chosen, and the tokens of the text's draft that follow from it. */
 function followingTokens(row: Row, logits: Float32Array): readonly number[] {
   const token = argmax(logits);
   if (!row.draft?.isTied) return [token];

@@ -2,7 +2,7 @@ import type { ModelConfig } from '../../models/config/model-config.ts';
 import { CACHED } from '../decoder/program-spec.ts';
 import type { ForwardStates, KeyValueArrays } from '../runtime.ts';
 
-/** Smallest number of slots that are added at a time. The cache also grows by at least half. */
+/** Smallest number of spare slots that are added when rows grow. Rows also grow by at least half of their length. */
 const BLOCK = 64;
 
 /** Place in the cache for the keys and values of one new token, and the row of the forward pass that holds them. */
@@ -63,7 +63,10 @@ export class KeyValueCache {
     }
   }
 
-  /** Makes room for `tokens` tokens in each row, and for some more as long as a row has at most `limit`. */
+  /**
+   * Makes room for at least `tokens` tokens in each row. Rows that have to grow also get spare room, but only up to
+   * `limit` tokens.
+   */
   reserve(tokens: number, limit: number): void {
     if (tokens <= this.#slots) return;
     const slots = Math.max(tokens, Math.min(limit, Math.max(tokens + BLOCK, Math.ceil(1.5 * this.#slots))));

@@ -4,11 +4,11 @@ import { elementCount, valueOf, type Graph, type GraphNode } from './graph.ts';
 const FLOAT = 4;
 
 /**
- * Cuts a graph into stages that run one after another: a new stage begins when the weights that the current one reads
- * would exceed a number of bytes. A stage's inputs are the graph's inputs that it reads and values from earlier stages;
- * its outputs are the values that later stages read, and outputs of the graph.
+ * Cuts a graph into stages that run one after another. A new stage begins when the weights that the current one reads
+ * would otherwise exceed `maxBytes`. A stage's inputs are the graph's inputs that it reads and values from earlier
+ * stages; its outputs are the values that later stages read, and outputs of the graph.
  * @param isWeight whether an input of the graph is a weight
- * @param maxBytes limit of a stage's weights; those of a single node may exceed it
+ * @param maxBytes largest size of a stage's weights in bytes; the weights of a single node may exceed it
  */
 export function cutGraph(graph: Graph, isWeight: (name: string) => boolean, maxBytes: number): Graph[] {
   const weights = new Set(graph.inputs.map(({ name }) => name).filter(isWeight));

@@ -90,8 +90,8 @@ function nodeLine(
 }
 
 /**
- * Formats results; more than three of one shape are shortened to the first and the last. A Split has one for each
- * adapted module.
+ * Formats an operator's results; more than three of one shape are shortened to the first and the last. A Split has one
+ * result for each adapted module.
  */
 function resultsText(results: readonly ValueInfo[]): string {
   const shapes = new Set(results.map(shapeText));

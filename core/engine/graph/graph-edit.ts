@@ -17,8 +17,9 @@ export interface Operator {
 }
 
 /**
- * Changes of one pass to a graph, which itself is not modified. An added node takes over the values that are its
- * outputs: the node that computed them before is removed, together with everything that no output needs any more.
+ * Changes that one pass makes to a graph; the original graph is not modified. If an added node has an existing value as
+ * an output, the node that computed the value before is removed, together with everything that no output of the graph
+ * needs any more.
  */
 export class GraphEdit {
   readonly #graph: Graph;
@@ -73,7 +74,7 @@ export class GraphEdit {
     this.put({ ...node, inputs: node.inputs.map((name) => values.get(name) ?? name) }, node);
   }
 
-  /** Adds a value to the graph under the name that it is given. Returns the name. */
+  /** Adds a value to the graph under the name in `info`, and returns this name. */
   declare(info: ValueInfo): string {
     this.#values.set(info.name, info);
     return info.name;

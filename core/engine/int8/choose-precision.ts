@@ -27,7 +27,7 @@ export interface PrecisionChoiceOptions extends Int8EngineOptions {
   readonly holdsFloat32?: boolean;
 }
 
-/** The chosen precision and, if that is int8, the engine that computes in it. The caller owns the engine. */
+/** Chosen precision and, if that is int8, the engine that computes in it. The caller owns the engine. */
 export interface Chosen {
   readonly choice: PrecisionChoice;
   readonly engine: Int8Engine | null;

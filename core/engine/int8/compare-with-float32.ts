@@ -15,11 +15,12 @@ export const MIN_SPEED_UP = 1.3;
 
 const ROUNDS = 2;
 
-/** Speedup in the first round of timing from which a second round is unnecessary. */
+/** Smallest speedup in the first round of timing that makes a second round unnecessary. */
 const CLEAR_SPEED_UP = 1.5 * MIN_SPEED_UP;
 
 /**
- * Largest number of rounds of timing while int8 seems too slow. Other processes may keep the machine busy for a moment.
+ * Largest number of rounds of timing as long as int8 seems too slow, which may be because other processes keep the
+ * machine busy for a moment.
  */
 const MAX_ROUNDS = 15;
 
@@ -87,10 +88,10 @@ export function comparedPrograms(config: ModelConfig, holdsMatrices: boolean): P
 }
 
 /**
- * Measures how many times as fast the fast function is, by the smallest time of each. They run in turn, in {@link
- * ROUNDS} to {@link MAX_ROUNDS} rounds, or only once if the ratio is clear.
- * @param known milliseconds that the slow function is known to take; it then runs only if the ratio seems too small.
- * Null if unknown
+ * Measures how many times as fast as `slow` the function `fast` is, from the smallest time of each. The functions run
+ * in turn, in {@link ROUNDS} to {@link MAX_ROUNDS} rounds, or only once if the ratio is clear.
+ * @param known milliseconds that `slow` is known to take; `slow` then runs only if the ratio seems too small. Null if
+ * unknown
  */
 async function timesAsFast(
   slow: () => Promise<number>,

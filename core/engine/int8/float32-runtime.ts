@@ -8,8 +8,8 @@ import type { Runtime } from '../runtime.ts';
 import { layerMatrices, layerWeights } from './layer-weights.ts';
 
 /**
- * Largest total size of the matrices, in bytes, at which they are loaded into memory for only a few passes, if there is
- * room for them. Otherwise each pass reads them anew.
+ * Largest total size in bytes of float32 matrices that are loaded into memory for only a few passes, provided that they
+ * fit. Larger matrices are read anew in each pass.
  */
 const FEW_PASSES_BYTES = 2 ** 31;
 
@@ -20,8 +20,8 @@ const STAGE_BYTES = 2 ** 29;
 const SHARE = 0.6;
 
 /**
- * Share of the free memory for one stage. It leaves room for arrays of earlier stages, which stay in memory if their
- * sizes differ.
+ * Largest share of the free memory that the weights of one stage may take. The rest leaves room for arrays of earlier
+ * stages, which stay in memory if their sizes differ.
  */
 const STAGE_SHARE = 1 / 3;
 

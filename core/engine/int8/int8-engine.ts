@@ -28,7 +28,7 @@ export interface Int8EngineOptions {
 
 interface OpenOptions extends Int8EngineOptions {
   readonly smoothing: Smoothing;
-  /** The base's weights in float32, if they are in memory anyway; otherwise they are read from disk. */
+  /** Weights of the base in float32, if they are in memory anyway; otherwise they are read from disk. */
   readonly held?: BaseModel['weights'] | undefined;
 }
 
@@ -42,7 +42,7 @@ export class Int8Engine {
     this.rounded = rounded;
   }
 
-  /** Reads or rounds the matrices; the caller disposes of the engine. */
+  /** Opens an engine, and reads or rounds the matrices of its base. The caller disposes of the engine. */
   static async open(options: OpenOptions): Promise<Int8Engine> {
     const { base, threads, cache, store, smoothing, held, pool, tracer } = options;
     const rounded = new RoundedWeights({ base, smoothing, threads, store });

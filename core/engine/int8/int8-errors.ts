@@ -43,8 +43,8 @@ function percent(share: number): string {
 }
 
 /**
- * Smallest divisor of loss changes, in nats. The losses of a learned task are small, and any rounding is a large share
- * of them.
+ * Smallest loss, in nats, that a change of losses is divided by. The losses of a task that a model has learned are so
+ * small that any rounding is a large share of them.
  */
 const MIN_LOSS = 1;
 

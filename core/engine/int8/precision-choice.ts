@@ -13,8 +13,8 @@ export interface PrecisionChoice {
   /** Reason for the choice, in words for the user. */
   readonly reason: string;
   /**
-   * Reason against int8 where it is used all the same, because it was requested or float32 does not fit into the
-   * memory; null if there is no such reason.
+   * Reason against int8 for a base that uses int8 all the same, because int8 was requested or float32 does not fit into
+   * the memory; null if there is no such reason.
    */
   readonly warning: string | null;
 }

@@ -17,7 +17,8 @@ import type { Smoothing } from './rounding/int8-matrix.ts';
 const STRENGTH = 0.4;
 
 /**
- * Smallest magnitude of a column, which prevents a division by zero for a column that is zero in the observed batch.
+ * Smallest magnitude that is assumed for a column of activations. It prevents a division by zero for a column that is
+ * zero in the observed batch.
  */
 const SMALLEST = 1e-5;
 
@@ -31,11 +32,11 @@ export interface Observation {
 }
 
 /**
- * A float32 forward pass that also finds factors to even out the columns of activations. A few columns are far larger
- * than all others, in the same places for any text, and would leave the others few of a row's 255 levels. Since x Wᵀ =
- * (x / s) (W s)ᵀ for any s > 0, factors s = max|x|^0.4 of each column move a part of the differences into the weights
- * (Xiao et al. 2023, SmoothQuant, without its division by the weights' own maxima, which did not improve the
- * measurements).
+ * Float32 forward pass that also finds factors to even out the columns of activations. A few columns are far larger
+ * than all others, in the same places for any text, so that only few of a row's 255 levels would be left for the
+ * others. Since x Wᵀ = (x / s) (W s)ᵀ for any s > 0, factors s = max|x|^0.4 of each column move a part of the
+ * differences into the weights (Xiao et al. 2023, SmoothQuant, without its division by the weights' own maxima, which
+ * did not improve the measurements).
  */
 export class Observer {
   readonly #base: BaseModel;

@@ -32,8 +32,8 @@ export interface CallSizes {
   /** Number of soft targets of each label. Default: 0, for labels of one token. */
   readonly targets?: number;
   /**
-   * Largest number of elements of a logits array. With more, losses are computed in blocks of labels. Default: the
-   * limit for the CPU.
+   * Largest number of elements that one array of logits may have. If a call needs more, its losses are computed in
+   * blocks of labels. Default: the limit for the CPU.
    */
   readonly maxLogits?: number;
 }
@@ -120,7 +120,10 @@ function outputNorms({ attention, mlp }: ReturnType<typeof architectureOf>['norm
   return Number(attention.output !== null) + Number(mlp.output !== null);
 }
 
-/** Number of floats in the scores of all query blocks, of which the i-th of n attends to i/n of the keys. */
+/**
+ * Number of float32 values in the attention scores of all query blocks together. The i-th of n blocks attends to i/n of
+ * the keys.
+ */
 function scoreFloats({ numHeads }: ModelConfig, { tokens, places = tokens, longest }: CallSizes): number {
   const blocks = attentionBlocks([longest]);
   return ((blocks + 1) / (2 * blocks)) * places * longest * numHeads;
@@ -129,7 +132,8 @@ function scoreFloats({ numHeads }: ModelConfig, { tokens, places = tokens, longe
 const LEVELS: readonly Recompute[] = ['cheap', 'scores', 'layers'];
 
 /**
- * Chooses the recomputation of a call's gradients: the smallest that fits into the memory, or the largest if none does.
+ * Chooses the extent of recomputation in a call's backward pass: the smallest with which the call fits into the memory,
+ * or the largest if the call fits with none.
  */
 export function recomputeWithin(
   bytes: number,

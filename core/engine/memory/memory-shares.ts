@@ -23,7 +23,7 @@ export interface JobMemory {
 const NO_JOB: JobMemory = { kept: 0, working: 0, differentiated: true };
 
 /**
- * Divides a process's memory between its bases and their computations: every runtime gets for activations the memory
+ * Divides a process's memory between its bases and their computations: the activations of every runtime get the memory
  * that the bases, the process itself and its job leave free.
  */
 export class MemoryShares {
@@ -52,7 +52,7 @@ export class MemoryShares {
     return baseBytes(config, 'f32') + PROCESS_BYTES + kept + working <= this.available.bytes;
   }
 
-  /** Reserves the memory that a job needs besides its base, in place of an earlier job's. */
+  /** Reserves the memory that a job needs in addition to its base, and gives up the reservation of an earlier job. */
   reserve(job: JobMemory): void {
     this.#job = job;
     this.#divide();
@@ -77,7 +77,9 @@ export class MemoryShares {
     return surplus;
   }
 
-  /** Registers a base's runtime, whose activation limit is set now and whenever it changes. */
+  /**
+   * Registers the runtime of a base. Its memory limit for activations is set now, and again whenever the limit changes.
+   */
   follow(
     key: string,
     { runtime, precision }: { readonly runtime: Share['runtime']; readonly precision: Precision },

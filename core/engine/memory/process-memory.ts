@@ -19,7 +19,8 @@ export const TRACING_THREAD_BYTES = 128 * MIB;
 const OPERATOR_BYTES = 24 * 1024;
 
 /**
- * Number of operators of a layer in a program, and of each further block of attention, as `readapt graph` counts them.
+ * Number of operators in each layer of a program, and number that each further block of attention adds to a layer, as
+ * `readapt graph` counts them.
  */
 const OPERATORS = {
   float32: { gradients: 200, forward: 65 },
@@ -54,14 +55,16 @@ export function programBytes(config: ModelConfig, { int8, differentiated, longes
   return PROGRAMS * (numLayers * ofLayer + LABEL_BLOCK_OPERATORS * blocks) * OPERATOR_BYTES;
 }
 
-/** Amount of memory, and what sets this limit. */
+/** Limit of the memory that a process may use, and the origin of this limit. */
 export interface AvailableMemory {
   readonly bytes: number;
   /** Origin of the limit, as messages name it, for example `READAPT_MEMORY`. */
   readonly source: string;
 }
 
-/** Bytes left for the worker where a control group limits it together with its training process. */
+/**
+ * Number of bytes left for the worker if a control group limits its memory together with that of its training process.
+ */
 const WORKER_BYTES = 256 * MIB;
 
 /**

@@ -57,8 +57,9 @@ function encode(graph: Graph, initializer: (constant: Constant) => object): Uint
 }
 
 /**
- * Lists the values whose shapes ONNX Runtime's shape inference would lose after a Reshape to run-time sizes. It reuses
- * buffers for values of one shape; with unknown shapes, the search for a free buffer took half of a session's creation.
+ * Lists the values whose shapes ONNX Runtime's shape inference would lose after a Reshape to run-time sizes. ONNX
+ * Runtime reuses buffers for values of one shape; with unknown shapes, the search for a free buffer took half of a
+ * session's creation.
  */
 function intermediates(graph: Graph): ValueInfo[] {
   const listed = new Set(graph.outputs.map(({ name }) => name));

@@ -62,7 +62,7 @@ export class GraphBuilder {
     return constant.name;
   }
 
-  /** Adds a one-dimensional int64 constant, the form of axes, shapes and offsets. */
+  /** Adds a one-dimensional int64 constant, such as axes, a shape or offsets. */
   integers(values: readonly number[]): string {
     return this.constant('int64', [values.length], BigInt64Array.from(values, BigInt));
   }
@@ -70,7 +70,8 @@ export class GraphBuilder {
   /**
    * Adds a shape as an int64 operand of an operator such as Reshape. Returns the operand's name. Symbolic sizes are
    * read from the graph's inputs at run time.
-   * @param from shape before a Reshape, which knows a size that keeps its place and can infer one other size
+   * @param from shape of a Reshape's input; a Reshape itself can keep a size that stays in its place, and infer one
+   * other size
    */
   shape(shape: readonly number[], from?: readonly number[]): string {
     if (!shape.some(isSymbolic)) return this.integers(shape);

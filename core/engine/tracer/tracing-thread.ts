@@ -46,7 +46,8 @@ export class TracingThread {
   }
 
   /**
-   * Returns a program's encoded graph if it was expected, or if the thread is running anyway.
+   * Returns the encoded graph of a program that {@link expect} has announced or, while the thread is running, of any
+   * other program that it can trace.
    * @returns null if the caller has to trace the program itself; this includes a failure, so that the caller gets the
    * error
    */

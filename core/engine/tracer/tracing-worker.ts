@@ -1,6 +1,7 @@
 /**
- * Specification and graph of the program that this worker thread traced last. Programs that differ only in precision or
- * observed operands are traced once.
+ * Entry of the tracing thread: traces requested programs and sends their encoded graphs back. The specification and
+ * graph of the last program are kept, so that programs that differ only in precision or observed operands are traced
+ * once.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { parentPort } from 'node:worker_threads';

@@ -1,12 +1,12 @@
 import { hasAnswer, type DatasetRow } from './dataset-row.ts';
 
-/** Rows that all have an answer, or that all have none: their number, and the line numbers of the first of them. */
+/** Number of the rows with an answer, or of those without one, and the line numbers of the first such rows. */
 interface Kind {
   count: number;
   readonly lines: number[];
 }
 
-/** Counts the rows with and without an answer, since all rows of a dataset must have one, or none may. */
+/** Counts the rows with an answer and the rows without one, because a dataset must not mix the two. */
 export class AnswerKinds {
   readonly #with: Kind = { count: 0, lines: [] };
   readonly #without: Kind = { count: 0, lines: [] };
@@ -28,8 +28,8 @@ export class AnswerKinds {
   }
 
   /**
-   * Returns the number of rows of the rarer kind, with or without an answer, and a problem for each of the first of
-   * them; none if all rows are of one kind.
+   * Returns the number of rows of the rarer kind, either with or without an answer, and a problem for each of the first
+   * such rows. If all rows are of one kind, the number is 0 and there are no problems.
    */
   problems(): { readonly count: number; readonly problems: readonly { line: number; reason: string }[] } {
     const [few, found, many, others] =

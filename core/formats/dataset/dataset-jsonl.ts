@@ -14,7 +14,7 @@ export class DatasetError extends Error {
   readonly code = 'invalid_dataset';
   /** Problems of the dataset, at most the first {@link MAX_PROBLEMS}. */
   readonly problems: readonly DatasetProblem[];
-  /** Number of bad lines, at most {@link MAX_BAD_LINES}, where reading stops. */
+  /** Number of bad lines. It is at most {@link MAX_BAD_LINES}, because reading stops there. */
   readonly total: number;
 
   constructor(problems: readonly DatasetProblem[], total: number) {
@@ -48,16 +48,17 @@ const MAX_BLANK_LINES = 1000;
 /** Largest nesting depth of objects and arrays in a row. Recursive code would run out of stack on deeper ones. */
 const MAX_LEVELS = 64;
 /**
- * Largest number of values in a row, which take far more time and memory than their bytes in the file. Commas and
- * opening brackets are counted, which gives slightly more than the number of values.
+ * Largest number of values in a row. Parsed values take far more time and memory than their bytes in the file. Commas
+ * and opening brackets are counted, which gives slightly more than the number of values.
  */
 const MAX_VALUES = 20_000;
 
 /**
  * Parses JSONL from a stream: one object on each line, `{prompt, completion}` or `{messages, tools?}`, with optional
  * `split` and `slices`; blank lines are skipped. Either every row has an answer, or none has (prompts alone). Good rows
- * are yielded at once, so the caller must be able to discard them if an error follows. Reading stops at 100 bad lines
- * or rows of the rarer kind, at 1,000 more blank lines than others, and within a line that is far too long.
+ * are yielded at once, so the caller must be able to discard them if an error follows. Reading stops at 100 bad lines,
+ * at 100 rows of the rarer kind (with or without an answer), when there are over 1,000 more blank lines than other
+ * lines, and within a line that is far too long.
  * @param chunks the file's bytes, cut at any position
  * @throws DatasetError after the last chunk that was read, if any line was bad or there was no row
  */

@@ -25,7 +25,7 @@ export interface CompletionContent {
   readonly completion: string;
 }
 
-/** A prompt alone. The old version's answer serves as the expected completion. */
+/** A prompt without a completion. The answer of an earlier adapter version serves as the expected completion. */
 export interface PromptContent {
   readonly prompt: string;
 }
@@ -51,7 +51,7 @@ interface PlacedFields extends RowFields {
   readonly line: number;
 }
 
-/** A row that has an answer, with its place in the dataset. */
+/** A row that has an answer, with its line number, split and slices. */
 export type AnsweredRow = RowContent & PlacedFields;
 
 /**
@@ -80,7 +80,10 @@ const MAX_SLICE_LENGTH = 64;
 const COMPLETION_FIELDS = ['prompt', 'completion', 'split', 'slices'];
 const CHAT_FIELDS = ['messages', 'tools', 'split', 'slices'];
 
-/** Roles that the assistant answers. Any other role of a last message is taken for a misspelt assistant. */
+/**
+ * Roles of messages that the assistant answers. If the last message of a row has any other role than these and
+ * `assistant`, the role is taken for a misspelt `assistant`.
+ */
 const ASKING_ROLES = ['user', 'tool', 'function', 'ipython'];
 
 /** Optional fields of a message, with the type that each must have. */

@@ -8,13 +8,13 @@ export interface Line {
   readonly bytes: Uint8Array | null;
 }
 
-/** Reading stops at a line of more than this many times the length limit. */
+/** Multiple of the length limit beyond which a line ends the reading. */
 const MAX_EXCESS = 16;
 const LINE_FEED = 0x0a;
 
 /**
- * Splits a stream of bytes into lines. At most one line is in memory, in one buffer, however small the chunks are.
- * Skips a line over the limit; a line of more than 16 times the limit ends the reading.
+ * Splits a stream of bytes into lines. At most one line is in memory, in one buffer, however small the chunks are. A
+ * line over the limit is yielded without its bytes; a line of more than 16 times the limit ends the reading.
  */
 export async function* splitLines(chunks: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<Line> {
   const held = createLineBuffer(maxBytes);

@@ -3,8 +3,8 @@ import type { Allocate } from '../safetensors/safetensors.ts';
 import type { ModelWeights } from './model-weights.ts';
 
 /**
- * Weights of a base model, some of which stay in their files. These are read at each access; only the last tensor read
- * is cached.
+ * Weights of a base model by name, some of which stay in their files. A weight in a file is read at each access, unless
+ * it is the one that was read last or is cached until {@link FileBackedWeights.evict}.
  */
 export class FileBackedWeights implements ReadonlyMap<string, Tensor> {
   readonly #model: ModelWeights;
@@ -46,7 +46,7 @@ export class FileBackedWeights implements ReadonlyMap<string, Tensor> {
   }
 
   /**
-   * Reads a weight as {@link get} does, for temporary use: it is not cached.
+   * Reads a weight for temporary use: as {@link get} does, but without caching the weight.
    * @param allocate provides the array for values read from a file
    */
   readUncached(name: string, allocate: Allocate): Tensor | undefined {

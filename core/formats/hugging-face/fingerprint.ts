@@ -20,7 +20,7 @@ export function hashTensor(hash: Hash, name: string, { shape, data }: Tensor): v
   hashValues(hash, data);
 }
 
-/** Starts a tensor whose values follow in pieces. */
+/** Adds a tensor's name and shape to a fingerprint. The caller then adds the tensor's values in pieces. */
 export function hashTensorName(hash: Hash, name: string, shape: readonly number[]): void {
   hash.update(`${JSON.stringify([name, shape])}\n`);
 }

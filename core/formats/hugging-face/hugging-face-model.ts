@@ -9,8 +9,8 @@ import { openModelWeights, withModelWeights, type ModelWeights, type OpenOptions
  * Loads a base model as float32. Loading is strict: every expected tensor must be present with the expected shape and
  * finite values, and other tensors are refused.
  * @param folder holds config.json and safetensors files
- * @param options architectures that can be loaded, by default those that Readapt ships, and files that were verified
- * before
+ * @param options architectures that can be loaded (default: those that Readapt ships), and the record of files that
+ * were verified before
  * @throws FormatError naming the file, tensor or field, the value found and the value expected
  */
 export async function loadBaseModel(folder: string, options: OpenOptions = {}): Promise<BaseModel> {
@@ -27,8 +27,9 @@ export interface OpenBaseModel extends BaseModel {
 
 export interface OpenDiskOptions extends OpenOptions {
   /**
-   * Whether weights that stay on disk remain in memory after they were read to be checked, until {@link
-   * OpenBaseModel.evict}. That spares a caller that needs all of them at once a second reading. Default: false.
+   * Whether weights that are left in files are also cached in memory when they are read for checking. They stay there
+   * until {@link OpenBaseModel.evict}, so that a caller that needs all of them at once need not read them a second
+   * time. Default: false.
    */
   readonly cacheRead?: boolean;
 }
@@ -96,8 +97,8 @@ export async function describeBaseModel(folder: string, options: OpenOptions = {
 }
 
 /**
- * Reads into memory the weights to keep. Also reads and checks all other weights, unless the files were verified
- * before.
+ * Reads the weights that `isKept` accepts into memory. Also reads and checks all other weights, unless the files were
+ * verified before.
  */
 async function readAll(
   model: ModelWeights,

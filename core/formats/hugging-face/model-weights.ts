@@ -23,8 +23,8 @@ export interface ModelWeights {
   /** Number formats (dtypes) of the tensors in the files. */
   readonly dtypes: readonly string[];
   /**
-   * Fingerprint of the weights, if their values were checked before and the files have not changed since; else null,
-   * and the values must be checked.
+   * Fingerprint of the weights, if their values were checked before and the files have not changed since. Null means
+   * that the values must be checked.
    */
   readonly verified: string | null;
   /**
@@ -198,8 +198,8 @@ function checkTensor(name: string, shape: readonly number[], holder: Safetensors
 }
 
 /**
- * Whether a surplus tensor is accepted. Two kinds are: the rotary frequencies that old files store although they follow
- * from the config, and a tied head beside the embedding.
+ * Whether a tensor that the model does not need is accepted. This is so for the rotary frequencies that old files store
+ * although they follow from the config, and for a tied head beside the embedding.
  */
 function isTolerated(name: string, config: ModelConfig): boolean {
   return name.endsWith('.rotary_emb.inv_freq') || (name === HEAD && config.tieWordEmbeddings);

@@ -3,8 +3,8 @@ import type { ModelConfig } from '../../models/config/model-config.ts';
 import type { SafetensorsFile } from '../safetensors/safetensors.ts';
 
 /**
- * Record of weights that were read and checked. It maps a stamp of their files, which needs no reading, to their
- * fingerprint.
+ * Record of weights whose values were read and checked. It maps a stamp of the weights' files to the fingerprint of the
+ * weights. A stamp is computed without reading the content of the files.
  */
 export interface VerifiedFiles {
   /** Returns the fingerprint of verified weights; null if no files with this stamp were verified. */

@@ -9,8 +9,8 @@ export class WeightPool {
   readonly #weights: ReadonlyMap<string, Tensor>;
   readonly #used: Float32Array[] = [];
   /**
-   * Arrays that no weight is using at the moment, to be reused. There are never more of one length than were once in
-   * use together.
+   * Arrays that no weight is using at the moment, to be reused. Their number for one length is at most the number of
+   * weights of that length that were once in use at the same time.
    */
   readonly #free: Float32Array[] = [];
 
@@ -18,7 +18,7 @@ export class WeightPool {
     this.#weights = weights;
   }
 
-  /** Returns a weight, valid until {@link release}; undefined if the base has none of that name. */
+  /** Returns a weight, valid until {@link release}; undefined if the base has no weight of that name. */
   acquire(name: string): Tensor | undefined {
     const weights = this.#weights;
     return weights instanceof FileBackedWeights

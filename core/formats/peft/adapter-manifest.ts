@@ -102,8 +102,8 @@ export async function readAdapterManifest(folder: string): Promise<AdapterManife
 }
 
 /**
- * Reads and checks the row format. The manifest of an imported adapter may come from anybody, and these fields affect
- * computations.
+ * Reads and checks the row format in a manifest: `append_eos` and `max_length`. The manifest of an imported adapter may
+ * come from anybody, and these fields affect computations.
  */
 function rowFormatOf({ append_eos: appendEos = null, max_length: maxLength = null }: JsonObject) {
   if (appendEos !== null && typeof appendEos !== 'boolean')

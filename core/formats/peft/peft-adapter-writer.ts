@@ -22,8 +22,8 @@ interface SaveAdapterOptions {
   /** Content of `readapt.json`, to which checksums are added. Without it, no such file is written. */
   readonly manifest?: AdapterManifest;
   /**
-   * Content of `readapt-outcomes.json`: measured values of rows on the manifest's base, by a key of each row. Needs a
-   * manifest.
+   * Content of `readapt-outcomes.json`: values measured for rows on the base that the manifest names, each by a key
+   * that stands for the row. Written only if a manifest is given.
    */
   readonly outcomes?: ReadonlyMap<string, number>;
   /** Whether an existing folder is replaced. Default false: a folder that exists and is not empty is an error. */

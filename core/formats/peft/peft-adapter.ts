@@ -39,7 +39,7 @@ export async function loadAdapter(folder: string, base: ModelConfig): Promise<Ad
   });
 }
 
-/** Description of an adapter, as far as it follows from its files alone. */
+/** Facts about an adapter that follow from its files alone. */
 interface AdapterDescription {
   readonly config: PeftConfig;
   /** Names of the adapted modules, in the order of the file. */
@@ -158,8 +158,9 @@ async function readFactors(tensors: AdapterTensors, module: TargetedModule, useD
 }
 
 /**
- * Converts the adapter's config to one with the fewest plain names that select the adapted modules. Names that match no
- * module of the base, which PEFT tolerates, are left out.
+ * Converts the PEFT config of an adapter for use with one base model. The target modules become a list of plain names,
+ * as short as possible, that selects the adapted modules of the base. Names that match no module of the base, which
+ * PEFT tolerates, are left out.
  */
 function loraConfig(peft: PeftConfig, base: ModelConfig, modules: readonly AdaptableModule[]): LoraConfig {
   const { rank, alpha, useRslora, useDora, dropout, rankPattern, alphaPattern } = peft;

@@ -14,8 +14,8 @@ import { refuseUnsupported } from './peft-fields.ts';
 export const ADAPTER_CONFIG = 'adapter_config.json';
 
 /**
- * Limits of an adapter's JSON files. Patterns and lists name modules, of which the largest supported model (Llama 3.1
- * 405B) has 882.
+ * Limits of an adapter's JSON files. Patterns and lists in these files name modules; the largest supported model (Llama
+ * 3.1 405B) has 882 modules.
  */
 export const ADAPTER_JSON: JsonFileLimits = { bytes: 1 << 20, depth: 16, keys: 4096, keyLength: 2000 };
 
@@ -35,7 +35,10 @@ export interface PeftConfig {
   /** Suffixes of module names, or a regular expression for whole names; `all-linear` stands for every linear layer. */
   readonly targetModules: readonly string[] | string;
   readonly excludeModules: readonly string[] | string;
-  /** Numbers of the layers in which suffixes apply; null means all layers. Full module names apply in every layer. */
+  /**
+   * Numbers of the layers to adapt; null means all layers. A module that `targetModules` names in full is adapted in
+   * any layer.
+   */
   readonly layersToTransform: readonly number[] | null;
   /**
    * Regular expressions for the part of a module's name before the layer's number; an empty list accepts every name.

@@ -10,7 +10,7 @@ const SUFFIXES: Readonly<Record<TrainableName, string>> = {
   magnitude: 'lora_magnitude_vector',
 };
 
-/** Key of a module's tensor in PEFT's files. Readapt writes this key and names it in messages. */
+/** Returns the key of a module's tensor in PEFT's files, which Readapt writes to files and names in messages. */
 export function factorKey(module: string, name: TrainableName): string {
   return `base_model.model.${module}.${SUFFIXES[name]}`;
 }

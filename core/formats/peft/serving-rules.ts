@@ -12,7 +12,10 @@ export interface ServedFeatures {
    * First module whose rank or alpha is not the adapter's general one (`r`, `lora_alpha`); null if no module differs.
    */
   readonly patterned: string | null;
-  /** One adapted module for each last part of a module name, such as `q_proj`. */
+  /**
+   * Adapted modules by the last part of their names, such as `q_proj`. One full name stands for all modules with the
+   * same last part.
+   */
   readonly modules: Readonly<Record<string, string>>;
 }
 
@@ -20,7 +23,7 @@ export interface ServedFeatures {
 export interface ServingRefusal {
   /** Field of the serving profile that the adapter violates. */
   readonly feature: keyof ServingProfile;
-  /** Module because of which engines would refuse the adapter; null if all of them are at fault. */
+  /** Name of the module that engines would refuse; null if they would refuse the adapter as a whole. */
   readonly module: string | null;
   readonly found: number | string;
   readonly allowed: number | string | readonly string[];
@@ -78,7 +81,10 @@ function lastPart(module: string): string {
   return module.slice(module.lastIndexOf('.') + 1);
 }
 
-/** Limits the requested rank of fused adapters to the profile's largest rank. 0 keeps the old adapter's rank. */
+/**
+ * Returns the rank requested for fused adapters, limited to the profile's largest rank. A requested rank of 0, which
+ * keeps the old adapter's rank, stays 0.
+ */
 export function servedFusionRank(wanted: number, profile: ServingProfile | null): number {
   return Math.min(wanted, profile?.max_rank ?? wanted);
 }

@@ -20,7 +20,10 @@ export interface SafetensorsHeader {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** Limits of a header, of which several copies are in memory while it is read. */
+/**
+ * Largest size in bytes and largest number of tensors that a file's header may have. Several copies of a header are in
+ * memory while it is read.
+ */
 export interface HeaderLimits {
   readonly bytes: number;
   readonly tensors: number;

@@ -12,7 +12,7 @@ export interface TensorToWrite {
 }
 
 interface WriteSafetensorsOptions {
-  /** Dtype of the tensors that name none of their own. Default: F32. */
+  /** Dtype of every tensor that does not set its own. Default: F32. */
   readonly dtype?: FloatDtype;
   /** Metadata of the header. Default `{format: 'pt'}`, which transformers and PEFT require. */
   readonly metadata?: Readonly<Record<string, string>>;

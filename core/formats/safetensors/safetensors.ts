@@ -38,7 +38,10 @@ export class SafetensorsFile {
   readonly file: string;
   readonly header: SafetensorsHeader;
   readonly #handle: FileHandle;
-  /** Buffers that no read is using. New ones for each tensor would pile up until the next garbage collection. */
+  /**
+   * Buffers for the next read; null if no buffers are free. Allocating new ones for each tensor would fill memory until
+   * the next garbage collection.
+   */
   #spare: Scratch | null = null;
 
   private constructor(file: string, header: SafetensorsHeader, handle: FileHandle) {
@@ -93,7 +96,7 @@ export class SafetensorsFile {
   }
 
   /**
-   * Reads an F32, F16 or BF16 tensor as float32, which is exact.
+   * Reads an F32, F16 or BF16 tensor as float32. The conversion is exact.
    * @param spare an array that may be overwritten; it receives the values if it is long enough
    * @throws FormatError `missing_tensor`, `unsupported_dtype`, or `not_finite` for an infinity or NaN
    */
@@ -255,7 +258,7 @@ function widenerOf(dtype: string): typeof widenHalf {
   return dtype === 'BF16' ? widenBfloat16 : widenHalf;
 }
 
-/** Largest number of bytes in one read call, whose length must fit into a signed 32-bit integer. */
+/** Largest number of bytes to read in one call. The length of a call must fit into a signed 32-bit integer. */
 const MAX_READ_BYTES = 1 << 30;
 
 /** Fills `into` with the bytes from `position` on. */

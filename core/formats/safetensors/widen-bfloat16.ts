@@ -29,7 +29,7 @@ const [FROM, TO, END, VALUES, NOT_FINITE] = [0, 1, 2, 3, 4];
 /** Vector constant of eight bfloat16 exponent masks. An exponent of all ones means infinity or NaN. */
 const EXPONENTS = [...V128.constant, ...Array.from({ length: LANES }, () => [0x80, 0x7f]).flat()];
 
-/** Instructions that widen four of the eight values to float32: a bfloat16 is the upper half of a float32. */
+/** Instructions that widen one half of eight bfloat16 values to float32. A bfloat16 is the upper half of a float32. */
 const widened = (half: readonly number[]) => [...get(VALUES), ...half, ...constant(16), ...V128.shiftLeft32];
 
 /**
@@ -76,8 +76,9 @@ function instantiate(): Widener {
 let widener: Widener | undefined;
 
 /**
- * Widens bfloat16 bit patterns into `wide`. This is exact, because a bfloat16 is the upper half of a float32. A
- * JavaScript loop takes two to three times as long, and every pass over a base stored in bfloat16 widens all of it.
+ * Widens bfloat16 bit patterns into `wide`. The conversion is exact, because a bfloat16 is the upper half of a float32.
+ * It runs in WebAssembly, because a JavaScript loop takes two to three times as long, and every pass over a base stored
+ * in bfloat16 widens the whole base.
  * @returns whether all values are finite
  */
 export function widenBfloat16(source: Uint16Array, wide: Float32Array): boolean {

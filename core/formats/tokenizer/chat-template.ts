@@ -39,9 +39,9 @@ const GENERATION_TAG = /\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}/g;
  * conversations with tools and `default` for all others.
  *
  * The assistant's turns are the text that the template puts between `{% generation %}` and `{% endgeneration %}`. For a
- * template without these tags, the conversation is rendered twice: up to the beginning of the turn, with the generation
- * prompt, and up to its end. The turn is the difference. A template whose text of the whole conversation does not begin
- * with these texts is refused.
+ * template without these tags, the conversation is rendered twice for each turn of the assistant: up to the beginning
+ * of the turn, with the generation prompt, and up to the end of the turn. The turn is the difference between the two
+ * texts. The template is refused if its text of the whole conversation does not begin with these two texts.
  *
  * `strftime_now` is not defined, so templates use their own fallback date, and equal rows always give equal text.
  *
@@ -100,8 +100,8 @@ function render(parsed: ParsedTemplate, chat: ChatContent, specials: SpecialToke
 }
 
 /**
- * Changes a template so that it prints a mark at both ends of each assistant's turn, and removes the marks from its
- * text.
+ * Renders a conversation with a template that has `{% generation %}` tags. The template prints a mark at both ends of
+ * each assistant's turn. The marks give the ranges of the turns and are removed from the text.
  */
 function renderMarked(parsed: ParsedTemplate, chat: ChatContent, specials: SpecialTokenTexts): RenderedChat {
   const [start, end] = unusedCharacters(JSON.stringify(chat));

@@ -12,7 +12,7 @@ export class TextStream {
   readonly #options: DecodeOptions;
   /** Tokens of the last returned piece, followed by those whose text has not been returned. */
   #ids: number[] = [];
-  /** Text of only the tokens of the piece that was returned last. */
+  /** Text of the last returned piece's tokens, decoded without the tokens before them. */
   #known = '';
   #knownIds = 0;
 
@@ -21,7 +21,7 @@ export class TextStream {
     this.#options = options;
   }
 
-  /** Adds the next token and returns the text that has become certain. */
+  /** Adds the next token. Returns the new text that later tokens cannot change; empty if there is none yet. */
   push(id: number): string {
     this.#ids.push(id);
     const text = this.#tokenizer.decode(this.#ids, this.#options);
@@ -33,7 +33,7 @@ export class TextStream {
     return piece;
   }
 
-  /** Returns the text that is still held back. */
+  /** Returns the rest of the text, which {@link push} has held back until now. */
   end(): string {
     return this.#tokenizer.decode(this.#ids, this.#options).slice(this.#known.length);
   }

@@ -174,7 +174,8 @@ function firstRotation(d: Float64Array, e: Float64Array, first: number, last: nu
 }
 
 /**
- * √(x² + y²), much faster than `Math.hypot`. Entries here are near 1, so their squares neither overflow nor underflow.
+ * Computes √(x² + y²), much faster than `Math.hypot`. Entries in this module are near 1, so their squares neither
+ * overflow nor underflow.
  */
 function norm(x: number, y: number): number {
   return Math.sqrt(x * x + y * y);

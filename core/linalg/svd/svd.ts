@@ -32,8 +32,8 @@ export function svd(a: Matrix): SvdFactors {
 
 /**
  * Computes the leading `rank` singular triplets of a square matrix (at most its number of rows) for less work than
- * {@link svd}, since it forms only those, and U as A V S⁻¹. U S Vᵀ = A V Vᵀ is the best approximation of that rank to
- * rounding; the columns of U are orthonormal to about ε · S[0] / S[i].
+ * {@link svd}, since only these triplets are formed, and U is computed as A V S⁻¹. U S Vᵀ = A V Vᵀ is the best
+ * approximation of that rank to rounding; the columns of U are orthonormal to about ε · S[0] / S[i].
  * @returns the triplets and all singular values
  */
 export function truncatedSvd(a: Matrix, rank: number): SvdFactors & { readonly all: Float64Array } {
@@ -73,7 +73,8 @@ interface SquareSvd {
 }
 
 /**
- * The SVD of a square matrix. Entries are scaled to 1 at most, so that their squares neither overflow nor underflow.
+ * Computes the SVD of a square matrix. Entries are scaled to 1 at most, so that their squares neither overflow nor
+ * underflow.
  */
 function decompose(a: Matrix, withLeft: boolean): SquareSvd {
   let largest = 0;

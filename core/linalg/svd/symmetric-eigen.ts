@@ -16,10 +16,11 @@ interface LeadingEigenvectors {
 const rotations = new Rotations();
 
 /**
- * All eigenvalues of a symmetric matrix and the eigenvectors of the largest ones, by Householder reflections to
- * tridiagonal form and implicitly shifted QR steps on that (Golub and Van Loan, Matrix Computations, 4th edition,
+ * Computes all eigenvalues of a symmetric matrix and the eigenvectors of the largest ones, by Householder reflections
+ * to tridiagonal form and implicitly shifted QR steps on that (Golub and Van Loan, Matrix Computations, 4th edition,
  * algorithms 8.3.1 to 8.3.3). Only the requested vectors are formed. The error of an eigenvalue is a few ε times the
- * largest magnitude, and vectors rotate by that divided by the distance to the nearest other eigenvalue.
+ * largest magnitude of an eigenvalue, and each vector rotates by this error divided by the distance of its eigenvalue
+ * to the nearest other one.
  * @param a [n, n] finite entries, of which only the upper triangle is read; overwritten
  * @param count number of vectors, at most n
  */
@@ -89,7 +90,7 @@ function qrStep(d: Float64Array, e: Float64Array, first: number, last: number, a
   }
 }
 
-/** The eigenvalue of [[upper, beside], [beside, lower]] that is nearer to `lower` (Wilkinson's shift). */
+/** Returns the eigenvalue of [[upper, beside], [beside, lower]] that is nearer to `lower` (Wilkinson's shift). */
 function shiftOf(upper: number, beside: number, lower: number): number {
   const half = (upper - lower) / 2;
   const root = Math.sqrt(half * half + beside * beside);

@@ -18,7 +18,7 @@ export function driftOf(deltaSquares: number, weightSquares: number): TensorDrif
   return { deltaNorm, weightNorm, drift: deltaNorm === 0 ? 0 : deltaNorm / weightNorm };
 }
 
-/** The drift of several tensors together, as if they were one. */
+/** Returns the drift of several tensors together, as if they were one. */
 export function totalDrift(parts: readonly TensorDrift[]): TensorDrift {
   return driftOf(
     parts.reduce((sum, { deltaNorm }) => sum + deltaNorm ** 2, 0),
@@ -31,13 +31,13 @@ export interface ProjectionDrift {
   readonly projection: string;
   /** Drift in each layer; null for a layer that does not have this projection. */
   readonly drifts: readonly (number | null)[];
-  /** The drift of all layers together. */
+  /** Drift of all layers together. */
   readonly drift: number;
 }
 
 /**
- * The drift of the adaptable modules as a grid: one row for each projection, in the order in which a layer has them,
- * and one column for each layer.
+ * Returns the drift of the adaptable modules as a grid: one row for each projection, in the order in which a layer has
+ * them, and one column for each layer.
  */
 export function driftGrid({ modules }: { readonly modules: ReadonlyMap<string, TensorDrift> }): ProjectionDrift[] {
   const cells = [...modules].flatMap(([name, module]) => {
@@ -59,7 +59,7 @@ export function driftGrid({ modules }: { readonly modules: ReadonlyMap<string, T
 const UNADAPTABLE_PARTS = ['embeddings', 'head', 'norms', 'biases'] as const;
 type UnadaptablePart = (typeof UNADAPTABLE_PARTS)[number];
 
-/** The drift of each unadaptable part over all its tensors. Parts that the model does not have are left out. */
+/** Returns the drift of each unadaptable part over all its tensors. Parts that the model does not have are left out. */
 export function unadaptableParts(evolution: {
   readonly unadaptable: ReadonlyMap<string, TensorDrift>;
 }): Map<UnadaptablePart, TensorDrift> {

@@ -8,7 +8,7 @@ import type { Evolution, ModuleEvolution } from './evolution.ts';
 
 const FORMAT = 'readapt-evolution/2';
 
-/** Norms of a tensor's change and of the tensor, [‖W_new − W_old‖, ‖W_old‖]. */
+/** Frobenius norms of a tensor's change and of its old values, [‖W_new − W_old‖, ‖W_old‖]. */
 type StoredNorms = readonly [number, number];
 
 interface StoredModule {

@@ -11,13 +11,13 @@ import type { WeightSource } from './weight-source.ts';
 
 export type { WeightSource };
 
-/** The evolution of one adaptable linear layer, W_new − W_old ≈ U diag(S) Vᵀ, with its drift. */
+/** Low-rank evolution of one adaptable linear layer, W_new − W_old ≈ U diag(S) Vᵀ, with the layer's drift. */
 export interface ModuleEvolution extends TensorDrift {
   readonly outFeatures: number;
   readonly inFeatures: number;
   /**
-   * Number of directions kept of this module's change: at most the evolution's rank, fewer if the others are
-   * negligible, 0 if nothing changed.
+   * Number of directions kept of this module's change: at most the evolution's rank, fewer if the remaining directions
+   * are negligible, and 0 if nothing changed.
    */
   readonly rank: number;
   /** Left singular vectors of the change, [outFeatures, rank], row-major. */
@@ -133,8 +133,8 @@ function moduleOf(weight: string): string {
 }
 
 /**
- * Reads the tensors of the given names in order, and yields each result. The next one is read while the caller works on
- * the last.
+ * Reads the tensors of the given names in order and yields each result. While the caller works on one tensor, the next
+ * one is already being read.
  */
 async function* readAhead<T>(names: readonly string[], read: (name: string) => Promise<T>): AsyncGenerator<T> {
   let next: Promise<T> | null = null;

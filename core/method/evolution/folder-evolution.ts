@@ -6,8 +6,8 @@ import type { WeightSource } from './weight-source.ts';
 import { countsOf, withWeightThread } from './weight-thread-source.ts';
 
 /**
- * Smallest number of weights of a base for which it is read in a thread of its own. Starting a thread takes about as
- * long as reading that many weights.
+ * Smallest number of weights at which a base is read in a separate thread. Starting a thread takes about as long as
+ * reading this many weights.
  */
 const WORTH_A_THREAD = 2 ** 25;
 

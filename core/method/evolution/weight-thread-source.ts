@@ -24,10 +24,10 @@ export type ThreadAnswer =
   | { readonly failure: string };
 
 /**
- * Calls `use` with a source of weights that a thread of its own reads and checks, and hashes unless they were verified
- * before; then ends the thread. Every tensor must be read once, in the order of the names, as with `streamed`. Both
- * threads share one memory, and every tensor is read into it: moving memory between threads, or allocating it for each
- * tensor, costs more time in garbage collections.
+ * Starts a thread that reads and checks the weights of a base, and hashes them unless they were verified before. Calls
+ * `use` with a source of these weights, and then ends the thread. Every tensor must be read once, in the order of the
+ * names, as with `streamed`. All tensors are read into one memory that both threads share: moving memory between
+ * threads, or allocating it for each tensor, costs more time in garbage collections.
  * @param model weights of the same folder, as this thread has opened them
  */
 export async function withWeightThread<T>(
@@ -70,7 +70,10 @@ export function countsOf(model: ModelWeights): number[] {
   return model.names.map((name) => model.shape(name).reduce((product, size) => product * size, 1));
 }
 
-/** Returns a promise that is rejected when the thread ends. By itself it ends only after an error. */
+/**
+ * Returns a promise that is rejected when the thread ends. Unless the caller ends the thread, it ends only after an
+ * error.
+ */
 function endOf(thread: Worker, folder: string): Promise<never> {
   const ended = new Promise<never>((_, reject) => {
     thread.once('error', reject);

@@ -1,6 +1,6 @@
 /**
- * Entry point of the thread that `withWeightThread` starts: for each message, it reads the tensor of that name into the
- * shared memory.
+ * Entry point of the thread that `withWeightThread` starts. Each message is the name of a tensor, which the thread
+ * reads into the shared memory.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { openModelWeights } from '../../formats/hugging-face/model-weights.ts';

@@ -1,6 +1,6 @@
 /**
- * The fusion coefficients α and β. They define the full update alpha · s · B_old A_old + beta · (W_new − W_old); a
- * fused adapter is this update truncated to the adapter's rank.
+ * Fusion coefficients α and β, which define the full update alpha · s · B_old A_old + beta · (W_new − W_old). A fused
+ * adapter is this update truncated to the adapter's rank.
  */
 export interface Coefficients {
   readonly alpha: number;

@@ -8,9 +8,9 @@ export interface FusedShape {
 }
 
 /**
- * The configuration of an adapter whose modules have at least the given rank. Each module's LoRA alpha grows with its
- * rank so that its scaling (alpha / r, or alpha / √r under rsLoRA) stays the same and fine-tuning continues with equal
- * steps.
+ * Returns the configuration of an adapter whose modules have at least the given rank. Each module's LoRA alpha grows
+ * with its rank so that its scaling (alpha / r, or alpha / √r under rsLoRA) stays the same and fine-tuning continues
+ * with equal steps.
  */
 export function grownConfig({ config, modules }: Adapter, rank: number): LoraConfig {
   const settings = [...loraSettings(config, [...modules.keys()])];
@@ -33,7 +33,7 @@ function mostCommon(values: ModuleValues): number {
   return [...counts].reduce((most, next) => (next[1] > most[1] ? next : most))[0];
 }
 
-/** Returns the modules whose value differs from the common one, with their values. */
+/** Returns the modules whose value differs from `common`, each with its value. */
 function others(values: ModuleValues, common: number): Record<string, number> {
   return Object.fromEntries(values.filter(([, value]) => value !== common));
 }

@@ -22,16 +22,16 @@ interface FusedAdapter {
   /** Fused adapter. Its configuration is {@link Fusion.config}, and it shares no factors with the old adapter. */
   readonly adapter: Adapter;
   /**
-   * Norm, for each module, of the part of the full update alpha · s · B A + beta · U S Vᵀ that its rank cannot hold.
-   * Directions of the base's change that the evolution lacks are not counted.
+   * Norm of the part of the full update alpha · s · B A + beta · U S Vᵀ that a module's rank cannot hold, by the
+   * module's name. Directions of the base's change that the evolution lacks are not counted.
    */
   readonly truncationErrors: ReadonlyMap<string, number>;
 }
 
 /**
  * Fusion of one adapter with one evolution, at any number of coefficients. Orthonormal bases of the stacked factors are
- * computed once, so that each further point costs one small SVD per module. The ranks are also chosen once, so that all
- * fused adapters have the same shapes; only at (1, 0) the result is the old adapter itself.
+ * computed once, so that each further pair of coefficients costs one small SVD per module. The ranks are also chosen
+ * once, so that all fused adapters have the same shapes; only at (1, 0) the result is the old adapter itself.
  */
 export class Fusion {
   readonly adapter: Adapter;

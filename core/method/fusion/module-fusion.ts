@@ -104,8 +104,9 @@ interface Split {
 }
 
 /**
- * Splits a tall matrix. The directions are orthonormal only to float32 precision (6e-8). The sum is exact to the
- * precision of the products nevertheless, and the truncation is off by no more than that.
+ * Splits a tall matrix into the factors of {@link Split}. The directions of the evolution are orthonormal only to
+ * float32 precision (6e-8). The product of the factors is nevertheless exact to the precision of the matrix products,
+ * and the truncation is off by no more than this precision.
  */
 async function split(y: DenseMatrix, found: Float32Array, count: number, products: MatrixProducts): Promise<Split> {
   const directions = { rows: y.rows, cols: count, data: found };
@@ -142,9 +143,9 @@ function scaled(old: LoraFactors, alpha: number, shape: FusedShape): LoraFactors
 }
 
 /**
- * The leading singular triplets of the core C = alpha · M + beta · D of the full update, [k + r, k + r], with M the old
- * core and D = diag(S, 0). Its Gram matrix alpha² · MᵀM + alpha · beta · (MᵀD + DM) + beta² · D² takes no product,
- * since MᵀM is known.
+ * Returns the leading singular triplets of the core C = alpha · M + beta · D of the full update, [k + r, k + r], with M
+ * the old core and D = diag(S, 0). Its Gram matrix alpha² · MᵀM + alpha · beta · (MᵀD + DM) + beta² · D² takes no
+ * product, since MᵀM is known.
  */
 function svdOf({ change, oldCore, oldGram }: PreparedModule, { alpha, beta }: Coefficients, rank: number) {
   const n = oldCore.cols;
@@ -206,11 +207,11 @@ function coordinateRows({ rows, cols, data }: Matrix, factors: Float64Array, cou
 }
 
 /**
- * The new factors from the core's leading triplets P, Σ, N: B′ = [U, Q_L] P √(Σ/s) and A′ᵀ = [V, Q_R] N √(Σ/s). Then s
- * · B′A′ is the truncated update, and both factors have equal norms. If the update's rank is below the adapter's, the
- * directions without a singular value are those of {@link emptyFactors}.
- * @param b B′, [outFeatures, as many directions as were computed]; in float32, it may become part of the factors
- * @param a A′, [as many directions, inFeatures]; likewise
+ * Returns the new factors from the core's leading triplets P, Σ, N: B′ = [U, Q_L] P √(Σ/s) and A′ᵀ = [V, Q_R] N √(Σ/s).
+ * Then s · B′A′ is the truncated update, and both factors have equal norms. If the update's rank is below the
+ * adapter's, the directions without a singular value are those of {@link emptyFactors}.
+ * @param b B′, [outFeatures, number of computed directions]; if in float32, its array may become part of the factors
+ * @param a A′, [number of computed directions, inFeatures]; if in float32, its array may become part of the factors
  * @param kept number of directions that have a singular value
  */
 function balancedFactors(

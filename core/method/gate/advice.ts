@@ -40,14 +40,14 @@ export interface GateAdvice {
    */
   readonly least_margin: number | null;
   /**
-   * Approximate number of gate rows that would certify the gate's margin with a probability of 80 %; null without a
-   * margin, or if no number would do, as for a margin of 0.
+   * Approximate number of gate rows that would certify the gate's margin with a probability of 80 %; null if no margin
+   * is given, or if no number of rows would suffice, as for a margin of 0.
    */
   readonly rows_needed: number | null;
   /**
    * Answer to whether the gate rows can certify the gate's margin. `no`: not even for a version that differs in no row.
-   * `unlikely`: only with less than 80 %, since the margin is below `certifiable_margin`. `yes`: in all other cases.
-   * Null without a margin.
+   * `unlikely`: only with a probability of less than 80 %, since the margin is below `certifiable_margin`. `yes`: in
+   * all other cases. Null without a margin.
    */
   readonly decidable: 'yes' | 'unlikely' | 'no' | null;
 }

@@ -6,9 +6,9 @@ import type { Gate, GateFailure, GateMeasurement, SliceVerdict } from './gate-ty
 import { onRows } from './measured-rows.ts';
 
 /**
- * Judges a candidate on the rows of each critical slice. Each slice may use the look's whole error probability: a
- * candidate passes only if every slice that has to be certified is, and such an intersection-union test errs no more
- * often than each of its tests (Berger, Technometrics 24, 1982, 295–300).
+ * Judges a candidate on the rows of each critical slice. Each slice may use the look's whole error probability, because
+ * a candidate passes only if every slice that has to be certified passes its test. Such an intersection-union test errs
+ * no more often than each of its tests (Berger, Technometrics 24, 1982, 295–300).
  * @param level error probability of the look
  * @throws AdaptationError `invalid_gate` for a slice that no gate row is in
  */

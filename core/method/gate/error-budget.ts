@@ -2,20 +2,24 @@
 export interface Look {
   /** Number of looks that the job has taken, this one included. */
   readonly total: number;
-  /** Number of the look among the job's looks up to the first certificate, from 1. Later looks keep its number. */
+  /**
+   * Number of the look, from 1, among the looks up to and including the first that ended with a certificate. All later
+   * looks have the number of that one.
+   */
   readonly number: number;
-  /** Number of looks after the first certificate that have ended without one. */
+  /** Number of looks after the first certificate that have ended without a certificate. */
   readonly missed: number;
   /** Whether the job can take no other look. */
   readonly isOnly: boolean;
 }
 
-/** Position of the first look of a job that may take more. */
+/** Position of the first look of a job that may take more looks. */
 export const FIRST_LOOK: Look = { total: 1, number: 1, missed: 0, isOnly: false };
 
 /**
- * Part of a job's error probability for the looks after one that followed a certificate and gave none. The looks up to
- * the first certificate share the rest: the first may use half of it, each further one half of what is left.
+ * Share of a job's error probability that is reserved for looks taken after the first certificate, once one of them has
+ * ended without a certificate. The looks up to the first certificate share the rest: the first may use half of it, and
+ * each further look half of what is left.
  */
 const MISSED = 0.04;
 

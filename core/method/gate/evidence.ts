@@ -36,10 +36,11 @@ export interface EvidenceClaim {
 const ROUNDING = 1e-9;
 
 /**
- * Tests whether a candidate is good enough in comparison with the version that its margin counts from, row by row. Rows
- * that are right or wrong take the unconditional exact test, or the critical value of their analysis in a sequence, and
- * scores the test by betting; all hold for every number of rows. For a loss, which has no upper limit, there is no such
- * test: the bootstrap-t bound holds only nearly, and better with many rows.
+ * Tests, row by row, whether a candidate is good enough in comparison with the version that its margin counts from. For
+ * rows that are right or wrong, the unconditional exact test is used or, in a sequence of analyses, the critical value
+ * of the analysis; for scores, the test by betting. These tests hold for every number of rows. There is no such test
+ * for a loss, because a loss has no upper limit: the bootstrap-t bound is used instead, which holds only approximately,
+ * and better with many rows.
  * @param test test of right and wrong rows at this analysis of the look. Default: the exact test at the claim's level
  */
 export function pairedEvidence(
@@ -82,8 +83,8 @@ function flipEvidence(flips: Flips, margin: number, { value, level }: AnalysisTe
 }
 
 /**
- * Tests whether a candidate reaches a fixed value. Rows that are right or wrong take the exact binomial test, scores
- * the test by betting, and a loss the bootstrap-t bound.
+ * Tests whether a candidate's metric reaches a fixed value. The exact binomial test is used for rows that are right or
+ * wrong, the test by betting for scores, and the bootstrap-t bound for a loss.
  */
 export function absoluteEvidence(found: GateMeasurement, { needed, level }: EvidenceClaim): Evidence {
   const { name, value, rows } = found.metric;

@@ -16,12 +16,12 @@ export interface FurtherLook {
 }
 
 /**
- * Whether it is worthwhile to make another candidate after one that was good enough on the gate rows but not certified.
- * It is if the next look would certify, with more than the given probability, a version that is in truth as good as the
- * reference and differs from it on as many rows as the last candidate. All slices that have to be certified must be
- * likely to be so, too. (Stopping for futility by conditional power: Lan, Simon and Halperin, Commun. Stat. C 1, 1982,
- * 207-219.) A job that ends here publishes nothing, so errors only become rarer. For an absolute gate, another
- * candidate is always worthwhile: training may exceed the number by any amount.
+ * Whether a job should make another candidate after one that was good enough on the gate rows but not certified. It
+ * should if the next look would certify, with a probability above `leastPower`, a version that is in truth as good as
+ * the reference and differs from it on as many rows as the last candidate. The same must hold on each slice that has to
+ * be certified. (Stopping for futility by conditional power: Lan, Simon and Halperin, Commun. Stat. C 1, 1982,
+ * 207-219.) A job that makes no further candidate publishes nothing, so errors only become rarer. For an absolute gate,
+ * another candidate is always worthwhile, because training may exceed the target by any amount.
  */
 export function isWorthLooking(
   gate: Gate,
@@ -56,10 +56,10 @@ export function isWorthLooking(
 const PROMISING_POWER = 0.5;
 
 /**
- * Whether an adapter in training is likely to pass its next look. It is if a version would be certified with a
- * probability of at least one half that differs from the reference on the gate rows, row by row, as this one does on
- * the search rows. For a gate that judges by the value alone, the difference has to be within the margin. Always true
- * if the reference's outcomes on the search rows are not known.
+ * Whether an adapter in training is likely to pass the gate at its next look. The adapter is expected to differ from
+ * the reference on the gate rows as it does, row by row, on the search rows; it is likely to pass if such a version
+ * would be certified with a probability of at least one half. For a gate that judges by the value alone, the difference
+ * only has to be within the margin. Always true if the reference's outcomes on the search rows are not known.
  */
 export function isLikelyToPass(
   gate: Exclude<Gate, { readonly kind: 'absolute' }>,
@@ -82,7 +82,7 @@ export function isLikelyToPass(
   });
 }
 
-/** Conditional power below which a look ends. */
+/** Smallest conditional power at which a look goes on. A look with a lower power ends. */
 const LEAST_CONDITIONAL_POWER = 0.15;
 
 /**

@@ -5,12 +5,15 @@ import type { Look } from './error-budget.ts';
 
 export interface MetricValue {
   readonly name: MetricName;
-  /** Value on all rows, estimated by `estimateOnAll` if a look has ended before. */
+  /**
+   * Value of the metric on all gate rows. If the look ended before all rows were measured, `estimateOnAll` has
+   * estimated it.
+   */
   readonly value: number;
   /** Number of rows that were measured, over which the value is computed. */
   readonly rows: number;
   readonly standardError: number;
-  /** Number of rows that could have been measured, if the measurement ended before the last of them. */
+  /** Number of rows that a complete measurement would have covered. Left out if all rows were measured. */
   readonly available?: number;
 }
 
@@ -32,8 +35,8 @@ export interface GateMeasurement {
   /** Precision of the base's matrices when the version was measured. */
   readonly judgedIn?: Precision;
   /**
-   * Measurement of the same version on the search rows, with which adapters in training are compared row by row. Only a
-   * version that candidates are compared with has it, if it is known.
+   * Measurement of the same version on the search rows, with which adapters in training are compared row by row. Left
+   * out unless this is the version that candidates are compared with, and the measurement is known.
    */
   readonly onSearch?: SearchMeasurement;
 }
@@ -43,7 +46,10 @@ export type SearchMeasurement = Pick<GateMeasurement, 'metric' | 'outcomes'>;
 
 /** Settings for one measurement of a candidate on the gate rows. */
 export interface GateLook {
-  /** Measurement, on its own base, of the version that the candidate is compared with; null if the gate needs none. */
+  /**
+   * Measurement of the version that the candidate is compared with, made on that version's own base; null if the gate
+   * needs no such version.
+   */
   readonly reference: GateMeasurement | null;
   readonly look: Look;
 }
@@ -93,13 +99,13 @@ export interface SliceVerdict {
   readonly rows: number;
   /** Metric of the candidate on the rows of the slice. */
   readonly value: number;
-  /** Metric on the rows of the slice of the version that the margin counts from. */
+  /** Metric of the version that the margin counts from, on the rows of the slice. */
   readonly old: number;
   /** Worst true value on the slice that its rows do not rule out, at the error probability of the look. */
   readonly bound: number;
   /**
    * Approximate number of rows of the slice that would certify the candidate on it; null if the slice is not
-   * inconclusive, or if no number would do.
+   * inconclusive, or if no number of rows would suffice.
    */
   readonly rowsNeeded: number | null;
 }
@@ -109,13 +115,16 @@ export interface Certificate {
   readonly verdict: Verdict;
   /** Confidence of the certificate, which holds for all looks of the job together. */
   readonly confidence: number;
-  /** Amount by which the metric may be worse than that of the version compared with; null for an absolute gate. */
+  /**
+   * Amount by which a candidate's metric may be worse than that of the version it is compared with; null for an
+   * absolute gate.
+   */
   readonly margin: number | null;
   /** Number of gate rows on which the verdict rests. */
   readonly rows: number;
-  /** Number of gate rows that there are. */
+  /** Number of all gate rows, whether or not they were measured. */
   readonly availableRows: number;
-  /** Number of times that the look was analysed, the last one included. */
+  /** Number of times that the look was analysed, including the last analysis. */
   readonly analyses: number;
   /** Error probability that the look could use, over all of its analyses together. */
   readonly level: number;
@@ -123,7 +132,7 @@ export interface Certificate {
   readonly looks: number;
   /**
    * Approximate number of gate rows that would certify the candidate. Null if the verdict is not inconclusive, if only
-   * the rows of a slice are too few, or if no number would do.
+   * the rows of a slice are too few, or if no number of rows would suffice.
    */
   readonly rowsNeeded: number | null;
   /** Verdicts on the critical slices, in the gate's order; absent if the gate names none. */

@@ -1,7 +1,7 @@
 import type { MetricName } from '../../options/metrics.ts';
 import type { GateMeasurement, RowOutcomes } from './gate-types.ts';
 
-/** Returns the part of a measurement that concerns the first rows of the look. */
+/** Restricts a measurement to the first `rows` rows of the look. */
 export function firstRows(measured: GateMeasurement, rows: number): GateMeasurement {
   if (measured.metric.rows === rows) return measured;
   return onRows(
@@ -11,8 +11,8 @@ export function firstRows(measured: GateMeasurement, rows: number): GateMeasurem
 }
 
 /**
- * Returns the reference as a look that has ended early is compared with it: its outcomes on the first rows, and its
- * value on all rows.
+ * Returns the reference's measurement for comparison with a look that ended early: with its outcomes on the first
+ * `rows` rows, but its metric's value on all rows.
  */
 export function besideFirstRows(reference: GateMeasurement, rows: number): GateMeasurement {
   const { metric, ...first } = firstRows(reference, rows);
@@ -20,10 +20,10 @@ export function besideFirstRows(reference: GateMeasurement, rows: number): GateM
 }
 
 /**
- * Estimates a candidate's metric on all rows from those that were measured: the reference's value on all rows, and the
- * candidate's difference from it on the measured ones (Cochran, Sampling Techniques, 1977, section 7.2). Values of
- * looks that ended at different rows can so be compared with each other and with the target. A measurement of all rows
- * is returned unchanged.
+ * Estimates a candidate's metric on all rows from the rows that were measured: it adds the candidate's difference from
+ * the reference on the measured rows to the reference's value on all rows (Cochran, Sampling Techniques, 1977, section
+ * 7.2). Candidates whose looks ended after different numbers of rows can thus be compared with each other and with the
+ * target. A measurement of all rows is returned unchanged.
  */
 export function estimateOnAll(found: GateMeasurement, reference: GateMeasurement | null): GateMeasurement {
   const { metric } = found;
@@ -32,7 +32,7 @@ export function estimateOnAll(found: GateMeasurement, reference: GateMeasurement
   return { ...found, metric: { ...metric, value: metric.name === 'loss' ? value : Math.min(1, Math.max(0, value)) } };
 }
 
-/** Returns the part of a measurement that concerns the rows with the given indices. */
+/** Restricts a measurement to the rows with the given indices. */
 export function onRows({ metric, outcomes, ...measured }: GateMeasurement, rows: readonly number[]): GateMeasurement {
   const pick = (of: ArrayLike<number>): number[] => rows.map((row) => of[row]!);
   return {

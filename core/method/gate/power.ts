@@ -31,11 +31,11 @@ export interface PowerAssumptions {
 /**
  * Returns the smallest number of rows that certify a margin with the assumed power; Infinity if the new version is in
  * truth worse than the margin allows. A bound of a mean needs n = (z + z₀.₈)² σ² / m² rows to first order (Nam,
- * Biometrics 53, 1997, 1422–1430); for a loss, this is the result. For rows that are right or wrong, numbers from there
- * on are tried with the exact test, on a draw as unlucky as one in five. For scores, the logarithm of the gain from
- * betting is √(2 n ln(1/level)) m / σ − ln(1/level) on average, with a standard deviation of √(2 ln(1/level)), which
- * takes the place of z. The rows that equal scores need are added, because the variance has to be learned while bets
- * are as large as allowed.
+ * Biometrics 53, 1997, 1422–1430); for a loss, this estimate is the result. For rows that are right or wrong,
+ * increasing numbers from this estimate on are tried until the exact test certifies even an unlucky sample, one as bad
+ * as the worst fifth. For scores, the logarithm of the gain from betting is √(2 n ln(1/level)) m / σ − ln(1/level) on
+ * average, with a standard deviation of √(2 ln(1/level)), which takes the place of z. The number of rows that equal
+ * scores need is added, because the variance has to be learned while bets are as large as allowed.
  */
 export function rowsToCertify(margin: number, comparison: PowerAssumptions): number {
   const estimate = firstOrderRows(margin, comparison);

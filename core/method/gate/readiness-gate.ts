@@ -69,9 +69,10 @@ export function isDecidable(
 
 /**
  * Judges one candidate by its outcomes on the gate rows that were measured.
- * @param reference the version that the margin counts from, on the gate rows and its own base; null if the gate needs
- * none
- * @param found the candidate on the same rows, or on the first of them with the value that `estimateOnAll` returns
+ * @param reference measurement of the version that the margin counts from, on the gate rows and that version's own
+ * base; null if the gate needs none
+ * @param found measurement of the candidate on the same rows, or on the first of them with the value that
+ * `estimateOnAll` returns
  * @param look position among the job's looks. Default: the first
  * @throws AdaptationError `invalid_gate` or `metric_mismatch`, like {@link resolveTarget}
  */
@@ -141,8 +142,8 @@ function refute(gate: Gate, reference: GateMeasurement | null, found: GateMeasur
 }
 
 /**
- * Returns the verdict on a candidate for the list of requirements that it misses. Missing none is `passed`, missing
- * only certificates `inconclusive`, and missing anything else `failed`.
+ * Returns the verdict on a candidate from the list of requirements that it misses: `passed` if the list is empty,
+ * `inconclusive` if the candidate misses only certificates, and `failed` otherwise.
  */
 function verdictOf(failed: readonly GateFailure[]): Verdict {
   if (failed.length === 0) return 'passed';

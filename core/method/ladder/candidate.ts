@@ -17,8 +17,8 @@ export type CandidateStrategy = Exclude<Strategy, 'auto' | 'relora-paper'>;
 /** Description of how an adapter is made, which a rung submits to the gate together with the adapter. */
 export interface Proposal {
   /**
-   * Name of the rung. If the rung trains, `@` and the number of training steps follow, as in `fine_tune@20`. No two
-   * candidates of a run share it.
+   * Identifier of the candidate, unique in its run: the name of the rung and, if the rung trains, `@` and the number of
+   * training steps, as in `fine_tune@20`.
    */
   readonly id: string;
   readonly rung: RungName;

@@ -19,8 +19,8 @@ export class FusedAdapters {
   }
 
   /**
-   * Reason for which this run has nothing to revert or to search: every fusion would be a scaled copy, because the
-   * evolution is unknown or zero in all modules that adapters can change. Null if it is known and not zero.
+   * Reason why this run has nothing to revert or to search: every fusion would be a scaled copy, because the evolution
+   * is unknown or is zero in all modules that adapters can change. Null if there is no such reason.
    */
   get obstacle(): string | null {
     const { evolution } = this.#context;
@@ -59,7 +59,7 @@ export class FusedAdapters {
   }
 
   /**
-   * Returns the fused adapter, as it was before any training, that a candidate was made from.
+   * Returns the fused adapter that a candidate was made from, in its state before any training.
    * @throws RangeError for a candidate without coefficients, which was trained from scratch
    */
   async initialOf({ id, alpha, beta }: Pick<Proposal, 'id' | 'alpha' | 'beta'>): Promise<Adapter> {

@@ -76,7 +76,7 @@ export interface LadderContext {
   readonly signal: AbortSignal;
   /** Creates an untrained adapter with the rank, modules and other settings of the old one. */
   createFresh(seed: number): Adapter;
-  /** Number of the held-out rows on which points of the search and adapters in training are measured. */
+  /** Number of search rows: held-out rows on which the search measures points and adapters in training are measured. */
   readonly searchRows: number;
   /** Measures the mean loss of the completions in the search rows, in nats a token. */
   searchLoss(adapter: Adapter): Promise<number>;

@@ -55,8 +55,8 @@ export function madeDocument({ strategy, alpha, beta, step }: CandidateRecord) {
 }
 
 /**
- * Converts the gate's measurement and verdict of a candidate to JSON. `best_case` is for readers of candidates whose
- * look was ended by an earlier release.
+ * Converts the gate's measurement and verdict of a candidate to JSON. `best_case` is always null here; the field
+ * remains for readers of candidates whose look was ended by an earlier release.
  */
 export function gateDocument({ metric, bound, negativeFlips, verdict, certificate, failed }: CandidateRecord) {
   const { value, standardError, rows: measured, available = measured } = metric;

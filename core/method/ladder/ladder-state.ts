@@ -27,9 +27,9 @@ export interface LadderOptions {
    */
   readonly patience?: number;
   /**
-   * Least chance at which one more look at the gate rows is worth its cost. After an inconclusive candidate, the run
-   * searches and trains only if the next look would certify a version as good as the old one with more than this
-   * probability. With 0, the default, it always does.
+   * Smallest probability at which another look at the gate rows is worth its cost. After an inconclusive candidate, the
+   * run searches and trains only if the next look would certify a version as good as the old one with a probability
+   * above this one. With 0, the default, the run always goes on.
    */
   readonly leastPower?: number;
   /**
@@ -97,7 +97,7 @@ export interface LadderState {
    * rows ended early.
    */
   readonly compared: Readonly<Record<string, MetricValue>>;
-  /** Reason for which the run stopped early, although nothing was published; null if it did not stop so. */
+  /** Reason why the run ended early without a publication; null if it did not. */
   readonly held: string | null;
   readonly searchHistory: readonly SearchEvaluation[];
   readonly bestId: string | null;

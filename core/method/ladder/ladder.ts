@@ -23,19 +23,19 @@ import type { LadderOptions, LadderOutcome, LadderState } from './ladder-state.t
 import { hasBetterVerdict, isComparable, isPreferred, RungLog } from './rung-log.ts';
 import { WatchLog, type WatchRecord } from './watch-log.ts';
 
-/** Strategy of a run, with what follows from it. */
+/** Strategy of a run, with its rungs and whether they can make only one candidate. */
 interface LadderPlan {
   readonly strategy: Strategy;
-  /** The strategy's rungs, in order. */
+  /** Rungs of the strategy, in the order in which they are tried. */
   readonly rungs: readonly RungName[];
   /** Whether the rungs can make only one candidate, whose look may use the job's whole error probability. */
   readonly looksOnce: boolean;
 }
 
 /**
- * Record of one run: the judged candidates, the best of them, and the published one. Rungs propose adapters, and the
- * ladder has the gate judge them and ranks them. After a publication, the best candidate changes only for one that may
- * be published, too, and has a better verdict or is better beyond noise.
+ * Record of one run: the judged candidates, the best of them, and the published one. Rungs propose adapters; the ladder
+ * has the gate judge them, and ranks them. After a publication, another candidate becomes the best only if it may be
+ * published, too, and has a better verdict or is better beyond noise.
  */
 export class Ladder {
   readonly context: LadderContext;
@@ -94,7 +94,7 @@ export class Ladder {
     return this.#publishedId !== null;
   }
 
-  /** Measurements on the search rows of the adapters in training, so far. */
+  /** Measurements so far of the adapters in training on the search rows. */
   get watched(): Pick<WatchLog, 'records' | 'of' | 'stepsOf' | 'promisesMore' | 'promisesNoLess'> {
     return this.#watched;
   }
@@ -174,8 +174,8 @@ export class Ladder {
 
   /**
    * Whether an adapter in training is likely enough to pass for the gate to judge it, by its outcomes on the search
-   * rows. If those of the old version are not known, its value is compared with the gate's target, and taken to be
-   * better than measured by one standard error.
+   * rows. If the gate is absolute, or the old version's outcomes on these rows are not known, the adapter's value is
+   * compared with the gate's target, after improving the value by one standard error.
    */
   isPromising(measured: SearchMeasurement): boolean {
     const { gate, old } = this.options;
@@ -201,9 +201,9 @@ export class Ladder {
   }
 
   /**
-   * Reason against searching or training for another candidate, as its chance of a certificate is too small; null if
-   * there is none. It follows from the best candidate and the number of looks alone, so that a resumed run finds the
-   * same.
+   * Reason against searching or training for another candidate: its chance of a certificate is too small. Null if there
+   * is no such reason. The reason follows from the best candidate and the number of looks alone, so that a resumed run
+   * comes to the same result.
    */
   get futility(): string | null {
     const { gate, old, leastPower = 0 } = this.options;

@@ -6,8 +6,8 @@ import type { WatchRecord } from './watch-log.ts';
 type ReportedState = Pick<LadderState, 'candidates' | 'publishedId' | 'held' | 'watched'>;
 
 /**
- * Records for each rung how long it took and, if it was skipped, the reason. After an interruption, the times go on
- * from those saved.
+ * Records for each rung how long it took and, if it was skipped, the reason. In a run that is resumed after an
+ * interruption, the saved times go on growing.
  */
 export class RungLog {
   readonly #now: () => number;
@@ -78,8 +78,8 @@ export class RungLog {
 const RANKS: Readonly<Record<Verdict, number>> = { passed: 2, inconclusive: 1, failed: 0 };
 
 /**
- * Whether candidate `a` ranks above `b`: by the verdict, then by the metric on the gate rows. If they were not measured
- * on the same gate rows, the metric on the search rows decides instead.
+ * Whether candidate `a` ranks above `b`: by the verdict, then by the metric on the gate rows. If the two were not
+ * measured on the same gate rows, the metric on the search rows decides instead.
  */
 export function isPreferred(
   a: CandidateRecord,
@@ -92,7 +92,7 @@ export function isPreferred(
   return onSearch !== undefined && than !== undefined && isBetter(onSearch, than);
 }
 
-/** Whether both candidates were measured on the same gate rows, so that these values show which is better. */
+/** Whether both candidates were measured on the same gate rows, so that their metrics on these rows can be compared. */
 export function isComparable(a: CandidateRecord, b: CandidateRecord): boolean {
   return a.metric.rows === b.metric.rows;
 }

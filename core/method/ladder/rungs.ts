@@ -39,7 +39,7 @@ export const revertRung: Rung = {
   },
 };
 
-/** Makes a rung that is skipped if `reasonAgainst` gives a reason, and otherwise runs as before. */
+/** Makes a rung that does the same as `rung`, but is skipped if `reasonAgainst` returns a reason. */
 export function unless(reasonAgainst: (ladder: Ladder) => string | null, rung: Rung): Rung {
   return {
     ...rung,
@@ -52,9 +52,9 @@ export function unless(reasonAgainst: (ladder: Ladder) => string | null, rung: R
 }
 
 /**
- * Range of the loss of revert as a multiple of the loss of copy. Within it, the base's change matters little to the
- * task. In the registered run, 15 of 19 reverts in this range were certified at their only look, and none of the 29
- * others (docs/method/ladder.md).
+ * Range of revert's loss, as a multiple of copy's loss, within which the base's change matters little to the task. In
+ * the registered run, 15 of 19 reverts in this range were certified at their only look, and none of the 29 others
+ * (docs/method/ladder.md).
  */
 export const NEAR = { least: 0.75, most: 1.05 };
 
@@ -122,7 +122,7 @@ async function considerFused(ladder: Ladder, rung: RungName, { alpha, beta }: Co
   await ladder.consider(proposal, await ladder.fused.at({ alpha, beta }));
 }
 
-/** Whether the gate has judged the adapter of these coefficients, without training, on a rung other than `own`. */
+/** Whether the gate has judged the untrained adapter with these coefficients on a rung other than `own`. */
 export function isJudged(ladder: Ladder, coefficients: Coefficients, own: RungName): boolean {
   return ladder.candidates.some(({ rung, step, alpha, beta }) => {
     return rung !== own && step === 0 && alpha === coefficients.alpha && beta === coefficients.beta;

@@ -16,8 +16,8 @@ const fineTune = fineTuneRung({ regularization: 'own', patient: true });
 const PAPER_SEARCH: SearchOptions = { startsFromKnown: false };
 
 /**
- * Options of the search if the new base's improvements are preferred (`new_base`): it undoes at most half of the base's
- * change.
+ * Options of the search if the new base's improvements are preferred (`new_base`): the search undoes at most half of
+ * the base's change.
  */
 const KEEPING_NEW: SearchOptions = { betaBounds: [-0.5, 0.5] };
 
@@ -25,9 +25,9 @@ const searchWithBudget = (search?: SearchOptions): Rung =>
   unless((ladder) => (searches(ladder) ? null : 'its budget of evaluations is 0'), searchRung(search));
 
 /**
- * Rung that tries the revert before anything else where the base's change matters little to the task. If no search
- * follows that could find better, or if the gate publishes inconclusive candidates, it also tries a revert whose loss
- * is far below the copy's: most reverts are good enough by their value (docs/method/gate.md, "On test rows").
+ * Rung that tries the revert before anything else if the base's change matters little to the task. If no later search
+ * could find something better, or if the gate publishes inconclusive candidates, the rung also tries a revert with a
+ * loss far below the copy's: most reverts are good enough by their value (docs/method/gate.md, "On test rows").
  */
 const revertAtFirst: Rung = {
   ...revertRung,
@@ -38,8 +38,9 @@ const revertAtFirst: Rung = {
 };
 
 /**
- * Rung that tries the copy after the search. It is skipped if the search found the copy, which then was tried, or if it
- * found something better that training may still improve: a look at the copy costs as much as the search.
+ * Rung that tries the copy after the search. It is skipped if the search found the copy itself, which has then been
+ * tried already. It is also skipped if the search found something better that training may still improve, because a
+ * look at the copy costs as much as the search.
  */
 const copyAfterSearch = unless((ladder) => {
   if (isJudged(ladder, COPY, 'copy')) return 'it is what the search found, which was tried';
@@ -127,13 +128,13 @@ export async function runStrategy(
   return ladder.outcome();
 }
 
-/** Whether the rungs that can run make a single candidate, because only one of them can, and it does not train. */
+/** Whether the run can make only a single candidate: only one of its rungs can run, and this rung does not train. */
 function makesOneCandidate(rungs: readonly Rung[], job: Pick<Ladder, 'context' | 'options'>): boolean {
   const able = rungs.filter((rung) => !rung.trains || trains(job));
   return able.length === 1 && !able[0]!.trains;
 }
 
-/** Returns the reports on the rungs of a run that was stopped, as its last checkpoint has them. */
+/** Returns the reports on the rungs of a stopped run, from the state in its last checkpoint. */
 export function reportRungs(state: LadderState, prefer?: Preference): RungReport[] {
   const names = rungsOf(state.strategy, prefer).map(({ name }) => name);
   return new RungLog(() => 0, state).reports(names, state);

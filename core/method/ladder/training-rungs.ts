@@ -21,7 +21,8 @@ export interface FineTuneRungOptions {
 }
 
 /**
- * Makes a rung that trains an adapter that was carried over: the published one, or else the best by the search rows.
+ * Makes a rung that trains an adapter that was carried over: the published one or, if none is published, the one with
+ * the smallest loss on the search rows.
  */
 export function fineTuneRung(options: FineTuneRungOptions): Rung {
   return trainingRung('fine_tune', carriedStart, options);
@@ -100,8 +101,8 @@ class Training {
   }
 
   /**
-   * Reason for which there is no training to do: an empty string if none is needed, a text to report if none is
-   * possible. Null if the training can begin.
+   * Reason why no training begins: an empty string if none is needed, or a text for the report if none is possible.
+   * Null if the training can begin.
    */
   obstacle(): string | null {
     const { context, isPublished } = this.#ladder;
@@ -124,7 +125,7 @@ class Training {
 
   /**
    * Whether the gate shall judge an adapter, by its outcomes on the search rows. The last adapter of a training is
-   * judged in any case, unless another is published already; one whose metric is not finite never is.
+   * judged in any case, unless a candidate is already published. An adapter whose metric is not finite is never judged.
    */
   looksAt(measured: SearchMeasurement): boolean {
     const { metric } = measured;
@@ -142,8 +143,8 @@ class Training {
   }
 
   /**
-   * Whether another rung has trained. That training has then already searched for something better than the published
-   * one.
+   * Whether another rung has trained, so that its training has already searched for something better than the published
+   * candidate.
    */
   #isRefinedElsewhere(): boolean {
     return this.#stepsOfOthers() > 0;
@@ -171,8 +172,9 @@ function freshStart({ context }: Ladder): Start {
 }
 
 /**
- * Chooses the adapter that fine-tuning starts from, by recorded candidates, so that a resumed run starts from the same
- * one. The training has to exceed the metric of this adapter on the search rows before the gate judges a trained one.
+ * Chooses the adapter that fine-tuning starts from. The choice uses only recorded candidates, so that a resumed run
+ * starts from the same adapter. A trained adapter has to do at least as well as this one on the search rows before the
+ * gate judges it.
  */
 async function carriedStart(ladder: Ladder): Promise<Start> {
   const chosen = bestUntrained(ladder);

@@ -12,7 +12,7 @@ export interface WatchRecord extends Pick<Proposal, 'id' | 'rung' | 'step'> {
 }
 
 /**
- * Log of the measurements of adapters in training on the search rows, which notes the adapters that the gate judged.
+ * Log of the measurements on the search rows of adapters in training. It notes which of these adapters the gate judged.
  */
 export class WatchLog {
   readonly #records: WatchRecord[];

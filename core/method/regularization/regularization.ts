@@ -128,7 +128,7 @@ function fusedOf(module: string, fused: Adapter | null): LoraFactors {
   throw new RangeError(`the fused update that the penalty draws towards has no module ${module}`);
 }
 
-/** Returns gradient + λ (values − origin), or gradient + λ values without an origin. */
+/** Returns gradient + λ (values − origin), or gradient + λ · values if there is no origin. */
 function withPull(
   gradient: Float32Array,
   lambda: number,

@@ -27,8 +27,8 @@ export interface RopeDeclaration {
 }
 
 /**
- * Differences of one `model_type` from the others; all share one decoder. A declaration is plain data, so that it can
- * be stored with a config.
+ * Properties of one `model_type` in which it differs from the others; all of them share one decoder. A declaration is
+ * plain data, so that it can be stored with a config.
  */
 export interface Architecture {
   /** Linear layers of a decoder layer, in the order in which adapters list them. */
@@ -43,7 +43,7 @@ export interface Architecture {
   readonly queryKeyNorm: 'head' | 'projection' | null;
   /** Whether embeddings are multiplied by √hidden. */
   readonly scaledEmbeddings: boolean;
-  /** The function f of the MLP's f(gate) · up. */
+  /** Activation function f in the MLP's f(gate) · up. */
   readonly activation: 'silu' | 'gelu_pytorch_tanh';
   /**
    * Supported values of fields of config.json. Null and an absent field are always supported; any other value is
@@ -58,10 +58,10 @@ export interface Architecture {
    */
   readonly softcaps: { readonly attention: string | null; readonly logits: string | null };
   /**
-   * Layers in which config.json's `sliding_window` limits the keys that a query attends to. `switched`: only if
-   * `use_sliding_window` is true, in the layers that `layer_types` names, or from `max_window_layers` on without that
-   * field. An object: in the layers that `layer_types` names, or in all but every n-th without that field, where n is
-   * `fullEvery` or the value of `field`.
+   * Layers in which config.json's `sliding_window` limits the keys that a query attends to. `switched`: no layer unless
+   * `use_sliding_window` is true; if it is, the layers that `layer_types` names or, without that field, all layers from
+   * `max_window_layers` on. An object: the layers that `layer_types` names or, without that field, all but every n-th
+   * layer, where n is the value of `field` in config.json, by default `fullEvery`.
    */
   readonly slidingWindow: 'none' | 'every-layer' | 'switched' | { readonly fullEvery: number; readonly field?: string };
   readonly rope: RopeDeclaration;

@@ -5,7 +5,7 @@ const QUERY_KEY_VALUE: readonly Projection[] = ['self_attn.q_proj', 'self_attn.k
 const ATTENTION: readonly Projection[] = [...QUERY_KEY_VALUE, 'self_attn.o_proj'];
 const MLP: readonly Projection[] = ['mlp.gate_proj', 'mlp.up_proj', 'mlp.down_proj'];
 
-/** Declaration from which the others are derived. */
+/** Declaration of Llama, from which the declarations of the other architectures are derived. */
 const LLAMA: Architecture = {
   projections: PROJECTIONS,
   biases: [

@@ -11,7 +11,7 @@ export type RotaryScaling =
       readonly highFreqFactor: number;
       readonly originalMaxPositionEmbeddings: number;
     }
-  /** NTK scaling, which grows with the length of a text once that exceeds `max_position_embeddings`. */
+  /** NTK scaling. It begins when a text is longer than `max_position_embeddings`, and grows with the text's length. */
   | { readonly type: 'dynamic'; readonly factor: number }
   | {
       readonly type: 'yarn';
@@ -19,7 +19,7 @@ export type RotaryScaling =
       readonly originalMaxPositionEmbeddings: number;
       readonly betaFast: number;
       readonly betaSlow: number;
-      /** Whether the ends of the range of blended frequencies are rounded outwards to whole pairs of features. */
+      /** Whether the range of blended frequencies is rounded outwards to whole pairs of features. */
       readonly truncate: boolean;
       readonly attentionFactor: number | null;
       readonly mscale: number | null;
@@ -46,7 +46,7 @@ export interface RopeSettings {
 export interface ModelConfig {
   /** `model_type` of config.json. */
   readonly modelType: string;
-  /** Declaration of an architecture that Readapt does not ship; absent if it ships `modelType`. */
+  /** Declaration of the model's architecture if Readapt does not ship one for `modelType`; otherwise absent. */
   readonly architecture?: Architecture;
   readonly hiddenSize: number;
   readonly intermediateSize: number;
@@ -58,9 +58,9 @@ export interface ModelConfig {
   readonly maxPositionEmbeddings: number;
   readonly rmsNormEps: number;
   readonly ropeTheta: number;
-  /** Scaling of the angles for longer texts; null means no scaling. */
+  /** Scaling of the rotary angles for texts beyond the trained length; null means no scaling. */
   readonly ropeScaling: RotaryScaling | null;
-  /** Settings of sliding-window layers, if they differ from those of the other layers; else null or absent. */
+  /** Rotary settings of sliding-window layers, if they differ from those of the other layers; else null or absent. */
   readonly slidingRope?: RopeSettings | null;
   /** Share of each head's features that are rotated, from the first on. All of them if null or absent. */
   readonly partialRotaryFactor?: number | null;

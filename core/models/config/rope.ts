@@ -56,8 +56,8 @@ export function rotaryFrequencies(
 }
 
 /**
- * Returns the factor of cosines and sines, whose square scales attention scores. It is 1 except for `yarn` and
- * `longrope`, which sharpen attention over longer texts.
+ * Returns the factor by which cosines and sines are multiplied; attention scores are scaled by its square. The factor
+ * is 1 except for `yarn` and `longrope`, which sharpen attention over longer texts.
  */
 export function attentionScale(config: RopeConfig, layerType: LayerType = 'full_attention'): number {
   const { ropeScaling: scaling } = settingsOf(config, layerType);
@@ -101,7 +101,10 @@ function dynamicTheta({ theta, features }: Base, factor: number, maxLength: numb
   return theta * stretch ** (features / (features - 2));
 }
 
-/** Divides only low frequencies by the factor and blends between two wavelengths (Llama 3.1). */
+/**
+ * Scales a frequency as Llama 3.1 does: divides a low frequency by the factor, keeps a high one, and blends the two
+ * values for a frequency in between.
+ */
 function llama3Frequency(frequency: number, scaling: Scaling<'llama3'>): number {
   const rotations = (scaling.originalMaxPositionEmbeddings * frequency) / (2 * Math.PI);
   const blend = (rotations - scaling.lowFreqFactor) / (scaling.highFreqFactor - scaling.lowFreqFactor);
@@ -110,8 +113,9 @@ function llama3Frequency(frequency: number, scaling: Scaling<'llama3'>): number 
 }
 
 /**
- * Divides by the factor the frequencies of pairs with fewer than `betaSlow` rotations in the trained length, and blends
- * up to `betaFast` rotations (Peng et al. 2023).
+ * Computes the frequencies of YaRN (Peng et al. 2023). The frequency of a pair with fewer than `betaSlow` rotations in
+ * the trained length is divided by the factor; up to `betaFast` rotations, the divided and the original frequency are
+ * blended.
  */
 function yarnFrequencies(base: Base, scaling: Scaling<'yarn'>): Float32Array {
   const [low, high] = blendedRange(base, scaling);

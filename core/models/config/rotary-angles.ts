@@ -11,14 +11,14 @@ import {
 interface SequenceLengths {
   /** [sequences] number of tokens of each sequence */
   readonly sequenceLengths: Int32Array;
-  /** [sequences] number of tokens of the whole text that each sequence begins; default: `sequenceLengths` */
+  /** [sequences] number of tokens of the whole text of which a sequence is the beginning; default: `sequenceLengths` */
   readonly textLengths?: Int32Array;
 }
 
 /**
  * Computes the rotary angles of every token's pairs, position · frequency in radians, float32 [tokens · pairs]. If the
- * scaling depends on the text length, each sequence uses its own, so that no result depends on the rest of the batch.
- * transformers gives the same angles for a row alone.
+ * scaling depends on the text length, the angles of a sequence depend on the length of its own text alone, so that no
+ * result depends on the rest of the batch. For a row alone, transformers gives the same angles.
  */
 export function rotaryAngles(
   config: RopeConfig,
@@ -38,7 +38,10 @@ export function rotaryAngles(
   return angles;
 }
 
-/** Computes the rotary angles of tokens that are each the last of their text so far, float32 [tokens · pairs]. */
+/**
+ * Computes the rotary angles of tokens at the given positions, each of which is the last token of its text so far,
+ * float32 [tokens · pairs].
+ */
 export function lastAngles(config: RopeConfig, positions: Int32Array, layerType: LayerType): Float32Array {
   const frequenciesOf = knownFrequencies(config, layerType);
   const pairs = rotaryPairs(config.headDim, config.partialRotaryFactor);

@@ -24,8 +24,8 @@ export interface TrainableArrays {
 }
 
 /**
- * The factors of one adapted linear layer: y = x W'ᵀ with W' = W + scaling · B A, and under DoRA with W' = magnitude ·
- * (W + scaling · B A) / ‖W + scaling · B A‖, where the norm is that of each output's row.
+ * Factors of one adapted linear layer: y = x W'ᵀ with W' = W + scaling · B A, and under DoRA with W' = magnitude · (W +
+ * scaling · B A) / ‖W + scaling · B A‖, where the norm is that of each output's row.
  */
 export interface LoraFactors extends TrainableArrays {
   readonly rank: number;

@@ -14,7 +14,7 @@ export interface CreateAdapterOptions extends TargetSelection {
   readonly useRslora?: boolean;
   /** Whether to make a DoRA adapter, which needs the base's weights. */
   readonly useDora?: boolean;
-  /** The base's weights, whose row norms are the initial magnitudes of DoRA. */
+  /** Weights of the base, whose row norms are the initial magnitudes of DoRA. */
   readonly weights?: BaseModel['weights'];
   readonly rankPattern?: Readonly<Record<string, number>>;
   readonly alphaPattern?: Readonly<Record<string, number>>;

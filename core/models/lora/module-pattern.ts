@@ -31,8 +31,8 @@ export class MatchingTime {
 }
 
 /**
- * For each of `names`, whether a Python regular expression matches it as a whole (`re.fullmatch`). Patterns come from
- * tenants' files, so matching runs under a time limit, and syntax that JavaScript reads differently from Python is
+ * Checks for each of `names` whether a Python regular expression matches the whole name (`re.fullmatch`). Patterns come
+ * from tenants' files, so matching runs under a time limit, and syntax that JavaScript reads differently from Python is
  * refused.
  * @throws PatternError
  */
@@ -54,7 +54,7 @@ export function firstSuffixMatches(
   return runPatterns(patterns, '^(?:.*\\.)?(?:', names, time);
 }
 
-/** Whether a module's name is one of the targets or ends with one after a dot, as PEFT matches `target_modules`. */
+/** Whether a module's name is one of the targets, or ends with a dot and a target, as PEFT matches `target_modules`. */
 export function isTargeted(name: string, targets: ReadonlySet<string>): boolean {
   for (let end = name; ; end = end.slice(end.indexOf('.') + 1)) {
     if (targets.has(end)) return true;
@@ -79,8 +79,8 @@ function runPatterns(
 }
 
 /**
- * JavaScript source of the matcher of regular expressions. It runs in a separate context and exchanges only strings
- * with it.
+ * JavaScript source of the code that matches regular expressions. The code runs in a separate context, which exchanges
+ * only strings with the rest of the program.
  */
 const SCRIPT = `
   let at = 0;

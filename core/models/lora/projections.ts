@@ -1,4 +1,7 @@
-/** The seven projections of a decoder layer without fused projections, in the order in which adapters list them. */
+/**
+ * Names of the seven projections of a decoder layer without fused projections, in the order in which adapters list
+ * them.
+ */
 export const PROJECTIONS = [
   'self_attn.q_proj',
   'self_attn.k_proj',
@@ -9,7 +12,9 @@ export const PROJECTIONS = [
   'mlp.down_proj',
 ] as const;
 
-/** The four projections of a layer with fused queries, keys and values, and fused gate and up. */
+/**
+ * Names of the four projections of a decoder layer in which queries, keys and values are fused, and gate and up too.
+ */
 export const FUSED_PROJECTIONS = [
   'self_attn.qkv_proj',
   'self_attn.o_proj',

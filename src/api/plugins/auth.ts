@@ -16,7 +16,8 @@ export interface Authenticator {
   /** Finds the principal of a key; null if the key is unknown, expired or revoked. */
   authenticate(key: string, logger: Pick<FastifyBaseLogger, 'warn'>): Promise<Principal | null>;
   /**
-   * Checks again whether a key is neither unknown, expired nor revoked. Long answers check this while they are sent.
+   * Checks again whether a key still exists and is neither expired nor revoked. Called from time to time while a long
+   * answer is being sent.
    */
   isUsable(key: string): Promise<boolean>;
   /**
@@ -34,7 +35,10 @@ declare module 'fastify' {
      * the operator. Routes have no other access to the database.
      */
     db: Database;
-    /** Checks whether the API key of the request is still usable. Long answers call this while they are sent. */
+    /**
+     * Checks whether the API key of the request is still usable. Called from time to time while a long answer is being
+     * sent.
+     */
     hasUsableKey(): Promise<boolean>;
   }
 }
@@ -47,9 +51,9 @@ interface AuthOptions {
 }
 
 /**
- * Authenticates every request of the Fastify scope in which the plugin is registered, before the body is read, and
- * restricts its database to what the caller may see. The plugin refuses to register a route that does not declare the
- * API scope it needs.
+ * Authenticates every request of the Fastify scope in which the plugin is registered, before the request's body is
+ * read, and restricts the request's database to what the caller may see. The plugin refuses to register a route that
+ * does not declare the API scope it needs.
  */
 export default fp<AuthOptions>(
   async (app, { keys, db, rowSecurity }) => {
@@ -89,8 +93,8 @@ function keyOf(request: FastifyRequest): string {
 }
 
 /**
- * Creates the function that makes the error for a request without a usable API key. It is a 401, or a 429 if the IP
- * address has sent too many such requests.
+ * Creates the function that makes the error for a request without a usable API key. The error is a 401, or a 429 if the
+ * IP address has sent too many such requests.
  */
 async function createRefusal(app: FastifyInstance) {
   const limiter = app.createRateLimit({ max: 300, timeWindow: 60_000, keyGenerator: (request) => `ip:${request.ip}` });
@@ -126,7 +130,8 @@ interface Admission {
 
 /**
  * Creates an `onRequest` hook that refuses callers whose API key does not include the given scope. Operator keys
- * include every scope, except that some may only read, and some may only read what is to be served.
+ * include every scope, with two exceptions: some operator keys may only read, and some may only read which adapter
+ * versions are to be served.
  */
 export function requireScope(scope: RequiredScope): Admission {
   const admit = async (request: FastifyRequest, _reply: FastifyReply): Promise<void> => {
@@ -145,8 +150,8 @@ export function requireScope(scope: RequiredScope): Admission {
 }
 
 /**
- * `onRequest` hook that refuses tenants, and operator keys that may only read what is to be served. An operator key
- * that may only read is admitted to reading requests.
+ * `onRequest` hook that refuses tenants, and keys that may only read which adapter versions are to be served. An
+ * operator key that may only read is admitted to requests that only read.
  */
 export const requireOperator = requireScope(OPERATOR_SCOPE);
 
@@ -161,13 +166,13 @@ export function isRead(method: RouteOptions['method']): boolean {
   return [method].flat().every((one) => one === 'GET' || one === 'HEAD');
 }
 
-/** Role in which the caller reads data that all tenants share. */
+/** Returns the role in which the caller reads data that all tenants share. */
 export function readerOf({ principal }: FastifyRequest): ReaderRole {
   if (principal.kind === 'tenant') return 'tenant';
   return principal.servingOnly ? 'engine' : 'operator';
 }
 
-/** Tenant to which the request is confined; null for the operator, who sees all tenants. */
+/** Returns the tenant to which the request is confined; null for the operator, who sees all tenants. */
 export function tenantScope(request: FastifyRequest): string | null {
   return request.principal.kind === 'operator' ? null : request.principal.tenantId;
 }

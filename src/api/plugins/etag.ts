@@ -40,12 +40,13 @@ export default fp(
 const RELEASE = packageVersion();
 
 /**
- * Answers a request whose route can name the version of its data cheaply. Sends 304 without computing the body if the
- * client has the present version, else the body that was cached for this version and this tenant, and a newly computed
- * body if none was. The version is read before the body: if the data changes in between, the client asks again, and is
- * never left with an outdated body.
+ * Answers a request whose route can tell the version of its data cheaply. If the client already has the present
+ * version, the answer is a 304, and the body is not computed. Otherwise the body that was cached for this version and
+ * this tenant is sent or, if there is none, a newly computed one. The version is read before the body. If the data
+ * changes in between, the client's ETag is older than its body, so the client asks again and is never left with an
+ * outdated body.
  *
- * @param answer.version a text that differs after each change of the body; null if the route can name no version
+ * @param answer.version a text that differs after each change of the body; null if the route can tell no version
  */
 export async function unlessUnchanged<T>(
   request: FastifyRequest,

@@ -19,9 +19,10 @@ export function isPosition(text: string): boolean {
 }
 
 /**
- * SQL expression for the oldest transaction that was still running when the statement took its snapshot; all earlier
- * ones have ended. Transactions of other databases on the server are ignored once they are known as such. While one is
- * ending or prepared, its database is unknown and it counts, so a later statement may return an earlier transaction.
+ * SQL expression for the number of the oldest transaction that was still running when the statement took its snapshot;
+ * all transactions with lower numbers have ended. Transactions in other databases of the server are ignored if
+ * PostgreSQL shows which database they belong to. It does not show that for a transaction that is ending or prepared.
+ * Such a transaction counts, so a later statement may return a lower number than an earlier one.
  */
 export const FIRST_RUNNING = Prisma.sql`(SELECT readapt_first_running())`;
 
@@ -36,8 +37,8 @@ export function parsePosition(text: string): CommitPosition {
 }
 
 /**
- * Words for the error about a pruned position: the kind of pruned rows, the setting that controls the pruning, and
- * advice for the reader.
+ * Texts for the error that rows after a position were pruned: the kind of rows, the setting that controls the pruning,
+ * and advice for the reader.
  */
 export interface Retained {
   readonly what: string;
@@ -46,8 +47,8 @@ export interface Retained {
 }
 
 /**
- * Requires that nothing after the position was pruned. Call this after reading, so that rows pruned during the read
- * count.
+ * Requires that no rows after a position were pruned. Call this after reading the rows, so that it also notices rows
+ * that were pruned while others were being read.
  * @throws AppError 410 `position_expired` if the reader would miss pruned rows
  */
 export function requireRetained(

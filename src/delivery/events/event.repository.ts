@@ -61,14 +61,18 @@ export interface EventsAfter {
   readonly events: EventRow[];
   /** Position of the last pruned event; null if none was pruned. */
   readonly pruned: CommitPosition | null;
-  /** Number one above the highest transaction that has ended. A position beyond it is ahead of the database. */
+  /**
+   * Highest number of a transaction that has ended, plus one. A position beyond this number is ahead of the database.
+   */
   readonly next: bigint;
   /** Number of the first transaction that is still running. Events of this and of later transactions are left out. */
   readonly horizon: bigint;
 }
 
 interface FoundRow extends Omit<EventRow, 'id'> {
-  /** Identifier of the event; null in the only row of an answer without events. */
+  /**
+   * Identifier of the event. If there are no events, the query returns a single row, in which the identifier is null.
+   */
   id: string | null;
   pruned_transaction: bigint | null;
   pruned_sequence: bigint | null;
@@ -88,12 +92,15 @@ export interface EventSubject {
 /** Page of the subjects of the events after a position. */
 export interface SubjectPage {
   readonly subjects: EventSubject[];
-  /** Position up to which events were examined. */
+  /** Position up to which this page covers the events; the next page begins after it. */
   readonly end: CommitPosition;
   readonly isLast: boolean;
 }
 
-/** Lists events after a position, in the order of commits; of one tenant, or of all if `tenantId` is null. */
+/**
+ * Lists events after a position in the order of commits. They are those that the given tenant may see or, if `tenantId`
+ * is null, those that the operator may see.
+ */
 export async function eventsAfter(
   db: Queryable,
   position: CommitPosition,
@@ -122,7 +129,7 @@ export async function eventsAfter(
   return { events: rows.filter((row) => row.id !== null) as EventRow[], pruned, next, horizon };
 }
 
-/** Lists the subjects of events after a position, of all tenants, in the order of commits. */
+/** Lists the subjects of the events of all tenants after a position, in the order of commits. */
 export async function subjectsAfter(
   db: Queryable,
   { transaction, sequence }: CommitPosition,
@@ -150,7 +157,8 @@ export async function subjectsAfter(
 }
 
 /**
- * Reads the number of the first transaction that is still running. All later commits belong to it or to a later one.
+ * Reads the number of the first transaction that is still running. All changes that are committed later belong to this
+ * transaction or to one with a higher number.
  */
 export async function firstRunningTransaction(db: Queryable): Promise<bigint> {
   const [row] = await readRows<{ horizon: bigint }>(db, Prisma.sql`SELECT ${FIRST_RUNNING} AS horizon`);
@@ -167,15 +175,19 @@ export async function rolloutExists(db: Queryable, id: string): Promise<boolean>
   return (await readRows(db, Prisma.sql`SELECT id FROM rollouts WHERE id = ${id}`)).length > 0;
 }
 
-/** Reads the number one above the highest transaction that has ended, to recognize positions ahead of the database. */
+/**
+ * Reads the highest number of a transaction that has ended, and adds one. Positions beyond the result are ahead of the
+ * database.
+ */
 export async function nextTransaction(db: Queryable): Promise<bigint> {
   const [row] = await readRows<{ next: bigint }>(db, Prisma.sql`SELECT ${NEXT_TRANSACTION} AS next`);
   return row?.next ?? 0n;
 }
 
 /**
- * Makes the SQL conditions and the order for the events after a position that match a filter. They end before the
- * transaction `horizon` in the query's part `now`, the first one that is still running.
+ * Makes the SQL conditions and the order for the events after a position that match a filter. Events of the first
+ * transaction that is still running, and of later ones, are left out: `horizon` in the query's part `now` is the number
+ * of that transaction.
  */
 function rangeAfter(
   { transaction, sequence }: CommitPosition,

@@ -32,7 +32,10 @@ export interface EventPage {
   readonly isLast: boolean;
 }
 
-/** Lists of events. In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
+/**
+ * Service for reading events. In its methods, `scope` is the tenant to which the caller is confined, or null for the
+ * operator.
+ */
 export interface EventService {
   /** Reads the events after a position. @throws AppError 400 `invalid_cursor`, 410 `position_expired` */
   read(after: CommitPosition, query: EventFilter & { limit?: number }, scope: string | null): Promise<EventPage>;

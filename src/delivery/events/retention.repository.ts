@@ -6,8 +6,9 @@ import { FIRST_RUNNING, type CommitPosition } from './commit-position.ts';
 export type CommitLog = 'events' | 'audit_entries';
 
 /**
- * Columns and rows that note, for each log, the position of the last pruned entry: the prefix of the columns in
- * `tenants` for the entries of a tenant, and the key of the row in `event_retention` for those of the whole log.
+ * Names under which the database stores, for each log, the position of the last pruned entry. `columns` is the prefix
+ * of two columns in `tenants` with the position for the tenant, and `row` is the key of the row in `event_retention`
+ * with the position for the whole log.
  */
 const NOTED = {
   events: { columns: 'events_pruned', row: 'all' },
@@ -68,7 +69,7 @@ export async function prunedUpTo(
   return row ?? null;
 }
 
-/** Query behind {@link prunedUpTo}, for use inside another query. */
+/** Makes the query by which {@link prunedUpTo} reads the position, for use inside another query. */
 export function prunedPosition(log: CommitLog, tenantId: string | null): Prisma.Sql {
   const { columns, row } = NOTED[log];
   if (tenantId === null) {

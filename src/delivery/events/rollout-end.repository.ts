@@ -6,8 +6,8 @@ import { recordEvent, type NewEvent } from './event.repository.ts';
 type EndType = 'rollout.completed' | 'rollout.failed' | 'rollout.cancelled';
 type WithoutReader<E> = E extends NewEvent ? Omit<E, 'id' | 'tenantId'> : never;
 /**
- * Event about the end of a rollout, without the tenant that may see it: {@link recordRolloutEnd} makes one for each
- * reader.
+ * Event about the end of a rollout, without the tenant that may see the event, because {@link recordRolloutEnd} records
+ * the event once for each reader.
  */
 type RolloutEnd = WithoutReader<Extract<NewEvent, { type: EndType }>>;
 
@@ -30,8 +30,8 @@ export async function recordRolloutEnd(tx: Transaction, end: RolloutEnd): Promis
 }
 
 /**
- * Data of the copies for tenants. An error is reduced to what tenants may see; all tenants may see the same, so
- * `showError` needs no particular identifier.
+ * Makes the data of the copies for tenants. An error is reduced to what tenants may see. All tenants may see the same,
+ * so `showError` needs no particular tenant's identifier.
  */
 function dataForTenants(end: RolloutEnd): object {
   return end.type === 'rollout.failed' ? { error: showError(end.data.error, 'any tenant') } : end.data;

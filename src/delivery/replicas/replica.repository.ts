@@ -26,7 +26,10 @@ export const replicaRepository = {
 
   hasBaseModelVersion: async (tx: Transaction, id: string): Promise<boolean> =>
     (await tx.baseModelVersion.count({ where: { id } })) > 0,
-  /** Finds the first of some tenant identifiers that belongs to no tenant, or to a deleted one. */
+  /**
+   * Finds the first of the given tenant identifiers that belongs to no tenant or to a deleted tenant; undefined if
+   * there is none.
+   */
   async missingTenant(tx: Transaction, ids: readonly string[]): Promise<string | undefined> {
     const found = await tx.tenant.findMany({ where: { id: { in: [...ids] }, deletedAt: null }, select: { id: true } });
     const known = new Set(found.map(({ id }) => id));

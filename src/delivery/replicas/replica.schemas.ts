@@ -8,8 +8,8 @@ import { ENGINES } from './engines/create-engine.ts';
 const DEFAULT_UNLOAD_AFTER_MS = 600_000;
 const DEFAULT_MAX_ADAPTERS = 1000;
 /**
- * Largest number of adapters that a replica can be set to serve: more than engines hold, and few enough for their list
- * to be read.
+ * Largest number of adapters that a replica can be set to serve. Engines hold fewer adapters, and a list of so many can
+ * still be read from an engine.
  */
 const MOST_ADAPTERS = 20_000;
 

@@ -28,7 +28,7 @@ import {
 interface ReplicaDependencies {
   readonly db: Database;
   readonly policy: AddressPolicy;
-  /** Encrypts the API keys of engines before they are stored. Null if the service has no key for that. */
+  /** Encrypts the API keys of engines before they are stored. Null if the service has no key for the encryption. */
   readonly box: SecretBox | null;
 }
 
@@ -108,8 +108,8 @@ export function createReplicaService({ db, policy, box }: ReplicaDependencies) {
 
     /**
      * Changes a replica.
-     * @throws AppError 404 if the replica, or what the request names, does not exist; 409 `replica_exists`, 422
-     * `url_not_allowed`, 503 `secret_key_missing`
+     * @throws AppError 404 if there is no such replica, or if the request names an unknown base model version or
+     * tenant; 409 `replica_exists`, 422 `url_not_allowed`, 503 `secret_key_missing`
      */
     update: (id: string, request: UpdateReplica, recordChange: RecordChange): Promise<Replica> =>
       change(id, async (tx, before) => {

@@ -4,29 +4,36 @@ export interface EngineName {
   readonly tenant: string;
   /** Name of the adapter. */
   readonly adapter: string;
-  /** Number of the version; without it, the name is the alias of the current version. */
+  /** Number of the adapter version. An engine name without a number is the alias of the current version. */
   readonly number?: number;
 }
 
 /** Largest version number that the database can store. */
 const MAX_NUMBER = 2 ** 31 - 1;
 
-/** Largest length of a parsed name. Two percent-encoded names of up to 100 characters each always fit. */
+/**
+ * Largest number of characters of an engine's name that {@link parseEngineName} parses; it returns null for a longer
+ * text. The percent-encoded names of a tenant and an adapter, which have at most 100 characters each, always fit.
+ */
 const MAX_CHARACTERS = 1024;
 
 /**
- * Formats the name by which serving engines know an adapter (`acme.support`) or a version of it (`acme.support@3`). It
- * can be used as a file name and in a URL, and {@link parseEngineName} parses it. All characters except letters,
- * digits, `-` and `_` are percent-encoded; so is `.` in a tenant's name, because the first `.` ends it.
+ * Formats the name by which serving engines know an adapter (`acme.support`) or a version of it (`acme.support@3`). The
+ * name can be used as a file name and in a URL, and {@link parseEngineName} parses it. All characters except letters,
+ * digits, `-`, `_` and `.` are percent-encoded. So is a `.` at the beginning of an adapter's name, and every `.` in a
+ * tenant's name, because the first `.` of the engine's name ends the tenant's name.
  *
- * @throws URIError for half of a surrogate pair, which no name has
+ * @throws URIError if a name contains half of a surrogate pair, which no stored name does
  */
 export function engineName({ tenant, adapter, number }: EngineName): string {
   const alias = `${encode(tenant).replaceAll('.', '%2E')}.${encode(adapter)}`;
   return number === undefined ? alias : `${alias}@${number}`;
 }
 
-/** Parses an engine's name; null if {@link engineName} would write it differently. */
+/**
+ * Parses the name by which an engine knows an adapter or a version of it. Returns null if {@link engineName} would
+ * write the name differently.
+ */
 export function parseEngineName(text: string): EngineName | null {
   if (text.length > MAX_CHARACTERS) return null;
   const [, tenant = '', adapter = '', digits] = /^([^.@]+)\.([^@]+)(?:@([1-9]\d{0,9}))?$/.exec(text) ?? [];

@@ -28,11 +28,12 @@ export interface ServedRow extends AdapterOnBase {
 }
 
 /**
- * Adapter version to serve; or, with a `versionId` of null, an adapter and a base for which nothing is to be served.
+ * Result of looking for the version of an adapter to serve on a base model version. With a `versionId` of null, the
+ * adapter exists, but nothing is to be served.
  */
 export type FoundRow = AdapterOnBase & ({ readonly versionId: null } | ServedRow);
 
-/** Identifier of an adapter, with its name and that of its tenant. */
+/** Adapter, by its identifier, its own name and the name of its tenant. */
 export interface ServedAdapter {
   readonly adapterId: string;
   readonly adapter: string;
@@ -40,8 +41,8 @@ export interface ServedAdapter {
 }
 
 /**
- * Change of the version that is to be served for an adapter, at its position in the order of commits. With a
- * `versionId` of null, nothing is to be served any more.
+ * Change of the version that is to be served for an adapter, with the position of the change in the order of commits.
+ * With a `versionId` of null, no version of the adapter is to be served any more.
  */
 export type ChangedRow = { readonly adapterId: string } & ({ readonly versionId: null } | ServedRow) & CommitPosition;
 
@@ -122,7 +123,10 @@ export const servedVersionRepository = {
         ORDER BY c.adapter_id LIMIT ${limit + 1}`,
     ),
 
-  /** Lists the base model versions on which versions to serve have changed after the given positions. */
+  /**
+   * Lists the base model versions on which the adapter versions to serve have changed after the position that is given
+   * for the base model version. Without a position, every change counts.
+   */
   async changedBases(db: Queryable, read: ReadonlyMap<string, CommitPosition>): Promise<string[]> {
     const positions = [...read.values()];
     const [transactions, sequences] = [

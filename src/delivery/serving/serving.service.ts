@@ -50,8 +50,8 @@ export function createServingService({ db }: { db: Database }) {
   return {
     /**
      * Finds the current version of an adapter on a base model version.
-     * @throws AppError 404 if the adapter or the base does not exist, or with `no_current_version` if no version is
-     * current there
+     * @throws AppError 404 if the adapter or the base model version does not exist, or with `no_current_version` if no
+     * version of the adapter is current on the base model version
      */
     async resolve(adapterId: string, baseModelVersionId: string, scope: string | null): Promise<ServedVersion> {
       const wanted = { adapter: { id: adapterId }, base: { id: baseModelVersionId } };
@@ -60,11 +60,13 @@ export function createServingService({ db }: { db: Database }) {
     },
 
     /**
-     * Resolves an engine's name of an adapter and its base to a version. A name with a number refers to that version;
-     * if that version is not for the base or is deleted, the current version is returned.
+     * Finds the adapter version that an engine knows by a name, on the base that the query names. A name with a number
+     * refers to the version with this number; if that version is not for the base or is deleted, the current version is
+     * returned.
      *
-     * @throws AppError 400 `invalid_request` if no base is named, 404, also `no_current_version`, 409
-     * `ambiguous_serving_name`, 422 `serving_name_mismatch`
+     * @throws AppError 400 `invalid_request` if the query names no base, 404 if the adapter or the base does not exist,
+     * or with `no_current_version` if no version is current on the base, 409 `ambiguous_serving_name`, 422
+     * `serving_name_mismatch`
      */
     async resolveName(query: ResolveNameQuery, scope: string | null): Promise<ServedVersion> {
       const base = baseOf(query);
@@ -112,9 +114,9 @@ function baseOf({ base_model_version: id, serving_name: servingName }: ResolveNa
 }
 
 /**
- * Converts a found row to an answer.
- * @throws AppError 404 if the adapter or the base does not exist, or with `no_current_version` if no version is current
- * there
+ * Converts the row that was found for a request to the answer.
+ * @throws AppError 404 if the adapter or the base model version does not exist, or with `no_current_version` if no
+ * version of the adapter is current on the base model version
  */
 function served(
   row: FoundRow | undefined,

@@ -16,7 +16,9 @@ export function toMessage(row: EventRow): WebhookMessage {
   return { type: event.type, timestamp: event.occurred_at, data: event };
 }
 
-/** Whether an endpoint is to get events of a type. */
+/**
+ * Whether an event of the type `type` is to be sent to an endpoint that is set to get events of the types `eventTypes`.
+ */
 export function wants(eventTypes: readonly string[], type: string): boolean {
   if (type === PING) return false;
   const subject = type.slice(0, type.indexOf('.'));

@@ -17,8 +17,8 @@ export interface NewEndpoint {
 }
 
 /**
- * SQL assignments that restart the delivery to an endpoint: its lease, its failures and its next turn. Every change of
- * an endpoint makes them, unless it changes only the description.
+ * SQL assignments that restart the delivery to an endpoint: they release its lease, reset its failures and make its
+ * next turn due at once. Every update of an endpoint includes them, and so does every move of its position.
  */
 const ANEW = Prisma.sql`lease_owner = NULL, lease_expires_at = NULL, failures = 0, next_turn_at = clock_timestamp()`;
 
@@ -39,7 +39,10 @@ export const webhookRepository = {
   },
   count: (tx: Transaction, tenantId: string | null) => tx.webhookEndpoint.count({ where: { tenantId } }),
 
-  /** Position at the end of the log of all tenants: later commits come after it. */
+  /**
+   * Reads the position at the end of the event log of all tenants. Everything that commits later comes after this
+   * position.
+   */
   async end(db: Queryable): Promise<CommitPosition> {
     const [row] = await db.$queryRaw<[CommitPosition]>`
       SELECT ${FIRST_RUNNING} - 1 AS transaction, COALESCE((SELECT max(seq) FROM events), 0) AS sequence`;
@@ -47,9 +50,9 @@ export const webhookRepository = {
   },
 
   /**
-   * Position before all events made since a time; null if there are none. Identifiers of events begin with the time. A
-   * transaction takes at most a minute, so an event that comes earlier in the order of commits than the first of these
-   * was made at most a minute after it.
+   * Finds a position that comes before all events made since a time; null if there are no such events. The earliest of
+   * these events is found by its identifier, which begins with the time. Other events may come before it in the order
+   * of commits, but they were made at most a minute after it, because a transaction takes at most a minute.
    */
   async before(db: Queryable, since: Date): Promise<CommitPosition | null> {
     const [first] = await db.$queryRaw<{ id: string }[]>`
@@ -145,7 +148,10 @@ export const webhookRepository = {
     });
     return found !== null;
   },
-  /** Adds the delivery of an event, due at once, whatever position in the events the endpoint has reached. */
+  /**
+   * Adds the delivery of an event to an endpoint. It is due at once, whatever position the endpoint has reached in the
+   * order of events.
+   */
   async addDelivery(
     tx: Transaction,
     delivery: { endpointId: string; tenantId: string | null; eventId: string; eventType: string },

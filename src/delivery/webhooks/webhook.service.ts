@@ -43,7 +43,7 @@ const MAX_SECRETS = 4;
 interface WebhookDependencies {
   readonly db: Database;
   readonly policy: AddressPolicy;
-  /** Encrypts the secrets of endpoints before they are stored. Null if the service has no key for that. */
+  /** Encrypts the secrets of endpoints before they are stored. Null if the service has no key for the encryption. */
   readonly box: SecretBox | null;
 }
 
@@ -142,7 +142,8 @@ export function createWebhookService({ db, policy, box }: WebhookDependencies) {
       }),
 
     /**
-     * Gives a webhook endpoint a new secret; the old ones go on signing for the overlap.
+     * Gives a webhook endpoint a new secret. Messages are signed with the old secrets as well until the overlap is
+     * over.
      * @throws AppError 404 if there is no such endpoint; 409 `rotation_in_progress` if too many secrets sign already,
      * 503 `secret_key_missing`
      */

@@ -25,8 +25,8 @@ const MAX_ENTRIES = 16;
 const OUTCOMES_LIMIT_BYTES = 64 << 20;
 
 /**
- * Size of the largest archive, in bytes: the size limits of all its files, and room for the tar format's own headers
- * and padding.
+ * Largest size of an adapter's archive, in bytes: the sum of the size limits of its files, with room for the headers
+ * and padding of the tar format.
  */
 export const ARCHIVE_LIMIT_BYTES = Object.values(ADAPTER_FILE_LIMITS).reduce(
   (sum, bytes) => sum + bytes,
@@ -35,9 +35,9 @@ export const ARCHIVE_LIMIT_BYTES = Object.values(ADAPTER_FILE_LIMITS).reduce(
 
 /**
  * Unpacks the uncompressed tar archive of an adapter into a new folder. The archive may hold only the files of an
- * adapter, each at most once, all at the top or all in one folder. Links, devices and other paths are refused. A file
- * of gate outcomes in the archive is skipped: the gate compares later versions with these outcomes, so a tenant who
- * forges poor ones would get a gate that everything passes.
+ * adapter, each at most once, all at the top or all in one folder. Links, devices and any other entries are refused. A
+ * file of gate outcomes in the archive is skipped: the gate compares later versions with these outcomes, so a tenant
+ * who forges poor ones would get a gate that everything passes.
  *
  * @throws AppError 422 `invalid_archive` that names the refused entry, 422 `invalid_adapter` if a file is missing, 413
  *   `adapter_too_large`

@@ -59,8 +59,8 @@ export async function copyAdapterFiles(from: string, to: string, limits = ADAPTE
  * Requires the two files without which an adapter is unusable: its configuration and its weights as safetensors.
  *
  * @param hasPickle whether the folder holds the weights as a pickle
- * @throws AppError 422 `invalid_adapter` that names the first missing file, or the pickle if only that holds the
- *   weights
+ * @throws AppError 422 `invalid_adapter` that names the pickle if the weights exist only as a pickle, and otherwise the
+ *   first missing file
  */
 export function requireFiles(present: ReadonlySet<AdapterFile>, hasPickle = false): void {
   if (hasPickle && !present.has('adapter_model.safetensors')) {

@@ -36,8 +36,8 @@ interface ImportBase {
   /** Folder of the base model version's files. */
   readonly path: string;
   /**
-   * Content of the base's config.json, if workers fetch the other files of the base later; null if all files are in the
-   * folder already.
+   * Content of the base model version's config.json, if its files lie in a hub, a bucket or an upload, from which
+   * workers fetch them later; null if all files lie in the folder `path`.
    */
   readonly sourceConfig: unknown;
 }
@@ -142,8 +142,8 @@ async function putFiles(
 }
 
 /**
- * Converts a pinned source to the form that the version's row stores. The row leaves out whether a token was used,
- * which its readers need not know.
+ * Converts the pinned source of an imported version to the form that the version's row stores. The row does not tell
+ * whether a token was used, because its readers need not know.
  */
 function toImportedFrom(source: PinnedSource): ImportedFrom {
   if (source.kind === 'upload') throw new Error('an upload holds a base model, not an adapter');
@@ -156,7 +156,7 @@ function toImportedFrom(source: PinnedSource): ImportedFrom {
 }
 
 /**
- * Refuses an adapter that the engines of its base model do not accept, by the base model's serving profile.
+ * Refuses an adapter that the engines of its base model cannot serve according to the base model's serving profile.
  * @throws AppError 422 `adapter_not_servable`
  */
 function requireServable({ name, servingProfile }: ImportTarget['model'], { features }: InspectedAdapter): void {
@@ -184,7 +184,7 @@ async function withProblems<T>(inspect: () => Promise<T>, folder: string, baseFo
 }
 
 /**
- * Fields of an error that a reader of file formats throws. It is recognised by its fields, because the service does not
+ * Error that a reader of file formats throws. The service recognises such an error by its fields, because it does not
  * import the error classes of the readers.
  */
 interface FormatErrorLike extends Error {

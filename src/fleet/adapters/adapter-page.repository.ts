@@ -42,7 +42,7 @@ export type ShownAdapter = Pick<Prisma.AdapterGetPayload<object>, (typeof ADAPTE
 
 /**
  * Row of the SQL statement that reads a page: the adapter's columns, and the columns of its latest version under names
- * that begin with `version_`. Those are null if the adapter has no version.
+ * that begin with `version_`. The version's columns are null if the adapter has no version.
  */
 type PageRow = Omit<ShownAdapter, 'baseModel' | 'versions' | 'currentVersions'> & {
   baseModelName: string;

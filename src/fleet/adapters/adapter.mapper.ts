@@ -75,8 +75,8 @@ export function toAdapterVersion(row: ShownVersion): AdapterVersion {
 }
 
 /**
- * Metrics of a version as a worker stored them at the publication; `adaptation.repository.ts` of the workers writes
- * them.
+ * Metrics of a version in the form in which a worker's `adaptation.repository.ts` stored them when it published the
+ * version.
  */
 interface StoredMetrics {
   readonly value?: number;

@@ -43,9 +43,9 @@ export const lockAdapter = (tx: Transaction, id: string): Promise<unknown> =>
 
 /**
  * Inserts a new version of an adapter with the next number. Concurrent callers wait for each other. The new version
- * becomes the adapter's latest version, except in two cases: it is provisional; or it was carried over from an earlier
- * version, since which the adapter got a version for a newer base or a new import. A database trigger decides whether
- * the new version becomes the current version for its base.
+ * becomes the adapter's latest version unless it is provisional or comes too late. A carried-over version comes too
+ * late if, after its source version, the adapter got a version for a newer base model version or a new import. A
+ * database trigger decides whether the new version becomes the current version for its base model version.
  */
 export async function insertAdapterVersion(
   tx: Transaction,
@@ -74,8 +74,9 @@ export async function insertAdapterVersion(
 }
 
 /**
- * Marks the provisional versions for a base as deleted when a measured version for that base has been published. A
- * provisional version that is still current stays. The collector removes the files of deleted versions later.
+ * Marks an adapter's provisional versions for a base model version as deleted, because a measured version for the same
+ * base model version has been published. A provisional version that is still current stays. The collector removes the
+ * files of deleted versions later.
  */
 async function retireProvisional(
   tx: Transaction,
@@ -88,9 +89,9 @@ async function retireProvisional(
 }
 
 /**
- * Records the event that a newly inserted version is current for its base, if it is.
+ * Records an event if a newly inserted version has become the current version for its base model version.
  *
- * @param from identifier of the version that was current for this base before the insertion; null for none
+ * @param from identifier of the version that was current before the insertion; null if none was
  */
 async function recordIfCurrent(
   tx: Transaction,
@@ -105,8 +106,8 @@ async function recordIfCurrent(
 }
 
 /**
- * Requests measurements on the adapter's gate rows of two versions: the latest version, which the next rollout carries
- * over, and the imported version that is its anchor.
+ * Requests that two versions of an adapter be measured on the gate rows: the latest version, which the next rollout
+ * carries over, and the imported version that is the anchor of the latest version.
  */
 export async function requestOutcomesOfLatest(tx: Transaction, adapterId: string): Promise<void> {
   const select = { tenantId: true, gate: true, datasetId: true };
@@ -119,8 +120,8 @@ export async function requestOutcomesOfLatest(tx: Transaction, adapterId: string
 }
 
 /**
- * Whether a carried-over version comes too late to become the adapter's latest one: since the version from which it was
- * made, the adapter got a version for a newer base, or a new import. Identifiers sort by creation, so the greater
+ * Whether a carried-over version comes too late to become the adapter's latest version: after its source version, the
+ * adapter got a version for a newer base model version or a new import. Identifiers sort by creation, so the greater
  * identifier belongs to the newer base model version.
  */
 async function isSuperseded(
@@ -222,7 +223,7 @@ export async function setAdapterSettings(
 }
 
 /**
- * Finds a version of an adapter if neither is deleted; null if there is none.
+ * Finds a version of an adapter; null if there is none, or if the version or the adapter is deleted.
  *
  * @param tenantId tenant that must own the version; null for any tenant
  */
@@ -247,8 +248,9 @@ export function pageOfAdapterVersions(
 }
 
 /**
- * Reads the negative flips of a version in the order of the rows: the gate rows that the old version answered correctly
- * and this version does not. One database column holds them all, because their number is bounded.
+ * Reads the negative flips of a version in the order of their rows. A negative flip is a gate row that the old version
+ * answered correctly and this version does not. One database column holds all flips of a version, because their number
+ * is bounded.
  */
 export async function negativeFlipsOf(db: Queryable, adapterVersionId: string): Promise<NegativeFlipRow[]> {
   const found = await db.negativeFlips.findUnique({ where: { adapterVersionId } });

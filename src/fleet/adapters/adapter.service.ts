@@ -35,14 +35,14 @@ export interface VersionDownload {
  * or null for the operator.
  */
 export interface AdapterService {
-  /** @throws AppError, all those of {@link createAdapterResource} */
+  /** @throws every AppError that {@link createAdapterResource} throws */
   create(body: CreateAdapter, creator: Creator): Promise<CreatedAdapter>;
   list(query: ListAdaptersQuery, scope: string | null): Promise<Page<AdapterResource>>;
   /** @throws AppError 404 if the caller can see no such adapter */
   get(id: string, scope: string | null): Promise<AdapterResource>;
-  /** @throws AppError, all those of {@link updateAdapter} */
+  /** @throws every AppError that {@link updateAdapter} throws */
   update(id: string, given: UpdateAdapter, scope: string | null, recordChange: RecordChange): Promise<UpdatedAdapter>;
-  /** @throws AppError, all those of {@link importVersion} */
+  /** @throws every AppError that {@link importVersion} throws */
   importVersion(request: VersionImport): Promise<AdapterVersion>;
   /** Lists the versions of an adapter. @throws AppError 404 if the caller can see no such adapter */
   listVersions(id: string, query: PageQuery, scope: string | null): Promise<Page<AdapterVersion>>;

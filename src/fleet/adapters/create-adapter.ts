@@ -14,9 +14,7 @@ import { insertImportedVersion } from './import-version.ts';
 import { requireAdapter, requireDataset, requirePin, requireVersionOfModel } from './references.ts';
 import { toGivenAdapter } from './sources/given-adapter.ts';
 
-/**
- * Caller that creates an adapter, with the function that records the answer in the audit log and for repeated requests.
- */
+/** Caller that creates an adapter. `record` stores the answer in the audit log and for repetitions of the request. */
 export interface Creator {
   /** The tenant to which the caller is confined; null for the operator. */
   readonly scope: string | null;

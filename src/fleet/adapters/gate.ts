@@ -11,8 +11,8 @@ const LISTED_SLICES = 10;
 /**
  * Checks whether a gate is possible with the adapter's metric.
  *
- * @throws AppError 422 `invalid_gate` for a target or margin outside the values of the metric, a limit of negative
- *   flips under a metric that does not judge single rows, or a slice that is named twice
+ * @throws AppError 422 `invalid_gate` for a target or margin outside the range of the metric, for a limit on negative
+ *   flips with a metric that does not judge single rows, or for a slice that is named twice
  */
 export function checkGate(metric: MetricName, gate: GateRule): void {
   if (!judgesRows(metric) && gate.max_negative_flips !== undefined) {
@@ -33,8 +33,9 @@ export function checkGate(metric: MetricName, gate: GateRule): void {
 }
 
 /**
- * Checks whether a metric suits a dataset. On rows without answers, only a metric of generated texts can compare two
- * versions. @throws AppError 422 `metric_needs_answers` if the dataset has prompts alone and the metric needs answers
+ * Checks whether a metric suits a dataset. On a dataset of prompts alone, two versions can be compared only by a metric
+ * that compares their generated texts.
+ * @throws AppError 422 `metric_needs_answers` if the dataset has prompts alone and the metric needs answers
  */
 export function checkMetric(metric: MetricName, dataset: { readonly id: string; readonly promptsOnly: boolean }): void {
   if (!dataset.promptsOnly || isGenerated(metric)) return;
@@ -48,9 +49,9 @@ export function checkMetric(metric: MetricName, dataset: { readonly id: string; 
 /**
  * Checks that the dataset has gate rows in every slice that the gate names.
  *
- * @param dataset with the number of its gate rows by slice in `gateSlices`; null there if the numbers are not known,
- *   and then nothing is checked
- * @throws AppError 422 `unknown_slice` for a slice that the gate names and that has no gate row
+ * @param dataset dataset with the number of gate rows in each slice as `gateSlices`; if `gateSlices` is null, the
+ *   numbers are unknown and nothing is checked
+ * @throws AppError 422 `unknown_slice` for a slice that the gate names but that has no gate row
  */
 export function checkSlices(gate: GateRule, dataset: { readonly id: string; readonly gateSlices: unknown }): void {
   if (dataset.gateSlices === null) return;
@@ -66,8 +67,8 @@ export function checkSlices(gate: GateRule, dataset: { readonly id: string; read
 }
 
 /**
- * Gives advice on what a gate can certify with the number of gate rows of the dataset; null if there is no dataset or
- * nothing to say.
+ * Computes advice on what a gate can certify with the gate rows of an adapter's dataset, by the number of these rows;
+ * null if the adapter has no dataset or there is nothing to say.
  */
 export async function gateAdviceOf(
   db: Queryable,

@@ -20,11 +20,12 @@ export function keptFeatures({ largest, dora, rslora, patterned, modules }: Serv
 }
 
 /**
- * Derives the features of a version that a rollout carried over from those of its source version: it adapts the same
- * modules, and if modules of the source have ranks of their own, so do its modules.
+ * Derives the features of a carried-over version from the features of its source version. The carried-over version
+ * adapts the same modules. If modules of the source version have ranks of their own, modules of the carried-over
+ * version have them too.
  *
- * @param source the features in the source version's row
- * @returns undefined if the source version's features are not known
+ * @param source features of the source version, as its row stores them
+ * @returns undefined if the features of the source version are not known
  */
 export function carriedFeatures(
   source: unknown,

@@ -3,20 +3,20 @@ import { Prisma, type Queryable } from '../../platform/database/database.ts';
 /** Largest number of tenants in the list of adapters at risk. */
 const TENANTS_SHOWN = 1000;
 
-/** Number of adapters at risk that one tenant has, with the numbers over all tenants. */
+/** Number of one tenant's adapters that are at risk, with the totals over all tenants. */
 export interface AtRiskRow {
   tenant_id: string;
   adapters: number;
-  /** Number of adapters at risk of all tenants. */
+  /** Total number of adapters that are at risk, over all tenants. */
   all_adapters: number;
   all_tenants: number;
 }
 
 /**
  * Makes the SQL condition that the adapter `a` is at risk when a base model version retires: it has no current version
- * on a base model version that retires later or never. If the given version itself never retires (null), only other
- * versions that never retire save an adapter. The condition is a scalar subquery, which PostgreSQL computes adapter by
- * adapter; an anti-join would read all current versions for each page.
+ * on another base model version that retires later or never. If `retiresAt` is null, the given version never retires,
+ * and only a current version on another version that never retires saves an adapter. The condition is a scalar
+ * subquery, which PostgreSQL computes adapter by adapter; an anti-join would read all current versions for each page.
  */
 export function isAtRisk(baseModelVersionId: string, retiresAt: Date | null): Prisma.Sql {
   const later = retiresAt === null ? Prisma.empty : Prisma.sql`OR b.retires_at > ${retiresAt}`;

@@ -100,9 +100,9 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
       toBaseModel(await findModel(idOrName), scope),
 
     /**
-     * Registers a version of a base model. The first version has no adapters to carry over, so it starts nothing. A
-     * later one starts a rollout, unless the request says `start_rollout: false`, or asks with `dry_run` for a forecast
-     * instead. Version, rollout, events and outbox entries are committed together.
+     * Registers a version of a base model. The first version starts nothing, because there are no adapters to carry
+     * over. A later version starts a rollout, unless the request says `start_rollout: false`, or asks with `dry_run`
+     * for a forecast instead. The version, the rollout, the events and the outbox entries are committed together.
      *
      * @throws AppError 404, 409 `base_model_version_exists`, 422 `path_not_allowed`, `path_not_found`, `not_a_folder`,
      *   `invalid_base_model`, `dry_run_of_nothing`, or an error of {@link findFiles}
@@ -218,7 +218,10 @@ interface Started {
 
 const NOTHING_STARTED: Started = { rollout: null, forecast: null, entries: [] };
 
-/** Starts a rollout to a version that is being registered, or only a forecast of it if `isDryRun`. */
+/**
+ * Starts a rollout to a version that is being registered. If `isDryRun` is true, only requests a forecast of the
+ * rollout.
+ */
 async function startFor(
   tx: Transaction,
   request: { baseModelVersionId: string; options: RolloutOptions },

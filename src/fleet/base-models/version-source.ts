@@ -26,7 +26,10 @@ export interface SourceContext {
   readonly allowedRoots: readonly string[];
   /** Returns the reader of files in hubs, buckets and uploads. Files in folders are read without it. */
   readonly sources: () => Sources;
-  /** Encrypts the access tokens that are stored; null if no secret key is set, and then tokens are refused. */
+  /**
+   * Encryption of the access tokens that are stored; null if no secret key is set, and requests with a token are
+   * refused.
+   */
   readonly box: SecretBox | null;
 }
 

@@ -19,7 +19,7 @@ export function toUploadEntry(row: UploadRow): BaseModelUploadEntry {
 }
 
 /**
- * Builds the answer for an upload with its files, and the ranges of parts that are missing of each.
+ * Builds the answer for an upload: its files, each with the ranges of its parts that have not arrived.
  *
  * @param numbers numbers of the parts that have arrived, in ascending order, by file name
  */

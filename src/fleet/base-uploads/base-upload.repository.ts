@@ -25,12 +25,15 @@ export interface PartKey {
 }
 
 export const baseUploadRepository = {
-  /** Prevents other transactions from creating uploads until this one ends, so that together they keep to the limit. */
+  /**
+   * Prevents other transactions from creating uploads until this transaction ends, so that concurrent requests do not
+   * exceed the limit on unfinished uploads.
+   */
   lockNew: (tx: Transaction) => tx.$executeRaw`SELECT pg_advisory_xact_lock(7236838)`,
 
   /**
-   * Counts the uploads that are not complete and can still become so. Expired ones, which are about to be removed, and
-   * failed ones do not count.
+   * Counts the unfinished uploads: those that are open or being verified. Failed uploads, and expired ones that are
+   * about to be removed, do not count.
    */
   async countUnfinished(tx: Transaction): Promise<number> {
     const [row] = await tx.$queryRaw<[{ count: number }]>`
@@ -94,8 +97,8 @@ export const baseUploadRepository = {
   },
 
   /**
-   * Stores that a part has arrived, in place of an earlier one with its number. Forgets what an earlier verification
-   * found in the part's file.
+   * Stores that a part has arrived. The part replaces an earlier part of the file with the same number. Results of an
+   * earlier verification of the file are discarded.
    */
   async putPart(tx: Transaction, key: PartKey, artifactDigest: string): Promise<void> {
     const { uploadId, fileName: name } = key;
@@ -132,7 +135,7 @@ export const baseUploadRepository = {
       data: { contents: contents as unknown as Prisma.InputJsonArray, verifiedBytes: size },
     }),
 
-  /** Sets the number of days, from now, after which an upload is removed if nothing uses it. */
+  /** Sets the expiry of an upload to `days` days from now. An expired upload is removed if nothing uses it. */
   putOff: (tx: Transaction, id: string, days: number) => tx.$executeRaw`
     UPDATE base_model_uploads SET expires_at = clock_timestamp() + make_interval(days => ${days}::int)
     WHERE id = ${id}`,

@@ -34,8 +34,8 @@ export function checkPartSize({ what, bytes: expected }: ExpectedPart, bytes: nu
 }
 
 /**
- * Passes on the bytes of a part while it counts and hashes them. If size or hash are wrong, it throws before the stream
- * ends, so that the artifact store keeps no wrong part.
+ * Passes on the bytes of a part, and counts and hashes them. Throws before the stream ends if the size or the hash is
+ * wrong, so that the artifact store keeps no wrong part.
  * @throws AppError 422 `invalid_part` or `digest_mismatch`
  */
 export async function* checked(chunks: AsyncIterable<Uint8Array>, part: ExpectedPart): AsyncGenerator<Uint8Array> {

@@ -32,8 +32,8 @@ interface DatasetServiceDependencies {
 }
 
 /**
- * Gate for which the answer to an upload gives advice. No adapter uses the dataset yet, and only adapters have gates of
- * their own.
+ * Gate that the advice in the answer to an upload is about. Gates belong to adapters, and no adapter uses a dataset
+ * that was just uploaded.
  */
 const DEFAULT_GATE: GateRule = { kind: 'relative', margin: DEFAULT_MARGIN };
 
@@ -43,8 +43,8 @@ const DEFAULT_GATE: GateRule = { kind: 'relative', margin: DEFAULT_MARGIN };
  */
 export interface DatasetService {
   /**
-   * Checks the rows of an uploaded JSONL while it stores them, and registers the dataset. After an error, nothing
-   * remains.
+   * Checks the rows of an uploaded JSONL file while storing them, and registers the dataset. After an error, nothing of
+   * the upload remains.
    *
    * @throws AppError 403 `quota_exceeded`, 409 `dataset_exists`, 422 `invalid_dataset`, 413, 507
    */

@@ -50,7 +50,7 @@ const PIECE_CHARACTERS = 1 << 16;
  * Checks uploaded JSONL line by line, and yields it in the form that is stored: one row in each line, with its split.
  * Only one line and one piece of output are in memory at a time.
  *
- * @param counts is filled in while rows pass, and complete after the last piece
+ * @param counts counts of the rows, which are updated while rows are read, and complete after the last piece of output
  * @param rowLimit largest number of rows
  * @throws AppError 422 `invalid_dataset` with the first ten bad lines, after the last line that is read; 413
  *   `upload_too_large` at the first row over the limit
@@ -80,8 +80,8 @@ export async function* normalizeDataset(
 }
 
 /**
- * Writes a row as the line that is stored. The line names the row's split, which makes it longer than the uploaded one,
- * so its length is checked against the limit of workers, which read it later.
+ * Returns the line that is stored for a row. The stored line names the row's split and can be longer than the uploaded
+ * line, so its length is checked against the limit of the workers that read it later.
  */
 function storedLine(row: DatasetRow): string {
   const line = JSON.stringify(toStoredRow(row));

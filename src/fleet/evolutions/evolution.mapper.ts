@@ -72,8 +72,8 @@ export function toEvolution(row: EvolutionRow): EvolutionResource {
 }
 
 /**
- * Builds the advice on an evolution from the analysis. If the two versions are incompatible, each difference that makes
- * them so is a reason.
+ * Builds the advice on an evolution from the analysis. If the two base model versions are incompatible, the reasons are
+ * the differences that make them incompatible.
  */
 export function adviceOf(
   state: string,
@@ -92,7 +92,8 @@ function summaryOf({ summary }: EvolutionRow): StoredSummary {
 }
 
 /**
- * Lists the figures of each module in the order of the layers. The database does not keep the order of members in JSON.
+ * Lists the figures of each module. Sorts the modules by layer, because the database does not keep the order of members
+ * in JSON.
  */
 function modulesOf({ modules = {} }: StoredSummary): EvolutionResource['modules'] {
   const found = Object.entries(modules).map(([name, { drift, rank, captured_energy }]) => {

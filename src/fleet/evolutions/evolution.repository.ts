@@ -16,7 +16,7 @@ export const evolutionRepository = {
   baseModelVersionExists: async (db: Queryable, id: string): Promise<boolean> =>
     (await db.baseModelVersion.count({ where: { id } })) > 0,
 
-  /** Reads one page of the evolutions from older base model versions to this one. */
+  /** Reads one page of the evolutions from older base model versions to the given one. */
   pageTo: (db: Queryable, newBaseModelVersionId: string, query: PageQuery): Promise<EvolutionRow[]> => {
     const { where, ...page } = pageArguments(query);
     return db.evolution.findMany({ ...page, where: { ...where, newBaseModelVersionId }, include: VERSIONS });

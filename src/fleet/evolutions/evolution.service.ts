@@ -15,7 +15,7 @@ export function createEvolutionService({ db }: { db: Database }) {
     },
 
     /**
-     * Lists the evolutions from older base model versions to this one, the newest first.
+     * Lists the evolutions from older base model versions to the given one, the newest evolution first.
      * @throws AppError 404, 400 `invalid_cursor`
      */
     async listTo(baseModelVersionId: string, query: PageQuery): Promise<Page<EvolutionEntry>> {

@@ -28,17 +28,17 @@ export type CountedFleet = Pick<
     readonly oldBaseModelVersionId: string;
     readonly jobs: number;
     /**
-     * Estimated number of these jobs whose adapters may get a control: all but those that their tenants have to
-     * approve.
+     * Estimated number of these jobs whose adapters may get a control: all jobs but those that need a tenant's
+     * approval.
      */
     readonly controllable: number;
     readonly rows: number;
   }[];
-  /** Number of jobs of older rollouts that would run before this rollout's jobs, if this rollout did not end them. */
+  /** Number of jobs of older rollouts that this rollout would end and that would otherwise run before its own jobs. */
   readonly endedAhead: number;
   /**
-   * Number of adapters for which the rollout would plan jobs, including jobs that fail at once because they are
-   * refused.
+   * Number of adapters for which the rollout would plan a job, including adapters whose job is refused and fails at
+   * once.
    */
   readonly planned: number;
 };
@@ -47,12 +47,16 @@ export type CountedFleet = Pick<
 type ReadRooms = (tx: Transaction, tenantIds: readonly string[]) => Promise<ReadonlyMap<string, JobRoom>>;
 
 /**
- * Adapters that a rollout would select, and the errors of old base model versions from which none can be carried over.
+ * Adapters that a rollout would select. `refusals` holds the old base model versions from which no adapter can be
+ * carried over, each with its error.
  */
 interface FleetToCount {
   readonly fleet: FleetToPlan;
   readonly refusals: Refusals;
-  /** Rule for running jobs of older rollouts whose adapters the new rollout takes. */
+  /**
+   * Rule that decides whether jobs of older rollouts that a worker runs are ended when the new rollout takes their
+   * adapters.
+   */
   readonly running: RunningJobs;
 }
 
@@ -111,11 +115,11 @@ export async function countFleet(
 
 interface AbleSource {
   readonly source: SourceCount;
-  /** Number of jobs that would run, of one tenant's adapters that come from one base model version. */
+  /** Number of jobs that would run for one tenant's adapters from one old base model version. */
   readonly jobs: number;
   /**
-   * Number of further jobs, whose adapters engines would refuse to serve. They count against the quota, but fail before
-   * anything is measured.
+   * Number of further jobs whose adapters the engines would refuse to serve. Such jobs count against the quota, but
+   * fail before anything is measured.
    */
   readonly notServable: number;
   /** Number of jobs that would be refused because the tenant's quota allows no more. */
@@ -123,8 +127,8 @@ interface AbleSource {
 }
 
 /**
- * Computes how many jobs each tenant with a quota may have after the rollout has ended jobs of older rollouts. A new
- * job may always take the place of an ended one.
+ * Computes how many new jobs the quota of each tenant allows after the rollout has ended jobs of older rollouts. If
+ * `mayExchange` is true, a new job may always take the place of an ended job. Tenants without a quota are left out.
  */
 function roomsAfter(ended: readonly JobsToEnd[], rooms: ReadonlyMap<string, JobRoom>): Map<string, number> {
   const endedOf = new Map(ended.map((each) => [each.tenant_id, each]));

@@ -22,26 +22,32 @@ import { quantileOf } from './prediction/simulate.ts';
 /** Number of tenants whose quotas one query reads. */
 const PAGE = 1000;
 
-/** Rollout to forecast, with what the analysis of its base model versions has found. */
+/**
+ * Input for computing a forecast: the base model version and the options of the rollout, with the results of the
+ * analysis that is done before a rollout plans its jobs.
+ */
 export interface AnalyzedFleet {
   readonly baseModelVersionId: string;
   readonly options: StoredOptions;
   /** Reasons why adapters cannot be carried over, by the old base model version that they come from. */
   readonly refusals: Refusals;
-  /** Time that the analysis takes, from the rollout's acceptance to its first job, in milliseconds. */
+  /** Duration of the analysis: the time from the rollout's acceptance to its first job, in milliseconds. */
   readonly analysisMs: number;
   /** Identifier of the rollout that is forecast; null for a dry run, which has none. */
   readonly rolloutId: string | null;
 }
 
-/** Changes to a forecast's row that the worker which computes the forecast makes. */
+/** Changes that a worker makes to the row of a forecast while it computes the forecast. */
 export interface ForecastLifecycle {
   /**
    * Begins the computation of a forecast, or takes it over from a worker that has died. Returns null if the forecast is
    * computed already or has failed.
    */
   begin(id: string): Promise<ForecastRow | null>;
-  /** Takes the running computation out of the count of attempts, because the worker shuts down or its machine fails. */
+  /**
+   * Excludes the running attempt to compute a forecast from the count of attempts, because the worker shuts down or its
+   * machine fails.
+   */
   excuse(id: string, error: Prisma.InputJsonObject | null): Promise<unknown>;
   /** Stores the reason why a forecast has to wait before it can be computed. */
   note(id: string, error: Prisma.InputJsonObject): Promise<unknown>;
@@ -49,8 +55,8 @@ export interface ForecastLifecycle {
   complete(id: string, fleet: AnalyzedFleet): Promise<void>;
   fail(id: string, error: Prisma.InputJsonObject): Promise<void>;
   /**
-   * Computes and stores the forecast of an accepted rollout before its jobs are planned. If there is one already,
-   * because an interrupted planning is repeated, that one stays.
+   * Computes and stores the forecast of an accepted rollout before its jobs are planned. Keeps a forecast that an
+   * earlier, interrupted planning of the rollout has already stored.
    */
   keepForRollout(
     rolloutId: string,
@@ -148,8 +154,8 @@ async function predict(
 }
 
 /**
- * Computes how many controls a rollout would get, from the number of adapters that may get one. The tenants' quotas may
- * allow fewer, which is not known here.
+ * Computes how many controls a rollout would get if `controllable` adapters may get one. The quotas of tenants, which
+ * are not considered here, may allow fewer.
  */
 function countControls({ control, control_fraction: fraction }: StoredOptions, controllable: number): number {
   if (control === 'none') return 0;
@@ -157,8 +163,8 @@ function countControls({ control, control_fraction: fraction }: StoredOptions, c
 }
 
 /**
- * Counts the adapters in each wave if the rollout were planned now. The order of adapters within waves depends on the
- * rollout's identifier; for a dry run, which has none, only the sizes of the waves are right.
+ * Counts the adapters that each wave would have if the rollout were planned now. The order of adapters within waves
+ * depends on the rollout's identifier. A dry run has no rollout, so only the sizes of its waves are right.
  */
 async function wavesOf(db: Database, fleet: AnalyzedFleet, planned: number): Promise<number[]> {
   const waves = fleet.options.policy?.waves ?? [];

@@ -11,7 +11,7 @@ export interface ForecastParts {
   readonly drifts: readonly DriftRow[];
   /** Rollout with which the forecast is compared; null if there is none. */
   readonly rollout: OutcomeRow | null;
-  /** Figures measured in that rollout; null until it has ended. */
+  /** Figures measured in the rollout with which the forecast is compared; null until that rollout has ended. */
   readonly truth: TruthRow | null;
 }
 

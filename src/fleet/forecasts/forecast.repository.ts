@@ -23,8 +23,8 @@ export interface OutcomeRow {
 }
 
 /**
- * Figures measured in a rollout, which a forecast predicts. A figure is null if nothing was measured or the
- * measurements have been pruned.
+ * Figures measured in a rollout, to be compared with the figures that a forecast predicted. A figure is null if nothing
+ * was measured or the measurements have been pruned.
  */
 export interface TruthRow {
   device_seconds: number | null;
@@ -55,7 +55,9 @@ export function createForecastRepository(db: Queryable) {
     insert: (tx: Transaction, row: NewForecast): Promise<ForecastRow> =>
       tx.rolloutForecast.create({ data: { ...row, state: 'queued' }, include: SHOWN }),
 
-    /** Stores the forecast that a rollout gets when it is planned. If the rollout has one already, that one stays. */
+    /**
+     * Stores the forecast of a rollout that is being planned. If the rollout already has a forecast, keeps the old one.
+     */
     insertOfRollout: (tx: Queryable, { id, ...row }: NewForecast & { rolloutId: string; result: ForecastResult }) =>
       tx.$executeRaw`
         INSERT INTO rollout_forecasts (id, base_model_version_id, rollout_id, state, options, result, attempt,
@@ -83,8 +85,8 @@ export function createForecastRepository(db: Queryable) {
       (await db.baseModelVersion.count({ where: { id } })) > 0,
 
     /**
-     * Counts the start of an attempt to compute a forecast. Returns null, and changes nothing, if the forecast is
-     * computed or has failed.
+     * Begins an attempt to compute a forecast, and counts the attempt. Returns null, and changes nothing, if the
+     * forecast is computed or has failed.
      */
     async begin(id: string): Promise<ForecastRow | null> {
       const { count } = await db.rolloutForecast.updateMany({
@@ -109,7 +111,8 @@ export function createForecastRepository(db: Queryable) {
       db.rolloutForecast.updateMany({ where: { id, state: { in: UNFINISHED } }, data: { error } }),
 
     /**
-     * Ends an unfinished forecast with its result or its error. Returns false, and changes nothing, if it was finished.
+     * Ends an unfinished forecast with its result or its error. Returns false, and changes nothing, if the forecast has
+     * already ended.
      */
     async end(
       tx: Transaction,
@@ -138,8 +141,8 @@ export function createForecastRepository(db: Queryable) {
       }),
 
     /**
-     * Reads the evolutions from older base model versions to this one, without the figures of single modules, which are
-     * large.
+     * Reads the evolutions from older base model versions to the given one. Leaves out the figures of single modules,
+     * which are large.
      */
     drifts: (baseModelVersionId: string) =>
       db.$queryRaw<DriftRow[]>`
@@ -163,8 +166,8 @@ export function createForecastRepository(db: Queryable) {
     },
 
     /**
-     * Reads the figures measured in a rollout. They cover the rollout's adaptations, except for the device time of
-     * controls. A device time is null if some of its measurements have been pruned.
+     * Reads the figures measured in a rollout. All figures are about the rollout's adaptations, except for the device
+     * time of controls. A device time is null if some of its measurements have been pruned.
      */
     async truth(rolloutId: string): Promise<TruthRow> {
       const [row] = await db.$queryRaw<[TruthRow]>`
@@ -208,8 +211,8 @@ export const forecastFleetRepository = {
   },
 
   /**
-   * Counts the adaptations of other rollouts that wait in the queue or run. It reads the counts that each rollout
-   * keeps, not the jobs.
+   * Counts the adaptations of other rollouts that wait in the queue or run. Adds up the counts that each rollout keeps,
+   * instead of reading the jobs.
    */
   async jobsAhead(db: Queryable, rolloutId: string | null): Promise<number> {
     const [row] = await db.$queryRaw<[{ jobs: number }]>`

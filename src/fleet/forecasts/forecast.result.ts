@@ -20,7 +20,7 @@ export interface ForecastResult {
     /** Reason why adapters on this version cannot be carried over; null if they can. */
     readonly problem: Prisma.InputJsonObject | null;
   }[];
-  /** Tenants with the most jobs. The list is cut off; `tenant_count` is the number of all tenants with jobs. */
+  /** Tenants with the most jobs, up to a limit. `tenant_count` is the number of all tenants with jobs. */
   readonly tenants: readonly { readonly tenant_id: string; readonly jobs: number }[];
   readonly tenant_count: number;
   readonly skipped: readonly { readonly reason: SkipReason; readonly adapters: number }[];

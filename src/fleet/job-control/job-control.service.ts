@@ -34,10 +34,7 @@ export interface JobControl {
    * @throws AppError 404, 409 `job_ended` or `rollout_paused`
    */
   resume(id: string, scope: string | null, recordChange?: RecordChange): Promise<Job>;
-  /**
-   * Gives the approval of the tenant for which a job waits. If the job waits for none, nothing changes.
-   * @throws AppError 404, 409 `job_ended` or `rollout_ended`
-   */
+  /** Gives a job the approval of its tenant. If the job does not wait for an approval, nothing changes. */
   approve(id: string, scope: string | null, recordChange?: RecordChange): Promise<Job>;
   /**
    * Restarts a job that has ended without a publication. Options in the request replace those of the job.
@@ -50,7 +47,7 @@ export interface JobControl {
   ): Promise<Job>;
   /**
    * Cancels a job. Cancelling a cancelled job changes nothing.
-   * @throws AppError 404, 409 `job_ended` if it has ended otherwise
+   * @throws AppError 404, 409 `job_ended` if the job has ended and was not cancelled
    */
   cancel(id: string, scope: string | null, recordChange?: RecordChange): Promise<Job>;
 }
@@ -71,7 +68,7 @@ type Step = (tx: Transaction, job: Job, rolloutState: string) => Promise<Changed
 
 interface StepOptions {
   readonly recordChange: RecordChange;
-  /** Fields of the audit entry, besides the state of the job before and after the change. */
+  /** Fields of the audit entry before the change, besides the job's state; `after` has those after the change. */
   readonly before?: object;
   readonly after?: object;
 }
@@ -82,7 +79,8 @@ export function createJobControl({ db, producer, quotas }: ControlDependencies):
   /**
    * Runs a change of a job in a transaction that locks the job's rollout, so that nobody pauses or ends the rollout
    * meanwhile. The transaction is not confined to the caller's tenant, because a tenant may neither lock rollouts nor
-   * write to the outbox. The job itself was found in the confined database, so that a caller reaches no job of others.
+   * write to the outbox. The job itself is read from the confined database before, so a caller can change only jobs
+   * that it may see.
    */
   async function take(step: Step, id: string, scope: string | null, options: StepOptions): Promise<Job> {
     const job = await jobs.get(id, scope);

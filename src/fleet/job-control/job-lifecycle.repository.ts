@@ -34,8 +34,9 @@ export interface JobProgress {
 }
 
 /**
- * Values of the gate's metric for three comparisons with the published adapter: the old adapter on the old base, the
- * new base alone, and the unchanged copy. A value is null if it could not be measured.
+ * Values of the gate's metric with which reports compare the published adapter: those of the old adapter on the old
+ * base, of the new base without an adapter, and of the old adapter, unchanged, on the new base. A value is null if it
+ * could not be measured.
  */
 export type MeasuredBaselines = Pick<JobProgress, 'metricOld' | 'metricNone' | 'metricCopy'>;
 
@@ -201,8 +202,8 @@ export const jobLifecycleRepository = {
   },
 
   /**
-   * Stores the pending baselines of a job, which are measurements that only reports need; values that are known already
-   * stay. Returns false, and changes nothing, if the job has none pending.
+   * Stores the measured baselines of a job, which only reports need. Values that are stored already are kept. Returns
+   * false, and changes nothing, if the job has no baselines pending.
    */
   async endBaselines(
     tx: Transaction,

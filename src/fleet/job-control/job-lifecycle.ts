@@ -48,15 +48,15 @@ export interface JobEnd {
   /** Precision in which the worker loaded the weights of both bases; null if it loaded none. */
   precision?: Precision | null;
   /**
-   * Whether the job's baselines are pending: measurements that only reports compare its result with, made after the
-   * job.
+   * Whether baselines of the job are still to be measured after its end. Only reports compare the job's result with
+   * them.
    */
   baselinesPending?: boolean;
 }
 
 /** Observer of job changes, which is called after a change is committed. */
 export interface JobObserver {
-  /** Called when a job has published a candidate. For the job's first one, `old_state` is not `ready`. */
+  /** Called when a job has published a candidate. At the first publication of the job, `old_state` is not `ready`. */
   published(job: ChangedJob): void;
   /** Called when a worker has ended a job. */
   ended(job: ChangedJob): void;
@@ -96,15 +96,15 @@ export interface JobLifecycle {
   ): Promise<string>;
   /**
    * Ends a job and releases its lease. The end of a rollout's last job completes the rollout, unless baselines are
-   * pending, the measurements that only reports need.
+   * pending. Baselines are measurements that only reports need.
    * @returns the queue entries to add: one to measure pending baselines, and one for each job admitted in place of this
    *   one
    */
   end(lease: JobLease, rolloutId: string, end: JobEnd): Promise<QueueEntry[]>;
   /**
-   * Stores the pending baselines of a job, which are measurements that only reports need, in a transaction that also
-   * runs `also`. The rollout completes if nothing else of it is pending. Does nothing if the job has no baselines
-   * pending.
+   * Stores the measured baselines of a job, and runs `also` in the same transaction. Baselines are measurements that
+   * only reports need. The rollout completes if nothing else in it is left to do. Does nothing if the job has no
+   * baselines pending.
    */
   endBaselines(
     job: { id: string; rolloutId: string },

@@ -52,9 +52,9 @@ export const jobCancellationRepository = {
       ORDER BY j.rollout_id, j.id LIMIT ${limit}`,
 
   /**
-   * Marks up to `limit` jobs of a rollout as having no baselines pending, so that these measurements, which only
-   * reports need, are never made.
-   * @returns the number of jobs that were marked
+   * Drops the pending baselines of up to `limit` jobs of a rollout, or of all its jobs if `limit` is null. Baselines
+   * are measurements that only reports need; dropped ones are never made.
+   * @returns the number of jobs whose baselines were dropped
    */
   dropBaselines(tx: Transaction, rolloutId: string, limit: number | null): Promise<number> {
     return tx.$executeRaw`

@@ -6,7 +6,7 @@ import { recordJobChanges } from './job-events.ts';
 /**
  * Cancels one job or several jobs, and records the events. If jobs of a rollout are selected by `rolloutId`, the
  * rollout's row must be locked.
- * @returns the changed jobs, and whether no selected jobs are left to cancel
+ * @returns the changed jobs; `isLast` is true if no selected job is left to cancel
  */
 export async function cancelJobs(
   tx: Transaction,

@@ -45,7 +45,7 @@ export const ACCRUE_AS_HELD = Prisma.raw(
  */
 export const TOTAL = Prisma.raw(`(${[...JOB_PHASES.map((phase) => `j.${phase}_ms`), ELAPSED].join(' + ')})`);
 
-/** SQL for the time that a job was held in all, in milliseconds, with the present hold if the job is held now. */
+/** SQL for the total time that a job was held, in milliseconds, including the present hold if the job is held now. */
 export const HELD_SO_FAR = Prisma.raw(`(j.held_ms + CASE WHEN j.phase = 'held' THEN ${ELAPSED} ELSE 0 END)`);
 
 function accrual(phase: JobPhase, condition: string): string {

@@ -8,7 +8,8 @@ export interface LiveJob {
   /** Place of the job in the fair order of the queue; null for controls. */
   start_tag: number | null;
   /**
-   * Whether the job has ended, so that only its baselines are still to be measured, the figures that only reports need.
+   * Whether the job has ended, and is in the queue only because its baselines are still to be measured. Baselines are
+   * figures that only reports need.
    */
   ended: boolean;
 }
@@ -23,8 +24,8 @@ export function toEntry({ id, kind, start_tag: startTag }: Omit<LiveJob, 'ended'
 }
 
 /**
- * Makes the queue entry by which a worker measures the pending baselines of an ended job, the figures that only reports
- * need.
+ * Makes the queue entry by which a worker measures the pending baselines of an ended job. Baselines are figures that
+ * only reports need.
  */
 export function toBaselinesEntry(jobId: string): QueueEntry {
   return { name: 'baselines.measure', id: `${jobId}-baselines`, payload: { jobId }, priority: BASELINES_PRIORITY };

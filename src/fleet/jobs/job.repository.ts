@@ -43,8 +43,9 @@ export const JOB_SORTS: SortColumns<JobRow> = {
 };
 
 /**
- * SQL for a text that differs whenever the answer about the job `j` does. It consists of the number of the job's last
- * change, and `xmin` of each published version: the transaction that wrote the row, which differs after each update.
+ * SQL for a text that changes whenever the answer about the job `j` changes. It consists of the number of the job's
+ * last change, and `xmin` of each published version: the transaction that wrote the row, which differs after each
+ * update.
  */
 const VERSION = Prisma.sql`concat_ws('/', j.change_seq,
   (SELECT string_agg(v.xmin::text, ',' ORDER BY v.id) FROM adapter_versions v WHERE v.job_id = j.id))`;
@@ -66,8 +67,9 @@ export function createJobRepository(db: Database) {
     },
 
     /**
-     * Reads a text that differs whenever the answer about a job does; null if the job does not exist. Nobody is shown
-     * the text, so it is read without the transaction that confines a tenant, which would take three times as long.
+     * Reads a text that changes whenever the answer about a job changes; null if the job does not exist. Nobody is
+     * shown the text, so it is read without the transaction that confines a tenant, which would take three times as
+     * long.
      */
     async version(id: string, tenantId: string | null): Promise<string | null> {
       const statement = Prisma.sql`
@@ -76,7 +78,10 @@ export function createJobRepository(db: Database) {
       return row?.version ?? null;
     },
 
-    /** Reads a text that differs whenever a page of jobs does, in the way of {@link version}. */
+    /**
+     * Reads a text that changes whenever a page of jobs changes. As in {@link version}, it is read without the
+     * transaction that confines a tenant.
+     */
     async pageVersion(query: JobQuery, tenantId: string | null): Promise<string> {
       const list = { query, tenantId, sorting: sortingOf(query, JOB_SORTS) };
       const statement = Prisma.sql`
@@ -87,8 +92,8 @@ export function createJobRepository(db: Database) {
     },
 
     /**
-     * Reads, in their present state, the jobs that have changed after a position, in the order in which the changes
-     * were committed.
+     * Reads a page of the jobs whose latest change was committed after a given position, in the order of these commits.
+     * Each job is read in its present state.
      */
     async changedAfter(
       { transaction, sequence }: CommitPosition,

@@ -15,18 +15,19 @@ export interface JobService {
   /** @throws AppError 404 if the caller can see no such job */
   get(id: string, scope: string | null): Promise<Job>;
   /**
-   * Reads a text that differs whenever the answer of {@link JobService.get} does, and is cheaper than the answer. Null
-   * if the job does not exist.
+   * Reads a text that changes whenever the answer of {@link JobService.get} changes, and that is cheaper to compute
+   * than this answer. Null if the job does not exist.
    */
   version(id: string, scope: string | null): Promise<string | null>;
   /**
-   * Reads a text that differs whenever the answer of {@link JobService.list} does; null for a list of changes, for
-   * which there is no such text.
+   * Reads a text that changes whenever the answer of {@link JobService.list} changes. Null if the query has
+   * `changed_after`, because there is no such text for a list of changes.
    */
   pageVersion(query: JobQuery, scope: string | null): Promise<string | null>;
   /**
-   * Lists jobs, or the jobs that have changed after a position.
-   * @throws AppError 400 `invalid_cursor`, or 400 `invalid_request` for a sort order of a list of changes
+   * Returns a page of the jobs that match the query. If the query has `changed_after`, only jobs whose latest change
+   * came after this position are listed, in the order of these changes.
+   * @throws AppError 400 `invalid_cursor`, or 400 `invalid_request` if `sort` is combined with `changed_after`
    */
   list(query: JobQuery, scope: string | null): Promise<JobPage>;
   /** Reads measured values of a job over its steps. @throws AppError 404 if the caller can see no such job */
@@ -88,7 +89,7 @@ export function createJobService({ db }: { db: Database }): JobService {
   };
 }
 
-/** Refuses a request that sorts a list of changes, which is always in the order of the changes. */
+/** Refuses a query with both `sort` and `changed_after`: a list of changes is always in the order of the changes. */
 function requireSortable(query: JobQuery): void {
   if (query.sort === undefined || query.changed_after === undefined) return;
   const message = 'cannot be combined with changed_after';

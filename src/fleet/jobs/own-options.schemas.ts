@@ -8,7 +8,7 @@ import { optionalJobOptions } from '../../../core/options/job-settings.ts';
  */
 export const MAX_LEARNING_RATE = 1;
 
-/** Names of the options that a single job may have in place of its rollout's. */
+/** Names of the options that a single job may set for itself, in place of the values that its rollout gives. */
 const NAMES = [
   ...(['strategy', 'prefer', 'max_steps', 'learning_rate', 'scratch_learning_rate'] as const),
   ...(['search_evaluations', 'least_power'] as const),

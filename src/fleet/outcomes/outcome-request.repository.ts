@@ -40,8 +40,8 @@ function held({ versionId, owner }: MeasurementLease): Prisma.Sql {
 /** Queries on requests to measure adapter versions on the gate rows of their adapters. */
 export const outcomeRequestRepository = {
   /**
-   * Requests measurements of adapter versions. If a measurement is running already, its result is discarded and it is
-   * repeated.
+   * Requests measurements of adapter versions. If a version is being measured already, the result is discarded and the
+   * measurement is repeated.
    */
   request: (tx: Transaction, tenantId: string, versionIds: readonly string[]) =>
     tx.$executeRaw`
@@ -56,9 +56,9 @@ export const outcomeRequestRepository = {
     tx.$executeRaw`DELETE FROM outcome_requests WHERE adapter_version_id = ${versionId}`,
 
   /**
-   * Marks the requests to enqueue next, and returns them, so that the queue holds at most `most`. Tenants take turns:
-   * the first request of each comes before the second of any. The query reads rows of at most `most` tenants, however
-   * many requests there are.
+   * Marks the requests to put into the queue next, and returns them. In all, the queue holds at most `most` requests.
+   * Tenants take turns: the first request of each tenant comes before the second of any. The query reads rows of at
+   * most `most` tenants, however many requests there are.
    */
   queueNext: (db: Queryable, most: number) =>
     db.$queryRaw<{ id: string }[]>`
@@ -107,8 +107,8 @@ export const outcomeRequestRepository = {
   },
 
   /**
-   * Reads for how many milliseconds a request is still leased: 0 if no worker has claimed it, and negative if the lease
-   * has expired. Null if there is no request, or its version is deleted.
+   * Reads how long a request is still leased, in milliseconds: 0 if no worker has claimed the request, and negative if
+   * its lease has expired. Null if there is no request, or its version is deleted.
    */
   async leaseLeft(db: Queryable, versionId: string): Promise<number | null> {
     const [row] = await db.$queryRaw<{ left_ms: number }[]>`
@@ -143,7 +143,7 @@ export const outcomeRequestRepository = {
     return count === 1;
   },
 
-  /** Whether work on a rollout waits that this worker can do. Such work comes before measurements in advance. */
+  /** Whether a rollout has waiting work that this worker can do. Such work comes before measurements in advance. */
   async isRolloutWaiting(db: Queryable, { bases, jobs }: LeftToOthers): Promise<boolean> {
     const isLeft = (version: Prisma.Sql) => Prisma.sql`${version} = ANY(${[...bases]}::text[])`;
     const [row] = await db.$queryRaw<{ waits: boolean }[]>`

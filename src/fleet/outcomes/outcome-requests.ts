@@ -26,8 +26,8 @@ export interface MeasuredTask {
 }
 
 /**
- * Requests measurements of versions of an adapter on its gate rows. Does nothing if the adapter has no dataset, or its
- * gate does not compare later versions with them.
+ * Requests that versions of an adapter be measured on its gate rows. Does nothing if the adapter has no dataset, or if
+ * its gate does not compare later versions with earlier ones.
  */
 export async function requestOutcomes(
   tx: Transaction,
@@ -56,7 +56,7 @@ export function outcomesRecoverySource(db: Database): RecoverySource {
   };
 }
 
-/** Adapter version that is measured, with what its events say of it. */
+/** Adapter version that is measured, with the fields that the events about it contain. */
 export interface MeasuredVersion {
   readonly id: string;
   readonly tenantId: string;
@@ -77,16 +77,18 @@ export interface OutcomeRequests {
    */
   release(lease: MeasurementLease, how: { excused: boolean }): Promise<number>;
   /**
-   * Reads for how many milliseconds a request is still leased: 0 if no worker has claimed it, and negative if the lease
-   * has expired. Null if there is no request, or its version is deleted.
+   * Reads how long a request is still leased, in milliseconds: 0 if no worker has claimed the request, and negative if
+   * its lease has expired. Null if there is no request, or its version is deleted.
    */
   leaseLeft(versionId: string): Promise<number | null>;
   withdraw(versionId: string): Promise<number>;
-  /** Whether work on a rollout waits that this worker can do. `left` is the work that the worker leaves to others. */
+  /**
+   * Whether a rollout has waiting work that this worker can do. `left` is the work that this worker leaves to others.
+   */
   isRolloutWaiting(left?: LeftToOthers): Promise<boolean>;
   /**
-   * Stores a measurement and deletes its request. If the measurement was requested again meanwhile, the gate rows may
-   * have changed; then nothing is stored. Neither is it if the lease is lost. Both times the result is false.
+   * Stores a measurement and deletes its request. Returns false, and stores nothing, if the lease is lost or if the
+   * measurement was requested again meanwhile, because the gate rows may have changed.
    */
   complete(
     lease: MeasurementLease,
@@ -95,7 +97,8 @@ export interface OutcomeRequests {
   ): Promise<boolean>;
   /**
    * Deletes a request whose version cannot be measured. The next job of the adapter measures the version itself, or
-   * reports the error. The result is as that of `complete`.
+   * reports the error. Returns false, and keeps the request, if the lease is lost or if the measurement was requested
+   * again meanwhile.
    */
   giveUp(
     lease: MeasurementLease,
@@ -104,7 +107,7 @@ export interface OutcomeRequests {
   ): Promise<boolean>;
 }
 
-/** Queries on requests for measurements that other rooms use. */
+/** Queries on requests for measurements that other parts of the service use. */
 export const { isRolloutWaiting, withdraw: withdrawOutcomeRequest } = repository;
 
 export function createOutcomeRequests({ db, leaseMs = 15_000 }: { db: Database; leaseMs?: number }): OutcomeRequests {

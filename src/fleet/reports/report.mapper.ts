@@ -14,8 +14,8 @@ export interface Found {
 }
 
 /**
- * Builds the groups of a report for one grouping key, such as the tenant. `leftOut` is the number of groups that were
- * too many to be listed.
+ * Builds the groups of a report for one grouping key, such as the tenant. `leftOut` is the number of groups that are
+ * not listed, because there are too many.
  */
 export function groupsOf({ times, uses }: Found, by: GroupBy): { groups: Group[]; leftOut: number } {
   const seconds = secondsOf(uses, by);

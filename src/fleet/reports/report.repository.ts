@@ -3,7 +3,9 @@ import { HELD_SO_FAR, JOB_PHASES, TOTAL, type JobPhase } from '../jobs/index.ts'
 import { SPEEDUP } from '../rollouts/index.ts';
 import { GROUPS, type GroupBy } from './report.schemas.ts';
 
-/** Jobs that a report covers: those of the rollouts, of one tenant or, if `tenantId` is null, of all tenants. */
+/**
+ * Jobs that a report covers: the jobs in the given rollouts of one tenant or, if `tenantId` is null, of all tenants.
+ */
 export interface ReportSelection {
   readonly rolloutIds: readonly string[];
   readonly tenantId: string | null;
@@ -19,7 +21,10 @@ export type Grouping = GroupBy | 'total';
 export interface GroupTimesRow {
   readonly by: Grouping;
   readonly id: string | null;
-  /** Number of groups that this grouping key makes. Only those with the most jobs are read, so rows may be fewer. */
+  /**
+   * Number of all groups for this grouping key. Only the groups with the most jobs are read, so there may be fewer
+   * rows.
+   */
   readonly groups: number;
   readonly jobs: number;
   readonly ready: number;
@@ -70,8 +75,8 @@ const MOST_GROUPS = 1000;
 const ROUNDING = 1e-12;
 
 /**
- * Columns of the jobs table by which each grouping key groups. They sort by bytes, which is faster than the order of a
- * language.
+ * Columns of the jobs table by which each grouping key groups. Their values are sorted byte by byte, which is faster
+ * than sorting by the rules of a language.
  */
 const KEYS: Readonly<Record<GroupBy, Prisma.Sql>> = {
   tenant: Prisma.sql`tenant_id COLLATE "C"`,

@@ -1,8 +1,8 @@
 import type { Queryable, Transaction } from '../../platform/database/database.ts';
 
 /**
- * Adapter whose current version a rollback has changed: from the version of the rollout to the one before; null for
- * none.
+ * Adapter whose current version a rollback has changed. `from` is the version that the rollout had published, and `to`
+ * is the version from before the rollout, or null if the adapter has no current version any more.
  */
 interface MovedAdapter {
   adapter_id: string;
@@ -104,8 +104,9 @@ export const rollbackRepository = {
     tx.$queryRaw`SELECT id FROM adapters WHERE id = ANY(${[...ids]}::text[]) ORDER BY id FOR NO KEY UPDATE`,
 
   /**
-   * Takes back the current versions of adapters that are versions of the rollout: the version from before the rollout
-   * becomes current again. If there was none, or it has been deleted, the adapter has no current version afterwards.
+   * Rolls back the adapters whose current version is one that the rollout has published: the version from before the
+   * rollout becomes current again. If there was none, or it has been deleted, the adapter has no current version
+   * afterwards.
    */
   move: (tx: Transaction, rolloutId: string, adapterIds: readonly string[]) =>
     tx.$queryRaw<MovedAdapter[]>`

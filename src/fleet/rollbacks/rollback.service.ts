@@ -41,8 +41,9 @@ export function createRollbackService({ db, batch = BATCH }: RollbackDependencie
     get,
 
     /**
-     * Rolls back a rollout that has ended. A repeated call continues an interrupted rollback. After a finished one it
-     * starts over if a version of the rollout has become current since, and otherwise changes nothing.
+     * Rolls back a rollout that has ended. A repeated call continues an interrupted rollback. If the rollback is
+     * finished, a repeated call starts it over if a version of the rollout has become current since, and otherwise
+     * changes nothing.
      * @throws AppError 404, 409 `rollout_not_ended`
      */
     async rollBack(rolloutId: string, recordChange: RecordChange = unrecorded): Promise<RolloutRollback> {

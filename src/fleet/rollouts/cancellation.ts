@@ -7,7 +7,10 @@ import { withTransaction, type Database } from '../../platform/database/database
 const BATCH = 1000;
 
 interface CancellationOptions {
-  /** Receives the jobs of each batch that were waiting in the queue, while the next batch is cancelled. */
+  /**
+   * Receives the identifiers of those jobs of a batch that were waiting in the queue. The next batch, if there is one,
+   * is cancelled at the same time.
+   */
   readonly onBatch?: (queued: readonly string[]) => Promise<void>;
   /** Number of jobs that one transaction cancels; 1,000 by default. */
   readonly batchSize?: number;

@@ -213,10 +213,7 @@ export const RolloutPolicy = Type.Object(
 );
 export type RolloutPolicy = Static<typeof RolloutPolicy>;
 
-/**
- * Removes from a policy what tenants must not see of its approval: instead of the address that approves, they see
- * `manual`.
- */
+/** Removes from a policy the address that approves waves, which tenants must not see: they see `manual` instead. */
 export function withoutAddress<P extends Pick<RolloutPolicy, 'approve'>>(policy: P): P {
   return typeof policy.approve === 'object' ? { ...policy, approve: 'manual' } : policy;
 }

@@ -27,20 +27,21 @@ export interface RolloutLifecycle {
    */
   beginAnalysis(id: string): Promise<RolloutRow | null>;
   /**
-   * Takes the running analysis out of the count of attempts, because the worker stops or puts it off, or its machine
-   * fails. `error` is that failure, which the rollout shows while it waits; null if there is none.
+   * Takes the running analysis out of the count of attempts, because the worker is stopping, puts the analysis off, or
+   * runs on a machine that fails. `error` is the failure of the machine, which the rollout shows while it waits; null
+   * in the other cases.
    */
   excuse(id: string, error: Prisma.InputJsonObject | null): Promise<number>;
   /**
-   * Lists the base model versions from which the rollout carries adapters over. Among them are the versions that
-   * unfinished jobs of older rollouts carry adapters over to.
+   * Lists the base model versions from which the rollout carries adapters over. Among them are the versions to which
+   * unfinished jobs of older rollouts are still carrying adapters over.
    */
   oldVersions(rollout: Omit<RolloutToPlan, 'id'>): Promise<string[]>;
   /** Whether the rollout is still being analyzed; no longer if it was cancelled or paused meanwhile. */
   isAnalyzing(id: string): Promise<boolean>;
   /**
-   * Fails a rollout whose jobs are not all planned yet, and cancels those that are. Returns false, and changes nothing,
-   * if the rollout is in a later state, paused or ended.
+   * Moves a rollout whose jobs are not all planned yet to the state `failed`, and cancels the jobs that are planned.
+   * Returns false, and changes nothing, if all jobs are planned, or if the rollout is paused or has ended.
    */
   fail(id: string, error: Prisma.InputJsonObject): Promise<boolean>;
   /** Plans the jobs of a rollout that is being analyzed, as {@link planInPages} does. */

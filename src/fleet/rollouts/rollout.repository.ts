@@ -27,9 +27,9 @@ export interface CountRow {
   kind: 'adaptation' | 'control';
   state: string;
   count: number;
-  /** Number of these jobs that have not ended, including ready jobs that are still being refined. */
+  /** Number of jobs of this kind and state that have not ended, including ready jobs that are still being refined. */
   unfinished: number;
-  /** Number of changes so far to these counts, or to the time to readiness of one of these jobs. */
+  /** Number of changes so far to the counts of this row, or to the time to readiness of a job that the row counts. */
   changes: number;
 }
 
@@ -76,8 +76,8 @@ export interface RolloutMove {
 }
 
 /**
- * SQL for how many times as long the control `c` took as the adaptation `j`, both without the time in the queue and the
- * time held. Null unless both are ready.
+ * SQL for the speed-up of the adaptation `j`: the time that the control `c` took, divided by the time that the
+ * adaptation took, both without the time in the queue and the time held. Null unless both are ready.
  */
 export const SPEEDUP = Prisma.sql`(c.ttr_ms - c.queue_wait_ms - c.held_ms)
   / NULLIF(j.ttr_ms - j.queue_wait_ms - j.held_ms, 0)`;
@@ -180,8 +180,8 @@ export function createRolloutRepository(db: Queryable) {
         WHERE id = ${id} AND state = 'analyzing'`,
 
     /**
-     * Reads a text that differs whenever the answer about a rollout does; null if the rollout does not exist. Nobody is
-     * shown the text, so it is read without the transaction that confines a tenant, which would take three times as
+     * Reads a text that changes whenever the answer about a rollout changes; null if the rollout does not exist. Nobody
+     * is shown the text, so it is read without the transaction that confines a tenant, which would take three times as
      * long.
      */
     async version(id: string, tenantId: string | null): Promise<string | null> {
@@ -190,7 +190,10 @@ export function createRolloutRepository(db: Queryable) {
       return row?.version ?? null;
     },
 
-    /** Reads a text that differs whenever a page of rollouts does, in the way of {@link version}. */
+    /**
+     * Reads a text that changes whenever a page of rollouts changes. As in {@link version}, it is read without the
+     * transaction that confines a tenant.
+     */
     async pageVersion(query: RolloutQuery, tenantId: string | null): Promise<string> {
       const page = await pageOf(unconfined(db), 'id, xmin, base_model_version_id', query);
       const statement = Prisma.sql`
@@ -301,9 +304,9 @@ function countsOf(tenantId: string | null): Prisma.Sql {
 }
 
 /**
- * Makes the SQL for a text that differs whenever the answer about the rollout `r` does. It consists of `xmin` of its
- * row, the number of changes to its counts, and `xmin` of each evolution to its version. `xmin` is the transaction that
- * wrote a row, which differs after each update.
+ * Makes the SQL for a text that changes whenever the answer about the rollout `r` changes. It consists of `xmin` of the
+ * rollout's row, the number of changes to its counts, and `xmin` of each evolution to its base model version. `xmin` is
+ * the transaction that wrote a row, which differs after each update.
  */
 function versionOf(tenantId: string | null): Prisma.Sql {
   return Prisma.sql`concat_ws('/', r.xmin,

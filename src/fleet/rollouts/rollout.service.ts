@@ -51,11 +51,11 @@ export interface RolloutService {
   /** @throws AppError 404 if the rollout does not exist */
   get(id: string, scope: string | null): Promise<Rollout>;
   /**
-   * Reads a text that differs whenever the answer of {@link RolloutService.get} does, and is cheaper than the answer.
-   * Null if the rollout does not exist.
+   * Reads a text that changes whenever the answer of {@link RolloutService.get} changes, and that is cheaper to compute
+   * than this answer. Null if the rollout does not exist.
    */
   version(id: string, scope: string | null): Promise<string | null>;
-  /** Reads a text that differs whenever the answer of {@link RolloutService.list} does. */
+  /** Reads a text that changes whenever the answer of {@link RolloutService.list} changes. */
   pageVersion(query: RolloutQuery, scope: string | null): Promise<string>;
   /**
    * Creates a rollout to a base model version.
@@ -213,8 +213,8 @@ export async function createRollout(
 }
 
 /**
- * Completes the options of a request for a rollout, as its row stores them: with the base model's policy if the request
- * has none, and with defaults.
+ * Completes the options of a request for a rollout, so that the rollout's row can store them: adds the base model's
+ * policy if the request has none, and the defaults.
  */
 export async function optionsOf(
   tx: Transaction,

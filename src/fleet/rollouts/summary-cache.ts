@@ -3,7 +3,7 @@ import type { CountRow, SummaryRow } from './rollout.repository.ts';
 /** Largest number of pairs of a rollout and a caller, who is a tenant or the operator, for which figures are cached. */
 const KEPT = 1000;
 
-/** Number of jobs, controls included, from which a rollout counts as large. */
+/** Smallest number of jobs, controls included, of a rollout that counts as large. */
 const LARGE = 10_000;
 /**
  * Ratio that limits the time spent on the figures of a large rollout: while its jobs run, computed figures are used for
@@ -92,7 +92,7 @@ function jobsOf(counts: readonly CountRow[]): number {
   return counts.reduce((sum, { count }) => sum + count, 0);
 }
 
-/** Whether at least one of the counted jobs has ended. */
+/** Whether at least one of the jobs that this row counts has ended. */
 function hasEnded({ count, unfinished }: CountRow): boolean {
   return count > unfinished;
 }

@@ -23,19 +23,19 @@ export interface ArtifactChecks {
   readonly artifacts: ArtifactStore;
   /** Whether the content of each artifact is read and compared with its digest. */
   readonly verify: boolean;
-  /** Age from which stored bytes that no database row names count as left behind, in milliseconds. */
+  /** Smallest age at which stored bytes to which no database row refers count as left behind, in milliseconds. */
   readonly graceMs: number;
 }
 
-/** Numbers of artifacts that were examined, and of those with a problem. */
+/** Numbers of artifacts: those that were examined, and those among them that have a problem. */
 export interface Tally {
   examined: number;
   wrong: number;
 }
 
 /**
- * Checks that the artifact store has what database rows refer to, a page of artifacts at a time. Missing and corrupt
- * artifacts count as wrong.
+ * Checks that the artifact store has the artifacts to which database rows refer, a page of artifacts at a time. Missing
+ * and corrupt artifacts count as wrong.
  */
 export async function* checkNamed(checks: ArtifactChecks, tally: Tally): AsyncGenerator<Diagnosis> {
   for (let after = ''; ;) {
@@ -207,8 +207,8 @@ function partGone(db: Database, { digest, part }: { digest: string; part: Upload
 }
 
 /**
- * Creates the function that records a repair in the audit log. The entry looks as if the operation of the API that does
- * the same had been done from the command line.
+ * Creates the function that records a repair in the audit log. The entry looks as if somebody had run, from the command
+ * line, the operation of the API that does the same as the repair.
  */
 const recordedAs =
   (operation: string): RecordChange =>

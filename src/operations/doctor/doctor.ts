@@ -21,7 +21,10 @@ export interface ExaminationOptions {
    * false).
    */
   acceptLosses?: boolean;
-  /** Age from which stored bytes that no database row names count as left behind, in milliseconds (default an hour). */
+  /**
+   * Smallest age at which stored bytes to which no database row refers count as left behind, in milliseconds (default
+   * an hour).
+   */
   graceMs?: number;
 }
 

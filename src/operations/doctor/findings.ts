@@ -18,7 +18,7 @@ export type FindingKind = keyof typeof FINDINGS;
 
 export interface Finding {
   readonly kind: FindingKind;
-  /** Identifier or digest of what has the problem. */
+  /** Identifier of the resource, or digest of the artifact, that has the problem. */
   readonly subject: string;
   /** Description of the problem in a sentence. */
   readonly message: string;

@@ -1,8 +1,8 @@
 import { withTransaction, type Database, type Transaction } from '../../platform/database/database.ts';
 
 /**
- * Runs one step of the housekeeping in a transaction, unless another process is running a step. A lock in the database
- * makes sure of that.
+ * Runs one step of the housekeeping in a transaction, unless another process is running a step, which a lock in the
+ * database shows.
  * @returns the result of the step; null if another process holds the lock
  */
 export function exclusively<T>(db: Database, step: (tx: Transaction) => Promise<T>): Promise<T | null> {

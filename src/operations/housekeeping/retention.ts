@@ -10,8 +10,7 @@ const BATCH = 5000;
 export interface RetentionOptions {
   db: Database;
   /**
-   * Number of days for which events are kept; null keeps them for ever. The other retention times are given in the same
-   * way.
+   * Number of days for which events are kept; null keeps them for ever. The other retention options have the same form.
    */
   eventRetentionDays: number | null;
   metricRetentionDays: number | null;

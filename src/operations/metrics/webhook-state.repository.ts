@@ -12,7 +12,10 @@ export interface WebhookState {
   disabled: number;
   /** Age of the oldest event that an enabled endpoint has not acknowledged, in seconds. */
   oldest_age: number;
-  /** Longest time for which no process has sent what is due to an endpoint, in seconds. */
+  /**
+   * Longest time by which sending an event to an endpoint is overdue, in seconds. Endpoints to which a process is
+   * sending at present do not count.
+   */
   overdue: number;
 }
 
@@ -23,16 +26,16 @@ const AFTER = Prisma.sql`(ev.transaction_id, ev.seq) > (e.position_transaction_i
   AND ev.transaction_id < ${FIRST_RUNNING}`;
 const FIRST = Prisma.sql`ORDER BY ev.transaction_id, ev.seq LIMIT 1`;
 /**
- * SQL expression for the time of the first event that an endpoint has not been sent yet. The operator's endpoints and
- * those of tenants have a query each, because each query has its own index.
+ * SQL expression for the time of the first event that has not been sent to an endpoint yet. Endpoints of the operator
+ * and those of tenants have separate queries, because each query has its own index.
  */
 const NEXT_EVENT_AT = Prisma.sql`CASE WHEN e.tenant_id IS NULL
   THEN (SELECT ev.occurred_at FROM events ev WHERE NOT ev.is_copy AND ${AFTER} ${FIRST})
   ELSE (SELECT ev.occurred_at FROM events ev WHERE ev.tenant_id = e.tenant_id AND ${AFTER} ${FIRST}) END`;
 
 /**
- * Reads the state of the webhooks in one statement. Its time grows with the number of endpoints, and not with that of
- * events.
+ * Reads the state of the webhooks in one statement. The statement's running time grows with the number of endpoints,
+ * but not with the number of events.
  */
 export async function readWebhookState(db: Database): Promise<WebhookState> {
   const age = (since: Prisma.Sql): Prisma.Sql =>

@@ -11,7 +11,7 @@ export interface AttentionRow {
   readonly since: Date | null;
   readonly count: number | null;
   readonly reason: string | null;
-  /** Number of all rows of this kind, also of those beyond the largest number listed. */
+  /** Number of all entries of this kind, including those that the list leaves out because it is full. */
   readonly of_kind: number;
 }
 

@@ -43,8 +43,8 @@ export interface WorkerReport {
 export type WorkerRequest = 'drain' | 'idle' | 'release' | 'lift';
 
 /**
- * Answer to a worker's heartbeat: when the operator has made the requests that are pending, and the time of the
- * database's clock.
+ * Answer to a worker's heartbeat: the times at which the operator made the requests to the worker that are still
+ * pending, and the present time by the database's clock.
  */
 interface WorkerAnswer {
   drain_requested_at: Date | null;
@@ -70,8 +70,8 @@ function before(ms: number): Prisma.Sql {
 const IS_GONE = Prisma.sql`(stopped_at IS NOT NULL OR ${before(GONE_AFTER_MS)})`;
 
 /**
- * Adds to each worker whether it is gone: it has stopped by itself, or has sent no heartbeat lately by the database's
- * clock.
+ * Adds to each worker whether it is gone. A worker is gone if it has stopped by itself, or if it has sent no heartbeat
+ * lately by the database's clock.
  */
 async function withGone<T extends { id: string }>(
   db: Queryable,

@@ -7,7 +7,10 @@ import type { TarArchive } from './tar/tar-archive.ts';
 export type ArtifactKind = 'dataset' | 'adapter' | 'evolution' | 'base_part';
 
 export interface StoredArtifact {
-  /** `sha256:<64 hex digits>` of a file's bytes or of a folder's manifest (see manifest.ts). */
+  /**
+   * Digest of the artifact: `sha256:` and the 64 hexadecimal digits of the SHA-256 of a file's bytes or of a folder's
+   * manifest (see manifest.ts).
+   */
   readonly digest: string;
   readonly kind: ArtifactKind;
   /** Size of the file, or of all files of the folder together, in bytes. */
@@ -15,14 +18,14 @@ export interface StoredArtifact {
 }
 
 /**
- * Content-addressed storage of files and folders. Stored content never changes, equal content is stored once, and
- * content is durable when the promise of a put resolves. The database row with its digest is written afterwards, by
- * `registerArtifact`.
+ * Content-addressed storage of files and folders. Stored content never changes, and equal content is stored only once.
+ * When the promise of a put resolves, the content is durable. Afterwards `registerArtifact` writes the database row
+ * with its digest.
  */
 export interface ArtifactStore {
   /**
-   * Whether the store belongs to the database in use. If not, removals are refused, and puts too if another database
-   * owns the store, with `storage_away`.
+   * Check of whether the store belongs to the database in use. If it does not, removals fail with `storage_away`. If
+   * another database owns the store, puts fail with `storage_away`, too.
    */
   readonly ownership: StoreOwnership;
   /** Stores the bytes of a stream, or of the file at a path. If reading them fails, nothing is stored. */
@@ -31,12 +34,14 @@ export interface ArtifactStore {
   putFolder(folder: string, kind: ArtifactKind): Promise<StoredArtifact>;
   has(digest: string): Promise<boolean>;
   /**
-   * Size of the stored content, without reading it; null if nothing is stored. Missing files of a folder do not count.
+   * Returns the size of the stored content in bytes, without reading the content; null if the artifact is not stored.
+   * Files that are missing from a stored folder are not counted.
    */
   bytesOf(digest: string): Promise<number | null>;
   /**
-   * Absolute path of the file or folder on this machine, for reading only. If the store is elsewhere, this is a copy:
-   * within {@link holding} the copy stays until the work has ended, and otherwise until its space is needed for others.
+   * Returns the absolute path of the file or folder on this machine, for reading only. If the store is not on this
+   * machine, the path is that of a copy. Within {@link holding}, the copy stays until the work has ended; otherwise it
+   * stays until other artifacts need its space.
    *
    * @param options with `verify`, the content is read and compared with its digest
    * @throws AppError `artifact_missing` or `artifact_corrupt`
@@ -47,7 +52,8 @@ export interface ArtifactStore {
   /** Reads the bytes of a file. @throws AppError `artifact_missing` */
   createReadStream(digest: string): Promise<Readable>;
   /**
-   * Packs a folder as a tar archive, below `prefix` if given. The archive always has the same bytes.
+   * Packs a folder as a tar archive, in which all files are below the folder `prefix` if one is given. Equal folders
+   * with the same prefix give archives with equal bytes.
    * @throws AppError `artifact_missing`
    */
   tarArchive(digest: string, options?: { prefix?: string }): Promise<TarArchive>;
@@ -66,8 +72,8 @@ export interface ArtifactStore {
   /** Removes the content. Call this only if no row names the digest: see `discardUnreferenced`. */
   remove(digest: string): Promise<void>;
   /**
-   * Moves the content out of use without deleting it.
-   * @returns the new place, for the operator
+   * Moves an artifact to the quarantine, which takes it out of use without deleting it.
+   * @returns the new place of the artifact, for the operator
    */
   quarantine(digest: string): Promise<string>;
   /**

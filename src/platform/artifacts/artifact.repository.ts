@@ -25,8 +25,8 @@ export async function registerArtifact(tx: Transaction, store: ArtifactStore, ar
 }
 
 /**
- * Reads the size of a registered artifact in bytes; null if there is none. It calls a function, because requests of
- * tenants may not read the table, which has the digests of all tenants.
+ * Reads the size of a registered artifact in bytes; null if the artifact is not registered. A database function reads
+ * the size, because requests of tenants may not read the table of artifacts, which has the digests of all tenants.
  */
 export async function registeredBytes(tx: Transaction, digest: string): Promise<bigint | null> {
   const [row] = await tx.$queryRaw<{ bytes: bigint | null }[]>`SELECT readapt_artifact_bytes(${digest}) AS bytes`;
@@ -34,15 +34,16 @@ export async function registeredBytes(tx: Transaction, digest: string): Promise<
 }
 
 /**
- * Number of artifacts from each end of the database's list that are looked for in the store, to tell a store that has
- * lost one artifact from one that is away.
+ * Number of artifacts on each side of a missing one, or from each end of the database's list of digests, that are
+ * looked for in the store. These artifacts tell a store that has lost one artifact from a store that is away.
  */
 const LOOKED_FOR = 8;
 
 /**
- * Finds the path of an artifact that a row names. If the artifact is missing, others are looked for: a store without
- * any of them is away, for example because its file system is not mounted; a store that has some has lost this one.
- * @throws AppError 503 `storage_away`, 500 `artifact_missing`; the system's error if the store cannot be used at all
+ * Finds the path of an artifact that a row names. If the artifact is missing, other artifacts that the database names
+ * are looked for in the store. If the store has none of them, the whole store is away, for example because its file
+ * system is not mounted. If it has some of them, only the missing artifact is lost.
+ * @throws AppError 503 `storage_away` or 500 `artifact_missing`; the system's error if the store cannot be used at all
  */
 export function locateArtifact(db: Queryable, store: ArtifactStore, digest: string): Promise<string> {
   return explainMissing({ db, store, digest }, () => store.localPath(digest));
@@ -67,7 +68,10 @@ export async function explainMissing<T>(
   }
 }
 
-/** Finds which of the given digests the database names: as an artifact, or in the row of a dataset or another owner. */
+/**
+ * Selects those of the given digests that the database names, either in the row of an artifact or in the row of a
+ * dataset or another object that owns one.
+ */
 export async function namedAmong(db: Queryable, digests: readonly string[]): Promise<Set<string>> {
   const rows = await db.$queryRaw<{ digest: string }[]>`
     SELECT d.digest FROM unnest(${[...digests]}::text[]) AS d (digest)

@@ -21,9 +21,9 @@ import { tarOf } from './tar/tar-archive.ts';
 import { kindOfEntry, openTemporaries, type EntryKind, type Temporaries } from './temporaries.ts';
 
 /**
- * Creates a store in the folder `root`. Each artifact is a read-only file or folder `sha256/ab/cdef…`. A put is first
- * written to `tmp/`, so that a rename within one file system makes it visible as a whole. The names of temporary files
- * contain their process. Opening the store removes those of dead processes.
+ * Creates a store in the folder `root`. Each artifact is a read-only file or folder `sha256/ab/cdef…`. New content is
+ * first written to `tmp/` and then renamed within the file system, so it becomes visible as a whole. The name of a
+ * temporary file contains the process that wrote it. Opening the store removes the temporary files of dead processes.
  */
 export async function createFilesystemStore(root: string): Promise<ArtifactStore> {
   const store = await storageCall(() => openStore(root));

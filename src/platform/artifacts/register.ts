@@ -4,8 +4,8 @@ import type { ArtifactStore, StoredArtifact } from './artifact-store.ts';
 import { discardUnreferenced, registerArtifact } from './artifact.repository.ts';
 
 /**
- * Runs `work` in the transaction that writes the row of an artifact that was just stored. If that fails, no row is
- * written, and the bytes are removed unless another row names them or the database cannot be reached.
+ * Runs `work` in the transaction that writes the row of an artifact that was just stored. If the transaction fails, no
+ * row is written, and the stored bytes are removed unless another row names them or the database cannot be reached.
  */
 export async function withRegisteredArtifact<T>(
   { db, artifacts }: { db: Database; artifacts: ArtifactStore },

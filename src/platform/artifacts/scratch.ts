@@ -15,12 +15,15 @@ const OWNERS = 'owners';
 const START = randomUUID();
 
 /**
- * Stores to which this process writes its heartbeat, so that others leave its temporary files alone as long as it
- * lives.
+ * Folders of the stores to which this process writes heartbeats. While it does, other processes leave its temporary
+ * files alone.
  */
 const joined = new Set<string>();
 
-/** Name of this process among all that share a store: the machine, the process id and the start. */
+/**
+ * Name of this process among all processes that share a store. It consists of the machine, the process id and an
+ * identifier of this start of the process.
+ */
 async function ownName(): Promise<string> {
   // Containers may share a host's name, but each numbers its processes by itself.
   const namespace = await readlink('/proc/self/ns/pid').catch(() => '');
@@ -63,7 +66,7 @@ export async function ofDeadOwners(root: string, names: readonly string[]): Prom
   });
 }
 
-/** Extracts the owner from the name of a temporary file; null if the name has none. */
+/** Extracts the name of the owning process from the name of a temporary file; null if the file name contains none. */
 function ownerOf(name: string): string | null {
   return name.includes('~') ? name.slice(0, name.indexOf('~')) : null;
 }

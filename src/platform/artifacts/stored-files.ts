@@ -22,16 +22,16 @@ export interface StoredFile extends ManifestEntry, ReadableFile {
   presign(as: ServedAs): Promise<PresignedUrl | null>;
 }
 
-/** Options for listing the files of a folder, which depend on who asks. */
+/** Options for listing the files of a folder on behalf of one caller. */
 export interface ListedFor {
   /**
-   * Name of the line in which this request waits. Some folders have to be read as a whole; in each line they are read
-   * one at a time.
+   * Name of the waiting line that this request joins. Some folders have to be read as a whole before their files can be
+   * listed. The folders of one waiting line are read one at a time.
    */
   readonly line?: string;
   /**
-   * Signal after which no folder is read any more. A reading that has started continues, so that a later request does
-   * not have to wait for all of it again.
+   * Signal that ends the wait: once it has aborted, this request starts no reading of a folder. A reading that has
+   * started continues, so that a later request does not have to wait for all of it again.
    */
   readonly signal?: AbortSignal;
 }

@@ -5,7 +5,8 @@ import { setWritable } from './durable-files.ts';
 import { joinOwners, ofDeadOwners } from './scratch.ts';
 
 /**
- * Folder for a process's temporary files. Their names contain their process, so those of dead processes can be removed.
+ * Folder for the temporary files of a process. The name of each file contains the process, so that the files of dead
+ * processes can be removed.
  */
 export interface Temporaries {
   /** Folder that contains `tmp/` and `owners/`. */
@@ -18,7 +19,7 @@ export interface Temporaries {
   folder<T>(work: (folder: string) => Promise<T>): Promise<T>;
 }
 
-/** Opens the folder for temporary files, and removes those of dead processes. */
+/** Opens the folder for temporary files, and removes the files of dead processes from it. */
 export async function openTemporaries(root: string): Promise<Temporaries> {
   await mkdir(join(root, 'tmp'), { recursive: true });
   const prefix = await joinOwners(root);

@@ -25,13 +25,16 @@ export interface DownloadOptions {
    * no limit.
    */
   readonly patienceMs?: number;
-  /** Finds a problem with a file whose bytes match its source; null if there is none. Default: no check. */
+  /**
+   * Checks a file whose bytes match its source, and describes the problem with it; null if there is none. Default: no
+   * check.
+   */
   readonly problemOf?: (place: string, name: string) => Promise<string | null>;
 }
 
 /**
- * Largest number of failures in a row, with no byte received in between, after each of which a download tries again.
- * One more failure ends it.
+ * Largest number of failures in a row, without a byte received in between, after which a download still tries again.
+ * One more failure ends the download.
  */
 const MAX_FAULTS = 5;
 const LONGEST_DELAY_MS = 30_000;
@@ -96,8 +99,8 @@ async function complete(part: string, file: SourceFile, options: Append): Promis
 }
 
 /**
- * Appends the missing bytes. Fails if the source ends the file early or sends too many bytes. In the latter case the
- * file is emptied, so that a later fetch begins anew.
+ * Appends the missing bytes to a partly downloaded file. Fails if the source ends the file early or sends too many
+ * bytes. If it sends too many, the partly downloaded file is emptied, so that a later download begins anew.
  */
 async function append(part: string, file: SourceFile, options: Append): Promise<void> {
   const { sources, source, token, signal, onBytes, hashes } = options;

@@ -12,8 +12,8 @@ const TAKEN =
 export const PICKLE = /\.(bin|pt|pth|ckpt|pkl|pickle)$/i;
 
 /**
- * Pattern of names that cannot be used: control characters, which logs and the database should not contain, or more
- * than 200 characters, which leave no room for the suffix of a partial file.
+ * Pattern of file names that cannot be used, because they have control characters, which logs and the database should
+ * not contain, or more than 200 characters, which leave no room for the suffix of a partial file.
  */
 export const UNUSABLE = /[\u0000-\u001f\u007f]|[^]{201}/;
 

@@ -5,13 +5,13 @@ import type { SourceFile } from './source.ts';
 interface Hashes {
   /** SHA-256 of the content, hexadecimal. */
   readonly sha256: string;
-  /** Git's hash of the content, hexadecimal; null if the source names none to compare with. */
+  /** Git's hash of the content, hexadecimal; null if the source names no such hash to compare with. */
   readonly gitSha1: string | null;
 }
 
 /**
- * Hashes of a file that grows at its end. New bytes are hashed as they are written; bytes that were there before are
- * read.
+ * Hashes of a file that grows at its end. New bytes are hashed as they are written. Bytes that an earlier attempt has
+ * left in the file are read from the disk and hashed.
  */
 export class RunningHashes {
   readonly #file: SourceFile;
@@ -24,7 +24,7 @@ export class RunningHashes {
     [this.#sha256, this.#gitSha1] = startHashes(file);
   }
 
-  /** Reads and hashes the bytes of the file before `to` that were not hashed yet. */
+  /** Reads and hashes those bytes of the file that lie before the offset `to` and were not hashed yet. */
   async read(place: string, to: number, signal?: AbortSignal): Promise<void> {
     if (to < this.#bytes) {
       // The file was cut, so different bytes may follow now.

@@ -17,7 +17,7 @@ import { sourceText, type PinnedFiles, type S3Source, type SourceFile } from './
 const NOT_SET_UP =
   /^(CredentialsProviderError|AuthorizationHeaderMalformed|ExpiredToken|InvalidToken|TokenRefreshRequired)$/;
 
-/** Number of objects for which the bucket is asked for the version at the same time. */
+/** Largest number of objects whose versions are requested from the bucket at the same time. */
 const HEADS_AT_A_TIME = 8;
 
 /** Creates a reader for models in buckets of S3 and compatible services. Each object is read in its pinned state. */

@@ -3,22 +3,22 @@
  * SourceError.hope}.
  */
 const KINDS = {
-  /** The credentials of this process are missing or insufficient. */
+  /** Code for missing or insufficient credentials of this process. */
   source_unauthorized: 'elsewhere',
-  /** The source does not answer, or answers that it cannot do so now. */
+  /** Code for a source that does not answer, or that answers that it is unavailable at present. */
   source_unreachable: 'later',
-  /** The source does not have the repository, the bucket or the file. */
+  /** Code for a source that does not have the repository, the bucket or the file. */
   source_not_found: 'never',
-  /** The source no longer has the files that were pinned. */
+  /** Code for a source that no longer has the files that were pinned. */
   source_changed: 'never',
-  /** The source sends different bytes than it announces. */
+  /** Code for a source that sends different bytes than it announces. */
   source_corrupt: 'never',
   /**
-   * The files of the source cannot be taken, or the source refuses the request. Tenants read the message, so it names
-   * no setting.
+   * Code for a source whose files cannot be taken, or that refuses the request. Tenants read the message of this error,
+   * so the message names no setting.
    */
   source_refused: 'never',
-  /** The files do not fit into the cache of this worker. */
+  /** Code for files that do not fit into the cache of this worker. */
   base_cache_too_small: 'elsewhere',
 } as const;
 

@@ -41,7 +41,7 @@ export type PinnedHub = HubSource & {
   readonly hasToken: boolean;
 };
 
-/** File of a source, in its state at the registration of the version. */
+/** File of a source, in the state that it had when the base model version was registered. */
 export interface SourceFile {
   /** Name of the file, without a folder: base models have no subfolders. */
   readonly name: string;

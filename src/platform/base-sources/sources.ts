@@ -16,8 +16,8 @@ export interface SourceRequest {
 /** Options for listing the files of a source. */
 interface PinRequest extends SourceRequest {
   /**
-   * Called with the repository name that the hub answers with, before anything is listed: hubs redirect to the new name
-   * of a renamed repository. An AppError from this callback is thrown unchanged.
+   * Called with the repository name in the hub's answer, before anything is listed, because hubs redirect from the old
+   * name of a renamed repository to the new one. An AppError from this callback is thrown unchanged.
    */
   readonly checkRepo?: (repo: string) => void;
 }

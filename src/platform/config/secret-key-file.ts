@@ -15,8 +15,8 @@ import { SECRET_KEY_PATTERN } from './settings/delivery.ts';
 export const SECRET_KEY_FILE = 'secret-key';
 
 /**
- * Finds the keys by which a process beside the API decrypts stored secrets: those of the configuration, or else the key
- * in the file.
+ * Finds the keys by which a process other than the API decrypts stored secrets: the keys of the configuration, or else
+ * the key in the file of the data folder.
  */
 export async function knownSecretKeys({ secretKeys, dataDir }: Config): Promise<readonly string[]> {
   if (secretKeys.length > 0) return secretKeys;
@@ -25,10 +25,11 @@ export async function knownSecretKeys({ secretKeys, dataDir }: Config): Promise<
 }
 
 /**
- * Completes the configuration with a key that encrypts stored secrets. If none is configured, a service with the
- * embedded database creates one and keeps it in its data folder, readable only by this user. A service with an external
- * database gets none, because all of its processes need the same key.
- *  Call this while the data folder is held exclusively.
+ * Completes the configuration with a key that encrypts stored secrets, if none is configured. A service with the
+ * embedded database creates such a key once and keeps it in its data folder, readable only by this user. A service with
+ * an external database gets no key, because all of its processes need the same one.
+ *
+ * Call this while this process holds the data folder exclusively.
  *
  * @throws SetupError if the file does not contain a key
  */

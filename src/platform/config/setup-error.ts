@@ -6,7 +6,9 @@ import path from 'node:path';
  */
 export class SetupError extends Error {
   readonly code: string;
-  /** Whether only another setting helps, so that starting again without one would be in vain. */
+  /**
+   * Whether the process can start only with a changed setting, so that starting it again without a change is in vain.
+   */
   readonly badInput: boolean;
 
   constructor(code: string, message: string, options: { badInput: boolean; cause?: unknown }) {

@@ -1,8 +1,9 @@
 export const TENANT_SCOPES = ['tenant:read', 'tenant:write', 'tenant:admin', 'serving:read'] as const;
 export type TenantScope = (typeof TENANT_SCOPES)[number];
 /**
- * Name of the scope that allows to read which adapter versions engines should serve, and nothing else: those of one
- * tenant, or of all tenants with a key that belongs to no tenant.
+ * Name of the scope that only allows a caller to read which adapter versions engines should serve. Callers with a
+ * tenant's key may read those of this tenant, and callers with a key that belongs to no tenant may read those of all
+ * tenants.
  */
 export const SERVING_SCOPE = 'serving:read';
 export const OPERATOR_SCOPE = 'operator';
@@ -45,7 +46,7 @@ export function isAdmitted(principal: Principal, required: RequiredScope, reads:
   return required !== OPERATOR_SCOPE && principal.scopes.some((held) => INCLUDED[held].includes(required));
 }
 
-/** Lists the scopes of which a caller needs one, without those that include them. */
+/** Lists the least scopes for a request. A caller needs one of them, or a scope that includes one of them. */
 export function leastScopes(required: RequiredScope, reads: boolean): (TenantScope | OperatorScope)[] {
   const ofOperator = reads ? 'operator:read' : OPERATOR_SCOPE;
   return required === OPERATOR_SCOPE ? [ofOperator] : [required, ofOperator];

@@ -1,12 +1,13 @@
 import type { Transaction } from '../database/database.ts';
 
 /**
- * Writes the change that a request makes to the audit log, with the answer as the state after it. If the request has an
- * `Idempotency-Key`, also stores the answer. All of this happens in the transaction of the change, so a retry finds
- * either everything or nothing. Services call this last in the transaction.
+ * Records a request's change in the audit log, with the answer to the request as the state after the change. If the
+ * request has an `Idempotency-Key`, also stores the answer. All of this happens in the transaction that makes the
+ * change, so a retry finds either everything or nothing. Services call this last in the transaction.
  *
  * @param before the state before the change, if the request replaces something
- * @throws AppError 409 if another request has taken over the key in the meantime, so that the change is rolled back
+ * @throws AppError 409 if another request has taken over the idempotency key in the meantime, so that the change is
+ * rolled back
  */
 export type RecordAnswer<T> = (tx: Transaction, answer: T, before?: object) => Promise<void>;
 

@@ -33,5 +33,5 @@ export interface NewAuditEntry extends Change {
 /** Writes an entry of the audit log in the transaction that makes the change. */
 export type WriteAuditEntry = (tx: Transaction, entry: NewAuditEntry) => Promise<void>;
 
-/** Writes a change to the audit log, with the caller as its author, in the transaction that makes the change. */
+/** Records a change in the audit log, with the caller as its author, in the transaction that makes the change. */
 export type RecordChange = (tx: Transaction, change: Change) => Promise<void>;

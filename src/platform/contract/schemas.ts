@@ -7,8 +7,8 @@ import { ID_NOUNS, idPattern, type IdKind } from './ids.ts';
 export const EVENT_STREAM_TYPE = 'text/event-stream';
 
 /**
- * JSON Schema keyword under which the description of one use of a named schema is kept, beside the schema's own
- * description.
+ * JSON Schema keyword for the description of a named schema in one place where it is used. The schema's own description
+ * is kept beside it.
  */
 export const USE = 'x-use';
 
@@ -74,7 +74,7 @@ export function Binary(description: string) {
   return Type.Any({ format: 'binary', description });
 }
 
-/** Uses one schema for each of several content types. */
+/** Makes the `content` of a body that may have any of several content types, all with the same schema. */
 export function contentOf<T extends Type.TSchema>(types: readonly string[], schema: T) {
   return Object.fromEntries(types.map((type) => [type, { schema }]));
 }

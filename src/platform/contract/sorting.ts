@@ -5,8 +5,8 @@ import { USE } from './schemas.ts';
 import { decodeCursor, encodeCursor, isIdentifier, type PageQuery } from './pagination.ts';
 
 /**
- * Types of columns by which lists can be sorted. Each says which of its values a cursor may contain, and converts them
- * to SQL.
+ * Types of the columns by which lists can be sorted. Each type checks the values that cursors contain, and converts
+ * them to SQL.
  */
 const KINDS = {
   name: {
@@ -24,7 +24,10 @@ const KINDS = {
   },
 };
 
-/** Column by which a list can be sorted. A list sorted by it leaves out the rows in which it is null. */
+/**
+ * Column by which a list can be sorted. A list that is sorted by a column leaves out the rows in which this column is
+ * null.
+ */
 export interface SortColumn<Row> {
   readonly column: string;
   readonly kind: keyof typeof KINDS;
@@ -112,7 +115,10 @@ export function sortingOf<Row extends { id: string }>(query: SortedQuery, column
   };
 }
 
-/** SQL expression for a time column with microseconds, which a Date lacks, so that it can be a position. */
+/**
+ * Makes the SQL expression that formats a time column with microseconds, so that cursors can contain the exact time. A
+ * JavaScript Date has only milliseconds.
+ */
 export function exactTime(column: string): Prisma.Sql {
   return Prisma.raw(`to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`);
 }
@@ -123,7 +129,7 @@ interface Position {
 }
 
 /**
- * Decodes a cursor.
+ * Decodes a cursor to the position after which the page begins.
  * @param sort order that the cursor must have; null for the default order, whose cursors contain only an identifier
  */
 function positionOf(

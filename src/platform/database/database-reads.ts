@@ -23,8 +23,8 @@ export function readFrom(db: Queryable, reader: Omit<Reader, 'first'>): void {
 }
 
 /**
- * Numbers of connections in a client's pool that are in use, that are idle and that there may be at most, and of
- * queries that wait for one.
+ * Use of a client's connection pool: the numbers of connections that are in use and idle, the largest allowed number of
+ * connections (`limit`), and the number of queries that wait for one.
  */
 export interface PoolUse {
   readonly busy: number;
@@ -43,8 +43,8 @@ export function poolUseOf(db: Queryable): PoolUse | null {
 }
 
 /**
- * Lets {@link readRows} read for `confined`, a client that sees only some rows, through the pool of `db`. Before each
- * query it runs the statement `confinement`, which hides the other rows.
+ * Lets {@link readRows} read through the pool of `db` for `confined`, a client that sees only some rows. Before each
+ * query, the statement `confinement` runs, which hides the other rows.
  */
 export function readConfined(confined: Queryable, db: Queryable, confinement: Prisma.Sql): void {
   const reader = READERS.get(db);
@@ -110,7 +110,7 @@ type DriverConnection = pg.Connection & { readonly parsedStatements: Record<stri
 /**
  * Sends statements in one piece and reads the rows of the last one, in a single round trip. PostgreSQL runs everything
  * before a `Sync` in one transaction and skips the rest after an error, so no statement runs without the ones before
- * it. The driver calls the methods, as it does those of its own queries.
+ * it. The PostgreSQL driver calls the methods of this class as it calls those of its own queries.
  */
 class StatementBatch implements pg.Submittable {
   readonly #statements: readonly Statement[];
@@ -184,8 +184,8 @@ class StatementBatch implements pg.Submittable {
   }
 
   /**
-   * Keeps an error until the end of the answer. Thrown at once, it would interrupt the driver while it reads from the
-   * connection.
+   * Runs `read`, and keeps its error until PostgreSQL's answer has ended. An error that is thrown at once would
+   * interrupt the driver while it reads from the connection.
    */
   #attempt(read: () => void): void {
     try {
@@ -197,8 +197,8 @@ class StatementBatch implements pg.Submittable {
 }
 
 /**
- * Smallest object identifier of a type that a migration has created, all of which are enums. Built-in types have
- * smaller ones.
+ * Smallest object identifier of the types that migrations create, all of which are enums. Built-in types have smaller
+ * identifiers.
  */
 const FIRST_OWN_TYPE = 16_384;
 
@@ -214,8 +214,8 @@ const TEXT_ARRAY = 1009;
 type ParseValue = (text: string) => unknown;
 
 /**
- * Returns the parser that gives the same values as Prisma's `$queryRaw`.
- * @throws Error if no statement has selected this type so far
+ * Returns the parser that gives the same values of a PostgreSQL type as Prisma's `$queryRaw`.
+ * @throws Error if the type is not supported here, because no statement has selected it so far
  */
 function parserOf(type: number): ParseValue {
   if (type === types.builtins.INT8) return BigInt;
@@ -239,7 +239,7 @@ function toDate(text: string): Date {
 
 /**
  * Formats a parameter of a statement as the text that PostgreSQL reads.
- * @throws Error if no statement has taken this type so far
+ * @throws Error if values of this type are not supported here, because no statement has had such a parameter so far
  */
 function toParameter(value: unknown): string | null {
   if (value === null) return null;

@@ -13,7 +13,7 @@ export type Queryable = Database | Transaction;
 export interface DatabaseOptions {
   /** Number of connections in the pool (default 10). */
   poolSize?: number;
-  /** Time that a query waits for a connection, in milliseconds (default 10,000). */
+  /** Longest time for which a query waits for a connection, in milliseconds (default 10,000). */
   connectTimeoutMs?: number;
 }
 
@@ -24,7 +24,10 @@ export interface DatabaseOptions {
  */
 export const ABANDONED_MS = 30_000;
 
-/** Creates a client with its own pool. It connects at the first query. The caller ends with `$disconnect()`. */
+/**
+ * Creates a client with its own pool. The client connects at the first query. The caller closes it with
+ * `$disconnect()`.
+ */
 export function createDatabase(url: string, options: DatabaseOptions = {}): Database {
   // `pgbouncer=true` is Prisma's parameter for a pooler that gives each transaction another connection. Such a pooler
   // supports neither prepared statements nor session settings.
@@ -78,8 +81,9 @@ export function statementNames(): (statement: { sql: string; args: readonly unkn
 }
 
 /**
- * SQL expression for the limit of a list for which one plan suits all values. The usual limit becomes part of the text,
- * so the statement stays prepared: planning is half of what a small list costs PostgreSQL.
+ * Makes the SQL expression for the LIMIT of a list for which one query plan suits all values. If `limit` is the usual
+ * one, it becomes part of the statement's text, so that the statement stays prepared. This saves the planning, which is
+ * half of what a small list costs PostgreSQL.
  */
 export function usualLimit(limit: number, usual: number): Prisma.Sql {
   return limit === usual ? Prisma.raw(String(usual)) : Prisma.sql`${limit}`;

@@ -64,11 +64,11 @@ interface LedgerRow {
 }
 
 /**
- * Names of the migrations that a database records as applied, and of those among them that are newer than this version.
+ * Names of the migrations that a database records as applied, and of those among them that only newer versions know.
  */
 interface Ledger {
   applied: Set<string>;
-  /** Names of applied migrations that this version does not know. This version may use the database all the same. */
+  /** Names of applied migrations that this version of Readapt does not know, although it may use the database. */
   newer: string[];
 }
 
@@ -142,8 +142,8 @@ async function requireInWindow(
 }
 
 /**
- * Reads the name of the migration that a version of Readapt has to know to use the database; null if the database names
- * none.
+ * Reads the name of the migration that a version of Readapt must know to be allowed to use the database; null if the
+ * database names no such migration.
  */
 async function oldestMigration(client: pg.Client): Promise<string | null> {
   const found = await client.query(`SELECT to_regclass('schema_window') IS NOT NULL AS found`);

@@ -16,8 +16,8 @@ const USER = 'readapt';
 const INITIALIZED = 'readapt-initialized';
 
 /**
- * Time to wait for the sessions of a killed server, in milliseconds. They hold its shared memory until they notice,
- * which takes seconds on a busy machine.
+ * Longest time to wait for the sessions of a killed server to end, in milliseconds. The sessions hold the server's
+ * shared memory until they notice its death, which takes seconds on a busy machine.
  */
 const SESSIONS_END_MS = 60_000;
 /** Pattern of the line in PostgreSQL's log about shared memory that an earlier server still holds. */

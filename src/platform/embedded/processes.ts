@@ -5,8 +5,8 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 
 /**
- * Identifies a living process by its id and start time, because ids are reused, immediately so in restarted containers.
- * Null for a process that does not exist or is a zombie, which `kill(pid, 0)` reports as alive.
+ * Identifies a living process by its id and start time, because ids are reused, in restarted containers even at once.
+ * Returns null if the process does not exist or is a zombie. (`kill(pid, 0)` would report a zombie as alive.)
  */
 export async function processIdentity(pid: number): Promise<string | null> {
   if (!Number.isSafeInteger(pid) || pid <= 0) return null;

@@ -6,17 +6,17 @@ import { commandLine } from './processes.ts';
 const NO_PID = 999_999_999;
 const READY_WITHIN_MS = 120_000;
 /**
- * Time that sessions have to end when the server stops, in milliseconds. After it the server stops at once, and
- * recovers at its next start.
+ * Longest time to wait for sessions to end when the server is stopped, in milliseconds. After this time the server is
+ * made to stop at once, and recovers at its next start.
  */
 const FAST_STOP_MS = 60_000;
 const POLL_MS = 50;
 
 /**
- * Finds the port of the server on a data folder, by its pid file; null if none is running. In the pid file of a killed
- * server, the process id is replaced: it may now belong to another process or to a zombie, which PostgreSQL would take
- * for a running server. The rest of the file stays, so that PostgreSQL still finds sessions that have outlived the
- * server.
+ * Finds the port of the server on a data folder by the server's pid file; null if no server is running. If the server
+ * was killed, the process id in the pid file is replaced, because the id may now belong to another process or to a
+ * zombie, which PostgreSQL would take for a running server. The rest of the file stays, so that PostgreSQL still finds
+ * sessions that have outlived the server.
  */
 export async function runningPort(data: string): Promise<number | null> {
   const deadline = Date.now() + READY_WITHIN_MS;

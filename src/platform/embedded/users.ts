@@ -7,8 +7,8 @@ import { commandLine, processIdentity } from './processes.ts';
 export interface User {
   pid: number;
   /**
-   * Whether this process shares the data folder with no other exclusive process. This is how a second service on the
-   * same folder is refused.
+   * Whether the process refuses to share the data folder with another exclusive process. In this way, a second service
+   * on the same folder is refused.
    */
   exclusive: boolean;
 }

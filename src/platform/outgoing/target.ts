@@ -15,14 +15,14 @@ export interface RequestTarget {
 export const MAX_URL = 2048;
 
 /**
- * Smallest port that is generally allowed. Below it, ports other than those of the web belong to services that do not
- * speak HTTP and might be tricked by a request.
+ * Smallest port from which on all ports are generally allowed. Of the smaller ports, only 80 and 443 are allowed,
+ * because the others belong to services that do not speak HTTP and might be tricked by a request.
  */
 const FIRST_FREE_PORT = 1024;
 
 /**
- * Finds the problem with a URL, before any lookup; null if there is none. The users who give URLs read the result, so
- * it reveals nothing about the network.
+ * Finds the problem with a URL without looking up its host name; null if there is none. The users who give URLs read
+ * the result, so it reveals nothing about the network.
  */
 export function urlProblem(text: string, policy: AddressPolicy, setting: string): string | null {
   const url = URL.canParse(text) ? new URL(text) : null;

@@ -12,8 +12,8 @@ interface QueuedJob {
 export interface BackendQueue {
   addBulk(jobs: QueuedJob[]): Promise<unknown>;
   /**
-   * Removes an entry that is not running. The number of removed entries is 1 or 0. Readapt's entries have no children
-   * to look for.
+   * Removes an entry that is not running, and resolves with the number of removed entries, which is 1 or 0.
+   * `removeChildren` is false, because Readapt's entries have no child entries.
    */
   remove(jobId: string, options: { removeChildren: false }): Promise<number>;
   /** Finds an entry of the queue, to change its priority; undefined if the queue has no such entry. */

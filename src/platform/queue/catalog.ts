@@ -9,11 +9,15 @@ export interface CatalogEntry {
   readonly queue: QueueName;
   /** Schema of the payload, which has only identifiers: the handler reads the rows itself. */
   readonly payload: TObject;
-  /** Largest number of attempts that may fail with a transient error. The death of a worker does not count. */
+  /**
+   * Largest number of attempts that may end with a transient error: at the last one, the entry fails. An attempt that
+   * ends because its worker dies does not count.
+   */
   readonly attempts: number;
   /**
-   * Largest number of starts, after which an entry that kills its worker is given up. A start does not count if the
-   * worker stopped or its machine failed. `Infinity` if starts are not counted.
+   * Largest number of times that an entry may be started. An entry that has been started more often is given up as one
+   * that kills its workers. A start does not count if the worker stopped or its machine failed. `Infinity` if starts
+   * are not counted.
    */
   readonly maxStarts: number;
   readonly backoff: { readonly type: 'exponential'; readonly delay: number };
@@ -43,7 +47,7 @@ export const CATALOG = {
     backoff: { type: 'exponential', delay: 1000 },
     timeoutMs: HOUR_MS,
   },
-  /** Entry for an adaptation job or a control of a rollout that is to run. */
+  /** Entry for a job that is to run: an adaptation, or a control of a rollout. */
   'adaptation.run': {
     queue: 'adaptations',
     payload: Type.Object({ jobId: Id('job') }, { additionalProperties: false }),
@@ -53,8 +57,8 @@ export const CATALOG = {
     timeoutMs: 6 * HOUR_MS,
   },
   /**
-   * Entry for a job whose adapter is to get a provisional version, which nobody has measured, before the job itself may
-   * run.
+   * Entry for a job whose adapter is to get a provisional version before the job itself may run. Nobody has measured a
+   * provisional version.
    */
   'adaptation.provision': {
     queue: 'adaptations',
@@ -64,7 +68,7 @@ export const CATALOG = {
     backoff: { type: 'exponential', delay: 1000 },
     timeoutMs: HOUR_MS,
   },
-  /** Entry for an ended job, for which those baselines are to be measured that only its report needs. */
+  /** Entry for a job that has ended. Baselines that only the report of the job needs are to be measured. */
   'baselines.measure': {
     queue: 'adaptations',
     payload: Type.Object({ jobId: Id('job') }, { additionalProperties: false }),
@@ -86,8 +90,8 @@ export const CATALOG = {
 
 /**
  * Limits of the verification of an uploaded base model. Processes claim a verification from its row and not from a
- * queue. The delay grows by `delay` milliseconds with each attempt, up to `longest`, so all attempts together take some
- * hours.
+ * queue. The delay before the next attempt grows by `delay` milliseconds with each attempt, up to `longest`, so all
+ * attempts together take some hours.
  */
 export const UPLOAD_VERIFICATION = { attempts: 100, backoff: { delay: 10_000, longest: 300_000 } };
 
@@ -101,15 +105,18 @@ export function isEntryName(name: string): name is EntryName {
 }
 
 /**
- * Entry of a queue: a name, and a payload of identifiers. Its `id` is derived from the identifier of the row, so
- * enqueuing the same row again changes nothing.
+ * Entry of a queue, with a name and a payload of identifiers. The `id` of an entry is derived from the identifier of
+ * the database row that the entry is for, so enqueuing the same row again changes nothing.
  */
 export type QueueEntry = {
   [Name in EntryName]: {
     readonly name: Name;
     readonly id: string;
     readonly payload: EntryPayload<Name>;
-    /** Place in the queue. Lower numbers run first. An entry without a priority runs before all that have one. */
+    /**
+     * Priority of the entry. Entries with lower numbers run first. Entries without a priority run before all that have
+     * one.
+     */
     readonly priority?: number;
   };
 }[EntryName];

@@ -115,7 +115,10 @@ interface Shared extends ConsumerOptions {
   whenIdle: (() => void)[];
   turns: Turns;
   sickness: Quarantine;
-  /** Aborts when a problem with the clock is found. A new controller replaces it when the problem is over. */
+  /**
+   * Controller whose signal aborts when a problem with the worker's clock is found. A new controller replaces it when
+   * the problem is over.
+   */
   clock: AbortController;
   /** Names of entries that the consumer has met and that this version does not know. */
   unknownNames: Set<string>;
@@ -206,8 +209,8 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
 }
 
 /**
- * Runs an entry, or puts it back into its queue if entries of another queue occupy the device or the consumer takes
- * none.
+ * Runs an entry. If entries of another queue occupy the device, or if the consumer takes no entries at present, puts
+ * the entry back into its queue instead.
  */
 async function takeTurn(shared: Shared, queue: QueueName, job: Job, token?: string): Promise<void> {
   // A BullMQ worker that was already waiting for an entry still gets one after it was paused. A pause may also begin

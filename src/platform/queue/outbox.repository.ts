@@ -29,9 +29,10 @@ export async function deleteFromOutbox(db: Queryable, entries: readonly QueueEnt
 }
 
 /**
- * Lists the entries that have waited for `olderThanMs` by the database's clock, oldest first. `statement_timestamp()`
- * is used because no index can be searched with `clock_timestamp()`, which changes from row to row. Entries of a newer
- * version, whose names this catalog lacks, are left to processes that know them.
+ * Lists the outbox entries that have waited for at least `olderThanMs` milliseconds by the database's clock, oldest
+ * first. Entries whose names this version's catalog lacks are left to processes of a newer version, which know them.
+ * The query uses `statement_timestamp()`, because no index can be searched with `clock_timestamp()`, which changes from
+ * row to row.
  */
 export async function leftoverEntries(db: Queryable, olderThanMs: number, limit: number): Promise<QueueEntry[]> {
   const rows = await db.$queryRaw<{ job_id: string; payload: StoredPayload }[]>`
@@ -45,8 +46,8 @@ export async function leftoverEntries(db: Queryable, olderThanMs: number, limit:
 }
 
 /**
- * Counts the entries that have not been added to a queue yet, of those whose names this version knows. Counting stops
- * at `most`.
+ * Counts the outbox entries that have not been added to the queue yet. Entries whose names this version does not know
+ * are left out. Counting stops at `most`.
  */
 export async function countPending(db: Queryable, queue: QueueName, most: number): Promise<number> {
   const [row] = await db.$queryRaw<{ count: number }[]>`

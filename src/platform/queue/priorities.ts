@@ -2,9 +2,9 @@
 export const PRIORITIES = ['high', 'normal', 'low'] as const;
 
 /**
- * Number of start tags that jobs of one priority of a policy can have in the queue. The queue has 2 ** 21 priorities,
- * which leaves another 2 ** 19 for entries after all adaptations. If a tenant has more waiting jobs than its weight
- * times this number, the rest run in the order in which they came.
+ * Number of different start tags that the queue can tell apart among the jobs of one priority of a policy. The queue
+ * has 2 ** 21 priorities, so another 2 ** 19 are left for entries that run after all adaptations. If a tenant has more
+ * waiting jobs than its weight times this number, the remaining jobs run in the order in which they came.
  */
 export const TAGS = 2 ** 19;
 

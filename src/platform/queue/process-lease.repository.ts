@@ -1,6 +1,6 @@
 import type { Queryable } from '../database/database.ts';
 
-/** Claim of one process, for a time, to work that only one process may do at a time. */
+/** Temporary claim of a process to work that only one process may do at a time. */
 export interface ProcessLease {
   readonly name: 'sweeper' | `serving_folder:${string}`;
   /** Identifier of the process that holds the lease or wants it. */

@@ -23,8 +23,8 @@ export interface QueueProducer {
    */
   remove(queue: QueueName, ids: readonly string[]): Promise<void>;
   /**
-   * Gives a waiting entry another priority, ahead of all entries with the same one. A failure is only logged: the entry
-   * then runs at its old place.
+   * Gives a waiting entry another priority, and puts it ahead of all other entries with that priority. A failure is
+   * only logged: the entry then runs at its old place.
    */
   bringForward(queue: QueueName, id: string, priority: number): Promise<void>;
   /** Counts the entries of the queue that wait, run or are to be retried. */
@@ -126,8 +126,9 @@ function byQueue(entries: readonly QueueEntry[]): Map<QueueName, QueueEntry[]> {
 }
 
 /**
- * Converts an entry to BullMQ's format. The queue keeps no entries that have ended. The database records them, and
- * BullMQ ignores a new entry whose id it still has, so a failed entry could never be enqueued again.
+ * Converts an entry to BullMQ's format. Entries that have ended are not kept in the queue, because the database records
+ * them, and because BullMQ ignores a new entry whose id the queue still has: a failed entry could never be enqueued
+ * again.
  */
 function toQueuedJob(entry: QueueEntry) {
   const { attempts, backoff } = CATALOG[entry.name];

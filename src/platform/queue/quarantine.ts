@@ -4,7 +4,8 @@ import { backoff } from '../../lib/backoff.ts';
 /** Options of the quarantine. All times are in milliseconds. */
 export interface QuarantineOptions {
   /**
-   * Delay of an entry after the first fault that this worker's machine has caused it. Each further fault doubles it.
+   * Delay of an entry after the first time that a fault of this worker's machine has made it fail. Each further fault
+   * of the machine with the same entry doubles the delay.
    */
   readonly firstDelayMs?: number;
   readonly longestDelayMs?: number;
@@ -13,8 +14,8 @@ export interface QuarantineOptions {
    */
   readonly faults?: number;
   /**
-   * Duration of the first quarantine, in which the worker claims no entries. Afterwards the worker tries one. If that
-   * fails too, the next quarantine is twice as long.
+   * Duration of the first quarantine, in which the worker claims no entries. Afterwards the worker tries an entry
+   * again. If the machine fails at that one too, the next quarantine is twice as long.
    */
   readonly firstMs?: number;
   readonly longestMs?: number;
@@ -27,18 +28,21 @@ export interface Quarantine {
    */
   readonly active: { readonly reason: string; readonly until: Date | null } | null;
   /**
-   * Counts a fault of the machine, and quarantines the worker after too many in a row.
-   * @returns the delay before the entry that failed because of it is tried again, in milliseconds
+   * Counts a fault of the machine, and quarantines the worker after too many faults in a row.
+   * @returns the delay before the entry that met the fault is tried again, in milliseconds
    */
   fault(jobId: string, reason: string): number;
-  /** Forgets the faults so far, because this machine has completed an entry. */
+  /**
+   * Forgets the entry's faults and counts faults in a row from zero again, because this machine has completed the
+   * entry.
+   */
   success(jobId: string): void;
   /**
    * Ends the quarantine and forgets the faults, because somebody has repaired the machine. A quarantine by {@link hold}
    * continues.
    */
   lift(): void;
-  /** Quarantines the worker for a reason that can be checked, such as its clock, until this is called with null. */
+  /** Quarantines the worker for a reason that can be checked, such as its clock, until `hold` is called with null. */
   hold(reason: string | null): void;
   stop(): void;
 }

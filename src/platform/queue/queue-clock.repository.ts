@@ -11,11 +11,13 @@ export interface QueueClock {
 
 /**
  * Sets back times that a process whose clock is ahead has written into a queue in PostgreSQL, where BullMQ relies on
- * the clocks of its clients. Until such a time comes, nobody would look for entries whose worker has died
- * (`stalled-check`), take the entry of a dead worker (its lock), or run an entry that was put off. Times are set back
- * to what a process with the right clock could have written a moment ago, so a living worker keeps its entry. A time
- * that is too early needs no repair: it only makes something happen at once.
- *  The tables are those of BullMQ 6.7, whose last migration is `0011_obliterate_producer_lock`. `statement_timestamp()`
+ * the clocks of its clients. Until such a time comes, nobody would look for entries whose worker has died (if it is the
+ * time `stalled-check`), take the entry of a dead worker (if the entry's lock ends then), or run an entry that was put
+ * off (if its delay ends then). Times are set back to what a process with the right clock could have written a moment
+ * ago, so a living worker keeps its entry. A time that is too early needs no repair, because it only makes something
+ * happen at once.
+ *
+ * The tables are those of BullMQ 6.7, whose last migration is `0011_obliterate_producer_lock`. `statement_timestamp()`
  * lets PostgreSQL use the indexes `job_active_idx` and `job_delayed_idx`.
  *
  * @returns the number of times that were set back

@@ -61,9 +61,9 @@ export type AttemptEnd = { readonly cause: unknown } & (
 );
 
 /**
- * Decides how a failed attempt ends, and so whether another follows. `catalog.ts` has the limits.
- * @param classify converts an error that knows nothing of the queue to one of the classes above; any other error is
- * transient
+ * Decides how a failed attempt ends, and so whether another attempt follows. `catalog.ts` has the limits.
+ * @param classify converts an error from outside the queue to one of the error classes of this file; an error of any
+ * other class is transient
  */
 export function attemptEnd(
   error: unknown,

@@ -19,7 +19,7 @@ export interface RecoverySource {
    * row `after`.
    */
   live(after: string, limit: number): Promise<{ readonly rowId: string; readonly entry: QueueEntry }[]>;
-  /** Repairs whatever else an interrupted process may have left unfinished in these rows. */
+  /** Repairs whatever else an interrupted process may have left unfinished in the rows of this part of the service. */
   repair?(): Promise<void>;
 }
 
@@ -58,8 +58,8 @@ const PAGE = 1000;
 
 /**
  * Creates the sweeper, which enqueues entries that are missing because a process was interrupted or a queue has lost
- * its data. Of all processes that start one, only one sweeps. It holds a lease of three intervals; if it dies, another
- * process takes over.
+ * its data. Of all processes that start a sweeper, only one sweeps at a time. This process holds a lease of three
+ * intervals by default; if it dies, another process takes over.
  */
 export function createSweeper(options: SweeperOptions): Sweeper {
   const { db, logger, intervalMs = 5000, leaseMs = 3 * intervalMs } = options;
@@ -138,8 +138,8 @@ async function sweepOutbox({ db, producer, graceMs = 2000 }: SweeperOptions): Pr
 }
 
 /**
- * Enqueues the entries that a queue has lost. If the queue has fewer entries than it should, all of them are added
- * again, which restores only the lost ones.
+ * Enqueues the entries that a queue has lost. If the queue has fewer entries than it should, all entries that it should
+ * have are enqueued again. Those that it still has are ignored, so only the lost ones are restored.
  */
 async function sweepLost({ producer, db, sources }: SweeperOptions, queue: QueueName): Promise<number> {
   const own = sources.filter((source) => source.queue === queue);

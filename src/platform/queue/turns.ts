@@ -13,8 +13,9 @@ export const RETURN_MS = 100;
 
 /**
  * Decides which queue may use a worker's only device. Entries of only one queue run at a time. An entry of another
- * queue goes back to its queue, so that it does not wait in a busy worker while others are idle. That queue is then
- * blocked until the device is free. Then an entry for a rollout has the first turn, because a whole fleet waits for it.
+ * queue is put back into its own queue, so that it does not wait in a busy worker while other workers are idle. Its
+ * queue is then blocked until the device is free. When the device is free, an entry for a rollout has the first turn,
+ * because a whole fleet waits for it.
  */
 export class Turns {
   readonly #onChange: () => void;

@@ -55,7 +55,7 @@ export interface ApiKeyService {
   caller(principal: Principal): Promise<Caller>;
   /**
    * Creates an API key that replaces another one. The old key still works for the overlap, and then expires. The new
-   * key needs no room in the tenant's quota, because the two count as one.
+   * key needs no room in the tenant's quota, because the old key and the new one count as one.
    *
    * @throws AppError 404, 409 `key_ended`, `already_rotated` or `rotation_in_progress`, 422 `already_expired`
    */
@@ -201,9 +201,9 @@ function ownerOf(request: CreateApiKey, scope: string | null): string | null {
 }
 
 /**
- * Checks a request for an API key that belongs to no tenant. Such a key may only have the scope `serving:read`, with
- * which it reads what is to be served of all tenants. The request has to set `tenant_id` to null, because a caller who
- * leaves it out means one tenant.
+ * Checks a request for an API key that belongs to no tenant. Such a key may only have the scope `serving:read`, by
+ * which it may read which adapter versions of all tenants are to be served. The request has to set `tenant_id` to null,
+ * because a caller who leaves `tenant_id` out means a key of one tenant.
  * @throws AppError 422
  */
 function requireServingOfAll({ scopes, tenant_id: tenantId }: CreateApiKey): void {
@@ -223,8 +223,8 @@ function expiryOf(time: string | null): Date | null {
 }
 
 /**
- * Computes when a new API key expires: it lives as long as the key that it replaces was meant to live. Null if that key
- * never expires.
+ * Computes when an API key that replaces another one expires. The new key gets the same lifetime as the old key had
+ * from its creation to its expiry. Null if the old key never expires.
  */
 function sameLifetime({ createdAt, expiresAt }: { createdAt: Date; expiresAt: Date | null }): Date | null {
   return expiresAt === null ? null : new Date(Date.now() + expiresAt.getTime() - createdAt.getTime());

@@ -74,7 +74,7 @@ export function createAuthenticator({ db, keptMs = KEPT_MS, pauseMs = PAUSE_MS }
     return isUsable(row) ? row : null;
   }
 
-  /** Stores that an API key was used. The request that used it does not wait for that. */
+  /** Stores that an API key was used. The request that used the key does not wait until this is stored. */
   function noteUse(row: ApiKeyRow, log: Pick<Logger, 'warn'>): void {
     const now = new Date();
     if (row.lastUsedAt !== null && now.getTime() - row.lastUsedAt.getTime() <= LAST_USED_RESOLUTION_MS) return;
@@ -110,8 +110,8 @@ export function createAuthenticator({ db, keptMs = KEPT_MS, pauseMs = PAUSE_MS }
 /** Largest number of names that one query looks up. */
 const MOST_TOGETHER = 1_000;
 /**
- * Largest number of waiting callers that get their answers in one round of the event loop. Each of them goes on with
- * its work at once, and everything else in the process waits meanwhile.
+ * Largest number of waiting callers that get their answers in one round of the event loop. Each caller goes on with its
+ * work as soon as it has its answer, and everything else in the process waits meanwhile.
  */
 const ANSWERED_A_ROUND = 16;
 

@@ -3,8 +3,8 @@ import { writeAuditEntry } from '../audit/index.ts';
 import type { CreatedApiKey } from './api-key.schemas.ts';
 
 /**
- * Creates the function that writes the audit entry if a command, and not a request, has created an API key. The entry
- * names the operation of the API that does the same.
+ * Creates the function that writes the audit entry for an API key that was created by a command instead of a request.
+ * The entry names the operation of the API that does the same as the command.
  */
 export function recordCommand(operation: string): RecordAnswer<CreatedApiKey> {
   return (tx, created, before) =>

@@ -62,8 +62,8 @@ export const deletionRepository = {
     }),
 
   /**
-   * Reads two numbers of an adapter's versions: that of its latest version, and the highest ever given. They differ if
-   * the later versions are marked `superseded` or deleted.
+   * Reads two version numbers of an adapter: the number of its latest version, and the highest number that was ever
+   * given to one of its versions. They differ if the later versions are marked `superseded` or deleted.
    */
   async lastNumbers(tx: Transaction, adapterId: string): Promise<{ latest: number | null; last: number | null }> {
     const latest = await tx.adapterVersion.aggregate({
@@ -74,7 +74,10 @@ export const deletionRepository = {
     return { latest: latest._max.number, last: last._max.number };
   },
 
-  /** Finds a base model version on which the adapter version is the current one; null if it is current on none. */
+  /**
+   * Finds a base model version on which the adapter version is the current version of its adapter; null if it is
+   * current on no base model version.
+   */
   async currentOn(tx: Transaction, versionId: string): Promise<string | null> {
     const where = { adapterVersionId: versionId };
     const found = await tx.currentVersion.findFirst({ where, select: { baseModelVersionId: true } });

@@ -7,7 +7,7 @@ interface Locked {
 }
 
 interface LockedInParts extends Locked {
-  /** Time at which the collector began to remove the resource's rows; null before. */
+  /** Time at which the collector began to remove the resource's rows; null if it has not begun. */
   collection_began_at: Date | null;
 }
 

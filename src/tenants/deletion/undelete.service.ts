@@ -17,7 +17,7 @@ import { formerName, undeleteRepository as repository } from './undelete.reposit
 
 /**
  * Creates the service that undoes deletions. A deletion can be undone until the collector begins to remove the data, so
- * nothing is missing afterwards. Undeleting a resource that is not deleted changes nothing. Jobs that the deletion
+ * a restored resource lacks nothing. Undeleting a resource that is not deleted changes nothing. Jobs that the deletion
  * cancelled stay cancelled. `scope` is the tenant to which the caller is confined, or null for the operator.
  */
 export function createUndeleteService({ db }: { db: Database }) {

@@ -5,14 +5,20 @@ import { createQuotaRepository, type StoredUsage } from './quota.repository.ts';
 
 export interface EffectiveLimits {
   readonly limits: QuotaLimits;
-  /** Whether the operator has set this limit for the tenant itself. Otherwise it is the default of all tenants. */
+  /**
+   * Whether the operator has set the limit of this name for the tenant itself. Otherwise the default for all tenants
+   * applies.
+   */
   isOwn(name: QuotaName): boolean;
 }
 
-/** Numbers of adapters, bytes and dataset rows that a transaction adds to what a tenant has. */
+/** Numbers of adapters, bytes and dataset rows that a transaction adds to those that a tenant has. */
 export type Added = Partial<Record<'adapters' | 'stored_bytes' | 'dataset_rows', number>>;
 
-/** Checks of the quotas of tenants. What a tenant already had when its limit was lowered may stay. */
+/**
+ * Checks of the quotas of tenants. If a limit is lowered below the amount that a tenant already uses, the tenant may
+ * keep that amount.
+ */
 export interface QuotaCheck {
   limitsOf(tenantId: string, tx?: Queryable): Promise<EffectiveLimits>;
   /**

@@ -42,7 +42,7 @@ export interface Exceeding {
   used: number;
   /** Amount that the refused request would add; undefined if it is not known. */
   wanted?: number;
-  /** Whether the operator has set this limit for the tenant itself. */
+  /** Whether the operator has set the exceeded limit for the tenant itself. */
   isOwn: boolean;
   resetsAt?: Date;
 }

@@ -37,8 +37,8 @@ export function createQuotaRepository(db: Database) {
       tx.$queryRaw`SELECT id FROM tenants WHERE id = ${tenantId} FOR NO KEY UPDATE`,
 
     /**
-     * Locks a tenant's usage counters until the transaction ends. Other transactions that add what is counted, or
-     * reserve bytes, wait meanwhile.
+     * Locks a tenant's usage counters until the transaction ends. Other transactions that insert rows which the
+     * counters count, or that reserve bytes, wait meanwhile.
      */
     async lockUsage(tenantId: string, tx: Transaction): Promise<void> {
       await tx.$executeRaw`INSERT INTO tenant_usage (tenant_id) VALUES (${tenantId}) ON CONFLICT DO NOTHING`;

@@ -9,7 +9,10 @@ import { createQuotaCheck } from './quota-check.ts';
 import { createQuotaRepository, type OwnLimits } from './quota.repository.ts';
 import type { SetTenantQuotas, TenantQuotas } from './quota.schemas.ts';
 
-/** Weight of a tenant for which the operator has set none: its share in the fair order of jobs over tenants. */
+/**
+ * Weight of a tenant for which the operator has set no weight. The weight is the tenant's share in the fair order in
+ * which the jobs of all tenants run.
+ */
 const DEFAULT_WEIGHT = 1;
 
 interface QuotaServiceDependencies {

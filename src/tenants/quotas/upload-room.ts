@@ -7,13 +7,16 @@ import { quotaExceeded } from './quota-exceeded.ts';
 import { createQuotaRepository } from './quota.repository.ts';
 import { createReservationRepository } from './reservation.repository.ts';
 
-/** Number of bytes of the quota that are reserved ahead of what has arrived, if the length of an upload is unknown. */
+/**
+ * Number of bytes of the quota that are reserved beyond the bytes that have arrived, if the length of an upload is
+ * unknown.
+ */
 const STEP_BYTES = 64 * 2 ** 20;
 const RENEW_MS = 20_000;
 
 /**
- * Mutex with which this process runs the transactions on a tenant's usage one after the other. The database would make
- * them wait as well, but each would take a connection while it waits.
+ * Mutex by which this process runs the transactions on the usage of one tenant one after the other. The database would
+ * make them wait as well, but each transaction would occupy a connection while it waits.
  */
 const forTenant = createKeyedMutex();
 
@@ -25,7 +28,9 @@ export interface UploadRoomDependencies {
 
 /** Bytes of a tenant's quota that are reserved for one running upload. */
 export interface UploadRoom {
-  /** Passes on the bytes of the upload, and reserves more when they exceed what is reserved. */
+  /**
+   * Passes on the bytes of the upload, and reserves more bytes of the quota when the upload exceeds the reserved ones.
+   */
   measured(chunks: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>;
   /**
    * Ends the reservation in the transaction that stores the upload, where the inserted rows count as used instead.
@@ -53,8 +58,8 @@ export function createUploadRooms({ db, logger, quotas: defaults }: UploadRoomDe
   const check = createQuotaCheck({ db, defaults });
 
   /**
-   * Changes a reservation to `wish` bytes or, if the quota has less room, to the room that it has.
-   * @throws AppError 403 if the room is less than `least` bytes
+   * Changes a reservation to `wish` bytes or, if the quota has less room, to as many bytes as it has room for.
+   * @throws AppError 403 if the quota has room for less than `least` bytes
    */
   async function resize(
     tx: Transaction,

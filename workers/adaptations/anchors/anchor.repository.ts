@@ -38,7 +38,10 @@ export const anchorRepository = {
   version: (db: Queryable, id: string): Promise<AnchorVersion | null> =>
     db.adapterVersion.findUnique({ where: { id }, include: NEEDED }),
 
-  /** Base of the anchor that a job counts from, as a list of one; empty if this base is not fetched from a source. */
+  /**
+   * Returns the base of the anchor that a job's margin counts from, as a list of one base. The list is empty if this
+   * base is not fetched from a source.
+   */
   fetchedBase: (db: Queryable, jobId: string) =>
     db.$queryRaw<SourcedBase[]>`
       SELECT b.id, b.version, b.path, b.source_key AS "sourceKey" FROM jobs j

@@ -22,7 +22,10 @@ export interface JobEventContext extends Omit<PublicationContext, 'anchor'> {
   onPublished(): void;
 }
 
-/** Makes the handler that writes a running job's events to the database. No other code of a worker receives them. */
+/**
+ * Makes the handler that writes a running job's events to the database. No other code of a worker receives these
+ * events.
+ */
 export function createJobEventHandler(context: JobEventContext): JobEventHandler {
   const { lifecycle, lease, recorder, job, anchorSpec } = context;
   let anchor: JobAnchor | null = null;

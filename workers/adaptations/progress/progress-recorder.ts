@@ -21,7 +21,7 @@ import {
 } from '../adaptation.repository.ts';
 
 export interface ProgressRecorder {
-  /** Aborts with a LeaseLostError when the lease is lost, because the job was cancelled or taken over. */
+  /** Signal that aborts with a LeaseLostError when the lease is lost, because the job was cancelled or taken over. */
   readonly lost: AbortSignal;
   /** Number of training steps that the job has done so far. */
   readonly step: number;
@@ -37,9 +37,15 @@ export interface ProgressRecorder {
   ladder(ladder: LadderDocument): void;
   points(points: readonly MetricPoint[]): void;
   search(search: SearchRow): void;
-  /** Records the metric of a candidate as the job's. Until a candidate is published, the best value is kept. */
+  /**
+   * Records the metric of a candidate as the job's metric. Until a candidate is published, the best of these values is
+   * kept.
+   */
   candidate(value: number): void;
-  /** Records the metric of a published candidate as the job's. Values of unpublished candidates no longer change it. */
+  /**
+   * Records the metric of a published candidate as the job's metric. From then on, unpublished candidates do not change
+   * it.
+   */
   published(value: number): void;
   /**
    * Writes everything recorded since the last call to the database.

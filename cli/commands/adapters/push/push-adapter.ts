@@ -120,7 +120,8 @@ async function createAdapter(service: Service, options: PushOptions, signal: Abo
 }
 
 /**
- * Warns if the dataset has too few gate rows to certify the gate's margin, which would otherwise show only after a job.
+ * Warns if the dataset has too few gate rows to certify the gate's margin. Without the warning, this would show only
+ * after a job.
  */
 function adviseOn({ gate_advice: advice }: CreatedAdapter): void {
   if (advice === null || advice.decidable === 'yes' || advice.decidable === null) return;

@@ -43,7 +43,10 @@ export async function uploadBase(places: readonly string[], options: UploadOptio
   );
 }
 
-/** Fails if the base model of the version to register does not exist, before any file is read. */
+/**
+ * Fails if the service does not have the base model of which a version is to be registered. The check comes before any
+ * file is read.
+ */
 async function requireModel({ client }: Service, model: string): Promise<void> {
   const { getBaseModel } = await import('../../../remote/client.ts');
   await getBaseModel({ client, path: { model } });

@@ -95,8 +95,8 @@ function addSelectionOptions(command: Command): Command {
 }
 
 /**
- * Merges the policy that the flags give into the one of the rollout file. A flag replaces the whole part of the same
- * name.
+ * Merges the policy given by flags into the policy in the rollout file. A part that is given by flags replaces the
+ * whole part of the same name in the file.
  */
 export function policyOf(flags: PolicyFlags, file: RolloutPolicy | undefined): RolloutPolicy | undefined {
   const selection = {

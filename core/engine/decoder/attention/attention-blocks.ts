@@ -60,9 +60,9 @@ function cut(x: tf.Tensor4D, blocks: number, begin: number, end: number): tf.Ten
 }
 
 /**
- * Adds up the gradients of all blocks by queries, keys and values. Those of one block are packed into one tensor before
- * they are split again. A runtime that computes on demand then finishes one block before it begins the next, and has
- * the scores of one block in memory at a time.
+ * Adds up the gradients of all blocks with respect to queries, keys and values. The gradients of one block are packed
+ * into one tensor before they are split again. A runtime that computes on demand then finishes one block before it
+ * begins the next, and has the scores of only one block in memory at a time.
  * @param gradients gradients of each block, in the shapes of its `q`, `k` and `v`
  * @returns gradients in the shapes of the queries, keys and values of all blocks
  */

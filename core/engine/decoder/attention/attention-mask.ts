@@ -22,10 +22,10 @@ interface MaskOptions {
 }
 
 /**
- * Makes a mask for each block of queries, [bins, 1, places of the block, places up to its end]: 0 if the query's token
- * attends to the key's token, else {@link HIDDEN}. A token attends to the tokens of its own sequence up to itself and,
- * with a window, to fewer than `window` before it. These lie at its own place or before, so a block of queries needs no
- * keys beyond its end.
+ * Makes a mask for each block of queries, [bins, 1, places of the block, places up to the block's end]: 0 if the
+ * query's token attends to the key's token, else {@link HIDDEN}. A token attends to itself and to the earlier tokens of
+ * its sequence; with a window, only to the last `window` − 1 of the earlier ones. All these tokens lie at the token's
+ * own place in the bin or before it, so a block of queries needs no keys beyond its end.
  */
 export function attentionMasks(contents: BinContents, { window, blocks }: MaskOptions): tf.Tensor4D[] {
   return Array.from({ length: blocks }, (_, block) => {
@@ -34,7 +34,10 @@ export function attentionMasks(contents: BinContents, { window, blocks }: MaskOp
   });
 }
 
-/** Cuts, out of the tensors of all places in the bins, those of blocks `begin` up to, but not including, `end`. */
+/**
+ * Cuts the places of the blocks from `begin` up to, but not including, `end` out of the tensors of all places in the
+ * bins.
+ */
 function places({ sequences, positions }: BinContents, begin: number, end: number, blocks: number): BinContents {
   const [bins, length] = sequences.shape;
   const block = length / blocks;

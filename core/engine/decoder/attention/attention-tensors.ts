@@ -11,7 +11,10 @@ export interface LayerAttention {
   /** Rotary tables for queries. If all features of a head are rotated, the tables also scale the queries. */
   readonly query: RotaryTables;
   readonly key: RotaryTables;
-  /** Factor that scales the queries in addition to their tables; 1 if the tables do so already. */
+  /**
+   * Factor that queries are multiplied by in addition to their rotary tables; 1 if the tables already scale the
+   * queries.
+   */
   readonly queryScale: number;
   /** Tokens that the call's tokens attend to: those of the same call or, with a cache, the cached ones as well. */
   readonly seen: SeenInBins | SeenInCache;
@@ -50,8 +53,8 @@ export interface AttentionSource {
 }
 
 /**
- * Makes the tables and masks of every layer, once for all layers that share them. Gradients use them after the forward
- * pass, so they must be made outside the differentiated function.
+ * Makes the rotary tables and attention masks of every layer; layers that need the same ones share them. The backward
+ * pass uses these tensors after the forward pass, so they must be made outside the differentiated function.
  */
 export function attentionTensors(config: ModelConfig, source: AttentionSource): LayerAttention[] {
   const queryScale = 1 / Math.sqrt(config.queryPreAttnScalar ?? config.headDim);

@@ -4,21 +4,26 @@ import { withGradient } from '../custom-gradient.ts';
 
 /** Mapping between the tokens of the flat batch and the places of attention's bins. */
 export interface BinIndices {
-  /** [bins, binLength] int32 index of the token at each place; an arbitrary token's at an empty place. */
+  /** Index of the token at each place, [bins, binLength] int32; at an empty place, the index of an arbitrary token. */
   readonly binTokens: tf.Tensor2D;
-  /** [tokens] int32 place of each token, bin · binLength + offset; the first place of a token with several. */
+  /**
+   * Place of each token, [tokens] int32, as bin · binLength + offset; for a token with several places, the first one.
+   */
   readonly tokenPlaces: tf.Tensor1D;
-  /** Further places of tokens with several. Only present if gradients are computed and sequences share beginnings. */
+  /**
+   * Second and further places of tokens that have several places. Only present if gradients are computed and sequences
+   * share beginnings.
+   */
   readonly repeats?: Repeats;
 }
 
-/** Places of tokens that stand in several sequences with the same beginning, apart from each token's first place. */
+/** Second and further places of the tokens that stand in several sequences with the same beginning. */
 export interface Repeats {
   /** [repeats] int32 index of the token at each further place */
   readonly tokens: tf.Tensor1D;
   /** [repeats] int32 further places, bin · binLength + offset */
   readonly places: tf.Tensor1D;
-  /** [tokens, 1] for each token, 1 / the number of its places */
+  /** Share of each token, 1 divided by the number of its places, [tokens, 1]. */
   readonly shares: tf.Tensor2D;
 }
 
@@ -36,9 +41,9 @@ export function toBins(x: tf.Tensor2D, indices: BinIndices): tf.Tensor3D {
 }
 
 /**
- * Copies values at the tokens' places back to the tokens. All places of a token compute the same, so each takes its
- * share of the gradient. An empty place gets the gradient of another; such places attend only to each other, so that
- * this gradient ends in {@link toBins}.
+ * Copies the values at the tokens' places back to the tokens. All places of a token hold the same values, so each place
+ * receives its share of the token's gradient. An empty place receives the gradient of an arbitrary token; empty places
+ * attend only to each other, so that this gradient ends in {@link toBins}.
  * @param y [bins, binLength, n]
  * @returns [tokens, n]
  */

@@ -15,8 +15,8 @@ export interface SeenInCache {
 
 /**
  * Makes the mask of cached tokens, [rows, 1, 1, slots]: 0 if a row's new token attends to the slot's token, else {@link
- * HIDDEN}. It attends to the tokens before it and, with a window, to fewer than `window` before it. Slots that are not
- * filled yet are always masked.
+ * HIDDEN}. A new token attends to the tokens before it; with a window, only to the last `window` − 1 of them. Slots
+ * that are not filled yet are always masked.
  * @param slots [slots] int32 position of each slot's token
  * @param positions [rows] int32 position of each row's new token
  */

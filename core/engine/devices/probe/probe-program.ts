@@ -23,8 +23,9 @@ const INPUTS = [
 });
 
 /**
- * Computes the loss Σ softmax(rmsNorm(x) Wᵀ)² with its gradients by x and W. This covers a product, its gradients on
- * both sides, and the one normalization with a wrong WebGPU gradient in ONNX Runtime's own operator.
+ * Computes the loss Σ softmax(rmsNorm(x) Wᵀ)² with its gradients by x and W. This covers a matrix product, its
+ * gradients with respect to both operands, and RMSNorm, for which ONNX Runtime's own operator gives a wrong gradient on
+ * WebGPU.
  */
 function program(inputs: Readonly<Record<string, tf.Tensor>>): Record<string, tf.Tensor> {
   const { x, norm, w } = inputs as { x: tf.Tensor2D; norm: tf.Tensor1D; w: tf.Tensor2D };

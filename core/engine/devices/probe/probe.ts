@@ -17,7 +17,7 @@ export interface DeviceReport {
   readonly hint: string | null;
 }
 
-/** Answer of the probe process: the largest relative difference from the reference, or an error. */
+/** Answer of the probe process: the largest relative difference from the reference device's results, or an error. */
 export type ProbeMessage = { readonly difference: number } | { readonly error: string };
 
 export interface ProbeOptions {
@@ -32,9 +32,9 @@ export interface ProbeOptions {
 const ENTRY = modulePath('./probe-process', import.meta.url);
 
 /**
- * Determines whether a device can be used. It checks the device's requirements, then runs a small program with its
- * gradient and compares the numbers with the reference's. The program runs in a process of its own, since a bad driver
- * may crash or hang.
+ * Determines whether a device can be used. The function checks the device's requirements, then runs a small program
+ * with its gradient and compares the results with those of the reference device. The program runs in a process of its
+ * own, since a bad driver may crash or hang.
  */
 export async function probeDevice(device: Device, options: ProbeOptions = {}): Promise<DeviceReport> {
   const common = { device, runtime: runtimeOf(device), package: packageOf(device) };

@@ -7,18 +7,21 @@ import type { Obstacle } from '../device-unavailable-error.ts';
 
 export type TfjsNodeDevice = Extract<Device, 'tfjs-node' | 'tfjs-node-gpu'>;
 
-/** Target folder of scripts/install-tfjs-node.sh, apart from node_modules because `npm ci` wipes that. */
+/**
+ * Folder into which scripts/install-tfjs-node.sh installs; it lies outside node_modules because `npm ci` empties that
+ * folder.
+ */
 const TFJS_NODE_FOLDER = packagePath('.tfjs-node');
 
-/** Error for a missing package of a device, with the command that installs it. */
+/** Returns the obstacle that a device's package is not installed, with the command that installs the package. */
 export function tfjsNodeMissing(device: TfjsNodeDevice): Obstacle {
   const hint = `run ${scriptPath('install-tfjs-node.sh')} ${device === 'tfjs-node' ? 'cpu' : 'gpu'}`;
   return { reason: `@tensorflow/${device} is not installed`, hint };
 }
 
 /**
- * Finds the folder of the installed package, in the project's node_modules or in the script's folder. Returns null if
- * it is in neither, or has no compiled addon because the package's install script did not run.
+ * Finds the folder of a device's installed package, in the project's node_modules or in {@link TFJS_NODE_FOLDER}.
+ * Returns null if the package is in neither, or has no compiled addon because its install script did not run.
  */
 export function findTfjsNode(device: TfjsNodeDevice): string | null {
   for (const from of [import.meta.dirname, TFJS_NODE_FOLDER]) {

@@ -9,10 +9,10 @@ const MAX_SPLIT_OUTPUTS = 4;
 
 /**
  * Rewrites the graph with operators that ONNX Runtime's GPU providers compute correctly. SimplifiedLayerNormalization
- * becomes standard operators, because WebGPU (1.30) computes its second output wrongly, which the gradient reads.
- * FusedMatMul and QuickGelu are replaced because they are not part of ONNX, and the former differs between providers; a
- * Split into more parts than a shader can bind; and ConstantOfShape, whose zeros WebGPU would copy from the CPU.
- * RotaryEmbedding stays: CUDA and WebGPU support it.
+ * becomes standard operators, because WebGPU (1.30) computes its second output, which the gradient reads, wrongly.
+ * FusedMatMul and QuickGelu are replaced because they are not part of ONNX, and because FusedMatMul differs between
+ * providers. A Split into more parts than a shader can bind is replaced, and so is ConstantOfShape, whose zeros WebGPU
+ * would copy from the CPU. RotaryEmbedding stays: CUDA and WebGPU support it.
  */
 export function portableOperators(graph: Graph): Graph {
   const edit = new GraphEdit(graph, 'portable');

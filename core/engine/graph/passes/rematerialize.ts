@@ -2,7 +2,7 @@ import type { Graph, GraphNode } from '../graph.ts';
 import { eliminateDeadNodes } from './eliminate-dead-nodes.ts';
 import { betweenCheckpoints, repeatForward, withCopies } from './repeat-forward.ts';
 
-/** Operators that are cheap compared with the matrix products between which their results would stay in memory. */
+/** Operators that are cheap compared with matrix products, so that the backward pass may recompute their results. */
 const CHEAP: ReadonlySet<string> = new Set([
   'Add',
   'Cast',
@@ -24,7 +24,10 @@ export interface RematerializeOptions {
   readonly recompute: 'cheap' | 'scores' | 'layers';
 }
 
-/** Makes the gradients compute again values of the forward pass that would otherwise stay in memory until then. */
+/**
+ * Makes the backward pass recompute values of the forward pass that would otherwise stay in memory until they are
+ * needed.
+ */
 export function rematerialize(graph: Graph, { recompute }: RematerializeOptions = { recompute: 'cheap' }): Graph {
   if (recompute === 'cheap') return repeatCheap(graph);
   return repeatForward(graph, recompute === 'scores' ? { repeats: isCheapOrScore } : betweenCheckpoints(graph));
@@ -41,13 +44,13 @@ function isCheapOrScore({ op, attributes }: GraphNode): boolean {
 }
 
 /**
- * Makes the gradients recompute values that follow cheaply from values that are kept anyway: normalized rows from the
- * rows, the gated product from gate and up. This halves the memory held from the forward pass to the gradients (Chen et
- * al. 2016, Training deep nets with sublinear memory cost, for single operators).
+ * Makes the backward pass recompute values that follow cheaply from values that are kept anyway, such as normalized
+ * rows from the rows, or the gated product from gate and up. This halves the memory held from the forward pass to the
+ * backward pass (Chen et al. 2016, Training deep nets with sublinear memory cost, for single operators).
  *
- * The forward pass consists of the nodes that the first output needs. A copy follows its original in the list: ONNX
- * Runtime runs a node when its result is needed, and of two operands the one that is listed later first, so that copies
- * run last.
+ * The forward pass consists of the nodes that the first output needs. Each copy follows its original in the list of
+ * nodes: ONNX Runtime runs a node when its result is needed and, of the nodes for two operands, first the one that is
+ * listed later, so that copies run last.
  */
 function repeatCheap(graph: Graph): Graph {
   const forward = new Set(eliminateDeadNodes({ ...graph, outputs: graph.outputs.slice(0, 1) }).nodes);

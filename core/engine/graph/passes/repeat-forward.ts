@@ -9,7 +9,7 @@ import { eliminateDeadNodes } from './eliminate-dead-nodes.ts';
 const [TOKENS, DROPOUT] = ['input_ids', 'dropout_tokens'] as const;
 
 export interface RepeatOptions {
-  /** Tells whether the gradients may compute a node's outputs again. */
+  /** Function that tells whether the backward pass may compute a node's outputs again. */
   readonly repeats: (node: GraphNode) => boolean;
   /**
    * Values to keep for the recomputation. Default: only those that the gradients read and that cannot be recomputed.
@@ -18,10 +18,10 @@ export interface RepeatOptions {
 }
 
 /**
- * Makes the gradients recompute the values of the forward pass that they need and that follow from kept ones (Chen et
- * al. 2016, Training deep nets with sublinear memory cost). Values that depend on neither tokens nor dropout, such as
- * masks and rotary tables, are kept. Copies follow their originals, so that they run when they are needed; see
- * `rematerialize`.
+ * Makes the backward pass recompute the values of the forward pass that it needs and that follow from kept values (Chen
+ * et al. 2016, Training deep nets with sublinear memory cost). Values that depend on neither tokens nor dropout, such
+ * as masks and rotary tables, are kept. Copies of nodes follow their originals, so that they run when their results are
+ * needed; see `rematerialize`.
  */
 export function repeatForward(graph: Graph, { repeats, keeps }: RepeatOptions): Graph {
   const forward = forwardNodes(graph);
@@ -39,7 +39,7 @@ export function repeatForward(graph: Graph, { repeats, keeps }: RepeatOptions): 
 /**
  * Adds a copy after each node of the forward pass that is recomputed, and makes all nodes outside the forward pass read
  * the copies.
- * @param isRepeated called in the graph's order, with the copies made so far
+ * @param isRepeated tells whether a node is recomputed; called in the graph's order, with the copies made so far
  */
 export function withCopies(
   graph: Graph,
@@ -95,8 +95,8 @@ function dependents(nodes: readonly GraphNode[], input: string): Set<string> {
 }
 
 /**
- * Finds bottlenecks in a list of nodes: values that, after some node, are the only ones computed so far that later
- * nodes still read.
+ * Finds the bottlenecks in a list of nodes. A value is a bottleneck if, after some node has run, it is the only value
+ * computed so far that later nodes still read.
  */
 function bottlenecks(nodes: readonly GraphNode[], values: ReadonlySet<string>): Set<string> {
   const lastUses = new Map<string, number>();

@@ -1,8 +1,8 @@
 import type { IntegerArray } from '../weight-integers.ts';
 
 /**
- * A matrix M as integers from -127 to 127 with a scale for each column: M[i, j] ≈ scales[j] · (integers[i, j] − z),
- * with the zero point z of the form of its integers.
+ * Matrix M as integers from -127 to 127 with a scale for each column: M[i, j] ≈ scales[j] · (integers[i, j] − z), where
+ * z is the zero point of the form in which the integers are stored.
  */
 export interface Int8Matrix {
   /** Numbers of rows and columns of M. */

@@ -20,8 +20,8 @@ const FOOTER_SIZE = 8 + 32;
 const MAX_INDEX_BYTES = 64 << 20;
 
 /**
- * A file with the rounded matrices of one base. Each matrix is read and verified separately, so that no pass over the
- * whole file is needed. While it is written it has a temporary name, and can already be read.
+ * File with the rounded matrices of one base. Each matrix is read and verified separately, so that no pass over the
+ * whole file is needed. While the file is being written, it has a temporary name and can already be read.
  */
 export class RoundedFile {
   readonly #handle: FileHandle;
@@ -76,8 +76,8 @@ export class RoundedFile {
   }
 
   /**
-   * Reads a matrix. Returns null if the file does not hold it, or holds it damaged.
-   * @param allocate provides the array for its integers
+   * Reads a matrix. Returns null if the file does not hold the matrix, or if the stored data is damaged.
+   * @param allocate provides the array for the matrix's integers
    */
   async read(
     weight: string,

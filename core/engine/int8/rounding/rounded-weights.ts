@@ -55,8 +55,8 @@ export class RoundedWeights {
   }
 
   /**
-   * Gives the file of {@link prepare} its final name, under which later processes find it. {@link dispose} waits for
-   * that.
+   * Gives the file of {@link prepare} its final name, under which later processes find it. {@link dispose} waits until
+   * this is done.
    */
   publish(): void {
     const file = this.#file;
@@ -81,7 +81,10 @@ export class RoundedWeights {
     return known;
   }
 
-  /** Releases the rounded matrices for one direction if a file holds them, from which they can be read again. */
+  /**
+   * Releases the rounded matrices for one direction (forward or backward pass), but only if they can be read again from
+   * a file.
+   */
   release(direction: Direction): void {
     if (this.#file === null) return;
     for (const key of [...this.#matrices.keys()]) if (key.startsWith(`${direction} `)) this.#matrices.delete(key);

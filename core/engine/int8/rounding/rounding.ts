@@ -12,7 +12,8 @@ import type { Direction, RoundedMatrix } from './int8-matrix.ts';
 const LEVELS = 127;
 
 /**
- * Smallest divisor of a column. It keeps a column of zeros zero, and is below the magnitude of any meaningful column.
+ * Smallest divisor of a column. It lets a column of zeros remain zero, and is below the magnitude of any meaningful
+ * column.
  */
 const SMALLEST = 1e-30;
 
@@ -23,8 +24,9 @@ const [OUT, IN] = [SYMBOLIC_SIZES.tokens, SYMBOLIC_SIZES.labels];
 export type Integers = Partial<Readonly<Record<Direction, IntegerArray>>>;
 
 /**
- * Rounds matrices to 8 bits with ONNX Runtime, on the given number of threads. Every column of a form has 255 levels,
- * symmetric about 0 and up to its largest magnitude; ties go to the even level.
+ * Rounds matrices to 8 bits with ONNX Runtime, on the given number of threads. Each column of a rounded form has 255
+ * levels, symmetric about 0 and up to the column's largest magnitude; a number halfway between two levels becomes the
+ * even one.
  */
 export class Rounding {
   readonly #session: ort.InferenceSession;

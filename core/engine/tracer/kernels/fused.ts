@@ -54,8 +54,8 @@ const rotary: TraceKernel = (graph, inputs, attributes) => {
 };
 
 /**
- * Records the addition to some rows. Inputs are x [rows, n], indices [updated] and updates [updated, n]; the output is
- * x with the updates added to the rows at the indices.
+ * Records an addition to some rows of a matrix. Inputs are x [rows, n], indices [updated] and updates [updated, n]; the
+ * output is x with the updates added to the rows at the indices.
  */
 const scatterAdd: TraceKernel = (graph, inputs) => {
   const x = required(inputs, 'x');

@@ -23,7 +23,9 @@ const batchMatMul: TraceKernel = (graph, inputs, attributes) => {
   });
 };
 
-/** Rows and columns of the matrices in a product. */
+/**
+ * Returns the numbers of rows and columns of the matrices in an operand, after they have been transposed if necessary.
+ */
 function lastAxes({ shape }: TracedSymbol, transposed: boolean): [number, number] {
   const [rows, columns] = shape.slice(-2) as [number, number];
   return transposed ? [columns, rows] : [rows, columns];

@@ -105,8 +105,8 @@ function parseWindows({ slidingWindow }: Architecture, fields: Fields, numLayers
 }
 
 /**
- * Determines for each layer whether it has a sliding window: from `layer_types`, or by the architecture's rule without
- * it.
+ * Determines for each layer whether it has a sliding window: from the field `layer_types` or, if the field is absent,
+ * by the architecture's rule.
  */
 function windowedLayers(rule: 'switched' | FullEvery, fields: Fields, numLayers: number): boolean[] {
   const types = fields.raw('layer_types') ?? null;

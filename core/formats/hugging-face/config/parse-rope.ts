@@ -78,8 +78,8 @@ function parsePartialFactor(
 }
 
 /**
- * Returns the sequence length of the original training from the config's top level; null if it is not there. It takes
- * precedence over a length in the rotary settings, as in transformers.
+ * Returns the sequence length of the original training that the top level of the config states; null if it states none.
+ * This length takes precedence over one in the rotary settings, as in transformers.
  */
 function originalLength(fields: Fields): number | null {
   const name = 'original_max_position_embeddings';

@@ -45,25 +45,26 @@ interface AdvisorFacts {
  */
 export const THRESHOLDS = {
   /**
-   * Drift that is caused by nothing but storing Gaussian weights in bfloat16 (a test computes it), so that it needs no
-   * retraining.
+   * Drift that arises merely from storing Gaussian weights in bfloat16, as a test computes it. A drift of at most this
+   * size needs no retraining.
    */
   roundingDrift: 0.0017,
   /**
-   * Drift of a structured change above which retraining is better: revert lost 0 to 17 points at 15 %, 2 to 54 at 30 %.
+   * Smallest drift at which retraining is better even for a structured change: revert lost 0 to 17 points at a drift of
+   * 15 %, and 2 to 54 at 30 %.
    */
   hopelessDrift: 0.2,
   /**
-   * Drift of an unstructured change above which retraining is better: copies lost nothing at 8 %, up to 4 points at 15
-   * %, up to 29 at 30 %.
+   * Drift of an unstructured change above which retraining is better than copying: copies lost nothing at a drift of 8
+   * %, up to 4 points at 15 %, and up to 29 at 30 %.
    */
   diffuseDrift: 0.1,
   /**
-   * Smallest ratio of a change's captured energy to that of a change without structure at which it counts as
-   * structured.
+   * Smallest ratio between a change's captured energy and that of a change without structure at which the change counts
+   * as structured.
    */
   structure: 2,
-  /** Rank at which the captured energy is taken to tell structured changes from others. */
+  /** Rank at which captured energies are compared to tell structured changes from others. */
   structureRank: 8,
   /**
    * Smallest share of the change that a revert has to undo to be advised. At this share, reverts won back a good part
@@ -113,8 +114,8 @@ function decide(evolution: Evolution, reach: AdapterReach | undefined): Decision
 }
 
 /**
- * Decides on a change of the base that has no structure. A low rank cannot undo it, but it disturbs adapters much less
- * than a structured change of the same norm.
+ * Returns the decision for a change of the base that has no structure. An adapter of low rank cannot undo such a
+ * change, but the change disturbs adapters much less than a structured one of the same norm.
  */
 function decideDiffuse(drift: number): Decision {
   const moved = `the adaptable layers moved by ${percent(drift)}, evenly in all directions`;
@@ -143,7 +144,7 @@ function incompatible({ differences }: VersionComparison): Advice {
 
 /**
  * Whether the base's change has no structure: its leading directions hold less than `structure` times the share that
- * {@link flatEnergy} gives for a change without any.
+ * {@link flatEnergy} gives for a change without structure.
  */
 function isDiffuse(evolution: Evolution): boolean {
   const rank = Math.min(THRESHOLDS.structureRank, evolution.rank);

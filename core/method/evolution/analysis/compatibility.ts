@@ -2,7 +2,7 @@ import type { ModelConfig } from '../../../models/config/model-config.ts';
 
 /** Field in which two base model versions differ, with both values. */
 export interface Difference {
-  /** Name of the field: one of config.json, `biases`, or a part of the tokenizer such as `tokenizer.merges`. */
+  /** Name of the field: a setting of config.json, `biases`, or a part of the tokenizer such as `tokenizer.merges`. */
   readonly field: string;
   readonly old: unknown;
   readonly new: unknown;

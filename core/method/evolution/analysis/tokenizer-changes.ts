@@ -70,7 +70,7 @@ export function breakingTokenizerChanges({ vocabulary, merges, encoding }: Token
   return [...breaking, ...encoding.map((difference) => ({ ...difference, field: `tokenizer.${difference.field}` }))];
 }
 
-/** The number of tokens and the first five of them, for a message. */
+/** Returns the number of tokens and the first five of them, for a message. */
 function some(tokens: readonly string[]): object {
   return { count: tokens.length, first: tokens.slice(0, 5) };
 }

@@ -16,7 +16,7 @@ interface Coordinate {
 
 const logs = (...values: readonly number[]): number[] => values.map((value) => Math.log(value));
 
-/** Logarithm of the kernel's length scale, where the search space is scaled to a box of edge 1. */
+/** Settings for fitting the kernel's length scale, in a search space scaled to a box of edge 1. */
 const LENGTH: Coordinate = {
   bounds: [Math.log(0.08), Math.log(4)],
   center: Math.log(0.5),
@@ -24,10 +24,10 @@ const LENGTH: Coordinate = {
   grid: logs(0.15, 0.3, 0.6, 1.2, 2.4),
 };
 
-/** Logarithm of the function's variance, as a multiple of the variance of the observed values. */
+/** Settings for fitting the function's variance, as a multiple of the variance of the observed values. */
 const SIGNAL: Coordinate = { bounds: [Math.log(0.05), Math.log(20)], center: 0, width: 1.5, grid: [0] };
 
-/** Logarithm of the variance of the noise in a value, as a multiple of the variance of the observed values. */
+/** Settings for fitting the variance of the noise in a value, as a multiple of the variance of the observed values. */
 const NOISE: Coordinate = {
   bounds: [Math.log(1e-6), Math.log(0.5)],
   center: Math.log(1e-3),

@@ -6,8 +6,8 @@ interface NelderMeadOptions {
   /** Number of iterations after which the search ends in any case. Default: 60 for each coordinate. */
   readonly maxIterations?: number;
   /**
-   * The search ends when the largest and the smallest value at the simplex's vertices differ by less than this. Default
-   * 1e-9.
+   * Difference between the largest and the smallest value at the simplex's vertices below which the search ends.
+   * Default 1e-9.
    */
   readonly tolerance?: number;
 }

@@ -33,10 +33,7 @@ export class Space {
     return this.bounds.map(([low, high], i) => Math.min(high, Math.max(low, low + unit[i]! * (high - low))));
   }
 
-  /**
-   * Returns the point that a point becomes by being mapped to the space and back: one outside the unit box moves to its
-   * edge.
-   */
+  /** Maps a point of the unit box to the space and back. A point outside the unit box thereby moves to its edge. */
   snap(unit: Point): number[] {
     return this.toUnit(this.fromUnit(unit));
   }

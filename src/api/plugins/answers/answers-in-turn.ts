@@ -24,7 +24,10 @@ const AHEAD_OF_OTHERS = '/healthz';
 
 interface Line {
   unanswered: number;
-  /** Resolves when the last queued request of the connection is answered and its answer was handed to the network. */
+  /**
+   * Promise that resolves when the last queued request of the connection is answered and its answer was handed to the
+   * network.
+   */
   end: Promise<void>;
 }
 

@@ -7,7 +7,7 @@ import { matchesEtag } from '../etag.ts';
 
 interface ByteRange {
   readonly start: number;
-  /** Offset of the last byte of the range, which belongs to the range. */
+  /** Offset of the last byte that belongs to the range. */
   readonly end: number;
 }
 

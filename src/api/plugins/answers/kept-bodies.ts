@@ -1,6 +1,6 @@
 /**
- * Limits of the cache of answer bodies, in characters: of all bodies together, and of one. A page of 200 jobs has some
- * 250,000.
+ * Largest number of characters of all answer bodies in the cache together; `MOST_OF_ONE` is the largest number of a
+ * single body. A page of 200 jobs has some 250,000 characters.
  */
 const MOST_CHARACTERS = 16 * 1024 * 1024;
 const MOST_OF_ONE = 512 * 1024;

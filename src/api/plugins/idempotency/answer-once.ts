@@ -6,8 +6,8 @@ import { claimOf, secretsOf, stillRunning, withoutSecrets } from './idempotency.
 const JSON_TYPE = 'application/json; charset=utf-8';
 
 /**
- * Parts of an answer besides its body: the status and `Location`. Also names the resource and the tenant for the audit
- * entry.
+ * Parts of an answer besides its body, which are the status and `Location`, together with the identifiers of the
+ * resource and the tenant for the audit entry.
  */
 export interface AnswerHead {
   status: 201 | 202;

@@ -31,7 +31,10 @@ export interface FoundRecord {
 export interface Claim {
   principal: string;
   key: string;
-  /** Identifier of the claim. It tells a request whose claim has lapsed from the one that has taken the key over. */
+  /**
+   * Identifier of the claim. It distinguishes a request whose claim has lapsed from the request that has taken the key
+   * over.
+   */
   claimId: string;
 }
 
@@ -62,7 +65,7 @@ export interface IdempotencyRepository {
    * @returns false if nothing was stored, because this claim has lapsed and no longer holds the key
    */
   complete(claim: Claim, digest: RequestDigest, answer: StoredAnswer, tx?: Queryable): Promise<boolean>;
-  /** Gives the idempotency key up for any request to claim, unless an answer is stored under it. */
+  /** Releases the idempotency key, so that any request may claim it, unless an answer is stored under the key. */
   release(claim: Claim): Promise<void>;
   deleteExpired(): Promise<void>;
 }
@@ -83,7 +86,7 @@ export function createIdempotencyRepository(db: Database): IdempotencyRepository
   /**
    * Takes an idempotency key over from an earlier request whose claim has lapsed, or whose answer is too old to be sent
    * again.
-   * @returns false if neither is so, and the key stays as it was
+   * @returns false if neither is the case; the key then stays as it was
    */
   async function takeOver({ principal, key, claimId }: Claim, requestHash: string): Promise<boolean> {
     const { count } = await db.idempotencyRecord.updateMany({

@@ -57,10 +57,11 @@ interface IdempotencyOptions {
 
 /**
  * Supports `Idempotency-Key` on every POST. A key belongs to a tenant, or to the operator, and the first request with
- * it claims it. If that request succeeds (2xx), its answer is stored for 24 hours. Requests with the same method, URL
- * and body then get that answer, with `Idempotency-Replayed: true`. A request with another body is answered 422, and
- * one that comes while the first is still running 409. A repeated upload is read for the comparison, but no further
- * than the first one was long. A request that fails has changed nothing and releases its key.
+ * it claims it. If that request succeeds (2xx), its answer is stored for 24 hours. Requests with the same key, method,
+ * URL and body then get that answer, with `Idempotency-Replayed: true`. A request with another body is answered with
+ * 422, and a request that comes while the first one is still running with 409. A repeated upload is read to compare it
+ * with the first one, but only as many bytes as the first one had. A request that fails has changed nothing and
+ * releases its key.
  *
  * A request that creates something stores its answer in the transaction that creates it (see answer-once.ts), so that
  * both or neither exist if the process dies. Other requests, such as a cancellation, change nothing when they are

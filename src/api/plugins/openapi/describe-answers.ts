@@ -147,8 +147,7 @@ function isStream(responses: unknown): boolean {
 }
 
 /**
- * Lists the API scopes of which a key needs one to use the route. A key with a scope that includes one of them will do
- * as well.
+ * Lists the API scopes that admit a key to a route. A key needs only one of them, or a scope that includes one of them.
  */
 function securityOf(route: RouteOptions): { apiKey: string[] }[] {
   const scope = requiredScope(route);

@@ -11,7 +11,9 @@ export interface Grant {
   readonly tokens: number;
   /** Number of tokens that are left in the bucket. */
   readonly left: number;
-  /** Largest number of tokens in the bucket, and the number that flows in per minute. */
+  /**
+   * Largest number of tokens that the bucket holds, which is also the number of tokens that flow into it per minute.
+   */
   readonly perMinute: number;
   /** Number of tokens that a process takes from the bucket at a time, if the bucket holds so many. */
   readonly batch: number;

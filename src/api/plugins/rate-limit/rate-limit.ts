@@ -37,8 +37,8 @@ export default fp<RateLimitOptions>(
 );
 
 /**
- * Determines whose token bucket a request draws on. All keys of a tenant share the tenant's bucket, because a tenant
- * can create keys; each operator key has its own.
+ * Determines the tenant or operator key whose token bucket a request draws on. All keys of a tenant share the tenant's
+ * bucket, because a tenant can create keys; each operator key has a bucket of its own.
  */
 function ownerOf(principal: Principal): BucketOwner {
   return principal.kind === 'tenant'
@@ -47,7 +47,7 @@ function ownerOf(principal: Principal): BucketOwner {
 }
 
 /**
- * Time after which tokens that this process took from a bucket and has not spent are dropped, in milliseconds. The
+ * Time after which tokens are dropped that this process has taken from a bucket and not spent, in milliseconds. The
  * bucket refills within that time.
  */
 const LEASE_MS = 60_000;

@@ -52,8 +52,8 @@ function compressed(encoding: string): AppError {
 }
 
 /**
- * Limits on the depth of a JSON body and on the number of its values, which no valid request reaches. Values are
- * counted by the commas.
+ * Largest depth of nesting of a JSON body; `MAX_VALUES` is the largest number of its values, which are counted by the
+ * commas. No valid request reaches either limit.
  */
 const MAX_DEPTH = 32;
 const MAX_VALUES = 10_000;

@@ -7,8 +7,8 @@ interface FieldError {
   /** Values that the field may have, if its schema lists them. */
   allowed?: readonly string[];
   /**
-   * Path of the field that is wrong, such as `gate.target`, cut if it is long. If a part of the request is wrong as a
-   * whole, the name of the part, such as `body` or `query`.
+   * Path of the wrong field, such as `gate.target`, which is cut if it is long. If a part of the request is wrong as a
+   * whole, this is the name of the part, such as `body` or `query`.
    */
   field: string;
   message: string;

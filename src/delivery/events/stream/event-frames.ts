@@ -7,7 +7,10 @@ const RETRY_MS = 3000;
 // The format follows the WHATWG HTML standard, section 9.2 (server-sent events). Data is one line: JSON has no line
 // breaks.
 
-/** First frame of a stream. Its `id` lets a client that has seen no event yet resume from there. */
+/**
+ * Makes the first frame of a stream. Its `id` is the position of the start, so that a client that has seen no event yet
+ * can resume there.
+ */
 export function openingFrame(position: CommitPosition): string {
   return `retry: ${RETRY_MS}\nid: ${formatPosition(position)}\n\n`;
 }
@@ -17,8 +20,8 @@ export function eventFrame(event: Event): string {
 }
 
 /**
- * Heartbeat frame: a comment, which keeps proxies from closing the connection, and the position up to which the client
- * has missed nothing.
+ * Makes a heartbeat frame. It consists of a comment, which keeps proxies from closing the connection, and of the
+ * position up to which the client has missed no event.
  */
 export function heartbeatFrame(position: CommitPosition): string {
   return `: heartbeat\nid: ${formatPosition(position)}\n\n`;

@@ -15,8 +15,8 @@ const WATCHED = 1000;
 /** Delay before a stream reads again after a failed query, in milliseconds. */
 const RETRY_READING_MS = 1000;
 /**
- * Time that streams have to end when the service stops, in milliseconds. Then the connections of clients that do not
- * read are cut.
+ * Longest time that streams may take to end when the service stops, in milliseconds. After this time, the connections
+ * of clients that do not read are cut.
  */
 const END_MS = 250;
 

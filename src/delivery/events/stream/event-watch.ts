@@ -14,8 +14,8 @@ export interface EventInterest extends EventFilter {
 }
 
 /**
- * Reason to resume a waiting stream: there may be events for it, or a heartbeat is due. There is no event for the
- * stream between its last read and `position`.
+ * Reason to resume a waiting stream, which is that there may be events for the stream, or that a heartbeat is due. No
+ * event for the stream lies between the position from which it waited and `position`.
  */
 export interface Wake {
   readonly reason: 'events' | 'heartbeat';
@@ -28,7 +28,7 @@ interface Waiter {
 }
 
 interface EventWatchOptions {
-  /** Reads the subjects of events after a position, and the position up to which it has read. */
+  /** Reads the subjects of the events after a position, and the position up to which the answer covers all events. */
   readonly subjectsAfter: (position: CommitPosition) => Promise<SubjectPage>;
   readonly heartbeatMs: number;
   readonly logger: Pick<Logger, 'warn'>;
@@ -119,7 +119,7 @@ export function interestKey({ tenantId, subjectId, rolloutId }: EventInterest): 
   return `${tenantId ?? ANY} ${rolloutId ?? subjectId ?? ANY}`;
 }
 
-/** Lists the keys of all selections that include an event. */
+/** Lists the keys, in the form that {@link interestKey} makes, of all selections that include an event. */
 function keysOf(event: EventSubject): string[] {
   const { tenant_id: tenantId, subject_id: subjectId, rollout_id: rolloutId, is_copy: isCopy } = event;
   const tenants = [...(isCopy ? [] : [ANY]), ...(tenantId === null ? [] : [tenantId])];

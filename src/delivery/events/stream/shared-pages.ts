@@ -2,7 +2,9 @@ import { formatPosition, type CommitPosition } from '../commit-position.ts';
 import type { EventPage } from '../event.service.ts';
 import { eventFrame } from './event-frames.ts';
 
-/** Largest number of pages read at a time. The other database connections stay free for requests. */
+/**
+ * Largest number of pages of events that streams read at a time. The other database connections stay free for requests.
+ */
 const MOST_AT_A_TIME = 2;
 
 /** Page of events, formatted as the text that streams send. */

@@ -5,14 +5,15 @@ import { resolveByDns, type Resolve } from '../../../platform/outgoing/target.ts
 import { EngineError } from './engine.ts';
 
 /**
- * Largest answer that is read to a request for the list of adapters, in bytes. It fits 20,000 adapters with the
- * permissions that vLLM adds to each.
+ * Largest number of bytes that are read of an engine's answer to a request for the list of adapters. A list of 20,000
+ * adapters fits, with the permissions that vLLM adds to each of them.
  */
 export const MAX_LIST = 32 * 1024 * 1024;
 
 /**
- * Largest answer that is read to any other request, in bytes: a completion has only eight tokens, and of the answer to
- * a load request only the status and the first characters matter.
+ * Largest number of bytes that are read of an engine's answer to any request except those for the list of adapters. A
+ * completion has only eight tokens, and of the answer to a load request only the status and the first characters
+ * matter.
  */
 export const MAX_ANSWER = 64 * 1024;
 

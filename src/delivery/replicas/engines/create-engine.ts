@@ -13,7 +13,7 @@ interface Dialect {
   readonly atOnce: number;
   readonly load: string;
   readonly unload: string;
-  /** Makes the members of a completion request that choose an adapter, or with null the base model. */
+  /** Makes the members of a completion request that choose the adapter or, if `adapter` is null, the base model. */
   choose(adapter: string | null, base: string): object;
 }
 

@@ -29,14 +29,15 @@ export interface Completion {
 
 /** Requests to one serving engine about its adapters. All methods throw {@link EngineError}. */
 export interface Engine {
-  /** Number of adapters that may be loaded or unloaded at a time. */
+  /** Largest number of adapters that may be loaded or unloaded at a time. */
   readonly atOnce: number;
   list(): Promise<Listing>;
   /** Loads the adapter in the folder `path` under a name that is not in use on the engine. */
   load(name: string, path: string): Promise<void>;
   unload(name: string): Promise<void>;
   /**
-   * Completes a prompt by a few tokens, always the most probable ones, with an adapter, or with null the base model.
+   * Completes a prompt by a few tokens, always the most probable ones. The adapter with the given name is used or, if
+   * `adapter` is null, the base model alone.
    */
   complete(prompt: string, adapter: string | null): Promise<Completion>;
 }

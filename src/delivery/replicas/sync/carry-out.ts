@@ -3,7 +3,7 @@ import type { SyncTimes } from './times.ts';
 import type { Workbench } from './workbench.ts';
 
 export interface CarryOutOptions {
-  /** Number of adapters that are loaded or unloaded at a time. */
+  /** Largest number of adapters that are loaded or unloaded at a time. */
   readonly atOnce: number;
   readonly times: Pick<SyncTimes, 'turnMs' | 'resyncMs'>;
   readonly control: { readonly signal: AbortSignal; readonly isStopping: () => boolean };
@@ -15,16 +15,16 @@ export interface CarryOutOptions {
 }
 
 export interface Progress {
-  /** Number of steps that were tried, each of which serves one adapter or unloads one name. */
+  /** Number of steps of the plan that were tried. A step serves one adapter or unloads one name. */
   readonly made: number;
-  /** Number of those steps that succeeded. */
+  /** Number of tried steps of the plan that succeeded. */
   readonly succeeded: number;
 }
 
 /**
- * Carries out a plan, a few adapters at a time, until the plan is finished or outdated; the next turn plans the rest
- * again. Planning takes time in proportion to all adapters, so a plan that is still valid continues past the end of a
- * turn, but not for so long that a restart of the engine goes unnoticed.
+ * Carries out a plan, a few adapters at a time, until the plan is finished or outdated. The next turn plans again
+ * whatever is left. Planning takes time in proportion to the number of all adapters, so a plan that is still valid
+ * continues past the end of a turn, but not for so long that a restart of the engine goes unnoticed.
  */
 export async function carryOut(
   plan: Plan,

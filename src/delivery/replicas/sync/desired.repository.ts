@@ -13,8 +13,8 @@ export interface ReplicaSelection {
 }
 
 /**
- * Fingerprint of the current versions that were read. If a fingerprint taken later differs, the versions have to be
- * read again.
+ * Fingerprint of the current versions on a base model version when they were read. If a fingerprint that is taken later
+ * differs, the versions have to be read again.
  */
 export interface Seen {
   readonly horizon: bigint;
@@ -25,15 +25,16 @@ export interface Desired {
   /** Adapters in the order of their last change, latest first. */
   readonly adapters: readonly DesiredAdapter[];
   /**
-   * Number of all selected adapters, of which `adapters` has at most `maxAdapters`. If there are more, those that were
-   * created last are left out.
+   * Number of all adapters that the replica's settings select. The list `adapters` has at most `maxAdapters` of them;
+   * if more are selected, those that were created last are left out.
    */
   readonly total: number;
   readonly seen: Seen;
 }
 
 /**
- * Fingerprint of the changes since a horizon: the sum of their transaction ids.
+ * Makes the SQL expression for the fingerprint of the changes since a horizon, which is the sum of the changes'
+ * transaction ids.
  * @param horizon a transaction id; all transactions below it have ended, and their changes were read
  */
 export const changesSince = (baseModelVersionId: Prisma.Sql, horizon: Prisma.Sql): Prisma.Sql => Prisma.sql`

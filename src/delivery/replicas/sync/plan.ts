@@ -12,7 +12,7 @@ export interface DesiredAdapter {
   readonly name: string;
 }
 
-/** State that the database has for the name of one adapter version on one replica. */
+/** State that the database stores for the engine name of one adapter version on one replica. */
 export interface TrackedAdapter {
   readonly name: string;
   readonly adapterId: string | null;
@@ -46,13 +46,13 @@ export interface PlanInput {
 export interface AdapterWork {
   readonly adapter: DesiredAdapter;
   readonly path: string;
-  /** Names under which the engine has other weights than those of the adapter version. */
+  /** Names to unload, because the engine has loaded other weights under them than those of the adapter version. */
   readonly unload: readonly string[];
   readonly load: boolean;
   readonly check: boolean;
   /**
-   * Step for the alias: `keep` does nothing, `load` loads the adapter under it, and `move` unloads the alias before
-   * that.
+   * Step for the alias. `keep` does nothing, `load` loads the adapter under the alias, and `move` first unloads the
+   * alias and then loads the adapter under it.
    */
   readonly alias: 'keep' | 'load' | 'move';
   readonly attempts: number;
@@ -69,13 +69,13 @@ export interface Plan {
    */
   readonly work: readonly AdapterWork[];
   /**
-   * Names of versions that have a serving successor or should no longer be served. They are unloaded after the grace
-   * time.
+   * Names of adapter versions that should no longer be served, or whose successor is already served. They are unloaded
+   * after the grace time.
    */
   readonly retire: readonly string[];
   /**
-   * Names in this service's format that the engine has loaded, but for which the database has no state. They are
-   * unloaded after the grace time, too.
+   * Names in this service's format that the engine has loaded, but for which the database has no state. Like retired
+   * versions, they are unloaded after the grace time.
    */
   readonly found: readonly string[];
   /** Names that the engine is to unload now. */
@@ -84,11 +84,14 @@ export interface Plan {
   readonly forget: readonly string[];
   /** Names of versions that were to be unloaded and are current again. */
   readonly revive: readonly string[];
-  /** Names that the replica serves, although the database has another state for them. */
+  /** Names that the replica serves, although their state in the database is not yet `loaded`. */
   readonly serving: readonly string[];
-  /** Names that the database has as loaded or in a check, but that have to be loaded again. */
+  /** Names that have to be loaded again, although their state in the database is `loaded` or `checking`. */
   readonly waiting: readonly string[];
-  /** Names that are loaded and have to be checked, although the database has another state for them. */
+  /**
+   * Names that the engine has loaded and that have to be checked, although their state in the database is `loaded` or
+   * `waiting`.
+   */
   readonly checking: readonly string[];
 }
 
@@ -127,7 +130,7 @@ export function makePlan(input: PlanInput): Plan {
   };
 }
 
-/** States in the database that say that the engine has loaded the name. */
+/** States of an engine name in the database that say that the engine has loaded the name. */
 const SEEMS_LOADED = new Set(['loaded', 'checking']);
 
 const nameOf = ({ work }: { readonly work: AdapterWork }): string => work.adapter.name;
@@ -173,7 +176,10 @@ function aliasWork(hasAliases: boolean, path: string, aliasRoot: string | undefi
   return aliasRoot === undefined ? 'load' : 'move';
 }
 
-/** Whether the engine has loaded an alias from the files of another adapter, which had the name before. */
+/**
+ * Whether the engine has loaded the alias of an adapter from the files of another adapter, which had the same name
+ * earlier.
+ */
 function isOfAnother(
   { adapterId }: DesiredAdapter,
   root: string | undefined,
@@ -185,7 +191,10 @@ function isOfAnother(
   return root.startsWith(pathOf(pathPrefix, '')) && owner !== adapterId;
 }
 
-/** Lists the loaded aliases in this service's format that stand for no version that should be served. */
+/**
+ * Lists the aliases in this service's format that the engine has loaded, although no version that should be served has
+ * them.
+ */
 function deadAliases({ desired, listing, ...input }: PlanInput): string[] {
   const alive = new Set(input.aliases ? desired.map(({ alias }) => alias) : []);
   return [...listing.adapters.keys()].filter(

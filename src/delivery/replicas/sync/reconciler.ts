@@ -11,15 +11,16 @@ export interface ReconcilerOptions extends SyncTurnOptions {
    */
   readonly leaseMs?: number;
   /**
-   * Time that requests have to end during a shutdown, in milliseconds (default 5000). Aborted requests are repeated
-   * later.
+   * Longest time that requests may take to end during a shutdown, in milliseconds (default 5000). Requests that take
+   * longer are aborted, and are repeated later.
    */
   readonly graceMs?: number;
 }
 
 /**
- * Keeps the adapters loaded in replicas in line with the current versions. Every API process runs one. A lease on the
- * replica's row lets one process work on it at a time, and another one take over if it dies.
+ * Creates the loop that keeps the adapters loaded in replicas in line with the current versions. Every API process runs
+ * one such loop. A lease on a replica's row lets only one process at a time work on the replica, and lets another
+ * process take over if that process dies.
  */
 export function createReconciler(options: ReconcilerOptions): ClaimLoop {
   const { db, logger, leaseMs = 30_000, intervalMs, graceMs } = options;

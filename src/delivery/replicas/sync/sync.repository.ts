@@ -108,7 +108,7 @@ export const syncRepository = {
       FROM replica_adapters WHERE replica_id = ${replicaId}`,
 
   /**
-   * Stores the state changes of a plan, before any of its steps.
+   * Stores the state changes of a plan, before any step of the plan is taken.
    * @returns false if the lease is lost
    */
   prepare: (db: Database, { id, unloadAfterMs }: ClaimedReplica, plan: Plan, lease: Lease): Promise<boolean> =>
@@ -182,8 +182,10 @@ export const syncRepository = {
   },
 
   /**
-   * Stores the progress of a long turn and renews the lease. The end of the turn sets the state of the replica.
-   * @returns whether the turn may continue: the lease is held, and the versions it has read are still current
+   * Stores the progress of a long turn and renews the lease. The state of the replica is only set at the end of the
+   * turn.
+   * @returns whether the turn may continue, because the lease is held and the versions that the turn has read are still
+   * current
    */
   async noteProgress(db: Queryable, id: string, seen: Seen, { owner, forMs }: Lease): Promise<boolean> {
     const [row] = await db.$queryRaw<{ isUnchanged: boolean }[]>`
@@ -196,7 +198,7 @@ export const syncRepository = {
 
   /**
    * Ends a turn whose replica has answered. Writes nothing if the lease is lost.
-   * @returns whether the state has changed
+   * @returns whether the state of the replica has changed
    */
   finish: (db: Database, replica: ClaimedReplica, outcome: SyncOutcome, lease: Lease): Promise<boolean> =>
     withTransaction(db, async (tx) => {
@@ -225,7 +227,7 @@ export const syncRepository = {
       Prisma.sql`, last_seen_at = clock_timestamp(), failures = 0, next_turn_at = ${after(nextTurnMs)}`,
     ),
 
-  /** Ends a failed turn. @returns whether the state has changed */
+  /** Ends a failed turn. @returns whether the state of the replica has changed */
   giveUp: (
     db: Database,
     replica: ClaimedReplica,

@@ -22,7 +22,7 @@ export interface SyncTimes {
   readonly longestRetryMs: number;
   /** Timeout of requests for an engine's list of models. */
   readonly getMs: number;
-  /** Timeout of requests that load, unload and complete. */
+  /** Timeout of requests that load or unload adapters, and of those that complete prompts. */
   readonly postMs: number;
 }
 
@@ -37,7 +37,7 @@ export const SYNC_TIMES: SyncTimes = {
 };
 
 /**
- * Computes the delay before the next attempt from the number of failures, in milliseconds.
+ * Computes the delay before the next attempt, in milliseconds, from the number of failures so far.
  * @param what seed of the jitter
  */
 export function retryIn({ retryMs, longestRetryMs }: SyncTimes, failures: number, what: string): number {

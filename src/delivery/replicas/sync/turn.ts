@@ -23,7 +23,7 @@ export interface SyncTurnOptions {
   readonly db: Database;
   readonly artifacts: ArtifactStore;
   readonly policy: AddressPolicy;
-  /** Decrypts the API keys of engines. Null if the service has no key for that. */
+  /** Decrypts the API keys of engines. Null if the service has no key for the decryption. */
   readonly box: SecretBox | null;
   readonly times: SyncTimes;
   readonly logger: Logger;

@@ -65,8 +65,8 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
 
   /**
    * Checks an adapter, and unloads it after a failure, because a gateway may send requests to any adapter that an
-   * engine lists. An adapter that was loaded before may be in use, so it is unloaded only if the engine does not use
-   * it, and not if the engine could not be asked.
+   * engine lists. An adapter that was loaded before this step may be in use. It is unloaded only if the check has shown
+   * that the engine does not use it, and stays loaded if the check could not be made.
    */
   async function checkOrUnload(work: AdapterWork): Promise<void> {
     try {

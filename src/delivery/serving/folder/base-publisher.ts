@@ -5,8 +5,8 @@ import type { EngineFolder } from './engine-folder.ts';
 import type { ServedMarker } from './served-files.ts';
 
 /**
- * Changes to the serving folder that metrics count: a version or an alias was added, an alias removed, or an old
- * version deleted.
+ * Kind of change to the serving folder, for metrics: a version was added, an alias was added or changed, an alias was
+ * removed, or an old version was deleted.
  */
 export type FolderAction = 'published' | 'aliased' | 'alias_removed' | 'collected';
 
@@ -24,10 +24,15 @@ export interface BasePublisherOptions {
    * Runs `work` with the folder of an artifact whose content was verified, and keeps the folder until `work` has ended.
    */
   readonly withFiles: (digest: string, work: (folder: string) => Promise<void>) => Promise<void>;
-  /** Called before each change of the folder. @throws Error if another process may hold it */
+  /**
+   * Called before each change of the folder.
+   * @throws Error if another process may hold the lease on the folder by now, or if this process stops
+   */
   readonly requireLease: () => void;
   readonly onAction: (action: FolderAction) => void;
-  /** Called when an adapter cannot be published, but not for each further failed attempt. */
+  /**
+   * Called when publishing an adapter fails. Of several failures of an adapter in a row, only the first is reported.
+   */
   readonly onFailure: (error: unknown, row: Pick<ChangedRow, 'adapterId'>) => void;
 }
 
@@ -52,7 +57,7 @@ export class BasePublisher {
     this.#options = options;
   }
 
-  /** Position up to which the publisher has followed the database. */
+  /** Position in the order of commits up to which the publisher has read changes from the database. */
   get position(): CommitPosition {
     return this.#position;
   }
@@ -75,8 +80,9 @@ export class BasePublisher {
   }
 
   /**
-   * Follows the database up to its end, and removes versions that have not been current for the grace time. The first
-   * call also compares the whole folder with the database. A later call retries adapters that failed.
+   * Applies all changes that can be read from the database to the folder, and removes versions that have not been
+   * current for the grace time. The first call also compares the whole folder with the database. Later calls also retry
+   * adapters that could not be published.
    *
    * @param hasChanged whether the database is known to have changed
    */

@@ -6,7 +6,7 @@ import { parseEngineName } from '../engine-name.ts';
 import { idPattern } from '../../../platform/contract/ids.ts';
 import { hasServedFiles, MARKER, renewServedFiles, writeServedFiles, type ServedMarker } from './served-files.ts';
 
-/** Folder for internal files, which engines ignore. */
+/** Name of the subfolder for this service's internal files, which engines ignore. */
 const OWN = '.readapt';
 
 const BASE = new RegExp(idPattern('baseModelVersion'));
@@ -15,7 +15,7 @@ const BASE = new RegExp(idPattern('baseModelVersion'));
 export interface FolderContents {
   /** Engine names of folders that have a marker. No other folder is ever removed. */
   readonly versions: readonly string[];
-  /** Engine name of the version to which an alias leads, by alias. */
+  /** Engine names of the versions to which the aliases point, by alias. */
   readonly aliases: ReadonlyMap<string, string>;
 }
 
@@ -42,7 +42,10 @@ export async function openEngineFolder(root: string) {
     /** Identifier of the folder, shared by all processes that use it. */
     id,
 
-    /** Removes what a process that died has left behind. Call this only while holding the lease. */
+    /**
+     * Removes the unfinished files that a process has left in the folder because it died. Call this only while holding
+     * the lease on the folder.
+     */
     async clear(): Promise<void> {
       for (const name of await readdir(scratch)) await rm(join(scratch, name), { recursive: true, force: true });
     },
@@ -70,9 +73,10 @@ export async function openEngineFolder(root: string) {
       readlink(join(root, base, alias)).catch(unlessMissing(null)),
 
     /**
-     * Puts the files of a version in place. If the folder has them already with another name of the base, only the
-     * files that contain that name are replaced, and no file is ever missing. Any other content under the name is
-     * removed first, because a folder with files of two adapters would be worse than none.
+     * Writes the files of an adapter version to the folder under its engine name. If the files are there already, but
+     * name the base differently, only the files with the name of the base are replaced, and no file is missing at any
+     * time. Any other content under the engine name is removed first, because a folder with files of two adapters would
+     * be worse than none.
      */
     async put(base: string, name: string, { source, marker }: { source: string; marker: ServedMarker }): Promise<void> {
       const [made, path] = [join(scratch, randomUUID()), join(root, base, name)];

@@ -35,8 +35,8 @@ export async function writeServedFiles(source: string, to: string, marker: Serve
 }
 
 /**
- * Whether a folder has exactly the files of an artifact, so that only the files that name the base have to be
- * rewritten.
+ * Whether a folder has files with the same names as an artifact, and the marker file. Of such a folder, only the files
+ * that contain the name of the base have to be rewritten.
  */
 export async function hasServedFiles(source: string, folder: string): Promise<boolean> {
   const [expected, present] = await Promise.all([source, folder].map((path) => readdir(path)));
@@ -44,8 +44,9 @@ export async function hasServedFiles(source: string, folder: string): Promise<bo
 }
 
 /**
- * Rewrites the files that contain the name of the base. Each is replaced by a rename, so a reader always finds all
- * files, old or new. The marker is written last, so an interrupted attempt is repeated. Weights stay untouched.
+ * Rewrites the files of a folder that contain the name of the base. Each file is replaced by a rename, so a reader
+ * always finds all files, old or new. The marker is written last, so an interrupted attempt is repeated. Weights stay
+ * untouched.
  * @param scratch a folder on the same file system
  */
 export async function renewServedFiles(
@@ -63,9 +64,9 @@ export async function renewServedFiles(
 }
 
 /**
- * Contents of the files that differ from the artifact's, by name. An imported adapter has its tenant's name of the
- * base, and engines compare that with their own name. If there is a `readapt.json`, it gets the checksum of the changed
- * config.
+ * Makes the files whose contents have to differ from those in the artifact, by file name. An imported adapter contains
+ * the name that its tenant has for the base, and engines compare this name with their own. If the artifact has a
+ * `readapt.json`, that file gets the checksum of the changed config.
  */
 async function withServingName(source: string, servingName: string): Promise<Map<string, string>> {
   const config = JSON.parse(await readFile(join(source, CONFIG), 'utf8')) as Record<string, unknown>;

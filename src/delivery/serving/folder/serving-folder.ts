@@ -22,9 +22,9 @@ export interface ServingFolderOptions {
   readonly logger: Pick<Logger, 'info' | 'warn'>;
   /** Path of the folder, `READAPT_SERVING_FOLDER`. */
   readonly root: string;
-  /** Time for which a version stays after it is no longer current, in milliseconds. */
+  /** Time for which an adapter version stays in the folder after it is no longer current, in milliseconds. */
   readonly graceMs: number;
-  /** Interval between two rounds, in milliseconds (default 1000). */
+  /** Interval between two rounds, each of which brings the folder up to date, in milliseconds (default 1000). */
   readonly intervalMs?: number;
   /**
    * Duration of the lease, in milliseconds (default 15,000). If the holder does not renew it, another process takes
@@ -36,15 +36,15 @@ export interface ServingFolderOptions {
 
 export interface FolderMetrics {
   acted(action: FolderAction): void;
-  /** Called after each round with the numbers of served and of failed adapters. */
+  /** Called after each round of updating the folder, with the numbers of served and of failed adapters. */
   followed(state: { readonly served: number; readonly failed: number }): void;
 }
 
 export interface ServingFolder {
   start(): void;
-  /** Waits for the running round, and releases the lease. */
+  /** Waits until the running round of updating the folder has ended, and releases the lease. */
   stop(): Promise<void>;
-  /** Runs one round. @returns false if another process holds the folder */
+  /** Brings the serving folder up to date once. @returns false if another process holds the folder */
   round(): Promise<boolean>;
 }
 
@@ -103,7 +103,10 @@ export function createServingFolder(options: ServingFolderOptions): ServingFolde
     return publisher;
   }
 
-  /** Resets the publishers, so that this round compares the whole folder with the database. */
+  /**
+   * Clears unfinished files from the folder and resets the publishers, so that the present round compares the whole
+   * folder with the database.
+   */
   async function compare(folder: EngineFolder): Promise<void> {
     await folder.clear();
     for (const publisher of publishers.values()) publisher.reset();

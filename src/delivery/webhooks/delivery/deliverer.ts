@@ -11,15 +11,16 @@ export interface DelivererOptions extends DeliveryTurnOptions {
    */
   readonly leaseMs?: number;
   /**
-   * Time that requests have to end during a shutdown, in milliseconds (default 5000). Aborted requests are repeated
-   * later.
+   * Longest time that requests may take to end during a shutdown, in milliseconds (default 5000). Requests that take
+   * longer are aborted, and are repeated later.
    */
   readonly graceMs?: number;
 }
 
 /**
- * Creates the loop that sends events to webhook endpoints. Every API process runs one. A lease on the endpoint's row
- * lets one process at a time send to the endpoint, and another take over if that process dies.
+ * Creates the loop that sends events to webhook endpoints. Every API process runs one such loop. A lease on an
+ * endpoint's row lets only one process at a time send to the endpoint, and lets another process take over if that
+ * process dies.
  */
 export function createDeliverer(options: DelivererOptions): ClaimLoop {
   const { db, logger, leaseMs = 60_000, intervalMs, graceMs } = options;

@@ -33,13 +33,16 @@ export interface Attempt {
   readonly position: CommitPosition | null;
   /** Delays before the second, third … attempt, in milliseconds. */
   readonly delaysMs: readonly number[];
-  /** Delay before the next attempt that the answer's `Retry-After` demands at least, in milliseconds. */
+  /**
+   * Shortest delay before the next attempt that the header `Retry-After` of the endpoint's answer allows, in
+   * milliseconds.
+   */
   readonly leastDelayMs: number;
   /** Time after the attempt for which nothing is sent to the endpoint, in milliseconds. */
   readonly restMs: number;
 }
 
-/** Number of events waiting for a retry from which on a failing endpoint gets retries before new events. */
+/** Smallest number of events waiting for a retry with which a failing endpoint gets due retries before new events. */
 export const MANY_PENDING = 20;
 
 const NOW = Prisma.sql`(SELECT clock_timestamp())`;
@@ -49,8 +52,8 @@ const AFTER = Prisma.sql`(ev.transaction_id, ev.seq) > (e.position_transaction_i
 const HAS_RETRY = Prisma.sql`EXISTS (
   SELECT FROM webhook_deliveries d WHERE d.endpoint_id = e.id AND d.next_attempt_at <= ${NOW})`;
 /**
- * SQL condition that there are events after the position of endpoint `e`. Those of the operator and those of a tenant
- * are looked for separately, because each has an index of its own.
+ * SQL condition that there are events after the position of endpoint `e`. The events of the operator and those of a
+ * tenant are looked for by separate queries, because each query has an index of its own.
  */
 const HAS_EVENT = Prisma.sql`CASE WHEN e.tenant_id IS NULL
   THEN EXISTS (SELECT FROM events ev WHERE NOT ev.is_copy AND ${AFTER})
@@ -198,7 +201,8 @@ function noteOnEndpoint(tx: Transaction, id: string, attempt: Attempt, lease: Le
 
 /**
  * Stores an attempt in the row of its delivery.
- * @returns whether it was the last attempt, and nothing was delivered to the endpoint since the first one
+ * @returns whether the delivery has failed for good, and no event was delivered to the endpoint since the first attempt
+ * at this delivery
  */
 async function noteOnDelivery(
   tx: Transaction,

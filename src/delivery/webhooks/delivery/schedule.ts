@@ -9,13 +9,13 @@ export interface RetrySchedule {
   /** Delays before the second, third … attempt, in milliseconds. After the last one the delivery fails. */
   readonly delaysMs: readonly number[];
   /**
-   * Pause after an endpoint has failed `failures` times in a row, in milliseconds. Nothing is sent to the endpoint
-   * meanwhile.
+   * Computes the pause after an endpoint has failed `failures` times in a row, in milliseconds. During the pause,
+   * nothing is sent to the endpoint.
    */
   restMs(failures: number): number;
 }
 
-/** The example schedule of Standard Webhooks: ten attempts within three days and four hours. */
+/** Example schedule of Standard Webhooks, with ten attempts within three days and four hours. */
 export const RETRY_SCHEDULE: RetrySchedule = {
   delaysMs: [...[5 * SECOND, 5 * MINUTE, 30 * MINUTE], ...[2, 5, 10, 14, 20, 24].map((hours) => hours * HOUR)],
   // A single failure may be due to one event. After more of them, other events would fail as well.

@@ -21,7 +21,7 @@ export interface DeliveryTurnOptions {
   readonly metrics: DeliveryMetrics;
 }
 
-/** Longest time for which one endpoint is served before others have their turn, in milliseconds. */
+/** Longest time for which a process sends to one endpoint before other endpoints have their turn, in milliseconds. */
 const TURN_MS = 5000;
 /** Pause of an endpoint whose secrets this process cannot decrypt, in milliseconds, so that other processes can try. */
 const UNREADABLE_MS = 60_000;

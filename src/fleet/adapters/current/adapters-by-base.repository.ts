@@ -13,9 +13,10 @@ export interface AdaptersToList {
 }
 
 /**
- * Makes the SQL that selects a page of adapters, and one more, by a base model version: those that have a current
- * version on it, those that have none, or those that are at risk because it retires. The index of current versions
- * finds adapters that have one. Otherwise PostgreSQL goes through adapters until the page is full.
+ * Makes the SQL that selects a page of adapters, and one adapter more, by a base model version: adapters that have a
+ * current version on it, that have none on it, or that are at risk because it retires. PostgreSQL finds adapters that
+ * have a current version on it by an index. For adapters that have none, it goes through adapters until the page is
+ * full.
  */
 export async function adaptersByBase(tx: Queryable, { query, sorting, tenantId }: AdaptersToList): Promise<Prisma.Sql> {
   const { not_on: notOn, at_risk_on: atRiskOn } = query;
@@ -34,14 +35,17 @@ export async function adaptersByBase(tx: Queryable, { query, sorting, tenantId }
     ORDER BY ${sorting.orderBy('a.')} LIMIT ${sorting.take}`;
 }
 
-/** Makes the SQL condition that the row `c` names a current version, and for this base model version. */
+/**
+ * Makes the SQL condition that the row `c` of the current versions is for a base model version and names an adapter
+ * version.
+ */
 function isOn(baseModelVersionId: string): Prisma.Sql {
   return Prisma.sql`c.base_model_version_id = ${baseModelVersionId} AND c.adapter_version_id IS NOT NULL`;
 }
 
 /**
- * Makes the SQL condition that the adapter `a` is of this version's base model, and has no current version on this base
- * model version. The base model is read beforehand, because its value decides the query plan.
+ * Makes the SQL condition that the adapter `a` has no current version on a base model version, although it belongs to
+ * the same base model. The base model is read beforehand, because its value decides the query plan.
  */
 async function isMissing(tx: Queryable, baseModelVersionId: string): Promise<Prisma.Sql> {
   const base = await tx.baseModelVersion.findUnique({
@@ -54,9 +58,9 @@ async function isMissing(tx: Queryable, baseModelVersionId: string): Promise<Pri
 }
 
 /**
- * Makes the SQL condition that the adapter `a` has a current version on this base model version, and none on a base
- * model version that is served for longer.
- * @param isKnown whether other conditions of the statement already select adapters on this base model version only
+ * Makes the SQL condition that the adapter `a` has a current version on a base model version and is at risk when that
+ * base model version retires, as defined by {@link isAtRisk}.
+ * @param isKnown whether other conditions of the statement already require a current version on this base model version
  */
 async function atRiskWhen(tx: Queryable, baseModelVersionId: string, isKnown: boolean): Promise<Prisma.Sql> {
   const retiring = await tx.baseModelVersion.findUnique({

@@ -50,8 +50,9 @@ export const CURRENT_OF_A = Prisma.sql`
   ) AS c JOIN adapter_versions n ON n.id = c.adapter_version_id`;
 
 /**
- * Makes the SQL that reads the job which published a version. The result is null without a version, and for a
- * provisional version. So the version that the job publishes after its provisional one may still become current.
+ * Makes the SQL that reads the job which published a version; null if there is no version or the version is
+ * provisional. Provisional versions are left out so that a version that the same job publishes later may still become
+ * current.
  */
 function jobOf(versionId: string | null): Prisma.Sql {
   return Prisma.sql`SELECT v.job_id FROM adapter_versions v WHERE v.id = ${versionId} AND NOT v.provisional`;
@@ -76,9 +77,9 @@ export const currentVersionRepository = {
   },
 
   /**
-   * Makes the version `to` of an adapter current in place of `from`, or makes none current. If the job that published
-   * `from` publishes another version later, that version does not become current by itself. If one job published both
-   * versions, `previous_version_id` stays what it was.
+   * Makes the version `to` of an adapter current in place of `from`, or makes no version current if `to` is null. If
+   * the job that published `from` publishes another version later, the later version does not become current by itself.
+   * If one job published both versions, `previous_version_id` keeps its value.
    */
   move: (tx: Transaction, key: CurrentVersionKey & { tenantId: string }, { from, to }: Move) =>
     tx.$executeRaw`
@@ -89,7 +90,7 @@ export const currentVersionRepository = {
         previous_version_id = CASE WHEN (${jobOf(from)}) = (${jobOf(to)}) THEN c.previous_version_id ELSE ${from} END,
         held_job_id = NULLIF(COALESCE((${jobOf(from)}), c.held_job_id), (${jobOf(to)}))`,
 
-  /** Records the event that another version of an adapter is current. */
+  /** Records the event that the current version of an adapter for a base model version has changed. */
   recordMove: (
     tx: Transaction,
     { adapterId, baseModelVersionId, tenantId }: CurrentVersionKey & { tenantId: string },

@@ -14,8 +14,9 @@ import { currentVersionRepository as repository, type CurrentVersionKey } from '
  */
 export function createCurrentVersionService({ db }: { db: Database }) {
   /**
-   * Checks that the adapter exists and that the base model version is one of its base model. Returns the identifier of
-   * the tenant that owns the adapter. @throws AppError 404
+   * Checks that the adapter exists and that the base model version belongs to the adapter's base model. Returns the
+   * identifier of the tenant that owns the adapter.
+   * @throws AppError 404
    */
   async function requireKey(
     { adapterId, baseModelVersionId }: CurrentVersionKey,
@@ -30,7 +31,8 @@ export function createCurrentVersionService({ db }: { db: Database }) {
   }
 
   /**
-   * Checks that the adapter has a version with this identifier and that it is for the base model version. Null passes.
+   * Checks that the adapter has a version with the identifier `id`, and that it is a version for the base model
+   * version. An `id` of null is accepted.
    * @throws AppError 404, 422 `version_of_another_base`
    */
   async function requireVersion(
@@ -59,9 +61,9 @@ export function createCurrentVersionService({ db }: { db: Database }) {
     },
 
     /**
-     * Makes a version of an adapter current on a base model version, or makes none current. If another version is
-     * current than the caller expects, the change is refused. If the wanted version is current already, nothing
-     * changes.
+     * Makes a version of an adapter current on a base model version, or makes none current. Refuses the change if the
+     * version that is current now is not the one that the caller expects. Changes nothing if the wanted version is
+     * current already.
      * @throws AppError 404, 409 `current_version_changed`, 422 `version_of_another_base`
      */
     set: (

@@ -16,23 +16,26 @@ export interface AdapterInspector {
   inspectAdapter(request: InspectionRequest, owner: string): Promise<InspectedAdapter>;
 }
 
-/** Inspector with child processes, which end when it is closed. Whoever creates the inspector has to close it. */
+/**
+ * Inspector that runs child processes and ends them when it is closed. The code that creates an inspector has to close
+ * it.
+ */
 export interface ClosableInspector extends AdapterInspector {
   close(): Promise<void>;
 }
 
 /**
- * Share of its memory limit up to which a child process may serve another inspection. A process that uses more is
- * replaced by a new one, so that the next inspection can use all of the memory.
+ * Share of a child process's memory limit. A process that uses less memory than this share may serve another
+ * inspection. A process that uses more is replaced by a new one, so that the next inspection can use all of the memory.
  */
 const REUSED_BELOW = 0.5;
 
 export type InspectionSettings = Pick<Config, 'inspections' | 'inspectionMemoryBytes' | 'inspectionTimeoutMs'>;
 
 /**
- * Creates an inspector that checks adapters in child processes, because tenants make the files and they may do harm. It
- * ends a child process that takes too long or too much memory, while this process goes on answering requests. One child
- * process is kept for the next inspection.
+ * Creates an inspector that checks adapters in child processes, because the files come from tenants and may be harmful.
+ * The inspector ends a child process that takes too long or too much memory, while this process goes on answering
+ * requests. One child process is kept for the next inspection.
  */
 export function createAdapterInspector(settings: InspectionSettings, logger: Logger): ClosableInspector {
   const limits = { memoryBytes: settings.inspectionMemoryBytes, timeoutMs: settings.inspectionTimeoutMs };

@@ -1,8 +1,8 @@
 import { AppError } from '../../../platform/contract/errors.ts';
 
 /**
- * Largest number of inspections that may wait for one owner. Files of each waiting inspection already take room on
- * disk.
+ * Largest number of inspections of one owner that may wait. Their number is limited because the files of each waiting
+ * inspection already take up disk space.
  */
 const MOST_WAITING = 64;
 
@@ -17,7 +17,7 @@ type InTurn = <T>(owner: string, work: () => Promise<T>) => Promise<T>;
  */
 export function createTurns(atOnce: number): InTurn {
   const running = new Set<string>();
-  /** Owners with waiting tasks, in the order of their turns. Each has the functions that start its tasks. */
+  /** Functions that start the waiting tasks, by the owner of the tasks. Owners are in the order of their turns. */
   const waiting = new Map<string, (() => void)[]>();
 
   function startNext(): void {

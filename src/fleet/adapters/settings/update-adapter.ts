@@ -73,7 +73,7 @@ function settingsOf(row: AdapterRow): Settings {
   };
 }
 
-/** Picks the settings to which a request gives another value: their values before and after the request. */
+/** Picks the settings whose values a request changes. Returns their values before and after the request. */
 function changesOf(now: Settings, given: UpdateAdapter): { before: UpdateAdapter; after: UpdateAdapter } {
   const names = (Object.keys(given) as (keyof Settings)[]).filter((name) => !isDeepStrictEqual(given[name], now[name]));
   const pick = (settings: UpdateAdapter) => Object.fromEntries(names.map((name) => [name, settings[name]]));

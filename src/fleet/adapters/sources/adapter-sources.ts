@@ -37,8 +37,8 @@ const WAITS = {
 };
 
 /**
- * Rules for listing an adapter's files in a hub or a bucket. The list also names weights that are a pickle, so that
- * they can be refused by name; nothing fetches them.
+ * Rules for listing an adapter's files in a hub or a bucket. The list includes weights in a pickle, which are never
+ * fetched, so that an import can refuse them by name.
  */
 const ADAPTER_LISTING: ListingRules = {
   // Trainings leave checkpoint folders beside an adapter, sometimes hundreds.
@@ -50,10 +50,10 @@ const ADAPTER_LISTING: ListingRules = {
   },
 };
 
-/** Place in a hub or a bucket from which a request wants an adapter imported. */
+/** Adapter that a request wants to import from a hub or a bucket. */
 export interface RemoteAdapter {
   readonly source: ExternalSource;
-  /** Access token for the hub that the request gave; null if it gave none. */
+  /** Access token for the hub, as the request gave it; null if the request gave none. */
   readonly token: string | null;
   /** Signal that aborts when the client disconnects. */
   readonly gone: AbortSignal;
@@ -65,7 +65,10 @@ interface Importer {
   readonly isOperator: boolean;
 }
 
-/** Files of an adapter that were found in a hub or a bucket. They are pinned: later changes there are not fetched. */
+/**
+ * Adapter whose files were found in a hub or a bucket. The files are pinned: later changes at the source are not
+ * fetched.
+ */
 export interface FoundAdapter {
   readonly source: PinnedSource;
   /** Sum of the sizes of all files, in bytes. */
@@ -78,16 +81,18 @@ export interface FoundAdapter {
 }
 
 /**
- * Finds and fetches adapters in hubs and buckets. Tenants name the sources, so this module enforces what a tenant may
- * read: only places that READAPT_ADAPTER_SOURCES allows. For a tenant's requests to the hub, the only token of the
- * operator that may be used is READAPT_ADAPTER_HUB_TOKEN.
+ * Finds and fetches adapters in hubs and buckets. Tenants choose the sources of their adapters, so a tenant may read
+ * only places that READAPT_ADAPTER_SOURCES allows. For a tenant's requests to the hub, READAPT_ADAPTER_HUB_TOKEN is the
+ * only token of the operator that may be used.
  */
 export interface AdapterSources {
   /**
-   * Finds the files of an adapter at their source, and calls `work`, which may fetch them.
+   * Finds the files of an adapter in a hub or a bucket, and runs `work`, which can fetch the found files. The import
+   * counts against the limit on simultaneous fetches until `work` has ended.
    *
+   * @returns the result of `work`
    * @throws AppError 413, 422 such as `source_not_allowed` or `invalid_adapter`, 429 `too_many_fetches`, 503
-   *   `source_unreachable`, and what `work` throws
+   *   `source_unreachable`, and every error of `work`
    */
   during<T>(adapter: RemoteAdapter, importer: Importer, work: (found: FoundAdapter) => Promise<T>): Promise<T>;
 }
@@ -105,8 +110,8 @@ export function createAdapterSources({ config, logger }: { config: Config; logge
   }
 
   /**
-   * Checks the name of the repository that answers a request to a hub. If the requested repository was renamed, the hub
-   * answers with the new one, and READAPT_ADAPTER_SOURCES must allow that one as well.
+   * Creates the function that checks which repository answers a request to a hub. If the requested repository was
+   * renamed, the hub answers with the new name, and READAPT_ADAPTER_SOURCES must allow the new name as well.
    */
   const checkRepoOf =
     (source: ExternalSource, { tenant, isOperator }: Importer) =>

@@ -8,8 +8,9 @@ export interface TenantIdentity {
 }
 
 /**
- * Whether READAPT_ADAPTER_SOURCES allows a tenant to read a source. Names between slashes are compared in whole, so a
- * permission for the folder `acme` does not include `acme-2`. Requests with empty names or `..` are refused before.
+ * Whether READAPT_ADAPTER_SOURCES allows a tenant to read a source. The names between slashes are compared as a whole,
+ * so a permission for the folder `acme` does not include `acme-2`. Requests with empty names or `..` have been refused
+ * before this check.
  */
 export function isAllowedPlace(source: ExternalSource, places: readonly string[], tenant: TenantIdentity): boolean {
   const wanted = segmentsOf(source);

@@ -4,8 +4,8 @@ import { SETTINGS } from '../../../platform/config/settings.ts';
 import { AppError, unprocessable } from '../../../platform/contract/errors.ts';
 
 /**
- * Messages for tenants whose source cannot be read, by error code. The original message of the error names addresses
- * and settings of the service, so only the operator sees that one.
+ * Messages for tenants whose source cannot be read, by error code. Only the operator sees the original message of the
+ * error, because it names addresses and settings of the service.
  */
 const REASONS: Readonly<Record<Exclude<SourceErrorCode, 'source_refused' | 'base_cache_too_small'>, string>> = {
   source_unauthorized:
@@ -37,7 +37,7 @@ export function problemOfSource(error: SourceError, { source, isOperator }: Aske
 /**
  * Creates the error for a source that READAPT_ADAPTER_SOURCES does not allow.
  *
- * @param repo the repository that answered, if the hub has renamed the requested one
+ * @param repo new name of the repository, if the hub has renamed the requested one
  */
 export function notAllowed(
   { source, repo }: Pick<Asked, 'source'> & { readonly repo?: string },

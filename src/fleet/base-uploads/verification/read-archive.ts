@@ -16,9 +16,9 @@ type ReadEntry = (name: string, size: number, bytes: AsyncIterable<Uint8Array>) 
 type FoundEntry = UploadedFile & { readonly folder: readonly string[] };
 
 /**
- * Finds the files of a model in a tar archive, at the top or all in one folder. Skips files in deeper folders and files
- * that no model needs, such as README.md, as a fetch from a hub does. Pickles are reported, although nothing reads
- * them: a model whose weights are only pickles can then be refused by their name.
+ * Finds the files of a model in a tar archive, where they lie at the top or all in one folder. Skips files in deeper
+ * folders and, like a fetch from a hub, files that no model needs, such as README.md. Pickles are reported, although
+ * nothing reads them, so that a model whose weights are only pickles can be refused by the names of the pickles.
  *
  * @param archive name of the archive, for error messages
  * @param most the largest number of model files, in all folders of the archive together
@@ -56,7 +56,7 @@ function checkEntry(archive: string, { path, type }: TarEntry): Pick<FoundEntry,
   return { name, folder };
 }
 
-/** Picks the model files in the uppermost folder that has any, and pickles that lie no deeper than these. */
+/** Picks the model files in the uppermost folder that has model files, and the pickles that lie no deeper. */
 function withoutFolders(archive: string, found: readonly FoundEntry[]): UploadedFile[] {
   const files = found.filter(({ name }) => isTaken(name));
   const depth = Math.min(...(files.length > 0 ? files : found).map(({ folder }) => folder.length));

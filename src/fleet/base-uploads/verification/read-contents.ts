@@ -37,8 +37,8 @@ const MAX_CONFIG_BYTES = 1 << 20;
  * Reads a completely uploaded file and finds the model files in it: the file itself or, if it is an archive, its
  * entries.
  * @param most the largest number of model files
- * @throws WrongContentError if the hash is not the announced one. If the hash is right: AppError 422 if the file cannot
- *   be used
+ * @throws WrongContentError if the hash of the file is not the announced one; AppError 422 if the hash is right but the
+ *   file cannot be used
  */
 export async function readContents(
   file: AnnouncedFile,

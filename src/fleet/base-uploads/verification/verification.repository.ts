@@ -11,7 +11,7 @@ import { recordEvent, type NewEvent } from '../../../delivery/events/index.ts';
 import { baseUploadRepository } from '../base-upload.repository.ts';
 import type { AnnouncedFile } from './read-contents.ts';
 
-/** Upload that this process has claimed for verification, with the lease that it holds. */
+/** Upload that this process has claimed for verification, with the lease of this process. */
 interface HeldUpload {
   readonly id: string;
   readonly lease: Lease;
@@ -70,8 +70,8 @@ export const verificationRepository = {
   },
 
   /**
-   * Renews the lease on an upload, and stores how far its present file has been read. Returns false, and changes
-   * nothing, if the lease is lost.
+   * Renews the lease on an upload, and stores how much of the file that is being verified has been read. Returns false,
+   * and changes nothing, if the lease is lost.
    */
   renew: (db: Database, held: HeldUpload, progress: FileProgress | null): Promise<boolean> =>
     whileHeld(db, held, async (tx) => {

@@ -22,9 +22,9 @@ export interface UploadVerifierOptions extends VerifyOptions {
 const AT_ONCE = 1;
 
 /**
- * Creates the loop that verifies uploads of base models when the client has closed them. Every API process runs one. By
- * a lease, only one process verifies an upload at a time. If that process dies, another one continues with the next
- * file.
+ * Creates the loop that verifies uploads of base models when the client has closed them. Every API process runs such a
+ * loop. A lease ensures that only one process verifies an upload at a time. If that process dies, another process
+ * continues with the first file that is not yet verified.
  */
 export function createUploadVerifier(options: UploadVerifierOptions): ClaimLoop {
   const { db, logger, leaseMs = 30_000, intervalMs } = options;

@@ -185,9 +185,9 @@ function givenUp(id: string): VerificationOutcome {
 }
 
 /**
- * Turns an error of a verification into its outcome: the upload is open again for parts to be sent once more, or
- * failed.
- * @throws the error itself if the uploaded files are not its cause
+ * Turns an error of a verification into the outcome of the verification: the upload is open again, so that the client
+ * can send parts once more, or it has failed.
+ * @throws the given error if the uploaded files are not its cause
  */
 function toOutcome(id: string, error: unknown): VerificationOutcome {
   const about = { tenantId: null, subjectId: id };

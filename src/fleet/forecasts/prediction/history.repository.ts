@@ -3,8 +3,8 @@ import type { Likeness } from './likeness.ts';
 import type { MeasuredJob } from './predict.ts';
 
 /**
- * Limits of how many earlier jobs a prediction reads: those of the newest `ROLLOUTS` rollouts, and of each rollout the
- * `JOBS` jobs that ended last.
+ * Limits on the earlier jobs that a prediction reads: the jobs of the newest `ROLLOUTS` rollouts, and of each rollout
+ * only the `JOBS` jobs that ended last.
  */
 const ROLLOUTS = 20;
 const JOBS = 500;
@@ -22,10 +22,10 @@ export interface WantedJobs {
 
 export const historyRepository = {
   /**
-   * Reads the times of earlier jobs that are like the wanted ones and ended as ready or not ready. A control takes as
-   * long as an adaptation that trains from scratch, so either serves to predict controls. Times of jobs of other base
-   * models are scaled by the number of parameters and of rows. The device time of a job is the time for which its lease
-   * was held.
+   * Reads the times of earlier jobs that resemble the wanted jobs and that ended as ready or not ready. Controls are
+   * predicted from controls and from adaptations that train from scratch, because both take equally long. Times of jobs
+   * of other base models are scaled by the number of parameters and of rows. The device time of a job is the time for
+   * which the job's lease was held.
    */
   jobs: (db: Queryable, wanted: WantedJobs, likeness: Likeness): Promise<MeasuredJob[]> =>
     db.$queryRaw<MeasuredJob[]>`
@@ -60,7 +60,7 @@ function ofRollouts(likeness: Likeness): Prisma.Sql {
   return Prisma.sql`v.base_model_id <> new_base.base_model_id AND v.parameters > 0`;
 }
 
-/** Makes the SQL condition that a job carries an adapter over from this base model version. */
+/** Makes the SQL condition that a job carries an adapter over from the given base model version. */
 function from(oldBaseModelVersionId: string): Prisma.Sql {
   return Prisma.sql`AND EXISTS (
     SELECT FROM adapter_versions s WHERE s.id = j.source_version_id
@@ -68,8 +68,8 @@ function from(oldBaseModelVersionId: string): Prisma.Sql {
 }
 
 /**
- * Makes the SQL for the factor by which a measured job's time is multiplied: parameters times rows of the wanted jobs
- * over those of the measured job. Null if the number of parameters or rows is unknown.
+ * Makes the SQL for the factor by which a measured job's time is multiplied: the product of parameters and rows of the
+ * wanted jobs, divided by the same product of the measured job. Null if the number of parameters or rows is unknown.
  */
 function scaledTo(rows: number): Prisma.Sql {
   return Prisma.sql`(

@@ -4,8 +4,8 @@ import { LIKENESSES, type Likeness } from './likeness.ts';
 import { predictRollout, type FleetToPredict, type JobClass, type MeasuredJob, type Prediction } from './predict.ts';
 
 /**
- * Smallest number of measured jobs from which a prediction is made. If fewer jobs are that similar, the prediction is
- * made from less similar ones.
+ * Smallest number of measured jobs from which a prediction is made. If fewer jobs have one degree of likeness, jobs of
+ * the next lower degree are used.
  */
 const FEWEST_JOBS = 3;
 
@@ -21,7 +21,7 @@ export interface Basis {
 }
 
 export interface PredictedFleet {
-  /** Predicted times of the rollout; null if there are no measured jobs for some of its jobs. */
+  /** Predicted times of the rollout; null if no similar jobs were measured for some of the rollout's jobs. */
   readonly prediction: Prediction | null;
   /** Reason why some or all figures are not predicted; null if all are. */
   readonly reason: string | null;
@@ -32,7 +32,7 @@ export interface PredictedFleet {
 export interface WantedClass extends Omit<WantedJobs, 'kind'> {
   readonly jobs: number;
   /**
-   * Estimated number of these jobs whose adapters may get a control: all but those that their tenants have to approve.
+   * Estimated number of these jobs whose adapters may get a control: all jobs but those that need a tenant's approval.
    */
   readonly controllable: number;
 }
@@ -69,8 +69,8 @@ export async function predictFleet(
 }
 
 /**
- * Finds the measured jobs from which a rollout's controls are predicted. Null if there are none for some of the
- * controls.
+ * Finds the measured jobs from which a rollout's controls are predicted. Returns null if no similar jobs were measured
+ * for some of the controls.
  */
 async function controlsOf(
   db: Queryable,

@@ -34,8 +34,8 @@ export interface FleetToPredict {
 }
 
 /**
- * Predicted figure: `expected` is its median over the simulated rollouts, and four fifths of them lie between `low` and
- * `high`.
+ * Predicted figure: `expected` is the median of its values in the simulated rollouts, and four fifths of the values lie
+ * between `low` and `high`.
  */
 export interface Range {
   readonly expected: number;
@@ -57,16 +57,16 @@ export interface Prediction {
 }
 
 /**
- * Largest number of rollouts that a prediction simulates, `RUNS`. A large rollout is simulated fewer times, so that
- * jobs times workers, over all simulations, stay below `STEPS`; but at least `FEWEST_RUNS` times.
+ * Largest number of times that a prediction simulates a rollout. A large rollout is simulated fewer times, but at least
+ * `FEWEST_RUNS` times, so that the product of jobs, workers and simulations stays within `STEPS` where possible.
  */
 const RUNS = 200;
 const STEPS = 5_000_000;
 const FEWEST_RUNS = 20;
 
 /**
- * Smallest number of measured rollouts whose differences show how much rollouts differ in speed. With fewer, a spread
- * is assumed.
+ * Smallest number of measured rollouts from which the differences in speed between rollouts are estimated. With fewer
+ * rollouts, the spread `UNKNOWN_FACTOR` is assumed.
  */
 const ENOUGH_ROLLOUTS = 3;
 /**
@@ -143,9 +143,9 @@ function drawFrom(classes: readonly JobClass[], random: Random): (random: Random
 }
 
 /**
- * Draws the factor by which all jobs of a simulated rollout are slower or faster than the measured ones. If enough
- * rollouts were measured, it is the mean job time of one of them, chosen at random, over the mean of all; otherwise it
- * is a random factor within the assumed spread.
+ * Draws the factor by which all jobs of a simulated rollout are slower or faster than the measured jobs. If enough
+ * rollouts were measured, the factor is the mean job time of a randomly chosen one, divided by the mean job time of all
+ * of them. Otherwise it is a random factor within the assumed spread.
  */
 function factorOf({ measured, samePair }: JobClass, random: Random): number {
   const rollouts = [...new Set(measured.map(({ rolloutId }) => rolloutId))];

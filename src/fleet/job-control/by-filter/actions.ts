@@ -73,8 +73,8 @@ interface RetryDependencies {
   readonly changes: RetryChanges;
   readonly jobRooms: JobRooms;
   /**
-   * Whether the request only asks what would happen. The jobs of earlier batches are then not retried and take up no
-   * quota in the database, so this function counts them itself.
+   * Whether the request only asks what would happen. Earlier batches of jobs are then not retried and take up no quota
+   * in the database, so the action itself counts them against the quotas.
    */
   readonly isDryRun: boolean;
 }

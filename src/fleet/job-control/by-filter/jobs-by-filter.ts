@@ -57,8 +57,8 @@ interface PageOutcome extends QueueChanges {
 
 /**
  * Creates the service that pauses, resumes, cancels or retries all jobs of a rollout that match a filter. Pages of jobs
- * are committed one by one, so that no transaction blocks a large fleet. A changed job no longer matches, so after a
- * crash the client repeats the request, and it changes the remaining jobs.
+ * are committed one by one, so that no transaction blocks a large fleet. A changed job no longer matches, so a client
+ * that repeats its request after a crash changes only the remaining jobs.
  */
 export function createJobsByFilter({ db, producer, quotas, pageSize = PAGE, pages = PAGES }: ByFilterDependencies) {
   const jobRooms = createJobRooms({ db: unconfined(db), defaults: quotas });

@@ -74,8 +74,8 @@ export const retryRepository = {
   },
 
   /**
-   * Stores that each of the adaptations waits for another one, if an adaptation of the same adapter to an older base
-   * model version is unfinished.
+   * Makes each of the adaptations wait for an unfinished adaptation of the same adapter to an older base model version,
+   * if there is one.
    */
   waitForOlder: (tx: Transaction, ids: readonly string[]) =>
     tx.$executeRaw`

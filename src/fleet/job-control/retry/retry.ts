@@ -12,7 +12,7 @@ import { retryRepository as repository, type KeptOptions, type Obstacles } from 
 export interface RetryChanges {
   /** Options that replace the job's own; undefined if the job keeps its own. */
   readonly options?: OwnOptions;
-  /** Whether the operator asks. Only the operator may give a job a larger budget than its rollout gives. */
+  /** Whether the operator sent the request. Only the operator may give a job a larger budget than its rollout gives. */
   readonly isOperator: boolean;
 }
 

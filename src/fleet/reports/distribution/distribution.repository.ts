@@ -16,8 +16,8 @@ const STEPS = MOST_VALUES - 1;
 
 export const distributionRepository = {
   /**
-   * Reads the times of a rollout's ready jobs, of all tenants or of one. Of more than {@link MOST_VALUES} times, it
-   * takes those at equal steps of rank, from the shortest to the longest.
+   * Reads the times of a rollout's ready jobs, of all tenants or of one. If there are more than {@link MOST_VALUES}
+   * times, reads only those at equal steps of rank, from the shortest to the longest.
    */
   times: (tx: Transaction, rolloutId: string, tenantId: string | null) => {
     const ofTenant = tenantId === null ? Prisma.empty : Prisma.sql`AND j.tenant_id = ${tenantId}`;

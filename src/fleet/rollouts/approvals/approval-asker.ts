@@ -103,8 +103,8 @@ function ask(
 }
 
 /**
- * Acts on the answer: releases the wave if it is approved, pauses the rollout if it is refused, and otherwise leaves
- * the wave to the next attempt. Does nothing if the wave was decided on in the meantime.
+ * Acts on the answer to a request for an approval: releases the wave if it is approved, pauses the rollout if it is
+ * refused, and otherwise leaves the wave to the next attempt. Does nothing if the wave was decided on in the meantime.
  */
 async function answer(
   { db, producer, delayMs = usualDelay }: ApprovalAskerOptions,

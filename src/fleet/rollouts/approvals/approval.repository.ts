@@ -29,8 +29,8 @@ export const approvalRepository = {
       ORDER BY a.next_attempt_at NULLS FIRST LIMIT ${limit}`,
 
   /**
-   * Reads the wave of a rollout that waits for an approval from an address; null if none does. Locks the rollout, so
-   * the wave is not decided on before the transaction ends.
+   * Reads the wave of a rollout that waits for an approval from an address; null if no wave does. Locks the rollout, so
+   * that nobody decides on the wave before the transaction ends.
    */
   async waiting(tx: Transaction, rolloutId: string): Promise<WaitingWave | null> {
     const [row] = await tx.$queryRaw<WaitingWave[]>`

@@ -13,8 +13,8 @@ export interface SpentBudget {
 }
 
 /**
- * Records that a rollout has missed its deadline, if it has and this was not recorded before. The rollout goes on. Its
- * row must be locked.
+ * Records a missed deadline of a rollout, unless it was recorded before. Does nothing if the deadline is not missed.
+ * The rollout goes on in any case. The rollout's row must be locked.
  */
 export async function noteDeadline(tx: Transaction, id: string): Promise<void> {
   const missed = await repository.noteMissedDeadline(tx, id);

@@ -15,8 +15,8 @@ export interface TaggedJob {
 }
 
 /**
- * Number of jobs that are searched for one with a wanted pair of base model versions. They are the next ones in the
- * queue after a given job.
+ * Number of jobs among which a job with a wanted pair of base model versions is searched for. They are the jobs that
+ * follow a given job in the queue.
  */
 const NEARBY = 100;
 
@@ -52,8 +52,9 @@ function own(jobId: string): Prisma.Sql {
  */
 const exchangeRepository = {
   /**
-   * Finds the job to run before this one, because its rollout has an earlier deadline: a later job of the same tenant
-   * and priority. If several rollouts have an earlier deadline, the earliest counts. Null if there is no such job.
+   * Finds a job to run before the given job, because the deadline of its rollout is earlier. It is a later job in the
+   * queue, of the same tenant and priority. If several rollouts have an earlier deadline, the earliest counts. Null if
+   * there is no such job.
    */
   async withEarlierDeadline(db: Queryable, jobId: string): Promise<string | null> {
     const [row] = await db.$queryRaw<{ id: string }[]>`
@@ -67,9 +68,9 @@ const exchangeRepository = {
   },
 
   /**
-   * Finds the next job with a given pair of base model versions, among the hundred jobs that follow this one in the
-   * queue with the same priority. Null if none of them has the pair, if this job has the pair itself, or if this job
-   * may not swap places.
+   * Finds the next job with a given pair of base model versions, among the hundred jobs that follow the job `jobId` in
+   * the queue with the same priority. Null if none of them has the pair, if the job `jobId` has the pair itself, or if
+   * the job `jobId` may not swap places.
    */
   async ofPair(db: Queryable, jobId: string, { oldId, newId }: BasePair): Promise<string | null> {
     const [row] = await db.$queryRaw<{ id: string }[]>`

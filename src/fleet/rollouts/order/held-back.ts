@@ -7,7 +7,7 @@ import { Prisma } from '../../../platform/database/database.ts';
 type Reason = 'wave' | 'approval' | 'job';
 
 /**
- * SQL condition for each reason, on a job of the rollout `r`.
+ * SQL condition, for each reason, that a job of the rollout `r` is kept out of the queue for that reason.
  * @param job alias of the job
  */
 const REASONS: Readonly<Record<Reason, (job: Prisma.Sql) => Prisma.Sql>> = {

@@ -2,8 +2,7 @@ import { Prisma } from '../../../platform/database/database.ts';
 
 /**
  * Makes the common table expression `newer (version, selection)`: the rollouts to newer versions of the same base model
- * that are planning their jobs. Only rollouts that have already counted the adapters that they leave out are among
- * them.
+ * that are planning their jobs and have already counted the adapters that they leave out.
  */
 export function newerInPlanning(rolloutId: string): Prisma.Sql {
   return Prisma.sql`

@@ -4,7 +4,7 @@ import { IS_LIMITED, WAITING } from './start-tags.ts';
 
 /**
  * SQL condition that the job `j` should be in the queue: it can run or be refined now, or it has ended and its
- * baselines are pending, the measurements that only reports need.
+ * baselines are pending. Baselines are measurements that only reports need.
  */
 const LIVE = Prisma.sql`(j.baselines_pending OR (
   j.finished_at IS NULL AND j.paused_at IS NULL AND j.state <> 'held' AND j.admission IS DISTINCT FROM 'waiting'))`;

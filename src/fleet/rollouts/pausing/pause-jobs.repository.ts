@@ -13,8 +13,8 @@ export type JobsToHold = { readonly rolloutId: string } & (
 );
 
 /**
- * Makes the SQL condition that a job can be paused. With its rollout, a job that is being refined is paused too, and a
- * held one is not; a job paused on its own must not be ready.
+ * Makes the SQL condition that a job can be paused. A job that is paused on its own must not be ready. A job that is
+ * paused with its rollout may be ready and still being refined, but must not be held.
  */
 function pausable(which: JobsToHold): Prisma.Sql {
   return 'jobIds' in which
@@ -44,8 +44,9 @@ const RESUMED = Prisma.sql`
 /** Updates that pause and resume jobs. They change only jobs whose state allows it, and return the changed jobs. */
 export const pauseRepository = {
   /**
-   * Pauses those of the jobs that are unfinished and not paused. A worker's lease on a job is removed, which the worker
-   * notices at its next heartbeat; its attempt does not count. A ready job stays ready, and only its refinement pauses.
+   * Pauses those of the jobs that are unfinished and not paused. If a worker has leased a job, the lease is removed,
+   * which the worker notices at its next heartbeat, and the worker's attempt does not count. A ready job stays ready,
+   * and only its refinement pauses.
    */
   pause: (tx: Transaction, which: JobsToHold): Promise<ChangedJob[]> =>
     tx.$queryRaw<ChangedJob[]>`

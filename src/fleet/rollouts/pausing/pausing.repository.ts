@@ -25,8 +25,8 @@ export const pausingRepository = {
 
   /**
    * Resumes a paused rollout in the state that it was paused in. If not all jobs were planned then, the clocks of jobs
-   * planned later will include the pause. If a condition of `pause_if` had paused the rollout, the present wave is not
-   * judged again; if a spent budget had, the rollout gets the same budget once more.
+   * planned later will include the pause. If the rollout was paused by a condition of `pause_if`, its present wave is
+   * not judged again. If it was paused because its budget was spent, it gets the same budget once more.
    * @returns the new state; null if the rollout was not paused
    */
   async resume(tx: Transaction, id: string): Promise<ResumedState | null> {

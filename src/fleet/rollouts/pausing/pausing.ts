@@ -146,7 +146,7 @@ export async function settleInTurn({ db, producer }: PausingDependencies, id: st
 }
 
 /**
- * Brings rollouts up to date that no process has brought up to date before: the last unfinished job of a wave was
+ * Brings rollouts up to date for which no process has done so yet, because the last unfinished job of a wave was
  * paused, an admission skipped jobs, a deadline has passed, or a process died while it paused or resumed jobs.
  */
 export async function followInterrupted(deps: PausingDependencies): Promise<void> {

@@ -35,13 +35,14 @@ const PLANNED_TO_QUEUE = Prisma.sql`
 
 export const plannedJobsRepository = {
   /**
-   * Inserts jobs of a rollout with one statement. Their clocks start at the rollout's acceptance. They include the wait
-   * until its analysis began, the analysis itself, and pauses during either. A control needs no analysis, so its clock
-   * counts the analysis as wait in the queue. The clock of a late job starts with the import of its adapter.
+   * Inserts jobs of a rollout with one statement. The clock of a job starts at the rollout's acceptance, so it includes
+   * the wait until the analysis began, the analysis itself, and pauses during either. A control needs no analysis, so
+   * its clock counts the analysis as wait in the queue. The clock of a late job starts with the import of its adapter.
    *
-   * In a rollout with a policy, the waves must be decided before. A job is held if it is in a wave that is not
-   * released, waits for another job or needs its tenant's approval; a late job is never put in a wave that is over. All
-   * other jobs are queued with start tags, and wait to be admitted if the rollout's concurrency is limited.
+   * In a rollout with a policy, the waves of the adapters must be decided before this call. A job is held if it is in a
+   * wave that is not released, waits for another job or needs its tenant's approval; a late job is never put in a wave
+   * that is over. All other jobs are queued with start tags, and wait to be admitted if the rollout's concurrency is
+   * limited.
    * @returns the inserted jobs; a job that the rollout has already is not among them
    */
   plan: (tx: Queryable, { rolloutId, strategy, late = false }: Planning, jobs: readonly PlannedJob[]) =>

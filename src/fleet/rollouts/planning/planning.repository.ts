@@ -15,7 +15,7 @@ export interface SourceRow {
   dataset_id: string | null;
 }
 
-/** Counts of the adapters of one tenant that come from one base model version, as a rollout would take them. */
+/** Counts of the adapters that a rollout would take of one tenant and from one base model version. */
 export interface SourceCount {
   tenant_id: string;
   base_model_version_id: string;
@@ -43,8 +43,8 @@ export const LEFT_OUT_REASONS = ['no_version', 'carried_over', 'not_selected', '
 export type LeftOut = Partial<Record<(typeof LEFT_OUT_REASONS)[number], number>>;
 
 /**
- * Adapter that gets a control. `waits_for` is the job that its adaptation waits for, and the control waits for the same
- * one.
+ * Adapter that gets a control. `waits_for` is the job for which the adapter's adaptation waits, and for which the
+ * control has to wait as well; null if there is none.
  */
 export type ControlRow = Pick<SourceRow, 'adapter_version_id' | 'adapter_id' | 'tenant_id'> & {
   waits_for: string | null;
@@ -57,7 +57,7 @@ export type ControlRow = Pick<SourceRow, 'adapter_version_id' | 'adapter_id' | '
 export interface FleetToPlan {
   readonly baseModelVersionId: string;
   readonly selection: RolloutPolicy['selection'];
-  /** Identifiers of the adapters to which the selection is confined; undefined to confine it to none. */
+  /** Identifiers of the adapters from which the selection may choose; undefined if it may choose from all adapters. */
   readonly among?: readonly string[];
 }
 
@@ -109,8 +109,8 @@ export const planningRepository = {
       WHERE id = ${id} AND left_out IS NULL`,
 
   /**
-   * Reads all adapters of a rollout in the order of their ranks, with the answer, for each wave by label, whether the
-   * adapter has its labels.
+   * Reads all adapters of a rollout in the order of their ranks. For each wave by label, also reads whether the adapter
+   * has the labels of the wave.
    */
   ranked: (db: Queryable, { id, labels, ...fleet }: FleetToPlan & { id: string; labels: readonly Labels[] }) => {
     const labelled =
@@ -159,8 +159,8 @@ export const planningRepository = {
   },
 
   /**
-   * Finds the adapter after which an interrupted planning of jobs of this kind continues: the last one with such a job
-   * in the rollout. The text is empty if there is none.
+   * Finds the last adapter of a rollout that has a job of this kind. An interrupted planning continues after this
+   * adapter. The identifier is empty if there is no such job.
    */
   async lastPlanned(db: Queryable, rolloutId: string, kind: 'adaptation' | 'control'): Promise<string> {
     const [row] = await db.$queryRaw<{ adapter_id: string }[]>`
@@ -170,9 +170,9 @@ export const planningRepository = {
   },
 
   /**
-   * Computes the largest hash with which an adapter still gets a control. The sample consists of the adapters with the
-   * smallest hashes of seed and identifier. So a seed always chooses the same adapters, and a larger fraction only adds
-   * some.
+   * Computes the largest hash with which an adapter still gets a control. Each adapter has a hash of the seed and its
+   * identifier, and those with the smallest hashes get controls. So a seed always chooses the same adapters, and a
+   * larger fraction only adds some.
    * @returns null if no adapter gets a control
    */
   async controlThreshold(db: Queryable, rolloutId: string, options: ControlOptions): Promise<string | null> {

@@ -115,9 +115,7 @@ export async function planInPages(
   return ended.jobs;
 }
 
-/**
- * Error that undoes a planning transaction: it has taken an adapter from an older rollout, but the adapter gets no job.
- */
+/** Error that undoes a planning transaction in which an adapter was taken from an older rollout but got no new job. */
 class LeftOutError extends Error {}
 
 /**

@@ -28,7 +28,7 @@ export interface WithoutData {
 }
 
 /**
- * Gives the jobs for which their tenants' quotas have no room an error, so that they fail at once. The adapters in
+ * Gives an error to each job for which its tenant's quota has no room, so that the job fails at once. The adapters in
  * `first` come before others: they keep the places of their older jobs, even if the quota was lowered below the number
  * of the tenant's jobs. Otherwise they would be left without any job. Adapters without a dataset come last, because
  * they only get a provisional version, which must not take a place from a job.

@@ -75,8 +75,8 @@ export const provisionalRepository = {
   },
 
   /**
-   * Counts, by tenant, the provisional versions still to be made for jobs that have ended. They are counted apart,
-   * because an unfinished job takes a place of the quota itself.
+   * Counts, by tenant, the provisional versions still to be made for jobs that have ended. Versions for unfinished jobs
+   * are not counted here, because an unfinished job takes a place of the quota itself.
    */
   async toMakeWithoutJob(tx: Transaction, tenantIds: readonly string[]): Promise<Map<string, number>> {
     const rows = await tx.$queryRaw<{ tenant_id: string; count: number }[]>`

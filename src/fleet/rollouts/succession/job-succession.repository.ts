@@ -105,8 +105,9 @@ export const jobSuccessionRepository = {
       JOIN jobs j ON j.id = w.job_id AND j.finished_at IS NULL`,
 
   /**
-   * Ends the wait of up to `limit` jobs of a rollout for other jobs, if these have ended. Each job then starts from the
-   * latest version of its adapter, and is queued unless its wave or a missing approval holds it or it is paused.
+   * Releases up to `limit` jobs of a rollout that waited for other jobs, if those have ended or no longer exist. Each
+   * released job starts from the latest version of its adapter, and is queued unless its wave or a missing approval
+   * holds it or it is paused.
    */
   async release(tx: Transaction, rolloutId: string, limit: number): Promise<ChangedJob[]> {
     const jobs = await tx.$queryRaw<ChangedJob[]>`

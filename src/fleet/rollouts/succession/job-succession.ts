@@ -17,21 +17,21 @@ export interface Supersession extends OlderJobs {
 export interface Superseded {
   /** Identifiers of ended jobs whose entries have to be removed from the queue. */
   readonly queued: readonly string[];
-  /** Adapters whose adaptations in older rollouts were ended now. */
+  /** Identifiers of the adapters whose adaptations in older rollouts were ended by this call. */
   readonly adapterIds: ReadonlySet<string>;
   /**
    * Identifier of the adapter's unfinished job in an older rollout, by adapter. The adapter's new job has to wait for
    * it.
    */
   readonly waitsFor: ReadonlyMap<string, string>;
-  /** Older rollouts that have lost jobs, or whose unfinished jobs the new jobs wait for. */
+  /** Identifiers of the older rollouts that had jobs ended, or that have unfinished jobs for which new jobs wait. */
   readonly rolloutIds: ReadonlySet<string>;
 }
 
 /**
- * Ends the jobs of these adapters in older rollouts. Jobs that no worker has claimed are always ended, and the others
- * if the policy of the newer rollout says `stop`. The rows of all these rollouts must be locked. The caller has to
- * settle the changed rollouts.
+ * Ends the jobs of the given adapters in older rollouts. Jobs that no worker has claimed are always ended; jobs that a
+ * worker has claimed are ended only if the policy of the newer rollout says `stop`. The rows of all these rollouts must
+ * be locked. The caller has to bring the changed rollouts up to date.
  */
 export async function supersedeJobs(tx: Transaction, { by, running, ...older }: Supersession): Promise<Superseded> {
   if (older.rolloutIds.length === 0 || older.adapterIds.length === 0) return NOTHING;
@@ -57,8 +57,9 @@ const NOTHING: Superseded = {
 };
 
 /**
- * Ends the wait of up to `limit` jobs of a rollout for other jobs, if these have ended, and records the events. The
- * rollout must be running and its row locked. After the commit the caller has to enqueue `entries`.
+ * Releases up to `limit` jobs of a rollout that waited for other jobs, if those have ended or no longer exist, and
+ * records the events. The rollout must be running and its row locked. After the commit the caller has to enqueue
+ * `entries`.
  */
 export async function releaseJobs(
   tx: Transaction,

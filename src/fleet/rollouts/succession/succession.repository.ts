@@ -26,8 +26,9 @@ export const successionRepository = {
       ORDER BY r.id FOR NO KEY UPDATE`,
 
   /**
-   * Marks older rollouts as superseded by the rollout `by`, which has taken adapters from them.
-   * @returns the rollouts that were not marked with this rollout before
+   * Stores in the rows of the rollouts `ids` that they are superseded by the rollout `by`, which goes to a newer base
+   * model version and takes adapters from them. Rows that already name the rollout `by` stay unchanged.
+   * @returns the rollouts whose rows were changed
    */
   markSuperseded: (tx: Transaction, ids: readonly string[], by: string) =>
     tx.$queryRaw<{ id: string; state: RolloutState }[]>`
@@ -36,8 +37,8 @@ export const successionRepository = {
       RETURNING id, state::text AS state`,
 
   /**
-   * Finds those of the adapters that have a job in a rollout to a newer version, which has not ended or was accepted
-   * later than this rollout.
+   * Finds those of the adapters that a newer rollout has taken: they have a job in a rollout to a newer base model
+   * version that has not ended, or that was accepted later than this rollout.
    */
   async takenByNewer(tx: Transaction, rolloutId: string, adapterIds: readonly string[]): Promise<string[]> {
     const rows = await tx.$queryRaw<{ adapter_id: string }[]>`
@@ -63,7 +64,7 @@ export const successionRepository = {
   },
 
   /**
-   * Finds rollouts that have late adapters, except those that are paused or still planning; ended ones are included.
+   * Finds rollouts that have late adapters and are running or have ended, but none that is paused or still planning.
    * The rollout to the newest base model version comes first.
    */
   rolloutsWithLate: (db: Queryable) =>

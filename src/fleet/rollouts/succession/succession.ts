@@ -28,14 +28,14 @@ export async function lockSuccession(tx: Transaction, id: string): Promise<Succe
 
 /** Result of taking adapters from rollouts to older versions. */
 interface Taken extends Superseded {
-  /** Older rollouts that the caller has to settle. */
+  /** Identifiers of the older rollouts that the caller has to bring up to date by {@link settleOlder}. */
   readonly concerned: readonly string[];
 }
 
 /**
  * Takes adapters over from the rollouts of older base versions. Jobs of these adapters in the older rollouts are ended
  * if no worker has claimed them; the others run to their end or are cancelled, according to the policy of the newer
- * rollout. The caller has to settle the older rollouts before the transaction ends.
+ * rollout. The caller has to bring the older rollouts up to date by {@link settleOlder} before the transaction ends.
  */
 export async function takeAdapters(
   tx: Transaction,
@@ -55,8 +55,8 @@ export async function takeAdapters(
 
 /**
  * Brings rollouts to older versions up to date after adapters were taken from them: completes those that have nothing
- * left to do, and admits jobs in place of the ended ones. The rows of the tenants must be locked before, because this
- * may lock the assignment of start tags.
+ * left to do, and admits jobs in place of the ended ones. The tenants' rows must be locked before this call, because
+ * the call may lock the assignment of start tags.
  * @returns the queue entries to add after the commit
  */
 export async function settleOlder(tx: Transaction, { concerned }: Pick<Taken, 'concerned'>): Promise<QueueEntry[]> {

@@ -23,16 +23,16 @@ interface Batch {
 const NOTHING_LEFT: Batch = { entries: [], superseded: [], isLast: true };
 
 /**
- * Releases the jobs that have waited for the given job, which has ended. If the process dies before that, or the job
- * has ended without this call, the sweeper releases them later.
+ * Releases the jobs that have waited for the given job, which has ended. If the process dies in between, or nobody
+ * calls this function after a job has ended, the sweeper releases the waiting jobs later.
  */
 export async function releaseAfter(deps: WaitingDependencies, jobId: string): Promise<void> {
   for (const { id } of await jobs.rolloutsWaitingFor(deps.db, jobId)) await releaseInBatches(deps, id);
 }
 
 /**
- * Releases, in all rollouts, the jobs that waited for jobs which have ended. Paused jobs of older rollouts, for which
- * jobs wait, are ended first.
+ * Releases, in all rollouts, the jobs that waited for jobs which have ended. If jobs still wait for a paused job of an
+ * older rollout, the paused job is ended first.
  */
 export async function releaseWaiting(deps: WaitingDependencies): Promise<void> {
   for (const { id } of await jobs.rolloutsToRelease(deps.db)) await releaseInBatches(deps, id);

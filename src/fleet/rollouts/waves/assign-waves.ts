@@ -10,9 +10,7 @@ export interface RankedAdapter {
    * waves.
    */
   readonly rank: string;
-  /**
-   * Answers, one for each wave by label in the order of these waves, whether the adapter has all labels of the wave.
-   */
+  /** Whether the adapter has all labels of a wave: one value for each wave by label, in the order of these waves. */
   readonly labelled: readonly boolean[];
 }
 
@@ -32,10 +30,10 @@ export interface AssignedWaves {
 export const labelsOfWaves = (waves: readonly Wave[]) => waves.flatMap((wave) => ('label' in wave ? [wave.label] : []));
 
 /**
- * Divides the adapters of a rollout into waves, one wave after the other. From the adapters left, a wave takes those
- * with its labels, or a number of them by rank. The adapters that no wave has taken form the last wave. Once no
- * adapters are left, the further waves are dropped; a wave by label that no adapter matches before that stays, and is
- * empty.
+ * Divides the adapters of a rollout into waves, one wave after the other. From the adapters that are left, a wave takes
+ * those with its labels, or a number of them by rank. The adapters that no wave has taken form the last wave. Once no
+ * adapters are left, the further waves are dropped. A wave by label that matches none of the adapters that are left
+ * stays, and is empty.
  * @param adapters all adapters of the rollout, in the order of their ranks
  */
 export function assignWaves(waves: readonly Wave[], adapters: readonly RankedAdapter[]): AssignedWaves {

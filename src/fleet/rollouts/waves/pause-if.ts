@@ -7,7 +7,7 @@ import type { PauseIf } from '../policy.schemas.ts';
 export interface WaveFigures {
   /** Number of adaptations that have ended and were not cancelled. */
   readonly ended: number;
-  /** Number of these adaptations that ended as not ready or failed. */
+  /** Number of adaptations that ended as not ready or failed. */
   readonly unready: number;
   /** Mean amount by which the gate's metric is worse for the published versions than for the versions before them. */
   readonly metric_drop: number | null;

@@ -2,7 +2,7 @@ import { Prisma, type Queryable, type Transaction } from '../../../platform/data
 import type { WaveFigures } from './pause-if.ts';
 import type { RolloutPolicy } from '../policy.schemas.ts';
 
-/** Row of a rollout with a policy whose waves are decided. */
+/** Row of a rollout with a policy, after its adapters were assigned to waves. */
 export interface WavedRollout {
   readonly state: 'analyzing' | 'adapting';
   /** Number of the last released wave, 0 before the first; `waves` is how many waves the rollout has in all. */
@@ -15,9 +15,9 @@ export interface WavedRollout {
 
 /**
  * SQL condition that all adaptations in the released waves of the rollout `r` have ended, by its counts. Jobs that were
- * paused on their own do not count; otherwise one tenant could hold up all others. The condition is false while a newer
- * rollout takes adapters, because it would have to end the jobs of a released wave, while provisional versions are
- * made, and while jobs are still being paused, resumed or released.
+ * paused on their own do not count; otherwise one tenant could hold up all others. The condition is false while
+ * provisional versions are made, and while jobs are still being paused, resumed or released. It is also false while a
+ * newer rollout takes adapters: if the next wave were released, the newer rollout would have to end its jobs.
  */
 const ENDED = Prisma.sql`(NOT r.jobs_follow AND NOT EXISTS (
   SELECT 1 FROM rollouts newer WHERE newer.id = r.superseded_by_id AND newer.planned_at IS NULL
@@ -46,8 +46,8 @@ export const wavesRepository = {
   },
 
   /**
-   * Reads a rollout that is analyzing or adapting and whose waves are decided; null for any other rollout. A rollout
-   * without a policy has no waves.
+   * Reads a rollout that is analyzing or adapting and whose adapters are assigned to waves; null for any other rollout.
+   * A rollout without a policy has no waves.
    */
   async find(tx: Transaction, id: string): Promise<WavedRollout | null> {
     const [row] = await tx.$queryRaw<WavedRollout[]>`
@@ -58,8 +58,9 @@ export const wavesRepository = {
   },
 
   /**
-   * Whether all adaptations in the released waves of a rollout have ended, apart from those that were paused on their
-   * own.
+   * Whether the released waves of a rollout have ended, that is, all of their adaptations except those that were paused
+   * one by one. False while a newer rollout takes adapters, while provisional versions are made, and while jobs are
+   * still being paused, resumed or released.
    */
   async hasEnded(tx: Transaction, id: string): Promise<boolean> {
     const [row] = await tx.$queryRaw<{ ended: boolean }[]>`
@@ -86,7 +87,7 @@ export const wavesRepository = {
     tx.$executeRaw`UPDATE rollouts SET awaiting_approval = TRUE, updated_at = clock_timestamp() WHERE id = ${id}`,
 
   /**
-   * Finds rollouts whose released waves have ended and whose next wave is neither released nor waits for an approval.
+   * Finds rollouts whose released waves have ended and whose next wave is neither released nor waiting for an approval.
    */
   stalled: (db: Queryable) =>
     db.$queryRaw<{ id: string }[]>`

@@ -35,9 +35,9 @@ export async function markRolloutPaused(
 }
 
 /**
- * Judges the budget and the running wave of a rollout. Pauses the rollout if either demands it; otherwise, if all jobs
- * of the wave have ended, releases the next wave or lets it wait for its approval. Does nothing for a rollout without a
- * policy. The rollout's row must be locked.
+ * Judges the budget and the running wave of a rollout. Pauses the rollout if its budget is spent or the wave violates a
+ * condition of `pause_if`. Otherwise, if all jobs of the wave have ended, releases the next wave or lets it wait for
+ * its approval. Does nothing for a rollout without a policy. The rollout's row must be locked.
  */
 export async function stepWaves(tx: Transaction, id: string): Promise<void> {
   const rollout = await repository.find(tx, id);

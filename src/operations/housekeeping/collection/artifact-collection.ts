@@ -7,8 +7,9 @@ import { collectionRepository as repository } from './collection.repository.ts';
 const PAGE = 500;
 
 /**
- * Age from which artifacts that no row refers to are removed, and stored bytes without a row of their own, in
- * milliseconds. It is much longer than the time between storing an artifact and committing the row that refers to it.
+ * Smallest age at which unreferenced artifacts are removed, that is, artifacts to which no row refers and stored bytes
+ * without a row of their own, in milliseconds. This age is much longer than the time between storing an artifact and
+ * committing the row that refers to it.
  */
 const GRACE_MS = 86_400_000;
 
@@ -20,11 +21,11 @@ export interface ArtifactCollectionOptions {
 }
 
 /**
- * Creates the task that removes unreferenced artifacts: those whose datasets, versions or jobs were removed, and bytes
- * without a row, which a process leaves behind if it dies before it registers them. The row and the bytes of an
- * artifact are removed under the lock that registering takes. Nothing is removed from a store that belongs to another
- * database. If the process dies between the two removals, the next round finds the rest, because it looks for rows and
- * for bytes.
+ * Creates the task that removes unreferenced artifacts. These are artifacts whose datasets, versions or jobs were
+ * removed, and bytes without a row, which a process leaves behind if it dies before it registers them. The row and the
+ * bytes of an artifact are removed under the same lock that is taken to register an artifact. Nothing is removed from a
+ * store that belongs to another database. If the process dies between removing the row and removing the bytes, the next
+ * round finds the rest, because it looks for rows and for bytes.
  */
 export function artifactCollectionTask(options: ArtifactCollectionOptions): HousekeepingTask {
   const { db, artifacts, graceMs = GRACE_MS, page = PAGE } = options;

@@ -73,8 +73,8 @@ export const collectionRepository = {
         LIMIT ${limit} ${UNLESS_LOCKED})`,
 
   /**
-   * Marks the collection of adapters as begun that were deleted longer ago than the grace time. They can no longer be
-   * undeleted.
+   * Marks adapters that were deleted longer ago than the grace time as adapters whose collection has begun. They can no
+   * longer be undeleted.
    */
   beginAdapters: (tx: Transaction, limit: number, graceDays: number): Promise<number> =>
     tx.$executeRaw`
@@ -203,8 +203,9 @@ export const collectionRepository = {
   },
 
   /**
-   * Removes an artifact's own row if no other row refers to the artifact. The caller holds the artifact's lock. Every
-   * new reference registers the artifact again, which renews its age.
+   * Removes the row of an artifact if no other row refers to the artifact and it was registered at least `graceMs`
+   * milliseconds ago. The caller holds the artifact's lock. Whoever adds a reference registers the artifact again,
+   * which sets the time of its registration to now.
    * @returns whether the row was removed
    */
   async removeUnreferenced(tx: Transaction, digest: string, graceMs: number): Promise<boolean> {

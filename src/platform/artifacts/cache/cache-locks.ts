@@ -14,9 +14,10 @@ const BEAT_MS = 5000;
 const SILENT_MS = 60_000;
 
 /**
- * Lock and mark files by which processes share a cache. A process holds a lock while it fetches or removes an entry,
- * and a mark while it uses one. Each file names its process. Files of a dead process of this machine do not count;
- * those of other machines, and of restarted containers, count until they have had no heartbeat for a minute.
+ * Lock and mark files by which processes share a cache. A process holds a lock while it fetches or removes an entry of
+ * the cache, and a mark while it uses an entry. Each file names its process. The file of a dead process of this machine
+ * is ignored at once. The file of a dead process of another machine, or of a restarted container, is ignored after a
+ * minute without a heartbeat.
  */
 export class CacheLocks {
   readonly #root: string;
@@ -26,7 +27,10 @@ export class CacheLocks {
     this.#root = root;
   }
 
-  /** Waits for the lock and runs `work` under it. @throws the signal's reason if it aborts during the wait */
+  /**
+   * Waits for the lock `name`, and runs `work` while holding it.
+   * @throws the signal's reason if the signal aborts during the wait
+   */
   async with<T>(name: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     for (;;) {
       const unlock = await this.#tryLock(name);
@@ -37,7 +41,10 @@ export class CacheLocks {
     }
   }
 
-  /** Runs `work` under the lock if it is free. @returns undefined, without running `work`, if it is taken */
+  /**
+   * Runs `work` while holding the lock `name`, if the lock is free.
+   * @returns undefined, without running `work`, if another process holds the lock
+   */
   async tryWith<T>(name: string, work: () => Promise<T>): Promise<T | undefined> {
     const unlock = await this.#tryLock(name);
     return unlock === null ? undefined : unlockAfter(work, unlock);

@@ -154,8 +154,8 @@ class Copies {
   }
 
   /**
-   * Removes a copy. Its file in `used/`, which notes its size and its last use, goes first, because no process uses a
-   * copy without that file.
+   * Removes a copy. The file in `used/` that records the size and the last use of the copy is removed first, because no
+   * process uses a copy without such a file.
    */
   async #remove(digest: string, path: string): Promise<void> {
     await rm(this.#at('used', hexOf(digest)), { force: true });

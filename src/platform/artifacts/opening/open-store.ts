@@ -48,7 +48,8 @@ interface Place {
   has(digest: string): Promise<boolean>;
   open(): Promise<ArtifactStore>;
   /**
-   * Waits for an access to the store without which the process cannot start. If it fails, the error names the setting.
+   * Waits for `work`, an access to the store without which the process cannot start. An error of `work` names the place
+   * or its setting.
    */
   usable<T>(work: Promise<T>): Promise<T>;
   /** Makes the error of a store that has none of the artifacts that the database names. */
@@ -56,9 +57,9 @@ interface Place {
 }
 
 /**
- * Opens the artifact store of the configuration. If the database names artifacts, and the place has neither the marker
- * nor any of these artifacts, nothing is created there: its file system is not mounted, or it is another folder or
- * bucket.
+ * Opens the artifact store of the configuration. If the database names artifacts, and the configured folder or bucket
+ * has neither the marker of a store nor any of the artifacts of a sample, nothing is created there: its file system is
+ * not mounted, or the wrong folder or bucket is configured.
  *
  * @throws SetupError `artifact_store_away` that names the setting
  */

@@ -3,8 +3,8 @@ import { storageAway } from '../storage-errors.ts';
 import type { StoreOwnership } from './store-ownership.ts';
 
 /**
- * Age up to which a cached answer allows removals, in milliseconds. Removals happen in transactions of up to 30 s, and
- * their callers ask for a new answer before the transaction begins.
+ * Largest age of a cached result of the ownership check that a removal accepts, in milliseconds. Removals happen in
+ * transactions of up to 30 s, and their callers ask for a new result before the transaction begins.
  */
 const REMOVAL_MS = 60_000;
 

@@ -9,7 +9,10 @@ export interface OwnershipOptions {
   readonly db: Database;
   readonly store: Pick<ArtifactStore, 'list' | 'has'>;
   readonly mark: MarkPlace;
-  /** Whether the folder or bucket has the marker of a store. Then it belongs to a database even if it is empty. */
+  /**
+   * Tells whether the folder or bucket has the marker of a store. With the marker, a store without artifacts may be
+   * taken over; without it, an empty folder may be one whose file system is not mounted.
+   */
   readonly isBegun: () => Promise<boolean>;
   /** Whether this process may create a store where there is none yet. */
   readonly begins: boolean;
@@ -24,8 +27,8 @@ export interface OwnershipOptions {
 
 const KEPT_MS = 10_000;
 /**
- * Largest number of artifacts in a store that are looked for in the database to find out whether the store is the
- * database's.
+ * Largest number of a store's artifacts that are looked for in the database, to find out whether the store belongs to
+ * the database.
  */
 const SAMPLE = 500;
 
@@ -37,8 +40,8 @@ interface Answer {
 
 /**
  * Creates the check that compares the mark of a store with the database. A store without a mark is taken over if it is
- * empty, or if the database names at least half of the sampled artifacts. Fewer are not enough: a wrong database may
- * name some that it has stored there by mistake.
+ * empty, or if the database names at least half of a sample of its artifacts. A smaller part is not enough, because a
+ * database that was used with the wrong store may have stored some artifacts there by mistake.
  */
 export function createOwnership(options: OwnershipOptions): StoreOwnership {
   // The last answer stays available while the next one is awaited: a caller within a transaction may hold the
@@ -104,8 +107,8 @@ async function lookInto({ db, store }: OwnershipOptions): Promise<{ isEmpty: boo
 }
 
 /**
- * Whether the store has at least half of a sample of the artifacts that the database names. Without such artifacts, it
- * has not.
+ * Whether the store has at least half of a sample of the artifacts that the database names; false if the database names
+ * none.
  */
 async function hasNamed({ db, store }: OwnershipOptions): Promise<boolean> {
   const digests = await sampleDigests(db);

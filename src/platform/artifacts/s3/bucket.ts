@@ -56,17 +56,18 @@ export interface Bucket {
   /** Stores a file of known size and hash as an object. @throws Error if the file's content has changed */
   putFile(key: string, file: KnownFile, metadata?: Record<string, string>): Promise<void>;
   /**
-   * Reads an object, or its bytes from one offset up to another.
+   * Reads an object: the whole of it, or the bytes from the offset `from` up to, but not including, `to`.
    * @throws AppError `storage_away`; the SDK's error if the object is missing
    */
   read(key: string, from?: number, to?: number): AsyncGenerator<Uint8Array>;
-  /** Copies an object within the service, in parts of `partBytes` if it is larger. */
+  /** Copies an object within the service. An object that is larger than `partBytes` is copied in parts of this size. */
   copy(from: string, to: string, partBytes?: number): Promise<void>;
   remove(keys: Iterable<string>): Promise<void>;
   /** Lists the objects whose keys begin with `start`, in the order of the keys' bytes. */
   list(start: string): AsyncGenerator<ListedObject>;
   /**
-   * Aborts unfinished uploads in parts to keys that begin with `start`, if they were begun before a time.
+   * Aborts unfinished multipart uploads to keys that begin with `start`, if the uploads were begun before the time
+   * `before`.
    * @returns the number of aborted uploads
    */
   abortUploads(start: string, before: Date): Promise<number>;
@@ -93,8 +94,8 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
   }
 
   /**
-   * Stores an object under a condition. A service that does not support conditions stores it without one, so the last
-   * of several equal puts wins.
+   * Stores an object; with `isConditional`, only if there is no object with its key yet. A service that does not
+   * support conditions stores the object in any case, so the last of several puts of the same object wins.
    */
   async function putOnce(input: PutObjectCommandInput, isConditional: boolean): Promise<void> {
     const condition = isConditional ? { IfNoneMatch: '*' } : {};

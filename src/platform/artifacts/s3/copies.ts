@@ -9,8 +9,8 @@ import {
 } from '@aws-sdk/client-s3';
 
 /**
- * Size above which objects are copied in parts of this size. S3 copies at most 5 GiB in one request, and a service
- * should answer before the connection counts as silent.
+ * Size in bytes above which an object is copied in parts, and the size of these parts. S3 copies at most 5 GiB in one
+ * request, and a service should answer before the connection counts as silent.
  */
 export const SINGLE_COPY_BYTES = 2 ** 30;
 

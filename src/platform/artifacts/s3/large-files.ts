@@ -12,7 +12,7 @@ export interface KnownFile {
   readonly sha256: string;
 }
 
-/** Size above which files are sent in parts. */
+/** Size in bytes above which a file is sent in parts. */
 export const SINGLE_PUT_BYTES = 16 * 2 ** 20;
 /** Largest number of parts of an upload. S3 accepts 10,000, of at least 5 MiB each. */
 const MOST_PARTS = 9_000;

@@ -3,8 +3,8 @@ import { AppError } from '../../contract/errors.ts';
 import { storageAway, storageFull } from '../storage-errors.ts';
 
 /**
- * Pattern of the errors of a full store: MinIO, Ceph, SeaweedFS and other services each have a name of their own for
- * them.
+ * Pattern of the error names by which services report that a store is full. MinIO, Ceph, SeaweedFS and others each have
+ * their own.
  */
 const FULL = /full|quota|insufficientstorage/i;
 /**

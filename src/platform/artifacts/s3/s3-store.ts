@@ -77,7 +77,8 @@ export function createS3Store(parts: S3StoreParts): ArtifactStore {
 }
 
 /**
- * Stores a file. It is first written to this machine, because its key is its digest, which is known only at its end.
+ * Stores a file. The file is first written to this machine, because its key is its digest, which is known only when all
+ * of its bytes have been read.
  */
 async function putFile(
   { bucket, temporaries }: S3StoreParts,
@@ -124,7 +125,10 @@ async function putFolder(bucket: Bucket, folder: string, kind: ArtifactKind): Pr
   return stored;
 }
 
-/** Records that content which the store has already was stored again. @returns whether the content is still there */
+/**
+ * Records that an artifact was stored again, if the store has it already.
+ * @returns whether the store has the artifact
+ */
 async function putAgain(bucket: Bucket, digest: string, kind: EntryKind): Promise<boolean> {
   const head = await bucket.head(artifactKey(digest));
   if (head === undefined) return false;
@@ -136,7 +140,7 @@ async function putAgain(bucket: Bucket, digest: string, kind: EntryKind): Promis
 interface Found {
   readonly kind: EntryKind;
   readonly bytes: number;
-  /** Lists the files of a stored folder with their keys; empty for an artifact that is a file. */
+  /** Files of a stored folder, with their keys; empty for an artifact that is a single file. */
   readonly files: readonly (ManifestEntry & { readonly key: string })[];
 }
 
@@ -284,8 +288,8 @@ async function writeProbe(bucket: Bucket): Promise<void> {
 }
 
 /**
- * Passes on the bytes of an object. If the object is missing, the error is that of a store without the artifact,
- * because an artifact may be removed between its lookup and the read.
+ * Passes on the bytes of an object. An artifact may be removed between its lookup and the read, so the error for a
+ * missing object is converted to that of a missing artifact.
  */
 async function* present(source: AsyncIterable<Uint8Array>, digest: string): AsyncGenerator<Uint8Array> {
   try {

@@ -51,10 +51,11 @@ interface Extended {
 
 /**
  * Reads an uncompressed tar archive while it arrives, one entry after the other, without holding more than a chunk or a
- * header in memory. The package `tar` decodes the blocks. Its own parser is not used, because it decompresses input
- * that looks like gzip and collects whatever follows the end of the archive.
- *  The archive ends with a block of zeros. Only zeros may follow, at most 1 MiB. By default, it may have 64 headers,
- * extended headers of 64 KiB, and paths of 1,024 characters.
+ * header in memory. The package `tar` decodes the blocks. The parser of that package is not used, because it
+ * decompresses input that looks like gzip and collects whatever follows the end of the archive.
+ *
+ * A block of zeros ends the archive. Only zeros may follow, at most 1 MiB. An archive may have at most 64 headers (by
+ * default), extended headers of at most 64 KiB, and paths of at most 1,024 characters.
  *
  * @throws AppError 422 `invalid_archive`
  */

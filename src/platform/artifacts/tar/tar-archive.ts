@@ -31,9 +31,9 @@ export interface ReadableFile {
 type Piece = { readonly length: number } & ({ readonly content: Buffer } | { readonly file: ReadableFile });
 
 /**
- * Creates a tar archive of a folder's files, which is made while it is read. Files are sorted by name, and the archive
- * has no owners, times or modes of this machine. So equal folders give equal archives, byte for byte, and whoever has a
- * part of one can get the rest later, even from another process.
+ * Creates a tar archive of a folder's files. The bytes of the archive are made while it is read. Files are sorted by
+ * name, and the archive has no owners, times or modes of this machine. Equal folders therefore give archives with equal
+ * bytes, and a client that has a part of an archive can get the rest later, even from another process.
  *
  * @param prefix folder of the files within the archive; empty for none
  * @throws Error if a path is too long for the header of an archive

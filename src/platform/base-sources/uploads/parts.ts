@@ -7,7 +7,7 @@ export interface UploadedFile {
   readonly size: number;
   /** SHA-256 of the content, hexadecimal. */
   readonly sha256: string;
-  /** Offset in the uploaded file, in bytes. */
+  /** Offset of this file's first byte in the file or archive as it was sent, in bytes. */
   readonly offset: number;
 }
 

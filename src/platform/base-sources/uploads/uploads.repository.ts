@@ -13,8 +13,8 @@ export const uploadsRepository = {
   },
 
   /**
-   * Finds the uploaded file that contains a file of the model, and the offset of its bytes there; null if there is
-   * none.
+   * Finds the uploaded file that contains the model's file `name`, and the offset at which the model's file begins in
+   * it; null if there is no complete upload with such a file.
    */
   async place(db: Queryable, id: string, name: string): Promise<(SentFile & { offset: number }) | null> {
     const rows = await db.$queryRaw<{ file_name: string; size: number; part_bytes: number; offset: number }[]>`
@@ -29,7 +29,7 @@ export const uploadsRepository = {
   },
 };
 
-/** Lists the artifacts of the parts of an uploaded file, in the order of the parts. */
+/** Lists the digests of the artifacts that hold the parts of an uploaded file, in the order of the parts. */
 export async function partDigests(db: Queryable, uploadId: string, fileName: string): Promise<string[]> {
   const parts = await db.baseModelUploadPart.findMany({
     where: { uploadId, fileName },

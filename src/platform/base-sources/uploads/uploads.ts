@@ -57,7 +57,10 @@ function notThere(source: UploadSource): SourceError {
 export const PART_ADVICE =
   'restore it from a backup, or send the same files again with `readapt base-versions upload --again`';
 
-/** Finds out whether the whole store is away or has only lost one part, and makes the source error for that. */
+/**
+ * Makes the source error for a part that cannot be read, after finding out whether the whole store is away or has only
+ * lost this part.
+ */
 async function toSourceError(
   { db, artifacts, what }: { db: Queryable; artifacts: ArtifactStore; what: string },
   { cause, digest }: PartGoneError,

@@ -15,8 +15,8 @@ export function isPlace(text: string): boolean {
 }
 
 /**
- * Whether the places can be used together: no tenant's name leads from one place into another tenant's folder in
- * another.
+ * Whether the places can be used together. They cannot if, because of a tenant's name, whoever may read one place can
+ * also read another tenant's folder in another place.
  */
 export function standTogether(places: readonly string[]): boolean {
   const split = places.map((place) => place.split('/'));
@@ -28,8 +28,8 @@ const isTenant = (segment: string): boolean => segment === TENANT_NAME_SEGMENT |
 
 /**
  * Whether somebody who may read one place can also read another tenant's folder in the other place, because of a
- * tenant's name. With `s3://b/{tenant}` and `s3://b/archive/{tenant}`, the tenant `archive` would read the data of all
- * tenants there.
+ * tenant's name. With `s3://b/{tenant}` and `s3://b/archive/{tenant}`, a tenant with the name `archive` could read the
+ * folders of all tenants in the second place.
  */
 function leadsInto(place: readonly string[], other: readonly string[]): boolean {
   if (place.length > other.length) return false;

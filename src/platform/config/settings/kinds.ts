@@ -3,8 +3,8 @@ import path from 'node:path';
 /** Type of the values of a setting: a parser, and a description of the valid values. */
 export interface Kind<T> {
   /**
-   * Converts the text of a setting to its value; undefined if the text is not valid. The text is blank only if the
-   * setting's default is.
+   * Converts the text of a setting to its value; undefined if the text is not valid. A blank text is passed only if it
+   * is the setting's default.
    */
   readonly parse: (text: string) => T | undefined;
   /** Description of the valid values. In error messages it follows the word "expected". */

@@ -39,8 +39,8 @@ export type Values<S extends Settings> = {
 type DefaultOf<D> = D extends (env: Environment) => infer R ? R : D;
 
 /**
- * Reads a group of settings. Each unusable one adds a line to `problems`, which repeats no secret. The values are
- * complete only if there are no problems.
+ * Reads a group of settings. Each setting with an unusable value adds a line to `problems`, and no line repeats a
+ * secret. The returned values are complete only if there are no problems.
  */
 export function readSettings<S extends Settings>(settings: S, env: Environment, problems: string[]): Values<S> {
   const values: Record<string, unknown> = {};

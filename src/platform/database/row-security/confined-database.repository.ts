@@ -7,7 +7,7 @@ const MODELS: ReadonlySet<string> = new Set(
   Object.keys(Prisma.ModelName).map((name) => `${name.charAt(0).toLowerCase()}${name.slice(1)}`),
 );
 
-/** The unrestricted client behind each client that is restricted to one tenant. */
+/** Unrestricted clients, by the clients that were made from them and are restricted to one tenant. */
 const CONFINED = new WeakMap<Database, Database>();
 
 type Operations = Record<string, (...given: unknown[]) => Promise<unknown>>;

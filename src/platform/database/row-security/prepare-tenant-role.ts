@@ -10,8 +10,8 @@ const MAY_TAKE = `pg_has_role(current_user, '${TENANT_ROLE}',
   CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)`;
 
 /**
- * Statement that creates the role and its rights. A block that lacks a right has no effect. If everything is in place,
- * nothing is written.
+ * Statement that creates the tenants' role and grants its rights. A block of the statement has no effect if the
+ * connected user lacks a right that it needs. If the role and its rights are in place already, nothing is written.
  */
 const PREPARE = `
 DO $$

@@ -5,7 +5,7 @@ import { confinementProblem } from './prepare-tenant-role.ts';
 import type { Logger } from '../../../lib/logger.ts';
 
 /**
- * Decides whether requests of tenants are confined by row-level security. If the database cannot do that, logs the
+ * Decides whether requests of tenants are confined by row-level security. If the database cannot confine them, logs the
  * reason.
  *
  * @throws SetupError with the remedy if the setting requires row-level security

@@ -50,10 +50,11 @@ const ENDPOINT = [
 const ANSWER = ['request_hash', 'body_bytes', 'status_code', 'response', 'created_at'];
 
 /**
- * Rights that requests of tenants need on each table, and no others, so that any other statement fails. Row-level
- * security also hides the rows of other tenants. Where rows are only locked, PostgreSQL requires the right to update
- * some column. The column is then a key, which the table's policy binds to the tenant, so that it cannot change.
- * Requests never set positions in the order of commits (`seq`), because a position too far ahead would block others.
+ * Rights that requests of tenants need on each table. They get no other rights, so that any other statement fails.
+ * Row-level security also hides the rows of other tenants. Even to lock rows without changing them, PostgreSQL requires
+ * the right to update some column of the table. In such a table the column is a key, which the table's policy binds to
+ * the tenant, so that it cannot change. Requests never set positions in the order of commits (`seq`), because a
+ * position too far ahead would block others.
  */
 export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   _prisma_migrations: NOTHING,

@@ -14,8 +14,8 @@ import { livingUsers } from '../users.ts';
 import type { WatchdogOrders } from './watchdog.ts';
 
 /**
- * Time for which the removed folder has to stay away, in milliseconds. Child processes of the owner may still write for
- * a while, and so recreate it.
+ * Time for which a removed data folder has to stay away before its removal counts as complete, in milliseconds. Child
+ * processes of the watched process may still write for a while, and so create the folder again.
  */
 const QUIET_MS = 2000;
 const REMOVE_WITHIN_MS = 60_000;

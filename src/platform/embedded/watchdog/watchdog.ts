@@ -21,8 +21,9 @@ export interface Watchdog {
 }
 
 /**
- * Starts a small process that outlives this one, even if the whole process group is killed, and then stops the server
- * unless others use it. It notices the end of this process because the system closes the channel between them.
+ * Starts a small process, the watchdog, that outlives this process, even if the whole process group is killed. When
+ * this process has ended, the watchdog stops the server, unless other processes use it. The watchdog notices the end
+ * because the system closes the channel between the two processes.
  */
 export async function startWatchdog(
   orders: Omit<WatchdogOrders, 'owner'>,

@@ -27,7 +27,7 @@ interface Sibling {
   readonly width: number;
 }
 
-/** Groups the graph's products with a narrow operand by their other operand, so that each group shares one. */
+/** Groups the graph's products with a narrow operand by their other operand, which the products of a group share. */
 function families(graph: Graph): Sibling[][] {
   const byShared = new Map<string, Sibling[]>();
   for (const node of graph.nodes) {
@@ -89,7 +89,8 @@ function fuse(edit: GraphEdit, siblings: NonEmpty<Sibling>): void {
 type Dependence = (name: string, on: ReadonlySet<string>) => boolean;
 
 /**
- * Makes a dependence check that searches backwards from the value, but not beyond nodes that precede all of the others.
+ * Makes a function that tells whether a value depends on any of some other values. It searches backwards from the
+ * value, but not beyond nodes that precede all of the other values.
  */
 function dependence(graph: Graph): Dependence {
   const producers = producersOf(graph.nodes);

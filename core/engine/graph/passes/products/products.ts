@@ -3,7 +3,10 @@ import { valueOf, type Graph, type GraphNode, type NonEmpty } from '../../graph.
 import type { GraphEdit } from '../../graph-edit.ts';
 import { isSymbolic } from '../../symbolic-sizes.ts';
 
-/** Width up to which a product is narrow. Its speed is then limited by memory and by unfilled processor vectors. */
+/**
+ * Largest width at which a product counts as narrow. Its speed is then limited by memory and by unfilled processor
+ * vectors.
+ */
 export const NARROW = 64;
 
 /** A matrix product a · b (either operand may be transposed) without a third operand. */
@@ -22,8 +25,8 @@ export function asProduct(node: GraphNode | undefined): Product | undefined {
 }
 
 /**
- * Finds the products x Wᵀ and dy W of rows with the matrices of the base's layers, as far as the graph has these
- * matrices as inputs.
+ * Finds the products x Wᵀ and dy W of rows with a matrix W of the base's layers, provided that W is an input of the
+ * graph.
  */
 export function layerProducts(graph: Graph): Product[] {
   const inputs = new Set(graph.inputs.map(({ name }) => name));

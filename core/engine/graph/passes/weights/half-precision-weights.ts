@@ -8,8 +8,8 @@ const LARGEST_HALF = 65504;
 
 /**
  * Stores constant matrices in float16 and widens them for each operator that reads one; all computations are in
- * float32. Each reader has a Cast of its own, so that no widened copy outlives it. A Gather selects its rows before
- * they are widened.
+ * float32. Each reader has a Cast of its own, so that no widened copy is needed longer than by its reader. A Gather
+ * selects rows before they are widened.
  * @throws RangeError if a matrix holds a number beyond float16's range
  */
 export function halfPrecisionWeights(graph: Graph): Graph {

@@ -12,8 +12,8 @@ const LEVELS = 127;
 const SHIFT = 128;
 
 /**
- * Smallest divisor of a row. It keeps a row of zeros, as in gradients, zero, and is below the magnitude of any
- * meaningful row.
+ * Smallest divisor of a row. It lets a row of zeros, which occurs in gradients, remain zero, and is below the magnitude
+ * of any meaningful row.
  */
 const SMALLEST = 1e-30;
 

@@ -1,6 +1,6 @@
 /**
- * Example values about the files of base models, for the OpenAPI document. They belong to the same story as those in
- * values.ts, and show version 2 of the base model `assistant`, whose weights are in four files.
+ * Example values about the files of base models, for the OpenAPI document. They belong to the rollout that the examples
+ * in values.ts show, and describe version 2 of the base model `assistant`, whose weights are in four files.
  */
 export const BASE_VALUES: Readonly<Record<string, unknown>> = {
   'RolloutFetch.file': 'model-00002-of-00004.safetensors',

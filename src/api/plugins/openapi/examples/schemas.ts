@@ -1,6 +1,6 @@
 /**
- * Example values of members by the name of their schema, and then by their own. They are for members that have to fit
- * each other, or that would contradict each other if chosen by their own names alone.
+ * Example values of members, first by the name of the schema and then by the name of the member. They are for members
+ * whose examples have to fit each other, or would contradict each other if chosen by the member's name alone.
  */
 export const SCHEMAS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   Rollout: {
