@@ -18,7 +18,10 @@ import { createReport, endedWithoutErrors, renderReport, renderSummary } from '.
 import { rollBack, rollOutInWaves } from './roll-out-in-waves.ts';
 
 export interface DemoOptions {
-  /** Choice of the adapters that are also trained from scratch, for comparison. Default: all, and none with `waves`. */
+  /**
+   * Choice of the adapters that are also trained from scratch, for comparison. Default: all adapters, or none if
+   * `waves` is set.
+   */
   readonly control?: 'sample' | 'all' | 'none';
   /** Device to compute on. Default: READAPT_DEVICE. */
   readonly device?: DeviceChoice;

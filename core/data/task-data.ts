@@ -78,11 +78,9 @@ export async function loadTaskRows(spec: DataSpec): Promise<TaskRows> {
   );
 }
 
-/**
- * Options for tokenizing a task's rows, with the largest cost of measuring an adapter once on a split. Default: no
- * limit.
- */
+/** Options for tokenizing a task's rows. */
 export interface TaskOptions extends TokenizeOptions {
+  /** Largest cost of measuring an adapter once on a split. Default: no limit. */
   readonly budget?: RowBudget | undefined;
 }
 

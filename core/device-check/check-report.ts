@@ -12,7 +12,10 @@ export interface CaseResult {
   readonly losses: number | null;
   /** Largest difference between a logit on the device and that of the reference. */
   readonly logits: number | null;
-  /** Largest difference in the gradient of a factor, relative to the largest magnitude in that gradient. */
+  /**
+   * Largest difference between the gradient of a LoRA factor on the device and that of the reference, relative to the
+   * largest magnitude in that gradient.
+   */
   readonly gradients: number | null;
   /** Largest difference of losses, logits and gradients at which the case passes. */
   readonly tolerance: number;

@@ -8,9 +8,9 @@ interface CutArray<T> {
 }
 
 /**
- * Cuts large arrays into parts, for many arrays that stay in memory together. Many small arrays would make the garbage
- * collector run after every few dozen MiB, which one large array rarely does. An unused part of a large array costs no
- * memory, because the system provides memory only when it is first written to.
+ * Allocates large arrays and hands out parts of them, for many arrays that stay in memory together. If each was
+ * allocated by itself, the garbage collector would run after every few dozen MiB; for one large array it rarely runs.
+ * An unused part of a large array costs no memory, because the system provides memory only when it is first written to.
  */
 export class ArrayParts<T extends CutArray<T>> {
   readonly #make: new (length: number) => T;

@@ -135,7 +135,10 @@ function usableCheckpoint(found: Checkpoint | null, { bases, report }: JobAttemp
 
 /** Rows of a job, all with answers, and the format in which they become tokens. */
 interface AnsweredRows extends TaskWithAnswers {
-  /** Checkpoint to resume from; null if there is none, or if it was made with other answers. */
+  /**
+   * Checkpoint to resume from; null if there is none, or if the completions of its training rows, which the old version
+   * wrote, differ from those of this attempt.
+   */
   readonly resumed: Checkpoint | null;
   readonly rowFormat: RowFormat;
 }

@@ -15,8 +15,7 @@ interface ProductGradients {
  *
  *     ∂/∂B = s² D Aᵀ = s² (B (AAᵀ) − B₀ (A₀Aᵀ)),   ∂/∂A = s² Bᵀ D = s² ((BᵀB) A − (BᵀB₀) A₀)
  *
- * In this order of the products, which is ours, all products in parentheses are as small as the ranks, and neither BA
- * nor B₀A₀ is computed.
+ * The products in parentheses are computed first: they have rank × rank numbers, so that neither BA nor B₀A₀ is formed.
  * @param factors A, B and the scaling s of the adapter in training
  * @param origin A₀ and B₀ of the same layer, with the same scaling; their rank may differ
  */

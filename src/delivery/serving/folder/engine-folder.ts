@@ -13,7 +13,10 @@ const BASE = new RegExp(idPattern('baseModelVersion'));
 
 /** Contents of the folder of one base model version. */
 export interface FolderContents {
-  /** Engine names of folders that have a marker. No other folder is ever removed. */
+  /**
+   * Engine names of the adapter versions in the folder: the names of subfolders with the marker file of this service.
+   * No other subfolder is ever removed.
+   */
   readonly versions: readonly string[];
   /** Engine names of the versions to which the aliases point, by alias. */
   readonly aliases: ReadonlyMap<string, string>;

@@ -23,7 +23,7 @@ export interface Basis {
 export interface PredictedFleet {
   /** Predicted times of the rollout; null if no similar jobs were measured for some of the rollout's jobs. */
   readonly prediction: Prediction | null;
-  /** Reason why some or all figures are not predicted; null if all are. */
+  /** Reason why some or all figures are not predicted; null if every figure is predicted. */
   readonly reason: string | null;
   readonly basis: readonly Basis[];
 }

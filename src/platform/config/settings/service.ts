@@ -2,7 +2,10 @@ import { CLOCK_TOLERANCE_VARIABLE } from '../../../lib/clock.ts';
 import { choice, folder, folders, integerBetween, list, onOff, text, url } from './kinds.ts';
 import type { Settings } from './setting.ts';
 
-/** Advice on passwords: an unencoded `#` or `/` would end the host part of the URL too early. */
+/**
+ * End of the error message about an invalid URL. An unencoded `#` or `/` in the password would end the host part of the
+ * URL too early.
+ */
 const ENCODED = 'with special characters of the password percent-encoded';
 
 /** Settings of a process's databases, address, logs and metrics. */
