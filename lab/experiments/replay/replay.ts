@@ -1,4 +1,5 @@
 import type { MetricName } from '../../../core/options/metrics.ts';
+import { placeOf } from '../report/comparisons/compare.ts';
 import { medianRatio, ttrRatio, type Ratio } from '../report/ratio.ts';
 import { durationOf, type Duration } from '../report/readiness.ts';
 import { mean } from '../report/statistics.ts';
@@ -87,7 +88,9 @@ function summarize(
   const ratios = rounds.map((round, index) => {
     return medianRatio(
       ofStrategy[index]!.flatMap(({ job, duration }) => {
-        const other = round.find((one) => one.job.cell.strategy === baseline && isPair(one.job, job));
+        const other = round.find(
+          (one) => one.job.cell.strategy === baseline && placeOf(one.job.cell) === placeOf(job.cell),
+        );
         return other ? [ttrRatio(duration, other.duration)] : [];
       }),
     )!;
@@ -109,7 +112,3 @@ function summarize(
 }
 
 const isReady = ({ duration }: Outcome): boolean => duration.happened;
-
-function isPair({ cell: a }: RecordedJob, { cell: b }: RecordedJob): boolean {
-  return (['task', 'adapter', 'seed', 'evolution', 'rows'] as const).every((key) => a[key] === b[key]);
-}
